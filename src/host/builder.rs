@@ -1,0 +1,569 @@
+//! The only door to a [`Host`]: plain data in, every invariant checked, the offender named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
+use super::{Core, CoreKind, CpuVendor, Host, L3Domain, Node, PagePool};
+use crate::sets::CpuSet;
+use crate::units::{
+    Bytes, CoreId, Distance, Id as _, L3Id, NodeId, PackageId, PageSize, PciAddr, PcpuId,
+};
+
+/// The most nodes of a host: the search keeps node sets in one machine word.
+pub const MAX_NODES: usize = 64;
+/// The most pCPUs of a host.
+pub const MAX_PCPUS: usize = 4096;
+/// The most GPUs of a host: the search keeps GPU sets in one machine word.
+pub const MAX_GPUS: usize = 64;
+/// The most PCI functions of a host.
+pub const MAX_PCI_FUNCTIONS: usize = 16_384;
+/// The longest chain of bridges above a function.
+const MAX_BRIDGES: usize = 32;
+
+/// Why a description is not a host. Each names the offending item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// There is no core with a pCPU.
+    #[error("the host has no pCPUs")]
+    NoPcpus,
+    /// More items than the engine is built for.
+    #[error("the host has {found} {what}, the limit is {limit}")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// Two items with the same id.
+    #[error("{what} {id} occurs twice")]
+    Duplicate {
+        /// What kind of item.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// A number that is beyond what the identifier allows.
+    #[error("{what} {id} is beyond the largest id")]
+    IdTooLarge {
+        /// What kind of item.
+        what: &'static str,
+        /// Its id.
+        id: u32,
+    },
+    /// A core without pCPUs.
+    #[error("core {core} has no pCPUs")]
+    EmptyCore {
+        /// The core.
+        core: CoreId,
+    },
+    /// SMT siblings that do not lie together.
+    #[error("the pCPUs of core {core} are in several {what}")]
+    CoreStraddles {
+        /// The core.
+        core: CoreId,
+        /// Nodes, or L3 domains.
+        what: &'static str,
+    },
+    /// A core that no node holds.
+    #[error("pCPU {pcpu} is on no node")]
+    NoNode {
+        /// One of its pCPUs.
+        pcpu: PcpuId,
+    },
+    /// pCPUs that no core has.
+    #[error("{what} names pCPUs {cpus}, which are not online")]
+    NotOnline {
+        /// Who names them.
+        what: String,
+        /// The pCPUs.
+        cpus: CpuSet,
+    },
+    /// A table of distances that is not complete or not one of relative distances.
+    #[error("node {node}: {problem}")]
+    Distances {
+        /// The row.
+        node: NodeId,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A pool with more free pages than pages.
+    #[error("node {node} has {free} free pages of {size} but only {total} in all")]
+    PoolOverfull {
+        /// The node.
+        node: NodeId,
+        /// The page size.
+        size: PageSize,
+        /// Free pages.
+        free: u64,
+        /// All pages.
+        total: u64,
+    },
+    /// Pools that are larger than the node's memory.
+    #[error("the page pools of node {node} are larger than its memory of {memory}")]
+    PoolsExceedMemory {
+        /// The node.
+        node: NodeId,
+        /// Its memory.
+        memory: Bytes,
+    },
+    /// A reference to something that does not exist.
+    #[error("{what} names {id}, which does not exist{hint}")]
+    Dangling {
+        /// Who names it.
+        what: String,
+        /// What it names.
+        id: String,
+        /// What it should be instead.
+        hint: &'static str,
+    },
+    /// PCI parents that go round in a circle, or deeper than any machine.
+    #[error("the bridges above {address} form a circle or a chain of more than {MAX_BRIDGES}")]
+    PciCycle {
+        /// Where the walk began.
+        address: PciAddr,
+    },
+    /// A link of a GPU with itself, or a partition that names a GPU twice.
+    #[error("{what} names {address} twice")]
+    SameGpuTwice {
+        /// Who names it.
+        what: String,
+        /// The GPU.
+        address: PciAddr,
+    },
+}
+
+/// A node as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct NodeSpec {
+    /// Its OS index.
+    pub id: NodeId,
+    /// Its pCPUs. Those that are not online are an error.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub cpus: CpuSet,
+    /// All of its memory, hugepages included.
+    pub memory: Bytes,
+    /// Its pools. Where the base page is missing, what the hugepages leave is its pool, all free.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub pools: Vec<PagePool>,
+    /// Relative distances to all nodes by ascending id; empty for the kernel's 10 and 20.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub distances: Vec<Distance>,
+}
+
+/// A core as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct CoreSpec {
+    /// Its package.
+    pub package: PackageId,
+    /// Its die inside the package.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
+    pub die: u32,
+    /// The kernel's `core_id`.
+    pub core: u32,
+    /// Its kind.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_performance"))]
+    pub kind: CoreKind,
+    /// Its top frequency in MHz.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub max_mhz: Option<u32>,
+    /// Its online pCPUs.
+    pub pcpus: CpuSet,
+}
+
+#[cfg(feature = "serde")]
+fn is_zero(die: &u32) -> bool {
+    *die == 0
+}
+
+#[cfg(feature = "serde")]
+fn is_performance(kind: &CoreKind) -> bool {
+    *kind == CoreKind::Performance
+}
+
+/// An L3 domain as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct L3Spec {
+    /// Its pCPUs.
+    pub cpus: CpuSet,
+    /// The cache's size.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub size: Option<Bytes>,
+}
+
+/// A host's description: plain data, in any order, unchecked until [`HostBuilder::build`].
+///
+/// The fields follow what the kernel shows; a hand-written description needs nodes and cores only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct HostBuilder {
+    /// The host's name.
+    pub name: String,
+    /// Where the description comes from; whether it is synthetic, and from which facts.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub about: String,
+    /// The CPU's vendor.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub cpu_vendor: CpuVendor,
+    /// The CPU's model.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub cpu_model: String,
+    /// The nodes.
+    pub nodes: Vec<NodeSpec>,
+    /// The cores.
+    pub cores: Vec<CoreSpec>,
+    /// The L3 domains; pCPUs in none of them have no known L3.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub l3_domains: Vec<L3Spec>,
+    /// pCPUs that exist but are off; informative only.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub offline: CpuSet,
+    /// pCPUs that may be used; `None` for all that are online.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub allowed: Option<CpuSet>,
+    /// pCPUs that the kernel's scheduler leaves alone.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub isolated: CpuSet,
+    /// pCPUs kept for the host.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub reserved: CpuSet,
+    /// PCI functions and bridges.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub devices: Vec<PciDevice>,
+    /// Direct connections of GPUs.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub gpu_links: Vec<GpuLink>,
+    /// The sets of GPUs that the fabric manager can give to one VM.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub fabric_partitions: Vec<FabricPartition>,
+}
+
+/// Sorts by a key and refuses two items with the same one.
+fn sort_unique<T, K: Ord + ToString>(
+    items: &mut [T],
+    what: &'static str,
+    key: impl Fn(&T) -> K,
+) -> Result<(), HostError> {
+    items.sort_by_key(&key);
+    match items.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+        Some(pair) => Err(HostError::Duplicate { what, id: key(&pair[0]).to_string() }),
+        None => Ok(()),
+    }
+}
+
+fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), HostError> {
+    if found > limit { Err(HostError::TooMany { what, found, limit }) } else { Ok(()) }
+}
+
+impl HostBuilder {
+    /// Checks everything that [`Host`] promises.
+    ///
+    /// # Errors
+    /// [`HostError`] with the first item that breaks a promise, or that exceeds one of the limits
+    /// [`MAX_NODES`], [`MAX_PCPUS`], [`MAX_GPUS`], [`MAX_PCI_FUNCTIONS`].
+    pub fn build(mut self) -> Result<Host, HostError> {
+        at_most("nodes", self.nodes.len(), MAX_NODES)?;
+        at_most("cores", self.cores.len(), MAX_PCPUS)?;
+        at_most("L3 domains", self.l3_domains.len(), MAX_PCPUS)?;
+        at_most("PCI functions", self.devices.len(), MAX_PCI_FUNCTIONS)?;
+        at_most("GPU links", self.gpu_links.len(), MAX_GPUS * MAX_GPUS)?;
+        at_most("fabric partitions", self.fabric_partitions.len(), MAX_PCI_FUNCTIONS)?;
+        let online = self.check_cores()?;
+        self.check_nodes(&online)?;
+        let l3_domains = self.check_l3(&online)?;
+        let all_allowed = online.clone();
+        let allowed = self.allowed.clone().unwrap_or(all_allowed);
+        for (what, set) in [
+            ("the allowed set", &allowed),
+            ("the isolated set", &self.isolated),
+            ("the reserved set", &self.reserved),
+        ] {
+            subset(what.to_owned(), set, &online)?;
+        }
+        let nodes = self.finish_nodes();
+        let cores = self.finish_cores(&nodes, &l3_domains)?;
+        let mut core_of =
+            vec![u32::MAX; online.iter().last().map_or(0, |p| p.index() as usize + 1)];
+        for (core, at) in cores.iter().zip(0_u32..) {
+            for pcpu in &core.pcpus {
+                core_of[pcpu.index() as usize] = at;
+            }
+        }
+        let pci = self.check_pci()?;
+        let gpus = Host::gpus_of(&pci);
+        at_most("GPUs", gpus.len(), MAX_GPUS)?;
+        let gpu_addresses: BTreeSet<_> = gpus.iter().map(|gpu| gpu.address).collect();
+        self.check_fabric(&gpu_addresses)?;
+        Ok(Host { spec: self, nodes, cores, core_of, l3_domains, online, allowed, pci, gpus })
+    }
+
+    fn check_cores(&mut self) -> Result<CpuSet, HostError> {
+        self.cores.sort_by_key(|core| core.pcpus.first());
+        let mut ids = BTreeSet::new();
+        let mut online = CpuSet::new();
+        for core in &self.cores {
+            let id = core_id(core);
+            if core.pcpus.is_empty() {
+                return Err(HostError::EmptyCore { core: id });
+            }
+            if !ids.insert(id) {
+                return Err(HostError::Duplicate { what: "core", id: id.to_string() });
+            }
+            if let Some(pcpu) = core.pcpus.intersection(&online).first() {
+                return Err(HostError::Duplicate { what: "pCPU", id: pcpu.to_string() });
+            }
+            online.extend(&core.pcpus);
+        }
+        if online.is_empty() {
+            return Err(HostError::NoPcpus);
+        }
+        at_most("pCPUs", online.len(), MAX_PCPUS)?;
+        if let Some(pcpu) = self.offline.intersection(&online).first() {
+            return Err(HostError::Duplicate {
+                what: "pCPU, online and offline,",
+                id: pcpu.to_string(),
+            });
+        }
+        Ok(online)
+    }
+
+    fn check_nodes(&mut self, online: &CpuSet) -> Result<(), HostError> {
+        sort_unique(&mut self.nodes, "node", |node| node.id)?;
+        let mut seen = CpuSet::new();
+        let count = self.nodes.len();
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            let id = node.id;
+            if id.index() >= NodeId::LIMIT {
+                return Err(HostError::IdTooLarge { what: "node", id: id.index() });
+            }
+            subset(format!("node {id}"), &node.cpus, online)?;
+            if let Some(pcpu) = node.cpus.intersection(&seen).first() {
+                return Err(HostError::Duplicate { what: "pCPU on nodes,", id: pcpu.to_string() });
+            }
+            seen.extend(&node.cpus);
+            if node.distances.is_empty() {
+                node.distances = vec![Distance(20); count];
+                node.distances[at] = Distance::LOCAL;
+            }
+            check_distances(node, at, count)?;
+            check_pools(node)?;
+        }
+        match online.difference(&seen).first() {
+            Some(pcpu) => Err(HostError::NoNode { pcpu }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_l3(&mut self, online: &CpuSet) -> Result<Vec<L3Domain>, HostError> {
+        self.l3_domains.retain(|l3| !l3.cpus.is_empty());
+        self.l3_domains.sort_by_key(|l3| l3.cpus.first());
+        let mut seen = CpuSet::new();
+        let mut domains = Vec::with_capacity(self.l3_domains.len());
+        for (l3, number) in self.l3_domains.iter().zip(0..) {
+            subset(format!("L3 domain {}", l3.cpus), &l3.cpus, online)?;
+            if let Some(pcpu) = l3.cpus.intersection(&seen).first() {
+                return Err(HostError::Duplicate {
+                    what: "pCPU in L3 domains,",
+                    id: pcpu.to_string(),
+                });
+            }
+            seen.extend(&l3.cpus);
+            domains.push(L3Domain { id: L3Id(number), cpus: l3.cpus.clone(), size: l3.size });
+        }
+        Ok(domains)
+    }
+
+    fn finish_nodes(&self) -> Vec<Node> {
+        let node = |spec: &NodeSpec| {
+            let mut packages = self
+                .cores
+                .iter()
+                .filter(|core| core.pcpus.intersects(&spec.cpus))
+                .map(|core| core.package);
+            let first = packages.next();
+            Node {
+                id: spec.id,
+                cpus: spec.cpus.clone(),
+                package: first.filter(|first| packages.all(|other| other == *first)),
+                memory: spec.memory,
+                pools: spec.pools.clone(),
+                distances: spec.distances.clone(),
+            }
+        };
+        self.nodes.iter().map(node).collect()
+    }
+
+    fn finish_cores(&self, nodes: &[Node], l3: &[L3Domain]) -> Result<Vec<Core>, HostError> {
+        let common = common_frequencies(&self.cores);
+        let mut cores = Vec::with_capacity(self.cores.len());
+        for spec in &self.cores {
+            let id = core_id(spec);
+            let straddles = |what| HostError::CoreStraddles { core: id, what };
+            let node =
+                nodes.iter().find(|n| n.cpus.intersects(&spec.pcpus)).map(|n| (n.id, &n.cpus));
+            let (node, cpus) = node.expect("every online pCPU has a node: checked above");
+            if !spec.pcpus.is_subset(cpus) {
+                return Err(straddles("nodes"));
+            }
+            let domain = l3.iter().find(|l3| l3.cpus.intersects(&spec.pcpus));
+            if domain.is_some_and(|l3| !spec.pcpus.is_subset(&l3.cpus)) {
+                return Err(straddles("L3 domains"));
+            }
+            let usual = common.get(&spec.kind).copied();
+            cores.push(Core {
+                id,
+                node,
+                l3: domain.map(|l3| l3.id),
+                kind: spec.kind,
+                favoured: spec.max_mhz > usual && usual.is_some(),
+                max_mhz: spec.max_mhz,
+                pcpus: spec.pcpus.iter().collect(),
+            });
+        }
+        cores.sort_by_key(|core| (core.node, core.l3, core.pcpus.first().copied()));
+        Ok(cores)
+    }
+
+    fn check_pci(&mut self) -> Result<PciTree, HostError> {
+        sort_unique(&mut self.devices, "PCI function", |device| device.address)?;
+        let bridges: BTreeMap<_, _> = self
+            .devices
+            .iter()
+            .filter(|device| device.kind() == DeviceKind::Bridge)
+            .map(|device| (device.address, device.parent))
+            .collect();
+        for device in &self.devices {
+            let dangling = |id: String, hint| {
+                Err(HostError::Dangling {
+                    what: format!("PCI function {}", device.address),
+                    id,
+                    hint,
+                })
+            };
+            if let Some(node) = device.node.filter(|node| !self.nodes.iter().any(|n| n.id == *node))
+            {
+                return dangling(
+                    format!("node {node}"),
+                    " (leave the node out where the kernel says -1)",
+                );
+            }
+            if let Some(parent) = device.parent.filter(|parent| !bridges.contains_key(parent)) {
+                return dangling(
+                    format!("parent {parent}"),
+                    " or is not a PCI-to-PCI bridge (class 0x0604)",
+                );
+            }
+            let mut up = device.parent;
+            for _ in 0..MAX_BRIDGES {
+                up = up.and_then(|bridge| bridges.get(&bridge).copied().flatten());
+            }
+            if up.is_some() {
+                return Err(HostError::PciCycle { address: device.address });
+            }
+        }
+        Ok(PciTree::new(self.devices.clone()))
+    }
+
+    fn check_fabric(&mut self, gpus: &BTreeSet<PciAddr>) -> Result<(), HostError> {
+        let known = |what: &dyn Fn() -> String, address: PciAddr| match gpus.contains(&address) {
+            true => Ok(()),
+            false => {
+                Err(HostError::Dangling { what: what(), id: format!("GPU {address}"), hint: "" })
+            }
+        };
+        for link in &mut self.gpu_links {
+            (link.a, link.b) = (link.a.min(link.b), link.a.max(link.b));
+            let what = || format!("the GPU link {}-{}", link.a, link.b);
+            known(&what, link.a)?;
+            known(&what, link.b)?;
+            if link.a == link.b {
+                return Err(HostError::SameGpuTwice { what: what(), address: link.a });
+            }
+        }
+        sort_unique(&mut self.gpu_links, "GPU link", |link| format!("{}-{}", link.a, link.b))?;
+        sort_unique(&mut self.fabric_partitions, "fabric partition", |partition| partition.id)?;
+        for partition in &mut self.fabric_partitions {
+            let what = || format!("fabric partition {}", partition.id);
+            partition.gpus.iter().try_for_each(|gpu| known(&what, *gpu))?;
+            partition.gpus.sort_unstable();
+            if let Some(pair) = partition.gpus.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(HostError::SameGpuTwice { what: what(), address: pair[0] });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn core_id(spec: &CoreSpec) -> CoreId {
+    CoreId { package: spec.package, die: spec.die, core: spec.core }
+}
+
+fn subset(what: String, set: &CpuSet, online: &CpuSet) -> Result<(), HostError> {
+    let cpus = set.difference(online);
+    if cpus.is_empty() { Ok(()) } else { Err(HostError::NotOnline { what, cpus }) }
+}
+
+fn check_distances(node: &NodeSpec, at: usize, count: usize) -> Result<(), HostError> {
+    let problem = |problem| Err(HostError::Distances { node: node.id, problem });
+    if node.distances.len() != count {
+        return problem(format!("{} distances for {count} nodes", node.distances.len()));
+    }
+    for (to, distance) in node.distances.iter().enumerate() {
+        let fine =
+            if to == at { *distance == Distance::LOCAL } else { *distance > Distance::LOCAL };
+        if !fine {
+            let rule = if to == at { "10 to itself" } else { "more than 10 to another node" };
+            return problem(format!("distance {distance} at position {to}, it must be {rule}"));
+        }
+    }
+    Ok(())
+}
+
+/// Sorts the pools, adds the base page's where it is missing, and checks their sizes.
+fn check_pools(node: &mut NodeSpec) -> Result<(), HostError> {
+    sort_unique(&mut node.pools, "page pool", |pool| pool.size)?;
+    let pooled =
+        node.pools.iter().map(|pool| u128::from(pool.size.bytes()) * u128::from(pool.total));
+    let pooled: u128 = pooled.sum();
+    let rest = u128::from(node.memory.0).checked_sub(pooled);
+    let exceeds = HostError::PoolsExceedMemory { node: node.id, memory: node.memory };
+    let rest = rest.and_then(|rest| u64::try_from(rest).ok()).ok_or(exceeds)?;
+    if node.pools.first().is_none_or(|pool| pool.size.is_huge()) {
+        let total = rest / PageSize::KIB_4.bytes();
+        node.pools.insert(0, PagePool { size: PageSize::KIB_4, total, free: total });
+    }
+    match node.pools.iter().find(|pool| pool.free > pool.total) {
+        Some(&PagePool { size, total, free }) => {
+            Err(HostError::PoolOverfull { node: node.id, size, free, total })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The most common top frequency of each kind of core; the lower of two equally common ones. A core
+/// above it is favoured.
+fn common_frequencies(cores: &[CoreSpec]) -> BTreeMap<CoreKind, u32> {
+    let mut counts: BTreeMap<(CoreKind, u32), usize> = BTreeMap::new();
+    for core in cores {
+        if let Some(mhz) = core.max_mhz {
+            *counts.entry((core.kind, mhz)).or_default() += 1;
+        }
+    }
+    let mut best: BTreeMap<CoreKind, (usize, u32)> = BTreeMap::new();
+    for ((kind, mhz), count) in counts {
+        let entry = best.entry(kind).or_insert((count, mhz));
+        if count > entry.0 {
+            *entry = (count, mhz);
+        }
+    }
+    best.into_iter().map(|(kind, (_, mhz))| (kind, mhz)).collect()
+}

@@ -1,0 +1,320 @@
+//! A host's hardware: topology and the questions that one can ask of it.
+
+pub(crate) mod builder;
+pub(crate) mod pcie;
+pub(crate) mod usage;
+
+use crate::sets::CpuSet;
+use crate::units::{Bytes, CoreId, Distance, L3Id, NodeId, PackageId, PageSize, PciAddr, PcpuId};
+use builder::HostBuilder;
+use pcie::{DeviceKind, FabricPartition, GpuLink, PciTree};
+
+/// Who made the CPU. AMD guests need `topoext` to see SMT siblings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum CpuVendor {
+    /// GenuineIntel.
+    Intel,
+    /// AuthenticAMD, HygonGenuine.
+    Amd,
+    /// Any other, or unknown.
+    #[default]
+    Other,
+}
+
+/// What kind of core, on a hybrid CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum CoreKind {
+    /// A performance core, and every core of a CPU with one kind.
+    #[default]
+    Performance,
+    /// An efficiency core.
+    Efficiency,
+}
+
+/// The pages of one size on one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+#[doc(alias = "hugepages")]
+pub struct PagePool {
+    /// The size of a page.
+    pub size: PageSize,
+    /// How many there are.
+    pub total: u64,
+    /// How many nobody holds, as the kernel counts them. At most `total`.
+    pub free: u64,
+}
+
+/// A host NUMA node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its OS index.
+    pub id: NodeId,
+    /// Its online pCPUs; none on a memory-only or GPU node.
+    pub cpus: CpuSet,
+    /// The package of its pCPUs; `None` without pCPUs, or where they are in several packages.
+    pub package: Option<PackageId>,
+    /// All of its memory; zero on a node without memory.
+    pub memory: Bytes,
+    /// Its page pools by ascending size, the base page included.
+    pub pools: Vec<PagePool>,
+    /// Relative distances from this node to all nodes, in the order of [`Host::nodes`].
+    pub distances: Vec<Distance>,
+}
+
+impl Node {
+    /// The pool of pages of `size`.
+    #[must_use]
+    pub fn pool(&self, size: PageSize) -> Option<&PagePool> {
+        self.pools.iter().find(|pool| pool.size == size)
+    }
+}
+
+/// A physical core with its SMT siblings, as the source lists them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Core {
+    /// Its id.
+    pub id: CoreId,
+    /// Its node.
+    pub node: NodeId,
+    /// Its L3 domain, where the source tells.
+    pub l3: Option<L3Id>,
+    /// Its kind.
+    pub kind: CoreKind,
+    /// Whether its top frequency stands out among its kind's.
+    pub favoured: bool,
+    /// Its top frequency in MHz, where the source tells.
+    pub max_mhz: Option<u32>,
+    /// Its online pCPUs: SMT siblings of each other, ascending.
+    #[doc(alias = "hyperthreads")]
+    pub pcpus: Vec<PcpuId>,
+}
+
+/// A set of pCPUs with an L3 cache in common. May be smaller or larger than a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct L3Domain {
+    /// Its number.
+    pub id: L3Id,
+    /// Its online pCPUs.
+    pub cpus: CpuSet,
+    /// The cache's size, where the source tells.
+    pub size: Option<Bytes>,
+}
+
+/// A GPU that could be given to a VM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// Where it is.
+    pub address: PciAddr,
+    /// Its device node; `None` where the kernel says -1.
+    pub node: Option<NodeId>,
+    /// Its model's name, or its ids.
+    pub model: String,
+    /// Whether it is inside the CPU. Such a one is chosen only when named.
+    pub integrated: bool,
+}
+
+/// A host's hardware. Immutable; [`HostBuilder::build`] is the only way to one.
+///
+/// What always holds:
+/// - pCPUs, cores, nodes, L3 domains, PCI addresses are unique; there is at least one core;
+/// - every core has a pCPU, and all its pCPUs lie on one node and in at most one L3 domain;
+/// - every pCPU of a node, an L3 domain, or the allowed, isolated and reserved sets is online;
+/// - every node has a distance to every node, 10 to itself and more than 10 to others;
+/// - a pool has no more free pages than pages, and a node's pools fit into its memory;
+/// - the PCI parents exist, are bridges, and form trees; device nodes exist;
+/// - GPU links and fabric partitions name GPUs of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// What it was built from, in canonical order.
+    spec: HostBuilder,
+    nodes: Vec<Node>,
+    cores: Vec<Core>,
+    /// By pCPU: the position of its core; `u32::MAX` where there is none.
+    core_of: Vec<u32>,
+    l3_domains: Vec<L3Domain>,
+    online: CpuSet,
+    allowed: CpuSet,
+    pci: PciTree,
+    gpus: Vec<Gpu>,
+}
+
+impl Host {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Where the description comes from, in the words of who made it.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.spec.about
+    }
+
+    /// The CPU's vendor.
+    #[must_use]
+    pub fn cpu_vendor(&self) -> CpuVendor {
+        self.spec.cpu_vendor
+    }
+
+    /// The CPU's model, possibly empty.
+    #[must_use]
+    pub fn cpu_model(&self) -> &str {
+        &self.spec.cpu_model
+    }
+
+    /// The description that builds this host again, in canonical order.
+    #[must_use]
+    pub fn description(&self) -> &HostBuilder {
+        &self.spec
+    }
+
+    /// The nodes by ascending id.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The position of a node in [`Host::nodes`].
+    #[must_use]
+    pub fn node_index(&self, id: NodeId) -> Option<usize> {
+        self.nodes.binary_search_by_key(&id, |node| node.id).ok()
+    }
+
+    /// The node with this id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.node_index(id).map(|at| &self.nodes[at])
+    }
+
+    /// The relative distance between two nodes: the larger of both directions, as a guest's table
+    /// has to be symmetric.
+    #[must_use]
+    pub fn distance(&self, a: NodeId, b: NodeId) -> Option<Distance> {
+        let (a, b) = (self.node_index(a)?, self.node_index(b)?);
+        Some(self.nodes[a].distances[b].max(self.nodes[b].distances[a]))
+    }
+
+    /// The cores by node, L3 domain and lowest pCPU.
+    #[must_use]
+    pub fn cores(&self) -> &[Core] {
+        &self.cores
+    }
+
+    /// The core of an online pCPU.
+    #[must_use]
+    pub fn core_of(&self, pcpu: PcpuId) -> Option<&Core> {
+        self.core_of.get(pcpu.0 as usize).and_then(|at| self.cores.get(*at as usize))
+    }
+
+    /// The L3 domains.
+    #[must_use]
+    pub fn l3_domains(&self) -> &[L3Domain] {
+        &self.l3_domains
+    }
+
+    /// The packages that have cores, ascending.
+    #[must_use]
+    pub fn packages(&self) -> Vec<PackageId> {
+        let mut packages: Vec<_> = self.cores.iter().map(|core| core.id.package).collect();
+        packages.sort_unstable();
+        packages.dedup();
+        packages
+    }
+
+    /// The pCPUs that are on.
+    #[must_use]
+    pub fn online(&self) -> &CpuSet {
+        &self.online
+    }
+
+    /// The pCPUs that may be used (a cgroup may forbid others).
+    #[must_use]
+    pub fn allowed(&self) -> &CpuSet {
+        &self.allowed
+    }
+
+    /// The pCPUs that the kernel's scheduler leaves alone (`isolcpus`).
+    #[must_use]
+    pub fn isolated(&self) -> &CpuSet {
+        &self.spec.isolated
+    }
+
+    /// The pCPUs that are kept for the host, as its operator says; see [`Host::housekeeping`].
+    #[must_use]
+    pub fn reserved(&self) -> &CpuSet {
+        &self.spec.reserved
+    }
+
+    /// The pCPUs on which no vCPU is placed: the reserved ones, or, where none are, the core of the
+    /// lowest allowed pCPU, provided another core is left.
+    #[must_use]
+    pub fn housekeeping(&self) -> CpuSet {
+        if !self.spec.reserved.is_empty() || self.cores.len() < 2 {
+            return self.spec.reserved.clone();
+        }
+        let first = self.allowed.first().and_then(|pcpu| self.core_of(pcpu));
+        first.map(|core| core.pcpus.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// The PCI functions and bridges.
+    #[must_use]
+    pub fn pci(&self) -> &PciTree {
+        &self.pci
+    }
+
+    /// The GPUs by address.
+    #[must_use]
+    pub fn gpus(&self) -> &[Gpu] {
+        &self.gpus
+    }
+
+    /// The GPU at `address`.
+    #[must_use]
+    pub fn gpu(&self, address: PciAddr) -> Option<&Gpu> {
+        self.gpus.iter().find(|gpu| gpu.address == address)
+    }
+
+    /// Direct connections of GPUs.
+    #[must_use]
+    pub fn gpu_links(&self) -> &[GpuLink] {
+        &self.spec.gpu_links
+    }
+
+    /// The direct connection of two GPUs.
+    #[must_use]
+    pub fn gpu_link(&self, a: PciAddr, b: PciAddr) -> Option<&GpuLink> {
+        self.spec.gpu_links.iter().find(|l| (l.a, l.b) == (a, b) || (l.a, l.b) == (b, a))
+    }
+
+    /// The sets of GPUs that the fabric manager can give to one VM; none where there is no fabric
+    /// manager, and then linked GPUs are free to be used together.
+    #[must_use]
+    pub fn fabric_partitions(&self) -> &[FabricPartition] {
+        &self.spec.fabric_partitions
+    }
+
+    /// The same host with these pCPUs kept for the host itself.
+    ///
+    /// # Errors
+    /// [`HostError`](crate::HostError) if one of them is not online.
+    pub fn with_reserved(&self, reserved: CpuSet) -> Result<Self, builder::HostError> {
+        HostBuilder { reserved, ..self.spec.clone() }.build()
+    }
+
+    /// The GPUs among the functions.
+    pub(crate) fn gpus_of(tree: &PciTree) -> Vec<Gpu> {
+        let gpu = |device: &pcie::PciDevice| Gpu {
+            address: device.address,
+            node: device.node,
+            model: device.label(),
+            integrated: device.is_integrated(),
+        };
+        tree.devices().iter().filter(|d| d.kind() == DeviceKind::Gpu).map(gpu).collect()
+    }
+}

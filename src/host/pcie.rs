@@ -1,0 +1,365 @@
+//! The PCIe side of a host: functions, the bridges above them, links, IOMMU groups, GPUs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::units::{Bytes, NodeId, ParseUnitError, PciAddr};
+
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident($int:ty), $digits:expr, $expected:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(pub $int);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!("0x{:0", $digits, "x}"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseUnitError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let digits = text.trim();
+                let digits = digits.strip_prefix("0x").unwrap_or(digits);
+                let plain = (1..=$digits).contains(&digits.len())
+                    && digits.bytes().all(|b| b.is_ascii_hexdigit());
+                let value = if plain { <$int>::from_str_radix(digits, 16).ok() } else { None };
+                value.map(Self).ok_or_else(|| ParseUnitError::new(text, $expected))
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+hex_id!(
+    /// A PCI class with subclass and programming interface: `0x030200` is a 3D controller.
+    PciClass(u32), 6, "a PCI class such as 0x030200"
+);
+hex_id!(
+    /// A PCI vendor or device id.
+    PciId(u16), 4, "a PCI vendor or device id such as 0x10de"
+);
+
+/// Vendors whose display controllers serve a console (BMC, emulated): never meant by "a GPU".
+const CONSOLE_VENDORS: [u16; 10] =
+    [0x1a03, 0x102b, 0x1013, 0x1234, 0x1af4, 0x1b36, 0x15ad, 0x126f, 0x19e5, 0x18ca];
+
+/// What a function is, as far as placement cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceKind {
+    /// A GPU or other processing accelerator (class 03xx or 1200) that is not a console adapter.
+    Gpu,
+    /// A network or InfiniBand controller.
+    Nic,
+    /// An NVMe controller.
+    Nvme,
+    /// A PCI-to-PCI bridge: a root port or a port of a switch.
+    Bridge,
+    /// Anything else.
+    Other,
+}
+
+/// A link's speed and width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct LinkState {
+    /// Megatransfers per second and lane: 2500, 5000, 8000, 16000, 32000, 64000.
+    pub mts: u32,
+    /// Lanes.
+    pub width: u8,
+}
+
+impl LinkState {
+    /// The slower speed and the narrower width of both.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self { mts: self.mts.min(other.mts), width: self.width.min(other.width) }
+    }
+
+    fn reaches(self, other: Self) -> bool {
+        self.mts >= other.mts && self.width >= other.width
+    }
+}
+
+/// As the kernel says it: `16 GT/s x16`.
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mts, width } = self;
+        match mts % 1000 {
+            0 => write!(f, "{} GT/s x{width}", mts / 1000),
+            _ => write!(f, "{}.{} GT/s x{width}", mts / 1000, mts % 1000 / 100),
+        }
+    }
+}
+
+/// A PCI function, bridges included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct PciDevice {
+    /// Where it is.
+    pub address: PciAddr,
+    /// Its class.
+    pub class: PciClass,
+    /// Its vendor.
+    pub vendor: PciId,
+    /// Its device id.
+    pub device: PciId,
+    /// The model's name, where a source tells it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub name: Option<String>,
+    /// The kernel's `numa_node`; `None` where the kernel says -1.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub node: Option<NodeId>,
+    /// The bridge above; `None` directly on a root bus.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub parent: Option<PciAddr>,
+    /// Its IOMMU group; `None` without an IOMMU.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub iommu_group: Option<u32>,
+    /// The kernel driver that holds it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub driver: Option<String>,
+    /// The physical function that this virtual function belongs to.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub physical_function: Option<PciAddr>,
+    /// What the link to the port above runs at now.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub link_now: Option<LinkState>,
+    /// The most that this function's own side of the link can do.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub link_max: Option<LinkState>,
+    /// The sizes of its memory BARs.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub bars: Vec<Bytes>,
+}
+
+impl PciDevice {
+    /// A function with nothing known but its address and ids.
+    #[must_use]
+    pub fn new(address: PciAddr, class: PciClass, vendor: PciId, device: PciId) -> Self {
+        Self {
+            address,
+            class,
+            vendor,
+            device,
+            name: None,
+            node: None,
+            parent: None,
+            iommu_group: None,
+            driver: None,
+            physical_function: None,
+            link_now: None,
+            link_max: None,
+            bars: Vec::new(),
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> DeviceKind {
+        match (self.class.0 >> 8, self.class.0 >> 16) {
+            (0x0604, _) => DeviceKind::Bridge,
+            (0x0108, _) => DeviceKind::Nvme,
+            (_, 0x02) | (0x0c06, _) => DeviceKind::Nic,
+            (0x1200, _) | (_, 0x03) if !CONSOLE_VENDORS.contains(&self.vendor.0) => DeviceKind::Gpu,
+            _ => DeviceKind::Other,
+        }
+    }
+
+    /// Whether it is a display controller inside the CPU, which shares the machine's memory.
+    #[must_use]
+    pub fn is_integrated(&self) -> bool {
+        self.kind() == DeviceKind::Gpu && self.vendor.0 == 0x8086 && self.address.bus == 0
+    }
+
+    /// The model's name, or its ids where no source names it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let ids = || format!("{:04x}:{:04x}", self.vendor.0, self.device.0);
+        self.name.clone().unwrap_or_else(ids)
+    }
+}
+
+/// What connects two GPUs directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum GpuLinkKind {
+    /// NVIDIA NVLink, direct or through NVSwitches.
+    NvLink,
+    /// AMD Infinity Fabric links between GPUs.
+    #[doc(alias = "Infinity Fabric")]
+    Xgmi,
+}
+
+/// A direct connection of two GPUs; order does not matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct GpuLink {
+    /// One end.
+    pub a: PciAddr,
+    /// The other end.
+    pub b: PciAddr,
+    /// What kind of link.
+    pub kind: GpuLinkKind,
+    /// How many links side by side.
+    pub count: u32,
+}
+
+/// A set of GPUs that the NVSwitch fabric manager can give to one VM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct FabricPartition {
+    /// The fabric manager's number of the partition.
+    pub id: u32,
+    /// Its GPUs.
+    pub gpus: Vec<PciAddr>,
+}
+
+/// A PCIe root complex as the kernel sees it: a domain and its root bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RootComplex {
+    /// The PCI domain.
+    pub domain: u32,
+    /// The root bus.
+    pub bus: u8,
+}
+
+/// How far two functions are from each other, in the words of `nvidia-smi topo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CommonBridge {
+    /// Functions of one card, or ports of one switch.
+    Pix,
+    /// Below one root port, through several switches.
+    Pxb,
+    /// In one root complex, below different root ports.
+    Phb,
+    /// In different root complexes of one node.
+    Node,
+    /// In different nodes, or in unknown ones.
+    Sys,
+}
+
+/// All functions of a host with their bridges. Built and checked by `HostBuilder`: addresses are
+/// unique, every parent exists and is a bridge, and no chain of parents is a circle.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PciTree {
+    /// Sorted by address.
+    devices: Vec<PciDevice>,
+    groups: BTreeMap<u32, Vec<PciAddr>>,
+}
+
+impl PciTree {
+    /// The devices must be sorted by address.
+    pub(crate) fn new(devices: Vec<PciDevice>) -> Self {
+        let mut groups: BTreeMap<u32, Vec<PciAddr>> = BTreeMap::new();
+        for device in devices.iter().filter(|d| d.kind() != DeviceKind::Bridge) {
+            if let Some(group) = device.iommu_group {
+                groups.entry(group).or_default().push(device.address);
+            }
+        }
+        Self { devices, groups }
+    }
+
+    /// All functions, by address.
+    #[must_use]
+    pub fn devices(&self) -> &[PciDevice] {
+        &self.devices
+    }
+
+    /// The function at `address`.
+    #[must_use]
+    pub fn get(&self, address: PciAddr) -> Option<&PciDevice> {
+        let at = self.devices.binary_search_by_key(&address, |d| d.address).ok()?;
+        self.devices.get(at)
+    }
+
+    /// The bridges above `address`, nearest first.
+    pub fn bridges_above(&self, address: PciAddr) -> impl Iterator<Item = &PciDevice> {
+        let up = |address| self.get(address).and_then(|d| d.parent).and_then(|p| self.get(p));
+        std::iter::successors(up(address), move |bridge| up(bridge.address))
+    }
+
+    /// The root complex of `address`.
+    #[must_use]
+    pub fn root_of(&self, address: PciAddr) -> RootComplex {
+        let top = self.bridges_above(address).last().map_or(address, |bridge| bridge.address);
+        RootComplex { domain: top.domain, bus: top.bus }
+    }
+
+    /// The upstream side of the switch that `address` hangs from: the bridge above its own port.
+    /// `None` where its port is a root port, so where there is no switch.
+    #[must_use]
+    pub fn switch_of(&self, address: PciAddr) -> Option<PciAddr> {
+        self.bridges_above(address).nth(1).map(|bridge| bridge.address)
+    }
+
+    /// How far `a` and `b` are from each other.
+    #[must_use]
+    pub fn common_bridge(&self, a: PciAddr, b: PciAddr) -> CommonBridge {
+        let above = |x| self.bridges_above(x).map(|d| d.address).collect::<Vec<_>>();
+        let (above_a, above_b) = (above(a), above(b));
+        let shared = above_a.iter().find(|bridge| above_b.contains(bridge));
+        let node = |x| self.get(x).and_then(|d| d.node);
+        match shared {
+            Some(bridge)
+                if above_a.iter().take(2).any(|x| x == bridge)
+                    && above_b.iter().take(2).any(|x| x == bridge) =>
+            {
+                CommonBridge::Pix
+            }
+            Some(_) => CommonBridge::Pxb,
+            None if a.same_slot(b) => CommonBridge::Pix,
+            None if self.root_of(a) == self.root_of(b) => CommonBridge::Phb,
+            None if node(a).is_some() && node(a) == node(b) => CommonBridge::Node,
+            None => CommonBridge::Sys,
+        }
+    }
+
+    /// The functions, bridges aside, in the IOMMU group of `address`, itself included; itself alone
+    /// where the group is unknown.
+    #[must_use]
+    pub fn group_of(&self, address: PciAddr) -> Vec<PciAddr> {
+        let group = self.get(address).and_then(|d| d.iommu_group);
+        group.and_then(|g| self.groups.get(&g)).cloned().unwrap_or_else(|| vec![address])
+    }
+
+    /// What the link of `address` could run at: the slower of its own side and the port's above.
+    /// `None` where its own side is unknown.
+    #[must_use]
+    pub fn link_possible(&self, address: PciAddr) -> Option<LinkState> {
+        let device = self.get(address)?;
+        let own = device.link_max?;
+        let port = self.bridges_above(address).next().and_then(|port| port.link_max);
+        Some(port.map_or(own, |port| own.min(port)))
+    }
+
+    /// `(now, possible)` where the link runs slower or narrower than both sides can. A lower speed at
+    /// full width may also be an idle GPU saving power.
+    #[must_use]
+    pub fn degraded_link(&self, address: PciAddr) -> Option<(LinkState, LinkState)> {
+        let possible = self.link_possible(address)?;
+        let now = self.get(address)?.link_now?;
+        (!now.reaches(possible)).then_some((now, possible))
+    }
+}

@@ -1,0 +1,29 @@
+//! pinwise
+mod host;
+mod placement;
+mod request;
+mod sets;
+mod units;
+mod workload;
+
+pub use host::builder::{
+    CoreSpec, HostBuilder, HostError, L3Spec, MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS,
+    NodeSpec,
+};
+pub use host::pcie::{
+    CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
+    PciDevice, PciId, PciTree, RootComplex,
+};
+pub use host::usage::{Claim, ClaimError, PageClaim, Usage};
+pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
+pub use placement::{
+    Cell, ExpanderBus, GuestFunction, GuestPci, GuestTopology, MemoryMode, PlacedDevice, Placement,
+    RootPort, Style,
+};
+pub use request::{GpuRequest, Policies, Policy, Request, RequestBuilder, RequestError, Wish};
+pub use sets::{CellSet, CpuSet, IdSet, NodeSet, VcpuSet};
+pub use units::{
+    Bytes, CellId, CoreId, Distance, Id, L3Id, NodeId, PackageId, PageSize, ParseUnitError,
+    PciAddr, PcpuId, Ratio, VcpuId,
+};
+pub use workload::{Metric, Weights, Workload};

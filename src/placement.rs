@@ -1,0 +1,293 @@
+//! The answer as plain data: everything an emitter prints is decided here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::host::pcie::RootComplex;
+use crate::host::usage::{Claim, PageClaim};
+use crate::sets::{CpuSet, NodeSet, VcpuSet};
+use crate::units::{Bytes, CellId, Distance, NodeId, PageSize, ParseUnitError, PciAddr};
+
+/// How much of the hardware the guest is shown, and how tightly it is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Style {
+    /// vCPUs and memory float; one guest cell. The yardstick of all predictions.
+    Default,
+    /// vCPUs pinned to first threads; one guest cell.
+    Pin,
+    /// Pinned, with a guest cell per node.
+    PinNuma,
+    /// Pinned, with a guest cell per node and SMT siblings shown.
+    PinNumaSmt,
+    /// Pinned, one guest cell, SMT siblings shown.
+    PinSmt,
+}
+
+impl Style {
+    /// All styles.
+    pub const ALL: [Self; 5] =
+        [Self::Default, Self::Pin, Self::PinNuma, Self::PinNumaSmt, Self::PinSmt];
+
+    /// The name in JSON and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Pin => "pin",
+            Self::PinNuma => "pin+numa",
+            Self::PinNumaSmt => "pin+numa+smt",
+            Self::PinSmt => "pin+smt",
+        }
+    }
+
+    /// Whether the guest sees cells.
+    #[must_use]
+    pub const fn shows_cells(self) -> bool {
+        matches!(self, Self::PinNuma | Self::PinNumaSmt)
+    }
+
+    /// Whether the guest sees SMT siblings.
+    #[must_use]
+    pub const fn shows_smt(self) -> bool {
+        matches!(self, Self::PinNumaSmt | Self::PinSmt)
+    }
+}
+
+impl fmt::Display for Style {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Style {
+    type Err = ParseUnitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "a style (default, pin, pin+numa, pin+numa+smt or pin+smt)";
+        let style = Self::ALL.into_iter().find(|style| style.name() == text);
+        style.ok_or_else(|| ParseUnitError::new(text, expected))
+    }
+}
+
+/// How the guest's memory is tied to the host's nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum MemoryMode {
+    /// Each cell only on its nodes; over several nodes, on whichever of them the kernel takes.
+    Strict,
+    /// Page by page over the nodes of the cell.
+    Interleave,
+    /// Anywhere.
+    Unbound,
+}
+
+impl fmt::Display for MemoryMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Strict => "strict",
+            Self::Interleave => "interleave",
+            Self::Unbound => "unbound",
+        })
+    }
+}
+
+/// The CPU topology that the guest sees. The product is the number of vCPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct GuestTopology {
+    /// Virtual sockets.
+    pub sockets: u32,
+    /// Dies a socket.
+    pub dies: u32,
+    /// Cores a die.
+    pub cores: u32,
+    /// Threads a core.
+    pub threads: u32,
+}
+
+/// A guest NUMA node, or all of a guest that has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// Its number.
+    pub id: CellId,
+    /// The host nodes of its vCPUs and memory; empty where both float.
+    pub nodes: NodeSet,
+    /// Its vCPUs.
+    pub vcpus: VcpuSet,
+    /// Its memory.
+    pub memory: Bytes,
+    /// The size of its pages.
+    pub page: PageSize,
+    /// Where its pages are expected: exact on one node; over several, an even share, which the kernel
+    /// may move. Sums to the memory. Empty where the memory floats.
+    pub pages: Vec<(NodeId, u64)>,
+    /// Relative distances to all cells, in order, symmetric over the cells.
+    pub distances: Vec<Distance>,
+}
+
+/// A device that the VM gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedDevice {
+    /// Where it is on the host.
+    pub address: PciAddr,
+    /// Whether it is one of the requested GPUs; else it is one of the other requested devices.
+    pub is_gpu: bool,
+    /// Its device node; `None` where the kernel does not know it.
+    pub node: Option<NodeId>,
+    /// The cell whose expander bus it hangs from; `None` where the guest is not told.
+    pub cell: Option<CellId>,
+    /// Other functions of the same card and IOMMU group, which the guest gets too.
+    pub functions: Vec<PciAddr>,
+    /// The rest of its IOMMU group: taken from the host, since the group goes as a whole, and not
+    /// shown to the guest.
+    pub withheld: Vec<PciAddr>,
+}
+
+/// A guest PCIe root that belongs to a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(alias = "pxb-pcie")]
+pub struct ExpanderBus {
+    /// Its controller index.
+    pub index: u32,
+    /// The cell that it belongs to.
+    pub cell: CellId,
+    /// Its guest bus number. Its ports' buses follow it; the next expander's number is beyond them.
+    pub bus_nr: u8,
+    /// The host's root complex that it stands for.
+    pub root: RootComplex,
+}
+
+/// A guest PCIe root port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootPort {
+    /// Its controller index and chassis; the guest bus of what is plugged in.
+    pub index: u32,
+    /// The controller index of the bus that it is on: 0, or an expander's.
+    pub parent: u32,
+    /// Its slot on that bus; on bus 0 libvirt chooses.
+    pub slot: Option<u8>,
+}
+
+/// Where a host function appears in the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestFunction {
+    /// The host function.
+    pub host: PciAddr,
+    /// The controller index of its root port.
+    pub port: u32,
+    /// Its function number in the guest's slot 0.
+    pub function: u8,
+    /// Whether it is function 0 of several.
+    pub multifunction: bool,
+}
+
+/// The guest's PCIe tree, as far as passed-through devices need it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GuestPci {
+    /// Expander buses by index.
+    pub expanders: Vec<ExpanderBus>,
+    /// Root ports by index; indexes run on without gaps over expanders and ports.
+    pub ports: Vec<RootPort>,
+    /// The functions, by port and function.
+    pub functions: Vec<GuestFunction>,
+    /// How much 64-bit MMIO space the firmware has to offer, in MiB, a power of two; `None` where its
+    /// own default is enough.
+    pub mmio64_mib: Option<u64>,
+}
+
+/// Where a VM lives and what its guest sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The VM's name.
+    pub name: String,
+    /// The style.
+    pub style: Style,
+    /// Whether each vCPU has one pCPU that nobody else uses.
+    pub dedicated: bool,
+    /// How memory is tied to nodes.
+    pub memory_mode: MemoryMode,
+    /// The guest's CPU topology.
+    pub topology: GuestTopology,
+    /// By vCPU: where it may run. One pCPU each where dedicated; empty where it floats everywhere.
+    pub vcpus: Vec<CpuSet>,
+    /// SMT siblings of the VM's cores that the VM holds and no vCPU uses.
+    pub idle: CpuSet,
+    /// pCPUs beside the VM's cores that it holds for its emulator threads alone.
+    pub emulator_own: CpuSet,
+    /// Where the emulator threads run; empty where they float everywhere.
+    pub emulator: CpuSet,
+    /// By I/O thread: where it runs.
+    pub iothreads: Vec<CpuSet>,
+    /// The cells; one where the guest sees none.
+    pub cells: Vec<Cell>,
+    /// The devices, GPUs first, by address.
+    pub devices: Vec<PlacedDevice>,
+    /// The guest's PCIe tree.
+    pub pci: GuestPci,
+    /// Whether the guest needs an emulated IOMMU with x2APIC (more than 255 vCPUs).
+    pub iommu: bool,
+    /// Whether the guest CPU needs `topoext` to see its SMT siblings (AMD).
+    pub topoext: bool,
+}
+
+impl Placement {
+    /// The VM's memory.
+    #[must_use]
+    pub fn memory(&self) -> Bytes {
+        Bytes(self.cells.iter().map(|cell| cell.memory.0).sum())
+    }
+
+    /// The nodes that hold the VM's vCPUs and memory; empty where it floats.
+    #[must_use]
+    pub fn nodes(&self) -> NodeSet {
+        self.cells.iter().fold(NodeSet::new(), |all, cell| all.union(&cell.nodes))
+    }
+
+    /// The GPUs.
+    pub fn gpus(&self) -> impl Iterator<Item = &PlacedDevice> {
+        self.devices.iter().filter(|device| device.is_gpu)
+    }
+
+    /// All pCPUs with a vCPU.
+    #[must_use]
+    pub fn vcpu_pcpus(&self) -> CpuSet {
+        let mut all = CpuSet::new();
+        self.vcpus.iter().for_each(|set| all.extend(set));
+        all
+    }
+
+    /// What the placement takes from the host, for [`Usage::claim`](crate::Usage::claim).
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        let vcpus = self.vcpu_pcpus();
+        let own = self.idle.union(&self.emulator_own);
+        let mut shared = self.emulator.clone();
+        self.iothreads.iter().for_each(|set| shared.extend(set));
+        let dedicated = if self.dedicated { vcpus.union(&own) } else { own };
+        if !self.dedicated {
+            shared.extend(&vcpus);
+        }
+        let mut pages = Vec::new();
+        for cell in &self.cells {
+            if cell.pages.is_empty() {
+                let count = cell.memory.0.div_ceil(cell.page.bytes());
+                pages.push(PageClaim { node: None, size: cell.page, count });
+            }
+            let bound = cell.pages.iter();
+            pages.extend(bound.map(|(node, count)| PageClaim {
+                node: Some(*node),
+                size: cell.page,
+                count: *count,
+            }));
+        }
+        let mut devices: Vec<PciAddr> = Vec::new();
+        for device in &self.devices {
+            devices.push(device.address);
+            devices.extend(device.functions.iter().chain(&device.withheld));
+        }
+        devices.sort_unstable();
+        devices.dedup();
+        Claim { floating: shared.difference(&dedicated), dedicated, pages, devices }
+    }
+}
