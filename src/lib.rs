@@ -1,9 +1,18 @@
 //! pinwise
+mod candidate;
+mod capacity;
+mod diagnose;
+mod feasibility;
 mod host;
 mod placement;
+mod profile;
+mod recommend;
 mod request;
+mod rules;
+mod score;
 mod sets;
 mod units;
+mod warnings;
 mod workload;
 
 pub use host::builder::{
@@ -27,3 +36,13 @@ pub use units::{
     PciAddr, PcpuId, Ratio, VcpuId,
 };
 pub use workload::{Metric, Weights, Workload};
+
+pub use capacity::{HostCost, SLOT_SIZES, SlotCounts};
+pub use diagnose::{Change, smallest_changes};
+pub use feasibility::{Fact, Rejection};
+pub use profile::{Collective, GpuPath, L3Use, Profile};
+pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
+pub use rules::evidence::{Evidence, FindingId, Grade, Range, Row};
+pub use rules::{Finding, Prediction, RuleId, findings, predictions};
+pub use score::{Options, Property, Score};
+pub use warnings::Warning;

@@ -1,0 +1,284 @@
+//! From a candidate to a placement: which pCPU each vCPU gets, and all that an emitter prints.
+
+use std::collections::BTreeSet;
+
+use crate::feasibility::{Fact, one_node};
+use crate::host::CpuVendor;
+use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
+use crate::sets::{CpuSet, NodeSet, VcpuSet};
+use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId, VcpuId};
+
+use super::cpus::Way;
+use super::gpus::bundle;
+use super::guest_pci::guest_pci;
+use super::{Candidate, Search};
+
+/// The most vCPUs that a guest can have without an IOMMU that remaps interrupts.
+const MAX_XAPIC_VCPUS: u32 = 255;
+
+/// The pCPUs of a VM.
+#[derive(Debug, Default)]
+struct Pcpus {
+    vcpus: Vec<CpuSet>,
+    /// By vCPU: the node that it is on.
+    nodes: Vec<usize>,
+    idle: CpuSet,
+    emulator_own: CpuSet,
+    emulator: CpuSet,
+    iothreads: Vec<CpuSet>,
+}
+
+/// The placement of a candidate.
+///
+/// # Errors
+/// A [`Fact`] if the guest's PCI tree has no room for the devices, or, on hosts whose cores have
+/// unequal numbers of usable siblings, no pCPU is left for the emulator threads.
+pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placement, Fact> {
+    let host = search.host;
+    let pcpus = pick(search, candidate)?;
+    let ids: Vec<NodeId> = candidate.nodes.iter().map(|at| host.nodes()[*at].id).collect();
+    let cells = cells(search, candidate, &pcpus, &ids);
+    let devices = devices(search, candidate, &cells);
+    let pci = guest_pci(host, &devices)?;
+    let amd = host.cpu_vendor() == CpuVendor::Amd;
+    Ok(Placement {
+        name: search.request.name.clone(),
+        style: candidate.style,
+        dedicated: candidate.way.dedicated,
+        memory_mode: candidate.memory,
+        topology: topology(candidate),
+        vcpus: pcpus.vcpus,
+        idle: pcpus.idle,
+        emulator_own: pcpus.emulator_own,
+        emulator: pcpus.emulator,
+        iothreads: pcpus.iothreads,
+        cells,
+        devices,
+        pci,
+        iommu: search.request.vcpus > MAX_XAPIC_VCPUS,
+        topoext: amd && candidate.threads > 1,
+    })
+}
+
+/// The default layout with the GPUs of a candidate: the yardstick that predictions are against.
+/// `None` where the host has too few pages of any size.
+pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placement> {
+    // What people get who choose nothing: base pages, unless they are too few.
+    let mut sizes: Vec<_> = search.pages.iter().filter(|p| p.in_all >= p.needed).collect();
+    sizes.reverse();
+    let page = sizes.first()?.size;
+    let vcpus = search.request.vcpus;
+    let cell = Cell {
+        id: CellId(0),
+        nodes: NodeSet::new(),
+        vcpus: (0..vcpus).map(VcpuId).collect(),
+        memory: search.request.memory,
+        page,
+        pages: Vec::new(),
+        distances: vec![Distance::LOCAL],
+    };
+    let set = &search.gpus.sets[gpus];
+    let devices = placed_devices(search, &set.gpus, |_| None);
+    Some(Placement {
+        name: search.request.name.clone(),
+        style: Style::Default,
+        dedicated: false,
+        memory_mode: MemoryMode::Unbound,
+        topology: GuestTopology { sockets: 1, dies: 1, cores: vcpus, threads: 1 },
+        vcpus: vec![CpuSet::new(); vcpus as usize],
+        idle: CpuSet::new(),
+        emulator_own: CpuSet::new(),
+        emulator: CpuSet::new(),
+        iothreads: vec![CpuSet::new(); search.request.io_threads as usize],
+        cells: vec![cell],
+        pci: guest_pci(search.host, &devices).ok()?,
+        devices,
+        iommu: vcpus > MAX_XAPIC_VCPUS,
+        topoext: false,
+    })
+}
+
+fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
+    let mut pcpus = Pcpus::default();
+    if !candidate.way.dedicated {
+        float(search, candidate, &mut pcpus);
+        return emulator(search, candidate, &BTreeSet::new(), pcpus);
+    }
+    let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
+    let stock = stock.expect("a candidate's way is one of the stocks'");
+    let threads = candidate.threads as usize;
+    let mut cores = BTreeSet::new();
+    for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
+        for core in stock.nodes[*at].pick(search.request, *units, candidate.threads) {
+            cores.insert(core);
+            let usable: Vec<PcpuId> = of_core(search, core, candidate.way).collect();
+            for pcpu in &usable[..threads] {
+                pcpus.vcpus.push(std::iter::once(*pcpu).collect());
+                pcpus.nodes.push(*at);
+            }
+            if candidate.way.whole {
+                usable[threads..].iter().for_each(|pcpu| _ = pcpus.idle.insert(*pcpu));
+            }
+        }
+    }
+    emulator(search, candidate, &cores, pcpus)
+}
+
+fn of_core<'a>(search: &'a Search<'_>, core: usize, way: Way) -> impl Iterator<Item = PcpuId> + 'a {
+    search.free.of_core(search.host, &search.host.cores()[core], way)
+}
+
+/// vCPUs that share all free pCPUs of their node.
+fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
+    for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
+        let shared = search.host.nodes()[*at].cpus.intersection(&search.free.usable);
+        for _ in 0..*units {
+            pcpus.vcpus.push(shared.clone());
+            pcpus.nodes.push(*at);
+        }
+    }
+}
+
+/// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for
+/// some, else the host's on the VM's nodes, else idle siblings beside its vCPUs, else the host's
+/// anywhere, else whatever is free.
+fn emulator(
+    search: &Search<'_>,
+    candidate: &Candidate,
+    taken: &BTreeSet<usize>,
+    mut pcpus: Pcpus,
+) -> Result<Pcpus, Fact> {
+    let (host, request) = (search.host, search.request);
+    let mut local = CpuSet::new();
+    candidate.nodes.iter().for_each(|at| local.extend(&host.nodes()[*at].cpus));
+    let mut busy = CpuSet::new();
+    if candidate.way.dedicated {
+        pcpus.vcpus.iter().for_each(|set| busy.extend(set));
+    }
+    let needed = request.emulator_pcpus as usize;
+    if needed > 0 {
+        let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
+        let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
+        for core in free().filter(near).chain(free().filter(|core| !near(core))) {
+            if pcpus.emulator_own.len() < needed {
+                let way = Way { whole: true, ..candidate.way };
+                of_core(search, core, way).for_each(|p| _ = pcpus.emulator_own.insert(p));
+            }
+        }
+        if pcpus.emulator_own.len() < needed {
+            let (needed, free) = (needed as u64, pcpus.emulator_own.len() as u64);
+            return Err(Fact::NoEmulatorPcpu { needed, free });
+        }
+        pcpus.emulator = pcpus.emulator_own.clone();
+        pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
+        return Ok(pcpus);
+    }
+    let housekeeping = search.free.housekeeping.difference(&search.free.held);
+    let here = housekeeping.intersection(&local);
+    let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
+    if here.is_empty() && !idle.is_empty() {
+        // One sibling each from the end, so that the first vCPUs, which guests load most, keep their
+        // cores to themselves for as long as possible.
+        let mut from_the_end = idle.iter().rev().cycle().map(|p| std::iter::once(*p).collect());
+        pcpus.emulator = from_the_end.next().unwrap_or_default();
+        pcpus.iothreads = from_the_end.take(request.io_threads as usize).collect();
+        return Ok(pcpus);
+    }
+    let free = search.free.usable.difference(&busy);
+    let choices = [here, housekeeping, free.intersection(&local), free];
+    let first = choices.into_iter().find(|set| !set.is_empty());
+    pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
+    pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
+    Ok(pcpus)
+}
+
+fn cells(search: &Search<'_>, candidate: &Candidate, pcpus: &Pcpus, ids: &[NodeId]) -> Vec<Cell> {
+    let (host, page) = (search.host, candidate.page);
+    let memory = |pages: &[u64]| Bytes(pages.iter().map(|n| n * page.bytes()).sum());
+    let vcpus_on = |at: usize| -> VcpuSet {
+        let on = (0..).map(VcpuId).zip(&pcpus.nodes);
+        on.filter(|(_, node)| **node == at).map(|(vcpu, _)| vcpu).collect()
+    };
+    if !candidate.style.shows_cells() {
+        let share = ids.iter().copied().zip(candidate.pages.iter().copied());
+        return vec![Cell {
+            id: CellId(0),
+            nodes: ids.iter().copied().collect(),
+            vcpus: (0..search.request.vcpus).map(VcpuId).collect(),
+            memory: memory(&candidate.pages),
+            page,
+            pages: share.filter(|(_, pages)| *pages > 0).collect(),
+            distances: vec![Distance::LOCAL],
+        }];
+    }
+    let cell = |(i, number): (usize, u32)| Cell {
+        id: CellId(number),
+        nodes: one_node(ids[i]),
+        vcpus: vcpus_on(candidate.nodes[i]),
+        memory: memory(&candidate.pages[i..=i]),
+        page,
+        pages: vec![(ids[i], candidate.pages[i])],
+        distances: ids.iter().map(|to| guest_distance(host.distance(ids[i], *to))).collect(),
+    };
+    (0..ids.len()).zip(0..).map(cell).collect()
+}
+
+/// libvirt takes 10 for a cell itself only, which the host's builder has checked.
+fn guest_distance(distance: Option<Distance>) -> Distance {
+    distance.unwrap_or(Distance(20))
+}
+
+/// A virtual socket is the largest piece that divides all cells, so that none straddles two.
+fn topology(candidate: &Candidate) -> GuestTopology {
+    let gcd = |a: u64, b: u64| {
+        let (mut a, mut b) = (a, b);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let all: u64 = candidate.units.iter().sum();
+    let socket = if candidate.style.shows_cells() {
+        candidate.units.iter().copied().fold(0, gcd)
+    } else {
+        all
+    };
+    let small = |n: u64| u32::try_from(n).expect("guest cores are at most as many as vCPUs");
+    GuestTopology {
+        sockets: small(all / socket.max(1)),
+        dies: 1,
+        cores: small(socket),
+        threads: candidate.threads,
+    }
+}
+
+fn devices(search: &Search<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {
+    let set = &search.gpus.sets[candidate.gpus];
+    placed_devices(search, &set.gpus, |node| {
+        let node = node.filter(|_| candidate.expanders)?;
+        cells.iter().find(|cell| cell.nodes.contains(node)).map(|cell| cell.id)
+    })
+}
+
+fn placed_devices(
+    search: &Search<'_>,
+    gpus: &[PciAddr],
+    cell: impl Fn(Option<NodeId>) -> Option<CellId>,
+) -> Vec<PlacedDevice> {
+    let mut given: BTreeSet<PciAddr> =
+        gpus.iter().chain(&search.request.devices).copied().collect();
+    let mut others: Vec<PciAddr> = search.request.devices.clone();
+    others.sort_unstable();
+    let all = gpus.iter().map(|gpu| (*gpu, true)).chain(others.into_iter().map(|d| (d, false)));
+    let mut placed = Vec::new();
+    for (address, is_gpu) in all {
+        let node = search.host.pci().get(address).and_then(|device| device.node);
+        let rest: Vec<PciAddr> = bundle(search.host, address)
+            .into_iter()
+            .filter(|member| given.insert(*member))
+            .collect();
+        let (functions, withheld) = rest.into_iter().partition(|other| other.same_slot(address));
+        placed.push(PlacedDevice { address, is_gpu, node, cell: cell(node), functions, withheld });
+    }
+    placed
+}

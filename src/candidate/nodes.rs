@@ -1,0 +1,157 @@
+//! Which sets of nodes are tried, and how a VM is shared out over one.
+
+/// A set of nodes as bits over positions in [`Host::nodes`](crate::Host::nodes).
+pub(crate) type NodeMask = u64;
+
+/// At most so many sets of one size are tried, smallest positions first; beyond that sets are grown
+/// from every node by distance, and the answer says so.
+pub(crate) const MAX_SETS: u64 = 4096;
+
+/// The members of a mask, ascending.
+pub(crate) fn members(mask: NodeMask) -> impl Iterator<Item = usize> + Clone {
+    std::iter::successors(Some(mask), |rest| Some(rest & rest.wrapping_sub(1)))
+        .take_while(|rest| *rest != 0)
+        .map(|rest| rest.trailing_zeros() as usize)
+}
+
+/// Sets of one size, and whether they are all there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subsets {
+    pub(crate) masks: Vec<NodeMask>,
+    pub(crate) complete: bool,
+}
+
+/// How many subsets of `size` a set of `n` has, saturating.
+fn binomial(n: u64, size: u64) -> u64 {
+    let mut result: u64 = 1;
+    for i in 0..size.min(n - size) {
+        result = result.saturating_mul(n - i) / (i + 1);
+    }
+    result
+}
+
+/// The subsets of `nodes` with `size` members, all of them up to [`MAX_SETS`]. Beyond, for each node
+/// the set of its nearest neighbours by `distance`, and for each the one that goes by `room` instead.
+pub(crate) fn subsets(
+    nodes: &[usize],
+    size: usize,
+    distance: impl Fn(usize, usize) -> u32,
+    room: impl Fn(usize) -> u64,
+) -> Subsets {
+    if size == 0 || size > nodes.len() {
+        return Subsets { masks: Vec::new(), complete: true };
+    }
+    let mask_of = |chosen: &[usize]| chosen.iter().fold(0, |mask, at| mask | (1_u64 << at));
+    if binomial(nodes.len() as u64, size as u64) <= MAX_SETS {
+        let mut chosen: Vec<usize> = (0..size).collect();
+        let mut masks = Vec::new();
+        loop {
+            masks.push(chosen.iter().fold(0, |mask, at| mask | (1_u64 << nodes[*at])));
+            let next = (0..size).rev().find(|i| chosen[*i] < nodes.len() - size + i);
+            let Some(at) = next else { break };
+            chosen[at] += 1;
+            for i in at + 1..size {
+                chosen[i] = chosen[i - 1] + 1;
+            }
+        }
+        return Subsets { masks, complete: true };
+    }
+    let mut masks = Vec::new();
+    for seed in nodes {
+        for by_room in [false, true] {
+            let mut others: Vec<usize> = nodes.iter().copied().filter(|n| n != seed).collect();
+            others.sort_by_key(|n| {
+                let near = u64::from(distance(*seed, *n));
+                let spare = u64::MAX - room(*n);
+                if by_room { (spare, near, *n) } else { (near, spare, *n) }
+            });
+            others.truncate(size - 1);
+            others.push(*seed);
+            masks.push(mask_of(&others));
+        }
+    }
+    masks.sort_unstable();
+    masks.dedup();
+    Subsets { masks, complete: false }
+}
+
+/// Shares `total` units out by weight, no more than `caps` each and, if asked, at least one each.
+/// What a full place cannot take goes to those with the most room. `None` where it does not fit.
+pub(crate) fn shares(
+    total: u64,
+    caps: &[u64],
+    weights: &[u64],
+    one_each: bool,
+) -> Option<Vec<u64>> {
+    let least = u64::from(one_each);
+    let needed = least * caps.len() as u64;
+    let room: u128 = caps.iter().map(|cap| u128::from(*cap)).sum();
+    if u128::from(total) > room || total < needed || caps.iter().any(|cap| *cap < least) {
+        return None;
+    }
+    let sum: u128 = weights.iter().map(|w| u128::from(*w)).sum::<u128>().max(1);
+    let ideal = |weight: u64| u64::try_from(u128::from(total) * u128::from(weight) / sum);
+    let mut shares: Vec<u64> = caps
+        .iter()
+        .zip(weights)
+        .map(|(cap, weight)| ideal(*weight).unwrap_or(u64::MAX).clamp(least, (*cap).max(least)))
+        .collect();
+    loop {
+        let held: u64 = shares.iter().sum();
+        if held == total {
+            return Some(shares);
+        }
+        if held > total {
+            // Only the "at least one" can overshoot: take from the largest.
+            let at = (0..shares.len()).max_by_key(|at| (shares[*at], usize::MAX - at))?;
+            shares[at] -= (held - total).min(shares[at] - least);
+            continue;
+        }
+        // Level the rest over those with room: by as much as every one of them can take.
+        let open: Vec<usize> = (0..shares.len()).filter(|at| shares[*at] < caps[*at]).collect();
+        let each = (total - held) / open.len() as u64;
+        if each == 0 {
+            let spare = |at: &usize| (caps[*at] - shares[*at], usize::MAX - *at);
+            let at = open.into_iter().max_by_key(spare)?;
+            shares[at] += 1;
+        } else {
+            for at in open {
+                shares[at] += each.min(caps[at] - shares[at]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_sets_are_complete_and_large_ones_are_cut() {
+        let nodes: Vec<usize> = (0..6).collect();
+        let all = subsets(&nodes, 3, |_, _| 20, |_| 1);
+        assert!(all.complete && all.masks.len() == 20);
+        let nodes: Vec<usize> = (0..64).collect();
+        let near = |a: usize, b: usize| if a / 8 == b / 8 { 12 } else { 32 };
+        let cut = subsets(&nodes, 8, near, |_| 1);
+        assert!(!cut.complete && cut.masks.contains(&0xff) && cut.masks.len() <= 128);
+    }
+
+    #[test]
+    fn shares_follow_weights_and_room() {
+        assert_eq!(shares(32, &[40, 40], &[1, 1], true), Some(vec![16, 16]));
+        assert_eq!(shares(33, &[40, 41], &[1, 1], true), Some(vec![16, 17]));
+        assert_eq!(shares(32, &[10, 40], &[1, 1], true), Some(vec![10, 22]));
+        assert_eq!(shares(32, &[40, 40], &[3, 1], true), Some(vec![24, 8]));
+        assert_eq!(shares(2, &[9, 9], &[100, 0], true), Some(vec![1, 1]));
+        assert_eq!(shares(20, &[10, 9], &[1, 1], true), None);
+        assert_eq!(shares(5, &[9, 0], &[1, 1], true), None);
+        assert_eq!(shares(5, &[9, 0], &[1, 1], false), Some(vec![5, 0]));
+    }
+
+    #[test]
+    fn members_are_the_bits() {
+        assert_eq!(members(0b1010_0001).collect::<Vec<_>>(), [0, 5, 7]);
+        assert_eq!(members(0).count(), 0);
+    }
+}

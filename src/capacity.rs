@@ -1,0 +1,154 @@
+//! What a placement takes from the VMs that could still come.
+//!
+//! A slot is room for a VM of 1, 2, 4 or 8 GPUs with their share of cores and memory, on one node
+//! where it fits on one, else inside one package, else on the host. The cost of a placement is the
+//! share of the free cores that it takes, and the share of the slots that it ends.
+
+use std::collections::BTreeMap;
+
+use crate::candidate::gpus::GpuSet;
+use crate::candidate::{Pages, Stock};
+use crate::host::Host;
+use crate::units::{PackageId, PciAddr};
+
+/// The sizes of the slots that are counted. Chosen by us: what HGX boards and clouds offer.
+pub const SLOT_SIZES: [u64; 4] = [1, 2, 4, 8];
+
+/// Slots by size, in the order of [`SLOT_SIZES`].
+pub type SlotCounts = [u64; SLOT_SIZES.len()];
+
+#[derive(Debug, Clone, Copy)]
+struct NodeRoom {
+    package: Option<PackageId>,
+    gpus: u64,
+    cores: u64,
+    bytes: u128,
+}
+
+impl NodeRoom {
+    /// GPUs that have their share of cores and memory on the node.
+    fn served(&self, share: &Share) -> u64 {
+        let by_cores = self.cores.checked_div(share.cores).unwrap_or(u64::MAX);
+        let by_bytes = self.bytes.checked_div(share.bytes).unwrap_or(u128::MAX);
+        self.gpus.min(by_cores).min(u64::try_from(by_bytes).unwrap_or(u64::MAX))
+    }
+}
+
+/// A GPU's share of its host: what the whole host has, divided by its GPUs.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    cores: u64,
+    bytes: u128,
+}
+
+/// What is free for slots.
+#[derive(Debug, Clone)]
+pub(crate) struct Slots {
+    nodes: Vec<NodeRoom>,
+    share: Share,
+    free_cores: u64,
+    before: SlotCounts,
+}
+
+/// What a placement costs the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct HostCost {
+    /// Cores that it takes, and how many were free.
+    pub cores: (u64, u64),
+    /// Slots before, by size.
+    pub slots_before: SlotCounts,
+    /// Slots after.
+    pub slots_after: SlotCounts,
+}
+
+impl HostCost {
+    /// In millionths of what is free: the share of the cores, and the mean share of the slots of each
+    /// size that there were.
+    #[must_use]
+    pub fn millionths(&self) -> i64 {
+        let part = |taken: u64, of: u64| {
+            let share = u128::from(taken) * 1_000_000 / u128::from(of.max(1));
+            i64::try_from(share).unwrap_or(i64::MAX)
+        };
+        let counted = self.slots_before.iter().zip(&self.slots_after).filter(|(b, _)| **b > 0);
+        let lost = counted.map(|(before, after)| part(before.saturating_sub(*after), *before));
+        let (sum, sizes) = lost.fold((0, 0), |(sum, sizes), lost| (sum + lost, sizes + 1));
+        part(self.cores.0, self.cores.1) + sum / sizes.max(1)
+    }
+}
+
+impl Slots {
+    pub(crate) fn new(host: &Host, stock: &Stock, pages: &[Pages], free_gpus: &[PciAddr]) -> Self {
+        let gpus_on = |at: usize| {
+            let node = host.nodes()[at].id;
+            let here = |gpu: &&PciAddr| host.gpu(**gpu).is_some_and(|gpu| gpu.node == Some(node));
+            free_gpus.iter().filter(here).count() as u64
+        };
+        let bytes = |at: usize| {
+            pages.iter().map(|p| u128::from(p.free[at]) * u128::from(p.size.bytes())).sum()
+        };
+        let nodes: Vec<NodeRoom> = (0..host.nodes().len())
+            .map(|at| NodeRoom {
+                package: host.nodes()[at].package,
+                gpus: gpus_on(at),
+                cores: stock.nodes[at].cores[0],
+                bytes: bytes(at),
+            })
+            .collect();
+        let gpus = host.gpus().iter().filter(|gpu| !gpu.integrated).count().max(1) as u64;
+        // Half of an even share: GPUs often crowd on some nodes, and their node's cores are what a VM
+        // wants, not all that the host has.
+        let share = Share {
+            cores: host.cores().len() as u64 / gpus / 2,
+            bytes: host.nodes().iter().map(|n| u128::from(n.memory.0)).sum::<u128>()
+                / u128::from(gpus)
+                / 2,
+        };
+        let free_cores = nodes.iter().map(|node| node.cores).sum();
+        let before = count_slots(&nodes, &share);
+        Self { nodes, share, free_cores, before }
+    }
+
+    /// What a placement with so many guest cores and pages on these nodes costs.
+    pub(crate) fn host_cost(
+        &self,
+        stock: &Stock,
+        at: &[usize],
+        units: &[u64],
+        gpus: &GpuSet,
+        bytes: impl Fn(usize) -> u128,
+    ) -> HostCost {
+        let mut nodes = self.nodes.clone();
+        for (i, (at, units)) in at.iter().zip(units).enumerate() {
+            let node = &mut nodes[*at];
+            if stock.way.dedicated {
+                node.cores = node.cores.saturating_sub(*units);
+            }
+            node.bytes = node.bytes.saturating_sub(bytes(i));
+        }
+        for at in gpus.node_of.iter().flatten() {
+            nodes[*at].gpus = nodes[*at].gpus.saturating_sub(1);
+        }
+        let cores = if stock.way.dedicated { units.iter().sum() } else { 0 };
+        HostCost {
+            cores: (cores, self.free_cores),
+            slots_before: self.before,
+            slots_after: count_slots(&nodes, &self.share),
+        }
+    }
+}
+
+fn count_slots(nodes: &[NodeRoom], share: &Share) -> SlotCounts {
+    let served: Vec<u64> = nodes.iter().map(|node| node.served(share)).collect();
+    let mut packages: BTreeMap<Option<PackageId>, u64> = BTreeMap::new();
+    for (node, served) in nodes.iter().zip(&served) {
+        *packages.entry(node.package).or_default() += served;
+    }
+    SLOT_SIZES.map(|size| {
+        let on_nodes: u64 = served.iter().map(|n| n / size).sum();
+        let in_packages: u64 = packages.values().map(|n| n / size).sum();
+        let in_all = served.iter().sum::<u64>() / size;
+        [on_nodes, in_packages, in_all].into_iter().find(|n| *n > 0).unwrap_or(0)
+    })
+}

@@ -1,0 +1,322 @@
+//! What the rules may know about a candidate: the few facts on which a prediction can depend. Two
+//! candidates with equal profiles have equal predictions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::host::pcie::CommonBridge;
+use crate::host::{CoreKind, Host};
+use crate::placement::{MemoryMode, Placement, Style};
+use crate::request::Request;
+use crate::sets::NodeSet;
+use crate::units::{Bytes, L3Id, NodeId, PciAddr};
+
+/// How the VM's GPUs reach each other without host memory, if they do at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GpuPath {
+    /// Every two are linked directly, and the fabric allows the set.
+    Linked,
+    /// All below one PCIe switch or root port.
+    SameSwitch,
+    /// All on one node, in one or several root complexes.
+    SameNode,
+    /// Over several nodes, or unknown ones.
+    Across,
+}
+
+/// How the VM's collectives move data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collective {
+    /// Fewer than two GPUs: there are none.
+    None,
+    /// Through host memory.
+    Host,
+    /// From GPU to GPU.
+    PeerToPeer,
+}
+
+/// How the VM's cores lie in the L3 domains of their nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum L3Use {
+    /// The nodes have one L3 domain each, or it is unknown: nothing to choose.
+    NoChoice,
+    /// As few domains as the cores could be in on an empty host.
+    Whole,
+    /// Pieces of more domains than needed.
+    Pieces,
+}
+
+/// The facts about a candidate that rules may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Profile {
+    /// The style.
+    pub style: Style,
+    /// Whether each vCPU has a pCPU of its own.
+    pub dedicated: bool,
+    /// Whether no core is shared with another tenant by intent.
+    pub whole_cores: bool,
+    /// How memory is tied to nodes.
+    pub memory: MemoryMode,
+    /// Nodes that the VM spans; 0 where it floats.
+    pub nodes: u32,
+    /// The fewest nodes of this host that could hold a VM of this size, were it empty.
+    pub fewest_nodes: u32,
+    /// Packages that those nodes are in.
+    pub packages: u32,
+    /// Guest cells.
+    pub cells: u32,
+    /// Whether devices hang from expander buses of their cells.
+    pub expanders: bool,
+    /// Threads of a guest core.
+    pub threads: u32,
+    /// Whether memory is in hugepages.
+    pub hugepages: bool,
+    /// Whether a vCPU is on an efficiency core of a host that has performance cores.
+    pub efficiency_core: bool,
+    /// How the cores lie in L3 domains.
+    pub l3: L3Use,
+    /// GPUs.
+    pub gpus: u32,
+    /// Known nodes that the GPUs are on.
+    pub gpu_nodes: u32,
+    /// GPUs whose node is unknown.
+    pub gpus_unknown: u32,
+    /// GPUs on a node that the VM has nothing on.
+    pub gpus_remote: u32,
+    /// GPUs whose link runs below what it could.
+    pub gpus_degraded: u32,
+    /// Other devices on a node that the VM has nothing on, or on an unknown one.
+    pub devices_far: u32,
+    /// How the GPUs reach each other; meaningful with two or more.
+    pub gpu_path: GpuPath,
+    /// Whether all GPUs are below one PCIe switch.
+    pub same_switch: bool,
+    /// Whether the GPUs are just one fabric partition, or the host has none.
+    pub partition: bool,
+    /// How collectives move data.
+    pub collective: Collective,
+    /// Nodes of the host with memory.
+    pub host_nodes: u32,
+    /// Packages of the host.
+    pub host_packages: u32,
+}
+
+impl Profile {
+    /// The profile of a placement, from the placement and the host alone.
+    #[must_use]
+    pub fn of(host: &Host, request: &Request, placement: &Placement) -> Self {
+        let nodes = placement.nodes();
+        let gpus: Vec<PciAddr> = placement.gpus().map(|gpu| gpu.address).collect();
+        let mut profile = Self {
+            style: placement.style,
+            dedicated: placement.dedicated,
+            memory: placement.memory_mode,
+            cells: count(placement.cells.len()),
+            expanders: !placement.pci.expanders.is_empty(),
+            hugepages: placement.cells.first().is_some_and(|cell| cell.page.is_huge()),
+            ..Self::of_host(host, request, placement.topology.threads)
+        };
+        let floats = placement.style == Style::Default;
+        profile.whole_cores = !floats && placement.dedicated && holds_whole_cores(host, placement);
+        profile.set_nodes(host, &nodes);
+        profile.set_gpus(host, request, &gpus, &nodes);
+        profile.devices_far = devices_far(host, request, &nodes);
+        let mut cores: BTreeMap<NodeId, BTreeSet<(Option<L3Id>, u32)>> = BTreeMap::new();
+        for pcpu in placement.vcpu_pcpus().iter().filter(|_| placement.dedicated) {
+            let Some(core) = host.core_of(pcpu) else { continue };
+            let lowest = core.pcpus.first().map_or(0, |pcpu| pcpu.0);
+            cores.entry(core.node).or_default().insert((core.l3, lowest));
+            profile.efficiency_core |= core.kind == CoreKind::Efficiency && is_hybrid(host);
+        }
+        profile.l3 = cores.iter().fold(L3Use::NoChoice, |l3, (node, cores)| {
+            let domains: BTreeSet<_> = cores.iter().map(|(domain, _)| domain).collect();
+            l3.max(l3_use(&l3_sizes(host, *node), cores.len(), domains.len()))
+        });
+        profile
+    }
+
+    /// What holds for every candidate with this many threads a core.
+    pub(crate) fn of_host(host: &Host, request: &Request, threads: u32) -> Self {
+        Self {
+            style: Style::Default,
+            dedicated: false,
+            whole_cores: false,
+            memory: MemoryMode::Unbound,
+            nodes: 0,
+            fewest_nodes: fewest_nodes(
+                host,
+                request.vcpus.div_ceil(threads.max(1)),
+                request.memory,
+            ),
+            packages: 0,
+            cells: 1,
+            expanders: false,
+            threads,
+            hugepages: false,
+            efficiency_core: false,
+            l3: L3Use::NoChoice,
+            gpus: 0,
+            gpu_nodes: 0,
+            gpus_unknown: 0,
+            gpus_remote: 0,
+            gpus_degraded: 0,
+            devices_far: 0,
+            gpu_path: GpuPath::Across,
+            same_switch: false,
+            partition: true,
+            collective: Collective::None,
+            host_nodes: count(host.nodes().iter().filter(|n| n.memory != Bytes::ZERO).count()),
+            host_packages: count(host.packages().len()),
+        }
+    }
+
+    pub(crate) fn set_nodes(&mut self, host: &Host, nodes: &NodeSet) {
+        let packages: BTreeSet<_> =
+            host.cores().iter().filter(|c| nodes.contains(c.node)).map(|c| c.id.package).collect();
+        self.nodes = count(nodes.len());
+        self.packages = count(packages.len());
+    }
+
+    /// The facts about the GPUs; `nodes` are the VM's.
+    fn set_gpus(&mut self, host: &Host, request: &Request, gpus: &[PciAddr], nodes: &NodeSet) {
+        let known: Vec<NodeId> =
+            gpus.iter().filter_map(|gpu| host.gpu(*gpu).and_then(|gpu| gpu.node)).collect();
+        self.gpus = count(gpus.len());
+        self.gpus_unknown = count(gpus.len() - known.len());
+        self.gpu_nodes = count(known.iter().collect::<BTreeSet<_>>().len());
+        let remote = known.iter().filter(|node| !nodes.contains(**node)).count();
+        self.gpus_remote = if nodes.is_empty() { 0 } else { count(remote) };
+        self.partition = is_partition(host, gpus);
+        self.gpu_path = gpu_path(host, gpus);
+        self.same_switch = same_switch(host, gpus);
+        self.gpus_degraded = degraded(host, gpus);
+        self.collective = collective(request, gpus.len(), self.gpu_path);
+    }
+
+    /// Whether every GPU is known to be on a node of the VM.
+    #[must_use]
+    pub fn gpus_local(&self) -> bool {
+        self.nodes > 0 && self.gpus_unknown == 0 && self.gpus_remote == 0
+    }
+}
+
+/// Counts here are bounded by the host's limits, far below `u32::MAX`.
+pub(crate) fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// How a VM with GPUs on this path does collectives: from GPU to GPU where links or a switch allow it
+/// and the request does not say no, or where the request says yes.
+pub(crate) fn collective(request: &Request, gpus: usize, path: GpuPath) -> Collective {
+    match (gpus, request.peer_to_peer) {
+        (0 | 1, _) => Collective::None,
+        (_, Some(true)) => Collective::PeerToPeer,
+        (_, None) if path <= GpuPath::SameSwitch => Collective::PeerToPeer,
+        _ => Collective::Host,
+    }
+}
+
+/// Whether the fabric manager can give just these GPUs to one VM; true on a host without partitions,
+/// and for no GPUs.
+pub(crate) fn is_partition(host: &Host, gpus: &[PciAddr]) -> bool {
+    let same = |set: &[PciAddr]| set.len() == gpus.len() && gpus.iter().all(|g| set.contains(g));
+    let partitions = host.fabric_partitions();
+    gpus.is_empty() || partitions.is_empty() || partitions.iter().any(|p| same(&p.gpus))
+}
+
+/// GPUs whose link runs slower or narrower than both of its sides can.
+pub(crate) fn degraded(host: &Host, gpus: &[PciAddr]) -> u32 {
+    count(gpus.iter().filter(|gpu| host.pci().degraded_link(**gpu).is_some()).count())
+}
+
+/// Whether all of the GPUs hang from one switch.
+pub(crate) fn same_switch(host: &Host, gpus: &[PciAddr]) -> bool {
+    let mut switches = gpus.iter().map(|gpu| host.pci().switch_of(*gpu));
+    let first = switches.next().flatten();
+    first.is_some() && switches.all(|switch| switch == first)
+}
+
+/// The worst way between any two of the GPUs.
+pub(crate) fn gpu_path(host: &Host, gpus: &[PciAddr]) -> GpuPath {
+    let pairs = || gpus.iter().enumerate().flat_map(|(i, a)| gpus[..i].iter().map(|b| (*a, *b)));
+    if pairs().all(|(a, b)| host.gpu_link(a, b).is_some()) && is_partition(host, gpus) {
+        return GpuPath::Linked;
+    }
+    let far = pairs().map(|(a, b)| host.pci().common_bridge(a, b)).max();
+    match far {
+        None | Some(CommonBridge::Pix | CommonBridge::Pxb) => GpuPath::SameSwitch,
+        Some(CommonBridge::Phb | CommonBridge::Node) => GpuPath::SameNode,
+        Some(CommonBridge::Sys) => GpuPath::Across,
+    }
+}
+
+/// Requested devices that are not known to be on one of `nodes`.
+pub(crate) fn devices_far(host: &Host, request: &Request, nodes: &NodeSet) -> u32 {
+    let near = |address: &PciAddr| {
+        let node = host.pci().get(*address).and_then(|device| device.node);
+        node.is_some_and(|node| nodes.contains(node))
+    };
+    count(request.devices.iter().filter(|address| !near(address)).count())
+}
+
+/// Whether the host has both kinds of cores.
+pub(crate) fn is_hybrid(host: &Host) -> bool {
+    let first = host.cores().first().map(|core| core.kind);
+    host.cores().iter().any(|core| Some(core.kind) != first)
+}
+
+/// How many cores of the node each of its L3 domains has, largest first. Cores in no known domain
+/// count as one domain.
+pub(crate) fn l3_sizes(host: &Host, node: NodeId) -> Vec<usize> {
+    let mut sizes: BTreeMap<Option<L3Id>, usize> = BTreeMap::new();
+    for core in host.cores().iter().filter(|core| core.node == node) {
+        *sizes.entry(core.l3).or_default() += 1;
+    }
+    let mut sizes: Vec<_> = sizes.into_values().collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes
+}
+
+/// How `cores` cores in `used` of the node's domains compare with the fewest domains possible.
+pub(crate) fn l3_use(sizes: &[usize], cores: usize, used: usize) -> L3Use {
+    let mut held = 0;
+    let fewest = sizes.iter().take_while(|size| (held < cores).then(|| held += **size).is_some());
+    match fewest.count() {
+        _ if sizes.len() < 2 => L3Use::NoChoice,
+        fewest if used <= fewest => L3Use::Whole,
+        _ => L3Use::Pieces,
+    }
+}
+
+/// Whether the placement holds all usable pCPUs of each of its cores.
+fn holds_whole_cores(host: &Host, placement: &Placement) -> bool {
+    let mut held = placement.vcpu_pcpus();
+    held.extend(&placement.idle);
+    held.extend(&placement.emulator_own);
+    let whole = |pcpu| {
+        let core = host.core_of(pcpu);
+        core.is_some_and(|core| {
+            core.pcpus.iter().all(|p| held.contains(*p) || !host.allowed().contains(*p))
+        })
+    };
+    placement.vcpu_pcpus().iter().all(whole)
+}
+
+/// The fewest nodes whose cores and memory, all free, could hold `cores` cores and `memory`.
+fn fewest_nodes(host: &Host, cores: u32, memory: Bytes) -> u32 {
+    let mut by_node: BTreeMap<NodeId, u64> = BTreeMap::new();
+    for core in host.cores() {
+        *by_node.entry(core.node).or_default() += 1;
+    }
+    let fewest = |mut sizes: Vec<u64>, needed: u64| {
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        let mut held: u64 = 0;
+        let enough = sizes.iter().position(|size| {
+            held = held.saturating_add(*size);
+            held >= needed
+        });
+        enough.map_or(sizes.len(), |at| at + 1)
+    };
+    let memories = host.nodes().iter().map(|node| node.memory.0).collect();
+    let by_memory = fewest(memories, memory.0);
+    count(fewest(by_node.into_values().collect(), u64::from(cores)).max(by_memory))
+}

@@ -1,0 +1,160 @@
+//! The pipeline: candidates, feasibility, rules, score, ranking.
+
+use crate::candidate::build::{build, default_layout};
+use crate::candidate::{Candidate, Search};
+use crate::capacity::HostCost;
+use crate::diagnose::rejections;
+use crate::feasibility::Rejection;
+use crate::host::Host;
+use crate::host::usage::Usage;
+use crate::placement::{Placement, Style};
+use crate::profile::Profile;
+use crate::request::Request;
+use crate::rules::{Finding, Prediction, findings, predictions};
+use crate::score::{Options, Property, Score, each_lack};
+use crate::verify::verify;
+use crate::warnings::{Warning, warnings};
+
+/// A placement with its score and the reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ranked {
+    /// Where the VM would live.
+    pub placement: Placement,
+    /// How good that is.
+    pub score: Score,
+    /// What is expected of each metric, against the default layout.
+    pub predictions: Vec<Prediction>,
+    /// The rules' words that the predictions are made of.
+    pub findings: Vec<Finding>,
+    /// Preferred properties that it lacks.
+    pub unmet: Vec<Property>,
+    /// What it costs the host.
+    pub cost: HostCost,
+    /// What the rules saw of it.
+    pub profile: Profile,
+    /// What to know before using it.
+    pub warnings: Vec<Warning>,
+}
+
+/// The answer: at least one placement that fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recommendation {
+    /// Best first; the best of each style, or of each variant with [`Options::all`].
+    pub ranked: Vec<Ranked>,
+    /// The default layout with the first placement's GPUs, which all predictions are against. Score
+    /// and predictions are those of no change. `None` where even that does not fit.
+    pub baseline: Option<Ranked>,
+    /// The styles that do not fit, and why.
+    pub rejected: Vec<Rejection>,
+    /// Whether a bound cut the search, so that something better may exist.
+    pub cut: bool,
+}
+
+/// The answer that nothing fits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no style of placement fits")]
+pub struct Infeasible {
+    /// Every style, and why.
+    pub rejected: Vec<Rejection>,
+}
+
+impl Recommendation {
+    /// The best placement.
+    ///
+    /// # Panics
+    /// Never for a value that [`recommend`] returned: it has at least one.
+    #[must_use]
+    pub fn best(&self) -> &Ranked {
+        self.ranked.first().expect("a recommendation has a placement: checked by recommend")
+    }
+}
+
+/// Where on this host the VM should live, best first, with scores and reasons.
+///
+/// A pure function of its arguments.
+///
+/// # Errors
+/// [`Infeasible`] if no placement fulfils all that the request requires; it has the decisive facts of
+/// every style.
+pub fn recommend(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    options: &Options,
+) -> Result<Recommendation, Infeasible> {
+    let everywhere = |facts: Vec<_>| Infeasible {
+        rejected: Style::ALL[1..]
+            .iter()
+            .map(|s| Rejection { style: *s, facts: facts.clone() })
+            .collect(),
+    };
+    let mut search = Search::new(host, usage, request, options).map_err(everywhere)?;
+    search.run();
+    let mut candidates: Vec<&Candidate> = search.best.values().collect();
+    candidates.sort_by(|a, b| a.rank().cmp(b.rank()).then_with(|| a.style.cmp(&b.style)));
+    let mut ranked: Vec<Ranked> = Vec::new();
+    let mut failed = Vec::new();
+    for candidate in candidates {
+        let done = |r: &Ranked| !options.all && r.placement.style == candidate.style;
+        if ranked.iter().any(done) {
+            continue;
+        }
+        match build(&search, candidate) {
+            Ok(placement) => ranked.push(rank(&search, usage, candidate, placement)),
+            Err(fact) => failed.push((candidate.style, fact)),
+        }
+    }
+    let rejected = rejections(&search, &ranked, failed);
+    let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
+    let baseline = baseline(&search, usage, best);
+    debug_assert!(ranked.iter().all(|r| verify(host, usage, request, &r.placement).is_ok()));
+    Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
+}
+
+fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Placement) -> Ranked {
+    let Search { host, request, options, .. } = search;
+    let profile = candidate.profile;
+    debug_assert_eq!(profile, Profile::of(host, request, &placement), "counted as it was built");
+    let findings = findings(&options.evidence, &profile);
+    let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
+    let cost = stock.map_or_else(HostCost::default, |stock| {
+        let bytes = |i: usize| u128::from(candidate.pages[i]) * u128::from(candidate.page.bytes());
+        let gpus = &search.gpus.sets[candidate.gpus];
+        search.slots.host_cost(stock, &candidate.nodes, &candidate.units, gpus, bytes)
+    });
+    Ranked {
+        warnings: warnings(host, usage, request, &placement, &profile),
+        placement,
+        score: candidate.score,
+        predictions: predictions(&findings, &profile),
+        findings,
+        unmet: unmet(request, &profile),
+        cost,
+        profile,
+    }
+}
+
+/// The preferred properties that a profile lacks.
+pub(crate) fn unmet(request: &Request, profile: &Profile) -> Vec<Property> {
+    let mut unmet = Vec::new();
+    each_lack(request, profile, |property, _| unmet.push(property));
+    unmet
+}
+
+fn baseline(search: &Search<'_>, usage: &Usage, best: &Ranked) -> Option<Ranked> {
+    let gpus: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
+    let set = search.gpus.sets.iter().position(|set| set.gpus == gpus)?;
+    let placement = default_layout(search, set)?;
+    // No rule speaks about the yardstick itself.
+    let profile = Profile::of(search.host, search.request, &placement);
+    Some(Ranked {
+        warnings: warnings(search.host, usage, search.request, &placement, &profile),
+        placement,
+        score: Score::default(),
+        predictions: predictions(&[], &profile),
+        findings: Vec::new(),
+        unmet: Vec::new(),
+        cost: HostCost::default(),
+        profile,
+    })
+}

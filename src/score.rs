@@ -1,0 +1,199 @@
+//! From predictions to one number: integers, so that the order is total and the same everywhere.
+
+use crate::profile::Profile;
+use crate::request::{Policy, Request};
+use crate::rules::evidence::{Evidence, Range};
+use crate::rules::{applies, each_finding};
+use crate::units::Ratio;
+use crate::workload::{Metric, Weights};
+
+/// What the caller may tune. The defaults are chosen by us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How much the low end of a range counts against the likely value, in thousandths: 0 trusts the
+    /// likely values, 1000 counts on the low ends.
+    pub caution: u32,
+    /// How much the cost to the host's other and future tenants counts, in thousandths: at 1000,
+    /// taking all that is free costs as much as losing a factor e of performance.
+    pub packing_weight: u32,
+    /// What each preference costs that a placement does not meet, in millionths of a natural
+    /// logarithm: 100,000 is about 10% of performance.
+    pub preference_cost: u32,
+    /// Whether to rank every variant of a style, not its best only.
+    pub all: bool,
+    /// The table of evidence.
+    pub evidence: Evidence,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            caution: 500,
+            packing_weight: 20,
+            preference_cost: 100_000,
+            all: false,
+            evidence: Evidence::default(),
+        }
+    }
+}
+
+/// How good a placement is, in millionths of a natural logarithm: +100,000 is about 10% better than
+/// the default layout. `total` is the sum of the parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Score {
+    /// The sum of the parts; the ranking goes by it.
+    pub total: i64,
+    /// The weighted mean of the predictions' logarithms.
+    pub performance: i64,
+    /// What it costs the host's other tenants: zero or less.
+    pub packing: i64,
+    /// What unmet preferences cost: zero or less.
+    pub preferences: i64,
+}
+
+impl Score {
+    /// The same score with another packing cost, in millionths of what is free.
+    pub(crate) fn with_packing(self, options: &Options, cost: i64) -> Self {
+        let packing = -(cost * i64::from(options.packing_weight) / 1000);
+        Self { total: self.performance + packing + self.preferences, packing, ..self }
+    }
+}
+
+/// `ln(ratio)` in millionths. `libm` gives the same bits on every platform.
+pub(crate) fn micro_log(ratio: Ratio) -> i64 {
+    // Within ±23 million for every ratio of 32 bits, so the conversion keeps the value.
+    #[allow(clippy::cast_possible_truncation)]
+    let micro = libm::round(libm::log(f64::from(ratio.0.max(1)) / 1000.0) * 1e6) as i64;
+    micro
+}
+
+/// Where a range stands between its low end and its likely value, in millionths of a logarithm.
+pub(crate) fn point(range: Range, caution: u32) -> i64 {
+    let caution = i64::from(caution.min(1000));
+    (micro_log(range.low) * caution + micro_log(range.likely) * (1000 - caution)) / 1000
+}
+
+/// The weighted mean over the metrics that apply to the candidate.
+pub(crate) fn performance(
+    evidence: &Evidence,
+    profile: &Profile,
+    weights: &Weights,
+    caution: u32,
+) -> i64 {
+    let counted = Metric::ALL.into_iter().filter(|metric| applies(*metric, profile));
+    let sum_of_weights: i64 = counted.map(|metric| i64::from(weights.of(metric))).sum();
+    let mut product = [Range::ONE; Metric::ALL.len()];
+    each_finding(evidence, profile, |finding| {
+        let range = &mut product[finding.metric as usize];
+        *range = range.times(finding.range);
+    });
+    let of = |metric: Metric| {
+        let weight = i64::from(weights.of(metric));
+        if weight == 0 { 0 } else { weight * point(product[metric as usize], caution) }
+    };
+    let sum: i64 = Metric::ALL.into_iter().filter(|m| applies(*m, profile)).map(of).sum();
+    if sum_of_weights == 0 { 0 } else { sum / sum_of_weights }
+}
+
+/// A property that was preferred and is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum Property {
+    /// A pCPU of its own for every vCPU.
+    DedicatedCpus,
+    /// No core shared with another tenant.
+    WholeCores,
+    /// One node.
+    OneNode,
+    /// Every GPU on a node of the VM.
+    GpuLocality,
+    /// All GPUs below one switch.
+    SameSwitch,
+    /// Every two GPUs linked.
+    LinkedGpus,
+    /// The GPUs are one fabric partition.
+    FabricPartition,
+    /// The wanted number of cells.
+    Cells,
+    /// SMT siblings shown, or hidden, as wanted.
+    Smt,
+    /// A requested NIC or other device on a node of the VM.
+    NearDevices,
+    /// GPUs whose links run at what both of their sides can.
+    HealthyLinks,
+}
+
+/// Calls `each` with every property that the candidate lacks and how strictly it is wanted.
+pub(crate) fn each_lack(
+    request: &Request,
+    profile: &Profile,
+    mut each: impl FnMut(Property, Policy),
+) {
+    use crate::profile::GpuPath;
+    let policies = &request.policies;
+    let several = profile.gpus > 1;
+    let wish = |required: bool| if required { Policy::Require } else { Policy::Prefer };
+    let lacks = [
+        (Property::DedicatedCpus, policies.dedicated_cpus, !profile.dedicated),
+        (Property::WholeCores, policies.whole_cores, profile.dedicated && !profile.whole_cores),
+        (Property::OneNode, policies.one_node, profile.nodes != 1),
+        (Property::GpuLocality, policies.gpu_locality, profile.gpus > 0 && !profile.gpus_local()),
+        (Property::SameSwitch, policies.same_switch, several && !profile.same_switch),
+        (
+            Property::LinkedGpus,
+            policies.linked_gpus,
+            several && profile.gpu_path != GpuPath::Linked,
+        ),
+        (Property::FabricPartition, policies.fabric_partition, !profile.partition),
+        (
+            Property::Cells,
+            wish(request.cells.required().is_some()),
+            !request.cells.is_met_by(profile.cells),
+        ),
+        (
+            Property::Smt,
+            wish(request.smt.required().is_some()),
+            !request.smt.is_met_by(profile.threads > 1),
+        ),
+        (Property::NearDevices, Policy::Prefer, profile.devices_far > 0),
+        (Property::HealthyLinks, Policy::Prefer, profile.gpus_degraded > 0),
+    ];
+    for (property, policy, lacking) in lacks {
+        if lacking && policy != Policy::Ignore {
+            each(property, policy);
+        }
+    }
+}
+
+/// The score of a candidate whose packing cost, in millionths of what is free, is known.
+pub(crate) fn score(request: &Request, options: &Options, profile: &Profile, cost: i64) -> Score {
+    let weights = request.workload.weights();
+    let performance = performance(&options.evidence, profile, &weights, options.caution);
+    let mut unmet = 0;
+    each_lack(request, profile, |_, _| unmet += 1);
+    let preferences = -(unmet * i64::from(options.preference_cost));
+    let score = Score { performance, preferences, ..Score::default() };
+    score.with_packing(options, cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_logarithm_is_in_millionths_and_rounded() {
+        assert_eq!(micro_log(Ratio::ONE), 0);
+        assert_eq!(micro_log(Ratio(2000)), 693_147);
+        assert_eq!(micro_log(Ratio(500)), -693_147);
+    }
+
+    #[test]
+    fn caution_moves_the_point_from_likely_to_low() {
+        let range = Range::new(500, 1000, 2000).unwrap();
+        assert_eq!(point(range, 0), 0);
+        assert_eq!(point(range, 500), -346_573);
+        assert_eq!(point(range, 1000), -693_147);
+    }
+}
