@@ -4,6 +4,7 @@ mod placement;
 mod request;
 mod sets;
 mod units;
+mod verify;
 mod workload;
 
 pub use host::builder::{
@@ -26,4 +27,5 @@ pub use units::{
     Bytes, CellId, CoreId, Distance, Id, L3Id, NodeId, PackageId, PageSize, ParseUnitError,
     PciAddr, PcpuId, Ratio, VcpuId,
 };
+pub use verify::{CpuUser, Violation, verify};
 pub use workload::{Metric, Weights, Workload};
