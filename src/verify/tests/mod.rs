@@ -10,8 +10,10 @@ use crate::request::{GpuRequest, Policy, Wish};
 use crate::units::{Bytes, PcpuId};
 use scenes::{Scene, address, cpus};
 
+type MakeScene = fn() -> Scene;
+
 /// A clean placement in its surroundings, and its name.
-const CLEAN: [(&str, fn() -> Scene); 5] = [
+const CLEAN: [(&str, MakeScene); 5] = [
     ("pin", scenes::pin),
     ("pin+numa+smt", scenes::numa_smt),
     ("pin+smt", scenes::smt),
@@ -98,6 +100,44 @@ fn an_integrated_gpu_is_fine_when_named() {
     scene.replace_gpu("0000:00:02.0");
     scene.request.gpus = GpuRequest::Addresses(vec![address("0000:00:02.0")]);
     assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn gpus_that_are_all_that_is_required_pass() {
+    let mut scene = scenes::pin();
+    scene.request.gpus = GpuRequest::Count { count: 2, model: None };
+    let policies = &mut scene.request.policies;
+    for policy in [
+        &mut policies.gpu_locality,
+        &mut policies.same_switch,
+        &mut policies.linked_gpus,
+        &mut policies.fabric_partition,
+    ] {
+        *policy = Policy::Require;
+    }
+    let mut second = scene.placement.devices[0].clone();
+    second.address = address("14:00.0");
+    second.functions.clear();
+    second.withheld.clear();
+    scene.placement.devices.push(second);
+    scene.placement.pci.ports.push(scenes::port(2, 0, None));
+    scene.placement.pci.functions.push(scenes::function("14:00.0", 2, 0));
+    scene.placement.pci.mmio64_mib = Some(256 << 10);
+    assert_eq!(scene.verify(), Ok(()));
+    // Without a fabric manager, any GPUs go together.
+    scene.host.fabric_partitions.clear();
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn bus_numbers_may_be_as_tight_as_they_get() {
+    // One port below the first expander bus, two below the second, one plain port.
+    for (first, second) in [(10, 12), (10, 253), (251, 253)] {
+        let mut scene = scenes::numa_smt();
+        scene.placement.pci.expanders[0].bus_nr = first;
+        scene.placement.pci.expanders[1].bus_nr = second;
+        assert_eq!(scene.verify(), Ok(()), "{first} {second}");
+    }
 }
 
 #[test]
