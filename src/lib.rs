@@ -13,6 +13,7 @@ mod score;
 mod sets;
 mod units;
 mod warnings;
+mod verify;
 mod workload;
 
 pub use host::builder::{
@@ -35,6 +36,7 @@ pub use units::{
     Bytes, CellId, CoreId, Distance, Id, L3Id, NodeId, PackageId, PageSize, ParseUnitError,
     PciAddr, PcpuId, Ratio, VcpuId,
 };
+pub use verify::{CpuUser, Violation, verify};
 pub use workload::{Metric, Weights, Workload};
 
 pub use capacity::{HostCost, SLOT_SIZES, SlotCounts};

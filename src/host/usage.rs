@@ -264,11 +264,11 @@ impl Usage {
         }
         let mut wanted: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
         for page in &claim.pages {
-            for key in [(page.node, page.size), (None, page.size)] {
-                if key.0.is_some() || page.node.is_none() {
-                    let sum = wanted.entry(key).or_default();
-                    *sum = sum.saturating_add(page.count);
-                }
+            // Pages on a node are also among those of all nodes together.
+            let on_node = page.node.map(|node| (Some(node), page.size));
+            for key in on_node.into_iter().chain([(None, page.size)]) {
+                let sum = wanted.entry(key).or_default();
+                *sum = sum.saturating_add(page.count);
             }
         }
         for ((node, size), needed) in wanted {
@@ -291,5 +291,48 @@ impl Usage {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::builder::{CoreSpec, HostBuilder, NodeSpec};
+    use crate::host::{CoreKind, PagePool};
+    use crate::units::{Bytes, PackageId, PcpuId};
+
+    /// One node with 16 pages of 1 GiB.
+    fn host() -> Host {
+        let cpus: CpuSet = [PcpuId(0)].into_iter().collect();
+        let pool = PagePool { size: PageSize::GIB_1, total: 16, free: 16 };
+        let (id, memory) = (NodeId(0), Bytes::from_gib(32));
+        let node =
+            NodeSpec { id, cpus: cpus.clone(), memory, pools: vec![pool], distances: vec![] };
+        let (package, kind) = (PackageId(0), CoreKind::Performance);
+        let core = CoreSpec { package, die: 0, core: 0, kind, max_mhz: None, pcpus: cpus };
+        let (nodes, cores) = (vec![node], vec![core]);
+        HostBuilder { nodes, cores, ..HostBuilder::default() }.build().unwrap()
+    }
+
+    fn pages(node: Option<u32>, count: u64) -> Claim {
+        let page = PageClaim { node: node.map(NodeId), size: PageSize::GIB_1, count };
+        Claim { pages: vec![page], ..Claim::default() }
+    }
+
+    #[test]
+    fn pages_held_anywhere_count_once() {
+        let (host, mut usage) = (host(), Usage::empty(&host()));
+        assert_eq!(usage.claim(&host, "a", pages(None, 10)), Ok(()));
+        assert_eq!(usage.free_pages_in_all(&host, PageSize::GIB_1), 6);
+    }
+
+    #[test]
+    fn pages_on_a_node_and_pages_anywhere_share_the_pool() {
+        let (host, mut usage) = (host(), Usage::empty(&host()));
+        usage.claim(&host, "a", pages(None, 10)).unwrap();
+        let (tenant, size) = ("b".to_owned(), PageSize::GIB_1);
+        let short = ClaimError::PagesShort { tenant, node: None, size, needed: 7, free: 6 };
+        assert_eq!(usage.claim(&host, "b", pages(Some(0), 7)), Err(short));
+        assert_eq!(usage.claim(&host, "b", pages(Some(0), 6)), Ok(()));
     }
 }

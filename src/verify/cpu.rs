@@ -1,0 +1,273 @@
+//! pCPUs: who runs where, beside whom, and whether that is allowed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::violation::{CpuUser, Violation};
+use super::{Case, vcpu_id};
+use crate::host::Core;
+use crate::placement::Style;
+use crate::request::Policy;
+use crate::sets::CpuSet;
+use crate::units::{CoreId, PcpuId, VcpuId};
+
+/// The parts of a placement that name pCPUs.
+pub(super) struct Cpus<'a> {
+    pub(super) dedicated: bool,
+    pub(super) threads: u32,
+    pub(super) vcpus: &'a [CpuSet],
+    pub(super) idle: &'a CpuSet,
+    pub(super) emulator_own: &'a CpuSet,
+    pub(super) emulator: &'a CpuSet,
+    pub(super) iothreads: &'a [CpuSet],
+}
+
+impl Cpus<'_> {
+    pub(super) fn check(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
+        let request = case.request;
+        if usize::try_from(request.vcpus) != Ok(self.vcpus.len()) {
+            found.push(Violation::VcpuCount { found: self.vcpus.len(), wanted: request.vcpus });
+        }
+        if usize::try_from(request.io_threads) != Ok(self.iothreads.len()) {
+            found.push(Violation::IoThreadCount {
+                found: self.iothreads.len(),
+                wanted: request.io_threads,
+            });
+        }
+        if request.policies.dedicated_cpus == Policy::Require && !self.dedicated {
+            found.push(Violation::NotDedicated);
+        }
+        let floats = case.style == Style::Default;
+        for (user, pcpus) in self.users() {
+            let own = matches!(user, CpuUser::Idle | CpuUser::EmulatorOwn);
+            let must = !floats || (self.dedicated && matches!(user, CpuUser::Vcpu(_)));
+            if pcpus.is_empty() && must && !own {
+                found.push(Violation::NoPcpus { user });
+            }
+            if floats && !pcpus.is_empty() {
+                found.push(Violation::DefaultPins { user, pcpus: pcpus.clone() });
+            }
+        }
+        if floats {
+            return;
+        }
+        let mut vcpus = CpuSet::new();
+        for set in self.vcpus {
+            vcpus.extend(set);
+        }
+        for (user, pcpus) in self.users() {
+            usable(case, user, pcpus, found);
+            let beside = pcpus.intersection(&vcpus);
+            if !matches!(user, CpuUser::Vcpu(_)) && !beside.is_empty() {
+                found.push(Violation::BesideVcpus { user, pcpus: beside });
+            }
+        }
+        self.on_their_nodes(case, found);
+        if self.dedicated {
+            self.one_each(found);
+        } else {
+            self.not_crowded(found);
+        }
+        if self.dedicated || self.threads > 1 {
+            self.guest_cores(case, found);
+        }
+        self.emulator(case, found);
+        self.idle(case, &vcpus, found);
+        if request.policies.whole_cores == Policy::Require {
+            self.whole_cores(case, &vcpus, found);
+        }
+    }
+
+    fn users(&self) -> Vec<(CpuUser, &CpuSet)> {
+        let mut users = Vec::new();
+        for (position, set) in self.vcpus.iter().enumerate() {
+            users.push((CpuUser::Vcpu(vcpu_id(position)), set));
+        }
+        users.push((CpuUser::Idle, self.idle));
+        users.push((CpuUser::EmulatorOwn, self.emulator_own));
+        users.push((CpuUser::Emulator, self.emulator));
+        for (number, set) in self.iothreads.iter().enumerate() {
+            users.push((CpuUser::IoThread(number), set));
+        }
+        users
+    }
+
+    fn on_their_nodes(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
+        let mut of_cells = Vec::new();
+        for cell in case.cells {
+            let mut cpus = CpuSet::new();
+            for node in case.host.nodes() {
+                if cell.nodes.contains(node.id) {
+                    cpus.extend(&node.cpus);
+                }
+            }
+            of_cells.push((cell, cpus));
+        }
+        for (position, set) in self.vcpus.iter().enumerate() {
+            let vcpu = vcpu_id(position);
+            for (cell, cpus) in &of_cells {
+                // A cell on no node, and a pCPU that is off, have their own violations.
+                let off = set.intersection(case.host.online()).difference(cpus);
+                if cell.vcpus.contains(vcpu) && !cell.nodes.is_empty() && !off.is_empty() {
+                    found.push(Violation::OffNode { vcpu, cell: cell.id, pcpus: off });
+                }
+            }
+        }
+    }
+
+    fn one_each(&self, found: &mut Vec<Violation>) {
+        let mut seen: BTreeMap<PcpuId, VcpuId> = BTreeMap::new();
+        for (position, set) in self.vcpus.iter().enumerate() {
+            let vcpu = vcpu_id(position);
+            if set.len() > 1 {
+                found.push(Violation::NotOnePcpu { vcpu, pcpus: set.clone() });
+            }
+            for pcpu in set.iter() {
+                match seen.get(&pcpu) {
+                    Some(&first) => {
+                        found.push(Violation::PcpuTwice { pcpu, first, second: vcpu });
+                    }
+                    None => {
+                        seen.insert(pcpu, vcpu);
+                    }
+                }
+            }
+        }
+    }
+
+    /// No more vCPUs than pCPUs: on each set, counting those that cannot leave it, and on all.
+    fn not_crowded(&self, found: &mut Vec<Violation>) {
+        let mut counts: BTreeMap<CpuSet, usize> = BTreeMap::new();
+        let mut all = CpuSet::new();
+        for set in self.vcpus.iter().filter(|set| !set.is_empty()) {
+            *counts.entry(set.clone()).or_default() += 1;
+            all.extend(set);
+        }
+        let mut sets: BTreeSet<CpuSet> = counts.keys().cloned().collect();
+        sets.insert(all);
+        for pcpus in sets {
+            let inside = counts.iter().filter(|(set, _)| set.is_subset(&pcpus));
+            let vcpus = inside.map(|(_, count)| *count).sum();
+            if vcpus > pcpus.len() {
+                found.push(Violation::Crowded { vcpus, pcpus });
+            }
+        }
+    }
+
+    /// The vCPUs of a guest core are on one core, and no others are.
+    fn guest_cores(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
+        let threads = usize::try_from(self.threads).unwrap_or(usize::MAX).max(1);
+        let mut core_of_group: BTreeMap<usize, CoreId> = BTreeMap::new();
+        let mut first_on: BTreeMap<CoreId, (usize, &CpuSet)> = BTreeMap::new();
+        for (position, set) in self.vcpus.iter().enumerate() {
+            let vcpu = vcpu_id(position);
+            let group = position / threads;
+            for core in cores_of(case, set).into_values() {
+                let (at, other) = *first_on.entry(core.id).or_insert((position, set));
+                // Two on the very same pCPU is a violation of its own.
+                if at / threads != group && !(self.dedicated && other.intersects(set)) {
+                    let first = vcpu_id(at);
+                    found.push(Violation::VcpusShareCore { core: core.id, first, second: vcpu });
+                }
+                let of_group = *core_of_group.entry(group).or_insert(core.id);
+                if of_group != core.id && self.threads > 1 {
+                    let (core, other) = (of_group, core.id);
+                    found.push(Violation::GuestCoreSplit { vcpu, core, other });
+                }
+            }
+        }
+    }
+
+    fn emulator(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
+        let wanted = case.request.emulator_pcpus;
+        if wanted == 0 {
+            return;
+        }
+        let own = self.emulator_own.len();
+        if usize::try_from(wanted).is_ok_and(|wanted| own < wanted) {
+            found.push(Violation::EmulatorCount { found: own, wanted });
+        }
+        let pcpus = self.emulator.difference(self.emulator_own);
+        if !pcpus.is_empty() {
+            found.push(Violation::EmulatorElsewhere { pcpus });
+        }
+    }
+
+    fn idle(&self, case: &Case<'_>, vcpus: &CpuSet, found: &mut Vec<Violation>) {
+        let both = self.idle.intersection(self.emulator_own);
+        if !both.is_empty() {
+            found.push(Violation::IdleInUse { pcpus: both });
+        }
+        let mut beside = CpuSet::new();
+        for core in cores_of(case, &vcpus.union(self.emulator_own)).into_values() {
+            for pcpu in &core.pcpus {
+                beside.insert(*pcpu);
+            }
+        }
+        let apart = self.idle.intersection(case.host.online()).difference(&beside);
+        if !apart.is_empty() {
+            found.push(Violation::IdleApart { pcpus: apart });
+        }
+    }
+
+    fn whole_cores(&self, case: &Case<'_>, vcpus: &CpuSet, found: &mut Vec<Violation>) {
+        let own = vcpus.union(self.idle).union(self.emulator_own);
+        for core in cores_of(case, &own).into_values() {
+            let mut rest = CpuSet::new();
+            for pcpu in &core.pcpus {
+                if !own.contains(*pcpu) {
+                    rest.insert(*pcpu);
+                }
+            }
+            for (holder, claim) in case.usage.tenants() {
+                let pcpus = rest.intersection(&claim.dedicated);
+                if !pcpus.is_empty() {
+                    rest = rest.difference(&pcpus);
+                    let holder = holder.to_owned();
+                    found.push(Violation::CoreShared { core: core.id, pcpus, holder });
+                }
+            }
+            // A sibling that is not allowed cannot be taken, and no tenant of ours can get it.
+            let pcpus = rest.intersection(case.host.allowed());
+            if !pcpus.is_empty() {
+                found.push(Violation::CoreNotWhole { core: core.id, pcpus });
+            }
+        }
+    }
+}
+
+/// Online, allowed, nobody else's, and not the host's. The host's own pCPUs are for emulators and
+/// I/O threads only, even where they are outside of the allowed set.
+fn usable(case: &Case<'_>, user: CpuUser, pcpus: &CpuSet, found: &mut Vec<Violation>) {
+    let host = case.host;
+    let off = pcpus.difference(host.online());
+    if !off.is_empty() {
+        found.push(Violation::NotOnline { user, pcpus: off });
+    }
+    let shares = matches!(user, CpuUser::Emulator | CpuUser::IoThread(_));
+    let excused = if shares { host.reserved() } else { &case.housekeeping };
+    let kept = pcpus.intersection(&case.housekeeping);
+    if !shares && !kept.is_empty() {
+        found.push(Violation::Reserved { user, pcpus: kept });
+    }
+    let barred = pcpus.intersection(host.online()).difference(host.allowed()).difference(excused);
+    if !barred.is_empty() {
+        found.push(Violation::NotAllowed { user, pcpus: barred });
+    }
+    for (holder, claim) in case.usage.tenants() {
+        let held = pcpus.intersection(&claim.dedicated);
+        if !held.is_empty() {
+            found.push(Violation::PcpusHeld { user, pcpus: held, holder: holder.to_owned() });
+        }
+    }
+}
+
+/// The cores of the pCPUs that have one.
+fn cores_of<'a>(case: &Case<'a>, pcpus: &CpuSet) -> BTreeMap<CoreId, &'a Core> {
+    let mut cores = BTreeMap::new();
+    for pcpu in pcpus.iter() {
+        if let Some(core) = case.cores.get(&pcpu) {
+            cores.insert(core.id, *core);
+        }
+    }
+    cores
+}

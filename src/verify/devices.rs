@@ -1,0 +1,234 @@
+//! Devices: the right ones, free, once, with their IOMMU groups, near the right cells.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Case;
+use super::violation::Violation;
+use crate::host::pcie::{DeviceKind, PciDevice};
+use crate::placement::{GuestPci, PlacedDevice};
+use crate::request::{GpuRequest, Policy};
+use crate::units::{CellId, PciAddr};
+
+pub(super) fn check(
+    case: &Case<'_>,
+    devices: &[PlacedDevice],
+    pci: &GuestPci,
+    found: &mut Vec<Violation>,
+) {
+    requested(case, devices, found);
+    let mut seen = BTreeSet::new();
+    for device in devices {
+        let PlacedDevice { address, is_gpu, node, cell, functions, withheld } = device;
+        let address = *address;
+        for &member in [&address].into_iter().chain(functions).chain(withheld) {
+            if !seen.insert(member) {
+                found.push(Violation::DeviceTwice { address: member });
+            }
+            match case.host.pci().get(member) {
+                Some(record) if record.kind() != DeviceKind::Bridge => {}
+                _ => found.push(Violation::NoSuchDevice { address: member }),
+            }
+            if let Some(holder) = case.usage.holder_of(member) {
+                let holder = holder.to_owned();
+                found.push(Violation::DeviceHeld { address: member, holder });
+            }
+        }
+        for &function in functions {
+            let slot = |a: PciAddr| (a.domain, a.bus, a.device);
+            if slot(function) != slot(address) {
+                found.push(Violation::FunctionApart { address, function });
+            }
+        }
+        let Some(record) = case.host.pci().get(address) else { continue };
+        if *is_gpu {
+            gpu(case, record, found);
+        }
+        if *node != record.node {
+            found.push(Violation::DeviceNode { address, found: *node, wanted: record.node });
+        }
+        in_its_cell(case, record, *cell, pci, found);
+    }
+    groups(case, devices, &seen, found);
+    policies(case, devices, found);
+}
+
+/// As many GPUs as asked for, or just those that are named; and just the other devices named.
+fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation>) {
+    let named = match &case.request.gpus {
+        GpuRequest::Addresses(named) => Some(named),
+        GpuRequest::Count { .. } => None,
+    };
+    let others = Some(&case.request.devices);
+    for (as_gpu, wanted) in [(true, named), (false, others)] {
+        let mut placed = Vec::new();
+        for device in devices {
+            if device.is_gpu == as_gpu {
+                placed.push(device.address);
+            }
+        }
+        let Some(wanted) = wanted else {
+            let wanted = case.request.gpus.count();
+            if placed.len() != wanted {
+                found.push(Violation::GpuCount { found: placed.len(), wanted });
+            }
+            continue;
+        };
+        for &address in wanted {
+            if !placed.contains(&address) {
+                found.push(Violation::DeviceMissing { address, as_gpu });
+            }
+        }
+        for address in placed {
+            if !wanted.contains(&address) {
+                found.push(Violation::DeviceUnasked { address, as_gpu });
+            }
+        }
+    }
+}
+
+fn gpu(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Violation>) {
+    let address = record.address;
+    let Some(gpu) = case.host.gpus().iter().find(|gpu| gpu.address == address) else {
+        found.push(Violation::NotGpu { address });
+        return;
+    };
+    let GpuRequest::Count { model, .. } = &case.request.gpus else { return };
+    match model {
+        Some(wanted) => {
+            let ids = format!("{:04x}:{:04x}", record.vendor.0, record.device.0);
+            let part = wanted.to_lowercase();
+            if !gpu.model.to_lowercase().contains(&part) && !ids.contains(&part) {
+                let (model, wanted) = (gpu.model.clone(), wanted.clone());
+                found.push(Violation::GpuModel { address, model, wanted });
+            }
+        }
+        None if gpu.integrated => found.push(Violation::GpuIntegrated { address }),
+        None => {}
+    }
+}
+
+/// Where the guest has expander buses, a device belongs to a cell on its node, if there is one.
+fn in_its_cell(
+    case: &Case<'_>,
+    record: &PciDevice,
+    cell: Option<CellId>,
+    pci: &GuestPci,
+    found: &mut Vec<Violation>,
+) {
+    let mut on_node = Vec::new();
+    if case.cells.len() > 1 && !pci.expanders.is_empty() {
+        for candidate in case.cells {
+            if record.node.is_some_and(|node| candidate.nodes.contains(node)) {
+                on_node.push(candidate.id);
+            }
+        }
+    }
+    let right = match cell {
+        Some(cell) => on_node.contains(&cell),
+        None => on_node.is_empty(),
+    };
+    if !right {
+        let (address, wanted) = (record.address, on_node.first().copied());
+        found.push(Violation::DeviceCell { address, found: cell, wanted });
+    }
+}
+
+/// IOMMU groups go whole, and nothing goes that is in no such group.
+fn groups(
+    case: &Case<'_>,
+    devices: &[PlacedDevice],
+    placed: &BTreeSet<PciAddr>,
+    found: &mut Vec<Violation>,
+) {
+    let group_of = |address| case.host.pci().get(address).and_then(|record| record.iommu_group);
+    let mut missing: BTreeMap<PciAddr, PciAddr> = BTreeMap::new();
+    let mut members: BTreeMap<u32, Vec<PciAddr>> = BTreeMap::new();
+    for record in case.host.pci().devices() {
+        if let Some(group) = record.iommu_group.filter(|_| record.kind() != DeviceKind::Bridge) {
+            members.entry(group).or_default().push(record.address);
+        }
+    }
+    for &address in placed {
+        let group = group_of(address).and_then(|group| members.get(&group));
+        for &member in group.into_iter().flatten() {
+            if !placed.contains(&member) {
+                missing.entry(member).or_insert(address);
+            }
+        }
+    }
+    for (missing, address) in missing {
+        found.push(Violation::GroupSplit { address, missing });
+    }
+    let mut shown = BTreeSet::new();
+    for device in devices {
+        for &address in [&device.address].into_iter().chain(&device.functions) {
+            shown.extend(group_of(address));
+        }
+    }
+    for device in devices {
+        for &withheld in &device.withheld {
+            let known = case.host.pci().get(withheld).is_some();
+            if known && !group_of(withheld).is_some_and(|group| shown.contains(&group)) {
+                found.push(Violation::WithheldApart { address: device.address, withheld });
+            }
+        }
+    }
+}
+
+fn policies(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation>) {
+    let policies = &case.request.policies;
+    let mut gpus = Vec::new();
+    for device in devices {
+        if device.is_gpu {
+            gpus.push(device.address);
+        }
+    }
+    if policies.gpu_locality == Policy::Require {
+        for &address in &gpus {
+            let node = case.host.pci().get(address).and_then(|record| record.node);
+            if !node.is_some_and(|node| case.nodes.contains(node)) {
+                found.push(Violation::GpuRemote { address, node, nodes: case.nodes.clone() });
+            }
+        }
+    }
+    for (position, &second) in gpus.iter().enumerate() {
+        let others = &gpus[..position];
+        if policies.same_switch == Policy::Require {
+            if let Some(&first) = others.first() {
+                let switch = switch_above(case, first);
+                if switch.is_none() || switch != switch_above(case, second) {
+                    found.push(Violation::NoCommonSwitch { first, second });
+                }
+            }
+        }
+        if policies.linked_gpus == Policy::Require {
+            for &first in others {
+                let ends = [first.min(second), first.max(second)];
+                let mut links = case.host.gpu_links().iter();
+                if !links.any(|link| [link.a.min(link.b), link.a.max(link.b)] == ends) {
+                    found.push(Violation::NotLinked { first, second });
+                }
+            }
+        }
+    }
+    let partitions = case.host.fabric_partitions();
+    let bound = policies.fabric_partition == Policy::Require && !partitions.is_empty();
+    if bound && !gpus.is_empty() {
+        gpus.sort_unstable();
+        let matches = |listed: &Vec<PciAddr>| {
+            let mut listed = listed.clone();
+            listed.sort_unstable();
+            listed == gpus
+        };
+        if !partitions.iter().any(|partition| matches(&partition.gpus)) {
+            found.push(Violation::NotPartition { gpus });
+        }
+    }
+}
+
+/// The bridge above the port that a function is plugged into: a switch, unless the port is a root
+/// port.
+fn switch_above(case: &Case<'_>, address: PciAddr) -> Option<PciAddr> {
+    let port = case.host.pci().get(address)?.parent?;
+    case.host.pci().get(port)?.parent
+}

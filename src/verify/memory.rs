@@ -1,0 +1,105 @@
+//! Memory: amounts, pages, and the nodes that they are on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Case;
+use super::violation::Violation;
+use crate::placement::{Cell, MemoryMode, Style};
+use crate::units::{Bytes, NodeId, PageSize};
+
+pub(super) fn check(case: &Case<'_>, mode: MemoryMode, found: &mut Vec<Violation>) {
+    if (mode == MemoryMode::Unbound) != (case.style == Style::Default) {
+        found.push(Violation::StyleMemory { style: case.style, mode });
+    }
+    let wanted = case.request.memory;
+    let mut sum = 0_u64;
+    for cell in case.cells {
+        sum = sum.saturating_add(cell.memory.0);
+        amounts(case, cell, found);
+        nodes(case, cell, mode, found);
+    }
+    // Without any cell, that is what is wrong.
+    if Bytes(sum) != wanted && !case.cells.is_empty() {
+        found.push(Violation::MemorySum { found: Bytes(sum), wanted });
+    }
+    pools(case, found);
+}
+
+fn amounts(case: &Case<'_>, cell: &Cell, found: &mut Vec<Violation>) {
+    // The distances and vCPUs are checked with what the guest sees.
+    let Cell { id, nodes, vcpus: _, memory, page, pages, distances: _ } = cell;
+    let (id, memory, page) = (*id, *memory, *page);
+    if memory == Bytes::ZERO || page.pages_in(memory).is_none() {
+        found.push(Violation::CellMemory { cell: id, memory, page });
+    }
+    if let Some(wanted) = case.request.page_size {
+        if wanted != page {
+            found.push(Violation::CellPageSize { cell: id, found: page, wanted });
+        }
+    }
+    if case.style == Style::Default {
+        if !nodes.is_empty() || !pages.is_empty() {
+            found.push(Violation::DefaultBinds { cell: id });
+        }
+        return;
+    }
+    let mut sum = 0_u64;
+    for (node, count) in pages {
+        sum = sum.saturating_add(*count);
+        // A cell on no node has a violation for that.
+        if !nodes.is_empty() && !nodes.contains(*node) {
+            found.push(Violation::PagesOffNode { cell: id, node: *node, pages: *count });
+        }
+    }
+    // Memory that is no whole number of pages cannot be met by any.
+    if page.pages_in(memory).is_some_and(|needed| needed != sum) {
+        found.push(Violation::CellPages { cell: id, pages: sum, page, memory });
+    }
+}
+
+fn nodes(case: &Case<'_>, cell: &Cell, mode: MemoryMode, found: &mut Vec<Violation>) {
+    if mode == MemoryMode::Unbound {
+        return;
+    }
+    for node in case.host.nodes() {
+        if cell.nodes.contains(node.id) && node.memory == Bytes::ZERO {
+            found.push(Violation::NoMemory { cell: cell.id, node: node.id });
+        }
+    }
+    if mode == MemoryMode::Strict && case.cells.len() > 1 && cell.nodes.len() > 1 {
+        let nodes = cell.nodes.clone();
+        found.push(Violation::StrictSpreads { cell: cell.id, nodes });
+    }
+}
+
+/// What all cells together take from each pool, and from all pools of a size.
+fn pools(case: &Case<'_>, found: &mut Vec<Violation>) {
+    let mut on_node: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
+    let mut in_all: BTreeMap<PageSize, u64> = BTreeMap::new();
+    for cell in case.cells {
+        let all = in_all.entry(cell.page).or_default();
+        if cell.pages.is_empty() {
+            *all = all.saturating_add(cell.memory.0.div_ceil(cell.page.bytes()));
+        }
+        for (node, count) in &cell.pages {
+            *all = all.saturating_add(*count);
+            let here = on_node.entry((*node, cell.page)).or_default();
+            *here = here.saturating_add(*count);
+        }
+    }
+    let mut short = BTreeSet::new();
+    for ((node, page), needed) in on_node {
+        let free = case.usage.free_pages(case.host, node, page);
+        if needed > free {
+            short.insert(page);
+            found.push(Violation::PagesShort { node: Some(node), page, needed, free });
+        }
+    }
+    for (page, needed) in in_all {
+        let free = case.usage.free_pages_in_all(case.host, page);
+        // Where a node is short already, the sum adds nothing.
+        if needed > free && !short.contains(&page) {
+            found.push(Violation::PagesShort { node: None, page, needed, free });
+        }
+    }
+}

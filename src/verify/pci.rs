@@ -1,0 +1,269 @@
+//! The guest's PCIe tree: controllers, bus numbers, ports, and what is plugged in where.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Case;
+use super::violation::Violation;
+use crate::host::pcie::RootComplex;
+use crate::placement::{ExpanderBus, GuestFunction, GuestPci, PlacedDevice, RootPort};
+use crate::units::PciAddr;
+
+/// The first bus numbers are for what libvirt adds by itself behind plain ports.
+const SPARE_BUSES: usize = 8;
+/// The largest bus number.
+const LAST_BUS: usize = 255;
+/// The largest slot on a bus, and the largest function in a slot.
+const LAST_SLOT: u8 = 31;
+const LAST_FUNCTION: u8 = 7;
+
+pub(super) fn check(
+    case: &Case<'_>,
+    devices: &[PlacedDevice],
+    pci: &GuestPci,
+    found: &mut Vec<Violation>,
+) {
+    let GuestPci { expanders, ports, functions, mmio64_mib } = pci;
+    indexes(expanders, ports, found);
+    buses(case, expanders, ports, found);
+    slots(expanders, ports, found);
+    on_ports(ports, functions, found);
+    let cards = shown(devices, functions, found);
+    cards_on_ports(devices, pci, &cards, found);
+    below_their_cells(case, devices, pci, &cards, found);
+    if let Some(window) = *mmio64_mib {
+        mmio(case, devices, window, found);
+    }
+}
+
+/// Controllers are counted from 1 without gaps.
+fn indexes(expanders: &[ExpanderBus], ports: &[RootPort], found: &mut Vec<Violation>) {
+    let count = expanders.len() + ports.len();
+    let mut seen = BTreeSet::new();
+    let all = expanders.iter().map(|expander| expander.index);
+    for index in all.chain(ports.iter().map(|port| port.index)) {
+        if !seen.insert(index) {
+            found.push(Violation::IndexTwice { index });
+        } else if index == 0 || usize::try_from(index).is_ok_and(|index| index > count) {
+            found.push(Violation::IndexGap { index, count });
+        }
+    }
+}
+
+/// The buses of an expander are its own and one for each port; none of them may be another's, or the
+/// guest loses devices without a word.
+fn buses(
+    case: &Case<'_>,
+    expanders: &[ExpanderBus],
+    ports: &[RootPort],
+    found: &mut Vec<Violation>,
+) {
+    let ports_on = |index: u32| ports.iter().filter(|port| port.parent == index).count();
+    let mut sorted = Vec::new();
+    for expander in expanders {
+        // The root complex is compared with those of the devices below.
+        let ExpanderBus { index, cell, bus_nr, root: _ } = *expander;
+        if !case.cells.iter().any(|known| known.id == cell) {
+            found.push(Violation::ExpanderCell { index, cell });
+        }
+        if !(1..=254).contains(&bus_nr) {
+            found.push(Violation::BusNumber { index, bus_nr });
+        }
+        sorted.push((bus_nr, index));
+    }
+    sorted.sort_unstable();
+    let mut taken: Option<usize> = None;
+    for &(bus_nr, index) in &sorted {
+        if let Some(taken) = taken.filter(|taken| usize::from(bus_nr) <= *taken) {
+            found.push(Violation::BusOverlap { index, bus_nr, taken });
+        }
+        taken = taken.max(Some(usize::from(bus_nr) + ports_on(index)));
+    }
+    if let (Some(last), Some(&(_, index))) = (taken.filter(|last| *last > LAST_BUS), sorted.last())
+    {
+        found.push(Violation::BusBeyond { index, last });
+    }
+    let first = sorted.first().map_or(LAST_BUS + 1, |(bus_nr, _)| usize::from(*bus_nr));
+    let room = first.saturating_sub(1 + SPARE_BUSES);
+    let plain = ports_on(0);
+    if plain > room {
+        found.push(Violation::PlainPorts { found: plain, room });
+    }
+}
+
+fn slots(expanders: &[ExpanderBus], ports: &[RootPort], found: &mut Vec<Violation>) {
+    let mut seen = BTreeSet::new();
+    for port in ports {
+        let RootPort { index, parent, slot } = *port;
+        if parent == 0 {
+            continue;
+        }
+        if !expanders.iter().any(|expander| expander.index == parent) {
+            found.push(Violation::PortParent { port: index, parent });
+            continue;
+        }
+        match slot {
+            Some(slot) if slot <= LAST_SLOT => {
+                if !seen.insert((parent, slot)) {
+                    found.push(Violation::SlotTwice { parent, slot });
+                }
+            }
+            _ => found.push(Violation::PortSlot { port: index, slot }),
+        }
+    }
+}
+
+/// Every port has a function 0, which says whether there are more.
+fn on_ports(ports: &[RootPort], functions: &[GuestFunction], found: &mut Vec<Violation>) {
+    let mut on: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    for port in ports {
+        on.entry(port.index).or_default();
+    }
+    for shown in functions {
+        let GuestFunction { host, port, function, multifunction: _ } = *shown;
+        if function > LAST_FUNCTION {
+            found.push(Violation::FunctionNumber { host, function });
+        }
+        match on.get_mut(&port) {
+            Some(here) => {
+                if here.contains(&function) {
+                    found.push(Violation::FunctionTwice { port, function });
+                }
+                here.push(function);
+            }
+            None => found.push(Violation::NoSuchPort { host, port }),
+        }
+    }
+    for (port, here) in &on {
+        if !here.contains(&0) {
+            found.push(Violation::NoFunctionZero { port: *port });
+        }
+    }
+    for shown in functions {
+        let GuestFunction { host, port, function, multifunction } = *shown;
+        let several = on.get(&port).is_some_and(|here| here.len() > 1);
+        if multifunction != (function == 0 && several) {
+            found.push(Violation::Multifunction { host, found: multifunction });
+        }
+    }
+}
+
+/// What the guest sees is what it is given. Returns the position of the placed device by function.
+fn shown(
+    devices: &[PlacedDevice],
+    functions: &[GuestFunction],
+    found: &mut Vec<Violation>,
+) -> BTreeMap<PciAddr, usize> {
+    let mut cards = BTreeMap::new();
+    for (position, device) in devices.iter().enumerate() {
+        // What is withheld is not shown; node, cell and role are checked with the devices.
+        let PlacedDevice { address, is_gpu: _, node: _, cell: _, functions, withheld: _ } = device;
+        for &function in [address].into_iter().chain(functions) {
+            cards.entry(function).or_insert(position);
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for &GuestFunction { host, .. } in functions {
+        if !cards.contains_key(&host) {
+            found.push(Violation::ShownUnplaced { host });
+        }
+        if !seen.insert(host) {
+            found.push(Violation::ShownTwice { host });
+        }
+    }
+    for &host in cards.keys() {
+        if !seen.contains(&host) {
+            found.push(Violation::NotShown { host });
+        }
+    }
+    cards
+}
+
+/// One card, one port.
+fn cards_on_ports(
+    devices: &[PlacedDevice],
+    pci: &GuestPci,
+    cards: &BTreeMap<PciAddr, usize>,
+    found: &mut Vec<Violation>,
+) {
+    let mut port_of: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut card_on: BTreeMap<u32, usize> = BTreeMap::new();
+    for &GuestFunction { host, port, .. } in &pci.functions {
+        let Some(&card) = cards.get(&host) else { continue };
+        // A port that does not exist is a violation of its own.
+        if !pci.ports.iter().any(|known| known.index == port) {
+            continue;
+        }
+        let address = devices[card].address;
+        let other = *port_of.entry(card).or_insert(port);
+        if other != port {
+            found.push(Violation::CardSplit { address, function: host, port, other });
+        }
+        let first = *card_on.entry(port).or_insert(card);
+        if first != card {
+            let first = devices[first].address;
+            found.push(Violation::CardsShare { port, first, second: address });
+        }
+    }
+}
+
+/// A device of a cell hangs from that cell's expander bus for its root complex, any other from a
+/// plain port.
+fn below_their_cells(
+    case: &Case<'_>,
+    devices: &[PlacedDevice],
+    pci: &GuestPci,
+    cards: &BTreeMap<PciAddr, usize>,
+    found: &mut Vec<Violation>,
+) {
+    for &GuestFunction { host, port, .. } in &pci.functions {
+        let Some(device) = cards.get(&host).map(|card| &devices[*card]) else { continue };
+        let address = device.address;
+        // The other functions are behind the same port, or that is what is wrong.
+        if host != address {
+            continue;
+        }
+        let Some(port) = pci.ports.iter().find(|known| known.index == port) else { continue };
+        let expander = pci.expanders.iter().find(|known| known.index == port.parent);
+        if port.parent != 0 && expander.is_none() {
+            continue;
+        }
+        let below = expander.filter(|_| port.parent != 0);
+        let cell = below.map(|expander| expander.cell);
+        if cell != device.cell {
+            found.push(Violation::DeviceBus { address, found: cell, wanted: device.cell });
+            continue;
+        }
+        let (Some(expander), Some(wanted)) = (below, root_of(case, address)) else { continue };
+        if expander.root != wanted {
+            let ExpanderBus { index, root, .. } = *expander;
+            found.push(Violation::DeviceRoot { address, index, found: root, wanted });
+        }
+    }
+}
+
+/// The root complex at the top of the bridges above a function of the host.
+fn root_of(case: &Case<'_>, address: PciAddr) -> Option<RootComplex> {
+    let mut top = case.host.pci().get(address)?;
+    // The host's bridges form trees, so this ends.
+    while let Some(above) = top.parent.and_then(|parent| case.host.pci().get(parent)) {
+        top = above;
+    }
+    Some(RootComplex { domain: top.address.domain, bus: top.address.bus })
+}
+
+/// The window is a power of two that holds all BARs of what the guest gets.
+fn mmio(case: &Case<'_>, devices: &[PlacedDevice], window: u64, found: &mut Vec<Violation>) {
+    let mut bytes = 0_u64;
+    for device in devices {
+        for &function in [&device.address].into_iter().chain(&device.functions) {
+            let record = case.host.pci().get(function);
+            for bar in record.into_iter().flat_map(|record| &record.bars) {
+                bytes = bytes.saturating_add(bar.0);
+            }
+        }
+    }
+    let needed = bytes.div_ceil(1 << 20);
+    if !window.is_power_of_two() || window < needed {
+        found.push(Violation::MmioWindow { found: window, needed });
+    }
+}

@@ -1,0 +1,159 @@
+//! The checker's own proof: clean placements pass, one broken thing is just that violation, and no
+//! placement makes it panic.
+
+mod hostile;
+mod sabotage;
+mod scenes;
+
+use super::Violation;
+use crate::request::{GpuRequest, Policy, Wish};
+use crate::units::{Bytes, PcpuId};
+use scenes::{Scene, address, cpus};
+
+type MakeScene = fn() -> Scene;
+
+/// A clean placement in its surroundings, and its name.
+const CLEAN: [(&str, MakeScene); 5] = [
+    ("pin", scenes::pin),
+    ("pin+numa+smt", scenes::numa_smt),
+    ("pin+smt", scenes::smt),
+    ("default", scenes::default),
+    ("floating in a set", scenes::floating),
+];
+
+#[test]
+fn clean_placements_pass() {
+    for (name, scene) in CLEAN {
+        assert_eq!(scene().verify(), Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn what_the_checker_accepts_can_be_claimed() {
+    for (name, scene) in CLEAN {
+        let scene = scene();
+        let (host, mut usage) = (scene.host(), scene.usage());
+        let claim = scene.placement.claim();
+        assert_eq!(usage.claim(&host, &scene.placement.name, claim), Ok(()), "{name}");
+        // And then the same placement is not free any more, unless it only shares.
+        let again = super::verify(&host, &usage, &scene.request(), &scene.placement);
+        let held = |v: &Violation| {
+            use Violation::{CoreShared, DeviceHeld, PagesShort, PcpusHeld};
+            matches!(
+                v,
+                PcpusHeld { .. } | DeviceHeld { .. } | PagesShort { .. } | CoreShared { .. }
+            )
+        };
+        match again {
+            Ok(()) => assert_eq!(name, "floating in a set"),
+            Err(found) => assert!(found.iter().all(held), "{name}: {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_request_that_wishes_what_it_has_passes() {
+    let mut scene = scenes::numa_smt();
+    scene.request.cells = Wish::Require(2);
+    scene.request.smt = Wish::Require(true);
+    scene.request.policies.gpu_locality = Policy::Require;
+    assert_eq!(scene.verify(), Ok(()));
+    let mut scene = scenes::pin();
+    scene.request.smt = Wish::Require(false);
+    scene.request.policies.one_node = Policy::Require;
+    scene.request.policies.same_switch = Policy::Require;
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn a_model_is_found_by_name_or_ids_whatever_the_case() {
+    for text in ["h100", "NVIDIA H", "10DE:2330", ":2330"] {
+        let mut scene = scenes::pin();
+        scene.request.gpus = GpuRequest::Count { count: 1, model: Some(text.to_owned()) };
+        assert_eq!(scene.verify(), Ok(()), "{text}");
+    }
+}
+
+#[test]
+fn a_core_is_whole_where_its_other_sibling_is_not_allowed() {
+    let mut scene = scenes::pin();
+    scene.host.allowed = Some("0-6,8,10-14".parse().unwrap());
+    scene.placement.idle = cpus("10");
+    scene.placement.iothreads = vec![cpus("10")];
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn cores_are_shared_where_the_request_allows_it() {
+    let mut scene = scenes::pin();
+    scene.request.policies.whole_cores = Policy::Prefer;
+    scene.hold("9-10", &[]);
+    scene.placement.idle.remove(PcpuId(9));
+    scene.placement.idle.remove(PcpuId(10));
+    scene.placement.iothreads = vec![cpus("8")];
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn an_integrated_gpu_is_fine_when_named() {
+    let mut scene = scenes::default();
+    scene.replace_gpu("0000:00:02.0");
+    scene.request.gpus = GpuRequest::Addresses(vec![address("0000:00:02.0")]);
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn gpus_that_are_all_that_is_required_pass() {
+    let mut scene = scenes::pin();
+    scene.request.gpus = GpuRequest::Count { count: 2, model: None };
+    let policies = &mut scene.request.policies;
+    for policy in [
+        &mut policies.gpu_locality,
+        &mut policies.same_switch,
+        &mut policies.linked_gpus,
+        &mut policies.fabric_partition,
+    ] {
+        *policy = Policy::Require;
+    }
+    let mut second = scene.placement.devices[0].clone();
+    second.address = address("14:00.0");
+    second.functions.clear();
+    second.withheld.clear();
+    scene.placement.devices.push(second);
+    scene.placement.pci.ports.push(scenes::port(2, 0, None));
+    scene.placement.pci.functions.push(scenes::function("14:00.0", 2, 0));
+    scene.placement.pci.mmio64_mib = Some(256 << 10);
+    assert_eq!(scene.verify(), Ok(()));
+    // Without a fabric manager, any GPUs go together.
+    scene.host.fabric_partitions.clear();
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn bus_numbers_may_be_as_tight_as_they_get() {
+    // One port below the first expander bus, two below the second, one plain port.
+    for (first, second) in [(10, 12), (10, 253), (251, 253)] {
+        let mut scene = scenes::numa_smt();
+        scene.placement.pci.expanders[0].bus_nr = first;
+        scene.placement.pci.expanders[1].bus_nr = second;
+        assert_eq!(scene.verify(), Ok(()), "{first} {second}");
+    }
+}
+
+#[test]
+fn every_violation_is_one_line() {
+    for (_, _, violation) in sabotage::table() {
+        let text = violation.to_string();
+        let first = text.chars().next().unwrap();
+        assert!(!text.contains('\n') && text.len() < 200, "{text}");
+        let proper = ["vCPU", "GPU", "I/O"].iter().any(|word| text.starts_with(word));
+        assert!(first.is_lowercase() || first.is_ascii_digit() || proper, "{text}");
+    }
+    let short = Violation::CellMemory {
+        cell: crate::units::CellId(1),
+        memory: Bytes::from_mib(1536),
+        page: crate::units::PageSize::GIB_1,
+    };
+    let text = "cell 1 has 1536 MiB, which is not one or more pages of 1 GiB";
+    assert_eq!(short.to_string(), text);
+}
