@@ -1,4 +1,5 @@
 //! pinwise
+pub mod discover;
 mod host;
 mod placement;
 mod request;
