@@ -3,6 +3,7 @@ mod candidate;
 mod capacity;
 mod diagnose;
 mod feasibility;
+pub mod discover;
 mod host;
 mod placement;
 mod profile;

@@ -1,0 +1,9 @@
+//! Where a host's description comes from: a file, or the machine itself.
+//!
+//! Every reader ends in a [`HostBuilder`](crate::HostBuilder), whose `build` checks it; nothing that
+//! comes from outside is trusted before.
+
+#[cfg(feature = "serde")]
+mod snapshot;
+#[cfg(feature = "serde")]
+pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
