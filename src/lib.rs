@@ -1,4 +1,5 @@
 //! pinwise
+pub mod emit;
 mod host;
 mod placement;
 mod request;
