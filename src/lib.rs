@@ -4,6 +4,7 @@ mod capacity;
 mod diagnose;
 mod feasibility;
 pub mod discover;
+pub mod emit;
 mod host;
 mod placement;
 mod profile;

@@ -1,0 +1,186 @@
+//! What libvirt or the guest would take silently and get wrong is refused before a line is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::EmitError;
+use crate::emit::xml::is_legal;
+use crate::placement::{MemoryMode, Placement};
+use crate::sets::VcpuSet;
+use crate::units::{Id as _, VcpuId};
+
+/// The last PCI bus, guest controller index and chassis.
+const LAST_BUS: u32 = 255;
+/// More vCPUs than this need x2APIC, and that an emulated IOMMU.
+const XAPIC_VCPUS: usize = 255;
+
+/// Refuses a placement that this format cannot say.
+pub(super) fn check(placement: &Placement) -> Result<(), EmitError> {
+    name(&placement.name)?;
+    vcpus(placement)?;
+    cells(placement)?;
+    distances(placement)?;
+    tree(placement)?;
+    plugged(placement)
+}
+
+/// libvirt refuses a slash and a line feed, and a name of nothing but spaces.
+fn name(name: &str) -> Result<(), EmitError> {
+    let bad = |c: char| c == '/' || c == '\n' || !is_legal(c);
+    if name.trim().is_empty() || name.contains(bad) {
+        return Err(EmitError::Name { name: name.chars().take(60).collect() });
+    }
+    Ok(())
+}
+
+fn vcpus(placement: &Placement) -> Result<(), EmitError> {
+    let topology = placement.topology;
+    let product = [topology.sockets, topology.dies, topology.cores, topology.threads]
+        .into_iter()
+        .try_fold(1_u32, u32::checked_mul);
+    let vcpus = placement.vcpus.len();
+    if vcpus == 0 || product.and_then(|p| usize::try_from(p).ok()) != Some(vcpus) {
+        return Err(EmitError::Topology { topology, vcpus });
+    }
+    if vcpus > XAPIC_VCPUS && !placement.iommu {
+        return Err(EmitError::NoIommu { vcpus });
+    }
+    Ok(())
+}
+
+fn cells(placement: &Placement) -> Result<(), EmitError> {
+    let mut seen = VcpuSet::new();
+    for (cell, id) in placement.cells.iter().zip(0_u32..) {
+        if cell.id.0 != id || cell.vcpus.is_empty() || seen.intersects(&cell.vcpus) {
+            return Err(EmitError::Cells);
+        }
+        seen.extend(&cell.vcpus);
+        let whole = cell.memory.0 % 1024 == 0 && cell.page.pages_in(cell.memory).is_some();
+        if cell.memory.0 == 0 || !whole {
+            let (memory, page) = (cell.memory, cell.page);
+            return Err(EmitError::Memory { cell: cell.id, memory, page });
+        }
+        if placement.memory_mode != MemoryMode::Unbound && cell.nodes.is_empty() {
+            return Err(EmitError::NoNodes { cell: cell.id, mode: placement.memory_mode });
+        }
+    }
+    let last = seen.iter().last().map_or(0, |vcpu| vcpu.index() as usize + 1);
+    if placement.cells.is_empty() || seen.len() != placement.vcpus.len() || last != seen.len() {
+        return Err(EmitError::Cells);
+    }
+    // A guest kernel that finds a socket in two nodes drops the siblings of its scheduler domains.
+    let topology = placement.topology;
+    let size = topology.dies * topology.cores * topology.threads;
+    for socket in 0..topology.sockets {
+        let vcpus: VcpuSet = (socket * size..(socket + 1) * size).map(VcpuId).collect();
+        if !placement.cells.iter().any(|cell| vcpus.is_subset(&cell.vcpus)) {
+            return Err(EmitError::SocketStraddles { socket });
+        }
+    }
+    Ok(())
+}
+
+fn distances(placement: &Placement) -> Result<(), EmitError> {
+    let cells = &placement.cells;
+    if cells.len() == 1 {
+        // Not shown, so whatever stands there says nothing wrong.
+        return Ok(());
+    }
+    let at = |from: usize, to: usize| cells[from].distances.get(to).map(|distance| distance.0);
+    for from in 0..cells.len() {
+        for to in 0..cells.len() {
+            let value = at(from, to);
+            let fits = match value {
+                Some(10) => from == to,
+                Some(11..) => from != to,
+                _ => false,
+            };
+            if !fits || value != at(to, from) || cells[from].distances.len() != cells.len() {
+                return Err(EmitError::Distance { from: cells[from].id, to: cells[to].id });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Controllers: indexes, slots, and room for the buses.
+fn tree(placement: &Placement) -> Result<(), EmitError> {
+    let pci = &placement.pci;
+    let mut indexes: Vec<u32> = pci.expanders.iter().map(|expander| expander.index).collect();
+    indexes.extend(pci.ports.iter().map(|port| port.index));
+    indexes.sort_unstable();
+    if let Some((index, _)) = indexes.iter().zip(1..=LAST_BUS + 1).find(|(is, must)| *is != must) {
+        return Err(EmitError::ControllerIndex { index: *index });
+    }
+    if let Some(index) = indexes.iter().find(|index| **index > LAST_BUS) {
+        return Err(EmitError::ControllerIndex { index: *index });
+    }
+    let mut buses: BTreeMap<u32, u32> = BTreeMap::from([(0, 0)]);
+    buses.extend(pci.expanders.iter().map(|expander| (expander.index, 0)));
+    let mut slots = BTreeSet::new();
+    for port in &pci.ports {
+        // libvirt wants a controller's index above that of the bus that it is on.
+        let bus = buses.get_mut(&port.parent).filter(|_| port.parent < port.index);
+        *bus.ok_or(EmitError::ControllerIndex { index: port.index })? += 1;
+        let slot = port.slot.map(u32::from);
+        let twice = slot.is_some_and(|slot| slot > 31 || !slots.insert((port.parent, slot)));
+        if twice || (slot.is_none() && port.parent != 0) {
+            return Err(EmitError::Slot { port: port.index });
+        }
+        // libvirt puts what it adds by itself into the first free port, expander or not.
+        if !pci.functions.iter().any(|function| function.port == port.index) {
+            return Err(EmitError::EmptyPort { port: port.index });
+        }
+    }
+    // The firmware numbers the buses below an expander upwards from its own number. Where the next
+    // expander's comes too early, devices vanish or the firmware hangs.
+    let mut expanders: Vec<_> = pci.expanders.iter().collect();
+    expanders.sort_unstable_by_key(|expander| expander.bus_nr);
+    let mut first_free = buses[&0] + 1;
+    for expander in expanders {
+        let bus_nr = u32::from(expander.bus_nr);
+        if bus_nr < first_free {
+            return Err(EmitError::BusNumber { bus_nr: expander.bus_nr, first_free });
+        }
+        first_free = bus_nr + 1 + buses[&expander.index];
+        if first_free > LAST_BUS + 1 || bus_nr == LAST_BUS {
+            return Err(EmitError::BusNumber { bus_nr: expander.bus_nr, first_free });
+        }
+        if expander.cell.index() as usize >= placement.cells.len() {
+            return Err(EmitError::Cells);
+        }
+    }
+    if let Some(mib) = pci.mmio64_mib.filter(|mib| !mib.is_power_of_two()) {
+        return Err(EmitError::Window { mib });
+    }
+    Ok(())
+}
+
+/// Every device is in the tree, once.
+fn plugged(placement: &Placement) -> Result<(), EmitError> {
+    let pci = &placement.pci;
+    let mut hosts = BTreeSet::new();
+    let mut places = BTreeSet::new();
+    for function in &pci.functions {
+        let address = function.host;
+        let several = pci.functions.iter().filter(|other| other.port == function.port).count() > 1;
+        if function.function > 7
+            || !places.insert((function.port, function.function))
+            || !pci.ports.iter().any(|port| port.index == function.port)
+            || function.multifunction != (several && function.function == 0)
+            || !hosts.insert(address)
+        {
+            return Err(EmitError::Function { address });
+        }
+    }
+    // A device whose first function is not 0 is not found by the guest.
+    let lost = pci.functions.iter().find(|function| !places.contains(&(function.port, 0)));
+    if let Some(function) = lost {
+        return Err(EmitError::Function { address: function.host });
+    }
+    let placed = placement.devices.iter();
+    let mut placed = placed.flat_map(|device| device.functions.iter().chain([&device.address]));
+    match placed.find(|address| !hosts.contains(*address)) {
+        Some(address) => Err(EmitError::Function { address: *address }),
+        None => Ok(()),
+    }
+}

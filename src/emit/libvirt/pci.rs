@@ -1,0 +1,104 @@
+//! The guest's PCIe tree, what is plugged into it, and room for its BARs.
+
+use crate::emit::xml::Element;
+use crate::placement::{GuestFunction, Placement};
+use crate::units::PciAddr;
+
+/// QEMU's own arguments are in a namespace of their own.
+pub(super) const QEMU_NS: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
+/// The firmware reads its MMIO window's size from here, in MiB.
+pub(super) const WINDOW_KEY: &str = "opt/ovmf/X-PciMmio64Mb";
+
+/// What the placement's controllers are called in the domain: the placement numbers them from 1, a
+/// domain with controllers of its own has other numbers free.
+pub(super) type Numbers<'a> = &'a dyn Fn(u32) -> u32;
+
+/// The controllers of a domain that has none of its own.
+pub(super) fn controllers(placement: &Placement) -> Vec<Element> {
+    if placement.pci.ports.is_empty() {
+        return Vec::new();
+    }
+    let mut all = vec![controller(0, "pcie-root")];
+    all.extend(numbered_controllers(placement, &|index| index));
+    all
+}
+
+/// Expander buses and root ports, by index.
+pub(super) fn numbered_controllers(placement: &Placement, number: Numbers<'_>) -> Vec<Element> {
+    let mut all = Vec::new();
+    for expander in &placement.pci.expanders {
+        let node = Element::new("node").text(expander.cell);
+        let target = Element::new("target").attr("busNr", expander.bus_nr).child(node);
+        let element = controller(number(expander.index), "pcie-expander-bus").child(target);
+        all.push((expander.index, element));
+    }
+    for port in &placement.pci.ports {
+        let index = number(port.index);
+        let mut element = controller(index, "pcie-root-port");
+        element = element.child(Element::new("target").attr("chassis", index));
+        let on = |slot| PciAddr { domain: 0, bus: 0, device: slot, function: 0 };
+        let place = port.slot.map(|slot| address(on(slot), number(port.parent)));
+        element = element.children(place);
+        all.push((port.index, element));
+    }
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, element)| element).collect()
+}
+
+fn controller(index: u32, model: &str) -> Element {
+    let element = Element::new("controller").attr("type", "pci");
+    element.attr("index", index).attr("model", model)
+}
+
+/// The host devices of a domain that has no controllers of its own.
+pub(super) fn host_devices(placement: &Placement) -> Vec<Element> {
+    let functions = placement.pci.functions.iter();
+    functions.map(|function| host_device(function, &|index| index)).collect()
+}
+
+/// A `<hostdev>`. libvirt takes it from the host's driver and gives it back.
+pub(super) fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
+    let host = function.host;
+    let source = attributes(Element::new("address"), host, u32::from(host.bus));
+    Element::new("hostdev")
+        .attr("mode", "subsystem")
+        .attr("type", "pci")
+        .attr("managed", "yes")
+        .child(Element::new("source").child(source))
+        .child(guest_address(function, number))
+}
+
+/// Where the guest finds the function: slot 0 behind its port, whose number is the bus.
+pub(super) fn guest_address(function: &GuestFunction, number: Numbers<'_>) -> Element {
+    let guest = PciAddr { domain: 0, bus: 0, device: 0, function: function.function };
+    let element = address(guest, number(function.port));
+    if function.multifunction { element.attr("multifunction", "on") } else { element }
+}
+
+/// A guest address; `bus` is a controller's number.
+fn address(at: PciAddr, bus: u32) -> Element {
+    attributes(Element::new("address").attr("type", "pci"), at, bus)
+}
+
+fn attributes(element: Element, at: PciAddr, bus: u32) -> Element {
+    let element = element.attr("domain", format!("0x{:04x}", at.domain));
+    let element = element.attr("bus", format!("0x{bus:02x}"));
+    let element = element.attr("slot", format!("0x{:02x}", at.device));
+    element.attr("function", format!("0x{:x}", at.function))
+}
+
+/// `<qemu:commandline>`: libvirt has no element for the firmware's MMIO window, and refuses `opt/ovmf`
+/// names in `<sysinfo type='fwcfg'>`.
+pub(super) fn window(placement: &Placement) -> Option<Element> {
+    let arguments = window_arguments(placement, "qemu")?;
+    let element = Element::new("qemu:commandline").attr("xmlns:qemu", QEMU_NS);
+    Some(element.children(arguments))
+}
+
+/// The arguments in it.
+pub(super) fn window_arguments(placement: &Placement, prefix: &str) -> Option<[Element; 2]> {
+    let mib = placement.pci.mmio64_mib?;
+    let value = format!("name={WINDOW_KEY},string={mib}");
+    let argument = |value: &str| Element::new(&format!("{prefix}:arg")).attr("value", value);
+    Some([argument("-fw_cfg"), argument(&value)])
+}

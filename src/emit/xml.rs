@@ -1,0 +1,166 @@
+//! XML out: elements as data, escaped and laid out in one place.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether XML 1.0 can carry the character, escaped or not.
+pub(crate) const fn is_legal(c: char) -> bool {
+    !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// The text as it stands in an attribute of either quoting, or between tags.
+///
+/// Tab, line feed and carriage return become references too: a parser would make spaces of them in an
+/// attribute, and a line feed of the last one everywhere. The caller has seen to [`is_legal`].
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    let special = |c| matches!(c, '&' | '<' | '>' | '"' | '\'' | '\t' | '\n' | '\r');
+    if !text.contains(special) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\t' => out.push_str("&#9;"),
+            '\n' => out.push_str("&#10;"),
+            '\r' => out.push_str("&#13;"),
+            _ => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// How elements are laid out: as the text around them is.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// What ends a line; empty where everything stands on one.
+    pub(crate) newline: &'static str,
+    /// What one level adds.
+    pub(crate) step: String,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { newline: "\n", step: "  ".to_owned() }
+    }
+}
+
+impl Layout {
+    /// The end of a line and the beginning of the next.
+    pub(crate) fn line(&self, indent: &str) -> String {
+        if self.newline.is_empty() { String::new() } else { format!("{}{indent}", self.newline) }
+    }
+}
+
+/// An element with either children or a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Element {
+    name: String,
+    /// Attributes, each escaped, with a space before it.
+    attributes: String,
+    text: String,
+    children: Vec<Self>,
+}
+
+impl Element {
+    pub(crate) fn new(name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, attributes: String::new(), text: String::new(), children: Vec::new() }
+    }
+
+    pub(crate) fn attr(mut self, name: &str, value: impl ToString) -> Self {
+        let value = value.to_string();
+        // Writing to a String cannot fail.
+        let _ = write!(self.attributes, " {name}='{}'", escape(&value));
+        self
+    }
+
+    /// An attribute as it stood elsewhere, quotes and all.
+    #[cfg(feature = "libvirt-xml")]
+    pub(crate) fn raw_attr(mut self, source: &str) -> Self {
+        self.attributes.push(' ');
+        self.attributes.push_str(source);
+        self
+    }
+
+    pub(crate) fn text(mut self, text: impl ToString) -> Self {
+        self.text = escape(&text.to_string()).into_owned();
+        self
+    }
+
+    pub(crate) fn child(mut self, child: Self) -> Self {
+        self.children.push(child);
+        self
+    }
+
+    pub(crate) fn children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
+        self.children.extend(children);
+        self
+    }
+
+    #[cfg(feature = "libvirt-xml")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[cfg(feature = "libvirt-xml")]
+    pub(crate) fn has_children(&self) -> bool {
+        !self.children.is_empty()
+    }
+
+    #[cfg(feature = "libvirt-xml")]
+    pub(crate) fn into_children(self) -> Vec<Self> {
+        self.children
+    }
+
+    /// The element; its further lines start at `indent`, its first is where the caller is.
+    pub(crate) fn render(&self, layout: &Layout, indent: &str) -> String {
+        let mut out = String::new();
+        self.write(layout, indent, &mut out);
+        out
+    }
+
+    fn write(&self, layout: &Layout, indent: &str, out: &mut String) {
+        let Self { name, attributes, text, children } = self;
+        let _ = write!(out, "<{name}{attributes}");
+        if text.is_empty() && children.is_empty() {
+            out.push_str("/>");
+            return;
+        }
+        out.push('>');
+        out.push_str(text);
+        let inner = format!("{indent}{}", layout.step);
+        for child in children {
+            out.push_str(&layout.line(&inner));
+            child.write(layout, &inner, out);
+        }
+        if !children.is_empty() {
+            out.push_str(&layout.line(indent));
+        }
+        let _ = write!(out, "</{name}>");
+    }
+}
+
+#[cfg(all(test, feature = "libvirt-xml"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_reads_as_it_was(text in any::<String>(), tail in "[\\]>&<'\"\t\r\n]{0,8}") {
+            let text: String = text.chars().filter(|c| is_legal(*c)).chain(tail.chars()).collect();
+            let element = Element::new("a").attr("b", &text).child(Element::new("c").text(&text));
+            let xml = element.render(&Layout::default(), "");
+            let parsed = roxmltree::Document::parse(&xml).unwrap();
+            let root = parsed.root_element();
+            prop_assert_eq!(root.attribute("b"), Some(text.as_str()));
+            prop_assert_eq!(root.first_element_child().unwrap().text().unwrap_or(""), text.as_str());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The emitted XML before libvirt itself: its schema, its parser and, where `PINWISE_LAB_QEMU` says
+//! which connection, its QEMU driver.
+//!
+//! Only with `PINWISE_LAB=1`, as it takes tools that `tests/lab/install` installs. `tests/lab/run`
+//! does all of it, a libvirtd of its own included.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a lab says what it did, and the environment whether it is there"
+)]
+
+#[path = "lab/placements.rs"]
+mod placements;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pinwise::emit::libvirt;
+
+/// Whether the lab is asked for; says so where it is not.
+fn lab() -> bool {
+    let asked = std::env::var("PINWISE_LAB").is_ok_and(|value| value == "1");
+    if !asked {
+        println!("not run: set PINWISE_LAB=1 after tests/lab/install");
+    }
+    asked
+}
+
+/// Runs a judge; fails with its words unless it is content.
+fn run(name: &str, program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}: run tests/lab/install"));
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (said(&output.stdout), said(&output.stderr));
+    assert!(output.status.success(), "{name}: {program} {arguments:?}:\n{out}{err}");
+}
+
+fn file(name: &str, xml: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lab-{name}.xml"));
+    std::fs::write(&path, xml).expect("the target folder can be written");
+    path
+}
+
+/// What is between the first `<name>` and its end.
+fn domain_name(xml: &str) -> &str {
+    let rest = xml.split_once("<name>").expect("a domain has a name").1;
+    rest.split_once("</name>").expect("and it ends").0
+}
+
+/// Lets every judge there is look at a domain.
+fn judge(name: &str, xml: &str) {
+    let path = file(name, xml);
+    let path = path.to_str().expect("the path is ours");
+    run(name, "virt-xml-validate", &[path, "domain"]);
+    run(name, "virsh", &["-q", "-c", "test:///default", "define", "--validate", path]);
+    let Ok(connection) = std::env::var("PINWISE_LAB_QEMU") else { return };
+    // host-passthrough is for KVM alone, and the driver looks for it; a machine without it can judge
+    // all else.
+    let emulated = xml.replace("<domain type='kvm'>", "<domain type='qemu'>").replace(
+        "<cpu mode='host-passthrough' check='none' migratable='off'>",
+        "<cpu mode='maximum' check='none' migratable='off'>",
+    );
+    let kvm = Path::new("/dev/kvm").exists();
+    let path = file(&format!("{name}-qemu"), if kvm { xml } else { &emulated });
+    let path = path.to_str().expect("the path is ours");
+    let at = ["-q", "-c", connection.as_str()];
+    run(name, "virsh", &[&at[..], &["define", "--validate", path]].concat());
+    let flags = ["--nvram"];
+    run(name, "virsh", &[&at[..], &["undefine", domain_name(xml)], &flags].concat());
+}
+
+#[test]
+fn whole_domains_are_accepted() {
+    if !lab() {
+        return;
+    }
+    for placement in placements::all() {
+        let xml = libvirt::domain(&placement).expect("the placements are sound");
+        judge(&placement.name, &xml);
+        println!("accepted: {}", placement.name);
+    }
+}
