@@ -2,9 +2,10 @@
 mod candidate;
 mod capacity;
 mod diagnose;
-mod feasibility;
 pub mod discover;
 pub mod emit;
+mod explain;
+mod feasibility;
 mod host;
 mod placement;
 mod profile;
@@ -14,8 +15,8 @@ mod rules;
 mod score;
 mod sets;
 mod units;
-mod warnings;
 mod verify;
+mod warnings;
 mod workload;
 
 pub use host::builder::{
@@ -43,6 +44,9 @@ pub use workload::{Metric, Weights, Workload};
 
 pub use capacity::{HostCost, SLOT_SIZES, SlotCounts};
 pub use diagnose::{Change, smallest_changes};
+pub use explain::{
+    change_text, explain, explain_refusal, fact_text, host_line, property_text, warning_text,
+};
 pub use feasibility::{Fact, Rejection};
 pub use profile::{Collective, GpuPath, L3Use, Profile};
 pub use recommend::{Infeasible, Ranked, Recommendation, recommend};

@@ -264,14 +264,13 @@ impl<'a> Search<'a> {
             return false;
         }
         let cells = style.shows_cells();
-        let pages = &self.pages[page];
+        let Pages { size, needed, ref free, .. } = self.pages[page];
+        let free: Vec<u64> = at.iter().map(|n| free[*n]).collect();
         let mut possible = false;
         for units in self.splits(layout, cells) {
-            let free: Vec<u64> = at.iter().map(|n| pages.free[*n]).collect();
             let weights: Vec<u64> =
                 if memory == MemoryMode::Interleave { vec![1; at.len()] } else { units.clone() };
-            let Some(split) = shares(pages.needed, &free, &weights, cells) else { continue };
-            let size = pages.size;
+            let Some(split) = shares(needed, &free, &weights, cells) else { continue };
             let profile = self.profile(layout, variant, &units, size);
             if let Some(property) = lacking(self.request, &profile) {
                 self.lacking.entry(style).or_insert(property);
@@ -281,13 +280,14 @@ impl<'a> Search<'a> {
             let set = &self.gpus.sets[layout.gpus];
             let bytes = |i: usize| u128::from(split[i]) * u128::from(size.bytes());
             let cost = self.slots.host_cost(stock, at, &units, set, bytes).millionths();
+            let spread = self.spread(at, set);
             let score = self.score(&profile, cost);
             let taken: u64 = units.iter().sum();
             let rank = (
                 Reverse(score.total),
                 profile.nodes,
                 if stock.way.dedicated { taken } else { 0 },
-                self.spread(at, set),
+                spread,
                 layout.gpus,
                 room.iter().sum::<u64>() - taken,
                 mask,

@@ -4,5 +4,7 @@
 //! placement. It refuses what its reader would misunderstand silently, so that a placement which was
 //! changed by hand fails here rather than in a guest.
 
+#[cfg(feature = "serde")]
+pub mod json;
 pub mod libvirt;
 mod xml;

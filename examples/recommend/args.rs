@@ -1,0 +1,133 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use pinwise::{Bytes, CpuSet, PageSize, PciAddr, Style, Wish, Workload};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// An explanation, with the XML under it.
+    Text,
+    /// libvirt XML alone, ready to paste.
+    Xml,
+    /// One JSON object.
+    Json,
+}
+
+/// Recommends where on a host a GPU virtual machine should live, and what its guest should see.
+#[derive(Debug, Parser)]
+#[command(name = "recommend")]
+pub struct Args {
+    /// A host description, a captured root with sys/ and proc/, or "live" for this machine.
+    #[arg(long, value_name = "FILE|DIR|live")]
+    pub host: Option<PathBuf>,
+    /// Tenants that run on the host already: JSON files.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub tenant: Vec<PathBuf>,
+    /// pCPUs to keep for the host.
+    #[arg(long, value_name = "CPUSET")]
+    pub reserve: Option<CpuSet>,
+    /// The request as a JSON file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "cells", "smt", "p2p"])]
+    pub request: Option<PathBuf>,
+    /// The VM's name.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The number of vCPUs.
+    #[arg(long)]
+    pub vcpus: Option<u32>,
+    /// The memory, such as 64GiB.
+    #[arg(long)]
+    pub memory: Option<Bytes>,
+    /// The number of GPUs.
+    #[arg(long, conflicts_with = "gpu")]
+    pub gpus: Option<u32>,
+    /// GPUs by PCI address.
+    #[arg(long, value_name = "ADDRESS", num_args = 1.., conflicts_with = "gpu_model")]
+    pub gpu: Vec<PciAddr>,
+    /// A part of the GPUs' model name, or their ids (10de:2335).
+    #[arg(long, value_name = "TEXT")]
+    pub gpu_model: Option<String>,
+    /// The page size.
+    #[arg(long, value_name = "auto|4KiB|2MiB|1GiB", value_parser = page_size)]
+    pub page_size: Option<Option<PageSize>>,
+    /// gpu-inference, gpu-training, data-pipeline, cpu-throughput, latency-sensitive or general.
+    #[arg(long, value_name = "NAME")]
+    pub workload: Option<Workload>,
+    /// How many NUMA cells the guest sees.
+    #[arg(long, value_name = "auto|none|N", value_parser = cells)]
+    pub cells: Option<Wish<u32>>,
+    /// Whether the guest sees SMT siblings.
+    #[arg(long, value_name = "auto|show|hide", value_parser = smt)]
+    pub smt: Option<Wish<bool>>,
+    /// Whether the guest's GPUs use peer-to-peer.
+    #[arg(long, value_name = "yes|no|unknown", value_parser = p2p)]
+    pub p2p: Option<Option<bool>>,
+    /// Only this style: default, pin, pin+numa, pin+numa+smt or pin+smt.
+    #[arg(long, value_name = "NAME")]
+    pub style: Option<Style>,
+    /// Every variant of every style, not its best only.
+    #[arg(long)]
+    pub all: bool,
+    /// What to print.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// A domain XML to patch instead of printing fragments.
+    #[arg(long, value_name = "FILE.xml")]
+    pub domain: Option<PathBuf>,
+}
+
+impl Args {
+    /// The arguments, or the exit status after help or a complaint of one sentence was printed.
+    pub fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| {
+            if error.use_stderr() {
+                let text = error.to_string();
+                let first: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+                eprintln!("{}", first.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "));
+                ExitCode::from(2)
+            } else {
+                _ = error.print();
+                ExitCode::SUCCESS
+            }
+        })
+    }
+}
+
+fn page_size(text: &str) -> Result<Option<PageSize>, String> {
+    match text {
+        "auto" => Ok(None),
+        _ => text.parse().map(Some).map_err(|e: pinwise::ParseUnitError| e.to_string()),
+    }
+}
+
+fn cells(text: &str) -> Result<Wish<u32>, String> {
+    match text {
+        "auto" => Ok(Wish::Auto),
+        "none" => Ok(Wish::Require(1)),
+        _ => {
+            let bad = |_| format!("{text:?} is not auto, none or a number of cells");
+            text.parse().map(Wish::Require).map_err(bad)
+        }
+    }
+}
+
+fn smt(text: &str) -> Result<Wish<bool>, String> {
+    match text {
+        "auto" => Ok(Wish::Auto),
+        "show" => Ok(Wish::Require(true)),
+        "hide" => Ok(Wish::Require(false)),
+        _ => Err(format!("{text:?} is not auto, show or hide")),
+    }
+}
+
+fn p2p(text: &str) -> Result<Option<bool>, String> {
+    match text {
+        "yes" => Ok(Some(true)),
+        "no" => Ok(Some(false)),
+        "unknown" => Ok(None),
+        _ => Err(format!("{text:?} is not yes, no or unknown")),
+    }
+}

@@ -1,0 +1,119 @@
+//! Recommends a placement and prints it as text, libvirt XML or JSON.
+//!
+//! `cargo run --example recommend` alone answers for an embedded, synthetic HGX H200 host.
+//! Exit status: 0 recommended, 2 bad input, 3 nothing fits.
+
+mod args;
+mod input;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use pinwise::{
+    Host, Options, Placement, Recommendation, Request, Style, Usage, emit, explain,
+    explain_refusal, recommend, smallest_changes,
+};
+
+use args::{Args, Format};
+
+const BAD_INPUT: u8 = 2;
+const NOTHING_FITS: u8 = 3;
+
+fn main() -> ExitCode {
+    let args = match Args::read() {
+        Ok(args) => args,
+        Err(early) => return early,
+    };
+    let (status, text) = match run(&args) {
+        Ok(answer) => answer,
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
+    // A reader that has seen enough (`| head`) is no failure.
+    _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::from(status)
+}
+
+/// The exit status and what to print, or what is wrong with the input, in one sentence.
+fn run(args: &Args) -> Result<(u8, String), String> {
+    let input::Machine { host, notes, embedded } = input::host(args)?;
+    let usage = input::usage(&host, &args.tenant)?;
+    let request = input::request(args)?;
+    let options = Options { all: args.all, ..Options::default() };
+    let domain = args.domain.as_deref().map(input::text).transpose()?;
+    let mut answer = match recommend(&host, &usage, &request, &options) {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            let changes = smallest_changes(&host, &usage, &request, &options);
+            let text = match args.format {
+                Format::Json => emit::json::refusal(&refusal, &changes) + "\n",
+                Format::Text | Format::Xml => explain_refusal(&host, &request, &refusal, &changes),
+            };
+            return Ok((NOTHING_FITS, refused(args.format, text)));
+        }
+    };
+    if let Some(style) = args.style {
+        let only = |ranked: &pinwise::Ranked| ranked.placement.style == style;
+        let chosen = match style {
+            Style::Default => answer.baseline.take().into_iter().collect(),
+            _ => answer.ranked.iter().filter(|ranked| only(ranked)).cloned().collect::<Vec<_>>(),
+        };
+        if chosen.is_empty() {
+            let refusal = pinwise::Infeasible {
+                rejected: answer.rejected.into_iter().filter(|r| r.style == style).collect(),
+            };
+            let text = match args.format {
+                Format::Json => emit::json::refusal(&refusal, &[]) + "\n",
+                Format::Text | Format::Xml => explain_refusal(&host, &request, &refusal, &[]),
+            };
+            return Ok((NOTHING_FITS, refused(args.format, text)));
+        }
+        answer.ranked = chosen;
+    }
+    let placement = &answer.best().placement;
+    let text = match args.format {
+        Format::Json => emit::json::recommendation(&answer) + "\n",
+        Format::Xml => xml(placement, domain.as_deref())?,
+        Format::Text => {
+            let mut text = String::new();
+            if embedded {
+                text += "Host: the embedded fixture hgx-h200-snc2 (synthetic). For this machine: \
+                         --host live; for another: --host FILE|DIR.\n\n";
+            }
+            for note in notes {
+                text += &format!("Note: {note}.\n");
+            }
+            text += &told(&host, &usage, &request, &options, &answer);
+            text + "\n" + &xml(placement, domain.as_deref())?
+        }
+    };
+    Ok((0, text))
+}
+
+fn told(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    options: &Options,
+    answer: &Recommendation,
+) -> String {
+    explain(host, usage, request, options, answer)
+}
+
+/// XML is for other programs: a refusal is not XML, so it goes where people read.
+fn refused(format: Format, text: String) -> String {
+    if format == Format::Xml {
+        eprint!("{text}");
+        return String::new();
+    }
+    text
+}
+
+fn xml(placement: &Placement, domain: Option<&str>) -> Result<String, String> {
+    match domain {
+        Some(domain) => emit::libvirt::patch(placement, domain).map_err(|e| format!("--domain: {e}")),
+        None => emit::libvirt::fragments(placement).map_err(|e| e.to_string()),
+    }
+}

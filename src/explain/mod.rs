@@ -1,0 +1,369 @@
+//! The only place where sentences are made: what was chosen, why, what to expect, what it costs, what
+//! to know. Every number in them is a number of the recommendation.
+
+mod facts;
+mod warnings;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::capacity::SLOT_SIZES;
+use crate::diagnose::Change;
+use crate::feasibility::Rejection;
+use crate::host::Host;
+use crate::host::usage::Usage;
+use crate::placement::{MemoryMode, Placement, Style};
+use crate::recommend::{Infeasible, Ranked, Recommendation};
+use crate::request::Request;
+use crate::rules::Prediction;
+use crate::rules::evidence::FindingId;
+use crate::score::{Options, point};
+use crate::units::{NodeId, PageSize, PciAddr};
+pub use facts::{change_text, fact_text, property_text};
+pub use warnings::warning_text;
+
+/// One line about a host: its size, and where its description comes from.
+#[must_use]
+pub fn host_line(host: &Host) -> String {
+    let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let packages = host.packages().len();
+    let model = host.cpu_model();
+    let mut parts = vec![match model {
+        "" => count(packages, "package"),
+        model => format!("{packages} x {model}"),
+    }];
+    parts.push(count(host.nodes().len(), "node"));
+    parts.push(count(host.cores().len(), "core"));
+    parts.push(count(host.online().len(), "pCPU"));
+    let mut models: BTreeMap<&str, usize> = BTreeMap::new();
+    for gpu in host.gpus().iter().filter(|gpu| !gpu.integrated) {
+        *models.entry(&gpu.model).or_default() += 1;
+    }
+    parts.extend(models.iter().map(|(model, n)| format!("{n} x {model}")));
+    if models.is_empty() {
+        parts.push("no GPUs".to_owned());
+    }
+    let about = host.about().split(':').next().unwrap_or_default();
+    let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
+    format!("{}: {}{about}", host.name(), parts.join(", "))
+}
+
+/// A recommendation as text for a person: the ranking, the reasons, the expectations, the cost, the
+/// warnings.
+#[must_use]
+pub fn explain(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    options: &Options,
+    recommendation: &Recommendation,
+) -> String {
+    let mut text = format!("{} on {}\n\n", request.name, host_line(host));
+    table(&mut text, recommendation);
+    why(&mut text, request, options, recommendation);
+    expectations(&mut text, request, recommendation.best());
+    cost(&mut text, host, usage, recommendation.best());
+    for warning in &recommendation.best().warnings {
+        _ = writeln!(text, "Warning: {}.", warning_text(warning));
+    }
+    for Rejection { style, facts } in &recommendation.rejected {
+        if let Some(fact) = facts.first() {
+            _ = writeln!(text, "Not possible: {style}: {}.", fact_text(fact));
+        }
+    }
+    if recommendation.cut {
+        text.push_str("Note: the search was cut at its bound; something better may exist.\n");
+    }
+    text
+}
+
+/// A refusal as text for a person: what was tried, the decisive fact of each, and what would fit.
+#[must_use]
+pub fn explain_refusal(
+    host: &Host,
+    request: &Request,
+    refusal: &Infeasible,
+    changes: &[Change],
+) -> String {
+    let mut text = format!("{} does not fit on {}\n\n", request.name, host_line(host));
+    let mut by_facts: Vec<(String, Vec<&Rejection>)> = Vec::new();
+    for rejection in &refusal.rejected {
+        let facts: Vec<String> = rejection.facts.iter().take(4).map(fact_text).collect();
+        let facts = facts.join("; ");
+        match by_facts.iter_mut().find(|(other, _)| *other == facts) {
+            Some((_, styles)) => styles.push(rejection),
+            None => by_facts.push((facts, vec![rejection])),
+        }
+    }
+    for (facts, rejections) in by_facts {
+        let styles: Vec<&str> = rejections.iter().map(|r| r.style.name()).collect();
+        let more = rejections.iter().map(|r| r.facts.len().saturating_sub(4)).max().unwrap_or(0);
+        let more = if more > 0 { format!(" (and {more} more facts)") } else { String::new() };
+        _ = writeln!(text, "  {}: {facts}{more}", styles.join(", "));
+    }
+    if changes.is_empty() {
+        text.push_str("\nNo single change makes it fit.\n");
+    } else {
+        text.push_str("\nWould fit with any one of:\n");
+        for change in changes {
+            _ = writeln!(text, "  - {}", change_text(change));
+        }
+    }
+    text
+}
+
+/// `+142`: thousandths of a natural logarithm.
+fn points(micro: i64) -> String {
+    format!("{:+}", (micro as i128 + 500).div_euclid(1000))
+}
+
+fn table(text: &mut String, recommendation: &Recommendation) {
+    let header = ["", "style", "nodes", "cores", "cells", "memory", "pages", "GPUs", "score"];
+    let mut rows: Vec<[String; 9]> = vec![header.map(str::to_owned)];
+    let most = recommendation.best().cost.cores.0;
+    for (ranked, rank) in recommendation.ranked.iter().zip(1..) {
+        rows.push(row(ranked, rank, most));
+    }
+    if let Some(baseline) = &recommendation.baseline {
+        let mut row = row(baseline, recommendation.ranked.len() + 1, 0);
+        row[8].push_str("  baseline");
+        rows.push(row);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..9).map(|column| width(column).unwrap_or(0)).collect();
+    for row in rows {
+        let mut line = String::from(" ");
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let pad = width - cell.chars().count();
+            match column {
+                0 => _ = write!(line, "{}{cell}", " ".repeat(pad)),
+                8 => _ = write!(line, "  {cell}"),
+                _ => _ = write!(line, "  {cell}{}", " ".repeat(pad)),
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+}
+
+fn row(ranked: &Ranked, rank: usize, most: u64) -> [String; 9] {
+    let placement = &ranked.placement;
+    let floats = placement.style == Style::Default;
+    let dash = |text: String| if floats { "-".to_owned() } else { text };
+    let cores = ranked.cost.cores.0;
+    let saves = if !floats && cores < most {
+        format!("  saves {} cores", most - cores)
+    } else {
+        String::new()
+    };
+    let mut style = placement.style.name().to_owned();
+    if placement.style.shows_cells()
+        && !placement.devices.is_empty()
+        && placement.pci.expanders.is_empty()
+    {
+        style.push_str(" (flat PCI)");
+    }
+    [
+        rank.to_string(),
+        style,
+        dash(placement.nodes().to_string()),
+        dash(cores.to_string()),
+        placement.cells.len().to_string(),
+        placement.memory_mode.to_string(),
+        pages(placement),
+        gpus(placement),
+        format!("{:>6}{saves}", points(ranked.score.total)),
+    ]
+}
+
+fn pages(placement: &Placement) -> String {
+    let Some(page) = placement.cells.first().map(|cell| cell.page) else { return String::new() };
+    let count = placement.memory().0 / page.bytes();
+    format!("{count} x {page}")
+}
+
+/// `19:00.0 2d:00.0 (node 2)`, the domain left out where it is 0.
+fn gpus(placement: &Placement) -> String {
+    let mut by_node: BTreeMap<Option<NodeId>, Vec<String>> = BTreeMap::new();
+    for gpu in placement.gpus() {
+        by_node.entry(gpu.node).or_default().push(short(gpu.address));
+    }
+    let group = |(node, gpus): (&Option<NodeId>, &Vec<String>)| match node {
+        Some(node) => format!("{} (node {node})", gpus.join(" ")),
+        None => format!("{} (node unknown)", gpus.join(" ")),
+    };
+    if by_node.is_empty() {
+        "-".to_owned()
+    } else {
+        by_node.iter().map(group).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn short(address: PciAddr) -> String {
+    let text = address.to_string();
+    text.strip_prefix("0000:").map(str::to_owned).unwrap_or(text)
+}
+
+fn from(findings: &[FindingId]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn why(text: &mut String, request: &Request, options: &Options, recommendation: &Recommendation) {
+    let best = recommendation.best();
+    _ = writeln!(text, "Why 1: {}.", shape(best));
+    if let Some(next) = recommendation.ranked.get(1) {
+        let gap = points(best.score.total - next.score.total);
+        _ = writeln!(
+            text,
+            "Layout 2 ({}) is {gap} behind for {}: {}.",
+            next.placement.style,
+            request.workload,
+            differences(request, options, best, next)
+        );
+    }
+    if !best.unmet.is_empty() {
+        let unmet: Vec<&str> = best.unmet.iter().map(|p| property_text(*p)).collect();
+        _ = writeln!(text, "Preferred and not had: {}.", unmet.join("; "));
+    }
+    text.push('\n');
+}
+
+/// Where the parts of the VM are, in one sentence.
+fn shape(ranked: &Ranked) -> String {
+    let (placement, profile) = (&ranked.placement, &ranked.profile);
+    let nodes = placement.nodes();
+    let vcpus = placement.vcpus.len();
+    let things = match profile.gpus {
+        0 => format!("all {vcpus} vCPUs and all memory"),
+        1 => format!("the GPU, all {vcpus} vCPUs and all memory"),
+        n => format!("all {n} GPUs, all {vcpus} vCPUs and all memory"),
+    };
+    let cpus = format!("{vcpus} vCPUs and all memory");
+    let plural = if nodes.len() == 1 { "node" } else { "nodes" };
+    let place = match (profile.gpus, profile.gpus_local()) {
+        (0, _) | (_, true) => format!("{things} are on {plural} {nodes}"),
+        _ if profile.gpus_unknown > 0 => {
+            format!(
+                "{cpus} are on {plural} {nodes}; which node the GPUs are on, the host does not tell"
+            )
+        }
+        _ => format!(
+            "{cpus} are on {plural} {nodes}; {} of {} GPUs are on other nodes",
+            profile.gpus_remote, profile.gpus
+        ),
+    };
+    let guest = match (placement.style.shows_cells(), placement.memory_mode) {
+        (true, _) => format!("; the guest sees {} cells", placement.cells.len()),
+        (false, MemoryMode::Interleave) => {
+            "; memory is interleaved over them and the guest sees one cell".to_owned()
+        }
+        (false, _) => "; the guest sees one cell".to_owned(),
+    };
+    let smt = if profile.threads > 1 { " and SMT siblings" } else { "" };
+    format!("{place}{guest}{smt}")
+}
+
+/// The metrics that make most of the difference, the winner's side first.
+fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranked) -> String {
+    let weights = request.workload.weights();
+    let find = |r: &Ranked, prediction: &Prediction| {
+        r.predictions.iter().find(|p| p.metric == prediction.metric).cloned()
+    };
+    let mut parts: Vec<(i64, String)> = Vec::new();
+    for ours in &best.predictions {
+        let Some(theirs) = find(next, ours) else { continue };
+        let weight = i64::from(weights.of(ours.metric));
+        let gain =
+            weight * (point(ours.range, options.caution) - point(theirs.range, options.caution));
+        if gain != 0 {
+            // The findings of the side that a rule was harsher about say more.
+            let said = if gain > 0 && !theirs.from.is_empty() { &theirs } else { ours };
+            let why = if said.from.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", from(&said.from))
+            };
+            let side = if gain > 0 { "" } else { "against it, " };
+            let sentence = format!(
+                "{side}{} {} to {} instead of {} to {}{why}",
+                ours.metric,
+                ours.range.low,
+                ours.range.likely,
+                theirs.range.low,
+                theirs.range.likely
+            );
+            parts.push((gain, sentence));
+        }
+    }
+    parts.sort_by_key(|(gain, _)| -gain.abs());
+    let mut sentences: Vec<String> = parts.into_iter().take(3).map(|(_, text)| text).collect();
+    if next.unmet.len() > best.unmet.len() {
+        let lacks = next.unmet.iter().filter(|p| !best.unmet.contains(p));
+        sentences
+            .extend(lacks.map(|p| format!("it lacks what is preferred: {}", property_text(*p))));
+    }
+    let packing = best.score.packing - next.score.packing;
+    if packing != 0 && (sentences.is_empty() || packing.abs() > 10_000) {
+        let side = if packing > 0 { "it takes more from" } else { "though it leaves more to" };
+        sentences.push(format!(
+            "{side} the host's other tenants ({} against {})",
+            points(best.score.packing),
+            points(next.score.packing)
+        ));
+    }
+    if sentences.is_empty() {
+        sentences.push(
+            "no rule tells them apart; fewer nodes, fewer cores or nearer ones decide".to_owned(),
+        );
+    }
+    sentences.join("; ")
+}
+
+fn expectations(text: &mut String, request: &Request, best: &Ranked) {
+    _ = writeln!(
+        text,
+        "Expected against the default layout     low    likely  high   grade     weight  from"
+    );
+    let weights = request.workload.weights();
+    for Prediction { metric, range, grade, from: findings } in &best.predictions {
+        let grade = grade.map_or_else(|| "-".to_owned(), |grade| grade.to_string());
+        let line = format!(
+            "  {metric:<36}  {:<6} {:<7} {:<6} {grade:<9} {:<7} {}",
+            range.low,
+            range.likely,
+            range.high,
+            weights.of(*metric),
+            from(findings)
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+}
+
+fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
+    let (taken, free) = best.cost.cores;
+    let mut parts = vec![format!("{taken} of {free} free cores")];
+    let mut pages: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
+    for cell in &best.placement.cells {
+        for (node, count) in &cell.pages {
+            *pages.entry((*node, cell.page)).or_default() += count;
+        }
+    }
+    for ((node, size), count) in pages {
+        let free = usage.free_pages(host, node, size);
+        parts.push(format!("{count} of {free} free {size} pages on node {node}"));
+    }
+    let mut slots = Vec::new();
+    let counts = best.cost.slots_before.iter().zip(&best.cost.slots_after);
+    for (size, (before, after)) in SLOT_SIZES.iter().zip(counts) {
+        if before > after && !host.gpus().is_empty() {
+            slots.push(format!("{size}-GPU slots from {before} to {after}"));
+        }
+    }
+    if !slots.is_empty() {
+        parts.push(slots.join(", "));
+    }
+    _ = writeln!(text, "Cost to the host: {}.", parts.join("; "));
+}

@@ -1,0 +1,75 @@
+//! Sentences for warnings.
+
+use crate::units::PciAddr;
+use crate::warnings::Warning;
+
+fn list(addresses: &[PciAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A warning as a sentence without its full stop.
+#[must_use]
+pub fn warning_text(warning: &Warning) -> String {
+    match warning {
+        Warning::DegradedLink { address, now, possible, given } => {
+            let role = if *given {
+                "is given to the VM"
+            } else {
+                "was passed over where another would do"
+            };
+            let idle = if now.width == possible.width {
+                "; an idle GPU may lower its speed, so look again under load"
+            } else {
+                ""
+            };
+            format!(
+                "the link of {address} runs at {now} and could run at {possible} (F10, F45); it {role}{idle}"
+            )
+        }
+        Warning::RemoteGpu { address, node, nodes } => format!(
+            "GPU {address} is on node {node}, the VM's memory on {nodes}: every transfer crosses nodes (F15, F28)"
+        ),
+        Warning::UnknownNode { address } => format!(
+            "the host does not tell which node {address} is on (numa_node -1): its locality is unknown and nothing was guessed"
+        ),
+        Warning::SharedIommuGroup { address, others } => format!(
+            "{address} shares its IOMMU group with {}: they leave the host with it and the guest does not get them",
+            list(others)
+        ),
+        Warning::NoIommuGroup { address } => {
+            format!(
+                "{address} is in no IOMMU group: passthrough needs the host's IOMMU switched on"
+            )
+        }
+        Warning::NoHugepages { size, memory, vfio } => {
+            let vfio = if *vfio {
+                "; with passthrough each page is pinned at start, about a quarter second a GB (F41)"
+            } else {
+                ""
+            };
+            format!(
+                "no hugepages of a fitting size are free: {memory} are in {size} pages (F14){vfio}"
+            )
+        }
+        Warning::FloatingTenants { tenants, cpus } => {
+            format!("floating tenants may run on the VM's pCPUs {cpus}: {}", tenants.join(", "))
+        }
+        Warning::NoReservedPcpus { left_out } if left_out.is_empty() => {
+            "no pCPUs are reserved for the host".to_owned()
+        }
+        Warning::NoReservedPcpus { left_out } => {
+            format!("no pCPUs are reserved for the host; the core of pCPUs {left_out} was left out")
+        }
+        Warning::EmulatorFar { cpus, nodes } => {
+            format!("the emulator threads run on pCPUs {cpus}, on none of the VM's nodes {nodes}")
+        }
+        Warning::SpreadSetMayBeFaster { node } => format!(
+            "all GPUs are on node {node}; with peer-to-peer off one host measured a set over two nodes \
+             1.5 times faster in collectives (F18, one host): measure both"
+        ),
+        Warning::NotAPartition { gpus } => format!(
+            "the GPUs {} are no fabric partition: the fabric manager cannot link them",
+            list(gpus)
+        ),
+    }
+}
