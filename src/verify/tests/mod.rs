@@ -6,8 +6,9 @@ mod sabotage;
 mod scenes;
 
 use super::Violation;
+use crate::placement::{GuestTopology, Style};
 use crate::request::{GpuRequest, Policy, Wish};
-use crate::units::{Bytes, PcpuId};
+use crate::units::{Bytes, CellId, NodeId, PageSize, PcpuId};
 use scenes::{Scene, address, cpus};
 
 type MakeScene = fn() -> Scene;
@@ -141,6 +142,90 @@ fn bus_numbers_may_be_as_tight_as_they_get() {
 }
 
 #[test]
+fn the_last_slot_function_and_byte_may_be_used() {
+    let mut scene = scenes::numa_smt();
+    scene.placement.pci.ports[0].slot = Some(31);
+    scene.placement.pci.functions[1].function = 7;
+    let gpus = [address("13:00.0"), address("81:00.0")];
+    for device in scene.host.devices.iter_mut().filter(|device| gpus.contains(&device.address)) {
+        device.bars = vec![Bytes::from_gib(64)];
+    }
+    scene.placement.pci.mmio64_mib = Some(128 << 10);
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn the_last_page_may_be_used() {
+    for (node, held) in [(Some(NodeId(0)), 12), (None, 28)] {
+        let mut scene = scenes::pin();
+        scene.hold_pages(node, PageSize::GIB_1, held);
+        assert_eq!(scene.verify(), Ok(()), "{node:?}");
+    }
+}
+
+#[test]
+fn a_guest_of_255_vcpus_needs_no_iommu() {
+    let mut scene = scenes::default();
+    scene.request.vcpus = 255;
+    scene.placement.vcpus = vec![cpus(""); 255];
+    scene.placement.cells[0].vcpus = "0-254".parse().unwrap();
+    scene.placement.topology.cores = 255;
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn only_the_reserved_core_is_the_hosts() {
+    let mut scene = scenes::pin();
+    scene.host.reserved = cpus("3,11");
+    scene.placement.emulator = cpus("3");
+    scene.placement.vcpus[0] = cpus("0");
+    scene.placement.idle = cpus("8,10");
+    scene.placement.iothreads = vec![cpus("8")];
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn the_only_core_is_not_the_hosts() {
+    let mut scene = scenes::smt();
+    scene.request.vcpus = 1;
+    scene.request.policies.whole_cores = Policy::Ignore;
+    scene.host.cores.truncate(1);
+    scene.host.nodes.truncate(1);
+    scene.host.nodes[0].cpus = cpus("0,8");
+    scene.host.nodes[0].distances.clear();
+    scene.host.devices.clear();
+    scene.host.gpu_links.clear();
+    scene.host.fabric_partitions.clear();
+    (scene.host.allowed, scene.host.reserved) = (None, cpus(""));
+    let placement = &mut scene.placement;
+    (placement.style, placement.topoext) = (Style::Pin, false);
+    placement.topology = GuestTopology { sockets: 1, dies: 1, cores: 1, threads: 1 };
+    placement.vcpus = vec![cpus("0")];
+    placement.emulator = cpus("8");
+    placement.cells[0].vcpus = "0".parse().unwrap();
+    placement.cells[0].nodes = "0".parse().unwrap();
+    placement.cells[0].pages = vec![(NodeId(0), 4)];
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn cells_without_expander_buses_pass() {
+    let mut scene = scenes::numa_smt();
+    let pci = &mut scene.placement.pci;
+    pci.expanders.clear();
+    for (port, index) in pci.ports.iter_mut().zip(1..) {
+        (port.index, port.parent, port.slot) = (index, 0, None);
+    }
+    for function in &mut pci.functions {
+        function.port -= 2;
+    }
+    for device in &mut scene.placement.devices {
+        device.cell = None;
+    }
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
 fn every_violation_is_one_line() {
     for (_, _, violation) in sabotage::table() {
         let text = violation.to_string();
@@ -150,9 +235,9 @@ fn every_violation_is_one_line() {
         assert!(first.is_lowercase() || first.is_ascii_digit() || proper, "{text}");
     }
     let short = Violation::CellMemory {
-        cell: crate::units::CellId(1),
+        cell: CellId(1),
         memory: Bytes::from_mib(1536),
-        page: crate::units::PageSize::GIB_1,
+        page: PageSize::GIB_1,
     };
     let text = "cell 1 has 1536 MiB, which is not one or more pages of 1 GiB";
     assert_eq!(short.to_string(), text);

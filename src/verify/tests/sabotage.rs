@@ -193,6 +193,14 @@ fn cpus_broken() -> Vec<Sabotage> {
         (
             pin,
             |s| {
+                s.placement.vcpus[0] = cpus("1,3");
+                s.placement.idle = cpus("9-11");
+            },
+            NotOnePcpu { vcpu: vcpu(0), pcpus: cpus("1,3") },
+        ),
+        (
+            pin,
+            |s| {
                 s.placement.vcpus[1] = cpus("1");
                 s.placement.idle = cpus("9");
             },
@@ -614,6 +622,16 @@ fn devices_broken() -> Vec<Sabotage> {
             },
             DeviceCell { address: nic, found: None, wanted: Some(CellId(1)) },
         ),
+        // There is but one cell.
+        (
+            pin,
+            |s| {
+                s.placement.devices[0].cell = Some(CellId(0));
+                s.placement.pci.expanders.push(expander(2, 0, 32, 0x10));
+                s.placement.pci.ports[0] = port(1, 2, Some(0));
+            },
+            DeviceCell { address: gpu, found: Some(CellId(0)), wanted: None },
+        ),
         // Its node is not known.
         (
             numa_smt,
@@ -686,6 +704,7 @@ fn controllers_broken() -> Vec<Sabotage> {
             BusBeyond { index: 2, last: 256 },
         ),
         (numa_smt, |s| s.placement.pci.expanders[0].bus_nr = 9, PlainPorts { found: 1, room: 0 }),
+        (numa_smt, |s| s.placement.pci.ports[0].parent = 99, PortParent { port: 3, parent: 99 }),
         (numa_smt, |s| s.placement.pci.ports[3].parent = 99, PortParent { port: 6, parent: 99 }),
         (numa_smt, |s| s.placement.pci.ports[0].slot = None, PortSlot { port: 3, slot: None }),
         (
@@ -700,6 +719,14 @@ fn controllers_broken() -> Vec<Sabotage> {
 fn plugged_in_wrong() -> Vec<Sabotage> {
     let (gpu, sound) = (address("13:00.0"), address("13:00.1"));
     vec![
+        (
+            numa_smt,
+            |s| {
+                s.placement.pci.functions[1].port = 9;
+                s.placement.pci.functions[0].multifunction = false;
+            },
+            NoSuchPort { host: sound, port: 9 },
+        ),
         (
             pin,
             |s| {
@@ -774,6 +801,11 @@ fn plugged_in_wrong() -> Vec<Sabotage> {
             numa_smt,
             |s| s.placement.pci.ports[0] = port(3, 2, Some(5)),
             DeviceBus { address: gpu, found: Some(CellId(1)), wanted: Some(CellId(0)) },
+        ),
+        (
+            numa_smt,
+            |s| s.placement.pci.ports[2] = port(5, 0, None),
+            DeviceBus { address: address("82:00.0"), found: None, wanted: Some(CellId(1)) },
         ),
         (
             numa_smt,
