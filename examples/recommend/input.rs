@@ -48,7 +48,8 @@ pub fn host(args: &Args) -> Result<Machine, String> {
     };
     let mut host = description.build().map_err(|e| format!("{from}: {e}"))?;
     if let Some(reserve) = &args.reserve {
-        host = host.with_reserved(reserve.clone()).map_err(|e| format!("--reserve {reserve}: {e}"))?;
+        host =
+            host.with_reserved(reserve.clone()).map_err(|e| format!("--reserve {reserve}: {e}"))?;
     }
     Ok(Machine { host, notes, embedded: args.host.is_none() })
 }

@@ -113,7 +113,9 @@ fn refused(format: Format, text: String) -> String {
 
 fn xml(placement: &Placement, domain: Option<&str>) -> Result<String, String> {
     match domain {
-        Some(domain) => emit::libvirt::patch(placement, domain).map_err(|e| format!("--domain: {e}")),
+        Some(domain) => {
+            emit::libvirt::patch(placement, domain).map_err(|e| format!("--domain: {e}"))
+        }
         None => emit::libvirt::fragments(placement).map_err(|e| e.to_string()),
     }
 }

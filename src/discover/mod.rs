@@ -6,4 +6,9 @@
 #[cfg(feature = "serde")]
 mod snapshot;
 #[cfg(feature = "serde")]
+mod texts;
+#[cfg(feature = "serde")]
 pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
+#[cfg(feature = "serde")]
+pub use texts::{read_request, read_tenant};
+pub mod sysfs;

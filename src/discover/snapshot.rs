@@ -68,14 +68,14 @@ pub fn read_host(text: &str) -> Result<HostBuilder, SnapshotError> {
     read(text, |json| HostBuilder::deserialize(WithoutFormat(json)))
 }
 
-type Json<'a, 'de> = serde_path_to_error::Deserializer<
+pub(super) type Json<'a, 'de> = serde_path_to_error::Deserializer<
     'a,
     'a,
     &'a mut serde_json::Deserializer<serde_json::de::StrRead<'de>>,
 >;
 
 /// Runs `parse` over the whole text and says where it failed.
-fn read<'de, T>(
+pub(super) fn read<'de, T>(
     text: &'de str,
     parse: impl FnOnce(Json<'_, 'de>) -> Result<T, serde_json::Error>,
 ) -> Result<T, SnapshotError> {

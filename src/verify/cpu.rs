@@ -33,10 +33,12 @@ impl Cpus<'_> {
                 wanted: request.io_threads,
             });
         }
-        if request.policies.dedicated_cpus == Policy::Require && !self.dedicated {
+        let floats = case.style == Style::Default;
+        // The default layout is the yardstick, not an answer: policies about layout do not bind it.
+        let required = request.policies.dedicated_cpus == Policy::Require && !floats;
+        if required && !self.dedicated {
             found.push(Violation::NotDedicated);
         }
-        let floats = case.style == Style::Default;
         for (user, pcpus) in self.users() {
             let own = matches!(user, CpuUser::Idle | CpuUser::EmulatorOwn);
             let must = !floats || (self.dedicated && matches!(user, CpuUser::Vcpu(_)));

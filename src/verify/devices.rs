@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Case;
 use super::violation::Violation;
 use crate::host::pcie::{DeviceKind, PciDevice};
+use crate::placement::Style;
 use crate::placement::{GuestPci, PlacedDevice};
 use crate::request::{GpuRequest, Policy};
 use crate::units::{CellId, PciAddr};
@@ -183,7 +184,7 @@ fn policies(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation
             gpus.push(device.address);
         }
     }
-    if policies.gpu_locality == Policy::Require {
+    if policies.gpu_locality == Policy::Require && case.style != Style::Default {
         for &address in &gpus {
             let node = case.host.pci().get(address).and_then(|record| record.node);
             if !node.is_some_and(|node| case.nodes.contains(node)) {
@@ -212,8 +213,10 @@ fn policies(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation
         }
     }
     let partitions = case.host.fabric_partitions();
-    let bound = policies.fabric_partition == Policy::Require && !partitions.is_empty();
-    if bound && !gpus.is_empty() {
+    // Behind a fabric manager GPUs are linked inside a partition only.
+    let linked = policies.linked_gpus == Policy::Require && gpus.len() > 1;
+    let bound = policies.fabric_partition == Policy::Require || linked;
+    if bound && !partitions.is_empty() && !gpus.is_empty() {
         gpus.sort_unstable();
         let matches = |listed: &Vec<PciAddr>| {
             let mut listed = listed.clone();

@@ -28,7 +28,7 @@ pub(super) fn check(
     if case.style.shows_smt() != (threads > 1) {
         found.push(Violation::StyleThreads { style: case.style, threads });
     }
-    if let Some(wanted) = request.smt.required() {
+    if let Some(wanted) = request.smt.required().filter(|_| case.style != Style::Default) {
         if wanted != (threads > 1) {
             found.push(Violation::Smt { threads, wanted });
         }
@@ -47,7 +47,7 @@ pub(super) fn check(
     if case.style.shows_cells() != (cells > 1) {
         found.push(Violation::StyleCells { style: case.style, cells });
     }
-    if let Some(wanted) = request.cells.required() {
+    if let Some(wanted) = request.cells.required().filter(|_| case.style != Style::Default) {
         if usize::try_from(wanted) != Ok(cells) {
             found.push(Violation::CellCount { found: cells, wanted });
         }
@@ -118,7 +118,8 @@ fn nodes(case: &Case<'_>, found: &mut Vec<Violation>) {
             }
         }
     }
-    if case.request.policies.one_node == Policy::Require && case.nodes.len() != 1 {
+    let required = case.request.policies.one_node == Policy::Require;
+    if required && case.nodes.len() != 1 && case.style != Style::Default {
         found.push(Violation::NotOneNode { nodes: case.nodes.clone() });
     }
 }
