@@ -54,19 +54,23 @@ fn judge(name: &str, xml: &str) {
     run(name, "virt-xml-validate", &[path, "domain"]);
     run(name, "virsh", &["-q", "-c", "test:///default", "define", "--validate", path]);
     let Ok(connection) = std::env::var("PINWISE_LAB_QEMU") else { return };
-    // host-passthrough is for KVM alone, and the driver looks for it; a machine without it can judge
-    // all else.
-    let emulated = xml.replace("<domain type='kvm'>", "<domain type='qemu'>").replace(
-        "<cpu mode='host-passthrough' check='none' migratable='off'>",
-        "<cpu mode='maximum' check='none' migratable='off'>",
+    let own = format!("pinwise-lab-{name}");
+    // A name that no domain of the machine has. And host-passthrough is for KVM alone, which the
+    // driver looks for: a machine without it can judge all else.
+    let mut xml = xml.replacen(
+        &format!("<name>{}</name>", domain_name(xml)),
+        &format!("<name>{own}</name>"),
+        1,
     );
-    let kvm = Path::new("/dev/kvm").exists();
-    let path = file(&format!("{name}-qemu"), if kvm { xml } else { &emulated });
+    if !Path::new("/dev/kvm").exists() {
+        xml = xml.replacen("type='kvm'", "type='qemu'", 1);
+        xml = xml.replacen("mode='host-passthrough'", "mode='maximum'", 1);
+    }
+    let path = file(&own, &xml);
     let path = path.to_str().expect("the path is ours");
     let at = ["-q", "-c", connection.as_str()];
     run(name, "virsh", &[&at[..], &["define", "--validate", path]].concat());
-    let flags = ["--nvram"];
-    run(name, "virsh", &[&at[..], &["undefine", domain_name(xml)], &flags].concat());
+    run(name, "virsh", &[&at[..], &["undefine", &own, "--nvram"]].concat());
 }
 
 #[test]

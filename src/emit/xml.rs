@@ -108,11 +108,6 @@ impl Element {
     }
 
     #[cfg(feature = "libvirt-xml")]
-    pub(crate) fn has_children(&self) -> bool {
-        !self.children.is_empty()
-    }
-
-    #[cfg(feature = "libvirt-xml")]
     pub(crate) fn into_children(self) -> Vec<Self> {
         self.children
     }

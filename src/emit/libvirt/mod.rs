@@ -8,12 +8,10 @@ mod check;
 mod cpu;
 mod memory;
 #[cfg(feature = "libvirt-xml")]
-#[cfg(any())]
 mod patch;
 mod pci;
 
 #[cfg(feature = "libvirt-xml")]
-#[cfg(any())]
 pub use patch::{PatchError, patch};
 
 use crate::emit::xml::{Element, Layout};

@@ -45,7 +45,7 @@ pub(super) fn numbered_controllers(placement: &Placement, number: Numbers<'_>) -
     all.into_iter().map(|(_, element)| element).collect()
 }
 
-fn controller(index: u32, model: &str) -> Element {
+pub(super) fn controller(index: u32, model: &str) -> Element {
     let element = Element::new("controller").attr("type", "pci");
     element.attr("index", index).attr("model", model)
 }
@@ -56,15 +56,22 @@ pub(super) fn host_devices(placement: &Placement) -> Vec<Element> {
     functions.map(|function| host_device(function, &|index| index)).collect()
 }
 
+/// What the aliases of our host devices begin with. libvirt keeps a user's alias (`ua-`), so a later
+/// patch knows which devices an earlier placement brought.
+pub(super) const ALIAS: &str = "ua-pinwise-";
+
 /// A `<hostdev>`. libvirt takes it from the host's driver and gives it back.
 pub(super) fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
     let host = function.host;
     let source = attributes(Element::new("address"), host, u32::from(host.bus));
+    let alias = host.to_string().replace([':', '.'], "-");
+    let alias = Element::new("alias").attr("name", format!("{ALIAS}{alias}"));
     Element::new("hostdev")
         .attr("mode", "subsystem")
         .attr("type", "pci")
         .attr("managed", "yes")
         .child(Element::new("source").child(source))
+        .child(alias)
         .child(guest_address(function, number))
 }
 
