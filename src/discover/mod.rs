@@ -7,3 +7,6 @@
 mod snapshot;
 #[cfg(feature = "serde")]
 pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
+
+#[cfg(feature = "sysfs")]
+pub mod sysfs;
