@@ -63,8 +63,13 @@ fn judge(name: &str, xml: &str) {
         1,
     );
     if !Path::new("/dev/kvm").exists() {
-        xml = xml.replacen("type='kvm'", "type='qemu'", 1);
-        xml = xml.replacen("mode='host-passthrough'", "mode='maximum'", 1);
+        for (kvm, emulated) in
+            [("type=?kvm?", "type=?qemu?"), ("mode=?host-passthrough?", "mode=?maximum?")]
+        {
+            for quote in ["'", "\""] {
+                xml = xml.replacen(&kvm.replace('?', quote), &emulated.replace('?', quote), 1);
+            }
+        }
     }
     let path = file(&own, &xml);
     let path = path.to_str().expect("the path is ours");
@@ -82,5 +87,24 @@ fn whole_domains_are_accepted() {
         let xml = libvirt::domain(&placement).expect("the placements are sound");
         judge(&placement.name, &xml);
         println!("accepted: {}", placement.name);
+    }
+}
+
+/// A desktop's domain with every placement in it, and that with the next one in it.
+#[cfg(feature = "libvirt-xml")]
+#[test]
+fn patched_domains_are_accepted() {
+    if !lab() {
+        return;
+    }
+    let desk = include_str!("lab/desk.xml");
+    judge("desk", desk);
+    let all = placements::all();
+    for (placement, next) in all.iter().zip(all.iter().cycle().skip(1)) {
+        let once = libvirt::patch(placement, desk).expect("it fits");
+        judge(&format!("desk-{}", placement.name), &once);
+        let twice = libvirt::patch(next, &once).expect("it fits too");
+        judge(&format!("desk-{}-then-{}", placement.name, next.name), &twice);
+        println!("accepted: {} in the desk, then {}", placement.name, next.name);
     }
 }

@@ -107,9 +107,9 @@ impl PatchError {
 ///   nothing of; only where neither is given is it host-passthrough. The host's caches are shown where
 ///   the mode allows it. `memAccess` and `discard` stay if they are the same in all cells.
 /// - `<features>`: `<acpi>` and `<ioapic>` are added where they are needed.
-/// - Host devices that the domain has keep all but their guest address; missing ones are added, with an
-///   alias. Those with such an alias that the placement no longer has are taken out; others, which the
-///   user gave the domain otherwise, stay.
+/// - Host devices of the placement that the domain has keep all but their guest address, and get an
+///   alias (`ua-pinwise-…`) unless the user gave them one; missing ones are added. Devices with such an
+///   alias that the placement does not have were an earlier one's, and are taken out; others stay.
 /// - Controllers that held nothing but these devices are replaced. The new ones take over their
 ///   numbers and go on after the domain's highest; a number left over becomes a plain root port.
 /// - The domain's name stays.
