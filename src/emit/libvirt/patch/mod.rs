@@ -6,7 +6,7 @@ mod edit;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::cpu::{is_pinned, tune};
+use super::cpu::tune;
 use super::{EmitError, check, domain_parts, features, memory, pci};
 use crate::emit::xml::Element;
 use crate::placement::Placement;
@@ -101,8 +101,8 @@ impl PatchError {
 /// - Replaced as a whole: `<memory>` (a `dumpCore` stays), `<currentMemory>`, `<vcpu>`, `<numatune>`.
 ///   Taken out: `<vcpus>`, `<numatune>` where memory floats, `<iothreadids>` where the placement has
 ///   I/O threads. Where it has none, the domain's own stay, without their pins.
-/// - `<cputune>`: pins are replaced. Where the vCPUs are pinned, quotas and periods go, as they would
-///   only stall pCPUs that nobody else has. All else (`shares`, `cachetune`, …) stays.
+/// - `<cputune>`: pins are replaced. Where the vCPUs are dedicated, quotas and periods go, as they
+///   would only stall pCPUs that nobody else has. All else (`shares`, `cachetune`, …) stays.
 /// - `<memoryBacking>`: `<hugepages>` is replaced, all else stays.
 /// - `<cpu>`: `<topology>`, `<numa>` and, where it is needed, the `topoext` feature are replaced. Mode,
 ///   model and other features stay, since a model may be chosen for a reason that a placement knows
@@ -164,10 +164,9 @@ pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchErr
     check_iothreads(placement, root)?;
     let is_pin = |name: &str| matches!(name, "vcpupin" | "emulatorpin" | "iothreadpin");
     let is_quota = |name: &str| name.ends_with("quota") || name.ends_with("period");
-    let pinned = is_pinned(placement);
     merge(&mut source, root, "cputune", tune(placement), |node| {
         let name = node.tag_name().name();
-        is_pin(name) || (pinned && is_quota(name))
+        is_pin(name) || (placement.dedicated && is_quota(name))
     })?;
     merge(&mut source, root, "memoryBacking", memory::backing(placement), |node| {
         node.has_tag_name("hugepages")
