@@ -285,6 +285,11 @@ impl Host {
         self.gpus.binary_search_by_key(&address, |gpu| gpu.address).ok()
     }
 
+    /// These GPUs as a mask; addresses of other devices are left out.
+    pub(crate) fn gpu_mask(&self, gpus: &[PciAddr]) -> derived::GpuMask {
+        gpus.iter().filter_map(|gpu| self.gpu_index(*gpu)).fold(0, |mask, at| mask | (1 << at))
+    }
+
     /// What was counted when the host was built.
     pub(crate) fn derived(&self) -> &Derived {
         &self.derived
