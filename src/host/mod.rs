@@ -322,7 +322,8 @@ impl Host {
         HostBuilder { reserved, ..self.spec.clone() }.build()
     }
 
-    /// The GPUs among the functions.
+    /// The GPUs among the functions. SR-IOV virtual functions are none: they are shares of one, and
+    /// a request names them among its other devices.
     pub(crate) fn gpus_of(tree: &PciTree) -> Vec<Gpu> {
         let gpu = |device: &pcie::PciDevice| Gpu {
             address: device.address,
@@ -330,6 +331,8 @@ impl Host {
             model: device.label(),
             integrated: device.is_integrated(),
         };
-        tree.devices().iter().filter(|d| d.kind() == DeviceKind::Gpu).map(gpu).collect()
+        let whole =
+            |d: &&pcie::PciDevice| d.kind() == DeviceKind::Gpu && d.physical_function.is_none();
+        tree.devices().iter().filter(whole).map(gpu).collect()
     }
 }
