@@ -387,13 +387,19 @@ fn by_hand(answer: &Recommendation, fits: impl Fn(&Profile) -> bool, hundredths:
     assert!(off < 6_000, "{score} instead of {hundredths} hundredths");
 }
 
+/// 4 GPUs over two nodes, on a host with one L3 domain a node, as the hand had no say on those.
+fn by_hand_over_two() -> RequestBuilder {
+    let gpus = these(&["1b:00.0", "2b:00.0", "9b:00.0", "ab:00.0"]);
+    RequestBuilder { gpus, peer_to_peer: Some(false), ..gpu_vm(90, 256, 4, Workload::GpuTraining) }
+}
+
 fn strict_pin(profile: &Profile) -> bool {
     profile.style == Style::Pin && profile.memory == MemoryMode::Strict
 }
 
 #[test]
 fn training_over_two_nodes_through_host_memory_as_worked_by_hand() {
-    let answer = ask_all(&host("rtx-pro-6000"), &wide());
+    let answer = ask_all(&host("hgx-h200"), &by_hand_over_two());
     by_hand(&answer, strict_pin, 4);
     by_hand(&answer, |p| p.style == Style::PinNuma && p.expanders, -17);
     by_hand(&answer, |p| p.style == Style::PinNuma && !p.expanders, -29);
@@ -401,8 +407,7 @@ fn training_over_two_nodes_through_host_memory_as_worked_by_hand() {
 
 #[test]
 fn training_over_two_nodes_with_links_as_worked_by_hand() {
-    let gpus = these(&["1b:00.0", "2b:00.0", "9b:00.0", "ab:00.0"]);
-    let request = RequestBuilder { gpus, ..gpu_vm(90, 256, 4, Workload::GpuTraining) };
+    let request = RequestBuilder { peer_to_peer: None, ..by_hand_over_two() };
     let mut spec = description("hgx-h200");
     // Two GPUs of each package are no partition of the fabric; without a manager they are linked.
     spec.fabric_partitions.clear();
@@ -413,15 +418,14 @@ fn training_over_two_nodes_with_links_as_worked_by_hand() {
 
 #[test]
 fn data_pipeline_over_two_nodes_as_worked_by_hand() {
-    let request = RequestBuilder { workload: Workload::DataPipeline, ..wide() };
-    let answer = ask_all(&host("rtx-pro-6000"), &request);
+    let request = RequestBuilder { workload: Workload::DataPipeline, ..by_hand_over_two() };
+    let answer = ask_all(&host("hgx-h200"), &request);
     by_hand(&answer, |p| p.style == Style::PinNuma && p.expanders, 19);
     by_hand(&answer, strict_pin, 0);
 }
 
 #[test]
 fn training_on_one_node_as_worked_by_hand_and_above_the_spread_set() {
-    // A host of one L3 domain a node, as the example by hand has no say on them.
     let host = host("hgx-h200");
     let peer_to_peer = Some(false);
     let base = gpu_vm(32, 64, 4, Workload::GpuTraining);
