@@ -64,7 +64,9 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     let units = u64::from(request.vcpus / threads);
     let all: Vec<usize> = (0..stock.nodes.len()).collect();
     facts.extend(short(search, stock, threads, units, &all));
-    facts.extend(emulator_room(search, stock, threads, units));
+    if facts.is_empty() {
+        facts.extend(emulator_room(search, stock, threads, units));
+    }
     let property = search.lacking.get(&style).copied();
     facts.extend(property.map(|property| Fact::Lacks { property }));
     facts.extend(unknown_gpu(search).filter(|_| property == Some(Property::GpuLocality)));
@@ -211,10 +213,14 @@ pub fn smallest_changes(
         let vcpus = u32::try_from(vcpus).unwrap_or(u32::MAX);
         fits(host, RequestBuilder { vcpus, ..plain.clone() })
     };
-    // SMT that has to be shown needs pairs.
-    let step = if request.smt.required() == Some(true) { 2 } else { 1 };
-    if let Some(n) = most(u64::from(request.vcpus) / step, |n| vcpus(n * step)) {
-        changes.push(Change::FewerVcpus { vcpus: u32::try_from(n * step).unwrap_or(u32::MAX) });
+    // Pairs and odd numbers apart: an odd number cannot show siblings, so the two are not one row.
+    let fewer = [1, 2].map(|step| {
+        let below = u64::from(request.vcpus).div_ceil(step);
+        most(below, |n| vcpus(n * step)).map_or(0, |n| n * step)
+    });
+    let fewer = fewer[0].max(fewer[1]);
+    if fewer > 0 {
+        changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
     }
     let page = request.page_size.unwrap_or(PageSize::MIB_2);
     let memory = |pages: u64| page.times(pages);

@@ -16,6 +16,10 @@ pub enum Format {
     Json,
 }
 
+/// A value, or none by choice: clap reads `Option<Option<T>>` as an option with an optional value.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<T>(pub Option<T>);
+
 /// Recommends where on a host a GPU virtual machine should live, and what its guest should see.
 #[derive(Debug, Parser)]
 #[command(name = "recommend")]
@@ -52,7 +56,7 @@ pub struct Args {
     pub gpu_model: Option<String>,
     /// The page size.
     #[arg(long, value_name = "auto|4KiB|2MiB|1GiB", value_parser = page_size)]
-    pub page_size: Option<Option<PageSize>>,
+    pub page_size: Option<Choice<PageSize>>,
     /// gpu-inference, gpu-training, data-pipeline, cpu-throughput, latency-sensitive or general.
     #[arg(long, value_name = "NAME")]
     pub workload: Option<Workload>,
@@ -64,7 +68,7 @@ pub struct Args {
     pub smt: Option<Wish<bool>>,
     /// Whether the guest's GPUs use peer-to-peer.
     #[arg(long, value_name = "yes|no|unknown", value_parser = p2p)]
-    pub p2p: Option<Option<bool>>,
+    pub p2p: Option<Choice<bool>>,
     /// Only this style: default, pin, pin+numa, pin+numa+smt or pin+smt.
     #[arg(long, value_name = "NAME")]
     pub style: Option<Style>,
@@ -96,10 +100,13 @@ impl Args {
     }
 }
 
-fn page_size(text: &str) -> Result<Option<PageSize>, String> {
+fn page_size(text: &str) -> Result<Choice<PageSize>, String> {
     match text {
-        "auto" => Ok(None),
-        _ => text.parse().map(Some).map_err(|e: pinwise::ParseUnitError| e.to_string()),
+        "auto" => Ok(Choice(None)),
+        _ => text
+            .parse()
+            .map(|size| Choice(Some(size)))
+            .map_err(|e: pinwise::ParseUnitError| e.to_string()),
     }
 }
 
@@ -123,11 +130,11 @@ fn smt(text: &str) -> Result<Wish<bool>, String> {
     }
 }
 
-fn p2p(text: &str) -> Result<Option<bool>, String> {
+fn p2p(text: &str) -> Result<Choice<bool>, String> {
     match text {
-        "yes" => Ok(Some(true)),
-        "no" => Ok(Some(false)),
-        "unknown" => Ok(None),
+        "yes" => Ok(Choice(Some(true))),
+        "no" => Ok(Choice(Some(false))),
+        "unknown" => Ok(Choice(None)),
         _ => Err(format!("{text:?} is not yes, no or unknown")),
     }
 }

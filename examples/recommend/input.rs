@@ -91,11 +91,11 @@ pub fn request(args: &Args) -> Result<Request, String> {
     let base = RequestBuilder::new(name, vcpus, memory);
     let request = RequestBuilder {
         gpus,
-        page_size: args.page_size.flatten(),
+        page_size: args.page_size.and_then(|choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),
         cells: args.cells.unwrap_or_default(),
         smt: args.smt.unwrap_or_default(),
-        peer_to_peer: args.p2p.flatten(),
+        peer_to_peer: args.p2p.and_then(|choice| choice.0),
         ..base
     };
     request.build().map_err(|e| e.to_string())

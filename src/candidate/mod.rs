@@ -59,9 +59,24 @@ pub(crate) struct Candidate {
     rank: Rank,
 }
 
-/// The order of candidates: score, then fewer nodes, fewer cores, nearer nodes, better GPUs, tighter
-/// fit, lower ids.
-type Rank = (Reverse<i64>, u32, u64, u64, usize, u64, NodeMask, Reverse<PageSize>);
+/// What orders candidates, best first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    score: Reverse<i64>,
+    nodes: u32,
+    /// Of two styles that score the same, the one with a core for every vCPU: the safer start (F1).
+    threads: u32,
+    /// Expander buses tell the guest more and cost nothing.
+    blind: bool,
+    /// What it costs the host's other tenants.
+    cost: i64,
+    cores: u64,
+    spread: u64,
+    gpus: usize,
+    left_over: u64,
+    mask: NodeMask,
+    page: Reverse<PageSize>,
+}
 
 /// Candidates of one variant differ in nothing that the guest could see but their places.
 pub(crate) type Variant = (Style, MemoryMode, bool, Way2);
@@ -283,16 +298,19 @@ impl<'a> Search<'a> {
             let spread = self.spread(at, set);
             let score = self.score(&profile, cost);
             let taken: u64 = units.iter().sum();
-            let rank = (
-                Reverse(score.total),
-                profile.nodes,
-                if stock.way.dedicated { taken } else { 0 },
+            let rank = Rank {
+                score: Reverse(score.total),
+                nodes: profile.nodes,
+                threads,
+                blind: cells && !expanders,
+                cost,
+                cores: if stock.way.dedicated { taken } else { 0 },
                 spread,
-                layout.gpus,
-                room.iter().sum::<u64>() - taken,
+                gpus: layout.gpus,
+                left_over: room.iter().sum::<u64>() - taken,
                 mask,
-                Reverse(size),
-            );
+                page: Reverse(size),
+            };
             let key = (style, memory, expanders, (stock.way.dedicated, stock.way.whole));
             if self.best.get(&key).is_none_or(|best| rank < best.rank) {
                 let candidate = Candidate {

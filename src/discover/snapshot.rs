@@ -283,4 +283,21 @@ mod tests {
             assert!(message.len() < 1000 && !message.contains('\u{1b}'), "{message}");
         }
     }
+
+    #[test]
+    fn any_change_of_one_byte_is_refused_or_comes_back_the_same() {
+        let bytes = SMALL.as_bytes();
+        let mut built = 0;
+        for at in 0..bytes.len() {
+            for byte in *b"0-\"}{[,:9 e\\" {
+                let mut changed = bytes.to_vec();
+                changed[at] = byte;
+                let text = String::from_utf8(changed).unwrap();
+                let Ok(host) = read_host(&text) else { continue };
+                assert_eq!(read_host(&write_host(&host)).unwrap(), host, "{text}");
+                built += usize::from(host.build().is_ok());
+            }
+        }
+        assert!(built > 100, "{built}");
+    }
 }

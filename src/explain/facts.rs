@@ -59,7 +59,7 @@ pub fn fact_text(fact: &Fact) -> String {
             format!("required and not possible here: {}", property_text(*property))
         }
         Fact::NodesShort { needed, usable } => {
-            format!("{usable} nodes with usable pCPUs and memory, {needed} needed")
+            format!("usable nodes (with free pCPUs and memory): {usable}, needed: {needed}")
         }
         Fact::NoSmt => "no core has two usable SMT siblings".to_owned(),
         Fact::OddVcpus { vcpus, threads } => {

@@ -237,6 +237,7 @@ fn shape(ranked: &Ranked) -> String {
     let things = match profile.gpus {
         0 => format!("all {vcpus} vCPUs and all memory"),
         1 => format!("the GPU, all {vcpus} vCPUs and all memory"),
+        2 => format!("both GPUs, all {vcpus} vCPUs and all memory"),
         n => format!("all {n} GPUs, all {vcpus} vCPUs and all memory"),
     };
     let cpus = format!("{vcpus} vCPUs and all memory");
