@@ -358,7 +358,6 @@ fn a_vm_spread_wider_than_it_must_keeps_what_the_fewest_nodes_give() {
 }
 
 #[test]
-#[ignore = "the engine claims 1.07, measured, for a VM that fits on one node"]
 fn threads_of_a_vm_spread_wider_than_it_must_gain_nothing_known() {
     let wider = Profile { nodes: 2, fewest_nodes: 1, ..cells_with_expanders() };
     let (_, range, grade, _) = line(RuleId::CellThreads, &wider);
