@@ -98,7 +98,8 @@ fn pinning_alone_does_not_unlock_the_bandwidth() {
     let strict =
         of_profile(&answer, |p| p.style == Style::Pin && p.memory == pinwise::MemoryMode::Strict);
     let bandwidth = prediction(strict, Metric::MemoryBandwidth);
-    assert_eq!((bandwidth.range.likely.0, bandwidth.from.as_slice()), (1000, &ids(&[3])[..]));
+    assert_eq!(bandwidth.range.likely.0, 1000);
+    assert!(bandwidth.from.contains(&FindingId(3)), "{bandwidth:?}");
 }
 
 #[test]
@@ -167,7 +168,8 @@ fn with_a_high_packing_weight_siblings_may_win_and_the_text_says_what_they_save(
     assert_eq!(answer.best().placement.style, Style::PinSmt);
     assert!(answer.best().score.packing > of_style(&answer, Style::Pin).score.packing);
     let text = explain(&host, &usage, &checked(&request), &options, &answer);
-    assert!(text.contains("saves 16 cores") && text.contains("other tenants"), "{text}");
+    assert!(text.contains("it takes more from the host's other tenants"), "{text}");
+    assert!(text.contains("16 of 32 free cores"), "{text}");
 }
 
 #[test]
