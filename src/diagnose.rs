@@ -42,7 +42,7 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
         return vec![Fact::OddVcpus { vcpus: request.vcpus, threads }];
     }
     // Of the ways that the request allows, the loosest: what it lacks, all lack.
-    let dedicated = |stock: &&Stock| threads == 1 || stock.way.dedicated;
+    let dedicated = |stock: &&Stock<'_>| threads == 1 || stock.way.dedicated;
     let Some(stock) = search.stocks.iter().rfind(dedicated) else { return Vec::new() };
     if threads > 1 && stock.nodes.iter().all(|node| node.cores[1] == 0) {
         return vec![Fact::NoSmt];
@@ -77,7 +77,13 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
 }
 
 /// What these nodes lack together.
-fn short(search: &Search<'_>, stock: &Stock, threads: u32, units: u64, at: &[usize]) -> Vec<Fact> {
+fn short(
+    search: &Search<'_>,
+    stock: &Stock<'_>,
+    threads: u32,
+    units: u64,
+    at: &[usize],
+) -> Vec<Fact> {
     let nodes = || node_set(search.host, at.iter().copied());
     let mut facts = Vec::new();
     let free: u64 = at.iter().map(|n| stock.room(*n, threads)).sum();
@@ -119,7 +125,7 @@ fn local_on_one_node(search: &Search<'_>) -> bool {
 
 /// What each node lacks for the whole VM, the one that lacks least first. Where locality is required,
 /// of the nodes with enough GPUs only.
-fn closest_nodes(search: &Search<'_>, stock: &Stock, threads: u32, units: u64) -> Vec<Fact> {
+fn closest_nodes(search: &Search<'_>, stock: &Stock<'_>, threads: u32, units: u64) -> Vec<Fact> {
     let local = search.request.policies.gpu_locality == Policy::Require;
     let near =
         |at: &usize| !local || search.gpus.sets.iter().any(|set| set.nodes & !(1_u64 << at) == 0);
