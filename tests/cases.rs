@@ -1,6 +1,7 @@
 //! Every folder of `fixtures/cases` is answered as it says. `PINWISE_BLESS=1` rewrites what is
 //! expected; `fixtures/cases/README.md` tells how to add one.
 #![cfg(all(feature = "serde", feature = "libvirt-xml"))]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! What several test crates share: the fixtures' hosts, short requests, and asking for an answer that
 //! the independent checker has seen.
-#![allow(dead_code, reason = "each test crate uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test crate uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::path::{Path, PathBuf};
 
