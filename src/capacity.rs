@@ -4,7 +4,6 @@
 //! where it fits on one, else inside one package, else on the host. The cost of a placement is the
 //! share of the free cores that it takes, and the share of the slots that it ends.
 
-use crate::candidate::gpus::GpuSet;
 use crate::candidate::{Pages, Stock};
 use crate::host::Host;
 use crate::units::{PackageId, PciAddr};
@@ -119,7 +118,7 @@ impl Slots {
         stock: &Stock<'_>,
         at: &[usize],
         units: &[u64],
-        gpus: &GpuSet,
+        gpu_nodes: impl Iterator<Item = usize>,
         bytes: impl Fn(usize) -> u128,
     ) -> HostCost {
         let mut nodes = self.nodes.clone();
@@ -130,8 +129,8 @@ impl Slots {
             }
             node.bytes = node.bytes.saturating_sub(bytes(i));
         }
-        for at in gpus.node_of.iter().flatten() {
-            nodes[*at].gpus = nodes[*at].gpus.saturating_sub(1);
+        for at in gpu_nodes {
+            nodes[at].gpus = nodes[at].gpus.saturating_sub(1);
         }
         let cores = if stock.way.dedicated { units.iter().sum() } else { 0 };
         HostCost {

@@ -228,12 +228,15 @@ pub fn smallest_changes(
     if fewer > 0 {
         changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
     }
-    let page = request.page_size.unwrap_or(PageSize::MIB_2);
-    let memory = |pages: u64| page.times(pages);
-    let fits_memory = |pages| fits(host, RequestBuilder { memory: memory(pages), ..plain.clone() });
-    if let Some(pages) = most(request.memory.0.div_ceil(page.bytes()), fits_memory) {
-        changes.push(Change::LessMemory { memory: memory(pages) });
-    }
+    // Each page size apart: what is no multiple of a size cannot use its pages, so all sizes together
+    // are not one row.
+    let most_of = |size: &PageSize| {
+        let fits =
+            |pages| fits(host, RequestBuilder { memory: size.times(pages), ..plain.clone() });
+        most(request.memory.0.div_ceil(size.bytes()), fits).map(|pages| size.times(pages))
+    };
+    let memory = sizes.iter().filter_map(most_of).max();
+    changes.extend(memory.map(|memory| Change::LessMemory { memory }));
     if let GpuRequest::Count { count, model } = &request.gpus {
         let gpus = |count| GpuRequest::Count { count, model: model.clone() };
         let fewer = (0..*count).rev();

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::host::pcie::CommonBridge;
+use crate::candidate::nodes::members as bits;
+use crate::host::derived::{GpuFacts, GpuMask};
 use crate::host::{CoreKind, Host};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
@@ -190,10 +191,11 @@ impl Profile {
         self.gpu_nodes = count(known.iter().collect::<BTreeSet<_>>().len());
         let remote = known.iter().filter(|node| !nodes.contains(**node)).count();
         self.gpus_remote = if nodes.is_empty() { 0 } else { count(remote) };
-        self.partition = is_partition(host, gpus);
-        self.gpu_path = gpu_path(host, gpus);
-        self.same_switch = same_switch(host, gpus);
-        self.gpus_degraded = degraded(host, gpus);
+        let set = SetFacts::of(host, host.gpu_mask(gpus));
+        self.partition = set.partition;
+        self.gpu_path = set.path;
+        self.same_switch = set.same_switch;
+        self.gpus_degraded = set.degraded;
         self.collective = collective(request, gpus.len(), self.gpu_path);
     }
 
@@ -220,43 +222,38 @@ pub(crate) fn collective(request: &Request, gpus: usize, path: GpuPath) -> Colle
     }
 }
 
-/// Whether the fabric manager can give just these GPUs to one VM; true on a host without partitions,
-/// and for no GPUs.
-pub(crate) fn is_partition(host: &Host, gpus: &[PciAddr]) -> bool {
-    let same = |set: &[PciAddr]| set.len() == gpus.len() && gpus.iter().all(|g| set.contains(g));
-    let partitions = host.fabric_partitions();
-    gpus.is_empty() || partitions.is_empty() || partitions.iter().any(|p| same(&p.gpus))
+/// What rules may know about a set of GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SetFacts {
+    pub(crate) path: GpuPath,
+    pub(crate) same_switch: bool,
+    pub(crate) partition: bool,
+    pub(crate) degraded: u32,
 }
 
-/// GPUs whose link runs slower or narrower than both of its sides can.
-pub(crate) fn degraded(host: &Host, gpus: &[PciAddr]) -> u32 {
-    count(gpus.iter().filter(|gpu| host.pci().degraded_link(**gpu).is_some()).count())
-}
-
-/// Whether all of the GPUs hang from one switch.
-pub(crate) fn same_switch(host: &Host, gpus: &[PciAddr]) -> bool {
-    let mut switches = gpus.iter().map(|gpu| host.pci().switch_of(*gpu));
-    let first = switches.next().flatten();
-    first.is_some() && switches.all(|switch| switch == first)
-}
-
-/// The worst way between any two of the GPUs.
-pub(crate) fn gpu_path(host: &Host, gpus: &[PciAddr]) -> GpuPath {
-    let at: Vec<usize> = gpus.iter().filter_map(|gpu| host.gpu_index(*gpu)).collect();
-    let mut linked = true;
-    let mut far = CommonBridge::Pix;
-    for (i, a) in at.iter().enumerate() {
-        for b in &at[..i] {
-            let pair = host.derived().pair(*a, *b);
-            linked &= pair.linked;
-            far = far.max(pair.bridge);
+impl SetFacts {
+    pub(crate) fn of(host: &Host, set: GpuMask) -> Self {
+        let derived = host.derived();
+        let gpus = || bits(set).map(|at| &derived.gpus[at]);
+        let all = |mask: fn(&GpuFacts) -> GpuMask| gpus().all(|gpu| set & !mask(gpu) == 0);
+        // No GPUs at all need no partition, and a host without a fabric manager has none.
+        let partition =
+            set == 0 || derived.partitions.is_empty() || derived.partitions.contains(&set);
+        let path = if all(|gpu| gpu.linked) && partition {
+            GpuPath::Linked
+        } else if all(|gpu| gpu.near) {
+            GpuPath::SameSwitch
+        } else if all(|gpu| gpu.around) {
+            GpuPath::SameNode
+        } else {
+            GpuPath::Across
+        };
+        Self {
+            path,
+            same_switch: set != 0 && all(|gpu| gpu.on_switch),
+            partition,
+            degraded: count(gpus().filter(|gpu| gpu.degraded).count()),
         }
-    }
-    match far {
-        _ if linked && is_partition(host, gpus) => GpuPath::Linked,
-        CommonBridge::Pix | CommonBridge::Pxb => GpuPath::SameSwitch,
-        CommonBridge::Phb | CommonBridge::Node => GpuPath::SameNode,
-        CommonBridge::Sys => GpuPath::Across,
     }
 }
 

@@ -120,3 +120,46 @@ fn patched_domains_are_accepted() {
         println!("accepted: {} in the desk, then {}", placement.name, next.name);
     }
 }
+
+/// Every style that is possible on every fixture, small and large, with one GPU, some and none.
+#[test]
+fn every_recommendation_on_every_fixture_is_accepted() {
+    if !lab() {
+        return;
+    }
+    let mut judged = 0;
+    let hosts = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hosts");
+    let mut files: Vec<_> = std::fs::read_dir(hosts)
+        .expect("the fixtures are there")
+        .map(|entry| entry.expect("and readable").path())
+        .collect();
+    files.sort();
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("a fixture is a text");
+        let host = pinwise::discover::read_host(&text).expect("of a host");
+        let host = host.build().expect("that is valid");
+        for (vcpus, gib, gpus) in [(6, 12, 1), (20, 40, 2), (64, 128, 4), (120, 240, 8), (9, 18, 0)]
+        {
+            let gpus = pinwise::GpuRequest::Count { count: gpus, model: None };
+            let memory = pinwise::Bytes::from_gib(gib);
+            let io_threads = vcpus % 3;
+            let base = pinwise::RequestBuilder::new("vm", vcpus, memory);
+            let request = pinwise::RequestBuilder { gpus, io_threads, ..base };
+            let request = request.build().expect("the request is in range");
+            let usage = pinwise::Usage::empty(&host);
+            let options = pinwise::Options { all: true, ..pinwise::Options::default() };
+            let Ok(answer) = pinwise::recommend(&host, &usage, &request, &options) else {
+                continue;
+            };
+            for (ranked, at) in answer.ranked.iter().chain(&answer.baseline).zip(0..) {
+                let placement = &ranked.placement;
+                pinwise::verify(&host, &usage, &request, placement).expect("the checker agrees");
+                let xml = libvirt::domain(placement).expect("what the engine gives can be printed");
+                judge(&format!("{}-{vcpus}-{at}", host.name()), &xml);
+                judged += 1;
+            }
+        }
+    }
+    println!("{judged} recommendations accepted");
+    assert!(judged >= 100, "only {judged} were possible");
+}

@@ -163,16 +163,15 @@ impl Search<'_> {
     fn gpu_choices(&self, mask: NodeMask) -> Vec<usize> {
         let mut kept: Vec<(usize, [u32; 8])> = Vec::new();
         for (at, set) in self.gpus.sets.iter().enumerate() {
-            let unknown = set.node_of.iter().filter(|node| node.is_none()).count();
             // Every entry: the less the better, whatever the rest.
             let marks = [
                 u32::from(set.nodes & !mask != 0),
-                u32::from(unknown > 0),
+                u32::from(set.unknown > 0),
                 u32::from(set.nodes.count_ones() > 1),
-                set.path as u32,
-                u32::from(!set.same_switch),
-                u32::from(!set.partition),
-                u32::from(set.degraded > 0),
+                set.facts.path as u32,
+                u32::from(!set.facts.same_switch),
+                u32::from(!set.facts.partition),
+                u32::from(set.facts.degraded > 0),
                 u32::from(set.nodes & mask == 0),
             ];
             let betters = |other: &[u32; 8]| other.iter().zip(&marks).all(|(a, b)| a <= b);
@@ -184,17 +183,18 @@ impl Search<'_> {
     }
 
     fn with_gpus(&self, base: Profile, set: &GpuSet, mask: NodeMask) -> Profile {
-        let known = set.node_of.iter().flatten();
+        let gpus = set.gpus.count_ones() as usize;
+        let remote = set.node_of(self.host).flatten().filter(|at| mask & (1 << at) == 0);
         Profile {
-            gpus: count(set.gpus.len()),
+            gpus: count(gpus),
             gpu_nodes: set.nodes.count_ones(),
-            gpus_unknown: count(set.node_of.iter().filter(|node| node.is_none()).count()),
-            gpus_remote: count(known.filter(|at| mask & (1 << **at) == 0).count()),
-            gpus_degraded: set.degraded,
-            gpu_path: set.path,
-            same_switch: set.same_switch,
-            partition: set.partition,
-            collective: collective(self.request, set.gpus.len(), set.path),
+            gpus_unknown: set.unknown,
+            gpus_remote: count(remote.count()),
+            gpus_degraded: set.facts.degraded,
+            gpu_path: set.facts.path,
+            same_switch: set.facts.same_switch,
+            partition: set.facts.partition,
+            collective: collective(self.request, gpus, set.facts.path),
             ..base
         }
     }
@@ -247,7 +247,10 @@ impl Search<'_> {
             }
             let set = &self.gpus.sets[gpus];
             let bytes = |i: usize| u128::from(split[i]) * u128::from(size.bytes());
-            let cost = self.slots.host_cost(stock, at, &units, set, bytes).millionths();
+            let cost = self
+                .slots
+                .host_cost(stock, at, &units, set.node_of(self.host).flatten(), bytes)
+                .millionths();
             let score = free_of_cost.with_packing(self.options, cost);
             let taken: u64 = units.iter().sum();
             let rank = Rank {
@@ -290,7 +293,8 @@ impl Search<'_> {
     /// in L3 domains or avoid efficiency cores.
     fn splits(&mut self, layout: &Layout<'_>, gpus: usize, cells: bool) -> Vec<Vec<u64>> {
         let set = &self.gpus.sets[gpus];
-        let on: Vec<u64> = layout.at.iter().map(|n| set.on(*n)).collect();
+        let gpus_on = |n: usize| set.node_of(self.host).filter(|at| *at == Some(n)).count() as u64;
+        let on: Vec<u64> = layout.at.iter().map(|n| gpus_on(*n)).collect();
         let even = vec![1; layout.at.len()];
         let weights = if on.contains(&0) { &even } else { &on };
         // On a flat guest "at least one" holds too: a node without a vCPU would not be the VM's.
@@ -355,8 +359,8 @@ impl Search<'_> {
         for (i, a) in at.iter().enumerate() {
             sum += at[..i].iter().map(|b| u64::from(far(self.host, *a, *b))).sum::<u64>();
         }
-        for gpu in set.node_of.iter().flatten() {
-            let nearest = at.iter().map(|n| far(self.host, *gpu, *n)).min();
+        for gpu in set.node_of(self.host).flatten() {
+            let nearest = at.iter().map(|n| far(self.host, gpu, *n)).min();
             sum += u64::from(nearest.unwrap_or(0));
         }
         sum

@@ -88,10 +88,15 @@ pub(super) fn read<'de, T>(
         SnapshotError::Value {
             line: error.line(),
             column: error.column(),
-            path: shorten(&track.path().to_string()),
+            path: place_of(&track.path().to_string()),
             problem: shorten(whole.strip_suffix(&place).unwrap_or(&whole)),
         }
     })
+}
+
+/// The path, `.` where the text ended before there was one.
+fn place_of(path: &str) -> String {
+    if path == "?" { ".".to_owned() } else { shorten(path) }
 }
 
 /// The beginning of a foreign text, without what could drive a terminal.

@@ -304,7 +304,8 @@ impl HostBuilder {
         at_most("GPUs", gpus.len(), MAX_GPUS)?;
         let gpu_addresses: BTreeSet<_> = gpus.iter().map(|gpu| gpu.address).collect();
         self.check_fabric(&gpu_addresses)?;
-        let derived = Derived::new(&nodes, &cores, &pci, &gpus, &self.gpu_links);
+        let derived =
+            Derived::new(&nodes, &cores, &pci, &gpus, &self.gpu_links, &self.fabric_partitions);
         Ok(Host {
             spec: self,
             nodes,

@@ -4,15 +4,34 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::pcie::{CommonBridge, GpuLink, PciTree};
+use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
 use super::{Core, CoreKind, Gpu, Node};
 use crate::units::{Bytes, L3Id, PackageId};
 
-/// How two GPUs lie to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GpuPair {
-    pub(crate) bridge: CommonBridge,
-    pub(crate) linked: bool,
+/// A set of GPUs as bits over positions in [`Host::gpus`](super::Host::gpus).
+pub(crate) type GpuMask = u64;
+
+/// What is known of one GPU; every mask holds the GPU itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GpuFacts {
+    /// Its node, by position in [`Host::nodes`](super::Host::nodes).
+    pub(crate) node: Option<usize>,
+    /// Those on its node; itself alone where that is unknown.
+    pub(crate) on_node: GpuMask,
+    /// Those that it is linked with.
+    pub(crate) linked: GpuMask,
+    /// Those below its root port.
+    pub(crate) near: GpuMask,
+    /// Those in its root complex, or known to be on its node.
+    pub(crate) around: GpuMask,
+    /// Those on its switch; none, not even itself, where it hangs from no switch.
+    pub(crate) on_switch: GpuMask,
+    /// Those in its IOMMU group.
+    pub(crate) group: GpuMask,
+    /// Those of its model.
+    pub(crate) model: GpuMask,
+    /// Whether its link runs below what both of its sides can.
+    pub(crate) degraded: bool,
 }
 
 /// What is known of one node without looking at its cores again.
@@ -39,9 +58,9 @@ pub(crate) struct Derived {
     pub(crate) nodes_with_memory: usize,
     /// Whether there are performance and efficiency cores.
     pub(crate) hybrid: bool,
-    /// By GPU and GPU, in the order of [`Host::gpus`](super::Host::gpus).
-    pairs: Vec<GpuPair>,
-    gpus: usize,
+    /// By position in [`Host::gpus`](super::Host::gpus).
+    pub(crate) gpus: Vec<GpuFacts>,
+    pub(crate) partitions: Vec<GpuMask>,
 }
 
 impl Derived {
@@ -51,6 +70,7 @@ impl Derived {
         pci: &PciTree,
         gpus: &[Gpu],
         links: &[GpuLink],
+        partitions: &[FabricPartition],
     ) -> Self {
         let mut packages: Vec<PackageId> = cores.iter().map(|core| core.id.package).collect();
         packages.sort_unstable();
@@ -74,26 +94,47 @@ impl Derived {
             sizes.sort_unstable_by(|a, b| b.cmp(a));
             sizes
         };
-        let linked = |a, b| links.iter().any(|l| (l.a, l.b) == (a, b) || (l.b, l.a) == (a, b));
-        let pair = |a: &Gpu, b: &Gpu| GpuPair {
-            bridge: pci.common_bridge(a.address, b.address),
-            linked: linked(a.address, b.address),
-        };
         Self {
             core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
             memories: largest_first(nodes.iter().map(|node| node.memory.0).collect()),
             nodes_with_memory: nodes.iter().filter(|n| n.memory != Bytes::ZERO).count(),
             hybrid: cores.iter().any(|core| core.kind == CoreKind::Efficiency)
                 && cores.iter().any(|core| core.kind == CoreKind::Performance),
-            pairs: gpus.iter().flat_map(|a| gpus.iter().map(move |b| pair(a, b))).collect(),
-            gpus: gpus.len(),
+            gpus: gpu_facts(nodes, pci, gpus, links),
+            partitions: partitions
+                .iter()
+                .map(|p| mask_of(gpus, |gpu| p.gpus.contains(&gpu.address)))
+                .collect(),
             packages,
             nodes: facts,
         }
     }
+}
 
-    /// Two GPUs by their positions in [`Host::gpus`](super::Host::gpus).
-    pub(crate) fn pair(&self, a: usize, b: usize) -> GpuPair {
-        self.pairs[a * self.gpus + b]
-    }
+fn mask_of(gpus: &[Gpu], is_in: impl Fn(&Gpu) -> bool) -> GpuMask {
+    let bits = gpus.iter().enumerate().filter(|(_, gpu)| is_in(gpu));
+    bits.fold(0, |mask, (at, _)| mask | (1 << at))
+}
+
+fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> Vec<GpuFacts> {
+    let facts = |gpu: &Gpu| {
+        let address = gpu.address;
+        let itself = mask_of(gpus, |other| other.address == address);
+        let linked = |a, b| links.iter().any(|l| (l.a, l.b) == (a, b) || (l.b, l.a) == (a, b));
+        let within = |far| mask_of(gpus, |other| pci.common_bridge(address, other.address) <= far);
+        let switch = pci.switch_of(address);
+        let group = pci.group_of(address);
+        GpuFacts {
+            node: gpu.node.and_then(|id| nodes.binary_search_by_key(&id, |node| node.id).ok()),
+            on_node: itself | mask_of(gpus, |other| gpu.node.is_some() && other.node == gpu.node),
+            linked: itself | mask_of(gpus, |other| linked(address, other.address)),
+            near: itself | within(CommonBridge::Pxb),
+            around: itself | within(CommonBridge::Node),
+            on_switch: mask_of(gpus, |o| switch.is_some() && pci.switch_of(o.address) == switch),
+            group: itself | mask_of(gpus, |other| group.contains(&other.address)),
+            model: mask_of(gpus, |other| other.model == gpu.model),
+            degraded: pci.degraded_link(address).is_some(),
+        }
+    };
+    gpus.iter().map(facts).collect()
 }

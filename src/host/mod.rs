@@ -285,6 +285,11 @@ impl Host {
         self.gpus.binary_search_by_key(&address, |gpu| gpu.address).ok()
     }
 
+    /// These GPUs as a mask; addresses of other devices are left out.
+    pub(crate) fn gpu_mask(&self, gpus: &[PciAddr]) -> derived::GpuMask {
+        gpus.iter().filter_map(|gpu| self.gpu_index(*gpu)).fold(0, |mask, at| mask | (1 << at))
+    }
+
     /// What was counted when the host was built.
     pub(crate) fn derived(&self) -> &Derived {
         &self.derived
@@ -317,7 +322,8 @@ impl Host {
         HostBuilder { reserved, ..self.spec.clone() }.build()
     }
 
-    /// The GPUs among the functions.
+    /// The GPUs among the functions. SR-IOV virtual functions are none: they are shares of one, and
+    /// a request names them among its other devices.
     pub(crate) fn gpus_of(tree: &PciTree) -> Vec<Gpu> {
         let gpu = |device: &pcie::PciDevice| Gpu {
             address: device.address,
@@ -325,6 +331,8 @@ impl Host {
             model: device.label(),
             integrated: device.is_integrated(),
         };
-        tree.devices().iter().filter(|d| d.kind() == DeviceKind::Gpu).map(gpu).collect()
+        let whole =
+            |d: &&pcie::PciDevice| d.kind() == DeviceKind::Gpu && d.physical_function.is_none();
+        tree.devices().iter().filter(whole).map(gpu).collect()
     }
 }
