@@ -109,7 +109,7 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
     let threads = candidate.threads as usize;
     let mut cores = BTreeSet::new();
     for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
-        for core in stock.nodes[*at].pick(search.request, *units, candidate.threads) {
+        for core in stock.nodes[*at].pick(*units, candidate.threads) {
             cores.insert(core);
             let usable: Vec<PcpuId> = of_core(search, core, candidate.way).collect();
             for pcpu in &usable[..threads] {
@@ -155,20 +155,9 @@ fn emulator(
     if candidate.way.dedicated {
         pcpus.vcpus.iter().for_each(|set| busy.extend(set));
     }
-    let needed = request.emulator_pcpus as usize;
-    if needed > 0 {
-        let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
-        let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
-        for core in free().filter(near).chain(free().filter(|core| !near(core))) {
-            if pcpus.emulator_own.len() < needed {
-                let way = Way { whole: true, ..candidate.way };
-                of_core(search, core, way).for_each(|p| _ = pcpus.emulator_own.insert(p));
-            }
-        }
-        if pcpus.emulator_own.len() < needed {
-            let (needed, free) = (needed as u64, pcpus.emulator_own.len() as u64);
-            return Err(Fact::NoEmulatorPcpu { needed, free });
-        }
+    if request.emulator_pcpus > 0 {
+        pcpus.emulator_own = own_pcpus(search, candidate, taken, &local)?;
+        pcpus.vcpus.iter_mut().for_each(|set| *set = set.difference(&pcpus.emulator_own));
         pcpus.emulator = pcpus.emulator_own.clone();
         pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
         return Ok(pcpus);
@@ -190,6 +179,42 @@ fn emulator(
     pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
     pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
     Ok(pcpus)
+}
+
+/// pCPUs for the emulator alone, the VM's nodes first: whole cores where the VM's are whole, else
+/// single pCPUs, as long as those that are left suffice for the vCPUs that float on a node.
+fn own_pcpus(
+    search: &Search<'_>,
+    candidate: &Candidate,
+    taken: &BTreeSet<usize>,
+    local: &CpuSet,
+) -> Result<CpuSet, Fact> {
+    let host = search.host;
+    let needed = search.request.emulator_pcpus as usize;
+    let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
+    let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
+    let mut own = CpuSet::new();
+    for core in free().filter(near).chain(free().filter(|core| !near(core))) {
+        if own.len() >= needed {
+            break;
+        }
+        let node = host.cores()[core].node;
+        for pcpu in of_core(search, core, candidate.way) {
+            let cpus = host.node(node).map(|node| node.cpus.intersection(&search.free.usable));
+            let left = cpus.map_or(0, |cpus| cpus.difference(&own).len());
+            let floats = candidate.nodes.iter().zip(&candidate.units);
+            let here = floats.filter(|(at, _)| host.nodes()[**at].id == node);
+            let vcpus: u64 = here.map(|(_, units)| *units).sum();
+            let spare = candidate.way.dedicated || left as u64 > vcpus;
+            if spare && (candidate.way.whole || own.len() < needed) {
+                own.insert(pcpu);
+            }
+        }
+    }
+    if own.len() < needed {
+        return Err(Fact::NoEmulatorPcpu { needed: needed as u64, free: own.len() as u64 });
+    }
+    Ok(own)
 }
 
 fn cells(search: &Search<'_>, candidate: &Candidate, pcpus: &Pcpus, ids: &[NodeId]) -> Vec<Cell> {

@@ -137,7 +137,9 @@ impl<'a> Search<'a> {
         let free = FreePcpus::new(host, usage.dedicated());
         let stock = |way: Way| Stock {
             way,
-            nodes: (0..host.nodes().len()).map(|at| NodeCpus::new(host, &free, at, way)).collect(),
+            nodes: (0..host.nodes().len())
+                .map(|at| NodeCpus::new(host, &free, request, at, way))
+                .collect(),
         };
         let stocks: Vec<Stock<'a>> = ways(request).into_iter().map(stock).collect();
         let pages = pages(host, usage, request)?;

@@ -120,12 +120,11 @@ fn points(micro: i64) -> String {
 fn table(text: &mut String, recommendation: &Recommendation) {
     let header = ["", "style", "nodes", "cores", "cells", "memory", "pages", "GPUs", "score"];
     let mut rows: Vec<[String; 9]> = vec![header.map(str::to_owned)];
-    let most = recommendation.best().cost.cores.0;
     for (ranked, rank) in recommendation.ranked.iter().zip(1..) {
-        rows.push(row(ranked, rank, most));
+        rows.push(row(ranked, rank));
     }
     if let Some(baseline) = &recommendation.baseline {
-        let mut row = row(baseline, recommendation.ranked.len() + 1, 0);
+        let mut row = row(baseline, recommendation.ranked.len() + 1);
         row[8].push_str("  baseline");
         rows.push(row);
     }
@@ -147,15 +146,18 @@ fn table(text: &mut String, recommendation: &Recommendation) {
     text.push('\n');
 }
 
-fn row(ranked: &Ranked, rank: usize, most: u64) -> [String; 9] {
+fn row(ranked: &Ranked, rank: usize) -> [String; 9] {
     let placement = &ranked.placement;
     let floats = placement.style == Style::Default;
     let dash = |text: String| if floats { "-".to_owned() } else { text };
     let cores = ranked.cost.cores.0;
-    let saves = if !floats && cores < most {
-        format!("  saves {} core{}", most - cores, if most - cores == 1 { "" } else { "s" })
-    } else {
-        String::new()
+    // Against a core for every vCPU.
+    let saved = (placement.vcpus.len() as u64).saturating_sub(cores);
+    let saves = match saved {
+        _ if !placement.dedicated => String::new(),
+        0 => String::new(),
+        1 => "  saves 1 core".to_owned(),
+        n => format!("  saves {n} cores"),
     };
     let mut style = placement.style.name().to_owned();
     if placement.style.shows_cells()
@@ -212,14 +214,29 @@ fn from(findings: &[FindingId]) -> String {
 fn why(text: &mut String, request: &Request, options: &Options, recommendation: &Recommendation) {
     let best = recommendation.best();
     _ = writeln!(text, "Why 1: {}.", shape(best));
-    if let Some(next) = recommendation.ranked.get(1) {
-        let gap = points(best.score.total - next.score.total);
+    // The next one, and the best that differs in showing cells, which is what people ask about.
+    let cells = best.placement.style.shows_cells();
+    let others = || recommendation.ranked.iter().zip(1..).skip(1);
+    let next = others().next();
+    let differs = others().find(|(other, _)| other.placement.style.shows_cells() != cells);
+    let differs = differs.filter(|(_, rank)| *rank > 2);
+    for (other, rank) in next.into_iter().chain(differs) {
+        let behind = match best.score.total - other.score.total {
+            0 => "equal".to_owned(),
+            gap => format!("{} behind", points(gap).trim_start_matches('+')),
+        };
         _ = writeln!(
             text,
-            "Layout 2 ({}) is {gap} behind for {}: {}.",
-            next.placement.style,
+            "Layout {rank} ({}) is {behind} for {}: {}.",
+            other.placement.style,
             request.workload,
-            differences(request, options, best, next)
+            differences(request, options, best, other)
+        );
+    }
+    if best.score.total < 0 && recommendation.baseline.is_some() {
+        text.push_str(
+            "The default layout is the yardstick, not an answer: it keeps none of what the request asks \
+             for, so its 0 carries no penalty either.\n",
         );
     }
     if !best.unmet.is_empty() {
@@ -252,9 +269,17 @@ fn shape(ranked: &Ranked) -> String {
                 "{all} are on {plural} {nodes}; which node the GPUs are on, the host does not tell"
             )
         }
+        _ if profile.gpus == 1 => {
+            format!("{all} are on {plural} {nodes}; the GPU is on another node")
+        }
         _ => format!(
-            "{all} are on {plural} {nodes}; {} of {} GPUs are on other nodes",
-            profile.gpus_remote, profile.gpus
+            "{all} are on {plural} {nodes}; of {} GPUs {} on other nodes",
+            profile.gpus,
+            if profile.gpus_remote == 1 {
+                "1 is".to_owned()
+            } else {
+                format!("{} are", profile.gpus_remote)
+            }
         ),
     };
     let guest = match (placement.style.shows_cells(), placement.memory_mode) {
@@ -318,7 +343,7 @@ fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranke
     }
     if sentences.is_empty() {
         sentences.push(
-            "no rule tells them apart; fewer nodes, fewer cores or nearer ones decide".to_owned(),
+            "no rule tells them apart; of equals the one on fewer nodes goes first, then a core for every vCPU (F1), then what costs the host less".to_owned(),
         );
     }
     sentences.join("; ")
