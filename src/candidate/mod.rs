@@ -26,7 +26,7 @@ use crate::placement::{MemoryMode, Style};
 use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::score::{Options, Property, Score};
-use crate::units::PageSize;
+use crate::units::{PageSize, PciAddr};
 use cpus::{FreePcpus, NodeCpus, Picked, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
@@ -143,7 +143,7 @@ impl<'a> Search<'a> {
         };
         let stocks: Vec<Stock<'a>> = ways(request).into_iter().map(stock).collect();
         let pages = pages(host, usage, request)?;
-        let slots = Slots::new(host, &stocks[0], &pages, &gpus.eligible);
+        let slots = Slots::new(host, &stocks[0], &pages, &free_gpus(host, usage));
         let cut = !gpus.complete;
         Ok(Self {
             host,
@@ -195,6 +195,12 @@ fn threads(request: &Request, way: Way) -> Vec<u32> {
         threads.push(2);
     }
     threads
+}
+
+/// The GPUs that nobody holds and that VMs usually ask for.
+fn free_gpus(host: &Host, usage: &Usage) -> Vec<PciAddr> {
+    let free = host.gpus().iter().filter(|gpu| !gpu.integrated);
+    free.map(|gpu| gpu.address).filter(|gpu| usage.holder_of(*gpu).is_none()).collect()
 }
 
 /// The page sizes that hold the memory exactly, largest first, or only the one asked for.

@@ -227,7 +227,7 @@ fn why(text: &mut String, request: &Request, options: &Options, recommendation: 
         };
         _ = writeln!(
             text,
-            "Layout {rank} ({}) is {behind} for {}: {}.",
+            "Layout {rank} ({}) is {behind} for {} (low to likely): {}.",
             other.placement.style,
             request.workload,
             differences(request, options, best, other)
@@ -253,6 +253,7 @@ fn shape(ranked: &Ranked) -> String {
     let vcpus = placement.vcpus.len();
     let all = match vcpus {
         1 => "the vCPU and all memory".to_owned(),
+        2 => "both vCPUs and all memory".to_owned(),
         n => format!("all {n} vCPUs and all memory"),
     };
     let things = match profile.gpus {
