@@ -12,7 +12,7 @@ use common::case::Case;
 use common::{brute, shrink, tiny};
 
 /// So many cases with every run; the seeds are the numbers below.
-const CASES: u64 = 300;
+const CASES: u64 = 2400;
 
 /// What came out of one case, for the spread.
 struct Outcome {
@@ -39,7 +39,7 @@ fn check(case: &Case) -> Result<Outcome, Failure> {
         let text = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| {
             panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).unwrap_or_default()
         });
-        failure(format!("panic: {}", text.lines().next().unwrap_or("")), text)
+        failure(format!("panic: {} {}", text.lines().next().unwrap_or(""), sides(&text)), text)
     })?;
     let found = brute::search(&built, &case.options);
     let (ranked, rejected) = match answer {
@@ -123,6 +123,14 @@ fn differences(a: &Profile, b: &Profile) -> String {
     let (a, b) = (format!("{a:#?}"), format!("{b:#?}"));
     let differ = a.lines().zip(b.lines()).filter(|(a, b)| a != b);
     differ.map(|(a, _)| name_of(a.trim())).collect::<Vec<_>>().join(" ")
+}
+
+/// The fields in which the two sides of a failed `assert_eq` differ.
+fn sides(panic: &str) -> String {
+    let side =
+        |name: &str| panic.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or("");
+    let pairs = side("left: ").split(", ").zip(side("right: ").split(", "));
+    pairs.filter(|(a, b)| a != b).map(|(a, b)| format!("{a} not {b}; ")).collect()
 }
 
 fn name_of(debug: &str) -> String {

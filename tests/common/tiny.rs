@@ -46,8 +46,9 @@ fn options(rng: &mut Rng) -> Options {
 
 fn host(rng: &mut Rng) -> HostBuilder {
     let nodes = rng.pick(&[1, 2, 2]);
-    let threads = rng.pick(&[1, 2, 2]);
-    let count = rng.from_to(nodes.max(2), 8 / threads);
+    let threads = rng.pick(&[1, 1, 2, 2, 2]);
+    let most = 8 / threads;
+    let count = if rng.percent(60) { most } else { rng.from_to(nodes.max(2), most) };
     let mut at_node: Vec<usize> = (0..count).map(|_| rng.below(nodes)).collect();
     // Every node has a core, but for a few that have memory only.
     if nodes == 2 && !rng.percent(4) {
@@ -117,8 +118,8 @@ fn host(rng: &mut Rng) -> HostBuilder {
         host.allowed = Some(allowed);
     }
     host.reserved = match rng.below(10) {
-        0..=4 => CpuSet::new(),
-        5..=7 => rng.pick(&cores).pcpus,
+        0..=3 => CpuSet::new(),
+        4 | 5 => rng.pick(&cores).pcpus,
         _ => [rng.pick(&online)].into_iter().collect(),
     };
     host.cores = cores;
@@ -142,7 +143,7 @@ fn memory(rng: &mut Rng, nodes: usize) -> Vec<NodeSpec> {
     let node = |rng: &mut Rng, id: usize| {
         let mut pools = Vec::new();
         for size in &sizes {
-            let most = rng.pick(&[0, 4, 8, 8]);
+            let most = rng.pick(&[2, 6, 10, 10]);
             let total = rng.from_to(0, most) as u64 * scale(*size) + rng.below(2) as u64;
             let free = if rng.percent(70) { total } else { rng.below(total as usize + 1) as u64 };
             pools.push(PagePool { size: *size, total, free });
@@ -279,11 +280,11 @@ fn fabric(rng: &mut Rng, host: &mut HostBuilder, gpus: &[PciAddr]) {
 fn tenants(rng: &mut Rng, host: &Host) -> Vec<(String, Claim)> {
     let mut usage = Usage::empty(host);
     let mut tenants = Vec::new();
-    for number in 0..rng.pick(&[0, 0, 1, 1, 2, 3]) {
+    for number in 0..rng.pick(&[0, 0, 0, 1, 1, 2, 3]) {
         let mut claim = Claim::default();
         let free = host.online().difference(usage.dedicated());
         for pcpu in free.iter() {
-            if rng.percent(15) {
+            if rng.percent(10) {
                 claim.dedicated.insert(pcpu);
             } else if rng.percent(10) {
                 claim.floating.insert(pcpu);
@@ -318,8 +319,8 @@ fn tenants(rng: &mut Rng, host: &Host) -> Vec<(String, Claim)> {
 
 fn wish<T>(rng: &mut Rng, value: T) -> Wish<T> {
     match rng.below(20) {
-        0..=12 => Wish::Auto,
-        13..=16 => Wish::Prefer(value),
+        0..=13 => Wish::Auto,
+        14..=17 => Wish::Prefer(value),
         _ => Wish::Require(value),
     }
 }
@@ -327,23 +328,23 @@ fn wish<T>(rng: &mut Rng, value: T) -> Wish<T> {
 fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
     let sizes: Vec<PageSize> = host.nodes()[0].pools.iter().map(|pool| pool.size).collect();
     let unit = rng.pick(&sizes);
-    let vcpus = rng.pick(&[1, 1, 2, 2, 2, 3, 4, 4, 5, 6]);
+    let vcpus = rng.pick(&[1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 4, 4, 5, 6]);
     let mut policy = |require: usize| match rng.below(100) {
         n if n < require => Policy::Require,
         n if n < 60 => Policy::Prefer,
         _ => Policy::Ignore,
     };
     let policies = Policies {
-        dedicated_cpus: policy(50),
-        whole_cores: policy(35),
-        one_node: policy(10),
-        gpu_locality: policy(10),
-        same_switch: policy(8),
-        linked_gpus: policy(8),
-        fabric_partition: policy(10),
+        dedicated_cpus: policy(40),
+        whole_cores: policy(30),
+        one_node: policy(6),
+        gpu_locality: policy(6),
+        same_switch: policy(6),
+        linked_gpus: policy(6),
+        fabric_partition: policy(5),
     };
     let gpus: Vec<PciAddr> = host.gpus().iter().map(|gpu| gpu.address).collect();
-    let count = rng.pick(&[0, 0, 1, 1, 2, 2]).min(gpus.len() + usize::from(rng.percent(3)));
+    let count = rng.pick(&[0, 0, 0, 1, 1, 1, 2, 2]).min(gpus.len() + usize::from(rng.percent(3)));
     let gpus = if rng.percent(25) && count > 0 {
         let mut gpus = gpus;
         rng.shuffle(&mut gpus);
@@ -355,9 +356,9 @@ fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
     };
     let nic = host.pci().devices().iter().find(|device| device.class == NIC);
     let cells = rng.from_to(1, 2) as u32;
-    let base = RequestBuilder::new("vm", vcpus, unit.times(rng.from_to(1, 6) as u64));
+    let base = RequestBuilder::new("vm", vcpus, unit.times(rng.pick(&[1, 2, 2, 3, 4, 6])));
     RequestBuilder {
-        page_size: rng.percent(30).then(|| if rng.percent(85) { unit } else { rng.pick(&sizes) }),
+        page_size: rng.percent(20).then(|| if rng.percent(85) { unit } else { rng.pick(&sizes) }),
         gpus,
         devices: nic.filter(|_| rng.percent(40)).map(|nic| nic.address).into_iter().collect(),
         workload: rng.pick(&Workload::PRESETS),
