@@ -4,9 +4,6 @@
 //! where it fits on one, else inside one package, else on the host. The cost of a placement is the
 //! share of the free cores that it takes, and the share of the slots that it ends.
 
-use std::collections::BTreeMap;
-
-use crate::candidate::gpus::GpuSet;
 use crate::candidate::{Pages, Stock};
 use crate::host::Host;
 use crate::units::{PackageId, PciAddr};
@@ -79,7 +76,12 @@ impl HostCost {
 }
 
 impl Slots {
-    pub(crate) fn new(host: &Host, stock: &Stock, pages: &[Pages], free_gpus: &[PciAddr]) -> Self {
+    pub(crate) fn new(
+        host: &Host,
+        stock: &Stock<'_>,
+        pages: &[Pages],
+        free_gpus: &[PciAddr],
+    ) -> Self {
         let gpus_on = |at: usize| {
             let node = host.nodes()[at].id;
             let here = |gpu: &&PciAddr| host.gpu(**gpu).is_some_and(|gpu| gpu.node == Some(node));
@@ -113,10 +115,10 @@ impl Slots {
     /// What a placement with so many guest cores and pages on these nodes costs.
     pub(crate) fn host_cost(
         &self,
-        stock: &Stock,
+        stock: &Stock<'_>,
         at: &[usize],
         units: &[u64],
-        gpus: &GpuSet,
+        gpu_nodes: impl Iterator<Item = usize>,
         bytes: impl Fn(usize) -> u128,
     ) -> HostCost {
         let mut nodes = self.nodes.clone();
@@ -127,8 +129,8 @@ impl Slots {
             }
             node.bytes = node.bytes.saturating_sub(bytes(i));
         }
-        for at in gpus.node_of.iter().flatten() {
-            nodes[*at].gpus = nodes[*at].gpus.saturating_sub(1);
+        for at in gpu_nodes {
+            nodes[at].gpus = nodes[at].gpus.saturating_sub(1);
         }
         let cores = if stock.way.dedicated { units.iter().sum() } else { 0 };
         HostCost {
@@ -140,15 +142,26 @@ impl Slots {
 }
 
 fn count_slots(nodes: &[NodeRoom], share: &Share) -> SlotCounts {
-    let served: Vec<u64> = nodes.iter().map(|node| node.served(share)).collect();
-    let mut packages: BTreeMap<Option<PackageId>, u64> = BTreeMap::new();
-    for (node, served) in nodes.iter().zip(&served) {
-        *packages.entry(node.package).or_default() += served;
+    let mut counts = [[0; SLOT_SIZES.len()]; 3];
+    let mut add = |level: usize, served: u64| {
+        for (count, size) in counts[level].iter_mut().zip(SLOT_SIZES) {
+            *count += served / size;
+        }
+    };
+    let mut in_all: u64 = 0;
+    for (at, node) in nodes.iter().enumerate() {
+        let served = node.served(share);
+        add(0, served);
+        in_all += served;
+        // Each package once, at its first node.
+        if nodes[..at].iter().all(|earlier| earlier.package != node.package) {
+            let others = nodes[at..].iter().filter(|other| other.package == node.package);
+            add(1, others.map(|other| other.served(share)).sum());
+        }
     }
-    SLOT_SIZES.map(|size| {
-        let on_nodes: u64 = served.iter().map(|n| n / size).sum();
-        let in_packages: u64 = packages.values().map(|n| n / size).sum();
-        let in_all = served.iter().sum::<u64>() / size;
-        [on_nodes, in_packages, in_all].into_iter().find(|n| *n > 0).unwrap_or(0)
+    add(2, in_all);
+    let [on_nodes, in_packages, in_all] = counts;
+    std::array::from_fn(|i| {
+        [on_nodes[i], in_packages[i], in_all[i]].into_iter().find(|n| *n > 0).unwrap_or(0)
     })
 }

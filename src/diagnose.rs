@@ -42,7 +42,7 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
         return vec![Fact::OddVcpus { vcpus: request.vcpus, threads }];
     }
     // Of the ways that the request allows, the loosest: what it lacks, all lack.
-    let dedicated = |stock: &&Stock| threads == 1 || stock.way.dedicated;
+    let dedicated = |stock: &&Stock<'_>| threads == 1 || stock.way.dedicated;
     let Some(stock) = search.stocks.iter().rfind(dedicated) else { return Vec::new() };
     if threads > 1 && stock.nodes.iter().all(|node| node.cores[1] == 0) {
         return vec![Fact::NoSmt];
@@ -64,7 +64,9 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     let units = u64::from(request.vcpus / threads);
     let all: Vec<usize> = (0..stock.nodes.len()).collect();
     facts.extend(short(search, stock, threads, units, &all));
-    facts.extend(emulator_room(search, stock, threads, units));
+    if facts.is_empty() {
+        facts.extend(emulator_room(search, stock, threads, units));
+    }
     let property = search.lacking.get(&style).copied();
     facts.extend(property.map(|property| Fact::Lacks { property }));
     facts.extend(unknown_gpu(search).filter(|_| property == Some(Property::GpuLocality)));
@@ -75,7 +77,13 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
 }
 
 /// What these nodes lack together.
-fn short(search: &Search<'_>, stock: &Stock, threads: u32, units: u64, at: &[usize]) -> Vec<Fact> {
+fn short(
+    search: &Search<'_>,
+    stock: &Stock<'_>,
+    threads: u32,
+    units: u64,
+    at: &[usize],
+) -> Vec<Fact> {
     let nodes = || node_set(search.host, at.iter().copied());
     let mut facts = Vec::new();
     let free: u64 = at.iter().map(|n| stock.room(*n, threads)).sum();
@@ -117,7 +125,7 @@ fn local_on_one_node(search: &Search<'_>) -> bool {
 
 /// What each node lacks for the whole VM, the one that lacks least first. Where locality is required,
 /// of the nodes with enough GPUs only.
-fn closest_nodes(search: &Search<'_>, stock: &Stock, threads: u32, units: u64) -> Vec<Fact> {
+fn closest_nodes(search: &Search<'_>, stock: &Stock<'_>, threads: u32, units: u64) -> Vec<Fact> {
     let local = search.request.policies.gpu_locality == Policy::Require;
     let near =
         |at: &usize| !local || search.gpus.sets.iter().any(|set| set.nodes & !(1_u64 << at) == 0);
@@ -211,17 +219,24 @@ pub fn smallest_changes(
         let vcpus = u32::try_from(vcpus).unwrap_or(u32::MAX);
         fits(host, RequestBuilder { vcpus, ..plain.clone() })
     };
-    // SMT that has to be shown needs pairs.
-    let step = if request.smt.required() == Some(true) { 2 } else { 1 };
-    if let Some(n) = most(u64::from(request.vcpus) / step, |n| vcpus(n * step)) {
-        changes.push(Change::FewerVcpus { vcpus: u32::try_from(n * step).unwrap_or(u32::MAX) });
+    // Pairs and odd numbers apart: an odd number cannot show siblings, so the two are not one row.
+    let fewer = [1, 2].map(|step| {
+        let below = u64::from(request.vcpus).div_ceil(step);
+        most(below, |n| vcpus(n * step)).map_or(0, |n| n * step)
+    });
+    let fewer = fewer[0].max(fewer[1]);
+    if fewer > 0 {
+        changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
     }
-    let page = request.page_size.unwrap_or(PageSize::MIB_2);
-    let memory = |pages: u64| page.times(pages);
-    let fits_memory = |pages| fits(host, RequestBuilder { memory: memory(pages), ..plain.clone() });
-    if let Some(pages) = most(request.memory.0.div_ceil(page.bytes()), fits_memory) {
-        changes.push(Change::LessMemory { memory: memory(pages) });
-    }
+    // Each page size apart: what is no multiple of a size cannot use its pages, so all sizes together
+    // are not one row.
+    let most_of = |size: &PageSize| {
+        let fits =
+            |pages| fits(host, RequestBuilder { memory: size.times(pages), ..plain.clone() });
+        most(request.memory.0.div_ceil(size.bytes()), fits).map(|pages| size.times(pages))
+    };
+    let memory = sizes.iter().filter_map(most_of).max();
+    changes.extend(memory.map(|memory| Change::LessMemory { memory }));
     if let GpuRequest::Count { count, model } = &request.gpus {
         let gpus = |count| GpuRequest::Count { count, model: model.clone() };
         let fewer = (0..*count).rev();

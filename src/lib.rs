@@ -33,7 +33,10 @@ pub use placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestTopology, MemoryMode, PlacedDevice, Placement,
     RootPort, Style,
 };
-pub use request::{GpuRequest, Policies, Policy, Request, RequestBuilder, RequestError, Wish};
+pub use request::{
+    GpuRequest, MAX_IO_THREADS, MAX_VCPUS, Policies, Policy, Request, RequestBuilder, RequestError,
+    Wish,
+};
 pub use sets::{CellSet, CpuSet, IdSet, NodeSet, VcpuSet};
 pub use units::{
     Bytes, CellId, CoreId, Distance, Id, L3Id, NodeId, PackageId, PageSize, ParseUnitError,

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::host::pcie::CommonBridge;
+use crate::candidate::nodes::members as bits;
+use crate::host::derived::{GpuFacts, GpuMask};
 use crate::host::{CoreKind, Host};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
@@ -117,7 +118,7 @@ impl Profile {
         };
         let floats = placement.style == Style::Default;
         profile.whole_cores = !floats && placement.dedicated && holds_whole_cores(host, placement);
-        profile.set_nodes(host, &nodes);
+        profile.set_nodes(host, nodes.iter().filter_map(|node| host.node_index(node)));
         profile.set_gpus(host, request, &gpus, &nodes);
         profile.devices_far = devices_far(host, request, &nodes);
         let mut cores: BTreeMap<NodeId, BTreeSet<(Option<L3Id>, u32)>> = BTreeMap::new();
@@ -125,11 +126,12 @@ impl Profile {
             let Some(core) = host.core_of(pcpu) else { continue };
             let lowest = core.pcpus.first().map_or(0, |pcpu| pcpu.0);
             cores.entry(core.node).or_default().insert((core.l3, lowest));
-            profile.efficiency_core |= core.kind == CoreKind::Efficiency && is_hybrid(host);
+            profile.efficiency_core |= core.kind == CoreKind::Efficiency && host.derived().hybrid;
         }
         profile.l3 = cores.iter().fold(L3Use::NoChoice, |l3, (node, cores)| {
             let domains: BTreeSet<_> = cores.iter().map(|(domain, _)| domain).collect();
-            l3.max(l3_use(&l3_sizes(host, *node), cores.len(), domains.len()))
+            let sizes = host.node_index(*node).map(|at| &host.derived().nodes[at].l3_sizes);
+            l3.max(sizes.map_or(L3Use::NoChoice, |s| l3_use(s, cores.len(), domains.len())))
         });
         profile
     }
@@ -164,16 +166,20 @@ impl Profile {
             same_switch: false,
             partition: true,
             collective: Collective::None,
-            host_nodes: count(host.nodes().iter().filter(|n| n.memory != Bytes::ZERO).count()),
+            host_nodes: count(host.derived().nodes_with_memory),
             host_packages: count(host.packages().len()),
         }
     }
 
-    pub(crate) fn set_nodes(&mut self, host: &Host, nodes: &NodeSet) {
-        let packages: BTreeSet<_> =
-            host.cores().iter().filter(|c| nodes.contains(c.node)).map(|c| c.id.package).collect();
-        self.nodes = count(nodes.len());
-        self.packages = count(packages.len());
+    /// The facts about the VM's nodes, by position in [`Host::nodes`].
+    pub(crate) fn set_nodes(&mut self, host: &Host, nodes: impl Iterator<Item = usize>) {
+        let mut packages: u64 = 0;
+        self.nodes = 0;
+        for at in nodes {
+            packages |= host.derived().nodes[at].packages;
+            self.nodes += 1;
+        }
+        self.packages = packages.count_ones();
     }
 
     /// The facts about the GPUs; `nodes` are the VM's.
@@ -185,10 +191,11 @@ impl Profile {
         self.gpu_nodes = count(known.iter().collect::<BTreeSet<_>>().len());
         let remote = known.iter().filter(|node| !nodes.contains(**node)).count();
         self.gpus_remote = if nodes.is_empty() { 0 } else { count(remote) };
-        self.partition = is_partition(host, gpus);
-        self.gpu_path = gpu_path(host, gpus);
-        self.same_switch = same_switch(host, gpus);
-        self.gpus_degraded = degraded(host, gpus);
+        let set = SetFacts::of(host, host.gpu_mask(gpus));
+        self.partition = set.partition;
+        self.gpu_path = set.path;
+        self.same_switch = set.same_switch;
+        self.gpus_degraded = set.degraded;
         self.collective = collective(request, gpus.len(), self.gpu_path);
     }
 
@@ -215,37 +222,38 @@ pub(crate) fn collective(request: &Request, gpus: usize, path: GpuPath) -> Colle
     }
 }
 
-/// Whether the fabric manager can give just these GPUs to one VM; true on a host without partitions,
-/// and for no GPUs.
-pub(crate) fn is_partition(host: &Host, gpus: &[PciAddr]) -> bool {
-    let same = |set: &[PciAddr]| set.len() == gpus.len() && gpus.iter().all(|g| set.contains(g));
-    let partitions = host.fabric_partitions();
-    gpus.is_empty() || partitions.is_empty() || partitions.iter().any(|p| same(&p.gpus))
+/// What rules may know about a set of GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SetFacts {
+    pub(crate) path: GpuPath,
+    pub(crate) same_switch: bool,
+    pub(crate) partition: bool,
+    pub(crate) degraded: u32,
 }
 
-/// GPUs whose link runs slower or narrower than both of its sides can.
-pub(crate) fn degraded(host: &Host, gpus: &[PciAddr]) -> u32 {
-    count(gpus.iter().filter(|gpu| host.pci().degraded_link(**gpu).is_some()).count())
-}
-
-/// Whether all of the GPUs hang from one switch.
-pub(crate) fn same_switch(host: &Host, gpus: &[PciAddr]) -> bool {
-    let mut switches = gpus.iter().map(|gpu| host.pci().switch_of(*gpu));
-    let first = switches.next().flatten();
-    first.is_some() && switches.all(|switch| switch == first)
-}
-
-/// The worst way between any two of the GPUs.
-pub(crate) fn gpu_path(host: &Host, gpus: &[PciAddr]) -> GpuPath {
-    let pairs = || gpus.iter().enumerate().flat_map(|(i, a)| gpus[..i].iter().map(|b| (*a, *b)));
-    if pairs().all(|(a, b)| host.gpu_link(a, b).is_some()) && is_partition(host, gpus) {
-        return GpuPath::Linked;
-    }
-    let far = pairs().map(|(a, b)| host.pci().common_bridge(a, b)).max();
-    match far {
-        None | Some(CommonBridge::Pix | CommonBridge::Pxb) => GpuPath::SameSwitch,
-        Some(CommonBridge::Phb | CommonBridge::Node) => GpuPath::SameNode,
-        Some(CommonBridge::Sys) => GpuPath::Across,
+impl SetFacts {
+    pub(crate) fn of(host: &Host, set: GpuMask) -> Self {
+        let derived = host.derived();
+        let gpus = || bits(set).map(|at| &derived.gpus[at]);
+        let all = |mask: fn(&GpuFacts) -> GpuMask| gpus().all(|gpu| set & !mask(gpu) == 0);
+        // No GPUs at all need no partition, and a host without a fabric manager has none.
+        let partition =
+            set == 0 || derived.partitions.is_empty() || derived.partitions.contains(&set);
+        let path = if all(|gpu| gpu.linked) && partition {
+            GpuPath::Linked
+        } else if all(|gpu| gpu.near) {
+            GpuPath::SameSwitch
+        } else if all(|gpu| gpu.around) {
+            GpuPath::SameNode
+        } else {
+            GpuPath::Across
+        };
+        Self {
+            path,
+            same_switch: set != 0 && all(|gpu| gpu.on_switch),
+            partition,
+            degraded: count(gpus().filter(|gpu| gpu.degraded).count()),
+        }
     }
 }
 
@@ -256,24 +264,6 @@ pub(crate) fn devices_far(host: &Host, request: &Request, nodes: &NodeSet) -> u3
         node.is_some_and(|node| nodes.contains(node))
     };
     count(request.devices.iter().filter(|address| !near(address)).count())
-}
-
-/// Whether the host has both kinds of cores.
-pub(crate) fn is_hybrid(host: &Host) -> bool {
-    let first = host.cores().first().map(|core| core.kind);
-    host.cores().iter().any(|core| Some(core.kind) != first)
-}
-
-/// How many cores of the node each of its L3 domains has, largest first. Cores in no known domain
-/// count as one domain.
-pub(crate) fn l3_sizes(host: &Host, node: NodeId) -> Vec<usize> {
-    let mut sizes: BTreeMap<Option<L3Id>, usize> = BTreeMap::new();
-    for core in host.cores().iter().filter(|core| core.node == node) {
-        *sizes.entry(core.l3).or_default() += 1;
-    }
-    let mut sizes: Vec<_> = sizes.into_values().collect();
-    sizes.sort_unstable_by(|a, b| b.cmp(a));
-    sizes
 }
 
 /// How `cores` cores in `used` of the node's domains compare with the fewest domains possible.
@@ -303,12 +293,7 @@ fn holds_whole_cores(host: &Host, placement: &Placement) -> bool {
 
 /// The fewest nodes whose cores and memory, all free, could hold `cores` cores and `memory`.
 fn fewest_nodes(host: &Host, cores: u32, memory: Bytes) -> u32 {
-    let mut by_node: BTreeMap<NodeId, u64> = BTreeMap::new();
-    for core in host.cores() {
-        *by_node.entry(core.node).or_default() += 1;
-    }
-    let fewest = |mut sizes: Vec<u64>, needed: u64| {
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let fewest = |sizes: &[u64], needed: u64| {
         let mut held: u64 = 0;
         let enough = sizes.iter().position(|size| {
             held = held.saturating_add(*size);
@@ -316,7 +301,6 @@ fn fewest_nodes(host: &Host, cores: u32, memory: Bytes) -> u32 {
         });
         enough.map_or(sizes.len(), |at| at + 1)
     };
-    let memories = host.nodes().iter().map(|node| node.memory.0).collect();
-    let by_memory = fewest(memories, memory.0);
-    count(fewest(by_node.into_values().collect(), u64::from(cores)).max(by_memory))
+    let by_cores = fewest(&host.derived().core_counts, u64::from(cores));
+    count(by_cores.max(fewest(&host.derived().memories, memory.0)))
 }

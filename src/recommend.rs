@@ -119,7 +119,7 @@ fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Pl
     let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
     let cost = stock.map_or_else(HostCost::default, |stock| {
         let bytes = |i: usize| u128::from(candidate.pages[i]) * u128::from(candidate.page.bytes());
-        let gpus = &search.gpus.sets[candidate.gpus];
+        let gpus = search.gpus.sets[candidate.gpus].node_of(host).flatten();
         search.slots.host_cost(stock, &candidate.nodes, &candidate.units, gpus, bytes)
     });
     Ranked {
@@ -143,7 +143,7 @@ pub(crate) fn unmet(request: &Request, profile: &Profile) -> Vec<Property> {
 
 fn baseline(search: &Search<'_>, usage: &Usage, best: &Ranked) -> Option<Ranked> {
     let gpus: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
-    let set = search.gpus.sets.iter().position(|set| set.gpus == gpus)?;
+    let set = search.gpus.sets.iter().position(|set| set.gpus == search.host.gpu_mask(&gpus))?;
     let placement = default_layout(search, set)?;
     // No rule speaks about the yardstick itself.
     let profile = Profile::of(search.host, search.request, &placement);

@@ -14,7 +14,8 @@ pub struct Options {
     /// likely values, 1000 counts on the low ends.
     pub caution: u32,
     /// How much the cost to the host's other and future tenants counts, in thousandths: at 1000,
-    /// taking all that is free costs as much as losing a factor e of performance.
+    /// taking all that is free costs as much as losing a factor e of performance. At 0, the default,
+    /// the cost decides only between candidates that are otherwise equal.
     pub packing_weight: u32,
     /// What each preference costs that a placement does not meet, in millionths of a natural
     /// logarithm: 100,000 is about 10% of performance.
@@ -29,7 +30,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             caution: 500,
-            packing_weight: 20,
+            packing_weight: 0,
             preference_cost: 100_000,
             all: false,
             evidence: Evidence::default(),

@@ -1,4 +1,5 @@
 //! The committed host descriptions are what the generator makes, and say what they claim to say.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 #[path = "../examples/fixtures/hosts/mod.rs"]
 mod hosts;

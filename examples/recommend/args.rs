@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use pinwise::{Bytes, CpuSet, PageSize, PciAddr, Style, Wish, Workload};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// An explanation, with the XML under it.
     Text,
     /// libvirt XML alone, ready to paste.
@@ -16,72 +16,76 @@ pub enum Format {
     Json,
 }
 
+/// A value, or none by choice: clap reads `Option<Option<T>>` as an option with an optional value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice<T>(pub(crate) Option<T>);
+
 /// Recommends where on a host a GPU virtual machine should live, and what its guest should see.
 #[derive(Debug, Parser)]
 #[command(name = "recommend")]
-pub struct Args {
+pub(crate) struct Args {
     /// A host description, a captured root with sys/ and proc/, or "live" for this machine.
     #[arg(long, value_name = "FILE|DIR|live")]
-    pub host: Option<PathBuf>,
+    pub(crate) host: Option<PathBuf>,
     /// Tenants that run on the host already: JSON files.
     #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub tenant: Vec<PathBuf>,
+    pub(crate) tenant: Vec<PathBuf>,
     /// pCPUs to keep for the host.
     #[arg(long, value_name = "CPUSET")]
-    pub reserve: Option<CpuSet>,
+    pub(crate) reserve: Option<CpuSet>,
     /// The request as a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "cells", "smt", "p2p"])]
-    pub request: Option<PathBuf>,
+    pub(crate) request: Option<PathBuf>,
     /// The VM's name.
     #[arg(long)]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The number of vCPUs.
     #[arg(long)]
-    pub vcpus: Option<u32>,
+    pub(crate) vcpus: Option<u32>,
     /// The memory, such as 64GiB.
     #[arg(long)]
-    pub memory: Option<Bytes>,
+    pub(crate) memory: Option<Bytes>,
     /// The number of GPUs.
     #[arg(long, conflicts_with = "gpu")]
-    pub gpus: Option<u32>,
+    pub(crate) gpus: Option<u32>,
     /// GPUs by PCI address.
     #[arg(long, value_name = "ADDRESS", num_args = 1.., conflicts_with = "gpu_model")]
-    pub gpu: Vec<PciAddr>,
+    pub(crate) gpu: Vec<PciAddr>,
     /// A part of the GPUs' model name, or their ids (10de:2335).
     #[arg(long, value_name = "TEXT")]
-    pub gpu_model: Option<String>,
+    pub(crate) gpu_model: Option<String>,
     /// The page size.
     #[arg(long, value_name = "auto|4KiB|2MiB|1GiB", value_parser = page_size)]
-    pub page_size: Option<Option<PageSize>>,
+    pub(crate) page_size: Option<Choice<PageSize>>,
     /// gpu-inference, gpu-training, data-pipeline, cpu-throughput, latency-sensitive or general.
     #[arg(long, value_name = "NAME")]
-    pub workload: Option<Workload>,
+    pub(crate) workload: Option<Workload>,
     /// How many NUMA cells the guest sees.
     #[arg(long, value_name = "auto|none|N", value_parser = cells)]
-    pub cells: Option<Wish<u32>>,
+    pub(crate) cells: Option<Wish<u32>>,
     /// Whether the guest sees SMT siblings.
     #[arg(long, value_name = "auto|show|hide", value_parser = smt)]
-    pub smt: Option<Wish<bool>>,
+    pub(crate) smt: Option<Wish<bool>>,
     /// Whether the guest's GPUs use peer-to-peer.
     #[arg(long, value_name = "yes|no|unknown", value_parser = p2p)]
-    pub p2p: Option<Option<bool>>,
+    pub(crate) p2p: Option<Choice<bool>>,
     /// Only this style: default, pin, pin+numa, pin+numa+smt or pin+smt.
     #[arg(long, value_name = "NAME")]
-    pub style: Option<Style>,
+    pub(crate) style: Option<Style>,
     /// Every variant of every style, not its best only.
     #[arg(long)]
-    pub all: bool,
+    pub(crate) all: bool,
     /// What to print.
     #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
+    pub(crate) format: Format,
     /// A domain XML to patch instead of printing fragments.
     #[arg(long, value_name = "FILE.xml")]
-    pub domain: Option<PathBuf>,
+    pub(crate) domain: Option<PathBuf>,
 }
 
 impl Args {
     /// The arguments, or the exit status after help or a complaint of one sentence was printed.
-    pub fn read() -> Result<Self, ExitCode> {
+    pub(crate) fn read() -> Result<Self, ExitCode> {
         Self::try_parse().map_err(|error| {
             if error.use_stderr() {
                 let text = error.to_string();
@@ -96,10 +100,13 @@ impl Args {
     }
 }
 
-fn page_size(text: &str) -> Result<Option<PageSize>, String> {
+fn page_size(text: &str) -> Result<Choice<PageSize>, String> {
     match text {
-        "auto" => Ok(None),
-        _ => text.parse().map(Some).map_err(|e: pinwise::ParseUnitError| e.to_string()),
+        "auto" => Ok(Choice(None)),
+        _ => text
+            .parse()
+            .map(|size| Choice(Some(size)))
+            .map_err(|e: pinwise::ParseUnitError| e.to_string()),
     }
 }
 
@@ -123,11 +130,11 @@ fn smt(text: &str) -> Result<Wish<bool>, String> {
     }
 }
 
-fn p2p(text: &str) -> Result<Option<bool>, String> {
+fn p2p(text: &str) -> Result<Choice<bool>, String> {
     match text {
-        "yes" => Ok(Some(true)),
-        "no" => Ok(Some(false)),
-        "unknown" => Ok(None),
+        "yes" => Ok(Choice(Some(true))),
+        "no" => Ok(Choice(Some(false))),
+        "unknown" => Ok(Choice(None)),
         _ => Err(format!("{text:?} is not yes, no or unknown")),
     }
 }

@@ -14,13 +14,13 @@ const MAX_FILE: u64 = 64 << 20;
 const EMBEDDED: &str = include_str!("../../fixtures/hosts/hgx-h200-snc2.json");
 
 /// A host, and what its reader had to say.
-pub struct Machine {
-    pub host: Host,
-    pub notes: Vec<String>,
-    pub embedded: bool,
+pub(crate) struct Machine {
+    pub(crate) host: Host,
+    pub(crate) notes: Vec<String>,
+    pub(crate) embedded: bool,
 }
 
-pub fn text(path: &Path) -> Result<String, String> {
+pub(crate) fn text(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let file = std::fs::File::open(path).map_err(|e| format!("{shown}: {e}"))?;
     let mut text = String::new();
@@ -32,7 +32,7 @@ pub fn text(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-pub fn host(args: &Args) -> Result<Machine, String> {
+pub(crate) fn host(args: &Args) -> Result<Machine, String> {
     let (description, notes, from) = match args.host.as_deref() {
         None => {
             let host = read_host(EMBEDDED).map_err(|e| e.to_string())?;
@@ -59,7 +59,7 @@ fn read_sysfs(root: &Path, shown: &str) -> Result<(HostBuilder, Vec<String>, Str
     Ok((reading.host, reading.notes, shown.to_owned()))
 }
 
-pub fn usage(host: &Host, files: &[std::path::PathBuf]) -> Result<Usage, String> {
+pub(crate) fn usage(host: &Host, files: &[std::path::PathBuf]) -> Result<Usage, String> {
     let mut tenants = Vec::new();
     for file in files {
         let shown = file.display();
@@ -68,7 +68,7 @@ pub fn usage(host: &Host, files: &[std::path::PathBuf]) -> Result<Usage, String>
     Usage::with_running(host, tenants).map_err(|e| format!("--tenant: {e}"))
 }
 
-pub fn request(args: &Args) -> Result<Request, String> {
+pub(crate) fn request(args: &Args) -> Result<Request, String> {
     if let Some(file) = &args.request {
         let shown = file.display();
         let request = read_request(&text(file)?).map_err(|e| format!("{shown}: {e}"))?;
@@ -91,11 +91,11 @@ pub fn request(args: &Args) -> Result<Request, String> {
     let base = RequestBuilder::new(name, vcpus, memory);
     let request = RequestBuilder {
         gpus,
-        page_size: args.page_size.flatten(),
+        page_size: args.page_size.and_then(|choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),
         cells: args.cells.unwrap_or_default(),
         smt: args.smt.unwrap_or_default(),
-        peer_to_peer: args.p2p.flatten(),
+        peer_to_peer: args.p2p.and_then(|choice| choice.0),
         ..base
     };
     request.build().map_err(|e| e.to_string())

@@ -78,7 +78,7 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
         distances: vec![Distance::LOCAL],
     };
     let set = &search.gpus.sets[gpus];
-    let devices = placed_devices(search, &set.gpus, |_| None);
+    let devices = placed_devices(search, &set.addresses(search.host), |_| None);
     Some(Placement {
         name: search.request.name.clone(),
         style: Style::Default,
@@ -254,7 +254,7 @@ fn topology(candidate: &Candidate) -> GuestTopology {
 
 fn devices(search: &Search<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {
     let set = &search.gpus.sets[candidate.gpus];
-    placed_devices(search, &set.gpus, |node| {
+    placed_devices(search, &set.addresses(search.host), |node| {
         let node = node.filter(|_| candidate.expanders)?;
         cells.iter().find(|cell| cell.nodes.contains(node)).map(|cell| cell.id)
     })

@@ -2,10 +2,10 @@
 //! partly used ones, performance cores before efficiency cores.
 
 use crate::host::{Core, CoreKind, Host};
-use crate::profile::{L3Use, l3_sizes, l3_use};
+use crate::profile::{L3Use, l3_use};
 use crate::request::Request;
 use crate::sets::CpuSet;
-use crate::units::{L3Id, NodeId, PcpuId};
+use crate::units::{L3Id, PcpuId};
 use crate::workload::Workload;
 
 /// How pCPUs may be taken.
@@ -81,22 +81,26 @@ pub(crate) struct Picked {
 
 /// The free cores of one node.
 #[derive(Debug, Clone)]
-pub(crate) struct NodeCpus {
+pub(crate) struct NodeCpus<'h> {
     groups: Vec<Group>,
-    l3_sizes: Vec<usize>,
+    l3_sizes: &'h [usize],
     /// By threads less one: cores with at least so many usable pCPUs.
     pub(crate) cores: [u64; 2],
     /// Usable pCPUs.
     pub(crate) pcpus: u64,
 }
 
-impl NodeCpus {
-    pub(crate) fn new(host: &Host, free: &FreePcpus, node: NodeId, way: Way) -> Self {
-        let mut groups: Vec<Group> = Vec::new();
+impl<'h> NodeCpus<'h> {
+    /// The free cores of the node at this position.
+    pub(crate) fn new(host: &'h Host, free: &FreePcpus, at: usize, way: Way) -> Self {
+        let facts = &host.derived().nodes[at];
+        let mut groups: Vec<Group> = Vec::with_capacity(facts.l3_sizes.len());
         let mut pcpus = 0;
-        for (at, core) in host.cores().iter().enumerate().filter(|(_, core)| core.node == node) {
-            let at_group = groups.iter().position(|g| (g.kind, g.l3) == (core.kind, core.l3));
-            let at_group = at_group.unwrap_or_else(|| {
+        for at in facts.cores.clone() {
+            let core = &host.cores()[at];
+            // Cores come by L3 domain, so the group is the last one or, on hybrid CPUs, near it.
+            let same = |g: &Group| (g.kind, g.l3) == (core.kind, core.l3);
+            let at_group = groups.iter().rposition(same).unwrap_or_else(|| {
                 let (kind, l3) = (core.kind, core.l3);
                 groups.push(Group { kind, l3, size: 0, cores: Vec::new(), counts: [0; 2] });
                 groups.len() - 1
@@ -114,7 +118,7 @@ impl NodeCpus {
         // Performance before efficiency; the sort is stable, so domains keep the host's order.
         groups.sort_by_key(|group| group.kind);
         let cores = [0, 1].map(|t| groups.iter().map(|g| g.counts[t] as u64).sum());
-        Self { groups, l3_sizes: l3_sizes(host, node), cores, pcpus }
+        Self { groups, l3_sizes: &facts.l3_sizes, cores, pcpus }
     }
 
     /// The usable pCPUs of each free core.
@@ -133,10 +137,7 @@ impl NodeCpus {
             }
         });
         let cores = usize::try_from(cores).unwrap_or(usize::MAX);
-        Picked {
-            l3: l3_use(&self.l3_sizes, cores, domains.len()),
-            efficiency: efficiency && hybrid,
-        }
+        Picked { l3: l3_use(self.l3_sizes, cores, domains.len()), efficiency: efficiency && hybrid }
     }
 
     /// Chooses groups: the smallest that holds all that is left, else the largest whole.

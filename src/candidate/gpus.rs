@@ -3,33 +3,29 @@
 use std::collections::BTreeSet;
 
 use crate::feasibility::Fact;
+use crate::host::derived::GpuMask;
 use crate::host::pcie::DeviceKind;
 use crate::host::usage::Usage;
 use crate::host::{Gpu, Host};
-use crate::profile::{GpuPath, count, degraded, gpu_path, is_partition, same_switch};
+use crate::profile::{SetFacts, count};
 use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 
-use super::nodes::NodeMask;
+use super::nodes::{NodeMask, members as bits};
 
 /// At most so many sets are looked at; beyond that GPUs of one kind in one place count as equal, and
 /// then the search stops here and says so.
 const MAX_SETS: usize = 1024;
 
 /// A set of GPUs that could be given to the VM, and what distinguishes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GpuSet {
-    /// Ascending.
-    pub(crate) gpus: Vec<PciAddr>,
+    pub(crate) gpus: GpuMask,
     /// The known nodes, by position in [`Host::nodes`].
     pub(crate) nodes: NodeMask,
-    /// By GPU: its node's position.
-    pub(crate) node_of: Vec<Option<usize>>,
-    pub(crate) path: GpuPath,
-    pub(crate) same_switch: bool,
-    pub(crate) partition: bool,
-    /// GPUs whose link runs below what it could.
-    pub(crate) degraded: u32,
+    /// GPUs whose node is unknown.
+    pub(crate) unknown: u32,
+    pub(crate) facts: SetFacts,
     /// Different models.
     models: u32,
     /// Other GPUs that go with them because of IOMMU groups.
@@ -87,7 +83,8 @@ impl GpuSets {
                         return Err(vec![Fact::NotAGpu { address: *address }]);
                     }
                 }
-                let set = GpuSet::new(host, addresses, &[]);
+                let mask = host.gpu_mask(addresses);
+                let set = GpuSet::new(host, mask, mask);
                 Ok(Self { sets: vec![set], complete: true, eligible: addresses.clone() })
             }
             GpuRequest::Count { count: wanted, model } => {
@@ -113,82 +110,82 @@ impl GpuSets {
     }
 
     fn of_size(host: &Host, eligible: Vec<PciAddr>, size: usize) -> Self {
+        let free = host.gpu_mask(&eligible);
         if size == 0 {
-            let none = GpuSet::new(host, &[], &[]);
-            return Self { sets: vec![none], complete: true, eligible };
+            return Self { sets: vec![GpuSet::new(host, 0, free)], complete: true, eligible };
         }
-        let classes: Vec<Vec<PciAddr>> = if combinations(eligible.len(), size) <= MAX_SETS {
-            eligible.iter().map(|gpu| vec![*gpu]).collect()
-        } else {
-            classes(host, &eligible)
-        };
-        let mut chosen = Vec::new();
+        let exact = combinations(eligible.len(), size) <= MAX_SETS;
+        let classes: Vec<GpuMask> =
+            if exact { bits(free).map(|at| 1 << at).collect() } else { classes(host, free) };
         let mut sets: Vec<GpuSet> = Vec::new();
-        let mut looked_at = 0;
-        let mut add = |gpus: &[PciAddr]| {
-            looked_at += 1;
-            sets.push(GpuSet::new(host, gpus, &eligible));
-            looked_at < MAX_SETS
+        let mut add = |gpus: GpuMask| {
+            sets.push(GpuSet::new(host, gpus, free));
+            sets.len() < MAX_SETS
         };
-        let mut complete = walk(&classes, size, &mut chosen, &mut add);
-        if !complete {
-            // The fabric's own sets are worth more than any cut: they are always looked at.
-            for partition in host.fabric_partitions().iter().filter(|p| p.gpus.len() == size) {
-                if partition.gpus.iter().all(|gpu| eligible.contains(gpu)) {
-                    sets.push(GpuSet::new(host, &partition.gpus, &eligible));
-                }
+        let all = walk(&classes, count(size), 0, &mut add);
+        // The fabric's own sets are worth more than any cut: they are always looked at.
+        for partition in host.derived().partitions.iter().filter(|_| !exact) {
+            if partition.count_ones() == count(size) && partition & !free == 0 {
+                sets.push(GpuSet::new(host, *partition, free));
             }
         }
-        complete &= classes.iter().all(|class| class.len() == 1) || host.gpu_links().is_empty();
-        sets.sort_by(|a, b| a.quality().cmp(&b.quality()).then_with(|| a.gpus.cmp(&b.gpus)));
+        sets.sort_by_key(|set| (set.quality(), lowest_first(set.gpus)));
         let mut kept: Vec<GpuSet> = Vec::new();
         for set in sets {
             if !kept.iter().any(|other| other.class() == set.class()) {
                 kept.push(set);
             }
         }
-        Self { sets: kept, complete, eligible }
+        Self { sets: kept, complete: exact || (all && host.gpu_links().is_empty()), eligible }
     }
 }
 
 impl GpuSet {
-    fn new(host: &Host, gpus: &[PciAddr], eligible: &[PciAddr]) -> Self {
-        let mut gpus = gpus.to_vec();
-        gpus.sort_unstable();
-        let found: Vec<&Gpu> = gpus.iter().filter_map(|gpu| host.gpu(*gpu)).collect();
-        let node_of: Vec<_> =
-            found.iter().map(|gpu| gpu.node.and_then(|n| host.node_index(n))).collect();
-        let models: BTreeSet<&str> = found.iter().map(|gpu| gpu.model.as_str()).collect();
-        let others = gpus.iter().flat_map(|gpu| host.pci().group_of(*gpu));
-        let withheld = others.filter(|a| host.gpu(*a).is_some() && !gpus.contains(a)).count();
+    fn new(host: &Host, gpus: GpuMask, free: GpuMask) -> Self {
+        let all = &host.derived().gpus;
+        let facts = || bits(gpus).map(|at| &all[at]);
+        let (mut models, mut withheld) = (0, 0);
+        let mut seen: GpuMask = 0;
+        for gpu in facts() {
+            models += u32::from(seen & gpu.model == 0);
+            seen |= gpu.model;
+            withheld |= gpu.group & !gpus;
+        }
         Self {
-            nodes: node_of.iter().flatten().fold(0, |mask, at| mask | (1 << at)),
-            node_of,
-            path: gpu_path(host, &gpus),
-            same_switch: same_switch(host, &gpus),
-            partition: is_partition(host, &gpus),
-            degraded: degraded(host, &gpus),
-            models: count(models.len()),
-            withheld: count(withheld),
-            broken: broken(host, &gpus, eligible),
             gpus,
+            nodes: facts().filter_map(|gpu| gpu.node).fold(0, |mask, at| mask | (1 << at)),
+            unknown: count(facts().filter(|gpu| gpu.node.is_none()).count()),
+            facts: SetFacts::of(host, gpus),
+            models,
+            withheld: withheld.count_ones(),
+            broken: broken(host, gpus, free),
         }
     }
 
     fn quality(&self) -> (u32, u32, u32, u32, u32) {
-        (self.models, self.degraded, self.withheld, self.broken, self.nodes.count_ones())
+        let degraded = self.facts.degraded;
+        (self.models, degraded, self.withheld, self.broken, self.nodes.count_ones())
     }
 
     /// Sets of one class differ in nothing that a prediction could see.
-    fn class(&self) -> (NodeMask, GpuPath, bool, bool, u32, usize) {
-        let unknown = self.node_of.iter().filter(|node| node.is_none()).count();
-        (self.nodes, self.path, self.same_switch, self.partition, self.degraded, unknown)
+    fn class(&self) -> (NodeMask, SetFacts, u32) {
+        (self.nodes, self.facts, self.unknown)
     }
 
-    /// By node position: how many of the GPUs are there.
-    pub(crate) fn on(&self, node: usize) -> u64 {
-        self.node_of.iter().filter(|at| **at == Some(node)).count() as u64
+    /// The addresses, ascending.
+    pub(crate) fn addresses(&self, host: &Host) -> Vec<PciAddr> {
+        bits(self.gpus).map(|at| host.gpus()[at].address).collect()
     }
+
+    /// By GPU: the position of its node.
+    pub(crate) fn node_of(&self, host: &Host) -> impl Iterator<Item = Option<usize>> {
+        bits(self.gpus).map(|at| host.derived().gpus[at].node)
+    }
+}
+
+/// Orders sets by their addresses: of two, the one whose first different GPU comes first.
+fn lowest_first(gpus: GpuMask) -> std::cmp::Reverse<GpuMask> {
+    std::cmp::Reverse(gpus.reverse_bits())
 }
 
 fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<Fact>> {
@@ -203,75 +200,69 @@ fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<
 
 /// Free groups that the set takes a part of and leaves a part of: switches count four times, nodes
 /// twice, direct links and larger fabric partitions that end with it once each. Chosen by us: a switch
-/// pair is the smallest thing that another VM could want whole.
-fn broken(host: &Host, gpus: &[PciAddr], free: &[PciAddr]) -> u32 {
-    let rest = || free.iter().filter(|gpu| !gpus.contains(gpu));
-    let node = |gpu: &PciAddr| host.gpu(*gpu).and_then(|gpu| gpu.node);
-    let switch = |gpu: &PciAddr| host.pci().switch_of(*gpu);
-    let switches: BTreeSet<_> = gpus.iter().filter_map(switch).collect();
-    let nodes: BTreeSet<_> = gpus.iter().filter_map(node).collect();
-    let split = switches.iter().filter(|s| rest().any(|gpu| switch(gpu) == Some(**s))).count() * 4
-        + nodes.iter().filter(|n| rest().any(|gpu| node(gpu) == Some(**n))).count() * 2;
-    let cut = host.gpu_links().iter().filter(|link| {
-        let both_free = free.contains(&link.a) && free.contains(&link.b);
-        both_free && gpus.contains(&link.a) != gpus.contains(&link.b)
-    });
-    let lost = host.fabric_partitions().iter().filter(|partition| {
-        partition.gpus.len() > gpus.len()
-            && partition.gpus.iter().all(|gpu| free.contains(gpu))
-            && partition.gpus.iter().any(|gpu| gpus.contains(gpu))
-    });
-    // Where every two are linked, every choice cuts as many: only differences matter.
-    count(split + cut.count() + lost.count())
+/// pair is the smallest thing that another VM could want whole. Where every two are linked, every
+/// choice cuts as many links: only differences matter.
+fn broken(host: &Host, gpus: GpuMask, free: GpuMask) -> u32 {
+    let derived = host.derived();
+    let rest = free & !gpus;
+    let mut broken = 0;
+    let (mut switches, mut nodes): (GpuMask, GpuMask) = (0, 0);
+    for gpu in bits(gpus).map(|at| (at, &derived.gpus[at])) {
+        let (at, gpu) = gpu;
+        // Each switch and node once, at its first GPU.
+        if switches & (1 << at) == 0 && gpu.on_switch & rest != 0 {
+            broken += 4;
+        }
+        if nodes & (1 << at) == 0 && gpu.on_node & rest != 0 {
+            broken += 2;
+        }
+        switches |= gpu.on_switch;
+        nodes |= gpu.on_node;
+        broken += (gpu.linked & rest).count_ones();
+    }
+    let larger = |p: &&GpuMask| p.count_ones() > gpus.count_ones();
+    let lost = |p: &&GpuMask| *p & !free == 0 && *p & gpus != 0;
+    broken + count(derived.partitions.iter().filter(|p| larger(p) && lost(p)).count())
 }
 
-/// GPUs of one model in one place with equal links, together; the places ascending.
-fn classes(host: &Host, eligible: &[PciAddr]) -> Vec<Vec<PciAddr>> {
-    let mut classes: Vec<(_, Vec<PciAddr>)> = Vec::new();
-    for gpu in eligible {
-        let found = host.gpu(*gpu);
-        let pci = host.pci();
-        let key = (
-            found.and_then(|gpu| gpu.node),
-            pci.root_of(*gpu),
-            pci.switch_of(*gpu),
-            found.map(|gpu| gpu.model.as_str()),
-            pci.degraded_link(*gpu).is_some(),
-        );
-        match classes.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, class)) => class.push(*gpu),
-            None => classes.push((key, vec![*gpu])),
+/// GPUs of one model in one place, together; the places by their first GPU.
+fn classes(host: &Host, free: GpuMask) -> Vec<GpuMask> {
+    let all = &host.derived().gpus;
+    let place = |at: usize| {
+        let gpu = &all[at];
+        let healthy = |other: &usize| all[*other].degraded == gpu.degraded;
+        let switch = |other: &usize| all[*other].on_switch == gpu.on_switch;
+        let same = gpu.on_node & gpu.around & gpu.model & free;
+        bits(same).filter(healthy).filter(switch).fold(0, |mask: GpuMask, at| mask | (1 << at))
+    };
+    let mut classes: Vec<GpuMask> = Vec::new();
+    for at in bits(free) {
+        if classes.iter().all(|class| class & (1 << at) == 0) {
+            classes.push(place(at));
         }
     }
-    classes.into_iter().map(|(_, class)| class).collect()
+    classes
 }
 
 /// Calls `add` with every way to take `size` GPUs from the classes, the first of each class first,
 /// until it says stop. Whether it went through them all.
 fn walk(
-    classes: &[Vec<PciAddr>],
-    size: usize,
-    chosen: &mut Vec<PciAddr>,
-    add: &mut impl FnMut(&[PciAddr]) -> bool,
+    classes: &[GpuMask],
+    size: u32,
+    chosen: GpuMask,
+    add: &mut impl FnMut(GpuMask) -> bool,
 ) -> bool {
     if size == 0 {
         return add(chosen);
     }
-    let room: usize = classes.iter().map(Vec::len).sum();
     let Some((class, rest)) = classes.split_first() else { return true };
-    if room < size {
+    if classes.iter().map(|class| class.count_ones()).sum::<u32>() < size {
         return true;
     }
-    for taken in (0..=class.len().min(size)).rev() {
-        let before = chosen.len();
-        chosen.extend(&class[..taken]);
-        let go_on = walk(rest, size - taken, chosen, add);
-        chosen.truncate(before);
-        if !go_on {
-            return false;
-        }
-    }
-    true
+    (0..=class.count_ones().min(size)).rev().all(|taken| {
+        let first: GpuMask = bits(*class).take(taken as usize).fold(0, |mask, at| mask | (1 << at));
+        walk(rest, size - taken, chosen | first, add)
+    })
 }
 
 fn combinations(n: usize, size: usize) -> usize {

@@ -11,4 +11,6 @@ mod texts;
 pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
 #[cfg(feature = "serde")]
 pub use texts::{read_request, read_tenant};
+
+#[cfg(feature = "sysfs")]
 pub mod sysfs;

@@ -88,10 +88,15 @@ pub(super) fn read<'de, T>(
         SnapshotError::Value {
             line: error.line(),
             column: error.column(),
-            path: shorten(&track.path().to_string()),
+            path: place_of(&track.path().to_string()),
             problem: shorten(whole.strip_suffix(&place).unwrap_or(&whole)),
         }
     })
+}
+
+/// The path, `.` where the text ended before there was one.
+fn place_of(path: &str) -> String {
+    if path == "?" { ".".to_owned() } else { shorten(path) }
 }
 
 /// The beginning of a foreign text, without what could drive a terminal.
@@ -282,5 +287,22 @@ mod tests {
             let message = read_host(text).unwrap_err().to_string();
             assert!(message.len() < 1000 && !message.contains('\u{1b}'), "{message}");
         }
+    }
+
+    #[test]
+    fn any_change_of_one_byte_is_refused_or_comes_back_the_same() {
+        let bytes = SMALL.as_bytes();
+        let mut built = 0;
+        for at in 0..bytes.len() {
+            for byte in *b"0-\"}{[,:9 e\\" {
+                let mut changed = bytes.to_vec();
+                changed[at] = byte;
+                let text = String::from_utf8(changed).unwrap();
+                let Ok(host) = read_host(&text) else { continue };
+                assert_eq!(read_host(&write_host(&host)).unwrap(), host, "{text}");
+                built += usize::from(host.build().is_ok());
+            }
+        }
+        assert!(built > 100, "{built}");
     }
 }

@@ -59,11 +59,11 @@ pub fn fact_text(fact: &Fact) -> String {
             format!("required and not possible here: {}", property_text(*property))
         }
         Fact::NodesShort { needed, usable } => {
-            format!("{usable} nodes with usable pCPUs and memory, {needed} needed")
+            format!("usable nodes (with free pCPUs and memory): {usable}, needed: {needed}")
         }
         Fact::NoSmt => "no core has two usable SMT siblings".to_owned(),
         Fact::OddVcpus { vcpus, threads } => {
-            format!("{vcpus} vCPUs are no multiple of {threads} threads a core")
+            format!("the number of vCPUs, {vcpus}, is no multiple of {threads} threads a core")
         }
         Fact::NoEmulatorPcpu { needed, free } => {
             format!("{free} pCPUs are left for the emulator threads, {needed} needed")
@@ -104,6 +104,8 @@ pub fn change_text(change: &Change) -> String {
             size.kib()
         ),
         Change::OtherPageSize { size } => format!("pages of {size}"),
+        Change::FewerGpus { gpus: 0 } => "no GPUs".to_owned(),
+        Change::FewerGpus { gpus: 1 } => "at most 1 GPU".to_owned(),
         Change::FewerGpus { gpus } => format!("at most {gpus} GPUs"),
         Change::Relax { property } => {
             format!("preferring instead of requiring: {}", property_text(*property))

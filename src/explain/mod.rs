@@ -153,7 +153,7 @@ fn row(ranked: &Ranked, rank: usize, most: u64) -> [String; 9] {
     let dash = |text: String| if floats { "-".to_owned() } else { text };
     let cores = ranked.cost.cores.0;
     let saves = if !floats && cores < most {
-        format!("  saves {} cores", most - cores)
+        format!("  saves {} core{}", most - cores, if most - cores == 1 { "" } else { "s" })
     } else {
         String::new()
     };
@@ -234,22 +234,26 @@ fn shape(ranked: &Ranked) -> String {
     let (placement, profile) = (&ranked.placement, &ranked.profile);
     let nodes = placement.nodes();
     let vcpus = placement.vcpus.len();
-    let things = match profile.gpus {
-        0 => format!("all {vcpus} vCPUs and all memory"),
-        1 => format!("the GPU, all {vcpus} vCPUs and all memory"),
-        n => format!("all {n} GPUs, all {vcpus} vCPUs and all memory"),
+    let all = match vcpus {
+        1 => "the vCPU and all memory".to_owned(),
+        n => format!("all {n} vCPUs and all memory"),
     };
-    let cpus = format!("{vcpus} vCPUs and all memory");
+    let things = match profile.gpus {
+        0 => all.clone(),
+        1 => format!("the GPU, {all}"),
+        2 => format!("both GPUs, {all}"),
+        n => format!("all {n} GPUs, {all}"),
+    };
     let plural = if nodes.len() == 1 { "node" } else { "nodes" };
     let place = match (profile.gpus, profile.gpus_local()) {
         (0, _) | (_, true) => format!("{things} are on {plural} {nodes}"),
         _ if profile.gpus_unknown > 0 => {
             format!(
-                "{cpus} are on {plural} {nodes}; which node the GPUs are on, the host does not tell"
+                "{all} are on {plural} {nodes}; which node the GPUs are on, the host does not tell"
             )
         }
         _ => format!(
-            "{cpus} are on {plural} {nodes}; {} of {} GPUs are on other nodes",
+            "{all} are on {plural} {nodes}; {} of {} GPUs are on other nodes",
             profile.gpus_remote, profile.gpus
         ),
     };

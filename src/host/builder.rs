@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::derived::Derived;
 use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
 use super::{Core, CoreKind, CpuVendor, Host, L3Domain, Node, PagePool};
 use crate::sets::CpuSet;
@@ -303,7 +304,20 @@ impl HostBuilder {
         at_most("GPUs", gpus.len(), MAX_GPUS)?;
         let gpu_addresses: BTreeSet<_> = gpus.iter().map(|gpu| gpu.address).collect();
         self.check_fabric(&gpu_addresses)?;
-        Ok(Host { spec: self, nodes, cores, core_of, l3_domains, online, allowed, pci, gpus })
+        let derived =
+            Derived::new(&nodes, &cores, &pci, &gpus, &self.gpu_links, &self.fabric_partitions);
+        Ok(Host {
+            spec: self,
+            nodes,
+            cores,
+            core_of,
+            l3_domains,
+            online,
+            allowed,
+            pci,
+            gpus,
+            derived,
+        })
     }
 
     fn check_cores(&mut self) -> Result<CpuSet, HostError> {

@@ -1,12 +1,14 @@
 //! A host's hardware: topology and the questions that one can ask of it.
 
 pub(crate) mod builder;
+pub(crate) mod derived;
 pub(crate) mod pcie;
 pub(crate) mod usage;
 
 use crate::sets::CpuSet;
 use crate::units::{Bytes, CoreId, Distance, L3Id, NodeId, PackageId, PageSize, PciAddr, PcpuId};
 use builder::HostBuilder;
+use derived::Derived;
 use pcie::{DeviceKind, FabricPartition, GpuLink, PciTree};
 
 /// Who made the CPU. AMD guests need `topoext` to see SMT siblings.
@@ -141,6 +143,7 @@ pub struct Host {
     allowed: CpuSet,
     pci: PciTree,
     gpus: Vec<Gpu>,
+    derived: Derived,
 }
 
 impl Host {
@@ -220,11 +223,8 @@ impl Host {
 
     /// The packages that have cores, ascending.
     #[must_use]
-    pub fn packages(&self) -> Vec<PackageId> {
-        let mut packages: Vec<_> = self.cores.iter().map(|core| core.id.package).collect();
-        packages.sort_unstable();
-        packages.dedup();
-        packages
+    pub fn packages(&self) -> &[PackageId] {
+        &self.derived.packages
     }
 
     /// The pCPUs that are on.
@@ -277,7 +277,22 @@ impl Host {
     /// The GPU at `address`.
     #[must_use]
     pub fn gpu(&self, address: PciAddr) -> Option<&Gpu> {
-        self.gpus.iter().find(|gpu| gpu.address == address)
+        self.gpu_index(address).map(|at| &self.gpus[at])
+    }
+
+    /// The position of a GPU in [`Host::gpus`].
+    pub(crate) fn gpu_index(&self, address: PciAddr) -> Option<usize> {
+        self.gpus.binary_search_by_key(&address, |gpu| gpu.address).ok()
+    }
+
+    /// These GPUs as a mask; addresses of other devices are left out.
+    pub(crate) fn gpu_mask(&self, gpus: &[PciAddr]) -> derived::GpuMask {
+        gpus.iter().filter_map(|gpu| self.gpu_index(*gpu)).fold(0, |mask, at| mask | (1 << at))
+    }
+
+    /// What was counted when the host was built.
+    pub(crate) fn derived(&self) -> &Derived {
+        &self.derived
     }
 
     /// Direct connections of GPUs.
@@ -307,7 +322,8 @@ impl Host {
         HostBuilder { reserved, ..self.spec.clone() }.build()
     }
 
-    /// The GPUs among the functions.
+    /// The GPUs among the functions. SR-IOV virtual functions are none: they are shares of one, and
+    /// a request names them among its other devices.
     pub(crate) fn gpus_of(tree: &PciTree) -> Vec<Gpu> {
         let gpu = |device: &pcie::PciDevice| Gpu {
             address: device.address,
@@ -315,6 +331,8 @@ impl Host {
             model: device.label(),
             integrated: device.is_integrated(),
         };
-        tree.devices().iter().filter(|d| d.kind() == DeviceKind::Gpu).map(gpu).collect()
+        let whole =
+            |d: &&pcie::PciDevice| d.kind() == DeviceKind::Gpu && d.physical_function.is_none();
+        tree.devices().iter().filter(whole).map(gpu).collect()
     }
 }

@@ -156,7 +156,8 @@ impl Row {
     /// nodes and the candidate spans more than its size needs, since that was never measured.
     #[must_use]
     pub fn grade(&self, profile: &Profile) -> Grade {
-        let grows = !matches!(self.high, End::Fixed(_));
+        let ends = [self.low, self.likely, self.high];
+        let grows = ends.iter().any(|end| !matches!(end, End::Fixed(_)));
         if grows && profile.nodes > profile.fewest_nodes { Grade::Reasoned } else { self.grade }
     }
 }
@@ -185,7 +186,7 @@ table! {
     EfficiencyCore, CpuSingleThread, (Fixed(550), Fixed(650), Fixed(700)), Measured, [43];
     PinnedThread, CpuSingleThread, (Fixed(1000), Fixed(1020), Fixed(1100)), Observed, [2];
     SiblingThreads, CpuAllThreads, (Fixed(500), Fixed(515), Fixed(650)), Measured, [8 19 44];
-    CellThreads, CpuAllThreads, (Fixed(1000), Fixed(1070), Fixed(1200)), Measured, [26];
+    CellThreads, CpuAllThreads, (Fixed(1000), IfFewest(1070, 1000), Fixed(1200)), Measured, [26];
     WholeL3Domains, CpuAllThreads, (Fixed(1000), Fixed(1050), Fixed(1180)), Measured, [38];
     PinnedThreads, CpuAllThreads, (Fixed(1000), Fixed(1000), Fixed(1050)), Measured, [26];
     BandwidthOfCells, MemoryBandwidth, (Fixed(1000), PerFewestNode(1000), PerNode(1600)), Measured, [4 22 23 31];

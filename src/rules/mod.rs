@@ -142,7 +142,7 @@ pub struct Prediction {
 
 /// Whether a metric can be measured in this VM at all.
 #[must_use]
-pub fn applies(metric: Metric, profile: &Profile) -> bool {
+pub(crate) fn applies(metric: Metric, profile: &Profile) -> bool {
     match metric {
         Metric::GpuCompute | Metric::HostGpuTransfer => profile.gpus > 0,
         Metric::CollectiveHost => profile.collective == Collective::Host,

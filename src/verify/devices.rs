@@ -214,7 +214,8 @@ fn policies(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation
     }
     let partitions = case.host.fabric_partitions();
     // Behind a fabric manager GPUs are linked inside a partition only.
-    let linked = policies.linked_gpus == Policy::Require && gpus.len() > 1;
+    let missing = found.iter().any(|violation| matches!(violation, Violation::NotLinked { .. }));
+    let linked = policies.linked_gpus == Policy::Require && gpus.len() > 1 && !missing;
     let bound = policies.fabric_partition == Policy::Require || linked;
     if bound && !partitions.is_empty() && !gpus.is_empty() {
         gpus.sort_unstable();

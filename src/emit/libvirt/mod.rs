@@ -127,7 +127,8 @@ pub enum EmitError {
 ///
 /// Groups start with a comment that says which element they go into. USB and memory balloon are left
 /// to the domain that they are pasted into: every root port here is taken, so what libvirt adds by
-/// itself finds no way behind an expander bus.
+/// itself finds no way behind an expander bus. Controllers are numbered from 1: a domain that has some
+/// already takes a [`patch`](fn@patch) (feature `libvirt-xml`), which goes on after its highest.
 ///
 /// # Errors
 /// [`EmitError`] if the placement cannot be said in domain XML.
@@ -173,6 +174,7 @@ pub fn domain(placement: &Placement) -> Result<String, EmitError> {
     let own = features(placement).into_iter().filter(|element| *element != Element::new("acpi"));
     let on = Element::new("features").children([Element::new("acpi"), Element::new("apic")]);
     let devices = Element::new("devices")
+        .child(pci::controller(0, "pcie-root"))
         .children(pci::controllers(placement))
         // Otherwise libvirt adds both, and looks for a port for them.
         .child(Element::new("controller").attr("type", "usb").attr("model", "none"))

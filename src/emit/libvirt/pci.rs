@@ -13,14 +13,9 @@ pub(super) const WINDOW_KEY: &str = "opt/ovmf/X-PciMmio64Mb";
 /// domain with controllers of its own has other numbers free.
 pub(super) type Numbers<'a> = &'a dyn Fn(u32) -> u32;
 
-/// The controllers of a domain that has none of its own.
+/// The controllers of a domain that has none of its own but the first.
 pub(super) fn controllers(placement: &Placement) -> Vec<Element> {
-    if placement.pci.ports.is_empty() {
-        return Vec::new();
-    }
-    let mut all = vec![controller(0, "pcie-root")];
-    all.extend(numbered_controllers(placement, &|index| index));
-    all
+    numbered_controllers(placement, &|index| index)
 }
 
 /// Expander buses and root ports, by index.
@@ -60,18 +55,22 @@ pub(super) fn host_devices(placement: &Placement) -> Vec<Element> {
 /// patch knows which devices an earlier placement brought.
 pub(super) const ALIAS: &str = "ua-pinwise-";
 
+/// The alias of the function.
+pub(super) fn alias(host: PciAddr) -> Element {
+    let address = host.to_string().replace([':', '.'], "-");
+    Element::new("alias").attr("name", format!("{ALIAS}{address}"))
+}
+
 /// A `<hostdev>`. libvirt takes it from the host's driver and gives it back.
 pub(super) fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
     let host = function.host;
     let source = attributes(Element::new("address"), host, u32::from(host.bus));
-    let alias = host.to_string().replace([':', '.'], "-");
-    let alias = Element::new("alias").attr("name", format!("{ALIAS}{alias}"));
     Element::new("hostdev")
         .attr("mode", "subsystem")
         .attr("type", "pci")
         .attr("managed", "yes")
         .child(Element::new("source").child(source))
-        .child(alias)
+        .child(alias(host))
         .child(guest_address(function, number))
 }
 

@@ -81,7 +81,7 @@ fn mutate(placement: &mut Placement, what: u8, a: u32, b: u32) -> Option<()> {
         36 => pick(&mut p.pci.functions, b)?.function = small,
         37 => pick(&mut p.pci.functions, a)?.host = address(a % 2, b),
         38 => p.pci.mmio64_mib = Some(large),
-        39 => pick(&mut p.devices, a)?.is_gpu = b % 2 == 0,
+        39 => pick(&mut p.devices, a)?.is_gpu = b.is_multiple_of(2),
         _ => pick(&mut p.cells, a)?.memory = Bytes(u64::MAX),
     }
     Some(())

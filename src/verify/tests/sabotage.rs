@@ -649,9 +649,15 @@ fn policies_broken() -> Vec<Sabotage> {
     let (first, second) = (address("13:00.0"), address("81:00.0"));
     vec![
         (
-            default,
-            |s| s.request.policies.gpu_locality = Policy::Require,
-            GpuRemote { address: address("14:00.0"), node: Some(NodeId(0)), nodes: nodes("") },
+            pin,
+            |s| {
+                s.request.policies.gpu_locality = Policy::Require;
+                s.request.gpus = GpuRequest::Addresses(vec![address("81:00.0")]);
+                s.placement.devices = vec![super::scenes::placed("81:00.0", 1, &["81:00.1"], &[])];
+                s.placement.pci.functions[0].host = address("81:00.0");
+                s.placement.pci.functions[1].host = address("81:00.1");
+            },
+            GpuRemote { address: address("81:00.0"), node: Some(NodeId(1)), nodes: nodes("0") },
         ),
         (
             numa_smt,

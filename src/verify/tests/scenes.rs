@@ -183,7 +183,7 @@ fn cell(id: u32, node: u32, list: &str, gib: u64, distances: &[u8]) -> Cell {
     }
 }
 
-fn placed(text: &str, node: u32, functions: &[&str], withheld: &[&str]) -> PlacedDevice {
+pub(super) fn placed(text: &str, node: u32, functions: &[&str], withheld: &[&str]) -> PlacedDevice {
     PlacedDevice {
         address: address(text),
         is_gpu: true,

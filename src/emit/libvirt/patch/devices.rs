@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use roxmltree::Node;
 
 use super::{PatchError, child, edit::Source, insert, number, pci_address};
-use crate::emit::libvirt::{EmitError, cpu, pci};
+use crate::emit::libvirt::{EmitError, cpu, pci, shows_cells};
 use crate::emit::xml::Element;
 use crate::placement::Placement;
 use crate::units::PciAddr;
@@ -99,6 +99,12 @@ pub(super) fn patch(
             continue;
         };
         let address = pci::guest_address(function, &number);
+        // Without an alias of the user's own it is known to the next patch by ours.
+        let alias = child(*node, "alias")?;
+        let own = alias.and_then(|alias| alias.attribute("name")).unwrap_or("");
+        if !own.starts_with("ua-") {
+            source.exchange(*node, alias.as_slice(), &[pci::alias(function.host)]);
+        }
         let old = child(*node, "address")?;
         source.exchange(*node, old.as_slice(), &[address]);
     }
@@ -268,6 +274,16 @@ impl Tree {
                 return Err(PatchError::Chassis { chassis });
             }
         }
+        let cells = if shows_cells(placement) { placement.cells.len() } else { 0 };
+        for expander in kept().filter(|c| c.is_expander) {
+            let target = child(expander.node, "target")?;
+            let cell = target.map(|target| child(target, "node")).transpose()?.flatten();
+            let cell = cell.map(|cell| number(cell.text().unwrap_or("").trim()));
+            if cell.is_some_and(|cell| cell.is_none_or(|cell| cell as usize >= cells)) {
+                let reason = "an expander bus with other devices belongs to a cell that is gone";
+                return Err(PatchError::Conflict { element: "controller", reason });
+            }
+        }
         if placement.pci.expanders.is_empty() {
             return Ok(());
         }
@@ -282,7 +298,8 @@ impl Tree {
             let text = expander.target("busNr")?.unwrap_or("");
             let bus_nr = number(text).filter(|nr| (1..=254).contains(nr));
             let bus_nr = bus_nr.ok_or_else(|| PatchError::value("bus number", text))?;
-            ranges.push((bus_nr, kept().filter(|c| c.parent == expander.index).count()));
+            let above = kept().filter(|c| c.parent == expander.index).count();
+            ranges.push((bus_nr, above));
         }
         // On the first bus: the domain's ports and bridges, ours, and one for each device that libvirt
         // has yet to find a place for, with some to spare for those that it adds.

@@ -1,11 +1,13 @@
 //! A placement into a domain that the user already has.
 
+mod cpu;
 mod devices;
 mod edit;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::{EmitError, check, cpu, domain_parts, features, memory, pci, shows_cells};
+use super::cpu::tune;
+use super::{EmitError, check, domain_parts, features, memory, pci};
 use crate::emit::xml::Element;
 use crate::placement::Placement;
 use crate::units::PciAddr;
@@ -99,17 +101,17 @@ impl PatchError {
 /// - Replaced as a whole: `<memory>` (a `dumpCore` stays), `<currentMemory>`, `<vcpu>`, `<numatune>`.
 ///   Taken out: `<vcpus>`, `<numatune>` where memory floats, `<iothreadids>` where the placement has
 ///   I/O threads. Where it has none, the domain's own stay, without their pins.
-/// - `<cputune>`: pins are replaced. Where the vCPUs are pinned, quotas and periods go, as they would
-///   only stall pCPUs that nobody else has. All else (`shares`, `cachetune`, …) stays.
+/// - `<cputune>`: pins are replaced. Where the vCPUs are dedicated, quotas and periods go, as they
+///   would only stall pCPUs that nobody else has. All else (`shares`, `cachetune`, …) stays.
 /// - `<memoryBacking>`: `<hugepages>` is replaced, all else stays.
 /// - `<cpu>`: `<topology>`, `<numa>` and, where it is needed, the `topoext` feature are replaced. Mode,
 ///   model and other features stay, since a model may be chosen for a reason that a placement knows
 ///   nothing of; only where neither is given is it host-passthrough. The host's caches are shown where
 ///   the mode allows it. `memAccess` and `discard` stay if they are the same in all cells.
 /// - `<features>`: `<acpi>` and `<ioapic>` are added where they are needed.
-/// - Host devices that the domain has keep all but their guest address; missing ones are added, with an
-///   alias. Those with such an alias that the placement no longer has are taken out; others, which the
-///   user gave the domain otherwise, stay.
+/// - Host devices of the placement that the domain has keep all but their guest address, and get an
+///   alias (`ua-pinwise-…`) unless the user gave them one; missing ones are added. Devices with such an
+///   alias that the placement does not have were an earlier one's, and are taken out; others stay.
 /// - Controllers that held nothing but these devices are replaced. The new ones take over their
 ///   numbers and go on after the domain's highest; a number left over becomes a plain root port.
 /// - The domain's name stays.
@@ -162,15 +164,14 @@ pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchErr
     check_iothreads(placement, root)?;
     let is_pin = |name: &str| matches!(name, "vcpupin" | "emulatorpin" | "iothreadpin");
     let is_quota = |name: &str| name.ends_with("quota") || name.ends_with("period");
-    let pinned = cpu::is_pinned(placement);
-    merge(&mut source, root, "cputune", cpu::tune(placement), |node| {
+    merge(&mut source, root, "cputune", tune(placement), |node| {
         let name = node.tag_name().name();
-        is_pin(name) || (pinned && is_quota(name))
+        is_pin(name) || (placement.dedicated && is_quota(name))
     })?;
     merge(&mut source, root, "memoryBacking", memory::backing(placement), |node| {
         node.has_tag_name("hugepages")
     })?;
-    patch_cpu(&mut source, root, placement)?;
+    cpu::patch(&mut source, root, placement)?;
     patch_features(&mut source, root, placement)?;
     patch_window(&mut source, root, placement);
     devices::patch(&mut source, root, placement)?;
@@ -250,74 +251,6 @@ fn merge(
         source.exchange(container, &owned, &ours);
     }
     Ok(())
-}
-
-fn patch_cpu(
-    source: &mut Source<'_>,
-    root: Node<'_, '_>,
-    placement: &Placement,
-) -> Result<(), PatchError> {
-    let Some(node) = child(root, "cpu")? else {
-        insert(source, root, cpu::cpu(placement));
-        return Ok(());
-    };
-    let mut mode = node.attribute("mode");
-    if mode.is_none() && node.attribute("match").is_none() && child(node, "model")?.is_none() {
-        mode = Some("host-passthrough");
-        let attributes = [("mode", "host-passthrough"), ("check", "none"), ("migratable", "off")];
-        let missing = attributes.iter().filter(|(name, _)| node.attribute(*name).is_none());
-        let text = missing.map(|(name, value)| format!(" {name}='{value}'")).collect();
-        let at = node.range().start + "<cpu".len();
-        source.splice(at..at, text);
-    }
-    // Other modes have caches of their own, which the user may have chosen.
-    let own_cache = matches!(mode, Some("host-passthrough" | "maximum"));
-    let is_topoext = |node: &Node<'_, '_>| {
-        node.has_tag_name("feature") && node.attribute("name") == Some("topoext")
-    };
-    let owned: Vec<_> = node
-        .children()
-        .filter(|node| {
-            node.has_tag_name("topology")
-                || node.has_tag_name("numa")
-                || (own_cache && node.has_tag_name("cache"))
-                || (placement.topoext && is_topoext(node))
-        })
-        .collect();
-    let mut ours = vec![cpu::topology(placement)];
-    ours.extend(cpu::cache(placement).filter(|_| own_cache));
-    ours.extend(cpu::topoext(placement));
-    let extras = cell_extras(source, child(node, "numa")?)?;
-    if shows_cells(placement) || !extras.is_empty() {
-        let more = |cell: Element| extras.iter().copied().fold(cell, Element::raw_attr);
-        ours.push(cpu::numa_with(placement, more));
-    }
-    source.exchange(node, &owned, &ours);
-    Ok(())
-}
-
-/// What the domain says of each of its cells beside their size, as it is written.
-fn cell_extras<'a>(
-    source: &Source<'a>,
-    numa: Option<Node<'_, '_>>,
-) -> Result<Vec<&'a str>, PatchError> {
-    let mut all = Vec::new();
-    for node in numa.iter().flat_map(Node::children).filter(Node::is_element) {
-        let plain = node.has_tag_name("cell")
-            && node.children().all(|node| !node.is_element() || node.has_tag_name("distances"));
-        let known = ["id", "cpus", "memory", "unit", "memAccess", "discard"];
-        if !plain || node.attributes().any(|attribute| !known.contains(&attribute.name())) {
-            let reason = "cells with caches, interconnects or unknown attributes";
-            return Err(PatchError::Conflict { element: "numa", reason });
-        }
-        let extras = node.attributes().filter(|attribute| known[4..].contains(&attribute.name()));
-        all.push(extras.map(|attribute| source.text(attribute.range())).collect::<Vec<_>>());
-    }
-    if all.windows(2).any(|pair| pair[0] != pair[1]) {
-        let reason = "cells that differ in memAccess or discard";
-        return Err(PatchError::Conflict { element: "numa", reason });
-    }
-    Ok(all.pop().unwrap_or_default())
 }
 
 fn patch_features(

@@ -1,0 +1,236 @@
+//! pCPUs, cores and L3 domains.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::SysfsError;
+use super::tree::{Notes, Tree};
+use crate::host::CoreKind;
+use crate::host::builder::{CoreSpec, L3Spec, MAX_PCPUS};
+use crate::sets::CpuSet;
+use crate::units::{Bytes, Id as _, PackageId, PcpuId};
+
+const FOLDER: &str = "sys/devices/system/cpu";
+
+/// What the tree says about pCPUs.
+pub(super) struct Cpus {
+    pub(super) online: CpuSet,
+    pub(super) offline: CpuSet,
+    pub(super) allowed: Option<CpuSet>,
+    pub(super) isolated: CpuSet,
+    pub(super) cores: Vec<CoreSpec>,
+    pub(super) l3_domains: Vec<L3Spec>,
+}
+
+pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsError> {
+    let present = present(tree)?;
+    let online = online(tree, &present)?;
+    if online.is_empty() {
+        return Err(SysfsError::NoPcpus { root: tree.root().to_owned() });
+    }
+    if online.len() > MAX_PCPUS {
+        let path = tree.path(FOLDER);
+        return Err(SysfsError::TooLarge { path, limit: MAX_PCPUS, unit: "pCPUs" });
+    }
+    let cores = cores(tree, &online, notes)?;
+    let l3_domains = l3_domains(tree, &online, &cores, notes)?;
+    let list = |path: &str| tree.cpus(path, "");
+    let isolated = list(&format!("{FOLDER}/isolated"))?.unwrap_or_default();
+    Ok(Cpus {
+        offline: present.difference(&online),
+        allowed: allowed(tree, &online, notes)?,
+        isolated: isolated.intersection(&online),
+        online,
+        cores,
+        l3_domains,
+    })
+}
+
+/// The pCPUs with a folder, and those that the kernel says are present.
+fn present(tree: &Tree<'_>) -> Result<CpuSet, SysfsError> {
+    let folders = tree.numbered(FOLDER, "cpu")?;
+    let mut cpus: CpuSet =
+        folders.into_iter().filter(|cpu| *cpu < PcpuId::LIMIT).map(PcpuId).collect();
+    cpus.extend(&tree.cpus(&format!("{FOLDER}/present"), "")?.unwrap_or_default());
+    Ok(cpus)
+}
+
+fn online(tree: &Tree<'_>, present: &CpuSet) -> Result<CpuSet, SysfsError> {
+    if let Some(online) = tree.cpus(&format!("{FOLDER}/online"), "")? {
+        return Ok(online);
+    }
+    // Kernels before 2.6.26 have no such list; a pCPU without a file of its own cannot be turned off.
+    let mut online = CpuSet::new();
+    for cpu in present.iter() {
+        if tree.text(&format!("{FOLDER}/cpu{cpu}/online"))?.is_none_or(|text| text == "1") {
+            online.insert(cpu);
+        }
+    }
+    Ok(online)
+}
+
+/// A cgroup or an affinity mask may forbid pCPUs to whoever runs this.
+fn allowed(
+    tree: &Tree<'_>,
+    online: &CpuSet,
+    notes: &mut Notes,
+) -> Result<Option<CpuSet>, SysfsError> {
+    const STATUS: &str = "proc/self/status";
+    let text = tree.text(STATUS)?.unwrap_or_default();
+    let Some(list) = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")) else {
+        return Ok(None);
+    };
+    let cpus: CpuSet =
+        list.parse().map_err(|_| tree.bad(STATUS, list.trim(), "a list of pCPUs"))?;
+    let cpus = cpus.intersection(online);
+    if cpus.is_empty() {
+        notes.add(format!("{STATUS} allows {}, none of them online: ignored", list.trim()));
+        return Ok(None);
+    }
+    Ok((cpus != *online).then_some(cpus))
+}
+
+/// The pCPUs that name the same set, by set: always a partition, whatever the sets are.
+fn partition(named: &[(PcpuId, CpuSet)]) -> Vec<CpuSet> {
+    let mut parts: BTreeMap<&CpuSet, CpuSet> = BTreeMap::new();
+    for (cpu, set) in named {
+        parts.entry(set).or_default().insert(*cpu);
+    }
+    let mut parts: Vec<_> = parts.into_values().collect();
+    parts.sort_unstable_by_key(CpuSet::first);
+    parts
+}
+
+fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<CoreSpec>, SysfsError> {
+    let mut siblings = Vec::new();
+    for cpu in online.iter() {
+        let file = |name: &str| format!("{FOLDER}/cpu{cpu}/topology/{name}");
+        let mut set = tree.cpus(&file("thread_siblings_list"), &file("thread_siblings"))?;
+        if set.is_none() {
+            set = tree.cpus(&file("core_cpus_list"), &file("core_cpus"))?;
+        }
+        let mut set = set.unwrap_or_default().intersection(online);
+        set.insert(cpu);
+        siblings.push((cpu, set));
+    }
+    let parts = partition(&siblings);
+    let whole: BTreeSet<_> = parts.iter().collect();
+    let odd = siblings.iter().filter(|(_, set)| !whole.contains(set)).count();
+    if odd > 0 {
+        notes.add(format!("{odd} pCPUs name SMT siblings that do not name them: not taken"));
+    }
+    let efficiency = efficiency(tree, online)?;
+    let mut specs = Vec::with_capacity(parts.len());
+    let (mut packages_missing, mut cores_missing) = (false, false);
+    for pcpus in parts {
+        let first = pcpus.iter().next().unwrap_or_default();
+        let id = |name: &str| tree.index(&format!("{FOLDER}/cpu{first}/topology/{name}"));
+        let (package, core) = (id("physical_package_id")?, id("core_id")?);
+        packages_missing |= package.is_none();
+        cores_missing |= core.is_none();
+        specs.push(CoreSpec {
+            package: PackageId(package.unwrap_or(0)),
+            die: id("die_id")?.unwrap_or(0),
+            core: core.unwrap_or(0),
+            kind: match efficiency.contains(first) {
+                true => CoreKind::Efficiency,
+                false => CoreKind::Performance,
+            },
+            max_mhz: max_mhz(tree, &pcpus)?,
+            pcpus,
+        });
+    }
+    if packages_missing {
+        notes.add("the kernel tells no package of some pCPUs: taken as package 0".to_owned());
+    }
+    renumber(&mut specs, cores_missing, notes);
+    Ok(specs)
+}
+
+/// Where ids are missing or name two cores (dies that an old kernel does not tell apart, hypervisors),
+/// the cores of that host are numbered by their lowest pCPUs instead.
+fn renumber(specs: &mut [CoreSpec], missing: bool, notes: &mut Notes) {
+    let ids: BTreeSet<_> = specs.iter().map(|spec| (spec.package, spec.die, spec.core)).collect();
+    if !missing && ids.len() == specs.len() {
+        return;
+    }
+    notes.add("core ids are missing or not unique: cores are numbered by pCPU".to_owned());
+    for spec in specs {
+        spec.core = spec.pcpus.first().unwrap_or_default().0;
+    }
+}
+
+/// The pCPUs of efficiency cores: those of a PMU of their own on x86, those of clearly lower capacity
+/// elsewhere.
+fn efficiency(tree: &Tree<'_>, online: &CpuSet) -> Result<CpuSet, SysfsError> {
+    let mut cpus = CpuSet::new();
+    for pmu in ["cpu_atom", "cpu_lowpower"] {
+        cpus.extend(&tree.cpus(&format!("sys/devices/{pmu}/cpus"), "")?.unwrap_or_default());
+    }
+    if !cpus.is_empty() {
+        return Ok(cpus);
+    }
+    let mut capacities = Vec::new();
+    for cpu in online.iter() {
+        let capacity = tree.index(&format!("{FOLDER}/cpu{cpu}/cpu_capacity"))?;
+        capacities.extend(capacity.map(|capacity| (cpu, u64::from(capacity))));
+    }
+    // Cores of one kind differ by a few percent, kinds by a third and more; the limit is ours.
+    let most = capacities.iter().map(|(_, capacity)| *capacity).max().unwrap_or(0);
+    let low = capacities.into_iter().filter(|(_, capacity)| capacity * 4 < most * 3);
+    Ok(low.map(|(cpu, _)| cpu).collect())
+}
+
+/// The highest top frequency of a core's pCPUs; the kernel says kHz.
+fn max_mhz(tree: &Tree<'_>, pcpus: &CpuSet) -> Result<Option<u32>, SysfsError> {
+    let mut most = None;
+    for cpu in pcpus.iter() {
+        let khz = tree.index(&format!("{FOLDER}/cpu{cpu}/cpufreq/cpuinfo_max_freq"))?;
+        most = most.max(khz.map(|khz| khz / 1000).filter(|mhz| *mhz > 0));
+    }
+    Ok(most)
+}
+
+fn l3_domains(
+    tree: &Tree<'_>,
+    online: &CpuSet,
+    cores: &[CoreSpec],
+    notes: &mut Notes,
+) -> Result<Vec<L3Spec>, SysfsError> {
+    let mut shared = Vec::new();
+    let mut sizes = BTreeMap::new();
+    for cpu in online.iter() {
+        let cache = format!("{FOLDER}/cpu{cpu}/cache");
+        for index in tree.numbered(&cache, "index")? {
+            let file = |name: &str| format!("{cache}/index{index}/{name}");
+            let instructions = tree.text(&file("type"))?.is_some_and(|kind| kind == "Instruction");
+            if tree.index(&file("level"))? != Some(3) || instructions {
+                continue;
+            }
+            // The list may name pCPUs that are off by now.
+            let set = tree.cpus(&file("shared_cpu_list"), &file("shared_cpu_map"))?;
+            let mut set = set.unwrap_or_default().intersection(online);
+            set.insert(cpu);
+            shared.push((cpu, set));
+            sizes.insert(cpu, size(&tree.text(&file("size"))?.unwrap_or_default()));
+            break;
+        }
+    }
+    let parts = partition(&shared);
+    let cut = |core: &CoreSpec| {
+        parts.iter().any(|l3| l3.intersects(&core.pcpus) && !core.pcpus.is_subset(l3))
+    };
+    if let Some(core) = cores.iter().find(|core| cut(core)) {
+        notes.add(format!("L3 caches divide the core of pCPUs {}: left out", core.pcpus));
+        return Ok(Vec::new());
+    }
+    let domain = |cpus: CpuSet| {
+        let size = cpus.first().and_then(|cpu| sizes.get(&cpu).copied().flatten());
+        L3Spec { cpus, size }
+    };
+    Ok(parts.into_iter().map(domain).collect())
+}
+
+/// `32768K`; nothing where it is unknown, as hypervisors have it.
+fn size(text: &str) -> Option<Bytes> {
+    text.parse().ok().filter(|size| *size != Bytes::ZERO)
+}

@@ -1,0 +1,163 @@
+//! Nodes: their pCPUs, memory, page pools and distances.
+
+use std::collections::BTreeMap;
+
+use super::SysfsError;
+use super::cpu::Cpus;
+use super::tree::{Notes, Tree};
+use crate::host::PagePool;
+use crate::host::builder::{CoreSpec, NodeSpec};
+use crate::sets::CpuSet;
+use crate::units::{Bytes, Distance, Id as _, NodeId, PackageId, PageSize};
+
+const FOLDER: &str = "sys/devices/system/node";
+
+pub(super) fn read(
+    tree: &Tree<'_>,
+    cpus: &Cpus,
+    notes: &mut Notes,
+) -> Result<Vec<NodeSpec>, SysfsError> {
+    let ids = tree.numbered(FOLDER, "node")?;
+    if let Some(id) = ids.iter().find(|id| **id >= NodeId::LIMIT) {
+        return Err(tree.bad(FOLDER, &format!("node{id}"), "a node in range"));
+    }
+    if ids.is_empty() {
+        // A kernel without NUMA support: one node with everything.
+        let (memory, pools) = memory(tree, NodeId(0), "proc/meminfo", "sys/kernel/mm", notes)?;
+        let cpus = cpus.online.clone();
+        return Ok(vec![NodeSpec { id: NodeId(0), cpus, memory, pools, distances: Vec::new() }]);
+    }
+    let mut nodes = Vec::with_capacity(ids.len());
+    let mut seen = CpuSet::new();
+    for id in ids.into_iter().map(NodeId) {
+        let folder = format!("{FOLDER}/node{id}");
+        let file = |name: &str| format!("{folder}/{name}");
+        let listed = tree.cpus(&file("cpulist"), &file("cpumap"))?.unwrap_or_default();
+        let listed = listed.intersection(&cpus.online);
+        if listed.intersects(&seen) {
+            let twice = listed.intersection(&seen);
+            notes.add(format!("pCPUs {twice} are on several nodes: node {id} does not keep them"));
+        }
+        let (memory, pools) = memory(tree, id, &file("meminfo"), &folder, notes)?;
+        let own = listed.difference(&seen);
+        seen.extend(&listed);
+        nodes.push(NodeSpec { id, cpus: own, memory, pools, distances: Vec::new() });
+    }
+    adopt(&mut nodes, cpus, &seen, notes);
+    distances(tree, &mut nodes, notes)?;
+    Ok(nodes)
+}
+
+/// pCPUs whose own node is off, for want of memory, belong to no node that the kernel shows. They
+/// join the node of their SMT sibling, or else the first node with pCPUs of their package, or else
+/// the first node.
+fn adopt(nodes: &mut [NodeSpec], cpus: &Cpus, seen: &CpuSet, notes: &mut Notes) {
+    let on = |core: &CoreSpec| nodes.iter().position(|node| node.cpus.intersects(&core.pcpus));
+    let mut near: BTreeMap<PackageId, usize> = BTreeMap::new();
+    for core in &cpus.cores {
+        if let Some(at) = on(core) {
+            let first = near.entry(core.package).or_insert(at);
+            *first = at.min(*first);
+        }
+    }
+    let mut adopted: BTreeMap<usize, CpuSet> = BTreeMap::new();
+    for core in cpus.cores.iter().filter(|core| !core.pcpus.is_subset(seen)) {
+        let at = on(core).or_else(|| near.get(&core.package).copied()).unwrap_or(0);
+        adopted.entry(at).or_default().extend(&core.pcpus.difference(seen));
+    }
+    for (at, orphans) in adopted {
+        if let Some(node) = nodes.get_mut(at) {
+            node.cpus.extend(&orphans);
+            notes.add(format!("pCPUs {orphans} are on no node: taken as on node {}", node.id));
+        }
+    }
+}
+
+/// Rows in the order of the nodes. A table that is not one of relative distances is left out as a
+/// whole: what firmware got wrong in one row is not right in another.
+fn distances(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
+    let mut rows = Vec::with_capacity(nodes.len());
+    for (at, node) in nodes.iter().enumerate() {
+        let text = tree.text(&format!("{FOLDER}/node{}/distance", node.id))?.unwrap_or_default();
+        let row: Vec<_> =
+            text.split_whitespace().map(|word| word.parse().ok().map(Distance)).collect();
+        let sound = |(to, distance): (usize, &Option<Distance>)| match distance {
+            Some(distance) if to == at => *distance == Distance::LOCAL,
+            Some(distance) => *distance > Distance::LOCAL,
+            None => false,
+        };
+        if row.len() != nodes.len() || !row.iter().enumerate().all(sound) {
+            let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
+            notes.add(format!(
+                "the distances of node {} are no relative distances ({shown:?}): 10 and 20 taken",
+                node.id
+            ));
+            return Ok(());
+        }
+        rows.push(row.into_iter().flatten().collect());
+    }
+    for (node, row) in nodes.iter_mut().zip(rows) {
+        node.distances = row;
+    }
+    Ok(())
+}
+
+/// A node's memory and its pools; `pools` is the folder that has the folder `hugepages`.
+fn memory(
+    tree: &Tree<'_>,
+    id: NodeId,
+    meminfo: &str,
+    pools: &str,
+    notes: &mut Notes,
+) -> Result<(Bytes, Vec<PagePool>), SysfsError> {
+    let text = tree.text(meminfo)?;
+    if text.is_none() {
+        notes.add(format!("{meminfo} is missing: node {id} is taken to have no memory"));
+    }
+    let text = text.unwrap_or_default();
+    // "Node 0 MemTotal: 5073100 kB" and "MemTotal: 5073100 kB".
+    let field = |name: &str| -> Result<Bytes, SysfsError> {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(key, _)| key.split_whitespace().last() == Some(name));
+        let Some((_, value)) = found else { return Ok(Bytes::ZERO) };
+        let number = value.split_whitespace().next().unwrap_or_default();
+        let kib: u64 = number
+            .parse()
+            .map_err(|_| tree.bad(meminfo, value.trim(), &format!("{name} in kB")))?;
+        Ok(Bytes::from_kib(kib))
+    };
+    let memory = field("MemTotal")?;
+    let mut rest = memory;
+    let mut found = Vec::new();
+    for name in tree.names(&format!("{pools}/hugepages"))? {
+        let size = name.strip_prefix("hugepages-").and_then(|size| size.strip_suffix("kB"));
+        let size = size.and_then(|size| size.parse().ok()).and_then(PageSize::from_kib);
+        let Some(size) = size else { continue };
+        let count = |file: &str| -> Result<u64, SysfsError> {
+            let path = format!("{pools}/hugepages/{name}/{file}");
+            Ok(tree.value(&path, "a number of pages")?.unwrap_or(0))
+        };
+        let (told, free) = (count("nr_hugepages")?, count("free_hugepages")?);
+        let total = told.min(rest.0 / size.bytes());
+        if total != told || free > total {
+            notes.add(format!(
+                "node {id} has {told} pages of {size}, {free} of them free, in {rest}: cut to fit"
+            ));
+        }
+        rest = rest.saturating_sub(size.times(total));
+        // Arm has hugepages no larger than another kernel's base page; an empty pool says nothing.
+        if size.is_huge() || total > 0 {
+            found.push(PagePool { size, total, free: free.min(total) });
+        }
+    }
+    // Page cache can be dropped for a guest, so it counts as free; slab may not be droppable. sysfs
+    // does not tell the base page: it is counted in pages of 4 KiB, as only their sum matters.
+    let free = [field("MemFree")?, field("Active(file)")?, field("Inactive(file)")?];
+    let free: u64 = free.iter().fold(0, |sum, part| sum.saturating_add(part.0));
+    let base = PageSize::KIB_4;
+    let total = rest.0 / base.bytes();
+    found.retain(|pool| pool.size != base);
+    found.push(PagePool { size: base, total, free: (free / base.bytes()).min(total) });
+    found.sort_unstable();
+    Ok((memory, found))
+}

@@ -1,0 +1,140 @@
+//! What follows from a host's records and is asked for again and again: counted once, when the host
+//! is built.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
+use super::{Core, CoreKind, Gpu, Node};
+use crate::units::{Bytes, L3Id, PackageId};
+
+/// A set of GPUs as bits over positions in [`Host::gpus`](super::Host::gpus).
+pub(crate) type GpuMask = u64;
+
+/// What is known of one GPU; every mask holds the GPU itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GpuFacts {
+    /// Its node, by position in [`Host::nodes`](super::Host::nodes).
+    pub(crate) node: Option<usize>,
+    /// Those on its node; itself alone where that is unknown.
+    pub(crate) on_node: GpuMask,
+    /// Those that it is linked with.
+    pub(crate) linked: GpuMask,
+    /// Those below its root port.
+    pub(crate) near: GpuMask,
+    /// Those in its root complex, or known to be on its node.
+    pub(crate) around: GpuMask,
+    /// Those on its switch; none, not even itself, where it hangs from no switch.
+    pub(crate) on_switch: GpuMask,
+    /// Those in its IOMMU group.
+    pub(crate) group: GpuMask,
+    /// Those of its model.
+    pub(crate) model: GpuMask,
+    /// Whether its link runs below what both of its sides can.
+    pub(crate) degraded: bool,
+}
+
+/// What is known of one node without looking at its cores again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeFacts {
+    /// Positions in [`Host::cores`](super::Host::cores).
+    pub(crate) cores: Range<usize>,
+    /// How many of its cores each L3 domain has, largest first; cores in no known domain are one.
+    pub(crate) l3_sizes: Vec<usize>,
+    /// Its packages, as bits over positions in [`Derived::packages`]. A host has at most as many
+    /// packages as a word has bits; further ones share the last bit.
+    pub(crate) packages: u64,
+}
+
+/// Counted from the records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Derived {
+    pub(crate) packages: Vec<PackageId>,
+    pub(crate) nodes: Vec<NodeFacts>,
+    /// Cores a node, largest first.
+    pub(crate) core_counts: Vec<u64>,
+    /// Memory a node, largest first.
+    pub(crate) memories: Vec<u64>,
+    pub(crate) nodes_with_memory: usize,
+    /// Whether there are performance and efficiency cores.
+    pub(crate) hybrid: bool,
+    /// By position in [`Host::gpus`](super::Host::gpus).
+    pub(crate) gpus: Vec<GpuFacts>,
+    pub(crate) partitions: Vec<GpuMask>,
+}
+
+impl Derived {
+    pub(crate) fn new(
+        nodes: &[Node],
+        cores: &[Core],
+        pci: &PciTree,
+        gpus: &[Gpu],
+        links: &[GpuLink],
+        partitions: &[FabricPartition],
+    ) -> Self {
+        let mut packages: Vec<PackageId> = cores.iter().map(|core| core.id.package).collect();
+        packages.sort_unstable();
+        packages.dedup();
+        let facts = |node: &Node| {
+            let first = cores.partition_point(|core| core.node < node.id);
+            let last = cores.partition_point(|core| core.node <= node.id);
+            let mut sizes: BTreeMap<Option<L3Id>, usize> = BTreeMap::new();
+            let mut bits = 0;
+            for core in &cores[first..last] {
+                *sizes.entry(core.l3).or_default() += 1;
+                let at = packages.binary_search(&core.id.package).unwrap_or(0);
+                bits |= 1 << at.min(63);
+            }
+            let mut l3_sizes: Vec<usize> = sizes.into_values().collect();
+            l3_sizes.sort_unstable_by(|a, b| b.cmp(a));
+            NodeFacts { cores: first..last, l3_sizes, packages: bits }
+        };
+        let facts: Vec<NodeFacts> = nodes.iter().map(facts).collect();
+        let largest_first = |mut sizes: Vec<u64>| {
+            sizes.sort_unstable_by(|a, b| b.cmp(a));
+            sizes
+        };
+        Self {
+            core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
+            memories: largest_first(nodes.iter().map(|node| node.memory.0).collect()),
+            nodes_with_memory: nodes.iter().filter(|n| n.memory != Bytes::ZERO).count(),
+            hybrid: cores.iter().any(|core| core.kind == CoreKind::Efficiency)
+                && cores.iter().any(|core| core.kind == CoreKind::Performance),
+            gpus: gpu_facts(nodes, pci, gpus, links),
+            partitions: partitions
+                .iter()
+                .map(|p| mask_of(gpus, |gpu| p.gpus.contains(&gpu.address)))
+                .collect(),
+            packages,
+            nodes: facts,
+        }
+    }
+}
+
+fn mask_of(gpus: &[Gpu], is_in: impl Fn(&Gpu) -> bool) -> GpuMask {
+    let bits = gpus.iter().enumerate().filter(|(_, gpu)| is_in(gpu));
+    bits.fold(0, |mask, (at, _)| mask | (1 << at))
+}
+
+fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> Vec<GpuFacts> {
+    let facts = |gpu: &Gpu| {
+        let address = gpu.address;
+        let itself = mask_of(gpus, |other| other.address == address);
+        let linked = |a, b| links.iter().any(|l| (l.a, l.b) == (a, b) || (l.b, l.a) == (a, b));
+        let within = |far| mask_of(gpus, |other| pci.common_bridge(address, other.address) <= far);
+        let switch = pci.switch_of(address);
+        let group = pci.group_of(address);
+        GpuFacts {
+            node: gpu.node.and_then(|id| nodes.binary_search_by_key(&id, |node| node.id).ok()),
+            on_node: itself | mask_of(gpus, |other| gpu.node.is_some() && other.node == gpu.node),
+            linked: itself | mask_of(gpus, |other| linked(address, other.address)),
+            near: itself | within(CommonBridge::Pxb),
+            around: itself | within(CommonBridge::Node),
+            on_switch: mask_of(gpus, |o| switch.is_some() && pci.switch_of(o.address) == switch),
+            group: itself | mask_of(gpus, |other| group.contains(&other.address)),
+            model: mask_of(gpus, |other| other.model == gpu.model),
+            degraded: pci.degraded_link(address).is_some(),
+        }
+    };
+    gpus.iter().map(facts).collect()
+}
