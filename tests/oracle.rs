@@ -77,8 +77,12 @@ fn check(case: &Case) -> Result<Outcome, Failure> {
         match (row, found.best.get(&style)) {
             (None, None) => {}
             (None, Some((score, placement))) => {
+                let facts =
+                    rejection.map(|rejection| rejection.facts.as_slice()).unwrap_or_default();
+                let facts: Vec<_> =
+                    facts.iter().map(|fact| name_of(&format!("{fact:?}"))).collect();
                 return Err(failure(
-                    format!("{style} is refused and possible"),
+                    format!("{style} is refused and possible: {}", facts.join(" ")),
                     format!("{score:?} {rejection:?}\n{placement:#?}"),
                 ));
             }
