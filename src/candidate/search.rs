@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::cpus::Picked;
 use super::gpus::GpuSet;
 use super::nodes::{NodeMask, members, shares, subsets};
-use super::{Candidate, Rank, Search, Stock, emulator_room, far, threads};
+use super::{Candidate, Pages, Rank, Search, Stock, emulator_room, far, threads};
 use crate::feasibility::lacking;
 use crate::placement::{MemoryMode, Style};
 use crate::profile::{L3Use, Profile, collective, count};
@@ -148,10 +148,14 @@ impl Search<'_> {
                 page,
                 base,
             };
+            let flat = self.splits(&layout, gpus, false);
+            let cells = self.splits(&layout, gpus, true);
             for choice in layout.choices(self.request) {
-                if self.consider(&layout, gpus, choice) {
-                    possible = true;
-                    settled |= local;
+                let splits = if choice.style.shows_cells() { &cells } else { &flat };
+                for units in splits {
+                    let some = self.consider(&layout, gpus, choice, units);
+                    possible |= some;
+                    settled |= some && local;
                 }
             }
         }
@@ -207,85 +211,86 @@ impl Search<'_> {
 
     /// Keeps the candidate if it is possible and the best of its variant so far. Whether it is
     /// possible.
-    fn consider(&mut self, layout: &Layout<'_>, gpus: usize, choice: Choice) -> bool {
+    fn consider(
+        &mut self,
+        layout: &Layout<'_>,
+        gpus: usize,
+        choice: Choice,
+        units: &[u64],
+    ) -> bool {
         let Choice { style, memory, expanders } = choice;
         let Layout { stock, threads, mask, at, room, page, .. } = *layout;
-        if expanders && !self.has_devices_on(&self.gpus.sets[gpus], mask) {
+        let cells = style.shows_cells();
+        let mut profile = Profile {
+            style,
+            memory,
+            expanders,
+            cells: if cells { count(at.len()) } else { 1 },
+            ..layout.base
+        };
+        if stock.way.dedicated {
+            (profile.l3, profile.efficiency_core) = self.lie(layout, units);
+        }
+        let pages = &self.pages[page];
+        // All pages together suffice; each cell needs one at least.
+        let each = || pages.needed >= at.len() as u64 && at.iter().all(|n| pages.free[*n] > 0);
+        let blind = expanders && !self.has_devices_on(&self.gpus.sets[gpus], mask);
+        if blind || (cells && !each()) {
             return false;
         }
-        let cells = style.shows_cells();
+        if let Some(property) = lacking(self.request, &profile) {
+            self.lacking.entry(style).or_insert(property);
+            return false;
+        }
         let key = (style, memory, expanders, (stock.way.dedicated, stock.way.whole));
-        let mut possible = false;
-        for units in self.splits(layout, gpus, cells) {
-            let mut profile = Profile {
+        // The packing cost only lowers a score, so what is behind without it stays behind.
+        let free_of_cost = self.score(&profile, 0);
+        if self.best.get(&key).is_some_and(|best| best.score.total > free_of_cost.total) {
+            return true;
+        }
+        let Pages { size, needed, ref free, .. } = self.pages[page];
+        let free: Vec<u64> = at.iter().map(|n| free[*n]).collect();
+        let even = vec![1; at.len()];
+        let weights = if memory == MemoryMode::Interleave { &even } else { units };
+        let Some(split) = shares(needed, &free, weights, cells) else { return false };
+        let set = &self.gpus.sets[gpus];
+        let bytes = |i: usize| u128::from(split[i]) * u128::from(size.bytes());
+        let gpu_nodes = set.node_of(self.host).flatten();
+        let cost = self.slots.host_cost(stock, at, units, gpu_nodes, bytes).millionths();
+        let score = free_of_cost.with_packing(self.options, cost);
+        let taken: u64 = units.iter().sum();
+        let rank = Rank {
+            score: Reverse(score.total),
+            nodes: profile.nodes,
+            threads,
+            blind: cells && !expanders,
+            cost,
+            cores: if stock.way.dedicated { taken } else { 0 },
+            spread: self.spread(at, set),
+            gpus,
+            left_over: room.iter().sum::<u64>() - taken,
+            mask,
+            page: Reverse(size),
+        };
+        if self.best.get(&key).is_none_or(|best| rank < best.rank) {
+            let candidate = Candidate {
                 style,
+                way: stock.way,
+                threads,
                 memory,
                 expanders,
-                cells: if cells { count(at.len()) } else { 1 },
-                ..layout.base
-            };
-            if stock.way.dedicated {
-                (profile.l3, profile.efficiency_core) = self.lie(layout, &units);
-            }
-            let (size, needed) = (self.pages[page].size, self.pages[page].needed);
-            let pages =
-                |pages: &super::Pages| at.iter().map(|n| pages.free[*n]).collect::<Vec<_>>();
-            let even = vec![1; at.len()];
-            let weights = if memory == MemoryMode::Interleave { &even } else { &units };
-            let Some(split) = shares(needed, &pages(&self.pages[page]), weights, cells) else {
-                continue;
-            };
-            if let Some(property) = lacking(self.request, &profile) {
-                self.lacking.entry(style).or_insert(property);
-                continue;
-            }
-            possible = true;
-            // The packing cost only lowers a score, so what is behind without it stays behind.
-            let free_of_cost = self.score(&profile, 0);
-            if self.best.get(&key).is_some_and(|best| best.score.total > free_of_cost.total) {
-                continue;
-            }
-            let set = &self.gpus.sets[gpus];
-            let bytes = |i: usize| u128::from(split[i]) * u128::from(size.bytes());
-            let cost = self
-                .slots
-                .host_cost(stock, at, &units, set.node_of(self.host).flatten(), bytes)
-                .millionths();
-            let score = free_of_cost.with_packing(self.options, cost);
-            let taken: u64 = units.iter().sum();
-            let rank = Rank {
-                score: Reverse(score.total),
-                nodes: profile.nodes,
-                threads,
-                blind: cells && !expanders,
-                cost,
-                cores: if stock.way.dedicated { taken } else { 0 },
-                spread: self.spread(at, set),
+                nodes: at.to_vec(),
+                units: units.to_vec(),
+                page: size,
+                pages: split,
                 gpus,
-                left_over: room.iter().sum::<u64>() - taken,
-                mask,
-                page: Reverse(size),
+                profile,
+                score,
+                rank,
             };
-            if self.best.get(&key).is_none_or(|best| rank < best.rank) {
-                let candidate = Candidate {
-                    style,
-                    way: stock.way,
-                    threads,
-                    memory,
-                    expanders,
-                    nodes: at.to_vec(),
-                    units,
-                    page: size,
-                    pages: split,
-                    gpus,
-                    profile,
-                    score,
-                    rank,
-                };
-                self.best.insert(key, candidate);
-            }
+            self.best.insert(key, candidate);
         }
-        possible
+        true
     }
 
     /// How the guest cores are shared out over the nodes: evenly, or by GPUs where every node has

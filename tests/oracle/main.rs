@@ -1,15 +1,18 @@
 //! A brute-force oracle on tiny hosts. It proves that an answer is legal, that nothing legal scores
 //! better, in all and within each style, and that "infeasible" has no legal placement.
 
-mod common;
+mod brute;
+mod case;
+mod rng;
+mod shrink;
+mod tiny;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pinwise::{GpuRequest, Profile, Rejection, Style, score, verify};
 
-use common::case::Case;
-use common::{brute, shrink, tiny};
+use case::Case;
 
 /// So many cases with every run; the seeds are the numbers below.
 const CASES: u64 = 2400;
