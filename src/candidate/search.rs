@@ -11,6 +11,7 @@ use crate::placement::{MemoryMode, Style};
 use crate::profile::{L3Use, Profile, collective, count};
 use crate::request::{Policy, Request};
 use crate::score::{Score, score};
+use crate::units::Bytes;
 
 /// A set of nodes with what is to be put on it.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +95,8 @@ impl Search<'_> {
 
     /// The nodes on which something of the VM could be.
     fn usable(&self, caps: &[u64]) -> Vec<usize> {
-        let memory = |at: usize| self.pages.iter().any(|pages| pages.free[at] > 0);
+        // One without free pages can still have vCPUs of a flat guest.
+        let memory = |at: usize| self.host.nodes()[at].memory != Bytes::ZERO;
         (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect()
     }
 
