@@ -244,7 +244,7 @@ pub(crate) fn emulator_room(
             },
         )
     } else {
-        let all = search.host.allowed().union(&search.free.housekeeping);
+        let all = search.host.allowed().union(search.host.reserved());
         (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))
     };
     (free < needed).then_some(Fact::NoEmulatorPcpu { needed, free })
