@@ -161,8 +161,7 @@ fn emulator(
         let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
         for core in free().filter(near).chain(free().filter(|core| !near(core))) {
             if pcpus.emulator_own.len() < needed {
-                let way = Way { whole: true, ..candidate.way };
-                of_core(search, core, way).for_each(|p| _ = pcpus.emulator_own.insert(p));
+                of_core(search, core, candidate.way).for_each(|p| _ = pcpus.emulator_own.insert(p));
             }
         }
         if pcpus.emulator_own.len() < needed {

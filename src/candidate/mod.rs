@@ -237,7 +237,7 @@ pub(crate) fn emulator_room(
         let taken = usize::try_from(units).unwrap_or(usize::MAX).min(sizes.len());
         (
             own,
-            if stock.way.whole {
+            if stock.way.dedicated {
                 sizes[taken..].iter().sum()
             } else {
                 sizes.iter().sum::<u64>().saturating_sub(vcpus)
