@@ -284,7 +284,8 @@ fn tenants(rng: &mut Rng, host: &Host) -> Vec<(String, Claim)> {
         let mut claim = Claim::default();
         let free = host.online().difference(usage.dedicated());
         for pcpu in free.iter() {
-            if rng.percent(10) {
+            // A tenant on what is not allowed to us may share our cores, which no profile shows.
+            if rng.percent(10) && host.allowed().contains(pcpu) {
                 claim.dedicated.insert(pcpu);
             } else if rng.percent(10) {
                 claim.floating.insert(pcpu);
