@@ -73,6 +73,10 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     if one_node || local_on_one_node(search) || facts.is_empty() {
         facts.extend(closest_nodes(search, stock, threads, units));
     }
+    if facts.is_empty() && style.shows_cells() {
+        // What would suffice in all does not give every cell a core and a page.
+        facts.push(Fact::Lacks { property: Property::Cells });
+    }
     facts
 }
 

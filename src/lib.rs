@@ -119,7 +119,7 @@ pub use profile::{Collective, GpuPath, L3Use, Profile};
 pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
 pub use rules::evidence::{Evidence, FindingId, Grade, Range, Row};
 pub use rules::{Finding, Prediction, RuleId, findings, predictions};
-pub use score::{Options, Property, Score};
+pub use score::{Options, Property, Score, score};
 pub use warnings::Warning;
 
 /// The README's examples run as tests.

@@ -100,6 +100,11 @@ pub fn recommend(
             continue;
         }
         match build(&search, candidate) {
+            // Cores that turn out whole without being asked to: the stricter way has the same ones.
+            Ok(placement)
+                if candidate.way.dedicated
+                    && !candidate.way.whole
+                    && Profile::of(host, request, &placement).whole_cores => {}
             Ok(placement) => ranked.push(rank(&search, usage, candidate, placement)),
             Err(fact) => failed.push((candidate.style, fact)),
         }

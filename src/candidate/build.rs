@@ -162,7 +162,8 @@ fn emulator(
         pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
         return Ok(pcpus);
     }
-    let housekeeping = search.free.housekeeping.difference(&search.free.held);
+    let shared = host.allowed().union(host.reserved()).difference(&search.free.held);
+    let housekeeping = search.free.housekeeping.intersection(&shared);
     let here = housekeeping.intersection(&local);
     let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
     if here.is_empty() && !idle.is_empty() {

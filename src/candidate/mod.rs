@@ -245,14 +245,14 @@ pub(crate) fn emulator_room(
         let taken = usize::try_from(units).unwrap_or(usize::MAX).min(sizes.len());
         (
             own,
-            if stock.way.whole {
+            if stock.way.dedicated {
                 sizes[taken..].iter().sum()
             } else {
                 sizes.iter().sum::<u64>().saturating_sub(vcpus)
             },
         )
     } else {
-        let all = search.host.allowed().union(&search.free.housekeeping);
+        let all = search.host.allowed().union(search.host.reserved());
         (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))
     };
     (free < needed).then_some(Fact::NoEmulatorPcpu { needed, free })

@@ -11,6 +11,7 @@ use crate::placement::{MemoryMode, Style};
 use crate::profile::{L3Use, Profile, collective, count};
 use crate::request::{Policy, Request};
 use crate::score::{Score, score};
+use crate::units::Bytes;
 
 /// A set of nodes with what is to be put on it.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +95,8 @@ impl Search<'_> {
 
     /// The nodes on which something of the VM could be.
     fn usable(&self, caps: &[u64]) -> Vec<usize> {
-        let memory = |at: usize| self.pages.iter().any(|pages| pages.free[at] > 0);
+        // One without free pages can still have vCPUs of a flat guest.
+        let memory = |at: usize| self.host.nodes()[at].memory != Bytes::ZERO;
         (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect()
     }
 
@@ -125,11 +127,15 @@ impl Search<'_> {
         }
         let free =
             |free: &[u64]| members(mask).fold(0, |sum: u64, at| sum.saturating_add(free[at]));
-        let fits = self.pages.iter().position(|p| free(&p.free).min(p.in_all) >= p.needed);
-        let Some(page) = fits else { return (false, false) };
+        let fits = |at: &usize| {
+            let pages = &self.pages[*at];
+            free(&pages.free).min(pages.in_all) >= pages.needed
+        };
+        let pages: Vec<usize> = (0..self.pages.len()).filter(fits).collect();
+        let Some(largest) = pages.first() else { return (false, false) };
         let at: Vec<usize> = members(mask).collect();
         let room: Vec<u64> = at.iter().map(|n| caps[*n]).collect();
-        let mut base = Profile { hugepages: self.pages[page].size.is_huge(), ..base };
+        let mut base = base;
         base.set_nodes(self.host, at.iter().copied());
         let off = |node: &&Option<usize>| node.is_none_or(|at| mask & (1 << at) == 0);
         base.devices_far = count(self.device_nodes.iter().filter(off).count());
@@ -138,7 +144,7 @@ impl Search<'_> {
             let set = &self.gpus.sets[gpus];
             let local = set.nodes & !mask == 0;
             let base = self.with_gpus(base, set, mask);
-            let layout = Layout {
+            let layout = |page: usize| Layout {
                 stock,
                 threads: base.threads,
                 mask,
@@ -146,14 +152,18 @@ impl Search<'_> {
                 room: &room,
                 units,
                 page,
-                base,
+                base: Profile { hugepages: self.pages[page].size.is_huge(), ..base },
             };
+            let layouts: Vec<Layout<'_>> = pages.iter().map(|page| layout(*page)).collect();
+            let layout = layout(*largest);
             let flat = self.splits(&layout, gpus, false);
             let cells = self.splits(&layout, gpus, true);
             for choice in layout.choices(self.request) {
                 let splits = if choice.style.shows_cells() { &cells } else { &flat };
                 for units in splits {
-                    let some = self.consider(&layout, gpus, choice, units);
+                    // The largest pages that suffice in all may not let every cell have one.
+                    let mut sizes = layouts.iter();
+                    let some = sizes.any(|layout| self.consider(layout, gpus, choice, units));
                     possible |= some;
                     settled |= some && local;
                 }
