@@ -31,13 +31,6 @@ use cpus::{FreePcpus, NodeCpus, Picked, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
 
-impl Candidate {
-    /// The order of candidates, best first.
-    pub(crate) fn rank(&self) -> &Rank {
-        &self.rank
-    }
-}
-
 /// A way to place the VM, decided down to how many cores and pages on which node.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
@@ -60,6 +53,13 @@ pub(crate) struct Candidate {
     rank: Rank,
 }
 
+impl Candidate {
+    /// The order of candidates, best first.
+    pub(crate) fn rank(&self) -> &Rank {
+        &self.rank
+    }
+}
+
 /// What orders candidates, best first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
@@ -69,20 +69,21 @@ pub(crate) struct Rank {
     threads: u32,
     /// Expander buses tell the guest more and cost nothing.
     blind: bool,
+    /// Distances between the VM's nodes, and from its GPUs to them.
+    spread: u64,
     /// What it costs the host's other tenants.
     cost: i64,
     cores: u64,
-    spread: u64,
+    /// Better GPU sets come first in [`GpuSets::sets`].
     gpus: usize,
+    /// Cores that stay free on its nodes: the tightest fit goes first.
     left_over: u64,
     mask: NodeMask,
     page: Reverse<PageSize>,
 }
 
 /// Candidates of one variant differ in nothing that the guest could see but their places.
-pub(crate) type Variant = (Style, MemoryMode, bool, Way2);
-/// A [`Way`] as an ordered key.
-pub(crate) type Way2 = (bool, bool);
+pub(crate) type Variant = (Style, MemoryMode, bool, Way);
 
 /// The page sizes worth trying, largest first, and the free pages of each by node.
 #[derive(Debug, Clone)]

@@ -254,7 +254,7 @@ impl Search<'_> {
             self.lacking.entry(style).or_insert(property);
             return false;
         }
-        let key = (style, memory, expanders, (stock.way.dedicated, stock.way.whole));
+        let key = (style, memory, expanders, stock.way);
         // The packing cost only lowers a score, so what is behind without it stays behind.
         let free_of_cost = self.score(&profile, 0);
         if self.best.get(&key).is_some_and(|best| best.score.total > free_of_cost.total) {
@@ -276,9 +276,9 @@ impl Search<'_> {
             nodes: profile.nodes,
             threads,
             blind: cells && !expanders,
+            spread: self.spread(at, set),
             cost,
             cores: if stock.way.dedicated { taken } else { 0 },
-            spread: self.spread(at, set),
             gpus,
             left_over: room.iter().sum::<u64>() - taken,
             mask,
