@@ -4,7 +4,7 @@
 mod facts;
 mod warnings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::capacity::SLOT_SIZES;
@@ -71,6 +71,7 @@ pub fn explain(
             _ = writeln!(text, "Not possible: {style}: {}.", fact_text(fact));
         }
     }
+    sources(&mut text, recommendation.best());
     if recommendation.cut {
         text.push_str("Note: the search was cut at its bound; something better may exist.\n");
     }
@@ -376,6 +377,19 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
         text.push('\n');
     }
     text.push('\n');
+}
+
+/// What the findings behind the expectations say, and where.
+fn sources(text: &mut String, best: &Ranked) {
+    let cited: BTreeSet<FindingId> =
+        best.predictions.iter().flat_map(|p| &p.from).copied().collect();
+    if cited.is_empty() {
+        return;
+    }
+    text.push_str("\nFindings (published by others, on other machines):\n");
+    for record in cited.into_iter().filter_map(FindingId::record) {
+        _ = writeln!(text, "  {:<4}{}: {}", record.id.to_string(), record.source, record.found);
+    }
 }
 
 fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
