@@ -1,5 +1,7 @@
 //! The pipeline: candidates, feasibility, rules, score, ranking.
 
+use std::cmp::Reverse;
+
 use crate::candidate::build::{build, default_layout};
 use crate::candidate::{Candidate, Search};
 use crate::capacity::HostCost;
@@ -11,7 +13,7 @@ use crate::placement::{Placement, Style};
 use crate::profile::Profile;
 use crate::request::Request;
 use crate::rules::{Finding, Prediction, findings, predictions};
-use crate::score::{Options, Property, Score, each_lack};
+use crate::score::{Options, Property, Score, each_lack, score};
 use crate::verify::verify;
 use crate::warnings::{Warning, warnings};
 
@@ -100,15 +102,19 @@ pub fn recommend(
             continue;
         }
         match build(&search, candidate) {
-            // Cores that turn out whole without being asked to: the stricter way has the same ones.
-            Ok(placement)
-                if candidate.way.dedicated
-                    && !candidate.way.whole
-                    && Profile::of(host, request, &placement).whole_cores => {}
-            Ok(placement) => ranked.push(rank(&search, usage, candidate, placement)),
+            Ok(placement) => {
+                let row = rank(&search, usage, candidate, placement);
+                // Cores that turn out whole unasked: where the stricter way fits, it has the same.
+                let twin = (candidate.style, candidate.memory, candidate.expanders, (true, true));
+                let unasked = row.profile.whole_cores && !candidate.way.whole;
+                if !unasked || !search.best.contains_key(&twin) {
+                    ranked.push(row);
+                }
+            }
             Err(fact) => failed.push((candidate.style, fact)),
         }
     }
+    ranked.sort_by_key(|row| Reverse(row.score.total));
     let rejected = rejections(&search, &ranked, failed);
     let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
     let baseline = baseline(&search, usage, best);
@@ -118,8 +124,10 @@ pub fn recommend(
 
 fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Placement) -> Ranked {
     let Search { host, request, options, .. } = search;
-    let profile = candidate.profile;
-    debug_assert_eq!(profile, Profile::of(host, request, &placement), "counted as it was built");
+    let of_built = Profile::of(host, request, &placement);
+    let whole_cores = of_built.whole_cores;
+    let profile = Profile { whole_cores, ..candidate.profile };
+    debug_assert_eq!(profile, of_built, "counted as it was built");
     let findings = findings(&options.evidence, &profile);
     let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
     let cost = stock.map_or_else(HostCost::default, |stock| {
@@ -130,7 +138,7 @@ fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Pl
     Ranked {
         warnings: warnings(host, usage, request, &placement, &profile),
         placement,
-        score: candidate.score,
+        score: score(request, options, &profile, cost.millionths()),
         predictions: predictions(&findings, &profile),
         findings,
         unmet: unmet(request, &profile),
