@@ -177,7 +177,8 @@ fn ways(request: &Request) -> Vec<Way> {
         ways.push(Way { dedicated: true, whole: false });
     }
     if request.policies.dedicated_cpus != Policy::Require {
-        ways.push(Way { dedicated: false, whole: false });
+        let whole = request.policies.whole_cores == Policy::Require;
+        ways.push(Way { dedicated: false, whole });
     }
     ways
 }
@@ -226,9 +227,6 @@ pub(crate) fn emulator_room(
     units: u64,
 ) -> Option<Fact> {
     let own = u64::from(search.request.emulator_pcpus);
-    if !stock.way.dedicated && own == 0 {
-        return None;
-    }
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
