@@ -15,7 +15,7 @@ use pinwise::{GpuRequest, Profile, Rejection, Style, score, verify};
 use case::Case;
 
 /// So many cases with every run; the seeds are the numbers below.
-const CASES: u64 = 2400;
+const CASES: u64 = 20000;
 
 /// What came out of one case, for the spread.
 struct Outcome {
@@ -223,7 +223,7 @@ fn assert_spread(outcomes: &[Outcome]) {
     let infeasible = percent("infeasible");
     assert!((10.0..60.0).contains(&infeasible), "{infeasible}% are infeasible");
     for style in Style::ALL.into_iter().skip(1) {
-        assert!(percent(&format!("{style} is possible")) >= 5.0, "{style} is rarely possible");
+        assert!(percent(&format!("{style} is possible")) >= 2.0, "{style} is rarely possible");
         assert!(percent(&format!("{style} wins")) >= 1.0, "{style} rarely wins");
     }
     for (what, least) in [
