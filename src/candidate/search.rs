@@ -318,7 +318,7 @@ impl Search<'_> {
         if on.iter().any(|n| *n != weights[0]) {
             splits.extend(first(&even));
         }
-        let (&[a, b], false, Some(start)) = (layout.room, cells, splits.first().cloned()) else {
+        let (&[a, b], Some(start)) = (layout.room, splits.first().cloned()) else {
             return splits;
         };
         let lie = self.lie(layout, &start);
