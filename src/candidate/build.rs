@@ -11,7 +11,7 @@ use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId, VcpuId};
 use super::cpus::Way;
 use super::gpus::bundle;
 use super::guest_pci::guest_pci;
-use super::{Candidate, Search};
+use super::{Candidate, Search, emulator_way};
 
 /// The most vCPUs that a guest can have without an IOMMU that remaps interrupts.
 const MAX_XAPIC_VCPUS: u32 = 255;
@@ -187,7 +187,8 @@ fn emulator(
         let near_by = free().filter(|core| candidate.way.dedicated && near(core));
         for core in near_by.chain(free().filter(|core| !near(core))) {
             if pcpus.emulator_own.len() < needed {
-                of_core(search, core, candidate.way).for_each(|p| _ = pcpus.emulator_own.insert(p));
+                of_core(search, core, emulator_way(search.request, candidate.way))
+                    .for_each(|p| _ = pcpus.emulator_own.insert(p));
             }
         }
         if pcpus.emulator_own.len() < needed {

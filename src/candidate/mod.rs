@@ -219,6 +219,12 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     Ok(pages)
 }
 
+/// How pCPUs for the emulator threads may be taken: the VM's cores may be whole unasked, and then
+/// these need not be.
+pub(crate) fn emulator_way(request: &Request, way: Way) -> Way {
+    Way { whole: request.policies.whole_cores == Policy::Require, ..way }
+}
+
 /// The fact that no pCPU is left for the emulator threads, if so.
 pub(crate) fn emulator_room(
     search: &Search<'_>,
@@ -233,14 +239,11 @@ pub(crate) fn emulator_room(
         let mut sizes: Vec<u64> = stock.nodes.iter().flat_map(|node| node.core_sizes()).collect();
         sizes.sort_unstable();
         let taken = usize::try_from(units).unwrap_or(usize::MAX).min(sizes.len());
-        (
-            own,
-            if stock.way.dedicated {
-                sizes[taken..].iter().sum()
-            } else {
-                sizes.iter().sum::<u64>().saturating_sub(vcpus)
-            },
-        )
+        let way = emulator_way(search.request, stock.way);
+        let (host, cores) = (search.host, search.host.cores().iter());
+        let all: u64 = cores.map(|core| search.free.of_core(host, core, way).count() as u64).sum();
+        let taken = if way.dedicated { sizes[..taken].iter().sum() } else { vcpus };
+        (own, all.saturating_sub(taken))
     } else {
         let all = search.host.allowed().union(search.host.reserved());
         (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))
