@@ -180,7 +180,8 @@ fn ways(request: &Request) -> Vec<Way> {
         ways.push(Way { dedicated: true, whole: false });
     }
     if request.policies.dedicated_cpus != Policy::Require {
-        ways.push(Way { dedicated: false, whole: false });
+        let whole = request.policies.whole_cores == Policy::Require;
+        ways.push(Way { dedicated: false, whole });
     }
     ways
 }
@@ -227,6 +228,12 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     Ok(pages)
 }
 
+/// How pCPUs for the emulator threads may be taken: the VM's cores may be whole unasked, and then
+/// these need not be.
+pub(crate) fn emulator_way(request: &Request, way: Way) -> Way {
+    Way { whole: request.policies.whole_cores == Policy::Require, ..way }
+}
+
 /// The fact that no pCPU is left for the emulator threads, if so.
 pub(crate) fn emulator_room(
     search: &Search<'_>,
@@ -235,23 +242,17 @@ pub(crate) fn emulator_room(
     units: u64,
 ) -> Option<Fact> {
     let own = u64::from(search.request.emulator_pcpus);
-    if !stock.way.dedicated && own == 0 {
-        return None;
-    }
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
         let mut sizes: Vec<u64> = stock.nodes.iter().flat_map(|node| node.core_sizes()).collect();
         sizes.sort_unstable();
         let taken = usize::try_from(units).unwrap_or(usize::MAX).min(sizes.len());
-        (
-            own,
-            if stock.way.dedicated {
-                sizes[taken..].iter().sum()
-            } else {
-                sizes.iter().sum::<u64>().saturating_sub(vcpus)
-            },
-        )
+        let way = emulator_way(search.request, stock.way);
+        let (host, cores) = (search.host, search.host.cores().iter());
+        let all: u64 = cores.map(|core| search.free.of_core(host, core, way).count() as u64).sum();
+        let taken = if way.dedicated { sizes[..taken].iter().sum() } else { vcpus };
+        (own, all.saturating_sub(taken))
     } else {
         let all = search.host.allowed().union(search.host.reserved());
         (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))

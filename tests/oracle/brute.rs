@@ -228,6 +228,7 @@ impl Brute<'_> {
                 let core = self.host.core_of(*p).expect("an online pCPU has a core");
                 !own || !whole || self.is_whole(core)
             });
+            let carved = outside.is_none();
             let pcpu = outside.or_else(|| {
                 let largest = sets.iter_mut().max_by_key(|set| set.len())?;
                 let pcpu = largest.first()?;
@@ -239,7 +240,7 @@ impl Brute<'_> {
             let beside = sets.iter().any(|set| set.intersects(&core));
             // A core that is to be whole has its other pCPUs with the VM too.
             let with = if whole && !beside { core.intersection(&self.usable) } else { only(pcpu) };
-            let idle = if whole && beside && !own { only(pcpu) } else { CpuSet::new() };
+            let idle = if whole && beside && !own && carved { only(pcpu) } else { CpuSet::new() };
             let Some(counts) = spread(&sets, self.request.vcpus as usize) else { continue };
             let mut cpus = Cpus {
                 dedicated: false,
