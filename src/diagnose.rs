@@ -228,7 +228,10 @@ pub fn smallest_changes(
         let below = u64::from(request.vcpus).div_ceil(step);
         most(below, |n| vcpus(n * step)).map_or(0, |n| n * step)
     });
+    // Nor is a row always without gaps: a few more may fit where one less did not.
     let fewer = fewer[0].max(fewer[1]);
+    let below = fewer + 1..u64::from(request.vcpus).min(fewer + 9);
+    let fewer = if fewer > 0 { below.rev().find(|n| vcpus(*n)).unwrap_or(fewer) } else { 0 };
     if fewer > 0 {
         changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
     }

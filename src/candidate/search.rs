@@ -239,7 +239,9 @@ impl Search<'_> {
             ..layout.base
         };
         if stock.way.dedicated {
-            (profile.l3, profile.efficiency_core) = self.lie(layout, units);
+            let lie = self.lie(layout, units);
+            (profile.l3, profile.efficiency_core) = (lie.l3, lie.efficiency);
+            profile.whole_cores |= lie.whole;
         }
         let pages = &self.pages[page];
         // All pages together suffice; each cell needs one at least.
@@ -252,7 +254,7 @@ impl Search<'_> {
             self.lacking.entry(style).or_insert(property);
             return false;
         }
-        let key = (style, memory, expanders, (stock.way.dedicated, stock.way.whole));
+        let key = (style, memory, expanders, stock.way);
         // The packing cost only lowers a score, so what is behind without it stays behind.
         let free_of_cost = self.score(&profile, 0);
         if self.best.get(&key).is_some_and(|best| best.score.total > free_of_cost.total) {
@@ -274,9 +276,9 @@ impl Search<'_> {
             nodes: profile.nodes,
             threads,
             blind: cells && !expanders,
+            spread: self.spread(at, set),
             cost,
             cores: if stock.way.dedicated { taken } else { 0 },
-            spread: self.spread(at, set),
             gpus,
             left_over: room.iter().sum::<u64>() - taken,
             mask,
@@ -322,7 +324,7 @@ impl Search<'_> {
             return splits;
         };
         let lie = self.lie(layout, &start);
-        if layout.stock.way.dedicated && (lie.0 == L3Use::Pieces || lie.1) {
+        if layout.stock.way.dedicated && (lie.l3 == L3Use::Pieces || lie.efficiency) {
             let mut seen = vec![lie];
             let total = layout.units;
             for x in (1..total).filter(|x| *x <= a && total - x <= b) {
@@ -338,14 +340,15 @@ impl Search<'_> {
     }
 
     /// How so many cores on each node would lie: in L3 domains, and whether on efficiency cores.
-    fn lie(&mut self, layout: &Layout<'_>, split: &[u64]) -> (L3Use, bool) {
-        let (mut l3, mut efficiency) = (L3Use::NoChoice, false);
+    fn lie(&mut self, layout: &Layout<'_>, split: &[u64]) -> Picked {
+        let mut all = Picked { l3: L3Use::NoChoice, efficiency: false, whole: true };
         for (at, cores) in layout.at.iter().zip(split) {
             let picked = self.lie_on(layout.stock, *at, *cores, layout.threads);
-            l3 = l3.max(picked.l3);
-            efficiency |= picked.efficiency;
+            all.l3 = all.l3.max(picked.l3);
+            all.efficiency |= picked.efficiency;
+            all.whole &= picked.whole;
         }
-        (l3, efficiency)
+        all
     }
 
     fn lie_on(&mut self, stock: &Stock<'_>, at: usize, cores: u64, threads: u32) -> Picked {
