@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::candidate::build::{build, default_layout};
+use crate::candidate::cpus::Way;
 use crate::candidate::{Candidate, Search};
 use crate::capacity::HostCost;
 use crate::diagnose::rejections;
@@ -105,7 +106,8 @@ pub fn recommend(
             Ok(placement) => {
                 let row = rank(&search, usage, candidate, placement);
                 // Cores that turn out whole unasked: where the stricter way fits, it has the same.
-                let twin = (candidate.style, candidate.memory, candidate.expanders, (true, true));
+                let way = Way { whole: true, ..candidate.way };
+                let twin = (candidate.style, candidate.memory, candidate.expanders, way);
                 let unasked = row.profile.whole_cores && !candidate.way.whole;
                 if !unasked || !search.best.contains_key(&twin) {
                     ranked.push(row);

@@ -156,11 +156,9 @@ impl Search<'_> {
             };
             let layouts: Vec<Layout<'_>> = pages.iter().map(|page| layout(*page)).collect();
             let layout = layout(*largest);
-            let flat = self.splits(&layout, gpus, false);
-            let cells = self.splits(&layout, gpus, true);
+            let splits = self.splits(&layout, gpus);
             for choice in layout.choices(self.request) {
-                let splits = if choice.style.shows_cells() { &cells } else { &flat };
-                for units in splits {
+                for units in &splits {
                     // The largest pages that suffice in all may not let every cell have one.
                     let mut sizes = layouts.iter();
                     let some = sizes.any(|layout| self.consider(layout, gpus, choice, units));
@@ -306,9 +304,9 @@ impl Search<'_> {
     }
 
     /// How the guest cores are shared out over the nodes: evenly, or by GPUs where every node has
-    /// some; as far as there is room. A flat guest on two nodes also tries the splits that lie better
+    /// some; as far as there is room. On two nodes also the splits that lie better
     /// in L3 domains or avoid efficiency cores.
-    fn splits(&mut self, layout: &Layout<'_>, gpus: usize, cells: bool) -> Vec<Vec<u64>> {
+    fn splits(&mut self, layout: &Layout<'_>, gpus: usize) -> Vec<Vec<u64>> {
         let set = &self.gpus.sets[gpus];
         let gpus_on = |n: usize| set.node_of(self.host).filter(|at| *at == Some(n)).count() as u64;
         let on: Vec<u64> = layout.at.iter().map(|n| gpus_on(*n)).collect();
