@@ -1,6 +1,8 @@
 //! A brute-force oracle on tiny hosts. It proves that an answer is legal, that nothing legal scores
 //! better, in all and within each style, and that "infeasible" has no legal placement.
 
+#![allow(clippy::cast_possible_truncation, reason = "everything here is tiny")]
+
 mod brute;
 mod case;
 mod rng;
