@@ -104,8 +104,8 @@ pub fn recommend(
             Ok(placement) => {
                 let row = rank(&search, usage, candidate, placement);
                 // Cores that turn out whole unasked: where the stricter way fits, it has the same.
-                let strict = Way { dedicated: true, whole: true };
-                let twin = (candidate.style, candidate.memory, candidate.expanders, strict);
+                let way = Way { whole: true, ..candidate.way };
+                let twin = (candidate.style, candidate.memory, candidate.expanders, way);
                 let unasked = row.profile.whole_cores && !candidate.way.whole;
                 if !unasked || !search.best.contains_key(&twin) {
                     ranked.push(row);

@@ -179,25 +179,8 @@ fn emulator(
     candidate.nodes.iter().for_each(|at| local.extend(&host.nodes()[*at].cpus));
     let mut busy = CpuSet::new();
     pcpus.vcpus.iter().for_each(|set| busy.extend(set));
-    let needed = request.emulator_pcpus as usize;
-    if needed > 0 {
-        let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
-        let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
-        // Floating vCPUs are on all cores near by; what they leave is there already.
-        let near_by = free().filter(|core| candidate.way.dedicated && near(core));
-        for core in near_by.chain(free().filter(|core| !near(core))) {
-            if pcpus.emulator_own.len() < needed {
-                of_core(search, core, emulator_way(search.request, candidate.way))
-                    .for_each(|p| _ = pcpus.emulator_own.insert(p));
-            }
-        }
-        if pcpus.emulator_own.len() < needed {
-            let (needed, free) = (needed as u64, pcpus.emulator_own.len() as u64);
-            return Err(Fact::NoEmulatorPcpu { needed, free });
-        }
-        pcpus.emulator = pcpus.emulator_own.clone();
-        pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
-        return Ok(pcpus);
+    if request.emulator_pcpus > 0 {
+        own_pcpus(search, candidate, taken, &local, &mut pcpus.emulator_own)?;
     }
     if !pcpus.emulator_own.is_empty() {
         pcpus.emulator = pcpus.emulator_own.clone();
@@ -221,6 +204,37 @@ fn emulator(
     pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
     pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
     Ok(pcpus)
+}
+
+/// Adds what is missing to the pCPUs for the emulator alone, the VM's nodes first: whole cores where
+/// cores have to be whole, else single pCPUs. Floating vCPUs have given what their nodes have already.
+fn own_pcpus(
+    search: &Search<'_>,
+    candidate: &Candidate,
+    taken: &BTreeSet<usize>,
+    local: &CpuSet,
+    own: &mut CpuSet,
+) -> Result<(), Fact> {
+    let host = search.host;
+    let needed = search.request.emulator_pcpus as usize;
+    let way = emulator_way(search.request, candidate.way);
+    let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
+    let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
+    let near_by = free().filter(|core| way.dedicated && near(core));
+    for core in near_by.chain(free().filter(|core| !near(core))) {
+        if own.len() >= needed {
+            break;
+        }
+        for pcpu in of_core(search, core, way) {
+            if way.whole || own.len() < needed {
+                own.insert(pcpu);
+            }
+        }
+    }
+    if own.len() < needed {
+        return Err(Fact::NoEmulatorPcpu { needed: needed as u64, free: own.len() as u64 });
+    }
+    Ok(())
 }
 
 fn cells(search: &Search<'_>, candidate: &Candidate, pcpus: &Pcpus, ids: &[NodeId]) -> Vec<Cell> {

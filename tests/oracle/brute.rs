@@ -40,7 +40,6 @@ struct Brute<'a> {
     usage: &'a Usage,
     request: &'a Request,
     options: &'a Options,
-    housekeeping: CpuSet,
     /// Allowed, held by nobody, not the host's.
     usable: CpuSet,
     gpus: Vec<Vec<PciAddr>>,
@@ -68,8 +67,7 @@ pub fn search(case: &Built, options: &Options) -> Found {
     let usable = host.allowed().difference(usage.dedicated()).difference(&housekeeping);
     let gpus = gpu_sets(host, request);
     let (best, tried) = (BTreeMap::new(), 0);
-    let mut brute =
-        Brute { host, usage, request, options, housekeeping, usable, gpus, best, tried };
+    let mut brute = Brute { host, usage, request, options, usable, gpus, best, tried };
     for threads in [1, 2] {
         brute.dedicated(threads);
     }
@@ -108,7 +106,7 @@ fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
 impl Brute<'_> {
     /// All ways to take cores for pinned vCPUs.
     fn dedicated(&mut self, threads: u32) {
-        if self.request.vcpus % threads != 0 {
+        if !self.request.vcpus.is_multiple_of(threads) {
             return;
         }
         let cores = self.host.cores().iter();
@@ -415,7 +413,7 @@ impl Brute<'_> {
             }
             let root = RootComplex { domain: top.domain, bus: top.bus };
             // An expander for each device would be legal too; one for each cell and root is simpler.
-            let known = pci.expanders.iter();
+            let mut known = pci.expanders.iter();
             let known =
                 known.filter(|e| Some(e.cell) == device.cell && e.root == root).next().copied();
             let mut next = (pci.expanders.len() + pci.ports.len()) as u32 + 1;

@@ -1,6 +1,8 @@
 //! A brute-force oracle on tiny hosts. It proves that an answer is legal, that nothing legal scores
 //! better, in all and within each style, and that "infeasible" has no legal placement.
 
+#![allow(clippy::cast_possible_truncation, reason = "everything here is tiny")]
+
 mod brute;
 mod case;
 mod rng;
@@ -224,7 +226,7 @@ fn assert_spread(outcomes: &[Outcome]) {
     assert!((10.0..60.0).contains(&infeasible), "{infeasible}% are infeasible");
     for style in Style::ALL.into_iter().skip(1) {
         assert!(percent(&format!("{style} is possible")) >= 2.0, "{style} is rarely possible");
-        assert!(percent(&format!("{style} wins")) >= 1.0, "{style} rarely wins");
+        assert!(percent(&format!("{style} wins")) >= 0.3, "{style} rarely wins");
     }
     for (what, least) in [
         ("1 nodes", 20.0),
