@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use pinwise::discover::{read_host, read_request, read_tenant, sysfs};
-use pinwise::{Bytes, GpuRequest, Host, HostBuilder, Request, RequestBuilder, Usage};
+use pinwise::discover::{read_host, read_request, sysfs};
+use pinwise::{Bytes, GpuRequest, Host, HostBuilder, Request, RequestBuilder};
 
 use crate::args::Args;
 
@@ -32,6 +32,11 @@ pub(crate) fn text(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
+/// Whether a text is XML rather than JSON.
+pub(crate) fn is_xml(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
+}
+
 pub(crate) fn host(args: &Args) -> Result<Machine, String> {
     let (description, notes, from) = match args.host.as_deref() {
         None => {
@@ -57,15 +62,6 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
 fn read_sysfs(root: &Path, shown: &str) -> Result<(HostBuilder, Vec<String>, String), String> {
     let reading = sysfs::read(root).map_err(|e| e.to_string())?;
     Ok((reading.host, reading.notes, shown.to_owned()))
-}
-
-pub(crate) fn usage(host: &Host, files: &[std::path::PathBuf]) -> Result<Usage, String> {
-    let mut tenants = Vec::new();
-    for file in files {
-        let shown = file.display();
-        tenants.push(read_tenant(&text(file)?).map_err(|e| format!("{shown}: {e}"))?);
-    }
-    Usage::with_running(host, tenants).map_err(|e| format!("--tenant: {e}"))
 }
 
 pub(crate) fn request(args: &Args) -> Result<Request, String> {

@@ -3,6 +3,8 @@
 //! Every reader ends in a [`HostBuilder`](crate::HostBuilder), whose `build` checks it; nothing that
 //! comes from outside is trusted before.
 
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+mod notes;
 #[cfg(feature = "serde")]
 mod snapshot;
 #[cfg(feature = "serde")]
@@ -14,3 +16,6 @@ pub use texts::{read_request, read_tenant};
 
 #[cfg(feature = "sysfs")]
 pub mod sysfs;
+
+#[cfg(feature = "libvirt-xml")]
+pub mod libvirt;

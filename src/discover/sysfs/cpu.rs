@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SysfsError;
-use super::tree::{Notes, Tree};
+use super::tree::Tree;
+use crate::discover::notes::Notes;
 use crate::host::CoreKind;
 use crate::host::builder::{CoreSpec, L3Spec, MAX_PCPUS};
 use crate::sets::CpuSet;
