@@ -24,7 +24,8 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 #[derive(Debug, Parser)]
 #[command(name = "recommend")]
 pub(crate) struct Args {
-    /// A host description, a captured root with sys/ and proc/, or "live" for this machine.
+    /// A host description, what virsh capabilities prints, a folder with that and with
+    /// virsh nodedev-dumpxml files, a captured root with sys/ and proc/, or "live" for this machine.
     #[arg(long, value_name = "FILE|DIR|live")]
     pub(crate) host: Option<PathBuf>,
     /// Tenants on the host: JSON files, domain XML (virsh dumpxml), or folders of such files.

@@ -1,15 +1,12 @@
 //! Who is on the host already: tenants as JSON, domains as XML.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pinwise::discover::libvirt::{Domain, read_domain};
 use pinwise::discover::read_tenant;
 use pinwise::{CpuSet, Host, Usage};
 
-use crate::input::{is_xml, text};
-
-/// The most entries that a folder may have.
-const MAX_ENTRIES: usize = 10_000;
+use crate::input::{files, is_xml, text};
 
 /// What the tenants hold, and what there is to say about it.
 ///
@@ -59,21 +56,4 @@ fn share(domain: &mut Domain, pinned: &mut CpuSet, notes: &mut Vec<String>) {
         claim.dedicated = claim.dedicated.difference(&shared);
         claim.floating.extend(&shared);
     }
-}
-
-/// The file, or the folder's JSON and XML files by name.
-fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let shown = path.display();
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(|e| format!("{shown}: {e}"))?.take(MAX_ENTRIES) {
-        let file = entry.map_err(|e| format!("{shown}: {e}"))?.path();
-        if file.extension().is_some_and(|kind| kind == "xml" || kind == "json") {
-            files.push(file);
-        }
-    }
-    files.sort();
-    Ok(files)
 }

@@ -4,6 +4,8 @@
 //! comes from outside is trusted before.
 
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+mod cores;
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod notes;
 #[cfg(feature = "serde")]
 mod snapshot;

@@ -4,13 +4,17 @@
 //! attributes and namespaces, has no document type, and is never trusted: what cannot be read is one
 //! error with its place, what was left out or guessed is a note.
 
+mod capabilities;
 mod domain;
+mod nodedev;
 mod values;
 mod xml;
 
 use std::fmt;
 
+pub use capabilities::{Reading, read_capabilities};
 pub use domain::{Domain, read_domain};
+pub use nodedev::{NodeDevice, add_node_devices, read_node_device};
 
 /// Where something stands in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
