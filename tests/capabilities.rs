@@ -8,7 +8,8 @@ use pinwise::discover::libvirt::{
     NodeDevice, Reading, add_node_devices, read_capabilities, read_node_device,
 };
 use pinwise::{
-    Bytes, CommonBridge, CpuVendor, Distance, Host, LinkState, NodeId, PageSize, PciAddr,
+    Bytes, CommonBridge, CpuVendor, DeviceKind, Distance, Host, LinkState, NodeId, PageSize,
+    PciAddr,
 };
 
 /// Two nodes with two cores of two threads each; pCPU 9 is off.
@@ -167,6 +168,24 @@ fn documents_without_classes_still_tell_bridges() {
     assert_eq!(host.pci().bridges_above(at("1b:00.0")).count(), 1);
     assert!(host.gpus().is_empty());
     assert!(notes.join("; ").contains("2 PCI functions tell no class"), "{notes:?}");
+}
+
+#[test]
+fn a_function_above_its_own_shares_is_no_bridge() {
+    let pci = |name: &str, parent: &str, function: u8, more: &str| {
+        format!(
+            "<device><name>{name}</name><parent>{parent}</parent><capability type='pci'>
+             <domain>0</domain><bus>4</bus><slot>0</slot><function>{function}</function>
+             <product id='0x1520'/><vendor id='0x8086'/>{more}</capability></device>"
+        )
+    };
+    let physical = "<capability type='phys_function'>
+        <address domain='0x0000' bus='0x04' slot='0x00' function='0x0'/></capability>";
+    let (whole, share) = ("pci_0000_04_00_0", "pci_0000_04_00_1");
+    let (host, _) = with(&[pci(whole, "computer", 0, ""), pci(share, whole, 1, physical)]);
+    let share = host.pci().get(at("04:00.1")).unwrap();
+    assert_eq!((share.parent, share.physical_function), (None, Some(at("04:00.0"))));
+    assert_eq!(host.pci().get(at("04:00.0")).unwrap().kind(), DeviceKind::Other);
 }
 
 #[test]

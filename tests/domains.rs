@@ -193,6 +193,25 @@ fn devices_come_with_their_groups_and_bridges_stay() {
     for words in ["is a bridge", "10000:fe:1f.7 is no device", "mediated device 77"] {
         assert!(notes.contains(words), "{notes}");
     }
+    for function in &group {
+        let one = hostdev(*function);
+        let xml =
+            format!("<domain><name>a</name><memory>1</memory><devices>{one}</devices></domain>");
+        assert_eq!(read_domain(&host, &xml).unwrap().claim.devices, group);
+    }
+}
+
+#[test]
+fn lists_that_say_much_again_and_again_are_read_in_little_time() {
+    let host = host("rtx-4090-nps4");
+    let pins = |list: &str| {
+        let pins: String =
+            (0..4096).map(|n| format!("<vcpupin vcpu='{n}' cpuset='{list}'/>")).collect();
+        let vcpus = "<vcpu>4096</vcpu>";
+        format!("<domain><name>a</name><memory>1</memory>{vcpus}<cputune>{pins}</cputune></domain>")
+    };
+    assert_eq!(read_domain(&host, &pins("0-16383")).unwrap().claim.floating, *host.online());
+    assert!(read_domain(&host, &pins(&"0-16383,".repeat(30))).is_err());
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) fn list<T: Id>(text: &str) -> Option<IdSet<T>> {
             let (first, last) = (number(first)?, number(last)?);
             steps += 1 + last.checked_sub(first)?;
             if steps <= 4 * T::LIMIT {
-                (first..=last).for_each(|id| _ = set.insert(T::from_index(id)));
+                set.insert_range(T::from_index(first), T::from_index(last));
             }
         }
         if steps > 4 * T::LIMIT {

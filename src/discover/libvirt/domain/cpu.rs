@@ -18,6 +18,8 @@ const MAX_IO_THREADS: u64 = 4096;
 pub(super) struct Cpus {
     pub(super) dedicated: CpuSet,
     pub(super) floating: CpuSet,
+    /// Those that the domain names and the host does not have.
+    off: CpuSet,
     /// Whether numad chose where the domain runs, which only the host's libvirt knows.
     pub(super) placed_by_numad: bool,
 }
@@ -52,16 +54,24 @@ pub(super) fn read(root: Node<'_>, host: &Host, notes: &mut Notes) -> Result<Cpu
     if placed_by_numad {
         notes.add("numad places the vCPUs: they may be on any pCPU".to_owned());
     }
-    let area = area.map(|value| cpus(&value, host, notes)).transpose()?;
+    let mut off = CpuSet::new();
+    let area = area.map(|value| cpus(&value, host, &mut off)).transpose()?;
     let area = area.unwrap_or_else(|| host.online().clone());
-    let mut found = Cpus { dedicated: CpuSet::new(), floating: CpuSet::new(), placed_by_numad };
+    let (dedicated, floating) = (CpuSet::new(), CpuSet::new());
+    let mut found = Cpus { dedicated, floating, off, placed_by_numad };
     let tune = child(root, "cputune")?;
     pins(tune, count, &area, host, &mut found, notes)?;
     match tune.map(|tune| child(tune, "emulatorpin")).transpose()?.flatten() {
-        Some(pin) => found.floating.extend(&cpus(&required(pin, "cpuset")?, host, notes)?),
+        Some(pin) => {
+            let set = cpus(&required(pin, "cpuset")?, host, &mut found.off)?;
+            found.floating.extend(&set);
+        }
         None => found.floating.extend(&area),
     }
-    iothreads(root, tune, &area, host, &mut found, notes)?;
+    iothreads(root, tune, &area, host, &mut found)?;
+    if !found.off.is_empty() {
+        notes.add(format!("pCPUs {} are not online: left out", found.off));
+    }
     Ok(found)
 }
 
@@ -86,7 +96,7 @@ fn pins(
         }
         let value = required(pin, "cpuset")?;
         let named = value.parse(LIST, list)?;
-        let set = online(&value, &named, host, notes)?;
+        let set = online(&value, &named, host, &mut found.off)?;
         match named.len() {
             1 => found.dedicated.extend(&set),
             _ => found.floating.extend(&set),
@@ -109,7 +119,6 @@ fn iothreads(
     area: &CpuSet,
     host: &Host,
     found: &mut Cpus,
-    notes: &mut Notes,
 ) -> Result<(), LibvirtError> {
     let mut count = 0;
     if let Some(node) = child(root, "iothreads")? {
@@ -124,7 +133,8 @@ fn iothreads(
         if !pinned.insert(id) {
             return Err(twice(pin, format!("the <iothreadpin> of I/O thread {id}")));
         }
-        found.floating.extend(&cpus(&required(pin, "cpuset")?, host, notes)?);
+        let set = cpus(&required(pin, "cpuset")?, host, &mut found.off)?;
+        found.floating.extend(&set);
     }
     if (pinned.len() as u64) < count {
         found.floating.extend(area);
@@ -134,23 +144,21 @@ fn iothreads(
 
 const LIST: &str = "a list of pCPUs such as 0-3,8 or 0-7,^5";
 
-fn cpus(value: &Value<'_>, host: &Host, notes: &mut Notes) -> Result<CpuSet, LibvirtError> {
-    online(value, &value.parse(LIST, list)?, host, notes)
+fn cpus(value: &Value<'_>, host: &Host, off: &mut CpuSet) -> Result<CpuSet, LibvirtError> {
+    online(value, &value.parse(LIST, list)?, host, off)
 }
 
-/// Those that are online: the kernel runs a thread on what there is of its mask.
+/// Those that are online, the others to `off`: the kernel runs a thread on what there is of its mask.
 fn online(
     value: &Value<'_>,
     named: &CpuSet,
     host: &Host,
-    notes: &mut Notes,
+    off: &mut CpuSet,
 ) -> Result<CpuSet, LibvirtError> {
     let there = named.intersection(host.online());
     if there.is_empty() {
         return Err(value.absent(format!("pCPUs {named}")));
     }
-    if there != *named {
-        notes.add(format!("pCPUs {} are not online: left out", named.difference(&there)));
-    }
+    off.extend(&named.difference(&there));
     Ok(there)
 }

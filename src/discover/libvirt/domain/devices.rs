@@ -48,10 +48,10 @@ fn source<'a>(node: Node<'a>, notes: &mut Notes) -> Result<Option<Node<'a>>, Lib
             notes.add(format!("mediated device {uuid}is a share of some device: left out"));
             Ok(None)
         }
+        // One from a network of virtual functions has this type only while the domain runs.
         ("interface", "hostdev") => {
             child(node, "source")?.ok_or_else(|| missing(node, "<source>")).map(Some)
         }
-        // A network that hands out virtual functions: only while it runs does the XML say which.
         ("disk", "nvme") => {
             let mut sources = children(node, "source");
             Ok(sources.find(|source| source.attribute("type") == Some("pci")))
