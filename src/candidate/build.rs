@@ -152,9 +152,7 @@ fn emulator(
     let mut local = CpuSet::new();
     candidate.nodes.iter().for_each(|at| local.extend(&host.nodes()[*at].cpus));
     let mut busy = CpuSet::new();
-    if candidate.way.dedicated {
-        pcpus.vcpus.iter().for_each(|set| busy.extend(set));
-    }
+    pcpus.vcpus.iter().for_each(|set| busy.extend(set));
     if request.emulator_pcpus > 0 {
         pcpus.emulator_own = own_pcpus(search, candidate, taken, &local)?;
         pcpus.vcpus.iter_mut().for_each(|set| *set = set.difference(&pcpus.emulator_own));
@@ -177,9 +175,22 @@ fn emulator(
     let free = search.free.usable.difference(&busy);
     let choices = [here, housekeeping, free.intersection(&local), free];
     let first = choices.into_iter().find(|set| !set.is_empty());
+    let first = first.or_else(|| leave_one(candidate, &mut pcpus));
     pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
     pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
     Ok(pcpus)
+}
+
+/// A pCPU that vCPUs who float on all that is free leave, on a node with more than one for each.
+fn leave_one(candidate: &Candidate, pcpus: &mut Pcpus) -> Option<CpuSet> {
+    let units = |node| candidate.nodes.iter().zip(&candidate.units).find(|(at, _)| **at == node);
+    let spare =
+        |set: &CpuSet, node| units(node).is_some_and(|(_, vcpus)| set.len() as u64 > *vcpus);
+    let mut sets = pcpus.vcpus.iter().zip(&pcpus.nodes);
+    let (roomy, _) = sets.find(|(set, node)| !candidate.way.dedicated && spare(set, **node))?;
+    let one: CpuSet = roomy.iter().last().into_iter().collect();
+    pcpus.vcpus.iter_mut().for_each(|set| *set = set.difference(&one));
+    Some(one)
 }
 
 /// pCPUs for the emulator alone, the VM's nodes first: whole cores where the VM's are whole, else

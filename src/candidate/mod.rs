@@ -234,9 +234,6 @@ pub(crate) fn emulator_room(
     units: u64,
 ) -> Option<Fact> {
     let own = u64::from(search.request.emulator_pcpus);
-    if !stock.way.dedicated && own == 0 {
-        return None;
-    }
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
