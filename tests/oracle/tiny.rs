@@ -19,7 +19,7 @@ const NIC: PciClass = PciClass(0x02_00_00);
 const BRIDGE: PciClass = PciClass(0x06_04_00);
 
 /// The case of a seed.
-pub fn case(seed: u64) -> Case {
+pub(crate) fn case(seed: u64) -> Case {
     let mut rng = Rng::new(seed);
     loop {
         let host = host(&mut rng);
