@@ -413,9 +413,8 @@ impl Brute<'_> {
             }
             let root = RootComplex { domain: top.domain, bus: top.bus };
             // An expander for each device would be legal too; one for each cell and root is simpler.
-            let known = pci.expanders.iter();
-            let known =
-                known.filter(|e| Some(e.cell) == device.cell && e.root == root).next().copied();
+            let mut known = pci.expanders.iter();
+            let known = known.find(|e| Some(e.cell) == device.cell && e.root == root).copied();
             let mut next = (pci.expanders.len() + pci.ports.len()) as u32 + 1;
             let expander = device.cell.map(|cell| {
                 known.unwrap_or_else(|| {

@@ -37,9 +37,15 @@ impl Case {
     pub(crate) fn text(&self) -> String {
         let mut text = format!("host: {}\n", write_host(&self.host));
         for (name, claim) in &self.tenants {
-            text += &format!("tenant {name}: {}\n", serde_json::to_string(claim).unwrap());
+            text += &format!(
+                "tenant {name}: {}\n",
+                serde_json::to_string(claim).expect("it has a JSON form")
+            );
         }
-        text += &format!("request: {}\n", serde_json::to_string(&self.request).unwrap());
+        text += &format!(
+            "request: {}\n",
+            serde_json::to_string(&self.request).expect("it has a JSON form")
+        );
         let Options { caution, packing_weight, preference_cost, all, evidence: _ } = &self.options;
         text += &format!(
             "options: caution {caution}, packing {packing_weight}, preference {preference_cost}, \

@@ -55,7 +55,7 @@ pub(crate) fn build(shape: Shape) -> Host {
     let l3 = |n: u32| L3Spec { cpus: some(n * 8..(n * 8 + 8).min(cores)), size: None };
     // A GPU and a NIC on every bus.
     let device = |n: u32| {
-        let (class, device) = if n % 2 == 0 { (0x03_0200, 0) } else { (0x02_0000, 1) };
+        let (class, device) = if n.is_multiple_of(2) { (0x03_0200, 0) } else { (0x02_0000, 1) };
         let address = PciAddr { domain: 0, bus: 16 + (n / 2) as u8, device, function: 0 };
         let new = PciDevice::new(address, PciClass(class), PciId(0x10de), PciId(0x2335));
         PciDevice { node: Some(NodeId(n / 2 * nodes / gpus.max(1))), ..new }
@@ -103,15 +103,15 @@ fn ask(host: &Host, usage: &Usage, request: &RequestBuilder) -> (Duration, bool)
 fn extreme(rng: &mut Rng, host: &Host) -> RequestBuilder {
     let vcpus = match rng.below(4) {
         0 => rng.pick(&[1, 2, 3, 2048, 4095, 4096]),
-        _ => rng.from_to(1, (host.online().len()).min(4096)),
+        _ => rng.between(1, (host.online().len()).min(4096)),
     };
     let page_size = rng.pick(&[None, None, None, None, Some(SIZES[0]), Some(SIZES[1])]);
     let page = page_size.unwrap_or(SIZES[0]);
     let memory = match rng.below(8) {
         0 => page.times(1),
         1 => page.times(EXBIBYTES_16.0 / page.bytes()),
-        2 => Bytes::from_gib(rng.from_to(1, 1 << 20) as u64),
-        _ => Bytes::from_gib((vcpus * rng.from_to(1, 4)) as u64),
+        2 => Bytes::from_gib(rng.between(1, 1 << 20) as u64),
+        _ => Bytes::from_gib((vcpus * rng.between(1, 4)) as u64),
     };
     let gpus = match rng.below(12) {
         0 => GpuRequest::Count { count: 64, model: None },
@@ -122,7 +122,7 @@ fn extreme(rng: &mut Rng, host: &Host) -> RequestBuilder {
             all.retain(|address| host.gpu(*address).is_some());
             GpuRequest::Addresses(all)
         }
-        _ => GpuRequest::Count { count: rng.from_to(0, host.gpus().len()) as u32, model: None },
+        _ => GpuRequest::Count { count: rng.between(0, host.gpus().len()) as u32, model: None },
     };
     let mut devices = Vec::new();
     if rng.percent(20) {
@@ -130,7 +130,7 @@ fn extreme(rng: &mut Rng, host: &Host) -> RequestBuilder {
         devices = endpoints(host).into_iter().filter(|address| !is_gpu(address)).collect();
         devices.truncate(64 - gpus.count().min(64));
     }
-    let cells = rng.from_to(1, vcpus.min(64)) as u32;
+    let cells = rng.between(1, vcpus.min(64)) as u32;
     let require = |rng: &mut Rng, n| if rng.percent(n) { Policy::Require } else { Policy::Prefer };
     RequestBuilder {
         page_size,

@@ -209,7 +209,7 @@ fn with_node(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
         *allowed = allowed.union(&cpus);
     }
     host.cores.extend(cores);
-    let far = Distance(rng.from_to(11, 40) as u8);
+    let far = Distance(rng.between(11, 40) as u8);
     for node in host.nodes.iter_mut().filter(|node| !node.distances.is_empty()) {
         node.distances.push(far);
     }
@@ -375,7 +375,7 @@ fn a_host_fills_up_and_empties_again() {
     for_cases(8, 100, |rng| {
         let mut scene = Scene::new(rng);
         let mut usage = Usage::empty(&scene.host);
-        scene.request.vcpus = rng.from_to(1, scene.host.cores().len() / 4) as u32;
+        scene.request.vcpus = rng.between(1, scene.host.cores().len() / 4) as u32;
         scene.request.cells = Wish::Auto;
         let same = rng.percent(50);
         let mut names: Vec<String> = Vec::new();

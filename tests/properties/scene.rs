@@ -44,7 +44,7 @@ impl Scene {
         let description = worsened(rng, description(name));
         let host = description.clone().build().unwrap();
         let (mut tenants, mut usage) = (Vec::new(), Usage::empty(&host));
-        let several = if rng.percent(40) { 0 } else { rng.from_to(1, 4) };
+        let several = if rng.percent(40) { 0 } else { rng.between(1, 4) };
         for at in 0..several {
             let claim = tenant(rng, &host, &usage);
             let name = format!("tenant{at}");
@@ -85,15 +85,15 @@ impl Scene {
 fn worsened(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
     if rng.percent(25) {
         for pool in host.nodes.iter_mut().flat_map(|node| &mut node.pools) {
-            pool.free = pool.total * rng.from_to(30, 100) as u64 / 100;
+            pool.free = pool.total * rng.between(30, 100) as u64 / 100;
         }
     }
     if rng.percent(30) {
-        let kept = rng.from_to(1, 4);
+        let kept = rng.between(1, 4);
         host.reserved = host.cores.iter().take(kept).flat_map(|core| core.pcpus.iter()).collect();
     }
     if rng.percent(20) {
-        let share = rng.from_to(50, 95);
+        let share = rng.between(50, 95);
         let all: CpuSet = host.nodes.iter().flat_map(|node| node.cpus.iter()).collect();
         host.allowed = Some(all.iter().filter(|_| rng.percent(share)).collect());
     }
@@ -132,7 +132,7 @@ pub(crate) fn tenant(rng: &mut Rng, host: &Host, usage: &Usage) -> Claim {
         }
         // Holds pCPUs here and there.
         2 => {
-            let share = rng.from_to(2, 25);
+            let share = rng.between(2, 25);
             let dedicated = some(rng, share).difference(usage.dedicated());
             let node = host.nodes()[rng.below(host.nodes().len())].id;
             let size = rng.pick(&SIZES);
@@ -186,8 +186,8 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
     let nodes = host.nodes().len();
     let a_node = (cores / nodes).max(2);
     let vcpus = match rng.below(10) {
-        0 | 1 => rng.from_to(1, 8),
-        2..6 => rng.from_to(2, a_node / 2) * 2,
+        0 | 1 => rng.between(1, 8),
+        2..6 => rng.between(2, a_node / 2) * 2,
         6..9 => (a_node + rng.below(a_node)).min(cores),
         _ if rng.percent(50) => cores - rng.below(a_node),
         _ => cores + rng.below(cores),
@@ -205,11 +205,11 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
     let share = match rng.below(20) {
         0..11 => 1 + rng.below(50 / nodes),
         11..19 => 1 + rng.below(40),
-        _ => rng.from_to(40, 105),
+        _ => rng.between(40, 105),
     };
     let pages = (in_all * share as u64 / 100).max(2);
     let memory = unit.times(pages - rng.below(2) as u64);
-    let cells = rng.from_to(1, 4).min(vcpus) as u32;
+    let cells = rng.between(1, 4).min(vcpus) as u32;
     let shown = rng.percent(50);
     let mut devices: Vec<PciAddr> = Vec::new();
     if rng.percent(15) {
@@ -226,8 +226,8 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
         cells: wish(rng, 75, cells),
         smt: wish(rng, 70, shown),
         peer_to_peer,
-        emulator_pcpus: if rng.percent(15) { rng.from_to(1, 4) as u32 } else { 0 },
-        io_threads: if rng.percent(15) { rng.from_to(1, 3) as u32 } else { 0 },
+        emulator_pcpus: if rng.percent(15) { rng.between(1, 4) as u32 } else { 0 },
+        io_threads: if rng.percent(15) { rng.between(1, 3) as u32 } else { 0 },
         policies: Policies {
             dedicated_cpus: policy(rng, 65, 20),
             whole_cores: policy(rng, 60, 20),
@@ -246,7 +246,7 @@ fn gpus(rng: &mut Rng, host: &Host) -> GpuRequest {
         host.gpus().iter().filter(|gpu| !gpu.integrated).map(|gpu| gpu.address).collect();
     let count = match rng.below(20) {
         0..6 => 0,
-        6..19 => rng.from_to(1, all.len().max(1)),
+        6..19 => rng.between(1, all.len().max(1)),
         _ => all.len() + 1,
     };
     if rng.percent(15) && count <= all.len() {
