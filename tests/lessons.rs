@@ -464,3 +464,21 @@ fn the_text_says_why_cells_were_not_chosen() {
     let text = text(&host("rtx-pro-6000"), &request, &Options::default());
     assert!(text.contains("F6"), "{text}");
 }
+
+#[test]
+fn names_from_outside_cannot_drive_a_terminal() {
+    let mut description = host("hgx-h200").description().clone();
+    description.name = "a\u{1b}[2J\nb".to_owned();
+    description.cpu_model = "x\r".to_owned();
+    description.devices.iter_mut().for_each(|device| device.name = Some("\u{7}gpu".to_owned()));
+    let host = description.build().unwrap();
+    let request = vm(4, 4).build().unwrap();
+    let mut usage = Usage::empty(&host);
+    let floating = Claim { floating: "1-40".parse().unwrap(), ..Claim::default() };
+    usage.claim(&host, "t\u{1b}[31m", floating).unwrap();
+    let options = Options::default();
+    let answer = pinwise::recommend(&host, &usage, &request, &options).unwrap();
+    let text = pinwise::explain(&host, &usage, &request, &options, &answer);
+    assert!(text.contains("floating tenants"), "{text}");
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+}

@@ -30,7 +30,7 @@ pub fn host_line(host: &Host) -> String {
     let model = host.cpu_model();
     let mut parts = vec![match model {
         "" => count(packages, "package"),
-        model => format!("{packages} x {model}"),
+        model => format!("{packages} x {}", plain(model)),
     }];
     parts.push(count(host.nodes().len(), "node"));
     parts.push(count(host.cores().len(), "core"));
@@ -39,13 +39,18 @@ pub fn host_line(host: &Host) -> String {
     for gpu in host.gpus().iter().filter(|gpu| !gpu.integrated) {
         *models.entry(&gpu.model).or_default() += 1;
     }
-    parts.extend(models.iter().map(|(model, n)| format!("{n} x {model}")));
+    parts.extend(models.iter().map(|(model, n)| format!("{n} x {}", plain(model))));
     if models.is_empty() {
         parts.push("no GPUs".to_owned());
     }
     let about = host.about().split(':').next().unwrap_or_default();
-    let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
-    format!("{}: {}{about}", host.name(), parts.join(", "))
+    let about = if about.is_empty() { String::new() } else { format!(" ({})", plain(about)) };
+    format!("{}: {}{about}", plain(host.name()), parts.join(", "))
+}
+
+/// A foreign text without what could break a line or drive a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A recommendation as text for a person: the ranking, the reasons, the expectations, the cost, the
@@ -71,7 +76,7 @@ pub fn explain(
             _ = writeln!(text, "Not possible: {style}: {}.", fact_text(fact));
         }
     }
-    sources(&mut text, recommendation.best());
+    sources(&mut text);
     if recommendation.cut {
         text.push_str("Note: the search was cut at its bound; something better may exist.\n");
     }
@@ -379,16 +384,20 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
     text.push('\n');
 }
 
-/// What the findings behind the expectations say, and where.
-fn sources(text: &mut String, best: &Ranked) {
-    let cited: BTreeSet<FindingId> =
-        best.predictions.iter().flat_map(|p| &p.from).copied().collect();
-    if cited.is_empty() {
+/// What the findings that the text names say, and where they were published.
+fn sources(text: &mut String) {
+    let cited: BTreeSet<FindingId> = text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter_map(|word| word.strip_prefix('F').and_then(|number| number.parse().ok()))
+        .map(FindingId)
+        .collect();
+    let records: Vec<_> = cited.into_iter().filter_map(FindingId::record).collect();
+    if records.is_empty() {
         return;
     }
-    text.push_str("\nFindings (published by others, on other machines):\n");
-    for record in cited.into_iter().filter_map(FindingId::record) {
-        _ = writeln!(text, "  {:<4}{}: {}", record.id.to_string(), record.source, record.found);
+    text.push_str("\nFindings (published by others, from other machines than this one):\n");
+    for record in records {
+        _ = writeln!(text, "  {:<4}{} ({})", record.id.to_string(), record.found, record.source);
     }
 }
 

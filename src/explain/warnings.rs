@@ -4,6 +4,11 @@ use crate::sets::NodeSet;
 use crate::units::PciAddr;
 use crate::warnings::Warning;
 
+/// Names come from outside: quoted, with what could drive a terminal escaped.
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
 fn list(addresses: &[PciAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -54,7 +59,7 @@ pub fn warning_text(warning: &Warning) -> String {
             )
         }
         Warning::FloatingTenants { tenants, cpus } => {
-            format!("floating tenants may run on the VM's pCPUs {cpus}: {}", tenants.join(", "))
+            format!("floating tenants may run on the VM's pCPUs {cpus}: {}", quoted(tenants))
         }
         Warning::NoReservedPcpus { left_out } if left_out.is_empty() => {
             "no pCPUs are reserved for the host".to_owned()

@@ -16,8 +16,7 @@ pub struct FindingRecord {
 }
 
 /// The benchmark of four layouts on six GPU systems that started this project.
-const POST: &str =
-    "r/VFIO, \"Benchmarked vCPU pinning / guest NUMA for GPU passthrough VMs\" (2026)";
+const POST: &str = "r/VFIO benchmark of four layouts, 2026";
 /// Its scripts and what their documentation says.
 const SUITE: &str = "6erun/vcpu_benchmarks";
 const SUSE: &str = "SUSE, Optimizing Linux for AMD EPYC (2018, 2019, 2024)";
