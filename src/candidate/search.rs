@@ -188,6 +188,8 @@ impl Search<'_> {
             ];
             let betters = |other: &[u32; 8]| other.iter().zip(&marks).all(|(a, b)| a <= b);
             if !kept.iter().any(|(_, other)| betters(other)) {
+                let bettered = |other: &[u32; 8]| marks.iter().zip(other).all(|(a, b)| a <= b);
+                kept.retain(|(_, other)| !bettered(other));
                 kept.push((at, marks));
             }
         }
