@@ -18,7 +18,7 @@ use pinwise::{
 use rng::Rng;
 
 /// So many cases of every property.
-const CASES: u64 = 104;
+const CASES: u64 = 160;
 
 const HOSTS: [&str; 8] = [
     "hgx-h200",
