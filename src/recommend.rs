@@ -1,7 +1,5 @@
 //! The pipeline: candidates, feasibility, rules, score, ranking.
 
-use std::cmp::Reverse;
-
 use crate::candidate::build::{build, default_layout};
 use crate::candidate::cpus::Way;
 use crate::candidate::{Candidate, Search};
@@ -14,7 +12,7 @@ use crate::placement::{Placement, Style};
 use crate::profile::Profile;
 use crate::request::Request;
 use crate::rules::{Finding, Prediction, findings, predictions};
-use crate::score::{Options, Property, Score, each_lack, score};
+use crate::score::{Options, Property, Score, each_lack};
 use crate::verify::verify;
 use crate::warnings::{Warning, warnings};
 
@@ -116,7 +114,6 @@ pub fn recommend(
             Err(fact) => failed.push((candidate.style, fact)),
         }
     }
-    ranked.sort_by_key(|row| Reverse(row.score.total));
     let rejected = rejections(&search, &ranked, failed);
     let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
     let baseline = baseline(&search, usage, best);
@@ -126,10 +123,8 @@ pub fn recommend(
 
 fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Placement) -> Ranked {
     let Search { host, request, options, .. } = search;
-    let of_built = Profile::of(host, request, &placement);
-    let whole_cores = of_built.whole_cores;
-    let profile = Profile { whole_cores, ..candidate.profile };
-    debug_assert_eq!(profile, of_built, "counted as it was built");
+    let profile = candidate.profile;
+    debug_assert_eq!(profile, Profile::of(host, request, &placement), "counted as it was built");
     let findings = findings(&options.evidence, &profile);
     let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
     let cost = stock.map_or_else(HostCost::default, |stock| {
@@ -140,7 +135,7 @@ fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Pl
     Ranked {
         warnings: warnings(host, usage, request, &placement, &profile),
         placement,
-        score: score(request, options, &profile, cost.millionths()),
+        score: candidate.score,
         predictions: predictions(&findings, &profile),
         findings,
         unmet: unmet(request, &profile),

@@ -5,6 +5,7 @@
 
 mod args;
 mod input;
+mod tenants;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -37,8 +38,9 @@ fn main() -> ExitCode {
 
 /// The exit status and what to print, or what is wrong with the input, in one sentence.
 fn run(args: &Args) -> Result<(u8, String), String> {
-    let input::Machine { host, notes, embedded } = input::host(args)?;
-    let usage = input::usage(&host, &args.tenant)?;
+    let input::Machine { host, mut notes, embedded } = input::host(args)?;
+    let (usage, more) = tenants::usage(&host, &args.tenant)?;
+    notes.extend(more);
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };
     let domain = args.domain.as_deref().map(input::text).transpose()?;

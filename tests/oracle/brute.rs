@@ -48,15 +48,15 @@ struct Brute<'a> {
 }
 
 /// What the search found.
-pub struct Found {
+pub(crate) struct Found {
     /// The best of each style that has any.
-    pub best: BTreeMap<Style, (Score, Placement)>,
+    pub(crate) best: BTreeMap<Style, (Score, Placement)>,
     /// How many placements were scored.
-    pub tried: usize,
+    pub(crate) tried: usize,
 }
 
 /// The best legal placement of every style.
-pub fn search(case: &Built, options: &Options) -> Found {
+pub(crate) fn search(case: &Built, options: &Options) -> Found {
     let Built { host, usage, request } = case;
     let mut housekeeping = host.reserved().clone();
     if housekeeping.is_empty() && host.cores().len() > 1 {
@@ -414,8 +414,7 @@ impl Brute<'_> {
             let root = RootComplex { domain: top.domain, bus: top.bus };
             // An expander for each device would be legal too; one for each cell and root is simpler.
             let mut known = pci.expanders.iter();
-            let known =
-                known.filter(|e| Some(e.cell) == device.cell && e.root == root).next().copied();
+            let known = known.find(|e| Some(e.cell) == device.cell && e.root == root).copied();
             let mut next = (pci.expanders.len() + pci.ports.len()) as u32 + 1;
             let expander = device.cell.map(|cell| {
                 known.unwrap_or_else(|| {

@@ -1,7 +1,11 @@
 //! A brute-force oracle on tiny hosts. It proves that an answer is legal, that nothing legal scores
 //! better, in all and within each style, and that "infeasible" has no legal placement.
 
-#![allow(clippy::cast_possible_truncation, reason = "everything here is tiny")]
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "everything here is tiny, and its spread is worth seeing"
+)]
 
 mod brute;
 mod case;

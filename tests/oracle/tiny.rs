@@ -19,7 +19,7 @@ const NIC: PciClass = PciClass(0x02_00_00);
 const BRIDGE: PciClass = PciClass(0x06_04_00);
 
 /// The case of a seed.
-pub fn case(seed: u64) -> Case {
+pub(crate) fn case(seed: u64) -> Case {
     let mut rng = Rng::new(seed);
     loop {
         let host = host(&mut rng);
@@ -48,7 +48,7 @@ fn host(rng: &mut Rng) -> HostBuilder {
     let nodes = rng.pick(&[1, 2, 2]);
     let threads = rng.pick(&[1, 1, 2, 2, 2]);
     let most = 8 / threads;
-    let count = if rng.percent(60) { most } else { rng.from_to(nodes.max(2), most) };
+    let count = if rng.percent(60) { most } else { rng.between(nodes.max(2), most) };
     let mut at_node: Vec<usize> = (0..count).map(|_| rng.below(nodes)).collect();
     // Every node has a core, but for a few that have memory only.
     if nodes == 2 && !rng.percent(4) {
@@ -58,7 +58,7 @@ fn host(rng: &mut Rng) -> HostBuilder {
         }
     }
     at_node.sort_unstable();
-    let packages = rng.from_to(1, 2);
+    let packages = rng.between(1, 2);
     let split = nodes == 1 && packages == 2 && rng.percent(30);
     let package = |at: usize, node: usize| {
         let second = if split { at % 2 } else { node };
@@ -114,7 +114,7 @@ fn host(rng: &mut Rng) -> HostBuilder {
     let online: Vec<PcpuId> = cores.iter().flat_map(|core| core.pcpus.iter()).collect();
     if rng.percent(25) {
         let mut allowed: CpuSet = online.iter().copied().collect();
-        (0..rng.from_to(1, 2)).for_each(|_| _ = allowed.remove(rng.pick(&online)));
+        (0..rng.between(1, 2)).for_each(|_| _ = allowed.remove(rng.pick(&online)));
         host.allowed = Some(allowed);
     }
     host.reserved = match rng.below(10) {
@@ -144,7 +144,7 @@ fn memory(rng: &mut Rng, nodes: usize) -> Vec<NodeSpec> {
         let mut pools = Vec::new();
         for size in &sizes {
             let most = rng.pick(&[4, 10, 20, 20]);
-            let total = rng.from_to(0, most) as u64 * scale(*size) + rng.below(2) as u64;
+            let total = rng.between(0, most) as u64 * scale(*size) + rng.below(2) as u64;
             let free = if rng.percent(70) { total } else { rng.below(total as usize + 1) as u64 };
             pools.push(PagePool { size: *size, total, free });
         }
@@ -268,10 +268,10 @@ fn fabric(rng: &mut Rng, host: &mut HostBuilder, gpus: &[PciAddr]) {
         }
     }
     if !gpus.is_empty() && rng.percent(30) {
-        for id in 0..rng.from_to(1, 3) as u32 {
+        for id in 0..rng.between(1, 3) as u32 {
             let mut gpus = gpus.to_vec();
             rng.shuffle(&mut gpus);
-            gpus.truncate(rng.from_to(1, gpus.len()));
+            gpus.truncate(rng.between(1, gpus.len()));
             host.fabric_partitions.push(FabricPartition { id, gpus });
         }
     }
@@ -362,7 +362,7 @@ fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
     let mut workloads = Workload::PRESETS.to_vec();
     workloads.retain(|workload| !choice || quiet(workload));
     let nic = host.pci().devices().iter().find(|device| device.class == NIC);
-    let cells = rng.from_to(1, 2) as u32;
+    let cells = rng.between(1, 2) as u32;
     let base = RequestBuilder::new("vm", vcpus, unit.times(rng.pick(&[1, 2, 2, 2, 3, 4, 6])));
     RequestBuilder {
         page_size: rng.percent(20).then(|| if rng.percent(85) { unit } else { rng.pick(&sizes) }),
