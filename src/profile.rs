@@ -9,7 +9,7 @@ use crate::host::{CoreKind, Host};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
 use crate::sets::NodeSet;
-use crate::units::{Bytes, L3Id, NodeId, PciAddr};
+use crate::units::{L3Id, NodeId, PciAddr};
 
 /// How the VM's GPUs reach each other without host memory, if they do at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
