@@ -9,7 +9,7 @@ use crate::host::{CoreKind, Host};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
 use crate::sets::NodeSet;
-use crate::units::{Bytes, L3Id, NodeId, PciAddr};
+use crate::units::{L3Id, NodeId, PciAddr};
 
 /// How the VM's GPUs reach each other without host memory, if they do at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,7 +114,7 @@ impl Profile {
             cells: count(placement.cells.len()),
             expanders: !placement.pci.expanders.is_empty(),
             hugepages: placement.cells.first().is_some_and(|cell| cell.page.is_huge()),
-            ..Self::of_host(host, request, placement.topology.threads)
+            ..Self::of_host(host, request, placement.topology.threads, placement.dedicated)
         };
         let floats = placement.style == Style::Default;
         profile.whole_cores = !floats && placement.dedicated && holds_whole_cores(host, placement);
@@ -137,18 +137,14 @@ impl Profile {
     }
 
     /// What holds for every candidate with this many threads a core.
-    pub(crate) fn of_host(host: &Host, request: &Request, threads: u32) -> Self {
+    pub(crate) fn of_host(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Self {
         Self {
             style: Style::Default,
-            dedicated: false,
+            dedicated,
             whole_cores: false,
             memory: MemoryMode::Unbound,
             nodes: 0,
-            fewest_nodes: fewest_nodes(
-                host,
-                request.vcpus.div_ceil(threads.max(1)),
-                request.memory,
-            ),
+            fewest_nodes: fewest_nodes(host, request, threads, dedicated),
             packages: 0,
             cells: 1,
             expanders: false,
@@ -291,8 +287,9 @@ fn holds_whole_cores(host: &Host, placement: &Placement) -> bool {
     placement.vcpu_pcpus().iter().all(whole)
 }
 
-/// The fewest nodes whose cores and memory, all free, could hold `cores` cores and `memory`.
-fn fewest_nodes(host: &Host, cores: u32, memory: Bytes) -> u32 {
+/// The fewest nodes whose cores, or whose pCPUs where vCPUs float, and whose memory could hold the VM,
+/// were all free.
+fn fewest_nodes(host: &Host, request: &Request, threads: u32, dedicated: bool) -> u32 {
     let fewest = |sizes: &[u64], needed: u64| {
         let mut held: u64 = 0;
         let enough = sizes.iter().position(|size| {
@@ -301,6 +298,11 @@ fn fewest_nodes(host: &Host, cores: u32, memory: Bytes) -> u32 {
         });
         enough.map_or(sizes.len(), |at| at + 1)
     };
-    let by_cores = fewest(&host.derived().core_counts, u64::from(cores));
-    count(by_cores.max(fewest(&host.derived().memories, memory.0)))
+    let derived = host.derived();
+    let by_cpus = if dedicated {
+        fewest(&derived.core_counts, u64::from(request.vcpus.div_ceil(threads.max(1))))
+    } else {
+        fewest(&derived.pcpu_counts, u64::from(request.vcpus))
+    };
+    count(by_cpus.max(fewest(&derived.memories, request.memory.0)))
 }

@@ -61,9 +61,8 @@ impl Search<'_> {
         let one_node = self.request.policies.one_node == Policy::Require;
         let mut widest = if one_node { 1 } else { usable.len() };
         let base = Profile {
-            dedicated: stock.way.dedicated,
             whole_cores: stock.way.dedicated && stock.way.whole,
-            ..Profile::of_host(self.host, self.request, threads)
+            ..Profile::of_host(self.host, self.request, threads, stock.way.dedicated)
         };
         let host = self.host;
         for size in 1.. {

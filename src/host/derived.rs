@@ -53,6 +53,8 @@ pub(crate) struct Derived {
     pub(crate) nodes: Vec<NodeFacts>,
     /// Cores a node, largest first.
     pub(crate) core_counts: Vec<u64>,
+    /// Online pCPUs a node, largest first.
+    pub(crate) pcpu_counts: Vec<u64>,
     /// Memory a node, largest first.
     pub(crate) memories: Vec<u64>,
     pub(crate) nodes_with_memory: usize,
@@ -96,6 +98,7 @@ impl Derived {
         };
         Self {
             core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
+            pcpu_counts: largest_first(nodes.iter().map(|n| n.cpus.len() as u64).collect()),
             memories: largest_first(nodes.iter().map(|node| node.memory.0).collect()),
             nodes_with_memory: nodes.iter().filter(|n| n.memory != Bytes::ZERO).count(),
             hybrid: cores.iter().any(|core| core.kind == CoreKind::Efficiency)
