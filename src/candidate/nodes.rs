@@ -30,18 +30,19 @@ fn binomial(n: u64, size: u64) -> u64 {
     result
 }
 
-/// The subsets of `nodes` with `size` members, all of them up to [`MAX_SETS`]. Beyond, for each node
-/// the set of its nearest neighbours by `distance`, and for each the one that goes by `room` instead.
+/// The subsets of `nodes` with `size` members, all of them up to [`MAX_SETS`]. Beyond, for each node,
+/// and for each of the `wanted` sets, it and its nearest neighbours by `distance`, and it and those with
+/// the most `room`.
 pub(crate) fn subsets(
     nodes: &[usize],
     size: usize,
+    wanted: impl Iterator<Item = NodeMask>,
     distance: impl Fn(usize, usize) -> u32,
     room: impl Fn(usize) -> u64,
 ) -> Subsets {
     if size == 0 || size > nodes.len() {
         return Subsets { masks: Vec::new(), complete: true };
     }
-    let mask_of = |chosen: &[usize]| chosen.iter().fold(0, |mask, at| mask | (1_u64 << at));
     if binomial(nodes.len() as u64, size as u64) <= MAX_SETS {
         let mut chosen: Vec<usize> = (0..size).collect();
         let mut masks = Vec::new();
@@ -57,17 +58,19 @@ pub(crate) fn subsets(
         return Subsets { masks, complete: true };
     }
     let mut masks = Vec::new();
-    for seed in nodes {
+    let seeds = nodes.iter().map(|node| 1_u64 << node).chain(wanted);
+    for seed in seeds.filter(|seed| seed.count_ones() as usize <= size) {
+        let first = seed.trailing_zeros() as usize;
         for by_room in [false, true] {
-            let mut others: Vec<usize> = nodes.iter().copied().filter(|n| n != seed).collect();
+            let outside = |n: &usize| seed & (1 << n) == 0;
+            let mut others: Vec<usize> = nodes.iter().copied().filter(outside).collect();
             others.sort_by_key(|n| {
-                let near = u64::from(distance(*seed, *n));
+                let near = u64::from(distance(first, *n));
                 let spare = u64::MAX - room(*n);
                 if by_room { (spare, near, *n) } else { (near, spare, *n) }
             });
-            others.truncate(size - 1);
-            others.push(*seed);
-            masks.push(mask_of(&others));
+            others.truncate(size - seed.count_ones() as usize);
+            masks.push(others.into_iter().fold(seed, |mask, at| mask | (1 << at)));
         }
     }
     masks.sort_unstable();
@@ -129,12 +132,13 @@ mod tests {
     #[test]
     fn small_sets_are_complete_and_large_ones_are_cut() {
         let nodes: Vec<usize> = (0..6).collect();
-        let all = subsets(&nodes, 3, |_, _| 20, |_| 1);
+        let all = subsets(&nodes, 3, std::iter::empty(), |_, _| 20, |_| 1);
         assert!(all.complete && all.masks.len() == 20);
         let nodes: Vec<usize> = (0..64).collect();
         let near = |a: usize, b: usize| if a / 8 == b / 8 { 12 } else { 32 };
-        let cut = subsets(&nodes, 8, near, |_| 1);
-        assert!(!cut.complete && cut.masks.contains(&0xff) && cut.masks.len() <= 128);
+        let cut = subsets(&nodes, 8, [3 << 62].into_iter(), near, |_| 1);
+        assert!(!cut.complete && cut.masks.contains(&0xff) && cut.masks.len() <= 130);
+        assert!(cut.masks.contains(&0xff00_0000_0000_0000));
     }
 
     #[test]

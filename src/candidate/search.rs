@@ -13,6 +13,9 @@ use crate::request::{Policy, Request};
 use crate::score::{Score, score};
 use crate::units::Bytes;
 
+/// Where not all node sets can be tried, those around so many sets of GPUs are.
+const MAX_GPU_SEEDS: usize = 64;
+
 /// A set of nodes with what is to be put on it.
 #[derive(Debug, Clone, Copy)]
 struct Layout<'s> {
@@ -65,6 +68,7 @@ impl Search<'_> {
             ..Profile::of_host(self.host, self.request, threads, stock.way.dedicated)
         };
         let host = self.host;
+        let mut widening = false;
         for size in 1.. {
             if size > widest {
                 break;
@@ -72,10 +76,18 @@ impl Search<'_> {
             if !self.could_fit(&usable, &caps, units, size) {
                 continue;
             }
-            let tried = subsets(&usable, size, |a, b| far(host, a, b), |at| caps[at]);
+            let of_gpus: Vec<NodeMask> = self.gpus.sets.iter().map(|set| set.nodes).collect();
+            let on_usable =
+                of_gpus.iter().filter(|gpus| members(**gpus).all(|n| usable.contains(&n)));
+            let on_usable = on_usable.copied().take(MAX_GPU_SEEDS);
+            let tried = subsets(&usable, size, on_usable, |a, b| far(host, a, b), |at| caps[at]);
             self.cut |= !tried.complete;
             let (mut possible, mut settled) = (false, false);
             for mask in tried.masks {
+                // Once it fits, only GPUs that come to lie on the VM's nodes are worth a wider set.
+                if widening && of_gpus.iter().all(|gpus| gpus & !mask != 0) {
+                    continue;
+                }
                 let (some, best) = self.try_nodes(stock, base, mask, &caps, units);
                 possible |= some;
                 settled |= best;
@@ -84,6 +96,7 @@ impl Search<'_> {
             // at most one more for each node that has some.
             let spread = self.gpus.sets.iter().map(|set| set.nodes.count_ones() as usize).max();
             let enough = size.max(2).max(wanted_cells);
+            widening |= possible && size >= enough;
             if settled {
                 widest = widest.min(enough);
             } else if possible {
