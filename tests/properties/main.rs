@@ -175,22 +175,42 @@ fn numbers_of_pcpus_nodes_and_buses_do_not_matter() {
 
 #[test]
 fn a_further_tenant_never_improves_the_answer() {
-    for_cases(4, 200, |rng| {
-        let scene = Scene::new(rng);
-        let mut other = scene.clone();
-        let claim = tenant(rng, &scene.host, &scene.usage);
-        if other.usage.claim(&other.host, "further", claim.clone()).is_err() {
-            return Ok(());
-        }
-        let (before, after) = (scene.answer(), other.answer());
-        if is_cut(&before) {
-            return Ok(());
-        }
-        let (least, most) = (best(&before), best(&after));
-        let worse = |(style, total): (&Style, &i64)| least.get(style).is_some_and(|t| t >= total);
-        let holds = most.iter().all(worse) && most.values().max() <= least.values().max();
-        ensure(holds, || format!("{least:?}\n{most:?}\nfurther: {claim:?}\n{}", scene.text()))
-    });
+    for_cases(4, 200, further_tenant);
+}
+
+/// On eight nodes, cells over too few of them score less than cells over more, which are not tried
+/// once the fewer are possible. A tenant that closes the fewer brings the better answer out. Only
+/// this style is affected, and it is not the best.
+#[test]
+#[ignore = "the search stops at the first number of nodes with all GPUs local"]
+fn a_further_tenant_never_improves_a_style_that_is_not_the_best() {
+    further_tenant(&mut Rng::new(4_000_997)).unwrap();
+}
+
+/// Neither the best score of all nor that of any style rises.
+fn further_tenant(rng: &mut Rng) -> Result<(), String> {
+    let scene = Scene::new(rng);
+    let mut other = scene.clone();
+    let claim = tenant(rng, &scene.host, &scene.usage);
+    if other.usage.claim(&other.host, "further", claim.clone()).is_err() {
+        return Ok(());
+    }
+    let (before, after) = (scene.answer(), other.answer());
+    if is_cut(&before) {
+        return Ok(());
+    }
+    let (least, most) = (best(&before), best(&after));
+    let worse = |(style, total): (&Style, &i64)| least.get(style).is_some_and(|t| t >= total);
+    let holds = most.iter().all(worse) && most.values().max() <= least.values().max();
+    let texts = |scene: &Scene| {
+        let answer = scene.answer();
+        let ranked = answer.iter().flat_map(|answer| &answer.ranked);
+        ranked.map(|r| format!("{:?} {:?}\n", r.score, r.profile)).collect::<String>()
+    };
+    ensure(holds, || {
+        let (a, b) = (texts(&scene), texts(&other));
+        format!("{least:?}\n{most:?}\n{a}then\n{b}further: {claim:?}\n{}", scene.text())
+    })
 }
 
 /// An idle node of eight cores with two pCPUs each, in a package of its own.
@@ -340,7 +360,7 @@ fn release_undoes_a_claim_and_a_refused_claim_does_nothing() {
         let same = usage == scene.usage && format!("{usage:?}") == before;
         ensure(same, || format!("{before}\n{usage:?}\n{claim:?}\n{}", scene.text()))
     });
-    assert!((40..200).contains(&refused.get()), "{} claims are refused", refused.get());
+    assert!((40..200).contains(&refused.get()), "{} of 300 claims are refused", refused.get());
 }
 
 /// The sums over the tenants that no host can exceed.
@@ -372,6 +392,7 @@ fn check_sums(scene: &Scene, usage: &Usage) -> Result<(), String> {
 
 #[test]
 fn a_host_fills_up_and_empties_again() {
+    let placed = std::cell::Cell::new(0);
     for_cases(8, 100, |rng| {
         let mut scene = Scene::new(rng);
         let mut usage = Usage::empty(&scene.host);
@@ -396,6 +417,7 @@ fn a_host_fills_up_and_empties_again() {
             names.push(name);
             check_sums(&scene, &usage)?;
         }
+        placed.set(placed.get() + names.len());
         rng.shuffle(&mut names);
         for name in &names {
             usage.release(name).map_err(|error| error.to_string())?;
@@ -404,6 +426,7 @@ fn a_host_fills_up_and_empties_again() {
         let same = usage == empty && format!("{usage:?}") == format!("{empty:?}");
         ensure(same, || format!("{usage:?}\n{empty:?}"))
     });
+    assert!(placed.get() > 200, "only {} VMs were placed", placed.get());
 }
 
 fn check_numbers(ranked: &Ranked) -> Result<(), String> {
