@@ -55,7 +55,7 @@ pub(crate) fn build(shape: Shape) -> Host {
     let l3 = |n: u32| L3Spec { cpus: some(n * 8..(n * 8 + 8).min(cores)), size: None };
     // A GPU and a NIC on every bus.
     let device = |n: u32| {
-        let (class, device) = if n % 2 == 0 { (0x03_0200, 0) } else { (0x02_0000, 1) };
+        let (class, device) = if n.is_multiple_of(2) { (0x03_0200, 0) } else { (0x02_0000, 1) };
         let address = PciAddr { domain: 0, bus: 16 + (n / 2) as u8, device, function: 0 };
         let new = PciDevice::new(address, PciClass(class), PciId(0x10de), PciId(0x2335));
         PciDevice { node: Some(NodeId(n / 2 * nodes / gpus.max(1))), ..new }
