@@ -77,6 +77,10 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
         // What would suffice in all does not give every cell a core and a page.
         facts.push(Fact::Lacks { property: Property::Cells });
     }
+    if facts.is_empty() {
+        // Nor does what suffices in all suffice on nodes that have a vCPU each.
+        facts.extend(all.iter().flat_map(|at| short(search, stock, threads, units, &[*at])));
+    }
     facts
 }
 

@@ -118,6 +118,7 @@ pub use feasibility::{Fact, Rejection};
 pub use profile::{Collective, GpuPath, L3Use, Profile};
 pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
 pub use rules::evidence::{Evidence, FindingId, Grade, Range, Row};
+pub use rules::findings::{FINDINGS, FindingRecord};
 pub use rules::{Finding, Prediction, RuleId, findings, predictions};
 pub use score::{Options, Property, Score, score};
 pub use warnings::Warning;

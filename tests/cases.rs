@@ -62,7 +62,7 @@ fn answer(folder: &Path) -> (String, Option<String>) {
         }
         Err(refusal) => {
             let changes = smallest_changes(&host, &usage, &request, &options);
-            (explain_refusal(&host, &request, &refusal, &changes), None)
+            (explain_refusal(&host, &request, &refusal, Some(&changes)), None)
         }
     }
 }

@@ -43,7 +43,7 @@ fn refusal(host: &Host, request: &RequestBuilder) -> String {
     let refusal = ask(host, request).unwrap_err();
     let request = checked(request);
     let changes = smallest_changes(host, &usage, &request, &options);
-    explain_refusal(host, &request, &refusal, &changes)
+    explain_refusal(host, &request, &refusal, Some(&changes))
 }
 
 /// Training over two nodes, two GPUs on each, peer-to-peer off as in the benchmark.

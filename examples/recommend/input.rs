@@ -1,15 +1,19 @@
 //! Reading what the command line names. Every error is one sentence: what, where, which value.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use pinwise::discover::{read_host, read_request, read_tenant, sysfs};
-use pinwise::{Bytes, GpuRequest, Host, HostBuilder, Request, RequestBuilder, Usage};
+use pinwise::discover::libvirt::{self, LibvirtError};
+use pinwise::discover::{read_host, read_request, sysfs};
+use pinwise::{Bytes, GpuRequest, Host, HostBuilder, Request, RequestBuilder};
 
 use crate::args::Args;
 
 /// Files larger than this are refused.
 const MAX_FILE: u64 = 64 << 20;
+
+/// The most entries of a folder that are looked at.
+const MAX_ENTRIES: usize = 10_000;
 
 const EMBEDDED: &str = include_str!("../../fixtures/hosts/hgx-h200-snc2.json");
 
@@ -32,6 +36,11 @@ pub(crate) fn text(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
+/// Whether a text is XML rather than JSON.
+pub(crate) fn is_xml(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
+}
+
 pub(crate) fn host(args: &Args) -> Result<Machine, String> {
     let (description, notes, from) = match args.host.as_deref() {
         None => {
@@ -39,11 +48,20 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
             (host, Vec::new(), "the embedded fixture".to_owned())
         }
         Some(path) if path == Path::new("live") => read_sysfs(Path::new("/"), "live")?,
+        Some(path) if path.is_dir() && !path.join("sys").is_dir() && has_xml(path) => {
+            let (host, notes) = read_libvirt(&files(path)?)?;
+            (host, notes, path.display().to_string())
+        }
         Some(path) if path.is_dir() => read_sysfs(path, &path.display().to_string())?,
         Some(path) => {
-            let shown = path.display().to_string();
-            let host = read_host(&text(path)?).map_err(|e| format!("{shown}: {e}"))?;
-            (host, Vec::new(), shown)
+            let (text, shown) = (text(path)?, path.display().to_string());
+            if is_xml(&text) {
+                let (host, notes) = read_libvirt(&[path.to_owned()])?;
+                (host, notes, shown)
+            } else {
+                let host = read_host(&text).map_err(|e| format!("{shown}: {e}"))?;
+                (host, Vec::new(), shown)
+            }
         }
     };
     let mut host = description.build().map_err(|e| format!("{from}: {e}"))?;
@@ -54,18 +72,57 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
     Ok(Machine { host, notes, embedded: args.host.is_none() })
 }
 
+/// libvirt's capabilities, and the node devices beside them.
+fn read_libvirt(files: &[PathBuf]) -> Result<(HostBuilder, Vec<String>), String> {
+    let (mut host, mut devices) = (None, Vec::new());
+    for file in files.iter().filter(|file| files.len() == 1 || is_named_xml(file)) {
+        let (text, shown) = (text(file)?, file.display());
+        match libvirt::read_capabilities(&text) {
+            Ok(_) if host.is_some() => {
+                return Err(format!("{shown}: other capabilities before it"));
+            }
+            Ok(reading) => host = Some(reading),
+            Err(LibvirtError::Document { found, .. }) if found == "device" => {
+                let device = libvirt::read_node_device(&text);
+                devices.extend(device.map_err(|e| format!("{shown}: {e}"))?);
+            }
+            Err(error) => return Err(format!("{shown}: {error}")),
+        }
+    }
+    let libvirt::Reading { mut host, mut notes } =
+        host.ok_or_else(|| "--host: there are no capabilities among the XML files".to_owned())?;
+    notes.extend(libvirt::add_node_devices(&mut host, devices));
+    Ok((host, notes))
+}
+
+fn is_named_xml(file: &Path) -> bool {
+    file.extension().is_some_and(|kind| kind == "xml")
+}
+
+fn has_xml(folder: &Path) -> bool {
+    files(folder).is_ok_and(|files| files.iter().any(|file| is_named_xml(file)))
+}
+
+/// The file, or the folder's JSON and XML files by name.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let shown = path.display();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(|e| format!("{shown}: {e}"))?.take(MAX_ENTRIES) {
+        let file = entry.map_err(|e| format!("{shown}: {e}"))?.path();
+        if file.extension().is_some_and(|kind| kind == "xml" || kind == "json") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 fn read_sysfs(root: &Path, shown: &str) -> Result<(HostBuilder, Vec<String>, String), String> {
     let reading = sysfs::read(root).map_err(|e| e.to_string())?;
     Ok((reading.host, reading.notes, shown.to_owned()))
-}
-
-pub(crate) fn usage(host: &Host, files: &[std::path::PathBuf]) -> Result<Usage, String> {
-    let mut tenants = Vec::new();
-    for file in files {
-        let shown = file.display();
-        tenants.push(read_tenant(&text(file)?).map_err(|e| format!("{shown}: {e}"))?);
-    }
-    Usage::with_running(host, tenants).map_err(|e| format!("--tenant: {e}"))
 }
 
 pub(crate) fn request(args: &Args) -> Result<Request, String> {

@@ -11,7 +11,7 @@ use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId, VcpuId};
 use super::cpus::Way;
 use super::gpus::bundle;
 use super::guest_pci::guest_pci;
-use super::{Candidate, Search};
+use super::{Candidate, Search, emulator_way};
 
 /// The most vCPUs that a guest can have without an IOMMU that remaps interrupts.
 const MAX_XAPIC_VCPUS: u32 = 255;
@@ -128,15 +128,41 @@ fn of_core<'a>(search: &'a Search<'_>, core: usize, way: Way) -> impl Iterator<I
     search.free.of_core(search.host, &search.host.cores()[core], way)
 }
 
-/// vCPUs that share all free pCPUs of their node.
+/// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
 fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
-    for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
-        let shared = search.host.nodes()[*at].cpus.intersection(&search.free.usable);
+    let host = search.host;
+    let free_on = |at: &usize| -> CpuSet {
+        let cores = host.cores().iter().filter(|core| core.node == host.nodes()[*at].id);
+        cores.flat_map(|core| search.free.of_core(host, core, candidate.way)).collect()
+    };
+    let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
+    let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
+    let beside = for_emulators(search).difference(&all);
+    let needed = match search.request.emulator_pcpus as usize {
+        0 => usize::from(beside.is_empty()),
+        own => own,
+    };
+    for _ in 0..needed {
+        // From where most is left.
+        let spare = |at: &usize| shared[*at].len() as u64 - candidate.units[*at];
+        let at = (0..shared.len()).max_by_key(|at| (spare(at), usize::MAX - at));
+        let Some(at) = at.filter(|at| spare(at) > 0) else { break };
+        if let Some(last) = shared[at].iter().last() {
+            shared[at].remove(last);
+            pcpus.emulator_own.insert(last);
+        }
+    }
+    for ((at, units), shared) in candidate.nodes.iter().zip(&candidate.units).zip(&shared) {
         for _ in 0..*units {
             pcpus.vcpus.push(shared.clone());
             pcpus.nodes.push(*at);
         }
     }
+}
+
+/// Where emulator threads may run beside others' work: what nobody holds, allowed or reserved.
+fn for_emulators(search: &Search<'_>) -> CpuSet {
+    search.host.allowed().union(search.host.reserved()).difference(&search.free.held)
 }
 
 /// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for
@@ -154,14 +180,14 @@ fn emulator(
     let mut busy = CpuSet::new();
     pcpus.vcpus.iter().for_each(|set| busy.extend(set));
     if request.emulator_pcpus > 0 {
-        pcpus.emulator_own = own_pcpus(search, candidate, taken, &local)?;
-        pcpus.vcpus.iter_mut().for_each(|set| *set = set.difference(&pcpus.emulator_own));
+        own_pcpus(search, candidate, taken, &local, &mut pcpus.emulator_own)?;
+    }
+    if !pcpus.emulator_own.is_empty() {
         pcpus.emulator = pcpus.emulator_own.clone();
         pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
         return Ok(pcpus);
     }
-    let shared = host.allowed().union(host.reserved()).difference(&search.free.held);
-    let housekeeping = search.free.housekeeping.intersection(&shared);
+    let housekeeping = search.free.housekeeping.intersection(&for_emulators(search));
     let here = housekeeping.intersection(&local);
     let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
     if here.is_empty() && !idle.is_empty() {
@@ -175,50 +201,32 @@ fn emulator(
     let free = search.free.usable.difference(&busy);
     let choices = [here, housekeeping, free.intersection(&local), free];
     let first = choices.into_iter().find(|set| !set.is_empty());
-    let first = first.or_else(|| leave_one(candidate, &mut pcpus));
     pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
     pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
     Ok(pcpus)
 }
 
-/// A pCPU that vCPUs who float on all that is free leave, on a node with more than one for each.
-fn leave_one(candidate: &Candidate, pcpus: &mut Pcpus) -> Option<CpuSet> {
-    let units = |node| candidate.nodes.iter().zip(&candidate.units).find(|(at, _)| **at == node);
-    let spare =
-        |set: &CpuSet, node| units(node).is_some_and(|(_, vcpus)| set.len() as u64 > *vcpus);
-    let mut sets = pcpus.vcpus.iter().zip(&pcpus.nodes);
-    let (roomy, _) = sets.find(|(set, node)| !candidate.way.dedicated && spare(set, **node))?;
-    let one: CpuSet = roomy.iter().last().into_iter().collect();
-    pcpus.vcpus.iter_mut().for_each(|set| *set = set.difference(&one));
-    Some(one)
-}
-
-/// pCPUs for the emulator alone, the VM's nodes first: whole cores where the VM's are whole, else
-/// single pCPUs, as long as those that are left suffice for the vCPUs that float on a node.
+/// Adds what is missing to the pCPUs for the emulator alone, the VM's nodes first: whole cores where
+/// cores have to be whole, else single pCPUs. Floating vCPUs have given what their nodes have already.
 fn own_pcpus(
     search: &Search<'_>,
     candidate: &Candidate,
     taken: &BTreeSet<usize>,
     local: &CpuSet,
-) -> Result<CpuSet, Fact> {
+    own: &mut CpuSet,
+) -> Result<(), Fact> {
     let host = search.host;
     let needed = search.request.emulator_pcpus as usize;
+    let way = emulator_way(search.request, candidate.way);
     let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
     let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
-    let mut own = CpuSet::new();
-    for core in free().filter(near).chain(free().filter(|core| !near(core))) {
+    let near_by = free().filter(|core| way.dedicated && near(core));
+    for core in near_by.chain(free().filter(|core| !near(core))) {
         if own.len() >= needed {
             break;
         }
-        let node = host.cores()[core].node;
-        for pcpu in of_core(search, core, candidate.way) {
-            let cpus = host.node(node).map(|node| node.cpus.intersection(&search.free.usable));
-            let left = cpus.map_or(0, |cpus| cpus.difference(&own).len());
-            let floats = candidate.nodes.iter().zip(&candidate.units);
-            let here = floats.filter(|(at, _)| host.nodes()[**at].id == node);
-            let vcpus: u64 = here.map(|(_, units)| *units).sum();
-            let spare = candidate.way.dedicated || left as u64 > vcpus;
-            if spare && (candidate.way.whole || own.len() < needed) {
+        for pcpu in of_core(search, core, way) {
+            if way.whole || own.len() < needed {
                 own.insert(pcpu);
             }
         }
@@ -226,7 +234,7 @@ fn own_pcpus(
     if own.len() < needed {
         return Err(Fact::NoEmulatorPcpu { needed: needed as u64, free: own.len() as u64 });
     }
-    Ok(own)
+    Ok(())
 }
 
 fn cells(search: &Search<'_>, candidate: &Candidate, pcpus: &Pcpus, ids: &[NodeId]) -> Vec<Cell> {

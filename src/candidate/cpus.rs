@@ -8,7 +8,7 @@ use crate::sets::CpuSet;
 use crate::units::{L3Id, PcpuId};
 
 /// How pCPUs may be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Way {
     /// A pCPU for every vCPU.
     pub(crate) dedicated: bool,

@@ -31,13 +31,6 @@ use cpus::{FreePcpus, NodeCpus, Picked, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
 
-impl Candidate {
-    /// The order of candidates, best first.
-    pub(crate) fn rank(&self) -> &Rank {
-        &self.rank
-    }
-}
-
 /// A way to place the VM, decided down to how many cores and pages on which node.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
@@ -60,6 +53,13 @@ pub(crate) struct Candidate {
     rank: Rank,
 }
 
+impl Candidate {
+    /// The order of candidates, best first.
+    pub(crate) fn rank(&self) -> &Rank {
+        &self.rank
+    }
+}
+
 /// What orders candidates, best first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
@@ -69,20 +69,21 @@ pub(crate) struct Rank {
     threads: u32,
     /// Expander buses tell the guest more and cost nothing.
     blind: bool,
+    /// Distances between the VM's nodes, and from its GPUs to them.
+    spread: u64,
     /// What it costs the host's other tenants.
     cost: i64,
     cores: u64,
-    spread: u64,
+    /// Better GPU sets come first in [`GpuSets::sets`].
     gpus: usize,
+    /// Cores that stay free on its nodes: the tightest fit goes first.
     left_over: u64,
     mask: NodeMask,
     page: Reverse<PageSize>,
 }
 
 /// Candidates of one variant differ in nothing that the guest could see but their places.
-pub(crate) type Variant = (Style, MemoryMode, bool, Way2);
-/// A [`Way`] as an ordered key.
-pub(crate) type Way2 = (bool, bool);
+pub(crate) type Variant = (Style, MemoryMode, bool, Way);
 
 /// The page sizes worth trying, largest first, and the free pages of each by node.
 #[derive(Debug, Clone)]
@@ -179,7 +180,8 @@ fn ways(request: &Request) -> Vec<Way> {
         ways.push(Way { dedicated: true, whole: false });
     }
     if request.policies.dedicated_cpus != Policy::Require {
-        ways.push(Way { dedicated: false, whole: false });
+        let whole = request.policies.whole_cores == Policy::Require;
+        ways.push(Way { dedicated: false, whole });
     }
     ways
 }
@@ -226,6 +228,12 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     Ok(pages)
 }
 
+/// How pCPUs for the emulator threads may be taken: the VM's cores may be whole unasked, and then
+/// these need not be.
+pub(crate) fn emulator_way(request: &Request, way: Way) -> Way {
+    Way { whole: request.policies.whole_cores == Policy::Require, ..way }
+}
+
 /// The fact that no pCPU is left for the emulator threads, if so.
 pub(crate) fn emulator_room(
     search: &Search<'_>,
@@ -240,14 +248,11 @@ pub(crate) fn emulator_room(
         let mut sizes: Vec<u64> = stock.nodes.iter().flat_map(|node| node.core_sizes()).collect();
         sizes.sort_unstable();
         let taken = usize::try_from(units).unwrap_or(usize::MAX).min(sizes.len());
-        (
-            own,
-            if stock.way.dedicated {
-                sizes[taken..].iter().sum()
-            } else {
-                sizes.iter().sum::<u64>().saturating_sub(vcpus)
-            },
-        )
+        let way = emulator_way(search.request, stock.way);
+        let (host, cores) = (search.host, search.host.cores().iter());
+        let all: u64 = cores.map(|core| search.free.of_core(host, core, way).count() as u64).sum();
+        let taken = if way.dedicated { sizes[..taken].iter().sum() } else { vcpus };
+        (own, all.saturating_sub(taken))
     } else {
         let all = search.host.allowed().union(search.host.reserved());
         (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))

@@ -156,11 +156,9 @@ impl Search<'_> {
             };
             let layouts: Vec<Layout<'_>> = pages.iter().map(|page| layout(*page)).collect();
             let layout = layout(*largest);
-            let flat = self.splits(&layout, gpus, false);
-            let cells = self.splits(&layout, gpus, true);
+            let splits = self.splits(&layout, gpus);
             for choice in layout.choices(self.request) {
-                let splits = if choice.style.shows_cells() { &cells } else { &flat };
-                for units in splits {
+                for units in &splits {
                     // The largest pages that suffice in all may not let every cell have one.
                     let mut sizes = layouts.iter();
                     let some = sizes.any(|layout| self.consider(layout, gpus, choice, units));
@@ -190,6 +188,8 @@ impl Search<'_> {
             ];
             let betters = |other: &[u32; 8]| other.iter().zip(&marks).all(|(a, b)| a <= b);
             if !kept.iter().any(|(_, other)| betters(other)) {
+                let bettered = |other: &[u32; 8]| marks.iter().zip(other).all(|(a, b)| a <= b);
+                kept.retain(|(_, other)| !bettered(other));
                 kept.push((at, marks));
             }
         }
@@ -254,7 +254,7 @@ impl Search<'_> {
             self.lacking.entry(style).or_insert(property);
             return false;
         }
-        let key = (style, memory, expanders, (stock.way.dedicated, stock.way.whole));
+        let key = (style, memory, expanders, stock.way);
         // The packing cost only lowers a score, so what is behind without it stays behind.
         let free_of_cost = self.score(&profile, 0);
         if self.best.get(&key).is_some_and(|best| best.score.total > free_of_cost.total) {
@@ -276,9 +276,9 @@ impl Search<'_> {
             nodes: profile.nodes,
             threads,
             blind: cells && !expanders,
+            spread: self.spread(at, set),
             cost,
             cores: if stock.way.dedicated { taken } else { 0 },
-            spread: self.spread(at, set),
             gpus,
             left_over: room.iter().sum::<u64>() - taken,
             mask,
@@ -306,9 +306,9 @@ impl Search<'_> {
     }
 
     /// How the guest cores are shared out over the nodes: evenly, or by GPUs where every node has
-    /// some; as far as there is room. A flat guest on two nodes also tries the splits that lie better
+    /// some; as far as there is room. On two nodes also the splits that lie better
     /// in L3 domains or avoid efficiency cores.
-    fn splits(&mut self, layout: &Layout<'_>, gpus: usize, cells: bool) -> Vec<Vec<u64>> {
+    fn splits(&mut self, layout: &Layout<'_>, gpus: usize) -> Vec<Vec<u64>> {
         let set = &self.gpus.sets[gpus];
         let gpus_on = |n: usize| set.node_of(self.host).filter(|at| *at == Some(n)).count() as u64;
         let on: Vec<u64> = layout.at.iter().map(|n| gpus_on(*n)).collect();
@@ -320,7 +320,7 @@ impl Search<'_> {
         if on.iter().any(|n| *n != weights[0]) {
             splits.extend(first(&even));
         }
-        let (&[a, b], false, Some(start)) = (layout.room, cells, splits.first().cloned()) else {
+        let (&[a, b], Some(start)) = (layout.room, splits.first().cloned()) else {
             return splits;
         };
         let lie = self.lie(layout, &start);

@@ -3,6 +3,10 @@
 //! Every reader ends in a [`HostBuilder`](crate::HostBuilder), whose `build` checks it; nothing that
 //! comes from outside is trusted before.
 
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+mod cores;
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+mod notes;
 #[cfg(feature = "serde")]
 mod snapshot;
 #[cfg(feature = "serde")]
@@ -14,3 +18,6 @@ pub use texts::{read_request, read_tenant};
 
 #[cfg(feature = "sysfs")]
 pub mod sysfs;
+
+#[cfg(feature = "libvirt-xml")]
+pub mod libvirt;

@@ -4,7 +4,7 @@
 mod facts;
 mod warnings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::capacity::SLOT_SIZES;
@@ -71,19 +71,21 @@ pub fn explain(
             _ = writeln!(text, "Not possible: {style}: {}.", fact_text(fact));
         }
     }
+    sources(&mut text, recommendation.best());
     if recommendation.cut {
         text.push_str("Note: the search was cut at its bound; something better may exist.\n");
     }
     text
 }
 
-/// A refusal as text for a person: what was tried, the decisive fact of each, and what would fit.
+/// A refusal as text for a person: what was tried, the decisive fact of each, and what would fit;
+/// nothing of that where `changes` is `None`, so where nobody looked.
 #[must_use]
 pub fn explain_refusal(
     host: &Host,
     request: &Request,
     refusal: &Infeasible,
-    changes: &[Change],
+    changes: Option<&[Change]>,
 ) -> String {
     let mut text = format!("{} does not fit on {}\n\n", request.name, host_line(host));
     let mut by_facts: Vec<(String, Vec<&Rejection>)> = Vec::new();
@@ -101,12 +103,14 @@ pub fn explain_refusal(
         let more = if more > 0 { format!(" (and {more} more facts)") } else { String::new() };
         _ = writeln!(text, "  {}: {facts}{more}", styles.join(", "));
     }
-    if changes.is_empty() {
-        text.push_str("\nNo single change makes it fit.\n");
-    } else {
-        text.push_str("\nWould fit with any one of:\n");
-        for change in changes {
-            _ = writeln!(text, "  - {}", change_text(change));
+    match changes {
+        None => {}
+        Some([]) => text.push_str("\nNo single change makes it fit.\n"),
+        Some(changes) => {
+            text.push_str("\nWould fit with any one of:\n");
+            for change in changes {
+                _ = writeln!(text, "  - {}", change_text(change));
+            }
         }
     }
     text
@@ -250,6 +254,9 @@ fn why(text: &mut String, request: &Request, options: &Options, recommendation: 
 fn shape(ranked: &Ranked) -> String {
     let (placement, profile) = (&ranked.placement, &ranked.profile);
     let nodes = placement.nodes();
+    if nodes.is_empty() {
+        return "vCPUs and memory may be anywhere on the host; the guest sees one cell".to_owned();
+    }
     let vcpus = placement.vcpus.len();
     let all = match vcpus {
         1 => "the vCPU and all memory".to_owned(),
@@ -372,8 +379,25 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
     text.push('\n');
 }
 
+/// What the findings behind the expectations say, and where.
+fn sources(text: &mut String, best: &Ranked) {
+    let cited: BTreeSet<FindingId> =
+        best.predictions.iter().flat_map(|p| &p.from).copied().collect();
+    if cited.is_empty() {
+        return;
+    }
+    text.push_str("\nFindings (published by others, on other machines):\n");
+    for record in cited.into_iter().filter_map(FindingId::record) {
+        _ = writeln!(text, "  {:<4}{}: {}", record.id.to_string(), record.source, record.found);
+    }
+}
+
 fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
     let (taken, free) = best.cost.cores;
+    if best.placement.style == Style::Default {
+        text.push_str("Cost to the host: nothing is kept for the VM alone.\n");
+        return;
+    }
     let mut parts = vec![format!("{taken} of {free} free cores")];
     let mut pages: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
     for cell in &best.placement.cells {

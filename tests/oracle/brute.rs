@@ -40,7 +40,6 @@ struct Brute<'a> {
     usage: &'a Usage,
     request: &'a Request,
     options: &'a Options,
-    housekeeping: CpuSet,
     /// Allowed, held by nobody, not the host's.
     usable: CpuSet,
     gpus: Vec<Vec<PciAddr>>,
@@ -49,15 +48,15 @@ struct Brute<'a> {
 }
 
 /// What the search found.
-pub struct Found {
+pub(crate) struct Found {
     /// The best of each style that has any.
-    pub best: BTreeMap<Style, (Score, Placement)>,
+    pub(crate) best: BTreeMap<Style, (Score, Placement)>,
     /// How many placements were scored.
-    pub tried: usize,
+    pub(crate) tried: usize,
 }
 
 /// The best legal placement of every style.
-pub fn search(case: &Built, options: &Options) -> Found {
+pub(crate) fn search(case: &Built, options: &Options) -> Found {
     let Built { host, usage, request } = case;
     let mut housekeeping = host.reserved().clone();
     if housekeeping.is_empty() && host.cores().len() > 1 {
@@ -68,8 +67,7 @@ pub fn search(case: &Built, options: &Options) -> Found {
     let usable = host.allowed().difference(usage.dedicated()).difference(&housekeeping);
     let gpus = gpu_sets(host, request);
     let (best, tried) = (BTreeMap::new(), 0);
-    let mut brute =
-        Brute { host, usage, request, options, housekeeping, usable, gpus, best, tried };
+    let mut brute = Brute { host, usage, request, options, usable, gpus, best, tried };
     for threads in [1, 2] {
         brute.dedicated(threads);
     }
@@ -108,7 +106,7 @@ fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
 impl Brute<'_> {
     /// All ways to take cores for pinned vCPUs.
     fn dedicated(&mut self, threads: u32) {
-        if self.request.vcpus % threads != 0 {
+        if !self.request.vcpus.is_multiple_of(threads) {
             return;
         }
         let cores = self.host.cores().iter();
@@ -228,6 +226,7 @@ impl Brute<'_> {
                 let core = self.host.core_of(*p).expect("an online pCPU has a core");
                 !own || !whole || self.is_whole(core)
             });
+            let carved = outside.is_none();
             let pcpu = outside.or_else(|| {
                 let largest = sets.iter_mut().max_by_key(|set| set.len())?;
                 let pcpu = largest.first()?;
@@ -239,7 +238,7 @@ impl Brute<'_> {
             let beside = sets.iter().any(|set| set.intersects(&core));
             // A core that is to be whole has its other pCPUs with the VM too.
             let with = if whole && !beside { core.intersection(&self.usable) } else { only(pcpu) };
-            let idle = if whole && beside && !own { only(pcpu) } else { CpuSet::new() };
+            let idle = if whole && beside && !own && carved { only(pcpu) } else { CpuSet::new() };
             let Some(counts) = spread(&sets, self.request.vcpus as usize) else { continue };
             let mut cpus = Cpus {
                 dedicated: false,

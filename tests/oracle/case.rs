@@ -7,23 +7,23 @@ use pinwise::{
 };
 
 #[derive(Clone)]
-pub struct Case {
-    pub host: HostBuilder,
-    pub tenants: Vec<(String, Claim)>,
-    pub request: RequestBuilder,
-    pub options: Options,
+pub(crate) struct Case {
+    pub(crate) host: HostBuilder,
+    pub(crate) tenants: Vec<(String, Claim)>,
+    pub(crate) request: RequestBuilder,
+    pub(crate) options: Options,
 }
 
 /// A case that holds together.
-pub struct Built {
-    pub host: Host,
-    pub usage: Usage,
-    pub request: Request,
+pub(crate) struct Built {
+    pub(crate) host: Host,
+    pub(crate) usage: Usage,
+    pub(crate) request: Request,
 }
 
 impl Case {
     /// `None` where a part is refused at the door.
-    pub fn build(&self) -> Option<Built> {
+    pub(crate) fn build(&self) -> Option<Built> {
         let host = self.host.clone().build().ok()?;
         let mut usage = Usage::empty(&host);
         for (name, claim) in &self.tenants {
@@ -34,7 +34,7 @@ impl Case {
     }
 
     /// What the caller's formats say of it, for a report.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!("host: {}\n", write_host(&self.host));
         for (name, claim) in &self.tenants {
             text += &format!("tenant {name}: {}\n", serde_json::to_string(claim).unwrap());
@@ -50,7 +50,7 @@ impl Case {
 }
 
 impl Built {
-    pub fn recommend(&self, options: &Options) -> Result<Recommendation, Infeasible> {
+    pub(crate) fn recommend(&self, options: &Options) -> Result<Recommendation, Infeasible> {
         recommend(&self.host, &self.usage, &self.request, options)
     }
 }

@@ -1,6 +1,8 @@
 //! A brute-force oracle on tiny hosts. It proves that an answer is legal, that nothing legal scores
 //! better, in all and within each style, and that "infeasible" has no legal placement.
 
+#![allow(clippy::cast_possible_truncation, reason = "everything here is tiny")]
+
 mod brute;
 mod case;
 mod rng;
@@ -15,7 +17,7 @@ use pinwise::{GpuRequest, Profile, Rejection, Style, score, verify};
 use case::Case;
 
 /// So many cases with every run; the seeds are the numbers below.
-const CASES: u64 = 2400;
+const CASES: u64 = 8000;
 
 /// What came out of one case, for the spread.
 struct Outcome {
@@ -159,7 +161,7 @@ fn no_legal_placement_beats_the_answer_and_no_refusal_is_wrong() {
     let kinds: Vec<String> =
         failures.iter().map(|(kind, seeds)| format!("{} x {kind}", seeds.len())).collect();
     println!("{}", kinds.join("\n"));
-    let reports: Vec<String> = failures.iter().take(60).map(report).collect();
+    let reports: Vec<String> = failures.iter().take(6).map(report).collect();
     std::panic::set_hook(hook);
     print_spread(&outcomes);
     assert!(failures.is_empty(), "{}\n\n{}", kinds.join("\n"), reports.join("\n"));
@@ -223,8 +225,8 @@ fn assert_spread(outcomes: &[Outcome]) {
     let infeasible = percent("infeasible");
     assert!((10.0..60.0).contains(&infeasible), "{infeasible}% are infeasible");
     for style in Style::ALL.into_iter().skip(1) {
-        assert!(percent(&format!("{style} is possible")) >= 5.0, "{style} is rarely possible");
-        assert!(percent(&format!("{style} wins")) >= 1.0, "{style} rarely wins");
+        assert!(percent(&format!("{style} is possible")) >= 2.0, "{style} is rarely possible");
+        assert!(percent(&format!("{style} wins")) >= 0.3, "{style} rarely wins");
     }
     for (what, least) in [
         ("1 nodes", 20.0),

@@ -5,7 +5,7 @@ use pinwise::{GpuRequest, HostBuilder, Options, Policies, Policy, RequestBuilder
 use super::case::Case;
 
 /// The smallest case found, by taking away one thing at a time, for which `fails` still holds.
-pub fn smallest(case: Case, fails: impl Fn(&Case) -> bool) -> Case {
+pub(crate) fn smallest(case: Case, fails: impl Fn(&Case) -> bool) -> Case {
     let mut best = case;
     // Bounded, for steps that go in a circle.
     'again: for _ in 0..100 {

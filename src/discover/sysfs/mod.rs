@@ -12,9 +12,10 @@ mod tree;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::discover::notes::Notes;
 use crate::host::CpuVendor;
 use crate::host::builder::HostBuilder;
-use tree::{Notes, Tree};
+use tree::Tree;
 
 /// Why a tree could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::SysfsError;
 use super::cpu::Cpus;
-use super::tree::{Notes, Tree};
+use super::tree::Tree;
+use crate::discover::notes::Notes;
 use crate::host::PagePool;
 use crate::host::builder::{CoreSpec, NodeSpec};
 use crate::sets::CpuSet;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::SysfsError;
-use super::tree::{Notes, Tree};
+use super::tree::Tree;
+use crate::discover::notes::Notes;
 use crate::host::pcie::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
 use crate::units::{Bytes, NodeId, PciAddr};
 
