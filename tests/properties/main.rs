@@ -409,9 +409,6 @@ fn a_host_fills_up_and_empties_again() {
                 scene.request = request(rng, &scene.host);
                 continue;
             };
-            if !same {
-                scene.request = request(rng, &scene.host);
-            }
             for ranked in &answer.ranked {
                 let legal = verify(&scene.host, &usage, &asked, &ranked.placement);
                 legal.map_err(|violations| format!("{violations:?}\n{}", scene.text()))?;
@@ -422,6 +419,9 @@ fn a_host_fills_up_and_empties_again() {
             claimed.map_err(|error| format!("{error}\n{}", scene.text()))?;
             names.push(name);
             check_sums(&scene, &usage)?;
+            if !same {
+                scene.request = request(rng, &scene.host);
+            }
         }
         placed.set(placed.get() + names.len());
         rng.shuffle(&mut names);
