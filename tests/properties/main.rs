@@ -175,7 +175,7 @@ fn numbers_of_pcpus_nodes_and_buses_do_not_matter() {
 
 #[test]
 fn a_further_tenant_never_improves_the_answer() {
-    for_cases(4, 200, further_tenant);
+    for_cases(4, 260, further_tenant);
 }
 
 /// On eight nodes, cells over too few of them score less than cells over more, which are not tried
@@ -255,7 +255,7 @@ fn with_gpu(rng: &mut Rng, mut host: HostBuilder, like: PciAddr) -> HostBuilder 
 
 #[test]
 fn more_hardware_never_makes_it_infeasible() {
-    for_cases(5, 200, |rng| {
+    for_cases(5, 260, |rng| {
         let scene = Scene::new(rng);
         let before = scene.answer();
         let gpu = scene.host.gpus().iter().find(|gpu| !gpu.integrated).map(|gpu| gpu.address);
@@ -320,7 +320,7 @@ fn relaxed(request: &RequestBuilder) -> Vec<RequestBuilder> {
 
 #[test]
 fn a_requirement_less_never_makes_it_infeasible() {
-    for_cases(6, 130, |rng| {
+    for_cases(6, 260, |rng| {
         let scene = Scene::new(rng);
         if scene.answer().is_err() {
             return Ok(());
