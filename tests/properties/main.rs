@@ -9,7 +9,7 @@ mod common;
 mod extremes;
 mod renumber;
 #[path = "../oracle/rng.rs"]
-#[allow(unreachable_pub, reason = "another test crate's")]
+#[allow(unreachable_pub, clippy::wrong_self_convention, reason = "another test crate's")]
 mod rng;
 mod scene;
 
@@ -134,7 +134,7 @@ fn the_generator_spreads() {
 
 #[test]
 fn the_same_question_has_the_same_answer() {
-    for_cases(1, 200, |rng| {
+    for_cases(1, 110, |rng| {
         let scene = Scene::new(rng);
         let (first, again) = (bytes(&scene.answer()), bytes(&scene.clone().answer()));
         ensure(first == again, || format!("{first}\n{again}\n{}", scene.text()))
@@ -143,7 +143,7 @@ fn the_same_question_has_the_same_answer() {
 
 #[test]
 fn the_order_of_the_description_does_not_matter() {
-    for_cases(2, 150, |rng| {
+    for_cases(2, 110, |rng| {
         let scene = Scene::new(rng);
         let host = shuffled(rng, scene.description.clone()).build().unwrap();
         let other = Scene { host, ..scene.clone() };
@@ -154,7 +154,7 @@ fn the_order_of_the_description_does_not_matter() {
 
 #[test]
 fn numbers_of_pcpus_nodes_and_buses_do_not_matter() {
-    for_cases(3, 200, |rng| {
+    for_cases(3, 130, |rng| {
         let mut scene = Scene::new(rng);
         // What is kept for the host by default goes by numbers: the lowest.
         scene.description.reserved = scene.host.housekeeping();
@@ -175,22 +175,42 @@ fn numbers_of_pcpus_nodes_and_buses_do_not_matter() {
 
 #[test]
 fn a_further_tenant_never_improves_the_answer() {
-    for_cases(4, 200, |rng| {
-        let scene = Scene::new(rng);
-        let mut other = scene.clone();
-        let claim = tenant(rng, &scene.host, &scene.usage);
-        if other.usage.claim(&other.host, "further", claim.clone()).is_err() {
-            return Ok(());
-        }
-        let (before, after) = (scene.answer(), other.answer());
-        if is_cut(&before) {
-            return Ok(());
-        }
-        let (least, most) = (best(&before), best(&after));
-        let worse = |(style, total): (&Style, &i64)| least.get(style).is_some_and(|t| t >= total);
-        let holds = most.iter().all(worse) && most.values().max() <= least.values().max();
-        ensure(holds, || format!("{least:?}\n{most:?}\nfurther: {claim:?}\n{}", scene.text()))
-    });
+    for_cases(4, 200, further_tenant);
+}
+
+/// On eight nodes, cells over too few of them score less than cells over more, which are not tried
+/// once the fewer are possible. A tenant that closes the fewer brings the better answer out. Only
+/// this style is affected, and it is not the best.
+#[test]
+#[ignore = "the search stops at the first number of nodes with all GPUs local"]
+fn a_further_tenant_never_improves_a_style_that_is_not_the_best() {
+    further_tenant(&mut Rng::new(4_000_997)).unwrap();
+}
+
+/// Neither the best score of all nor that of any style rises.
+fn further_tenant(rng: &mut Rng) -> Result<(), String> {
+    let scene = Scene::new(rng);
+    let mut other = scene.clone();
+    let claim = tenant(rng, &scene.host, &scene.usage);
+    if other.usage.claim(&other.host, "further", claim.clone()).is_err() {
+        return Ok(());
+    }
+    let (before, after) = (scene.answer(), other.answer());
+    if is_cut(&before) {
+        return Ok(());
+    }
+    let (least, most) = (best(&before), best(&after));
+    let worse = |(style, total): (&Style, &i64)| least.get(style).is_some_and(|t| t >= total);
+    let holds = most.iter().all(worse) && most.values().max() <= least.values().max();
+    let texts = |scene: &Scene| {
+        let answer = scene.answer();
+        let ranked = answer.iter().flat_map(|answer| &answer.ranked);
+        ranked.map(|r| format!("{:?} {:?}\n", r.score, r.profile)).collect::<String>()
+    };
+    ensure(holds, || {
+        let (a, b) = (texts(&scene), texts(&other));
+        format!("{least:?}\n{most:?}\n{a}then\n{b}further: {claim:?}\n{}", scene.text())
+    })
 }
 
 /// An idle node of eight cores with two pCPUs each, in a package of its own.
@@ -235,7 +255,7 @@ fn with_gpu(rng: &mut Rng, mut host: HostBuilder, like: PciAddr) -> HostBuilder 
 
 #[test]
 fn more_hardware_never_makes_it_infeasible() {
-    for_cases(5, 200, |rng| {
+    for_cases(5, 180, |rng| {
         let scene = Scene::new(rng);
         let before = scene.answer();
         let gpu = scene.host.gpus().iter().find(|gpu| !gpu.integrated).map(|gpu| gpu.address);
@@ -300,7 +320,7 @@ fn relaxed(request: &RequestBuilder) -> Vec<RequestBuilder> {
 
 #[test]
 fn a_requirement_less_never_makes_it_infeasible() {
-    for_cases(6, 130, |rng| {
+    for_cases(6, 180, |rng| {
         let scene = Scene::new(rng);
         if scene.answer().is_err() {
             return Ok(());
@@ -340,7 +360,7 @@ fn release_undoes_a_claim_and_a_refused_claim_does_nothing() {
         let same = usage == scene.usage && format!("{usage:?}") == before;
         ensure(same, || format!("{before}\n{usage:?}\n{claim:?}\n{}", scene.text()))
     });
-    assert!((40..200).contains(&refused.get()), "{} claims are refused", refused.get());
+    assert!((40..200).contains(&refused.get()), "{} of 300 claims are refused", refused.get());
 }
 
 /// The sums over the tenants that no host can exceed.
@@ -372,19 +392,23 @@ fn check_sums(scene: &Scene, usage: &Usage) -> Result<(), String> {
 
 #[test]
 fn a_host_fills_up_and_empties_again() {
+    let placed = std::cell::Cell::new(0);
     for_cases(8, 100, |rng| {
         let mut scene = Scene::new(rng);
         let mut usage = Usage::empty(&scene.host);
         scene.request.vcpus = rng.between(1, scene.host.cores().len() / 4) as u32;
         scene.request.cells = Wish::Auto;
         let same = rng.percent(50);
-        let mut names: Vec<String> = Vec::new();
-        while names.len() < 40 {
-            if !same && !names.is_empty() {
-                scene.request = request(rng, &scene.host);
-            }
+        let (mut names, mut refused): (Vec<String>, u32) = (Vec::new(), 0);
+        while names.len() < 30 && refused < 6 {
             let asked = checked(&scene.request);
-            let Ok(answer) = recommend(&scene.host, &usage, &asked, &scene.options) else { break };
+            let answer = recommend(&scene.host, &usage, &asked, &scene.options);
+            let Ok(answer) = answer else {
+                // The same VM over and over, once there is one that fits; else six more are tried.
+                refused += if same && !names.is_empty() { 6 } else { 1 };
+                scene.request = request(rng, &scene.host);
+                continue;
+            };
             for ranked in &answer.ranked {
                 let legal = verify(&scene.host, &usage, &asked, &ranked.placement);
                 legal.map_err(|violations| format!("{violations:?}\n{}", scene.text()))?;
@@ -395,7 +419,11 @@ fn a_host_fills_up_and_empties_again() {
             claimed.map_err(|error| format!("{error}\n{}", scene.text()))?;
             names.push(name);
             check_sums(&scene, &usage)?;
+            if !same {
+                scene.request = request(rng, &scene.host);
+            }
         }
+        placed.set(placed.get() + names.len());
         rng.shuffle(&mut names);
         for name in &names {
             usage.release(name).map_err(|error| error.to_string())?;
@@ -404,6 +432,7 @@ fn a_host_fills_up_and_empties_again() {
         let same = usage == empty && format!("{usage:?}") == format!("{empty:?}");
         ensure(same, || format!("{usage:?}\n{empty:?}"))
     });
+    assert!(placed.get() > 200, "only {} VMs were placed", placed.get());
 }
 
 fn check_numbers(ranked: &Ranked) -> Result<(), String> {
@@ -425,7 +454,7 @@ fn check_numbers(ranked: &Ranked) -> Result<(), String> {
 
 #[test]
 fn every_answer_is_legal_and_adds_up() {
-    for_cases(9, 250, |rng| {
+    for_cases(9, 180, |rng| {
         let mut scene = Scene::new(rng);
         scene.options.packing_weight = rng.pick(&[0, 0, 100, 1000]);
         scene.options.all = rng.percent(40);
