@@ -174,7 +174,7 @@ fn the_largest_hosts_are_answered_in_time() {
     for (shape, at) in shapes.into_iter().zip(0..) {
         let host = build(shape);
         let usage = Usage::empty(&host);
-        for case in 0..3 {
+        for case in 0..6 {
             let mut rng = Rng::new(12_000_000 + 100 * at + case);
             let request = extreme(&mut rng, &host);
             let (took, fits) = ask(&host, &usage, &request);

@@ -178,11 +178,8 @@ fn a_further_tenant_never_improves_the_answer() {
     for_cases(4, 200, further_tenant);
 }
 
-/// On eight nodes, cells over too few of them score less than cells over more, which are not tried
-/// once the fewer are possible. A tenant that closes the fewer brings the better answer out. Only
-/// this style is affected, and it is not the best.
+/// Floating vCPUs on eight nodes: the fewest nodes that hold them were once counted in cores.
 #[test]
-#[ignore = "the search stops at the first number of nodes with all GPUs local"]
 fn a_further_tenant_never_improves_a_style_that_is_not_the_best() {
     further_tenant(&mut Rng::new(4_000_997)).unwrap();
 }
