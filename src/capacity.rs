@@ -4,10 +4,9 @@
 //! where it fits on one, else inside one package, else on the host. The cost of a placement is the
 //! share of the free cores that it takes, and the share of the slots that it ends.
 
-use crate::candidate::nodes::members;
-use crate::candidate::{Pages, Stock};
 use crate::host::Host;
 use crate::host::builder::MAX_NODES;
+use crate::sets::bits;
 use crate::units::PciAddr;
 
 /// The sizes of the slots that are counted. Chosen by us: what HGX boards and clouds offer.
@@ -83,26 +82,15 @@ impl HostCost {
 }
 
 impl Slots {
-    pub(crate) fn new(
-        host: &Host,
-        stock: &Stock<'_>,
-        pages: &[Pages],
-        free_gpus: &[PciAddr],
-    ) -> Self {
+    /// By node: free cores, and free memory in bytes in pages that the request could use.
+    pub(crate) fn new(host: &Host, cores: &[u64], bytes: &[u128], free_gpus: &[PciAddr]) -> Self {
         let gpus_on = |at: usize| {
             let node = host.nodes()[at].id;
             let here = |gpu: &&PciAddr| host.gpu(**gpu).is_some_and(|gpu| gpu.node == Some(node));
             free_gpus.iter().filter(here).count() as u64
         };
-        let bytes = |at: usize| {
-            pages.iter().map(|p| u128::from(p.free[at]) * u128::from(p.size.bytes())).sum()
-        };
         let nodes: Vec<NodeRoom> = (0..host.nodes().len())
-            .map(|at| NodeRoom {
-                gpus: gpus_on(at),
-                cores: stock.nodes[at].cores[0],
-                bytes: bytes(at),
-            })
+            .map(|at| NodeRoom { gpus: gpus_on(at), cores: cores[at], bytes: bytes[at] })
             .collect();
         let gpus = host.gpus().iter().filter(|gpu| !gpu.integrated).count().max(1) as u64;
         // Half of an even share: GPUs often crowd on some nodes, and their node's cores are what a VM
@@ -126,12 +114,11 @@ impl Slots {
         Self { nodes, served, share, free_cores, before }
     }
 
-    /// What a placement with so many guest cores and pages on these nodes costs.
+    /// What a placement costs that takes so many cores and bytes from each of the nodes `at`.
     pub(crate) fn host_cost(
         &self,
-        stock: &Stock<'_>,
         at: &[usize],
-        units: &[u64],
+        cores: &[u64],
         gpu_nodes: impl Iterator<Item = usize>,
         bytes: impl Fn(usize) -> u128,
     ) -> HostCost {
@@ -143,19 +130,17 @@ impl Slots {
             touched |= 1 << at;
         }
         touched |= at.iter().fold(0, |mask, at| mask | (1 << at));
-        for node in members(touched) {
+        for node in bits(touched) {
             let mut room = self.nodes[node];
             room.gpus = room.gpus.saturating_sub(gpus[node]);
             if let Some(i) = at.iter().position(|at| *at == node) {
                 room.bytes = room.bytes.saturating_sub(bytes(i));
-                let cores = if stock.way.dedicated { units[i] } else { 0 };
-                room.cores = room.cores.saturating_sub(cores);
+                room.cores = room.cores.saturating_sub(cores[i]);
             }
             served[node].0 = room.served(&self.share);
         }
-        let cores = if stock.way.dedicated { units.iter().sum() } else { 0 };
         HostCost {
-            cores: (cores, self.free_cores),
+            cores: (cores.iter().sum(), self.free_cores),
             slots_before: self.before,
             slots_after: count_slots(&served),
         }

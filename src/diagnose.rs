@@ -1,23 +1,18 @@
-//! Why a style does not fit, decisive fact first, and the smallest change that would make it fit.
+//! Why a style does not fit, decisive fact first.
 
 use crate::candidate::{Search, Stock, emulator_room};
 use crate::feasibility::{Fact, Rejection, node_set};
-use crate::host::Host;
-use crate::host::usage::Usage;
 use crate::placement::Style;
-use crate::recommend::{Ranked, recommend};
-use crate::request::{GpuRequest, Policy, Request, RequestBuilder};
-use crate::score::{Options, Property};
-use crate::units::{Bytes, NodeId, PageSize};
+use crate::request::Policy;
+use crate::score::Property;
 
 /// The facts for every style that nothing was found for.
 pub(crate) fn rejections(
     search: &Search<'_>,
-    ranked: &[Ranked],
+    found: &[Style],
     failed: Vec<(Style, Fact)>,
 ) -> Vec<Rejection> {
-    let found = |style: &Style| ranked.iter().any(|ranked| ranked.placement.style == *style);
-    let styles = Style::ALL.into_iter().skip(1).filter(|style| !found(style));
+    let styles = Style::ALL.into_iter().skip(1).filter(|style| !found.contains(style));
     styles
         .map(|style| {
             let built = failed.iter().filter(|(other, _)| *other == style);
@@ -158,196 +153,4 @@ fn shortage(fact: &Fact) -> u64 {
         }
         _ => 0,
     }
-}
-
-/// A change to the request or the host that makes it fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "change", rename_all = "kebab-case"))]
-#[non_exhaustive]
-pub enum Change {
-    /// At most so many vCPUs.
-    FewerVcpus {
-        /// The most that fit.
-        vcpus: u32,
-    },
-    /// At most so much memory.
-    LessMemory {
-        /// The most that fits.
-        memory: Bytes,
-    },
-    /// More pages on one node.
-    MorePages {
-        /// The node.
-        node: NodeId,
-        /// The page size.
-        size: PageSize,
-        /// How many more.
-        more: u64,
-        /// How many the pool then has in all: what to write into `nr_hugepages`.
-        total: u64,
-    },
-    /// Another page size.
-    OtherPageSize {
-        /// The size that fits.
-        size: PageSize,
-    },
-    /// At most so many GPUs.
-    FewerGpus {
-        /// The most that fit.
-        gpus: u32,
-    },
-    /// A requirement less: preferred instead.
-    Relax {
-        /// The property.
-        property: Property,
-    },
-}
-
-/// The smallest changes that would each, alone, make a refused request fit. Every one was tried.
-#[must_use]
-pub fn smallest_changes(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    options: &Options,
-) -> Vec<Change> {
-    let fits = |host: &Host, changed: RequestBuilder| {
-        changed.build().is_ok_and(|request| recommend(host, usage, &request, options).is_ok())
-    };
-    let plain: &RequestBuilder = request;
-    let mut changes = more_pages(host, request, |host| fits(host, plain.clone()));
-    let sizes = [PageSize::GIB_1, PageSize::MIB_2, PageSize::KIB_4];
-    let other = |size: &PageSize| {
-        request.page_size.is_some_and(|wanted| wanted != *size)
-            && fits(host, RequestBuilder { page_size: Some(*size), ..plain.clone() })
-    };
-    changes.extend(sizes.into_iter().find(other).map(|size| Change::OtherPageSize { size }));
-    let vcpus = |vcpus: u64| {
-        let vcpus = u32::try_from(vcpus).unwrap_or(u32::MAX);
-        fits(host, RequestBuilder { vcpus, ..plain.clone() })
-    };
-    // Pairs and odd numbers apart: an odd number cannot show siblings, so the two are not one row.
-    let fewer = [1, 2].map(|step| {
-        let below = u64::from(request.vcpus).div_ceil(step);
-        most(below, |n| vcpus(n * step)).map_or(0, |n| n * step)
-    });
-    // Nor is a row always without gaps: a few more may fit where one less did not.
-    let fewer = fewer[0].max(fewer[1]);
-    let below = fewer + 1..u64::from(request.vcpus).min(fewer + 9);
-    let fewer = if fewer > 0 { below.rev().find(|n| vcpus(*n)).unwrap_or(fewer) } else { 0 };
-    if fewer > 0 {
-        changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
-    }
-    // Each page size apart: what is no multiple of a size cannot use its pages, so all sizes together
-    // are not one row.
-    let most_of = |size: &PageSize| {
-        let fits =
-            |pages| fits(host, RequestBuilder { memory: size.times(pages), ..plain.clone() });
-        most(request.memory.0.div_ceil(size.bytes()), fits).map(|pages| size.times(pages))
-    };
-    let memory = sizes.iter().filter_map(most_of).max();
-    changes.extend(memory.map(|memory| Change::LessMemory { memory }));
-    if let GpuRequest::Count { count, model } = &request.gpus {
-        let gpus = |count| GpuRequest::Count { count, model: model.clone() };
-        let fewer = (0..*count).rev();
-        let fits = |n: &u32| fits(host, RequestBuilder { gpus: gpus(*n), ..plain.clone() });
-        changes.extend({ fewer }.find(fits).map(|gpus| Change::FewerGpus { gpus }));
-    }
-    for (property, relaxed) in relaxations(plain) {
-        if fits(host, relaxed) {
-            changes.push(Change::Relax { property });
-        }
-    }
-    changes
-}
-
-/// The largest number below `above` that fits, if fitting is monotone; `None` if 1 does not fit.
-fn most(above: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
-    if above <= 1 || !fits(1) {
-        return None;
-    }
-    let (mut good, mut bad) = (1, above);
-    while bad - good > 1 {
-        let middle = good + (bad - good) / 2;
-        if fits(middle) { good = middle } else { bad = middle }
-    }
-    Some(good)
-}
-
-/// The fewest pages more of one size on one node that would do.
-fn more_pages(host: &Host, request: &Request, fits: impl Fn(&Host) -> bool) -> Vec<Change> {
-    let size = request.page_size.filter(|size| size.is_huge());
-    let Some((size, needed)) = size.and_then(|s| Some((s, s.pages_in(request.memory)?))) else {
-        return Vec::new();
-    };
-    let with = |at: usize, more: u64| {
-        let mut changed = host.description().clone();
-        let node = changed.nodes.get_mut(at)?;
-        // What becomes a hugepage was base memory before, and has to be free for that.
-        let base = node.pools.first_mut()?;
-        let taken = more.checked_mul(size.bytes() / base.size.bytes())?;
-        base.free = base.free.checked_sub(taken)?;
-        base.total -= taken;
-        match node.pools.iter_mut().find(|pool| pool.size == size) {
-            Some(pool) => (pool.total, pool.free) = (pool.total + more, pool.free + more),
-            None => node.pools.push(crate::host::PagePool { size, total: more, free: more }),
-        }
-        changed.build().ok()
-    };
-    let works = |at: usize, more: u64| with(at, more).is_some_and(|host| fits(&host));
-    let mut best: Option<(u64, usize)> = None;
-    for at in 0..host.nodes().len() {
-        let most_needed = best.map_or(needed, |(more, _)| more - 1);
-        let base = host.nodes()[at]
-            .pools
-            .first()
-            .map_or(0, |pool| pool.free * pool.size.bytes() / size.bytes());
-        let top = most_needed.min(base);
-        if top == 0 || !works(at, top) {
-            continue;
-        }
-        let (mut bad, mut good) = (0, top);
-        while good - bad > 1 {
-            let middle = bad + (good - bad) / 2;
-            if works(at, middle) { good = middle } else { bad = middle }
-        }
-        best = Some((good, at));
-    }
-    let change = |(more, at): (u64, usize)| {
-        let node = &host.nodes()[at];
-        let total = node.pool(size).map_or(0, |pool| pool.total) + more;
-        Change::MorePages { node: node.id, size, more, total }
-    };
-    best.map(change).into_iter().collect()
-}
-
-/// The request with one requirement less, for each.
-fn relaxations(request: &RequestBuilder) -> Vec<(Property, RequestBuilder)> {
-    let policies = [
-        (Property::DedicatedCpus, request.policies.dedicated_cpus),
-        (Property::WholeCores, request.policies.whole_cores),
-        (Property::OneNode, request.policies.one_node),
-        (Property::GpuLocality, request.policies.gpu_locality),
-        (Property::SameSwitch, request.policies.same_switch),
-        (Property::LinkedGpus, request.policies.linked_gpus),
-        (Property::FabricPartition, request.policies.fabric_partition),
-    ];
-    let relaxed = |property: Property| {
-        let mut changed = request.clone();
-        let policies = &mut changed.policies;
-        let policy = match property {
-            Property::DedicatedCpus => &mut policies.dedicated_cpus,
-            Property::WholeCores => &mut policies.whole_cores,
-            Property::OneNode => &mut policies.one_node,
-            Property::GpuLocality => &mut policies.gpu_locality,
-            Property::SameSwitch => &mut policies.same_switch,
-            Property::LinkedGpus => &mut policies.linked_gpus,
-            _ => &mut policies.fabric_partition,
-        };
-        *policy = Policy::Prefer;
-        changed
-    };
-    let required = policies.into_iter().filter(|(_, policy)| *policy == Policy::Require);
-    required.map(|(property, _)| (property, relaxed(property))).collect()
 }

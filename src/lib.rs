@@ -65,6 +65,7 @@
 //! `libvirt-xml`: patching an existing domain. All are on by default.
 mod candidate;
 mod capacity;
+mod changes;
 mod diagnose;
 pub mod discover;
 pub mod emit;
@@ -110,7 +111,7 @@ pub use verify::{CpuUser, Violation, verify};
 pub use workload::{Metric, Weights, Workload};
 
 pub use capacity::{HostCost, SLOT_SIZES, SlotCounts};
-pub use diagnose::{Change, smallest_changes};
+pub use changes::{Change, smallest_changes};
 pub use explain::{
     change_text, explain, explain_refusal, fact_text, host_line, property_text, warning_text,
 };

@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::candidate::nodes::members as bits;
 use crate::host::derived::{GpuFacts, GpuMask};
 use crate::host::{CoreKind, Host};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
-use crate::sets::NodeSet;
+use crate::sets::{NodeSet, bits};
 use crate::units::{L3Id, NodeId, PciAddr};
 
 /// How the VM's GPUs reach each other without host memory, if they do at all.

@@ -114,7 +114,8 @@ pub fn recommend(
             Err(fact) => failed.push((candidate.style, fact)),
         }
     }
-    let rejected = rejections(&search, &ranked, failed);
+    let found: Vec<Style> = ranked.iter().map(|row| row.placement.style).collect();
+    let rejected = rejections(&search, &found, failed);
     let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
     let baseline = baseline(&search, usage, best);
     debug_assert!(ranked.iter().all(|r| verify(host, usage, request, &r.placement).is_ok()));
@@ -126,12 +127,6 @@ fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Pl
     let profile = candidate.profile;
     debug_assert_eq!(profile, Profile::of(host, request, &placement), "counted as it was built");
     let findings = findings(&options.evidence, &profile);
-    let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
-    let cost = stock.map_or_else(HostCost::default, |stock| {
-        let bytes = |i: usize| u128::from(candidate.pages[i]) * u128::from(candidate.page.bytes());
-        let gpus = search.gpus.sets[candidate.gpus].node_of(host).flatten();
-        search.slots.host_cost(stock, &candidate.nodes, &candidate.units, gpus, bytes)
-    });
     Ranked {
         warnings: warnings(host, usage, request, &placement, &profile),
         placement,
@@ -139,7 +134,7 @@ fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Pl
         predictions: predictions(&findings, &profile),
         findings,
         unmet: unmet(request, &profile),
-        cost,
+        cost: candidate.cost,
         profile,
     }
 }

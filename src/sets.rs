@@ -18,6 +18,13 @@ pub struct IdSet<T> {
     kind: PhantomData<T>,
 }
 
+/// The bits of a word, ascending: sets of at most 64 things by position, in the search's inner loops.
+pub(crate) fn bits(word: u64) -> impl Iterator<Item = usize> + Clone {
+    std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
+        .take_while(|rest| *rest != 0)
+        .map(|rest| rest.trailing_zeros() as usize)
+}
+
 /// Host logical CPUs.
 #[doc(alias = "cpumask")]
 pub type CpuSet = IdSet<PcpuId>;
@@ -326,5 +333,11 @@ mod tests {
         let mut c = a.clone();
         assert!(c.remove(PcpuId(200)) && !c.remove(PcpuId(200)));
         assert_eq!(c, "0-3".parse().unwrap());
+    }
+
+    #[test]
+    fn bits_are_ascending() {
+        assert_eq!(bits(0b1010_0001).collect::<Vec<_>>(), [0, 5, 7]);
+        assert_eq!(bits(0).count() + bits(u64::MAX).count(), 64);
     }
 }

@@ -11,7 +11,8 @@ use crate::profile::{SetFacts, count};
 use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 
-use super::nodes::{NodeMask, members as bits};
+use super::nodes::NodeMask;
+use crate::sets::bits;
 
 /// At most so many sets are looked at; beyond that GPUs of one kind in one place count as equal, and
 /// then the search stops here and says so.

@@ -18,7 +18,7 @@ mod search;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::capacity::Slots;
+use crate::capacity::{HostCost, Slots};
 use crate::feasibility::Fact;
 use crate::host::Host;
 use crate::host::usage::Usage;
@@ -50,6 +50,7 @@ pub(crate) struct Candidate {
     pub(crate) gpus: usize,
     pub(crate) profile: Profile,
     pub(crate) score: Score,
+    pub(crate) cost: HostCost,
     rank: Rank,
 }
 
@@ -144,7 +145,12 @@ impl<'a> Search<'a> {
         };
         let stocks: Vec<Stock<'a>> = ways(request).into_iter().map(stock).collect();
         let pages = pages(host, usage, request)?;
-        let slots = Slots::new(host, &stocks[0], &pages, &free_gpus(host, usage));
+        let cores: Vec<u64> = stocks[0].nodes.iter().map(|node| node.cores[0]).collect();
+        let bytes = |at: usize| -> u128 {
+            pages.iter().map(|p| u128::from(p.free[at]) * u128::from(p.size.bytes())).sum()
+        };
+        let bytes: Vec<u128> = (0..cores.len()).map(bytes).collect();
+        let slots = Slots::new(host, &cores, &bytes, &free_gpus(host, usage));
         let cut = !gpus.complete;
         Ok(Self {
             host,

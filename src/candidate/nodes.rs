@@ -7,13 +7,6 @@ pub(crate) type NodeMask = u64;
 /// from every node by distance, and the answer says so.
 pub(crate) const MAX_SETS: u64 = 4096;
 
-/// The members of a mask, ascending.
-pub(crate) fn members(mask: NodeMask) -> impl Iterator<Item = usize> + Clone {
-    std::iter::successors(Some(mask), |rest| Some(rest & rest.wrapping_sub(1)))
-        .take_while(|rest| *rest != 0)
-        .map(|rest| rest.trailing_zeros() as usize)
-}
-
 /// Sets of one size, and whether they are all there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subsets {
@@ -151,11 +144,5 @@ mod tests {
         assert_eq!(shares(20, &[10, 9], &[1, 1], true), None);
         assert_eq!(shares(5, &[9, 0], &[1, 1], true), None);
         assert_eq!(shares(5, &[9, 0], &[1, 1], false), Some(vec![5, 0]));
-    }
-
-    #[test]
-    fn members_are_the_bits() {
-        assert_eq!(members(0b1010_0001).collect::<Vec<_>>(), [0, 5, 7]);
-        assert_eq!(members(0).count(), 0);
     }
 }

@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 
 use super::cpus::Picked;
 use super::gpus::GpuSet;
-use super::nodes::{NodeMask, members, shares, subsets};
+use super::nodes::{NodeMask, shares, subsets};
 use super::{Candidate, Pages, Rank, Search, Stock, emulator_room, far, threads};
 use crate::feasibility::lacking;
 use crate::placement::{MemoryMode, Style};
 use crate::profile::{L3Use, Profile, collective, count};
 use crate::request::{Policy, Request};
 use crate::score::{Score, score};
+use crate::sets::bits;
 use crate::units::Bytes;
 
 /// Where not all node sets can be tried, those around so many sets of GPUs are.
@@ -77,8 +78,7 @@ impl Search<'_> {
                 continue;
             }
             let of_gpus: Vec<NodeMask> = self.gpus.sets.iter().map(|set| set.nodes).collect();
-            let on_usable =
-                of_gpus.iter().filter(|gpus| members(**gpus).all(|n| usable.contains(&n)));
+            let on_usable = of_gpus.iter().filter(|gpus| bits(**gpus).all(|n| usable.contains(&n)));
             let on_usable = on_usable.copied().take(MAX_GPU_SEEDS);
             let tried = subsets(&usable, size, on_usable, |a, b| far(host, a, b), |at| caps[at]);
             self.cut |= !tried.complete;
@@ -133,19 +133,18 @@ impl Search<'_> {
         caps: &[u64],
         units: u64,
     ) -> (bool, bool) {
-        let cores: u64 = members(mask).map(|at| caps[at]).sum();
+        let cores: u64 = bits(mask).map(|at| caps[at]).sum();
         if cores < units {
             return (false, false);
         }
-        let free =
-            |free: &[u64]| members(mask).fold(0, |sum: u64, at| sum.saturating_add(free[at]));
+        let free = |free: &[u64]| bits(mask).fold(0, |sum: u64, at| sum.saturating_add(free[at]));
         let fits = |at: &usize| {
             let pages = &self.pages[*at];
             free(&pages.free).min(pages.in_all) >= pages.needed
         };
         let pages: Vec<usize> = (0..self.pages.len()).filter(fits).collect();
         let Some(largest) = pages.first() else { return (false, false) };
-        let at: Vec<usize> = members(mask).collect();
+        let at: Vec<usize> = bits(mask).collect();
         let room: Vec<u64> = at.iter().map(|n| caps[*n]).collect();
         let mut base = base;
         base.set_nodes(self.host, at.iter().copied());
@@ -280,7 +279,10 @@ impl Search<'_> {
         let set = &self.gpus.sets[gpus];
         let bytes = |i: usize| u128::from(split[i]) * u128::from(size.bytes());
         let gpu_nodes = set.node_of(self.host).flatten();
-        let cost = self.slots.host_cost(stock, at, units, gpu_nodes, bytes).millionths();
+        let none = vec![0; at.len()];
+        let cores = if stock.way.dedicated { units } else { &none };
+        let host_cost = self.slots.host_cost(at, cores, gpu_nodes, bytes);
+        let cost = host_cost.millionths();
         let score = free_of_cost.with_packing(self.options, cost);
         let taken: u64 = units.iter().sum();
         let rank = Rank {
@@ -290,7 +292,7 @@ impl Search<'_> {
             blind: cells && !expanders,
             spread: self.spread(at, set),
             cost,
-            cores: if stock.way.dedicated { taken } else { 0 },
+            cores: cores.iter().sum(),
             gpus,
             left_over: room.iter().sum::<u64>() - taken,
             mask,
@@ -310,6 +312,7 @@ impl Search<'_> {
                 gpus,
                 profile,
                 score,
+                cost: host_cost,
                 rank,
             };
             self.best.insert(key, candidate);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::diagnose::Change;
+use crate::changes::Change;
 use crate::explain::{change_text, fact_text, warning_text};
 use crate::feasibility::Rejection;
 use crate::host::usage::Claim;

@@ -1,6 +1,6 @@
 //! Sentences for facts, properties and changes.
 
-use crate::diagnose::Change;
+use crate::changes::Change;
 use crate::feasibility::Fact;
 use crate::score::Property;
 use crate::sets::NodeSet;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::capacity::SLOT_SIZES;
-use crate::diagnose::Change;
+use crate::changes::Change;
 use crate::feasibility::Rejection;
 use crate::host::Host;
 use crate::host::usage::Usage;
