@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use pinwise::discover::{read_host, read_request, read_tenant, sysfs};
+use pinwise::discover::{Reading, hwloc, read_host, read_request, read_tenant, sysfs};
 use pinwise::{Bytes, GpuRequest, Host, HostBuilder, Request, RequestBuilder, Usage};
 
 use crate::args::Args;
@@ -42,8 +42,8 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
         Some(path) if path.is_dir() => read_sysfs(path, &path.display().to_string())?,
         Some(path) => {
             let shown = path.display().to_string();
-            let host = read_host(&text(path)?).map_err(|e| format!("{shown}: {e}"))?;
-            (host, Vec::new(), shown)
+            let reading = host_from_text(&text(path)?).map_err(|e| format!("{shown}: {e}"))?;
+            (reading.host, reading.notes, shown)
         }
     };
     let mut host = description.build().map_err(|e| format!("{from}: {e}"))?;
@@ -52,6 +52,33 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
             host.with_reserved(reserve.clone()).map_err(|e| format!("--reserve {reserve}: {e}"))?;
     }
     Ok(Machine { host, notes, embedded: args.host.is_none() })
+}
+
+/// A snapshot, or XML by its root element.
+fn host_from_text(text: &str) -> Result<Reading, String> {
+    match root_element(text) {
+        Some("topology") => hwloc::read_lstopo(text).map_err(|e| e.to_string()),
+        Some(root) => Err(format!("<{root:.60}> is no root element of a host's description")),
+        None => {
+            let host = read_host(text).map_err(|e| e.to_string())?;
+            Ok(Reading { host, notes: Vec::new() })
+        }
+    }
+}
+
+/// The name of the first element, past the declaration, the DTD's name and comments; `None` where the
+/// text is not XML.
+fn root_element(text: &str) -> Option<&str> {
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    while let Some(inside) = rest.strip_prefix('<') {
+        let end = match inside {
+            _ if inside.starts_with("!--") => "-->",
+            _ if inside.starts_with(['?', '!']) => ">",
+            _ => return inside.split(|c: char| c.is_whitespace() || "/>".contains(c)).next(),
+        };
+        rest = inside.split_once(end)?.1.trim_start();
+    }
+    None
 }
 
 fn read_sysfs(root: &Path, shown: &str) -> Result<(HostBuilder, Vec<String>, String), String> {

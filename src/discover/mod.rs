@@ -12,5 +12,12 @@ pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
 #[cfg(feature = "serde")]
 pub use texts::{read_request, read_tenant};
 
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+mod reading;
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+pub use reading::Reading;
+
+#[cfg(feature = "libvirt-xml")]
+pub mod hwloc;
 #[cfg(feature = "sysfs")]
 pub mod sysfs;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::SysfsError;
 use super::tree::{Notes, Tree};
+use crate::discover::reading::renumber;
 use crate::host::CoreKind;
 use crate::host::builder::{CoreSpec, L3Spec, MAX_PCPUS};
 use crate::sets::CpuSet;
@@ -144,19 +145,6 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
     }
     renumber(&mut specs, cores_missing, notes);
     Ok(specs)
-}
-
-/// Where ids are missing or name two cores (dies that an old kernel does not tell apart, hypervisors),
-/// the cores of that host are numbered by their lowest pCPUs instead.
-fn renumber(specs: &mut [CoreSpec], missing: bool, notes: &mut Notes) {
-    let ids: BTreeSet<_> = specs.iter().map(|spec| (spec.package, spec.die, spec.core)).collect();
-    if !missing && ids.len() == specs.len() {
-        return;
-    }
-    notes.add("core ids are missing or not unique: cores are numbered by pCPU".to_owned());
-    for spec in specs {
-        spec.core = spec.pcpus.first().unwrap_or_default().0;
-    }
 }
 
 /// The pCPUs of efficiency cores: those of a PMU of their own on x86, those of clearly lower capacity

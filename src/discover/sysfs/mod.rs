@@ -12,6 +12,7 @@ mod tree;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use crate::discover::reading::Reading;
 use crate::host::CpuVendor;
 use crate::host::builder::HostBuilder;
 use tree::{Notes, Tree};
@@ -52,16 +53,6 @@ pub enum SysfsError {
         /// The value, and what it should be.
         problem: String,
     },
-}
-
-/// What a tree shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// The host, unchecked until it is built. GPU models are named by their ids, as sysfs knows no
-    /// names; links between GPUs are not in sysfs either.
-    pub host: HostBuilder,
-    /// What was left out or replaced, and why: a sentence each.
-    pub notes: Vec<String>,
 }
 
 /// Reads the tree below `root`: `/` for this machine, or a folder with a copy of `sys` and, where it

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::SysfsError;
+pub(super) use crate::discover::reading::Notes;
 use crate::sets::CpuSet;
 use crate::units::{Id as _, PcpuId};
 
@@ -13,33 +14,6 @@ use crate::units::{Id as _, PcpuId};
 const MAX_FILE: usize = 1 << 20;
 /// Four times the most PCI functions that a host may have.
 const MAX_ENTRIES: usize = 1 << 16;
-/// A machine with more to say than this is broken in one way many times.
-const MAX_NOTES: usize = 64;
-
-/// What was left out or replaced.
-#[derive(Default)]
-pub(super) struct Notes {
-    sentences: Vec<String>,
-    more: usize,
-}
-
-impl Notes {
-    pub(super) fn add(&mut self, sentence: String) {
-        if self.sentences.len() < MAX_NOTES {
-            self.sentences.push(sentence);
-        } else {
-            self.more += 1;
-        }
-    }
-
-    pub(super) fn into_sentences(mut self) -> Vec<String> {
-        if self.more > 0 {
-            self.sentences.push(format!("and {} more notes", self.more));
-        }
-        self.sentences
-    }
-}
-
 /// The files below a root, by their paths from it.
 pub(super) struct Tree<'a> {
     root: &'a Path,
