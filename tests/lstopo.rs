@@ -2,6 +2,8 @@
 //! sysfs trees of real machines.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+mod trees;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,6 +11,7 @@ use std::time::Instant;
 use pinwise::discover::Reading;
 use pinwise::discover::hwloc::{LstopoError, read_lstopo};
 use pinwise::{Bytes, CoreKind, CpuVendor, Host, NodeId, PageSize, PciAddr};
+use trees::corpus;
 
 const LATER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE topology SYSTEM "hwloc2.dtd">
@@ -256,19 +259,6 @@ fn size_and_depth_are_bounded() {
     assert_eq!(read_lstopo(&text).unwrap().host.build().unwrap().online().len(), 1);
 }
 
-/// Where the files of real machines are, if they are.
-#[expect(clippy::disallowed_methods, reason = "a test is told by the environment where they are")]
-fn corpus(folder: &str) -> Option<PathBuf> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let all = std::env::var_os("PINWISE_CORPUS").map_or_else(default, PathBuf::from);
-    let folder = all.join(folder);
-    if !folder.is_dir() {
-        println!("{} is not here (PINWISE_CORPUS): nothing to test", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 fn files(folder: &Path, part: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| path.to_string_lossy().contains(part)).collect();
@@ -325,7 +315,10 @@ const EXCEPTIONS: [(&str, [usize; 5], &str); 14] = [
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the time that a file takes is part of the claim")]
 fn files_of_real_machines_are_read_as_they_were_counted() {
-    let Some(folder) = corpus("hwloc-xml") else { return };
+    let Some(folder) = corpus("hwloc-xml") else {
+        println!("no real machines' files here (PINWISE_CORPUS): nothing to test");
+        return;
+    };
     let features = fs::read_to_string(folder.join("FEATURES.tsv")).unwrap();
     let (mut built, mut refused, mut failures) = (0, 0, Vec::new());
     for file in files(&folder, ".xml") {
