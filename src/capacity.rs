@@ -4,9 +4,11 @@
 //! where it fits on one, else inside one package, else on the host. The cost of a placement is the
 //! share of the free cores that it takes, and the share of the slots that it ends.
 
+use crate::candidate::nodes::members;
 use crate::candidate::{Pages, Stock};
 use crate::host::Host;
-use crate::units::{PackageId, PciAddr};
+use crate::host::builder::MAX_NODES;
+use crate::units::PciAddr;
 
 /// The sizes of the slots that are counted. Chosen by us: what HGX boards and clouds offer.
 pub const SLOT_SIZES: [u64; 4] = [1, 2, 4, 8];
@@ -14,9 +16,9 @@ pub const SLOT_SIZES: [u64; 4] = [1, 2, 4, 8];
 /// Slots by size, in the order of [`SLOT_SIZES`].
 pub type SlotCounts = [u64; SLOT_SIZES.len()];
 
+/// What is free on a node.
 #[derive(Debug, Clone, Copy)]
 struct NodeRoom {
-    package: Option<PackageId>,
     gpus: u64,
     cores: u64,
     bytes: u128,
@@ -25,6 +27,9 @@ struct NodeRoom {
 impl NodeRoom {
     /// GPUs that have their share of cores and memory on the node.
     fn served(&self, share: &Share) -> u64 {
+        if self.gpus == 0 {
+            return 0;
+        }
         let by_cores = self.cores.checked_div(share.cores).unwrap_or(u64::MAX);
         let by_bytes = self.bytes.checked_div(share.bytes).unwrap_or(u128::MAX);
         self.gpus.min(by_cores).min(u64::try_from(by_bytes).unwrap_or(u64::MAX))
@@ -42,6 +47,8 @@ struct Share {
 #[derive(Debug, Clone)]
 pub(crate) struct Slots {
     nodes: Vec<NodeRoom>,
+    /// By node: GPUs that are served, and the package's number.
+    served: Vec<(u64, usize)>,
     share: Share,
     free_cores: u64,
     before: SlotCounts,
@@ -92,7 +99,6 @@ impl Slots {
         };
         let nodes: Vec<NodeRoom> = (0..host.nodes().len())
             .map(|at| NodeRoom {
-                package: host.nodes()[at].package,
                 gpus: gpus_on(at),
                 cores: stock.nodes[at].cores[0],
                 bytes: bytes(at),
@@ -108,8 +114,16 @@ impl Slots {
                 / 2,
         };
         let free_cores = nodes.iter().map(|node| node.cores).sum();
-        let before = count_slots(&nodes, &share);
-        Self { nodes, share, free_cores, before }
+        let package = |at: usize| {
+            let package = host.nodes()[at].package;
+            let of = |package| host.packages().binary_search(&package).ok();
+            // Nodes in no single package are a package of their own, the last.
+            package.and_then(of).unwrap_or(host.packages().len())
+        };
+        let served: Vec<(u64, usize)> =
+            nodes.iter().enumerate().map(|(at, node)| (node.served(&share), package(at))).collect();
+        let before = count_slots(&served);
+        Self { nodes, served, share, free_cores, before }
     }
 
     /// What a placement with so many guest cores and pages on these nodes costs.
@@ -121,47 +135,53 @@ impl Slots {
         gpu_nodes: impl Iterator<Item = usize>,
         bytes: impl Fn(usize) -> u128,
     ) -> HostCost {
-        let mut nodes = self.nodes.clone();
-        for (i, (at, units)) in at.iter().zip(units).enumerate() {
-            let node = &mut nodes[*at];
-            if stock.way.dedicated {
-                node.cores = node.cores.saturating_sub(*units);
-            }
-            node.bytes = node.bytes.saturating_sub(bytes(i));
-        }
+        let mut served = self.served.clone();
+        let mut gpus: [u64; MAX_NODES] = [0; MAX_NODES];
+        let mut touched: u64 = 0;
         for at in gpu_nodes {
-            nodes[at].gpus = nodes[at].gpus.saturating_sub(1);
+            gpus[at] += 1;
+            touched |= 1 << at;
+        }
+        touched |= at.iter().fold(0, |mask, at| mask | (1 << at));
+        for node in members(touched) {
+            let mut room = self.nodes[node];
+            room.gpus = room.gpus.saturating_sub(gpus[node]);
+            if let Some(i) = at.iter().position(|at| *at == node) {
+                room.bytes = room.bytes.saturating_sub(bytes(i));
+                let cores = if stock.way.dedicated { units[i] } else { 0 };
+                room.cores = room.cores.saturating_sub(cores);
+            }
+            served[node].0 = room.served(&self.share);
         }
         let cores = if stock.way.dedicated { units.iter().sum() } else { 0 };
         HostCost {
             cores: (cores, self.free_cores),
             slots_before: self.before,
-            slots_after: count_slots(&nodes, &self.share),
+            slots_after: count_slots(&served),
         }
     }
 }
 
-fn count_slots(nodes: &[NodeRoom], share: &Share) -> SlotCounts {
-    let mut counts = [[0; SLOT_SIZES.len()]; 3];
-    let mut add = |level: usize, served: u64| {
-        for (count, size) in counts[level].iter_mut().zip(SLOT_SIZES) {
-            *count += served / size;
-        }
-    };
-    let mut in_all: u64 = 0;
-    for (at, node) in nodes.iter().enumerate() {
-        let served = node.served(share);
-        add(0, served);
-        in_all += served;
-        // Each package once, at its first node.
-        if nodes[..at].iter().all(|earlier| earlier.package != node.package) {
-            let others = nodes[at..].iter().filter(|other| other.package == node.package);
-            add(1, others.map(|other| other.served(share)).sum());
+/// Slots by size, of nodes given as GPUs served and package number.
+fn count_slots(nodes: &[(u64, usize)]) -> SlotCounts {
+    let mut packages: [u64; MAX_NODES + 1] = [0; MAX_NODES + 1];
+    let mut on_nodes: SlotCounts = Default::default();
+    let (mut all, mut last) = (0, 0);
+    for (served, package) in nodes.iter().filter(|(served, _)| *served > 0) {
+        // More packages than nodes there cannot be, as far as nodes have one.
+        packages[(*package).min(MAX_NODES)] += served;
+        last = last.max((*package).min(MAX_NODES));
+        all += served;
+        for (slots, size) in on_nodes.iter_mut().zip(SLOT_SIZES) {
+            *slots += served / size;
         }
     }
-    add(2, in_all);
-    let [on_nodes, in_packages, in_all] = counts;
-    std::array::from_fn(|i| {
-        [on_nodes[i], in_packages[i], in_all[i]].into_iter().find(|n| *n > 0).unwrap_or(0)
-    })
+    let mut counts = on_nodes;
+    for (slots, size) in counts.iter_mut().zip(SLOT_SIZES).filter(|(slots, _)| **slots == 0) {
+        *slots = packages[..=last].iter().map(|served| served / size).sum();
+        if *slots == 0 {
+            *slots = all / size;
+        }
+    }
+    counts
 }

@@ -73,6 +73,14 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     if one_node || local_on_one_node(search) || facts.is_empty() {
         facts.extend(closest_nodes(search, stock, threads, units));
     }
+    if facts.is_empty() && style.shows_cells() {
+        // What would suffice in all does not give every cell a core and a page.
+        facts.push(Fact::Lacks { property: Property::Cells });
+    }
+    if facts.is_empty() {
+        // Nor does what suffices in all suffice on nodes that have a vCPU each.
+        facts.extend(all.iter().flat_map(|at| short(search, stock, threads, units, &[*at])));
+    }
     facts
 }
 
@@ -224,7 +232,10 @@ pub fn smallest_changes(
         let below = u64::from(request.vcpus).div_ceil(step);
         most(below, |n| vcpus(n * step)).map_or(0, |n| n * step)
     });
+    // Nor is a row always without gaps: a few more may fit where one less did not.
     let fewer = fewer[0].max(fewer[1]);
+    let below = fewer + 1..u64::from(request.vcpus).min(fewer + 9);
+    let fewer = if fewer > 0 { below.rev().find(|n| vcpus(*n)).unwrap_or(fewer) } else { 0 };
     if fewer > 0 {
         changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
     }

@@ -1,4 +1,68 @@
-//! pinwise
+//! Where in a host a GPU virtual machine should live, and how much of the hardware its guest should
+//! see.
+//!
+//! vCPUs, memory and GPUs on different NUMA nodes cost a VM a part of its speed, and pinning, guest
+//! cells, SMT siblings and hugepages each help some workloads on some hosts and hurt others.
+//! [`recommend`] takes a [`Host`], the [`Usage`] of its tenants and a [`Request`], and ranks the
+//! placements that fit; each has a [`Score`], a predicted range for every [`Metric`] against the
+//! default layout, the findings that the ranges rest on, and what it costs the host.
+//!
+//! ```
+//! use pinwise::{
+//!     Bytes, CoreKind, CoreSpec, CpuSet, HostBuilder, NodeId, NodeSpec, Options, PackageId,
+//!     PcpuId, RequestBuilder, Style, Usage, recommend,
+//! };
+//!
+//! // Two packages of four cores, a node each. `discover` reads real machines.
+//! let cpus = |range: std::ops::Range<u32>| range.map(PcpuId).collect::<CpuSet>();
+//! let node = |id: u32| NodeSpec {
+//!     id: NodeId(id),
+//!     cpus: cpus(id * 4..id * 4 + 4),
+//!     memory: Bytes::from_gib(32),
+//!     pools: Vec::new(),
+//!     distances: Vec::new(),
+//! };
+//! let core = |n: u32| CoreSpec {
+//!     package: PackageId(n / 4),
+//!     die: 0,
+//!     core: n % 4,
+//!     kind: CoreKind::Performance,
+//!     max_mhz: None,
+//!     pcpus: cpus(n..n + 1),
+//! };
+//! let host = HostBuilder {
+//!     name: "two-nodes".to_owned(),
+//!     nodes: (0..2).map(node).collect(),
+//!     cores: (0..8).map(core).collect(),
+//!     ..HostBuilder::default()
+//! };
+//! let host = host.build()?;
+//!
+//! let request = RequestBuilder::new("vm1", 4, Bytes::from_gib(16)).build()?;
+//! let answer = recommend(&host, &Usage::empty(&host), &request, &Options::default())?;
+//! // Core 0 is left to the host, so the VM fits on node 1 alone, and stays there whole.
+//! let best = &answer.best().placement;
+//! assert_eq!(best.style, Style::Pin);
+//! assert_eq!(best.vcpu_pcpus(), cpus(4..8));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The map
+//!
+//! - In: [`HostBuilder`] or [`discover`], then [`Host`]; [`Usage`] with a [`Claim`] for each tenant;
+//!   [`RequestBuilder`], then [`Request`], with a [`Workload`] and [`Policies`].
+//! - The engine: [`recommend`], tuned by [`Options`]. It enumerates candidates, drops what cannot be
+//!   ([`Fact`], [`Rejection`]), asks every rule ([`RuleId`], [`Profile`], [`Evidence`]), and ranks by
+//!   [`Score`]. A pure function: no I/O, clock, environment or randomness.
+//! - Out: [`Recommendation`] with [`Ranked`] placements, or [`Infeasible`]; [`Placement`] is plain data
+//!   with nothing left to decide. [`explain`](explain()) and [`explain_refusal`] make text of it,
+//!   [`emit`] makes libvirt XML and JSON, [`smallest_changes`] finds what would fit.
+//! - The check: [`verify`](verify()) judges a placement anew, and shares no code with the engine.
+//!
+//! # Features
+//!
+//! `serde`: descriptions, requests, tenants and answers as JSON. `sysfs`: hosts from sysfs.
+//! `libvirt-xml`: patching an existing domain. All are on by default.
 mod candidate;
 mod capacity;
 mod diagnose;
@@ -54,6 +118,12 @@ pub use feasibility::{Fact, Rejection};
 pub use profile::{Collective, GpuPath, L3Use, Profile};
 pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
 pub use rules::evidence::{Evidence, FindingId, Grade, Range, Row};
+pub use rules::findings::{FINDINGS, FindingRecord};
 pub use rules::{Finding, Prediction, RuleId, findings, predictions};
-pub use score::{Options, Property, Score};
+pub use score::{Options, Property, Score, score};
 pub use warnings::Warning;
+
+/// The README's examples run as tests.
+#[cfg(all(doctest, feature = "serde", feature = "libvirt-xml"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

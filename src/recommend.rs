@@ -1,6 +1,7 @@
 //! The pipeline: candidates, feasibility, rules, score, ranking.
 
 use crate::candidate::build::{build, default_layout};
+use crate::candidate::cpus::Way;
 use crate::candidate::{Candidate, Search};
 use crate::capacity::HostCost;
 use crate::diagnose::rejections;
@@ -100,7 +101,16 @@ pub fn recommend(
             continue;
         }
         match build(&search, candidate) {
-            Ok(placement) => ranked.push(rank(&search, usage, candidate, placement)),
+            Ok(placement) => {
+                let row = rank(&search, usage, candidate, placement);
+                // Cores that turn out whole unasked: where the stricter way fits, it has the same.
+                let way = Way { whole: true, ..candidate.way };
+                let twin = (candidate.style, candidate.memory, candidate.expanders, way);
+                let unasked = row.profile.whole_cores && !candidate.way.whole;
+                if !unasked || !search.best.contains_key(&twin) {
+                    ranked.push(row);
+                }
+            }
             Err(fact) => failed.push((candidate.style, fact)),
         }
     }

@@ -169,7 +169,8 @@ pub(crate) fn each_lack(
 }
 
 /// The score of a candidate whose packing cost, in millionths of what is free, is known.
-pub(crate) fn score(request: &Request, options: &Options, profile: &Profile, cost: i64) -> Score {
+#[must_use]
+pub fn score(request: &Request, options: &Options, profile: &Profile, cost: i64) -> Score {
     let weights = request.workload.weights();
     let performance = performance(&options.evidence, profile, &weights, options.caution);
     let mut unmet = 0;

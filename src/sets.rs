@@ -71,6 +71,21 @@ impl<T: Id> IdSet<T> {
         new
     }
 
+    /// Adds all from `first` to `last`, a word at a time.
+    pub(crate) fn insert_range(&mut self, first: T, last: T) {
+        assert!(last.index() < T::LIMIT, "{} is below {}", T::WHAT, T::LIMIT);
+        let (first, last) = (first.index() as usize, last.index() as usize);
+        if first > last {
+            return;
+        }
+        self.words.resize(self.words.len().max(last / 64 + 1), 0);
+        for word in first / 64..=last / 64 {
+            let low = if word == first / 64 { first % 64 } else { 0 };
+            let high = if word == last / 64 { last % 64 } else { 63 };
+            self.words[word] |= (u64::MAX << low) & (u64::MAX >> (63 - high));
+        }
+    }
+
     /// Takes `id` out; says whether it was there.
     pub fn remove(&mut self, id: T) -> bool {
         let was = self.contains(id);
@@ -237,6 +252,10 @@ impl<T: Id> FromStr for IdSet<T> {
             if first > last || used == 0 || group < used {
                 return Err(bad());
             }
+            if used == group {
+                set.insert_range(T::from_index(first), T::from_index(last));
+                continue;
+            }
             for id in (first..=last).filter(|id| (id - first) % group < used) {
                 set.insert(T::from_index(id));
             }
@@ -273,6 +292,8 @@ mod tests {
             ("0-31:2/4", "0-1,4-5,8-9,12-13,16-17,20-21,24-25,28-29"),
             ("0-7:1/1", "0-7"),
             ("63-64", "63-64"),
+            ("0-63,128-191", "0-63,128-191"),
+            ("5-200,300,64", "5-200,300"),
         ] {
             assert_eq!(text.parse::<CpuSet>().unwrap().to_string(), printed);
         }

@@ -7,7 +7,8 @@ mod trees;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pinwise::discover::sysfs::{self, Reading, SysfsError};
+use pinwise::discover::Reading;
+use pinwise::discover::sysfs::{self, SysfsError};
 use pinwise::{Bytes, CoreKind, CpuVendor, Host, NodeId, PageSize, PciAddr};
 use trees::{Folder, corpus, root_below, unpack};
 

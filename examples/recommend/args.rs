@@ -24,11 +24,12 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 #[derive(Debug, Parser)]
 #[command(name = "recommend")]
 pub(crate) struct Args {
-    /// A host description, a captured root with sys/ and proc/, or "live" for this machine.
+    /// A host description as JSON, XML of virsh capabilities or of lstopo, a folder with one of them and
+    /// virsh nodedev-dumpxml files, a captured root with sys/ and proc/, or "live" for this machine.
     #[arg(long, value_name = "FILE|DIR|live")]
     pub(crate) host: Option<PathBuf>,
-    /// Tenants that run on the host already: JSON files.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), or folders of such files.
+    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,
     /// pCPUs to keep for the host.
     #[arg(long, value_name = "CPUSET")]

@@ -1,15 +1,18 @@
 //! Reading what the command line names. Every error is one sentence: what, where, which value.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use pinwise::discover::{Reading, hwloc, read_host, read_request, read_tenant, sysfs};
-use pinwise::{Bytes, GpuRequest, Host, HostBuilder, Request, RequestBuilder, Usage};
+use pinwise::discover::{Reading, hwloc, libvirt, read_host, read_request, sysfs};
+use pinwise::{Bytes, GpuRequest, Host, Request, RequestBuilder};
 
 use crate::args::Args;
 
 /// Files larger than this are refused.
 const MAX_FILE: u64 = 64 << 20;
+
+/// The most entries of a folder that are looked at.
+const MAX_ENTRIES: usize = 10_000;
 
 const EMBEDDED: &str = include_str!("../../fixtures/hosts/hgx-h200-snc2.json");
 
@@ -32,18 +35,30 @@ pub(crate) fn text(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
+/// Whether a text is XML rather than JSON.
+pub(crate) fn is_xml(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
+}
+
 pub(crate) fn host(args: &Args) -> Result<Machine, String> {
-    let (description, notes, from) = match args.host.as_deref() {
+    let (Reading { host: description, notes }, from) = match args.host.as_deref() {
         None => {
             let host = read_host(EMBEDDED).map_err(|e| e.to_string())?;
-            (host, Vec::new(), "the embedded fixture".to_owned())
+            (Reading { host, notes: Vec::new() }, "the embedded fixture".to_owned())
         }
-        Some(path) if path == Path::new("live") => read_sysfs(Path::new("/"), "live")?,
-        Some(path) if path.is_dir() => read_sysfs(path, &path.display().to_string())?,
+        Some(path) if path == Path::new("live") => (read_sysfs(Path::new("/"))?, "live".to_owned()),
+        Some(path) if path.is_dir() && !path.join("sys").is_dir() && has_xml(path) => {
+            (read_xml(&files(path)?)?, path.display().to_string())
+        }
+        Some(path) if path.is_dir() => (read_sysfs(path)?, path.display().to_string()),
         Some(path) => {
-            let shown = path.display().to_string();
-            let reading = host_from_text(&text(path)?).map_err(|e| format!("{shown}: {e}"))?;
-            (reading.host, reading.notes, shown)
+            let (text, shown) = (text(path)?, path.display().to_string());
+            if is_xml(&text) {
+                (read_xml(&[path.to_owned()])?, shown)
+            } else {
+                let host = read_host(&text).map_err(|e| format!("{shown}: {e}"))?;
+                (Reading { host, notes: Vec::new() }, shown)
+            }
         }
     };
     let mut host = description.build().map_err(|e| format!("{from}: {e}"))?;
@@ -54,16 +69,28 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
     Ok(Machine { host, notes, embedded: args.host.is_none() })
 }
 
-/// A snapshot, or XML by its root element.
-fn host_from_text(text: &str) -> Result<Reading, String> {
-    match root_element(text) {
-        Some("topology") => hwloc::read_lstopo(text).map_err(|e| e.to_string()),
-        Some(root) => Err(format!("<{root:.60}> is no root element of a host's description")),
-        None => {
-            let host = read_host(text).map_err(|e| e.to_string())?;
-            Ok(Reading { host, notes: Vec::new() })
+/// A host's description among XML files, and the node devices beside it, each by its root element.
+fn read_xml(files: &[PathBuf]) -> Result<Reading, String> {
+    let (mut host, mut devices) = (None, Vec::new());
+    for file in files.iter().filter(|file| files.len() == 1 || is_named_xml(file)) {
+        let (text, shown) = (text(file)?, file.display());
+        let bad = |e: &dyn std::fmt::Display| format!("{shown}: {e}");
+        let reading = match root_element(&text) {
+            Some("topology") => hwloc::read_lstopo(&text).map_err(|e| bad(&e))?,
+            Some("device") => {
+                devices.extend(libvirt::read_node_device(&text).map_err(|e| bad(&e))?);
+                continue;
+            }
+            _ => libvirt::read_capabilities(&text).map_err(|e| bad(&e))?,
+        };
+        if host.replace(reading).is_some() {
+            return Err(format!("{shown}: another description of the host before it"));
         }
     }
+    let none = || "--host: there are neither capabilities nor a topology among the XML files";
+    let mut reading = host.ok_or_else(none)?;
+    reading.notes.extend(libvirt::add_node_devices(&mut reading.host, devices));
+    Ok(reading)
 }
 
 /// The name of the first element, past the declaration, the DTD's name and comments; `None` where the
@@ -81,18 +108,33 @@ fn root_element(text: &str) -> Option<&str> {
     None
 }
 
-fn read_sysfs(root: &Path, shown: &str) -> Result<(HostBuilder, Vec<String>, String), String> {
-    let reading = sysfs::read(root).map_err(|e| e.to_string())?;
-    Ok((reading.host, reading.notes, shown.to_owned()))
+fn is_named_xml(file: &Path) -> bool {
+    file.extension().is_some_and(|kind| kind == "xml")
 }
 
-pub(crate) fn usage(host: &Host, files: &[std::path::PathBuf]) -> Result<Usage, String> {
-    let mut tenants = Vec::new();
-    for file in files {
-        let shown = file.display();
-        tenants.push(read_tenant(&text(file)?).map_err(|e| format!("{shown}: {e}"))?);
+fn has_xml(folder: &Path) -> bool {
+    files(folder).is_ok_and(|files| files.iter().any(|file| is_named_xml(file)))
+}
+
+/// The file, or the folder's JSON and XML files by name.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
     }
-    Usage::with_running(host, tenants).map_err(|e| format!("--tenant: {e}"))
+    let shown = path.display();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(|e| format!("{shown}: {e}"))?.take(MAX_ENTRIES) {
+        let file = entry.map_err(|e| format!("{shown}: {e}"))?.path();
+        if file.extension().is_some_and(|kind| kind == "xml" || kind == "json") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_sysfs(root: &Path) -> Result<Reading, String> {
+    sysfs::read(root).map_err(|e| e.to_string())
 }
 
 pub(crate) fn request(args: &Args) -> Result<Request, String> {

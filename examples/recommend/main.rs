@@ -5,13 +5,13 @@
 
 mod args;
 mod input;
+mod tenants;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use pinwise::{
-    Host, Options, Placement, Recommendation, Request, Style, Usage, emit, explain,
-    explain_refusal, recommend, smallest_changes,
+    Options, Placement, Style, emit, explain, explain_refusal, recommend, smallest_changes,
 };
 
 use args::{Args, Format};
@@ -38,8 +38,9 @@ fn main() -> ExitCode {
 
 /// The exit status and what to print, or what is wrong with the input, in one sentence.
 fn run(args: &Args) -> Result<(u8, String), String> {
-    let input::Machine { host, notes, embedded } = input::host(args)?;
-    let usage = input::usage(&host, &args.tenant)?;
+    let input::Machine { host, mut notes, embedded } = input::host(args)?;
+    let (usage, more) = tenants::usage(&host, &args.tenant)?;
+    notes.extend(more);
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };
     let domain = args.domain.as_deref().map(input::text).transpose()?;
@@ -49,7 +50,9 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             let changes = smallest_changes(&host, &usage, &request, &options);
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &changes) + "\n",
-                Format::Text | Format::Xml => explain_refusal(&host, &request, &refusal, &changes),
+                Format::Text | Format::Xml => {
+                    explain_refusal(&host, &request, &refusal, Some(&changes))
+                }
             };
             return Ok((NOTHING_FITS, refused(args.format, text)));
         }
@@ -66,7 +69,7 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             };
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &[]) + "\n",
-                Format::Text | Format::Xml => explain_refusal(&host, &request, &refusal, &[]),
+                Format::Text | Format::Xml => explain_refusal(&host, &request, &refusal, None),
             };
             return Ok((NOTHING_FITS, refused(args.format, text)));
         }
@@ -85,21 +88,11 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             for note in notes {
                 text += &format!("Note: {note}.\n");
             }
-            text += &told(&host, &usage, &request, &options, &answer);
+            text += &explain(&host, &usage, &request, &options, &answer);
             text + "\n" + &xml(placement, domain.as_deref())?
         }
     };
     Ok((0, text))
-}
-
-fn told(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    options: &Options,
-    answer: &Recommendation,
-) -> String {
-    explain(host, usage, request, options, answer)
 }
 
 /// XML is for other programs: a refusal is not XML, so it goes where people read.

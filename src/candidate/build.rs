@@ -11,7 +11,7 @@ use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId, VcpuId};
 use super::cpus::Way;
 use super::gpus::bundle;
 use super::guest_pci::guest_pci;
-use super::{Candidate, Search};
+use super::{Candidate, Search, emulator_way};
 
 /// The most vCPUs that a guest can have without an IOMMU that remaps interrupts.
 const MAX_XAPIC_VCPUS: u32 = 255;
@@ -109,7 +109,7 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
     let threads = candidate.threads as usize;
     let mut cores = BTreeSet::new();
     for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
-        for core in stock.nodes[*at].pick(search.request, *units, candidate.threads) {
+        for core in stock.nodes[*at].pick(*units, candidate.threads) {
             cores.insert(core);
             let usable: Vec<PcpuId> = of_core(search, core, candidate.way).collect();
             for pcpu in &usable[..threads] {
@@ -128,15 +128,41 @@ fn of_core<'a>(search: &'a Search<'_>, core: usize, way: Way) -> impl Iterator<I
     search.free.of_core(search.host, &search.host.cores()[core], way)
 }
 
-/// vCPUs that share all free pCPUs of their node.
+/// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
 fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
-    for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
-        let shared = search.host.nodes()[*at].cpus.intersection(&search.free.usable);
+    let host = search.host;
+    let free_on = |at: &usize| -> CpuSet {
+        let cores = host.cores().iter().filter(|core| core.node == host.nodes()[*at].id);
+        cores.flat_map(|core| search.free.of_core(host, core, candidate.way)).collect()
+    };
+    let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
+    let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
+    let beside = for_emulators(search).difference(&all);
+    let needed = match search.request.emulator_pcpus as usize {
+        0 => usize::from(beside.is_empty()),
+        own => own,
+    };
+    for _ in 0..needed {
+        // From where most is left.
+        let spare = |at: &usize| shared[*at].len() as u64 - candidate.units[*at];
+        let at = (0..shared.len()).max_by_key(|at| (spare(at), usize::MAX - at));
+        let Some(at) = at.filter(|at| spare(at) > 0) else { break };
+        if let Some(last) = shared[at].iter().last() {
+            shared[at].remove(last);
+            pcpus.emulator_own.insert(last);
+        }
+    }
+    for ((at, units), shared) in candidate.nodes.iter().zip(&candidate.units).zip(&shared) {
         for _ in 0..*units {
             pcpus.vcpus.push(shared.clone());
             pcpus.nodes.push(*at);
         }
     }
+}
+
+/// Where emulator threads may run beside others' work: what nobody holds, allowed or reserved.
+fn for_emulators(search: &Search<'_>) -> CpuSet {
+    search.host.allowed().union(search.host.reserved()).difference(&search.free.held)
 }
 
 /// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for
@@ -152,28 +178,16 @@ fn emulator(
     let mut local = CpuSet::new();
     candidate.nodes.iter().for_each(|at| local.extend(&host.nodes()[*at].cpus));
     let mut busy = CpuSet::new();
-    if candidate.way.dedicated {
-        pcpus.vcpus.iter().for_each(|set| busy.extend(set));
+    pcpus.vcpus.iter().for_each(|set| busy.extend(set));
+    if request.emulator_pcpus > 0 {
+        own_pcpus(search, candidate, taken, &local, &mut pcpus.emulator_own)?;
     }
-    let needed = request.emulator_pcpus as usize;
-    if needed > 0 {
-        let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
-        let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
-        for core in free().filter(near).chain(free().filter(|core| !near(core))) {
-            if pcpus.emulator_own.len() < needed {
-                let way = Way { whole: true, ..candidate.way };
-                of_core(search, core, way).for_each(|p| _ = pcpus.emulator_own.insert(p));
-            }
-        }
-        if pcpus.emulator_own.len() < needed {
-            let (needed, free) = (needed as u64, pcpus.emulator_own.len() as u64);
-            return Err(Fact::NoEmulatorPcpu { needed, free });
-        }
+    if !pcpus.emulator_own.is_empty() {
         pcpus.emulator = pcpus.emulator_own.clone();
         pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
         return Ok(pcpus);
     }
-    let housekeeping = search.free.housekeeping.difference(&search.free.held);
+    let housekeeping = search.free.housekeeping.intersection(&for_emulators(search));
     let here = housekeeping.intersection(&local);
     let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
     if here.is_empty() && !idle.is_empty() {
@@ -190,6 +204,37 @@ fn emulator(
     pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
     pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
     Ok(pcpus)
+}
+
+/// Adds what is missing to the pCPUs for the emulator alone, the VM's nodes first: whole cores where
+/// cores have to be whole, else single pCPUs. Floating vCPUs have given what their nodes have already.
+fn own_pcpus(
+    search: &Search<'_>,
+    candidate: &Candidate,
+    taken: &BTreeSet<usize>,
+    local: &CpuSet,
+    own: &mut CpuSet,
+) -> Result<(), Fact> {
+    let host = search.host;
+    let needed = search.request.emulator_pcpus as usize;
+    let way = emulator_way(search.request, candidate.way);
+    let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
+    let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
+    let near_by = free().filter(|core| way.dedicated && near(core));
+    for core in near_by.chain(free().filter(|core| !near(core))) {
+        if own.len() >= needed {
+            break;
+        }
+        for pcpu in of_core(search, core, way) {
+            if way.whole || own.len() < needed {
+                own.insert(pcpu);
+            }
+        }
+    }
+    if own.len() < needed {
+        return Err(Fact::NoEmulatorPcpu { needed: needed as u64, free: own.len() as u64 });
+    }
+    Ok(())
 }
 
 fn cells(search: &Search<'_>, candidate: &Candidate, pcpus: &Pcpus, ids: &[NodeId]) -> Vec<Cell> {

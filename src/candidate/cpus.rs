@@ -6,10 +6,9 @@ use crate::profile::{L3Use, l3_use};
 use crate::request::Request;
 use crate::sets::CpuSet;
 use crate::units::{L3Id, PcpuId};
-use crate::workload::Workload;
 
 /// How pCPUs may be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Way {
     /// A pCPU for every vCPU.
     pub(crate) dedicated: bool,
@@ -57,6 +56,8 @@ struct FreeCore {
     core: usize,
     /// Usable pCPUs.
     pcpus: usize,
+    /// pCPUs that are allowed at all: with as many vCPUs the core is whole.
+    allowed: usize,
     favoured: bool,
 }
 
@@ -72,11 +73,24 @@ struct Group {
     counts: [usize; 2],
 }
 
+impl Group {
+    /// The cores that are taken first, with so many usable pCPUs each.
+    fn first(&self, count: usize, threads: u32) -> impl Iterator<Item = &FreeCore> {
+        self.cores.iter().filter(move |core| core.pcpus >= threads as usize).take(count)
+    }
+}
+
+/// From this weight on (in hundredths for the presets) one thread's speed is what a workload waits
+/// for. Chosen by us: latency-sensitive has 40, inference 20.
+const FAVOURED_WEIGHT: u16 = 30;
+
 /// What a number of cores on a node would come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Picked {
     pub(crate) l3: L3Use,
     pub(crate) efficiency: bool,
+    /// Whether the VM would hold all of each core.
+    pub(crate) whole: bool,
 }
 
 /// The free cores of one node.
@@ -92,7 +106,13 @@ pub(crate) struct NodeCpus<'h> {
 
 impl<'h> NodeCpus<'h> {
     /// The free cores of the node at this position.
-    pub(crate) fn new(host: &'h Host, free: &FreePcpus, at: usize, way: Way) -> Self {
+    pub(crate) fn new(
+        host: &'h Host,
+        free: &FreePcpus,
+        request: &Request,
+        at: usize,
+        way: Way,
+    ) -> Self {
         let facts = &host.derived().nodes[at];
         let mut groups: Vec<Group> = Vec::with_capacity(facts.l3_sizes.len());
         let mut pcpus = 0;
@@ -112,8 +132,18 @@ impl<'h> NodeCpus<'h> {
             if usable > 0 {
                 group.counts[0] += 1;
                 group.counts[1] += usize::from(usable > 1);
-                group.cores.push(FreeCore { core: at, pcpus: usable, favoured: core.favoured });
+                let allowed = core.pcpus.iter().filter(|p| host.allowed().contains(**p)).count();
+                let favoured = core.favoured;
+                group.cores.push(FreeCore { core: at, pcpus: usable, allowed, favoured });
             }
+        }
+        // Work that waits for single threads takes the fastest cores; other work leaves them. Where
+        // cores may be shared, those with all siblings free come first.
+        let wants_favoured = request.workload.weights().cpu_single_thread >= FAVOURED_WEIGHT;
+        for group in &mut groups {
+            group
+                .cores
+                .sort_by_key(|c| (c.favoured != wants_favoured, usize::MAX - c.pcpus, c.core));
         }
         // Performance before efficiency; the sort is stable, so domains keep the host's order.
         groups.sort_by_key(|group| group.kind);
@@ -130,14 +160,20 @@ impl<'h> NodeCpus<'h> {
     pub(crate) fn estimate(&self, hybrid: bool, cores: u64, threads: u32) -> Picked {
         let mut domains: Vec<Option<L3Id>> = Vec::new();
         let mut efficiency = false;
-        self.plan(cores, threads, |group, _| {
+        let mut whole = true;
+        self.plan(cores, threads, |group, count| {
             efficiency |= group.kind == CoreKind::Efficiency;
+            whole &= group.first(count, threads).all(|core| core.allowed == threads as usize);
             if !domains.contains(&group.l3) {
                 domains.push(group.l3);
             }
         });
         let cores = usize::try_from(cores).unwrap_or(usize::MAX);
-        Picked { l3: l3_use(self.l3_sizes, cores, domains.len()), efficiency: efficiency && hybrid }
+        Picked {
+            l3: l3_use(self.l3_sizes, cores, domains.len()),
+            efficiency: efficiency && hybrid,
+            whole,
+        }
     }
 
     /// Chooses groups: the smallest that holds all that is left, else the largest whole.
@@ -170,17 +206,10 @@ impl<'h> NodeCpus<'h> {
 
     /// The cores that a VM takes, as positions in [`Host::cores`], in the order of its vCPUs: by L3
     /// domain, so that neighbours in the guest are neighbours in the host.
-    pub(crate) fn pick(&self, request: &Request, cores: u64, threads: u32) -> Vec<usize> {
-        // Work that waits for single threads takes the fastest cores; other work leaves them.
-        let wants_favoured = request.workload == Workload::LatencySensitive
-            || request.workload.weights().cpu_single_thread >= 30;
+    pub(crate) fn pick(&self, cores: u64, threads: u32) -> Vec<usize> {
         let mut picked: Vec<usize> = Vec::new();
         self.plan(cores, threads, |group, count| {
-            let fit = |core: &&FreeCore| core.pcpus >= threads as usize;
-            let mut free: Vec<&FreeCore> = group.cores.iter().filter(fit).collect();
-            // Where cores may be shared, those with all siblings free come first.
-            free.sort_by_key(|c| (c.favoured != wants_favoured, usize::MAX - c.pcpus, c.core));
-            picked.extend(free.iter().take(count).map(|core| core.core));
+            picked.extend(group.first(count, threads).map(|core| core.core));
         });
         picked
     }

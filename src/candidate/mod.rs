@@ -26,17 +26,10 @@ use crate::placement::{MemoryMode, Style};
 use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::score::{Options, Property, Score};
-use crate::units::PageSize;
+use crate::units::{PageSize, PciAddr};
 use cpus::{FreePcpus, NodeCpus, Picked, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
-
-impl Candidate {
-    /// The order of candidates, best first.
-    pub(crate) fn rank(&self) -> &Rank {
-        &self.rank
-    }
-}
 
 /// A way to place the VM, decided down to how many cores and pages on which node.
 #[derive(Debug, Clone)]
@@ -60,6 +53,13 @@ pub(crate) struct Candidate {
     rank: Rank,
 }
 
+impl Candidate {
+    /// The order of candidates, best first.
+    pub(crate) fn rank(&self) -> &Rank {
+        &self.rank
+    }
+}
+
 /// What orders candidates, best first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
@@ -69,20 +69,21 @@ pub(crate) struct Rank {
     threads: u32,
     /// Expander buses tell the guest more and cost nothing.
     blind: bool,
+    /// Distances between the VM's nodes, and from its GPUs to them.
+    spread: u64,
     /// What it costs the host's other tenants.
     cost: i64,
     cores: u64,
-    spread: u64,
+    /// Better GPU sets come first in [`GpuSets::sets`].
     gpus: usize,
+    /// Cores that stay free on its nodes: the tightest fit goes first.
     left_over: u64,
     mask: NodeMask,
     page: Reverse<PageSize>,
 }
 
 /// Candidates of one variant differ in nothing that the guest could see but their places.
-pub(crate) type Variant = (Style, MemoryMode, bool, Way2);
-/// A [`Way`] as an ordered key.
-pub(crate) type Way2 = (bool, bool);
+pub(crate) type Variant = (Style, MemoryMode, bool, Way);
 
 /// The page sizes worth trying, largest first, and the free pages of each by node.
 #[derive(Debug, Clone)]
@@ -137,11 +138,13 @@ impl<'a> Search<'a> {
         let free = FreePcpus::new(host, usage.dedicated());
         let stock = |way: Way| Stock {
             way,
-            nodes: (0..host.nodes().len()).map(|at| NodeCpus::new(host, &free, at, way)).collect(),
+            nodes: (0..host.nodes().len())
+                .map(|at| NodeCpus::new(host, &free, request, at, way))
+                .collect(),
         };
         let stocks: Vec<Stock<'a>> = ways(request).into_iter().map(stock).collect();
         let pages = pages(host, usage, request)?;
-        let slots = Slots::new(host, &stocks[0], &pages, &gpus.eligible);
+        let slots = Slots::new(host, &stocks[0], &pages, &free_gpus(host, usage));
         let cut = !gpus.complete;
         Ok(Self {
             host,
@@ -177,7 +180,8 @@ fn ways(request: &Request) -> Vec<Way> {
         ways.push(Way { dedicated: true, whole: false });
     }
     if request.policies.dedicated_cpus != Policy::Require {
-        ways.push(Way { dedicated: false, whole: false });
+        let whole = request.policies.whole_cores == Policy::Require;
+        ways.push(Way { dedicated: false, whole });
     }
     ways
 }
@@ -193,6 +197,12 @@ fn threads(request: &Request, way: Way) -> Vec<u32> {
         threads.push(2);
     }
     threads
+}
+
+/// The GPUs that nobody holds and that VMs usually ask for.
+fn free_gpus(host: &Host, usage: &Usage) -> Vec<PciAddr> {
+    let free = host.gpus().iter().filter(|gpu| !gpu.integrated);
+    free.map(|gpu| gpu.address).filter(|gpu| usage.holder_of(*gpu).is_none()).collect()
 }
 
 /// The page sizes that hold the memory exactly, largest first, or only the one asked for.
@@ -218,6 +228,12 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     Ok(pages)
 }
 
+/// How pCPUs for the emulator threads may be taken: the VM's cores may be whole unasked, and then
+/// these need not be.
+pub(crate) fn emulator_way(request: &Request, way: Way) -> Way {
+    Way { whole: request.policies.whole_cores == Policy::Require, ..way }
+}
+
 /// The fact that no pCPU is left for the emulator threads, if so.
 pub(crate) fn emulator_room(
     search: &Search<'_>,
@@ -226,25 +242,19 @@ pub(crate) fn emulator_room(
     units: u64,
 ) -> Option<Fact> {
     let own = u64::from(search.request.emulator_pcpus);
-    if !stock.way.dedicated && own == 0 {
-        return None;
-    }
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
         let mut sizes: Vec<u64> = stock.nodes.iter().flat_map(|node| node.core_sizes()).collect();
         sizes.sort_unstable();
         let taken = usize::try_from(units).unwrap_or(usize::MAX).min(sizes.len());
-        (
-            own,
-            if stock.way.whole {
-                sizes[taken..].iter().sum()
-            } else {
-                sizes.iter().sum::<u64>().saturating_sub(vcpus)
-            },
-        )
+        let way = emulator_way(search.request, stock.way);
+        let (host, cores) = (search.host, search.host.cores().iter());
+        let all: u64 = cores.map(|core| search.free.of_core(host, core, way).count() as u64).sum();
+        let taken = if way.dedicated { sizes[..taken].iter().sum() } else { vcpus };
+        (own, all.saturating_sub(taken))
     } else {
-        let all = search.host.allowed().union(&search.free.housekeeping);
+        let all = search.host.allowed().union(search.host.reserved());
         (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))
     };
     (free < needed).then_some(Fact::NoEmulatorPcpu { needed, free })

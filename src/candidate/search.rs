@@ -5,12 +5,13 @@ use std::cmp::Reverse;
 use super::cpus::Picked;
 use super::gpus::GpuSet;
 use super::nodes::{NodeMask, members, shares, subsets};
-use super::{Candidate, Rank, Search, Stock, emulator_room, far, threads};
+use super::{Candidate, Pages, Rank, Search, Stock, emulator_room, far, threads};
 use crate::feasibility::lacking;
 use crate::placement::{MemoryMode, Style};
 use crate::profile::{L3Use, Profile, collective, count};
 use crate::request::{Policy, Request};
 use crate::score::{Score, score};
+use crate::units::Bytes;
 
 /// A set of nodes with what is to be put on it.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +95,8 @@ impl Search<'_> {
 
     /// The nodes on which something of the VM could be.
     fn usable(&self, caps: &[u64]) -> Vec<usize> {
-        let memory = |at: usize| self.pages.iter().any(|pages| pages.free[at] > 0);
+        // One without free pages can still have vCPUs of a flat guest.
+        let memory = |at: usize| self.host.nodes()[at].memory != Bytes::ZERO;
         (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect()
     }
 
@@ -125,11 +127,15 @@ impl Search<'_> {
         }
         let free =
             |free: &[u64]| members(mask).fold(0, |sum: u64, at| sum.saturating_add(free[at]));
-        let fits = self.pages.iter().position(|p| free(&p.free).min(p.in_all) >= p.needed);
-        let Some(page) = fits else { return (false, false) };
+        let fits = |at: &usize| {
+            let pages = &self.pages[*at];
+            free(&pages.free).min(pages.in_all) >= pages.needed
+        };
+        let pages: Vec<usize> = (0..self.pages.len()).filter(fits).collect();
+        let Some(largest) = pages.first() else { return (false, false) };
         let at: Vec<usize> = members(mask).collect();
         let room: Vec<u64> = at.iter().map(|n| caps[*n]).collect();
-        let mut base = Profile { hugepages: self.pages[page].size.is_huge(), ..base };
+        let mut base = base;
         base.set_nodes(self.host, at.iter().copied());
         let off = |node: &&Option<usize>| node.is_none_or(|at| mask & (1 << at) == 0);
         base.devices_far = count(self.device_nodes.iter().filter(off).count());
@@ -138,7 +144,7 @@ impl Search<'_> {
             let set = &self.gpus.sets[gpus];
             let local = set.nodes & !mask == 0;
             let base = self.with_gpus(base, set, mask);
-            let layout = Layout {
+            let layout = |page: usize| Layout {
                 stock,
                 threads: base.threads,
                 mask,
@@ -146,12 +152,18 @@ impl Search<'_> {
                 room: &room,
                 units,
                 page,
-                base,
+                base: Profile { hugepages: self.pages[page].size.is_huge(), ..base },
             };
+            let layouts: Vec<Layout<'_>> = pages.iter().map(|page| layout(*page)).collect();
+            let layout = layout(*largest);
+            let splits = self.splits(&layout, gpus);
             for choice in layout.choices(self.request) {
-                if self.consider(&layout, gpus, choice) {
-                    possible = true;
-                    settled |= local;
+                for units in &splits {
+                    // The largest pages that suffice in all may not let every cell have one.
+                    let mut sizes = layouts.iter();
+                    let some = sizes.any(|layout| self.consider(layout, gpus, choice, units));
+                    possible |= some;
+                    settled |= some && local;
                 }
             }
         }
@@ -176,6 +188,8 @@ impl Search<'_> {
             ];
             let betters = |other: &[u32; 8]| other.iter().zip(&marks).all(|(a, b)| a <= b);
             if !kept.iter().any(|(_, other)| betters(other)) {
+                let bettered = |other: &[u32; 8]| marks.iter().zip(other).all(|(a, b)| a <= b);
+                kept.retain(|(_, other)| !bettered(other));
                 kept.push((at, marks));
             }
         }
@@ -207,91 +221,94 @@ impl Search<'_> {
 
     /// Keeps the candidate if it is possible and the best of its variant so far. Whether it is
     /// possible.
-    fn consider(&mut self, layout: &Layout<'_>, gpus: usize, choice: Choice) -> bool {
+    fn consider(
+        &mut self,
+        layout: &Layout<'_>,
+        gpus: usize,
+        choice: Choice,
+        units: &[u64],
+    ) -> bool {
         let Choice { style, memory, expanders } = choice;
         let Layout { stock, threads, mask, at, room, page, .. } = *layout;
-        if expanders && !self.has_devices_on(&self.gpus.sets[gpus], mask) {
+        let cells = style.shows_cells();
+        let mut profile = Profile {
+            style,
+            memory,
+            expanders,
+            cells: if cells { count(at.len()) } else { 1 },
+            ..layout.base
+        };
+        if stock.way.dedicated {
+            let lie = self.lie(layout, units);
+            (profile.l3, profile.efficiency_core) = (lie.l3, lie.efficiency);
+            profile.whole_cores |= lie.whole;
+        }
+        let pages = &self.pages[page];
+        // All pages together suffice; each cell needs one at least.
+        let each = || pages.needed >= at.len() as u64 && at.iter().all(|n| pages.free[*n] > 0);
+        let blind = expanders && !self.has_devices_on(&self.gpus.sets[gpus], mask);
+        if blind || (cells && !each()) {
             return false;
         }
-        let cells = style.shows_cells();
-        let key = (style, memory, expanders, (stock.way.dedicated, stock.way.whole));
-        let mut possible = false;
-        for units in self.splits(layout, gpus, cells) {
-            let mut profile = Profile {
+        if let Some(property) = lacking(self.request, &profile) {
+            self.lacking.entry(style).or_insert(property);
+            return false;
+        }
+        let key = (style, memory, expanders, stock.way);
+        // The packing cost only lowers a score, so what is behind without it stays behind.
+        let free_of_cost = self.score(&profile, 0);
+        if self.best.get(&key).is_some_and(|best| best.score.total > free_of_cost.total) {
+            return true;
+        }
+        let Pages { size, needed, ref free, .. } = self.pages[page];
+        let free: Vec<u64> = at.iter().map(|n| free[*n]).collect();
+        let even = vec![1; at.len()];
+        let weights = if memory == MemoryMode::Interleave { &even } else { units };
+        let Some(split) = shares(needed, &free, weights, cells) else { return false };
+        let set = &self.gpus.sets[gpus];
+        let bytes = |i: usize| u128::from(split[i]) * u128::from(size.bytes());
+        let gpu_nodes = set.node_of(self.host).flatten();
+        let cost = self.slots.host_cost(stock, at, units, gpu_nodes, bytes).millionths();
+        let score = free_of_cost.with_packing(self.options, cost);
+        let taken: u64 = units.iter().sum();
+        let rank = Rank {
+            score: Reverse(score.total),
+            nodes: profile.nodes,
+            threads,
+            blind: cells && !expanders,
+            spread: self.spread(at, set),
+            cost,
+            cores: if stock.way.dedicated { taken } else { 0 },
+            gpus,
+            left_over: room.iter().sum::<u64>() - taken,
+            mask,
+            page: Reverse(size),
+        };
+        if self.best.get(&key).is_none_or(|best| rank < best.rank) {
+            let candidate = Candidate {
                 style,
+                way: stock.way,
+                threads,
                 memory,
                 expanders,
-                cells: if cells { count(at.len()) } else { 1 },
-                ..layout.base
-            };
-            if stock.way.dedicated {
-                (profile.l3, profile.efficiency_core) = self.lie(layout, &units);
-            }
-            let (size, needed) = (self.pages[page].size, self.pages[page].needed);
-            let pages =
-                |pages: &super::Pages| at.iter().map(|n| pages.free[*n]).collect::<Vec<_>>();
-            let even = vec![1; at.len()];
-            let weights = if memory == MemoryMode::Interleave { &even } else { &units };
-            let Some(split) = shares(needed, &pages(&self.pages[page]), weights, cells) else {
-                continue;
-            };
-            if let Some(property) = lacking(self.request, &profile) {
-                self.lacking.entry(style).or_insert(property);
-                continue;
-            }
-            possible = true;
-            // The packing cost only lowers a score, so what is behind without it stays behind.
-            let free_of_cost = self.score(&profile, 0);
-            if self.best.get(&key).is_some_and(|best| best.score.total > free_of_cost.total) {
-                continue;
-            }
-            let set = &self.gpus.sets[gpus];
-            let bytes = |i: usize| u128::from(split[i]) * u128::from(size.bytes());
-            let cost = self
-                .slots
-                .host_cost(stock, at, &units, set.node_of(self.host).flatten(), bytes)
-                .millionths();
-            let score = free_of_cost.with_packing(self.options, cost);
-            let taken: u64 = units.iter().sum();
-            let rank = Rank {
-                score: Reverse(score.total),
-                nodes: profile.nodes,
-                threads,
-                blind: cells && !expanders,
-                cost,
-                cores: if stock.way.dedicated { taken } else { 0 },
-                spread: self.spread(at, set),
+                nodes: at.to_vec(),
+                units: units.to_vec(),
+                page: size,
+                pages: split,
                 gpus,
-                left_over: room.iter().sum::<u64>() - taken,
-                mask,
-                page: Reverse(size),
+                profile,
+                score,
+                rank,
             };
-            if self.best.get(&key).is_none_or(|best| rank < best.rank) {
-                let candidate = Candidate {
-                    style,
-                    way: stock.way,
-                    threads,
-                    memory,
-                    expanders,
-                    nodes: at.to_vec(),
-                    units,
-                    page: size,
-                    pages: split,
-                    gpus,
-                    profile,
-                    score,
-                    rank,
-                };
-                self.best.insert(key, candidate);
-            }
+            self.best.insert(key, candidate);
         }
-        possible
+        true
     }
 
     /// How the guest cores are shared out over the nodes: evenly, or by GPUs where every node has
-    /// some; as far as there is room. A flat guest on two nodes also tries the splits that lie better
+    /// some; as far as there is room. On two nodes also the splits that lie better
     /// in L3 domains or avoid efficiency cores.
-    fn splits(&mut self, layout: &Layout<'_>, gpus: usize, cells: bool) -> Vec<Vec<u64>> {
+    fn splits(&mut self, layout: &Layout<'_>, gpus: usize) -> Vec<Vec<u64>> {
         let set = &self.gpus.sets[gpus];
         let gpus_on = |n: usize| set.node_of(self.host).filter(|at| *at == Some(n)).count() as u64;
         let on: Vec<u64> = layout.at.iter().map(|n| gpus_on(*n)).collect();
@@ -303,11 +320,11 @@ impl Search<'_> {
         if on.iter().any(|n| *n != weights[0]) {
             splits.extend(first(&even));
         }
-        let (&[a, b], false, Some(start)) = (layout.room, cells, splits.first().cloned()) else {
+        let (&[a, b], Some(start)) = (layout.room, splits.first().cloned()) else {
             return splits;
         };
         let lie = self.lie(layout, &start);
-        if layout.stock.way.dedicated && (lie.0 == L3Use::Pieces || lie.1) {
+        if layout.stock.way.dedicated && (lie.l3 == L3Use::Pieces || lie.efficiency) {
             let mut seen = vec![lie];
             let total = layout.units;
             for x in (1..total).filter(|x| *x <= a && total - x <= b) {
@@ -323,14 +340,15 @@ impl Search<'_> {
     }
 
     /// How so many cores on each node would lie: in L3 domains, and whether on efficiency cores.
-    fn lie(&mut self, layout: &Layout<'_>, split: &[u64]) -> (L3Use, bool) {
-        let (mut l3, mut efficiency) = (L3Use::NoChoice, false);
+    fn lie(&mut self, layout: &Layout<'_>, split: &[u64]) -> Picked {
+        let mut all = Picked { l3: L3Use::NoChoice, efficiency: false, whole: true };
         for (at, cores) in layout.at.iter().zip(split) {
             let picked = self.lie_on(layout.stock, *at, *cores, layout.threads);
-            l3 = l3.max(picked.l3);
-            efficiency |= picked.efficiency;
+            all.l3 = all.l3.max(picked.l3);
+            all.efficiency |= picked.efficiency;
+            all.whole &= picked.whole;
         }
-        (l3, efficiency)
+        all
     }
 
     fn lie_on(&mut self, stock: &Stock<'_>, at: usize, cores: u64, threads: u32) -> Picked {

@@ -4,7 +4,7 @@
 mod facts;
 mod warnings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::capacity::SLOT_SIZES;
@@ -71,19 +71,21 @@ pub fn explain(
             _ = writeln!(text, "Not possible: {style}: {}.", fact_text(fact));
         }
     }
+    sources(&mut text, recommendation.best());
     if recommendation.cut {
         text.push_str("Note: the search was cut at its bound; something better may exist.\n");
     }
     text
 }
 
-/// A refusal as text for a person: what was tried, the decisive fact of each, and what would fit.
+/// A refusal as text for a person: what was tried, the decisive fact of each, and what would fit;
+/// nothing of that where `changes` is `None`, so where nobody looked.
 #[must_use]
 pub fn explain_refusal(
     host: &Host,
     request: &Request,
     refusal: &Infeasible,
-    changes: &[Change],
+    changes: Option<&[Change]>,
 ) -> String {
     let mut text = format!("{} does not fit on {}\n\n", request.name, host_line(host));
     let mut by_facts: Vec<(String, Vec<&Rejection>)> = Vec::new();
@@ -101,12 +103,14 @@ pub fn explain_refusal(
         let more = if more > 0 { format!(" (and {more} more facts)") } else { String::new() };
         _ = writeln!(text, "  {}: {facts}{more}", styles.join(", "));
     }
-    if changes.is_empty() {
-        text.push_str("\nNo single change makes it fit.\n");
-    } else {
-        text.push_str("\nWould fit with any one of:\n");
-        for change in changes {
-            _ = writeln!(text, "  - {}", change_text(change));
+    match changes {
+        None => {}
+        Some([]) => text.push_str("\nNo single change makes it fit.\n"),
+        Some(changes) => {
+            text.push_str("\nWould fit with any one of:\n");
+            for change in changes {
+                _ = writeln!(text, "  - {}", change_text(change));
+            }
         }
     }
     text
@@ -120,12 +124,11 @@ fn points(micro: i64) -> String {
 fn table(text: &mut String, recommendation: &Recommendation) {
     let header = ["", "style", "nodes", "cores", "cells", "memory", "pages", "GPUs", "score"];
     let mut rows: Vec<[String; 9]> = vec![header.map(str::to_owned)];
-    let most = recommendation.best().cost.cores.0;
     for (ranked, rank) in recommendation.ranked.iter().zip(1..) {
-        rows.push(row(ranked, rank, most));
+        rows.push(row(ranked, rank));
     }
     if let Some(baseline) = &recommendation.baseline {
-        let mut row = row(baseline, recommendation.ranked.len() + 1, 0);
+        let mut row = row(baseline, recommendation.ranked.len() + 1);
         row[8].push_str("  baseline");
         rows.push(row);
     }
@@ -147,15 +150,18 @@ fn table(text: &mut String, recommendation: &Recommendation) {
     text.push('\n');
 }
 
-fn row(ranked: &Ranked, rank: usize, most: u64) -> [String; 9] {
+fn row(ranked: &Ranked, rank: usize) -> [String; 9] {
     let placement = &ranked.placement;
     let floats = placement.style == Style::Default;
     let dash = |text: String| if floats { "-".to_owned() } else { text };
     let cores = ranked.cost.cores.0;
-    let saves = if !floats && cores < most {
-        format!("  saves {} core{}", most - cores, if most - cores == 1 { "" } else { "s" })
-    } else {
-        String::new()
+    // Against a core for every vCPU.
+    let saved = (placement.vcpus.len() as u64).saturating_sub(cores);
+    let saves = match saved {
+        _ if !placement.dedicated => String::new(),
+        0 => String::new(),
+        1 => "  saves 1 core".to_owned(),
+        n => format!("  saves {n} cores"),
     };
     let mut style = placement.style.name().to_owned();
     if placement.style.shows_cells()
@@ -212,14 +218,29 @@ fn from(findings: &[FindingId]) -> String {
 fn why(text: &mut String, request: &Request, options: &Options, recommendation: &Recommendation) {
     let best = recommendation.best();
     _ = writeln!(text, "Why 1: {}.", shape(best));
-    if let Some(next) = recommendation.ranked.get(1) {
-        let gap = points(best.score.total - next.score.total);
+    // The next one, and the best that differs in showing cells, which is what people ask about.
+    let cells = best.placement.style.shows_cells();
+    let others = || recommendation.ranked.iter().zip(1..).skip(1);
+    let next = others().next();
+    let differs = others().find(|(other, _)| other.placement.style.shows_cells() != cells);
+    let differs = differs.filter(|(_, rank)| *rank > 2);
+    for (other, rank) in next.into_iter().chain(differs) {
+        let behind = match best.score.total - other.score.total {
+            0 => "equal".to_owned(),
+            gap => format!("{} behind", points(gap).trim_start_matches('+')),
+        };
         _ = writeln!(
             text,
-            "Layout 2 ({}) is {gap} behind for {}: {}.",
-            next.placement.style,
+            "Layout {rank} ({}) is {behind} for {} (low to likely): {}.",
+            other.placement.style,
             request.workload,
-            differences(request, options, best, next)
+            differences(request, options, best, other)
+        );
+    }
+    if best.score.total < 0 && recommendation.baseline.is_some() {
+        text.push_str(
+            "The default layout is the yardstick, not an answer: it keeps none of what the request asks \
+             for, so its 0 carries no penalty either.\n",
         );
     }
     if !best.unmet.is_empty() {
@@ -233,9 +254,13 @@ fn why(text: &mut String, request: &Request, options: &Options, recommendation: 
 fn shape(ranked: &Ranked) -> String {
     let (placement, profile) = (&ranked.placement, &ranked.profile);
     let nodes = placement.nodes();
+    if nodes.is_empty() {
+        return "vCPUs and memory may be anywhere on the host; the guest sees one cell".to_owned();
+    }
     let vcpus = placement.vcpus.len();
     let all = match vcpus {
         1 => "the vCPU and all memory".to_owned(),
+        2 => "both vCPUs and all memory".to_owned(),
         n => format!("all {n} vCPUs and all memory"),
     };
     let things = match profile.gpus {
@@ -252,9 +277,17 @@ fn shape(ranked: &Ranked) -> String {
                 "{all} are on {plural} {nodes}; which node the GPUs are on, the host does not tell"
             )
         }
+        _ if profile.gpus == 1 => {
+            format!("{all} are on {plural} {nodes}; the GPU is on another node")
+        }
         _ => format!(
-            "{all} are on {plural} {nodes}; {} of {} GPUs are on other nodes",
-            profile.gpus_remote, profile.gpus
+            "{all} are on {plural} {nodes}; of {} GPUs {} on other nodes",
+            profile.gpus,
+            if profile.gpus_remote == 1 {
+                "1 is".to_owned()
+            } else {
+                format!("{} are", profile.gpus_remote)
+            }
         ),
     };
     let guest = match (placement.style.shows_cells(), placement.memory_mode) {
@@ -318,7 +351,7 @@ fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranke
     }
     if sentences.is_empty() {
         sentences.push(
-            "no rule tells them apart; fewer nodes, fewer cores or nearer ones decide".to_owned(),
+            "no rule tells them apart; of equals the one on fewer nodes goes first, then a core for every vCPU (F1), then what costs the host less".to_owned(),
         );
     }
     sentences.join("; ")
@@ -346,8 +379,25 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
     text.push('\n');
 }
 
+/// What the findings behind the expectations say, and where.
+fn sources(text: &mut String, best: &Ranked) {
+    let cited: BTreeSet<FindingId> =
+        best.predictions.iter().flat_map(|p| &p.from).copied().collect();
+    if cited.is_empty() {
+        return;
+    }
+    text.push_str("\nFindings (published by others, on other machines):\n");
+    for record in cited.into_iter().filter_map(FindingId::record) {
+        _ = writeln!(text, "  {:<4}{}: {}", record.id.to_string(), record.source, record.found);
+    }
+}
+
 fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
     let (taken, free) = best.cost.cores;
+    if best.placement.style == Style::Default {
+        text.push_str("Cost to the host: nothing is kept for the VM alone.\n");
+        return;
+    }
     let mut parts = vec![format!("{taken} of {free} free cores")];
     let mut pages: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
     for cell in &best.placement.cells {

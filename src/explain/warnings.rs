@@ -1,5 +1,6 @@
 //! Sentences for warnings.
 
+use crate::sets::NodeSet;
 use crate::units::PciAddr;
 use crate::warnings::Warning;
 
@@ -27,7 +28,8 @@ pub fn warning_text(warning: &Warning) -> String {
             )
         }
         Warning::RemoteGpu { address, node, nodes } => format!(
-            "GPU {address} is on node {node}, the VM's memory on {nodes}: every transfer crosses nodes (F15, F28)"
+            "GPU {address} is on node {node}, the VM's memory on {}: every transfer crosses nodes (F15, F28)",
+            node_or_nodes(nodes)
         ),
         Warning::UnknownNode { address } => format!(
             "the host does not tell which node {address} is on (numa_node -1): its locality is unknown and nothing was guessed"
@@ -72,4 +74,8 @@ pub fn warning_text(warning: &Warning) -> String {
             list(gpus)
         ),
     }
+}
+
+fn node_or_nodes(nodes: &NodeSet) -> String {
+    if nodes.len() == 1 { format!("node {nodes}") } else { format!("nodes {nodes}") }
 }

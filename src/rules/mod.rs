@@ -9,6 +9,7 @@
 
 pub(crate) mod cpu;
 pub(crate) mod evidence;
+pub(crate) mod findings;
 pub(crate) mod memory;
 pub(crate) mod pcie;
 

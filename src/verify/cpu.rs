@@ -74,7 +74,8 @@ impl Cpus<'_> {
         }
         self.emulator(case, found);
         self.idle(case, &vcpus, found);
-        if request.policies.whole_cores == Policy::Require {
+        // vCPUs that float share pCPUs, and so cores, by nature.
+        if request.policies.whole_cores == Policy::Require && self.dedicated {
             self.whole_cores(case, &vcpus, found);
         }
     }

@@ -198,9 +198,9 @@ fn cards_on_ports(
         if other != port {
             found.push(Violation::CardSplit { address, function: host, port, other });
         }
-        let first = *card_on.entry(port).or_insert(card);
-        if first != card {
-            let first = devices[first].address;
+        let first = devices[*card_on.entry(port).or_insert(card)].address;
+        // Functions of one card that are asked for one by one are devices of their own.
+        if !first.same_slot(address) {
             found.push(Violation::CardsShare { port, first, second: address });
         }
     }

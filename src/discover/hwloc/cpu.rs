@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::LstopoError;
 use super::element::Element;
-use super::walk::{Found, FoundCore};
-use crate::discover::reading::{Notes, renumber};
+use super::walk::Found;
+use crate::discover::cores::{divide, renumber};
+use crate::discover::notes::Notes;
 use crate::host::CoreKind;
 use crate::host::builder::{CoreSpec, L3Spec};
 use crate::sets::CpuSet;
@@ -45,13 +46,10 @@ pub(super) fn finish(
             "pCPUs {silent} are named but not described: off, or forbidden to who wrote the file"
         ));
     }
-    Ok(Cpus {
-        offline,
-        allowed: allowed(machine, &online, notes)?,
-        cores: cores(root, found, &online, notes)?,
-        l3_domains: l3_domains(found, &online, notes),
-        online,
-    })
+    let allowed = allowed(machine, &online, notes)?;
+    let cores = cores(root, found, &online, notes)?;
+    let l3_domains = l3_domains(found, &online, &cores, notes);
+    Ok(Cpus { online, offline, allowed, cores, l3_domains })
 }
 
 fn allowed(
@@ -151,13 +149,15 @@ fn packages(found: &Found<'_>, notes: &mut Notes) -> Result<Vec<PackageId>, Lsto
     Ok(found.packages.iter().zip(0..).map(|(_, number)| PackageId(number)).collect())
 }
 
-fn l3_domains(found: &Found<'_>, online: &CpuSet, notes: &mut Notes) -> Vec<L3Spec> {
-    let cut = |core: &&FoundCore| core.l3.len() > 1;
-    if let Some(core) = found.cores.iter().find(cut) {
-        notes.add(format!("L3 caches divide the core of pCPUs {}: left out", core.pcpus));
-        return Vec::new();
-    }
+fn l3_domains(
+    found: &Found<'_>,
+    online: &CpuSet,
+    cores: &[CoreSpec],
+    notes: &mut Notes,
+) -> Vec<L3Spec> {
     let domains = found.l3.iter();
     let domains = domains.map(|l3| L3Spec { cpus: l3.cpus.intersection(online), size: l3.size });
-    domains.filter(|l3| !l3.cpus.is_empty()).collect()
+    let domains: Vec<_> = domains.filter(|l3| !l3.cpus.is_empty()).collect();
+    let sets: Vec<CpuSet> = domains.iter().map(|l3| l3.cpus.clone()).collect();
+    if divide(&sets, cores, notes) { Vec::new() } else { domains }
 }

@@ -3,7 +3,7 @@
 use super::LstopoError;
 use super::element::Element;
 use super::walk::Found;
-use crate::discover::reading::Notes;
+use crate::discover::notes::Notes;
 use crate::host::builder::NodeSpec;
 use crate::units::{Distance, Id as _, NodeId};
 

@@ -2,7 +2,8 @@
 
 use roxmltree::Node;
 
-use super::LstopoError;
+use super::{LstopoError, MAX_SHOWN};
+use crate::discover::shown::shorten;
 use crate::sets::CpuSet;
 use crate::units::{Id as _, PcpuId};
 
@@ -73,8 +74,8 @@ impl<'a> Element<'a> {
     /// `<object type="PU">`, or the element's own name, for people.
     fn name(self) -> String {
         match self.kind() {
-            "" => shorten(self.0.tag_name().name()),
-            kind => shorten(kind),
+            "" => shorten(self.0.tag_name().name(), MAX_SHOWN),
+            kind => shorten(kind, MAX_SHOWN),
         }
     }
 
@@ -85,7 +86,7 @@ impl<'a> Element<'a> {
 
     pub(super) fn bad(self, attribute: &'static str, expected: &str) -> LstopoError {
         let (line, column) = self.place();
-        let value = shorten(self.text(attribute).unwrap_or_default());
+        let value = shorten(self.text(attribute).unwrap_or_default(), MAX_SHOWN);
         let (element, expected) = (self.name(), expected.to_owned());
         LstopoError::Value { line, column, element, attribute, value, expected }
     }
@@ -108,15 +109,6 @@ impl<'a> Element<'a> {
         let (line, column) = self.place();
         LstopoError::Duplicate { line, column, element: self.name(), id }
     }
-}
-
-/// What a message can hold of a hostile value.
-pub(super) fn shorten(text: &str) -> String {
-    let mut shown: String = text.chars().take(60).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// Words of 32 bits in hexadecimal, the highest first. hwloc writes a word of zeros as nothing at all,

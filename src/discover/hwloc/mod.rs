@@ -17,16 +17,20 @@ mod walk;
 
 use roxmltree::{Document, ParsingOptions};
 
-use super::reading::{Notes, Reading};
+use super::notes::Notes;
+use super::reading::Reading;
+use super::shown::{is_word, plain, shorten};
 use crate::host::CpuVendor;
 use crate::host::builder::HostBuilder;
-use element::{Element, shorten};
+use element::Element;
 use walk::Found;
 
 /// The longest text that is read.
 pub const MAX_LSTOPO: usize = 64 << 20;
 /// Elements, attributes aside. The largest machines have some hundred thousand.
 const MAX_ELEMENTS: u32 = 4 << 20;
+/// The longest part of a foreign text that a message shows.
+const MAX_SHOWN: usize = 60;
 
 /// Why a text is not a topology.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -136,7 +140,7 @@ pub fn read_lstopo(xml: &str) -> Result<Reading, LstopoError> {
 fn topology(root: Element<'_>) -> Result<Reading, LstopoError> {
     let name = root.0.tag_name().name();
     if name != "topology" {
-        return Err(LstopoError::NotTopology { root: shorten(name) });
+        return Err(LstopoError::NotTopology { root: shorten(name, MAX_SHOWN) });
     }
     // hwloc 1 wrote no version.
     let version = root.text("version").unwrap_or("1");
@@ -183,14 +187,4 @@ fn model(found: &Found<'_>) -> (CpuVendor, String) {
         _ => CpuVendor::Other,
     };
     (vendor, model)
-}
-
-/// Text that can be shown on a terminal.
-fn plain(text: &str) -> String {
-    let clean: String = text.trim().chars().filter(|c| !c.is_control()).take(128).collect();
-    clean.trim_end().to_owned()
-}
-
-fn is_word(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }

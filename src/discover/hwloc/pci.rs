@@ -4,7 +4,7 @@ use super::LstopoError;
 use super::element::Element;
 use super::plain;
 use super::walk::{Above, Found};
-use crate::discover::reading::Notes;
+use crate::discover::notes::Notes;
 use crate::host::builder::NodeSpec;
 use crate::host::pcie::{DeviceKind, PciClass, PciDevice, PciId};
 use crate::sets::CpuSet;

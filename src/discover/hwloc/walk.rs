@@ -18,8 +18,6 @@ pub(super) struct FoundCore {
     /// The position of its package.
     pub(super) package: Option<usize>,
     pub(super) die: Option<u32>,
-    /// The positions of the L3 caches of its pCPUs.
-    pub(super) l3: BTreeSet<Option<usize>>,
     pub(super) pcpus: CpuSet,
 }
 
@@ -137,8 +135,7 @@ impl<'a> Found<'a> {
 
     fn core(&mut self, os_index: Option<u32>, above: Above) -> usize {
         let Above { package, die, .. } = above;
-        let (l3, pcpus) = (BTreeSet::new(), CpuSet::new());
-        self.cores.push(FoundCore { os_index, package, die, l3, pcpus });
+        self.cores.push(FoundCore { os_index, package, die, pcpus: CpuSet::new() });
         self.cores.len() - 1
     }
 
@@ -151,7 +148,6 @@ impl<'a> Found<'a> {
         let core = above.core.unwrap_or_else(|| self.core(None, above));
         if let Some(core) = self.cores.get_mut(core) {
             core.pcpus.insert(pcpu);
-            core.l3.insert(above.l3);
         }
         if let Some(l3) = above.l3.and_then(|at| self.l3.get_mut(at)) {
             l3.cpus.insert(pcpu);

@@ -1,10 +1,11 @@
 //! pCPUs, cores and L3 domains.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::SysfsError;
-use super::tree::{Notes, Tree};
-use crate::discover::reading::renumber;
+use super::tree::Tree;
+use crate::discover::cores::{divide, partition, renumber, smt_siblings};
+use crate::discover::notes::Notes;
 use crate::host::CoreKind;
 use crate::host::builder::{CoreSpec, L3Spec, MAX_PCPUS};
 use crate::sets::CpuSet;
@@ -90,17 +91,6 @@ fn allowed(
     Ok((cpus != *online).then_some(cpus))
 }
 
-/// The pCPUs that name the same set, by set: always a partition, whatever the sets are.
-fn partition(named: &[(PcpuId, CpuSet)]) -> Vec<CpuSet> {
-    let mut parts: BTreeMap<&CpuSet, CpuSet> = BTreeMap::new();
-    for (cpu, set) in named {
-        parts.entry(set).or_default().insert(*cpu);
-    }
-    let mut parts: Vec<_> = parts.into_values().collect();
-    parts.sort_unstable_by_key(CpuSet::first);
-    parts
-}
-
 fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<CoreSpec>, SysfsError> {
     let mut siblings = Vec::new();
     for cpu in online.iter() {
@@ -113,12 +103,7 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
         set.insert(cpu);
         siblings.push((cpu, set));
     }
-    let parts = partition(&siblings);
-    let whole: BTreeSet<_> = parts.iter().collect();
-    let odd = siblings.iter().filter(|(_, set)| !whole.contains(set)).count();
-    if odd > 0 {
-        notes.add(format!("{odd} pCPUs name SMT siblings that do not name them: not taken"));
-    }
+    let parts = smt_siblings(&siblings, notes);
     let efficiency = efficiency(tree, online)?;
     let mut specs = Vec::with_capacity(parts.len());
     let (mut packages_missing, mut cores_missing) = (false, false);
@@ -204,11 +189,7 @@ fn l3_domains(
         }
     }
     let parts = partition(&shared);
-    let cut = |core: &CoreSpec| {
-        parts.iter().any(|l3| l3.intersects(&core.pcpus) && !core.pcpus.is_subset(l3))
-    };
-    if let Some(core) = cores.iter().find(|core| cut(core)) {
-        notes.add(format!("L3 caches divide the core of pCPUs {}: left out", core.pcpus));
+    if divide(&parts, cores, notes) {
         return Ok(Vec::new());
     }
     let domain = |cpus: CpuSet| {

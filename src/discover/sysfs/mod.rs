@@ -12,10 +12,12 @@ mod tree;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use crate::discover::reading::Reading;
+use crate::discover::notes::Notes;
+use crate::discover::reading::Reading;
+use crate::discover::shown::{is_word, plain};
 use crate::host::CpuVendor;
 use crate::host::builder::HostBuilder;
-use tree::{Notes, Tree};
+use tree::Tree;
 
 /// Why a tree could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +95,7 @@ fn name(tree: &Tree<'_>) -> Result<String, SysfsError> {
     for path in ["proc/sys/kernel/hostname", "etc/hostname"] {
         let text = tree.text(path)?.unwrap_or_default();
         let word = text.trim();
-        if (1..=64).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_graphic()) {
+        if is_word(word) {
             return Ok(word.to_owned());
         }
     }
@@ -114,6 +116,5 @@ fn model(tree: &Tree<'_>) -> (CpuVendor, String) {
         _ => CpuVendor::Other,
     };
     // "cpu" is what POWER calls it.
-    let model = field(&["model name", "cpu"]).unwrap_or_default();
-    (vendor, model.chars().filter(|c| !c.is_control()).take(128).collect())
+    (vendor, field(&["model name", "cpu"]).map(plain).unwrap_or_default())
 }

@@ -2,8 +2,9 @@
 
 use super::SysfsError;
 use super::cpu::Cpus;
-use super::tree::{Notes, Tree};
-use crate::discover::reading::adopt;
+use super::tree::Tree;
+use crate::discover::cores::adopt;
+use crate::discover::notes::Notes;
 use crate::host::PagePool;
 use crate::host::builder::NodeSpec;
 use crate::sets::CpuSet;

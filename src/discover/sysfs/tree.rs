@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::SysfsError;
-pub(super) use crate::discover::reading::Notes;
 use crate::sets::CpuSet;
 use crate::units::{Id as _, PcpuId};
 
@@ -14,6 +13,7 @@ use crate::units::{Id as _, PcpuId};
 const MAX_FILE: usize = 1 << 20;
 /// Four times the most PCI functions that a host may have.
 const MAX_ENTRIES: usize = 1 << 16;
+
 /// The files below a root, by their paths from it.
 pub(super) struct Tree<'a> {
     root: &'a Path,

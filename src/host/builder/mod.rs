@@ -1,14 +1,18 @@
 //! The only door to a [`Host`]: plain data in, every invariant checked, the offender named.
 
+mod problem;
+mod spec;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::derived::Derived;
 use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
 use super::{Core, CoreKind, CpuVendor, Host, L3Domain, Node, PagePool};
 use crate::sets::CpuSet;
-use crate::units::{
-    Bytes, CoreId, Distance, Id as _, L3Id, NodeId, PackageId, PageSize, PciAddr, PcpuId,
-};
+use crate::units::{CoreId, Distance, Id as _, L3Id, NodeId, PageSize, PciAddr};
+
+pub use problem::HostError;
+pub use spec::{CoreSpec, L3Spec, NodeSpec};
 
 /// The most nodes of a host: the search keeps node sets in one machine word.
 pub const MAX_NODES: usize = 64;
@@ -20,185 +24,6 @@ pub const MAX_GPUS: usize = 64;
 pub const MAX_PCI_FUNCTIONS: usize = 16_384;
 /// The longest chain of bridges above a function.
 const MAX_BRIDGES: usize = 32;
-
-/// Why a description is not a host. Each names the offending item.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum HostError {
-    /// There is no core with a pCPU.
-    #[error("the host has no pCPUs")]
-    NoPcpus,
-    /// More items than the engine is built for.
-    #[error("the host has {found} {what}, the limit is {limit}")]
-    TooMany {
-        /// What there is too much of.
-        what: &'static str,
-        /// How many.
-        found: usize,
-        /// The most.
-        limit: usize,
-    },
-    /// Two items with the same id.
-    #[error("{what} {id} occurs twice")]
-    Duplicate {
-        /// What kind of item.
-        what: &'static str,
-        /// Its id.
-        id: String,
-    },
-    /// A number that is beyond what the identifier allows.
-    #[error("{what} {id} is beyond the largest id")]
-    IdTooLarge {
-        /// What kind of item.
-        what: &'static str,
-        /// Its id.
-        id: u32,
-    },
-    /// A core without pCPUs.
-    #[error("core {core} has no pCPUs")]
-    EmptyCore {
-        /// The core.
-        core: CoreId,
-    },
-    /// SMT siblings that do not lie together.
-    #[error("the pCPUs of core {core} are in several {what}")]
-    CoreStraddles {
-        /// The core.
-        core: CoreId,
-        /// Nodes, or L3 domains.
-        what: &'static str,
-    },
-    /// A core that no node holds.
-    #[error("pCPU {pcpu} is on no node")]
-    NoNode {
-        /// One of its pCPUs.
-        pcpu: PcpuId,
-    },
-    /// pCPUs that no core has.
-    #[error("{what} names pCPUs {cpus}, which are not online")]
-    NotOnline {
-        /// Who names them.
-        what: String,
-        /// The pCPUs.
-        cpus: CpuSet,
-    },
-    /// A table of distances that is not complete or not one of relative distances.
-    #[error("node {node}: {problem}")]
-    Distances {
-        /// The row.
-        node: NodeId,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A pool with more free pages than pages.
-    #[error("node {node} has {free} free pages of {size} but only {total} in all")]
-    PoolOverfull {
-        /// The node.
-        node: NodeId,
-        /// The page size.
-        size: PageSize,
-        /// Free pages.
-        free: u64,
-        /// All pages.
-        total: u64,
-    },
-    /// Pools that are larger than the node's memory.
-    #[error("the page pools of node {node} are larger than its memory of {memory}")]
-    PoolsExceedMemory {
-        /// The node.
-        node: NodeId,
-        /// Its memory.
-        memory: Bytes,
-    },
-    /// A reference to something that does not exist.
-    #[error("{what} names {id}, which does not exist{hint}")]
-    Dangling {
-        /// Who names it.
-        what: String,
-        /// What it names.
-        id: String,
-        /// What it should be instead.
-        hint: &'static str,
-    },
-    /// PCI parents that go round in a circle, or deeper than any machine.
-    #[error("the bridges above {address} form a circle or a chain of more than {MAX_BRIDGES}")]
-    PciCycle {
-        /// Where the walk began.
-        address: PciAddr,
-    },
-    /// A link of a GPU with itself, or a partition that names a GPU twice.
-    #[error("{what} names {address} twice")]
-    SameGpuTwice {
-        /// Who names it.
-        what: String,
-        /// The GPU.
-        address: PciAddr,
-    },
-}
-
-/// A node as described.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct NodeSpec {
-    /// Its OS index.
-    pub id: NodeId,
-    /// Its pCPUs. Those that are not online are an error.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub cpus: CpuSet,
-    /// All of its memory, hugepages included.
-    pub memory: Bytes,
-    /// Its pools. Where the base page is missing, what the hugepages leave is its pool, all free.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub pools: Vec<PagePool>,
-    /// Relative distances to all nodes by ascending id; empty for the kernel's 10 and 20.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub distances: Vec<Distance>,
-}
-
-/// A core as described.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct CoreSpec {
-    /// Its package.
-    pub package: PackageId,
-    /// Its die inside the package.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
-    pub die: u32,
-    /// The kernel's `core_id`.
-    pub core: u32,
-    /// Its kind.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_performance"))]
-    pub kind: CoreKind,
-    /// Its top frequency in MHz.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub max_mhz: Option<u32>,
-    /// Its online pCPUs.
-    pub pcpus: CpuSet,
-}
-
-#[cfg(feature = "serde")]
-fn is_zero(die: &u32) -> bool {
-    *die == 0
-}
-
-#[cfg(feature = "serde")]
-fn is_performance(kind: &CoreKind) -> bool {
-    *kind == CoreKind::Performance
-}
-
-/// An L3 domain as described.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct L3Spec {
-    /// Its pCPUs.
-    pub cpus: CpuSet,
-    /// The cache's size.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub size: Option<Bytes>,
-}
 
 /// A host's description: plain data, in any order, unchecked until [`HostBuilder::build`].
 ///

@@ -1,0 +1,59 @@
+//! Who is on the host already: tenants as JSON, domains as XML.
+
+use std::path::PathBuf;
+
+use pinwise::discover::libvirt::{Domain, read_domain};
+use pinwise::discover::read_tenant;
+use pinwise::{CpuSet, Host, Usage};
+
+use crate::input::{files, is_xml, text};
+
+/// What the tenants hold, and what there is to say about it.
+///
+/// Tenants and running domains hold what they say. A domain that is merely defined holds what it
+/// would take, if it could start beside the others: several domains for one GPU, of which one runs at
+/// a time, are common.
+pub(crate) fn usage(host: &Host, paths: &[PathBuf]) -> Result<(Usage, Vec<String>), String> {
+    let (mut tenants, mut domains) = (Vec::new(), Vec::new());
+    for path in paths {
+        for file in files(path)? {
+            let (text, shown) = (text(&file)?, file.display());
+            if is_xml(&text) {
+                domains.push(read_domain(host, &text).map_err(|e| format!("{shown}: {e}"))?);
+            } else {
+                tenants.push(read_tenant(&text).map_err(|e| format!("{shown}: {e}"))?);
+            }
+        }
+    }
+    let mut notes = Vec::new();
+    let mut pinned = CpuSet::new();
+    tenants.iter().for_each(|(_, claim)| pinned.extend(&claim.dedicated));
+    domains.sort_by_key(|domain| !domain.running);
+    for domain in &mut domains {
+        notes.extend(domain.notes.iter().map(|note| format!("{}: {note}", domain.name)));
+        share(domain, &mut pinned, &mut notes);
+    }
+    let (running, off): (Vec<_>, Vec<_>) = domains.into_iter().partition(|domain| domain.running);
+    tenants.extend(running.into_iter().map(|domain| (domain.name, domain.claim)));
+    let mut usage = Usage::with_running(host, tenants).map_err(|e| format!("--tenant: {e}"))?;
+    for domain in off {
+        if let Err(error) = usage.claim(host, &domain.name, domain.claim) {
+            notes.push(format!("{error}: it is off and was left out"));
+        }
+    }
+    Ok((usage, notes))
+}
+
+/// Two domains with pins to one pCPU share it, whatever their makers meant. It stays with the first.
+fn share(domain: &mut Domain, pinned: &mut CpuSet, notes: &mut Vec<String>) {
+    let claim = &mut domain.claim;
+    let shared = claim.dedicated.intersection(pinned);
+    pinned.extend(&claim.dedicated);
+    if !shared.is_empty() {
+        if domain.running {
+            notes.push(format!("{} shares pCPUs {shared} with tenants before it", domain.name));
+        }
+        claim.dedicated = claim.dedicated.difference(&shared);
+        claim.floating.extend(&shared);
+    }
+}

@@ -1,0 +1,190 @@
+//! A document of libvirt's: bounded, and every value with its place.
+
+use std::borrow::Cow;
+
+use roxmltree::{Document, ParsingOptions};
+
+use super::{LibvirtError, Place};
+use crate::discover::shown;
+
+/// The longest text that is read: a capabilities document of 4096 pCPUs has less than 1 MiB.
+pub(super) const MAX_BYTES: usize = 8 << 20;
+/// The most elements, texts and comments in it.
+const MAX_NODES: u32 = 200_000;
+/// Attributes of one element, and namespaces in all, are compared with each other by the parser.
+const MAX_QUOTES: usize = 4096;
+const MAX_NAMESPACES: usize = 256;
+/// The longest part of a foreign text that a message shows.
+const MAX_SHOWN: usize = 60;
+
+/// An element of the document.
+pub(super) type Node<'a> = roxmltree::Node<'a, 'a>;
+
+/// The document, unless it is longer, wider or deeper than anything that libvirt writes.
+pub(super) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
+    if text.len() > MAX_BYTES {
+        return Err(LibvirtError::TooLong { bytes: text.len(), limit: MAX_BYTES });
+    }
+    let too_many = |what: &str, limit| LibvirtError::Xml {
+        reason: format!("there are more than {limit} {what}"),
+    };
+    // `<` stands nowhere inside a tag, so no tag has more attributes than such a part has quotes.
+    let quotes = |part: &str| part.bytes().filter(|b| matches!(b, b'"' | b'\'')).count();
+    if text.split('<').any(|part| quotes(part) > MAX_QUOTES) {
+        return Err(too_many("quotes in one tag or text", MAX_QUOTES));
+    }
+    if text.matches("xmlns").nth(MAX_NAMESPACES).is_some() {
+        return Err(too_many("namespaces", MAX_NAMESPACES));
+    }
+    let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+    Document::parse_with_options(text, options).map_err(|error| {
+        let reason = match error {
+            roxmltree::Error::NodesLimitReached => return too_many("elements", MAX_NODES as usize),
+            roxmltree::Error::DtdDetected => "it has a document type".to_owned(),
+            error => error.to_string(),
+        };
+        LibvirtError::Xml { reason: shorten(&reason) }
+    })
+}
+
+/// The root element, which must have this name.
+pub(super) fn root<'a>(
+    document: &'a Document<'a>,
+    expected: &'static str,
+) -> Result<Node<'a>, LibvirtError> {
+    let root = document.root_element();
+    if is(root, expected) {
+        return Ok(root);
+    }
+    Err(LibvirtError::Document { found: shorten(root.tag_name().name()), expected })
+}
+
+/// The beginning of a foreign text, for a message.
+pub(super) fn shorten(text: &str) -> String {
+    shown::shorten(text, MAX_SHOWN)
+}
+
+/// Whether this is libvirt's element of that name, and not one of a foreign namespace.
+fn is(node: Node<'_>, name: &str) -> bool {
+    let own = node.document().root_element().tag_name().namespace();
+    node.is_element() && node.tag_name().name() == name && node.tag_name().namespace() == own
+}
+
+pub(super) fn place(node: Node<'_>) -> Place {
+    place_at(node, node.range().start)
+}
+
+fn place_at(node: Node<'_>, at: usize) -> Place {
+    let position = node.document().text_pos_at(at);
+    Place { line: position.row, column: position.col }
+}
+
+/// The children of that name.
+pub(super) fn children<'a>(node: Node<'a>, name: &'a str) -> impl Iterator<Item = Node<'a>> {
+    node.children().filter(move |child| is(*child, name))
+}
+
+/// The child of that name, of which there may be one.
+pub(super) fn child<'a>(
+    node: Node<'a>,
+    name: &'static str,
+) -> Result<Option<Node<'a>>, LibvirtError> {
+    let mut found = children(node, name);
+    let first = found.next();
+    match found.next() {
+        Some(second) => Err(twice(second, format!("<{name}>"))),
+        None => Ok(first),
+    }
+}
+
+/// What stands at the end of a way of children.
+pub(super) fn descend<'a>(
+    node: Node<'a>,
+    way: &[&'static str],
+) -> Result<Option<Node<'a>>, LibvirtError> {
+    let mut at = node;
+    for name in way {
+        match child(at, name)? {
+            Some(next) => at = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(at))
+}
+
+pub(super) fn twice(node: Node<'_>, what: String) -> LibvirtError {
+    LibvirtError::Twice { place: place(node), what }
+}
+
+pub(super) fn missing(node: Node<'_>, what: &'static str) -> LibvirtError {
+    let element = node.tag_name().name();
+    LibvirtError::Missing { place: place(node), element: shorten(element), what }
+}
+
+/// A text of the document, and where it stands.
+pub(super) struct Value<'a> {
+    node: Node<'a>,
+    at: usize,
+    name: &'static str,
+    text: Cow<'a, str>,
+}
+
+/// What stands in the element, comments aside, without white space around it.
+pub(super) fn text<'a>(node: Node<'a>, name: &'static str) -> Value<'a> {
+    let mut parts = node.children().filter(roxmltree::Node::is_text);
+    let first = parts.next();
+    let at = first.map_or(node.range().start, |part| part.range().start);
+    let mut text = Cow::Borrowed(first.and_then(|part| part.text()).unwrap_or_default());
+    for part in parts {
+        text.to_mut().push_str(part.text().unwrap_or_default());
+    }
+    Value { node, at, name, text }
+}
+
+/// The attribute of that name.
+pub(super) fn attribute<'a>(node: Node<'a>, name: &'static str) -> Option<Value<'a>> {
+    let attribute = node.attribute_node(name)?;
+    let text = Cow::Borrowed(attribute.value());
+    Some(Value { node, at: attribute.range().start, name, text })
+}
+
+/// The attribute of that name, which must be there.
+pub(super) fn required<'a>(node: Node<'a>, name: &'static str) -> Result<Value<'a>, LibvirtError> {
+    attribute(node, name).ok_or_else(|| missing(node, name))
+}
+
+impl Value<'_> {
+    /// As it stands there.
+    pub(super) fn raw(&self) -> &str {
+        &self.text
+    }
+
+    /// Without white space around it.
+    pub(super) fn trimmed(&self) -> &str {
+        self.text.trim()
+    }
+
+    pub(super) fn place(&self) -> Place {
+        place_at(self.node, self.at)
+    }
+
+    /// The error that this is not what it should be.
+    pub(super) fn bad(&self, expected: &'static str) -> LibvirtError {
+        let text = shorten(self.trimmed());
+        LibvirtError::Value { place: self.place(), name: self.name, text, expected }
+    }
+
+    /// The error that the host does not have this.
+    pub(super) fn absent(&self, what: String) -> LibvirtError {
+        LibvirtError::Absent { place: self.place(), name: self.name, what }
+    }
+
+    /// What `parse` makes of it, or that it is not what it should be.
+    pub(super) fn parse<T>(
+        &self,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, LibvirtError> {
+        parse(self.trimmed()).ok_or_else(|| self.bad(expected))
+    }
+}

@@ -1,0 +1,240 @@
+//! The `recommend` example as other programs call it: its exit status, its one sentence on bad input,
+//! and the JSON that they read.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn recommend(arguments: &[&str]) -> Output {
+    // Cargo builds the examples before it runs the tests, beside the folder of the test's own binary.
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
+    let program =
+        profile.join("examples").join(format!("recommend{}", std::env::consts::EXE_SUFFIX));
+    Command::new(program)
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the example is built with the tests")
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().expect("it was not killed")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json(arguments: &[&str]) -> (i32, Value) {
+    let output = recommend(&[arguments, &["--format", "json"]].concat());
+    let value = serde_json::from_slice(&output.stdout);
+    (
+        status(&output),
+        value.unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output.stderr))),
+    )
+}
+
+fn file(name: &str, content: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, content).expect("the target folder can be written");
+    path
+}
+
+#[test]
+fn without_arguments_it_answers_for_the_embedded_host_and_says_so() {
+    let output = recommend(&[]);
+    let text = text(&output.stdout);
+    assert_eq!(status(&output), 0);
+    assert!(text.starts_with("Host: the embedded fixture hgx-h200-snc2 (synthetic)."), "{text}");
+    assert!(text.contains("--host live") && text.contains("<vcpupin vcpu='31'"), "{text}");
+}
+
+#[test]
+fn the_json_has_the_fields_that_other_programs_read() {
+    let (status, answer) = json(&[]);
+    assert_eq!(status, 0);
+    assert_eq!(answer["format"], "pinwise-recommendation/1");
+    let ranked = answer["ranked"].as_array().unwrap();
+    for (row, rank) in ranked.iter().zip(1..) {
+        assert_eq!(row["rank"], rank);
+        let score = &row["score"];
+        let part = |name: &str| score[name].as_i64().unwrap();
+        assert_eq!(part("total"), part("performance") + part("packing") + part("preferences"));
+        for prediction in row["predictions"].as_array().unwrap() {
+            let end = |name: &str| prediction[name].as_f64().unwrap();
+            assert!(
+                0.0 < end("low") && end("low") <= end("likely") && end("likely") <= end("high")
+            );
+            assert!(prediction["findings"].is_array() && prediction["metric"].is_string());
+        }
+        let placement = &row["placement"];
+        let topology = &placement["topology"];
+        let product: u64 = ["sockets", "dies", "cores", "threads"]
+            .iter()
+            .map(|n| topology[n].as_u64().unwrap())
+            .product();
+        assert_eq!(product, 32);
+        assert_eq!(placement["vcpus"].as_array().unwrap().len(), 32);
+        let cells = placement["cells"].as_array().unwrap();
+        let memory: u64 = cells.iter().map(|cell| cell["memory_kib"].as_u64().unwrap()).sum();
+        assert_eq!(memory, 256 << 20);
+        assert_eq!(placement["gpus"].as_array().unwrap().len(), 2);
+        for name in ["memory_mode", "emulator"] {
+            assert!(placement[name].is_string(), "{name}");
+        }
+        assert!(placement["iothreads"].is_array() && row["findings"].is_array());
+    }
+    let styles: Vec<_> = ranked.iter().map(|row| row["style"].as_str().unwrap()).collect();
+    assert_eq!(styles.last(), Some(&"default"));
+    assert!(answer["rejected"].is_array() && answer["warnings"].is_array());
+}
+
+#[test]
+fn a_refusal_is_status_3_with_facts_and_the_smallest_change() {
+    let (status, answer) = json(&["--gpus", "9"]);
+    assert_eq!((status, &answer["format"]), (3, &Value::from("pinwise-refusal/1")));
+    assert_eq!(answer["smallest_change"][0]["text"], "at most 8 GPUs");
+    assert_eq!(answer["rejected"].as_array().unwrap().len(), 4);
+    let output = recommend(&["--gpus", "9", "--format", "xml"]);
+    assert_eq!(self::status(&output), 3);
+    assert!(output.stdout.is_empty(), "a refusal is not XML");
+}
+
+#[test]
+fn bad_input_is_status_2_and_one_sentence_with_the_value() {
+    let broken = file("broken.json", "{\"format\": \"pinwise-host/1\", \"name\": 7}");
+    let circle = file(
+        "circle.json",
+        r#"{"format": "pinwise-host/1", "name": "c",
+            "nodes": [{"id": 0, "cpus": "0", "memory": "1 GiB"}],
+            "cores": [{"package": 0, "core": 0, "pcpus": "0"}],
+            "devices": [
+              {"address": "0000:00:01.0", "class": "0x060400", "vendor": "0x8086", "device": "0x0001", "parent": "0000:00:02.0"},
+              {"address": "0000:00:02.0", "class": "0x060400", "vendor": "0x8086", "device": "0x0001", "parent": "0000:00:01.0"}]}"#,
+    );
+    let empty = file("empty.json", "");
+    let (broken, circle, empty) =
+        (broken.to_str().unwrap(), circle.to_str().unwrap(), empty.to_str().unwrap());
+    for (arguments, named) in [
+        (vec!["--vcpus", "0", "--memory", "1GiB"], "vCPUs is 0"),
+        (vec!["--vcpus", "1000000000", "--memory", "1GiB"], "1000000000"),
+        (vec!["--vcpus", "99999999999", "--memory", "1GiB"], "99999999999"),
+        (vec!["--vcpus", "1", "--memory", "64GB"], "64GB"),
+        (vec!["--vcpus", "1", "--memory", "99999999999GiB"], "99999999999GiB"),
+        (vec!["--vcpus", "1", "--memory", "5000"], "5000 B"),
+        (vec!["--vcpus", "4"], "--memory"),
+        (vec!["--memory", "4GiB"], "--vcpus"),
+        (vec!["--gpu", "zz:00.0"], "zz:00.0"),
+        (vec!["--gpu", "1b:00.0", "1b:00.0"], "twice"),
+        (vec!["--cells", "33"], "33"),
+        (vec!["--cells", "many"], "many"),
+        (vec!["--page-size", "3MiB"], "3MiB"),
+        (vec!["--workload", "gaming"], "gaming"),
+        (vec!["--style", "pins"], "pins"),
+        (vec!["--p2p", "perhaps"], "perhaps"),
+        (vec!["--reserve", "500"], "500"),
+        (vec!["--reserve", "5-1"], "5-1"),
+        (vec!["--name", "a/b"], "a/b"),
+        (vec!["--host", "no-such-file"], "no-such-file"),
+        (vec!["--host", "src"], "src"),
+        (vec!["--host", broken], "name"),
+        (vec!["--host", circle], "circle"),
+        (vec!["--host", empty], "empty.json"),
+        (vec!["--request", broken], "format"),
+        (vec!["--tenant", empty], "empty.json"),
+        (vec!["--domain", "no-such-domain.xml"], "no-such-domain.xml"),
+        (vec!["--format", "xml", "--domain", broken], "--domain"),
+        (vec!["--no-such-option"], "--no-such-option"),
+    ] {
+        let output = recommend(&arguments);
+        let sentence = text(&output.stderr);
+        assert_eq!(status(&output), 2, "{arguments:?}: {sentence}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert_eq!(sentence.trim_end().lines().count(), 1, "{arguments:?}: {sentence}");
+        assert!(
+            sentence.starts_with("error: ") && sentence.contains(named),
+            "{arguments:?}: {sentence}"
+        );
+    }
+}
+
+#[test]
+fn every_option_of_the_command_line_is_understood() {
+    let tenant = file("tenant.json", r#"{"name": "other", "dedicated": "10-20,106-116"}"#);
+    let request = file("request.json", r#"{"vcpus": 4, "memory": "4 GiB"}"#);
+    let (status, answer) = json(&[
+        "--host",
+        "fixtures/hosts/mi350x.json",
+        "--tenant",
+        tenant.to_str().unwrap(),
+        "--reserve",
+        "0,128",
+        "--name",
+        "a&b",
+        "--vcpus",
+        "8",
+        "--memory",
+        "16GiB",
+        "--gpus",
+        "2",
+        "--gpu-model",
+        "mi350",
+        "--page-size",
+        "1GiB",
+        "--workload",
+        "gpu-training",
+        "--cells",
+        "none",
+        "--smt",
+        "show",
+        "--p2p",
+        "unknown",
+        "--style",
+        "pin+smt",
+        "--all",
+    ]);
+    assert_eq!((status, answer["ranked"][0]["style"].as_str()), (0, Some("pin+smt")));
+    let (status, _) = json(&["--request", request.to_str().unwrap()]);
+    assert_eq!(status, 0);
+    let domain = file(
+        "domain.xml",
+        "<domain type='kvm'><!-- mine --><name>mine</name><os><type machine='q35'>hvm</type></os></domain>",
+    );
+    let output = recommend(&["--format", "xml", "--domain", domain.to_str().unwrap()]);
+    assert_eq!(self::status(&output), 0, "{}", text(&output.stderr));
+    let patched = text(&output.stdout);
+    assert!(patched.contains("<!-- mine --><name>mine</name>"), "{patched}");
+    assert!(patched.contains("<emulatorpin"), "{patched}");
+}
+
+#[test]
+fn xml_of_a_host_is_known_by_its_root_element() {
+    let capabilities = file(
+        "capabilities.xml",
+        "<capabilities><host><topology><cells num='1'><cell id='0'>\
+         <memory unit='KiB'>8388608</memory><cpus num='2'>\
+         <cpu id='0' socket_id='0' core_id='0' siblings='0'/>\
+         <cpu id='1' socket_id='0' core_id='1' siblings='1'/>\
+         </cpus></cell></cells></topology></host></capabilities>",
+    );
+    let topology = file(
+        "topology.xml",
+        "<?xml version=\"1.0\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n<topology version=\"2.0\">\
+         <object type=\"Machine\" os_index=\"0\" cpuset=\"0x3\"><object type=\"Package\" os_index=\"0\">\
+         <object type=\"NUMANode\" os_index=\"0\" cpuset=\"0x3\" local_memory=\"8589934592\"/>\
+         <object type=\"Core\" os_index=\"0\"><object type=\"PU\" os_index=\"0\"/></object>\
+         <object type=\"Core\" os_index=\"1\"><object type=\"PU\" os_index=\"1\"/></object>\
+         </object></object></topology>",
+    );
+    for host in [capabilities, topology] {
+        let host = host.to_str().unwrap();
+        let (status, answer) = json(&["--host", host, "--vcpus", "1", "--memory", "1GiB"]);
+        assert_eq!(status, 0, "{host}: {answer}");
+    }
+    let other = file("other.xml", "<domain/>");
+    let output = recommend(&["--host", other.to_str().unwrap()]);
+    assert_eq!(status(&output), 2);
+    assert!(text(&output.stderr).contains("other.xml: the document is a <domain>"));
+}

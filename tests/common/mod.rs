@@ -1,0 +1,97 @@
+//! What several test crates share: the fixtures' hosts, short requests, and asking for an answer that
+//! the independent checker has seen.
+#![allow(dead_code, unreachable_pub, reason = "each test crate uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::path::{Path, PathBuf};
+
+use pinwise::discover::read_host;
+use pinwise::{
+    Bytes, Evidence, GpuRequest, Host, HostBuilder, Infeasible, Metric, Options, Prediction,
+    Profile, Range, Ranked, Recommendation, Request, RequestBuilder, RuleId, Style, Usage,
+    Workload, recommend, verify,
+};
+
+pub fn fixtures(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder)
+}
+
+/// A fixture's description, to be changed.
+pub fn description(name: &str) -> HostBuilder {
+    let file = fixtures("hosts").join(format!("{name}.json"));
+    read_host(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+pub fn host(name: &str) -> Host {
+    description(name).build().unwrap()
+}
+
+/// Every fixture's host.
+pub fn hosts() -> Vec<Host> {
+    let entries = std::fs::read_dir(fixtures("hosts")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| host(path.file_stem().unwrap().to_str().unwrap())).collect()
+}
+
+/// A VM without devices.
+pub fn vm(vcpus: u32, gib: u64) -> RequestBuilder {
+    RequestBuilder::new("vm1", vcpus, Bytes::from_gib(gib))
+}
+
+/// A VM with so many GPUs, any.
+pub fn gpu_vm(vcpus: u32, gib: u64, count: u32, workload: Workload) -> RequestBuilder {
+    let gpus = GpuRequest::Count { count, model: None };
+    RequestBuilder { gpus, workload, ..vm(vcpus, gib) }
+}
+
+/// Just these GPUs, as `01:00.0`.
+pub fn these(addresses: &[&str]) -> GpuRequest {
+    GpuRequest::Addresses(addresses.iter().map(|address| address.parse().unwrap()).collect())
+}
+
+/// The recommendation, every placement of which the independent checker accepts.
+pub fn ask_with(
+    host: &Host,
+    usage: &Usage,
+    request: &RequestBuilder,
+    options: &Options,
+) -> Result<Recommendation, Infeasible> {
+    let request = checked(request);
+    let answer = recommend(host, usage, &request, options)?;
+    for ranked in &answer.ranked {
+        verify(host, usage, &request, &ranked.placement).unwrap();
+    }
+    Ok(answer)
+}
+
+pub fn ask(host: &Host, request: &RequestBuilder) -> Result<Recommendation, Infeasible> {
+    ask_with(host, &Usage::empty(host), request, &Options::default())
+}
+
+/// Every variant of every style, the hugepages' "on top" left out.
+pub fn ask_all(host: &Host, request: &RequestBuilder) -> Recommendation {
+    let evidence = Evidence::default().with(RuleId::Hugepages, Range::ONE);
+    let options = Options { all: true, evidence, ..Options::default() };
+    ask_with(host, &Usage::empty(host), request, &options).unwrap()
+}
+
+pub fn checked(request: &RequestBuilder) -> Request {
+    request.clone().build().unwrap()
+}
+
+/// The best placement of a style.
+pub fn of_style(answer: &Recommendation, style: Style) -> &Ranked {
+    let mut ranked = answer.ranked.iter();
+    ranked.find(|ranked| ranked.placement.style == style).expect("the style was placed")
+}
+
+/// The best placement whose profile fits a description.
+pub fn of_profile(answer: &Recommendation, fits: impl Fn(&Profile) -> bool) -> &Ranked {
+    answer.ranked.iter().find(|ranked| fits(&ranked.profile)).expect("such a placement is offered")
+}
+
+pub fn prediction(ranked: &Ranked, metric: Metric) -> &Prediction {
+    let mut predictions = ranked.predictions.iter();
+    predictions.find(|prediction| prediction.metric == metric).expect("the metric applies")
+}
