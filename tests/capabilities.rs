@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use pinwise::discover::Reading;
 use pinwise::discover::libvirt::{
-    NodeDevice, Reading, add_node_devices, read_capabilities, read_node_device,
+    NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
 use pinwise::{
     Bytes, CommonBridge, CpuVendor, DeviceKind, Distance, Host, LinkState, NodeId, PageSize,

@@ -208,3 +208,33 @@ fn every_option_of_the_command_line_is_understood() {
     assert!(patched.contains("<!-- mine --><name>mine</name>"), "{patched}");
     assert!(patched.contains("<emulatorpin"), "{patched}");
 }
+
+#[test]
+fn xml_of_a_host_is_known_by_its_root_element() {
+    let capabilities = file(
+        "capabilities.xml",
+        "<capabilities><host><topology><cells num='1'><cell id='0'>\
+         <memory unit='KiB'>8388608</memory><cpus num='2'>\
+         <cpu id='0' socket_id='0' core_id='0' siblings='0'/>\
+         <cpu id='1' socket_id='0' core_id='1' siblings='1'/>\
+         </cpus></cell></cells></topology></host></capabilities>",
+    );
+    let topology = file(
+        "topology.xml",
+        "<?xml version=\"1.0\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n<topology version=\"2.0\">\
+         <object type=\"Machine\" os_index=\"0\" cpuset=\"0x3\"><object type=\"Package\" os_index=\"0\">\
+         <object type=\"NUMANode\" os_index=\"0\" cpuset=\"0x3\" local_memory=\"8589934592\"/>\
+         <object type=\"Core\" os_index=\"0\"><object type=\"PU\" os_index=\"0\"/></object>\
+         <object type=\"Core\" os_index=\"1\"><object type=\"PU\" os_index=\"1\"/></object>\
+         </object></object></topology>",
+    );
+    for host in [capabilities, topology] {
+        let host = host.to_str().unwrap();
+        let (status, answer) = json(&["--host", host, "--vcpus", "1", "--memory", "1GiB"]);
+        assert_eq!(status, 0, "{host}: {answer}");
+    }
+    let other = file("other.xml", "<domain/>");
+    let output = recommend(&["--host", other.to_str().unwrap()]);
+    assert_eq!(status(&output), 2);
+    assert!(text(&output.stderr).contains("other.xml: the document is a <domain>"));
+}

@@ -2,50 +2,18 @@
 //! those are present.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+mod trees;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use pinwise::discover::sysfs::{self, Reading, SysfsError};
+use pinwise::discover::Reading;
+use pinwise::discover::sysfs::{self, SysfsError};
 use pinwise::{Bytes, CoreKind, CpuVendor, Host, NodeId, PageSize, PciAddr};
+use trees::{Folder, corpus, root_below, unpack};
 
-/// A folder of its own, gone when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("pinwise-sysfs-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
-        let path = self.0.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        self
-    }
-
-    fn link(&self, path: &str, target: &str) -> &Self {
-        let path = self.0.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::os::unix::fs::symlink(target, path).unwrap();
-        self
-    }
-
-    fn read(&self) -> Result<Reading, SysfsError> {
-        sysfs::read(&self.0)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn reading(root: &Folder) -> Result<Reading, SysfsError> {
+    sysfs::read(&root.0)
 }
 
 /// Two nodes of two cores with SMT, one pCPU off, a GPU with its audio function below a root port.
@@ -125,7 +93,7 @@ fn small() -> Folder {
 
 #[test]
 fn a_small_tree_is_read_to_the_last_fact() {
-    let Reading { host, notes } = small().read().unwrap();
+    let Reading { host, notes } = reading(&small()).unwrap();
     assert!(notes.is_empty(), "{notes:?}");
     let host = host.build().unwrap();
     assert_eq!((host.name(), host.cpu_vendor()), ("tiny", CpuVendor::Amd));
@@ -181,7 +149,7 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
         .write("sys/devices/system/cpu/cpu1/topology/core_id", "0\n")
         .write("sys/devices/cpu_atom/cpus", "3\n")
         .write("proc/self/status", "Cpus_allowed_list:\t7\n");
-    let Reading { host, notes } = root.read().unwrap();
+    let Reading { host, notes } = reading(&root).unwrap();
     assert_eq!(
         notes,
         [
@@ -211,7 +179,7 @@ fn a_kernel_without_nodes_is_one_node() {
     fs::remove_dir_all(root.0.join("sys/devices/system/node")).unwrap();
     root.write("proc/meminfo", "MemTotal: 4194304 kB\nMemFree: 1024 kB\n");
     root.write("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "512\n");
-    let host = root.read().unwrap().host.build().unwrap();
+    let host = reading(&root).unwrap().host.build().unwrap();
     assert_eq!(host.nodes().len(), 1);
     assert_eq!(host.nodes()[0].cpus, *host.online());
     let pools: Vec<_> = host.nodes()[0].pools.iter().map(|p| (p.total, p.free)).collect();
@@ -221,7 +189,7 @@ fn a_kernel_without_nodes_is_one_node() {
 #[test]
 fn an_error_names_the_file_and_the_value() {
     let empty = Folder::new();
-    let message = empty.read().unwrap_err().to_string();
+    let message = reading(&empty).unwrap_err().to_string();
     assert!(message.ends_with("shows no pCPUs: it is not the root of a tree with sysfs"));
     for (path, text, expected) in [
         ("sys/devices/system/cpu/online", "0-x", "cpu/online: \"0-x\" is not a list of pCPUs"),
@@ -230,7 +198,7 @@ fn an_error_names_the_file_and_the_value() {
         ("sys/bus/pci/devices/0000:01:00.0/class", "0x\u{1b}[2J", "is not a PCI class"),
     ] {
         let root = small();
-        let message = root.write(path, text).read().unwrap_err().to_string();
+        let message = reading(root.write(path, text)).unwrap_err().to_string();
         assert!(message.contains(expected) && !message.contains('\u{1b}'), "{message}");
     }
 }
@@ -260,7 +228,7 @@ fn no_value_in_any_file_makes_it_panic() {
         let before = fs::read(path).unwrap();
         for value in values {
             fs::write(path, value).unwrap();
-            match root.read() {
+            match reading(&root) {
                 Ok(reading) => {
                     let _ = reading.host.build();
                     read += 1;
@@ -291,24 +259,6 @@ fn this_machine_is_read() {
     assert_eq!(host.online().to_string(), online.trim());
 }
 
-/// Where the trees of real machines are, if they are.
-#[expect(clippy::disallowed_methods, reason = "a test is told by the environment where they are")]
-fn corpus() -> Option<PathBuf> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let folder = std::env::var_os("PINWISE_CORPUS").map_or_else(default, PathBuf::from);
-    let folder = folder.join("hwloc-sysfs");
-    folder.is_dir().then_some(folder)
-}
-
-/// The first folder with `sys` in it, at most three levels down.
-fn root_below(folder: &Path, levels: u32) -> Option<PathBuf> {
-    if folder.join("sys").is_dir() {
-        return Some(folder.to_owned());
-    }
-    let below = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    below.filter(|_| levels > 0).find_map(|folder| root_below(&folder, levels - 1))
-}
-
 /// pCPUs, cores, nodes and L3 domains, as hwloc or the trees' own projects count them.
 const TRUTHS: [(&str, [usize; 4]); 18] = [
     ("128arm-2pa2n8cluster4co", [128, 128, 4, 4]),
@@ -331,41 +281,9 @@ const TRUTHS: [(&str, [usize; 4]); 18] = [
     ("offline-cpu0-node0", [17, 17, 1, 2]),
 ];
 
-/// Unpacks what the reader looks at; the rest is most of the files, and of the time.
-fn unpack(archive: &Path, folder: &Folder) {
-    let unread = [
-        "cpuidle",
-        "power",
-        "uevent",
-        "memory[0-9]*",
-        "LNXSYSTM*",
-        "firmware",
-        "device-tree",
-        "index[01]",
-        "ways_of_associativity",
-        "number_of_sets",
-        "coherency_line_size",
-        "physical_line_partition",
-        "core_siblings*",
-        "package_cpus*",
-        "die_cpus*",
-        "microcode",
-        "net",
-        "infiniband",
-        "host[0-9]*",
-        "usb[0-9]*",
-        "crash_notes*",
-        "thermal_throttle",
-    ];
-    let mut tar = Command::new("tar");
-    tar.args(unread.map(|name| format!("--exclude={name}")));
-    let output = tar.arg("-xf").arg(archive).arg("-C").arg(&folder.0).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
-
 #[test]
 fn real_machines_are_read_or_refused_in_one_sentence() {
-    let Some(corpus) = corpus() else {
+    let Some(corpus) = corpus("hwloc-sysfs") else {
         println!("no real machines' trees here (PINWISE_CORPUS): nothing to test");
         return;
     };

@@ -3,9 +3,8 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use pinwise::discover::libvirt::{self, LibvirtError};
-use pinwise::discover::{read_host, read_request, sysfs};
-use pinwise::{Bytes, GpuRequest, Host, HostBuilder, Request, RequestBuilder};
+use pinwise::discover::{Reading, hwloc, libvirt, read_host, read_request, sysfs};
+use pinwise::{Bytes, GpuRequest, Host, Request, RequestBuilder};
 
 use crate::args::Args;
 
@@ -42,25 +41,23 @@ pub(crate) fn is_xml(text: &str) -> bool {
 }
 
 pub(crate) fn host(args: &Args) -> Result<Machine, String> {
-    let (description, notes, from) = match args.host.as_deref() {
+    let (Reading { host: description, notes }, from) = match args.host.as_deref() {
         None => {
             let host = read_host(EMBEDDED).map_err(|e| e.to_string())?;
-            (host, Vec::new(), "the embedded fixture".to_owned())
+            (Reading { host, notes: Vec::new() }, "the embedded fixture".to_owned())
         }
-        Some(path) if path == Path::new("live") => read_sysfs(Path::new("/"), "live")?,
+        Some(path) if path == Path::new("live") => (read_sysfs(Path::new("/"))?, "live".to_owned()),
         Some(path) if path.is_dir() && !path.join("sys").is_dir() && has_xml(path) => {
-            let (host, notes) = read_libvirt(&files(path)?)?;
-            (host, notes, path.display().to_string())
+            (read_xml(&files(path)?)?, path.display().to_string())
         }
-        Some(path) if path.is_dir() => read_sysfs(path, &path.display().to_string())?,
+        Some(path) if path.is_dir() => (read_sysfs(path)?, path.display().to_string()),
         Some(path) => {
             let (text, shown) = (text(path)?, path.display().to_string());
             if is_xml(&text) {
-                let (host, notes) = read_libvirt(&[path.to_owned()])?;
-                (host, notes, shown)
+                (read_xml(&[path.to_owned()])?, shown)
             } else {
                 let host = read_host(&text).map_err(|e| format!("{shown}: {e}"))?;
-                (host, Vec::new(), shown)
+                (Reading { host, notes: Vec::new() }, shown)
             }
         }
     };
@@ -72,27 +69,43 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
     Ok(Machine { host, notes, embedded: args.host.is_none() })
 }
 
-/// libvirt's capabilities, and the node devices beside them.
-fn read_libvirt(files: &[PathBuf]) -> Result<(HostBuilder, Vec<String>), String> {
+/// A host's description among XML files, and the node devices beside it, each by its root element.
+fn read_xml(files: &[PathBuf]) -> Result<Reading, String> {
     let (mut host, mut devices) = (None, Vec::new());
     for file in files.iter().filter(|file| files.len() == 1 || is_named_xml(file)) {
         let (text, shown) = (text(file)?, file.display());
-        match libvirt::read_capabilities(&text) {
-            Ok(_) if host.is_some() => {
-                return Err(format!("{shown}: other capabilities before it"));
+        let bad = |e: &dyn std::fmt::Display| format!("{shown}: {e}");
+        let reading = match root_element(&text) {
+            Some("topology") => hwloc::read_lstopo(&text).map_err(|e| bad(&e))?,
+            Some("device") => {
+                devices.extend(libvirt::read_node_device(&text).map_err(|e| bad(&e))?);
+                continue;
             }
-            Ok(reading) => host = Some(reading),
-            Err(LibvirtError::Document { found, .. }) if found == "device" => {
-                let device = libvirt::read_node_device(&text);
-                devices.extend(device.map_err(|e| format!("{shown}: {e}"))?);
-            }
-            Err(error) => return Err(format!("{shown}: {error}")),
+            _ => libvirt::read_capabilities(&text).map_err(|e| bad(&e))?,
+        };
+        if host.replace(reading).is_some() {
+            return Err(format!("{shown}: another description of the host before it"));
         }
     }
-    let libvirt::Reading { mut host, mut notes } =
-        host.ok_or_else(|| "--host: there are no capabilities among the XML files".to_owned())?;
-    notes.extend(libvirt::add_node_devices(&mut host, devices));
-    Ok((host, notes))
+    let none = || "--host: there are neither capabilities nor a topology among the XML files";
+    let mut reading = host.ok_or_else(none)?;
+    reading.notes.extend(libvirt::add_node_devices(&mut reading.host, devices));
+    Ok(reading)
+}
+
+/// The name of the first element, past the declaration, the DTD's name and comments; `None` where the
+/// text is not XML.
+fn root_element(text: &str) -> Option<&str> {
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    while let Some(inside) = rest.strip_prefix('<') {
+        let end = match inside {
+            _ if inside.starts_with("!--") => "-->",
+            _ if inside.starts_with(['?', '!']) => ">",
+            _ => return inside.split(|c: char| c.is_whitespace() || "/>".contains(c)).next(),
+        };
+        rest = inside.split_once(end)?.1.trim_start();
+    }
+    None
 }
 
 fn is_named_xml(file: &Path) -> bool {
@@ -120,9 +133,8 @@ pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-fn read_sysfs(root: &Path, shown: &str) -> Result<(HostBuilder, Vec<String>, String), String> {
-    let reading = sysfs::read(root).map_err(|e| e.to_string())?;
-    Ok((reading.host, reading.notes, shown.to_owned()))
+fn read_sysfs(root: &Path) -> Result<Reading, String> {
+    sysfs::read(root).map_err(|e| e.to_string())
 }
 
 pub(crate) fn request(args: &Args) -> Result<Request, String> {

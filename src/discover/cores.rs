@@ -1,11 +1,11 @@
-//! Cores and caches out of what each pCPU says about its neighbours.
+//! The repairs of cores, caches and nodes that the readers share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::notes::Notes;
-use crate::host::builder::CoreSpec;
+use crate::host::builder::{CoreSpec, NodeSpec};
 use crate::sets::CpuSet;
-use crate::units::PcpuId;
+use crate::units::{PackageId, PcpuId};
 
 /// The pCPUs that name the same set, by set: always a partition, whatever the sets are.
 pub(super) fn partition(named: &[(PcpuId, CpuSet)]) -> Vec<CpuSet> {
@@ -52,4 +52,29 @@ pub(super) fn divide(l3: &[CpuSet], cores: &[CoreSpec], notes: &mut Notes) -> bo
         notes.add(format!("L3 caches divide the core of pCPUs {}: left out", core.pcpus));
     }
     found.is_some()
+}
+
+/// pCPUs whose own node is off, for want of memory, belong to no node that the kernel shows. They
+/// join the node of their SMT sibling, or else the first node with pCPUs of their package, or else
+/// the first node.
+pub(super) fn adopt(nodes: &mut [NodeSpec], cores: &[CoreSpec], seen: &CpuSet, notes: &mut Notes) {
+    let on = |core: &CoreSpec| nodes.iter().position(|node| node.cpus.intersects(&core.pcpus));
+    let mut near: BTreeMap<PackageId, usize> = BTreeMap::new();
+    for core in cores {
+        if let Some(at) = on(core) {
+            let first = near.entry(core.package).or_insert(at);
+            *first = at.min(*first);
+        }
+    }
+    let mut adopted: BTreeMap<usize, CpuSet> = BTreeMap::new();
+    for core in cores.iter().filter(|core| !core.pcpus.is_subset(seen)) {
+        let at = on(core).or_else(|| near.get(&core.package).copied()).unwrap_or(0);
+        adopted.entry(at).or_default().extend(&core.pcpus.difference(seen));
+    }
+    for (at, orphans) in adopted {
+        if let Some(node) = nodes.get_mut(at) {
+            node.cpus.extend(&orphans);
+            notes.add(format!("pCPUs {orphans} are on no node: taken as on node {}", node.id));
+        }
+    }
 }

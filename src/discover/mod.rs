@@ -7,6 +7,10 @@
 mod cores;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod notes;
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+mod reading;
+#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
+mod shown;
 #[cfg(feature = "serde")]
 mod snapshot;
 #[cfg(feature = "serde")]
@@ -16,8 +20,12 @@ pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
 #[cfg(feature = "serde")]
 pub use texts::{read_request, read_tenant};
 
-#[cfg(feature = "sysfs")]
-pub mod sysfs;
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+pub use reading::Reading;
 
 #[cfg(feature = "libvirt-xml")]
+pub mod hwloc;
+#[cfg(feature = "libvirt-xml")]
 pub mod libvirt;
+#[cfg(feature = "sysfs")]
+pub mod sysfs;

@@ -8,6 +8,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer as _, MapAccess, Visitor,
 };
 
+use crate::discover::shown::shorten;
 use crate::host::builder::HostBuilder;
 
 /// The format that [`write_host`] writes and [`read_host`] reads.
@@ -62,7 +63,7 @@ pub fn read_host(text: &str) -> Result<HostBuilder, SnapshotError> {
     // The format first and apart: a later format's unknown fields must not be what is reported.
     match read(text, |json| json.deserialize_map(FormatVisitor))? {
         Some(found) if found == FORMAT => {}
-        Some(found) => return Err(SnapshotError::Format { found: shorten(&found) }),
+        Some(found) => return Err(SnapshotError::Format { found: shorten(&found, MAX_SHOWN) }),
         None => return Err(SnapshotError::NoFormat),
     }
     read(text, |json| HostBuilder::deserialize(WithoutFormat(json)))
@@ -89,24 +90,14 @@ pub(super) fn read<'de, T>(
             line: error.line(),
             column: error.column(),
             path: place_of(&track.path().to_string()),
-            problem: shorten(whole.strip_suffix(&place).unwrap_or(&whole)),
+            problem: shorten(whole.strip_suffix(&place).unwrap_or(&whole), MAX_SHOWN),
         }
     })
 }
 
 /// The path, `.` where the text ended before there was one.
 fn place_of(path: &str) -> String {
-    if path == "?" { ".".to_owned() } else { shorten(path) }
-}
-
-/// The beginning of a foreign text, without what could drive a terminal.
-fn shorten(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut shown: String = text.chars().take(MAX_SHOWN).map(plain).collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
+    if path == "?" { ".".to_owned() } else { shorten(path, MAX_SHOWN) }
 }
 
 /// Finds the format and skips all else.

@@ -9,22 +9,15 @@ use super::xml::{
 };
 use crate::discover::cores::{divide, renumber, smt_siblings};
 use crate::discover::notes::Notes;
+use crate::discover::reading::Reading;
+use crate::discover::shown::plain;
 use crate::host::builder::{CoreSpec, HostBuilder, L3Spec, NodeSpec};
 use crate::host::{CoreKind, CpuVendor, PagePool};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
 
-/// What capabilities show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// The host, unchecked until it is built. It has no devices: those are documents of their own,
-    /// see [`add_node_devices`](super::add_node_devices).
-    pub host: HostBuilder,
-    /// What was left out, replaced or guessed, and why: a sentence each.
-    pub notes: Vec<String>,
-}
-
 /// Reads what `virsh capabilities` prints: nodes, memory, page pools, distances, cores, L3 caches.
+/// Devices are documents of their own, see [`add_node_devices`](super::add_node_devices).
 ///
 /// libvirt tells how many pages there are, not how many are free, so all are taken as free. It names
 /// no host, no frequencies, no kinds of cores, and neither isolated nor allowed pCPUs.
@@ -266,7 +259,6 @@ fn model(host: Node<'_>) -> Result<(CpuVendor, String), LibvirtError> {
         "AMD" | "Hygon" => CpuVendor::Amd,
         _ => CpuVendor::Other,
     };
-    let model = child(cpu, "model")?.map(|node| text(node, "model"));
-    let model = model.as_ref().map_or("", |model| model.trimmed());
-    Ok((vendor, model.chars().filter(|c| !c.is_control()).take(128).collect()))
+    let model = child(cpu, "model")?.map(|node| plain(text(node, "model").raw()));
+    Ok((vendor, model.unwrap_or_default()))
 }

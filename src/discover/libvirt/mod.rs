@@ -12,7 +12,7 @@ mod xml;
 
 use std::fmt;
 
-pub use capabilities::{Reading, read_capabilities};
+pub use capabilities::read_capabilities;
 pub use domain::{Domain, read_domain};
 pub use nodedev::{NodeDevice, add_node_devices, read_node_device};
 

@@ -6,6 +6,7 @@ use super::LibvirtError;
 use super::values::{decimal, number, pci_address};
 use super::xml::{self, Node, attribute, child, children, missing, required, text};
 use crate::discover::notes::Notes;
+use crate::discover::shown::plain;
 use crate::host::builder::HostBuilder;
 use crate::host::pcie::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
 use crate::units::{NodeId, PciAddr};
@@ -105,9 +106,8 @@ fn id(
 ) -> Result<(PciId, Option<String>), LibvirtError> {
     let node = child(pci, name)?.ok_or_else(|| missing(pci, element))?;
     let id = required(node, "id")?.parse("a PCI id such as 0x10de", |id| id.parse().ok())?;
-    let plain = text(node, name);
-    let plain: String = plain.trimmed().chars().filter(|c| !c.is_control()).take(128).collect();
-    Ok((id, Some(plain).filter(|name| !name.is_empty())))
+    let name = plain(text(node, name).raw());
+    Ok((id, Some(name).filter(|name| !name.is_empty())))
 }
 
 /// `pci_0000_00_01_0`.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use roxmltree::{Document, ParsingOptions};
 
 use super::{LibvirtError, Place};
+use crate::discover::shown;
 
 /// The longest text that is read: a capabilities document of 4096 pCPUs has less than 1 MiB.
 pub(super) const MAX_BYTES: usize = 8 << 20;
@@ -58,14 +59,9 @@ pub(super) fn root<'a>(
     Err(LibvirtError::Document { found: shorten(root.tag_name().name()), expected })
 }
 
-/// The beginning of a foreign text, without what could drive a terminal.
+/// The beginning of a foreign text, for a message.
 pub(super) fn shorten(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut shown: String = text.chars().take(MAX_SHOWN).map(plain).collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
+    shown::shorten(text, MAX_SHOWN)
 }
 
 /// Whether this is libvirt's element of that name, and not one of a foreign namespace.

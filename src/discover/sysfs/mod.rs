@@ -13,6 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::discover::notes::Notes;
+use crate::discover::reading::Reading;
+use crate::discover::shown::{is_word, plain};
 use crate::host::CpuVendor;
 use crate::host::builder::HostBuilder;
 use tree::Tree;
@@ -55,16 +57,6 @@ pub enum SysfsError {
     },
 }
 
-/// What a tree shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// The host, unchecked until it is built. GPU models are named by their ids, as sysfs knows no
-    /// names; links between GPUs are not in sysfs either.
-    pub host: HostBuilder,
-    /// What was left out or replaced, and why: a sentence each.
-    pub notes: Vec<String>,
-}
-
 /// Reads the tree below `root`: `/` for this machine, or a folder with a copy of `sys` and, where it
 /// was copied too, `proc`.
 ///
@@ -103,7 +95,7 @@ fn name(tree: &Tree<'_>) -> Result<String, SysfsError> {
     for path in ["proc/sys/kernel/hostname", "etc/hostname"] {
         let text = tree.text(path)?.unwrap_or_default();
         let word = text.trim();
-        if (1..=64).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_graphic()) {
+        if is_word(word) {
             return Ok(word.to_owned());
         }
     }
@@ -124,6 +116,5 @@ fn model(tree: &Tree<'_>) -> (CpuVendor, String) {
         _ => CpuVendor::Other,
     };
     // "cpu" is what POWER calls it.
-    let model = field(&["model name", "cpu"]).unwrap_or_default();
-    (vendor, model.chars().filter(|c| !c.is_control()).take(128).collect())
+    (vendor, field(&["model name", "cpu"]).map(plain).unwrap_or_default())
 }

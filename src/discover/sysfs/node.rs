@@ -1,15 +1,14 @@
 //! Nodes: their pCPUs, memory, page pools and distances.
 
-use std::collections::BTreeMap;
-
 use super::SysfsError;
 use super::cpu::Cpus;
 use super::tree::Tree;
+use crate::discover::cores::adopt;
 use crate::discover::notes::Notes;
 use crate::host::PagePool;
-use crate::host::builder::{CoreSpec, NodeSpec};
+use crate::host::builder::NodeSpec;
 use crate::sets::CpuSet;
-use crate::units::{Bytes, Distance, Id as _, NodeId, PackageId, PageSize};
+use crate::units::{Bytes, Distance, Id as _, NodeId, PageSize};
 
 const FOLDER: &str = "sys/devices/system/node";
 
@@ -44,34 +43,9 @@ pub(super) fn read(
         seen.extend(&listed);
         nodes.push(NodeSpec { id, cpus: own, memory, pools, distances: Vec::new() });
     }
-    adopt(&mut nodes, cpus, &seen, notes);
+    adopt(&mut nodes, &cpus.cores, &seen, notes);
     distances(tree, &mut nodes, notes)?;
     Ok(nodes)
-}
-
-/// pCPUs whose own node is off, for want of memory, belong to no node that the kernel shows. They
-/// join the node of their SMT sibling, or else the first node with pCPUs of their package, or else
-/// the first node.
-fn adopt(nodes: &mut [NodeSpec], cpus: &Cpus, seen: &CpuSet, notes: &mut Notes) {
-    let on = |core: &CoreSpec| nodes.iter().position(|node| node.cpus.intersects(&core.pcpus));
-    let mut near: BTreeMap<PackageId, usize> = BTreeMap::new();
-    for core in &cpus.cores {
-        if let Some(at) = on(core) {
-            let first = near.entry(core.package).or_insert(at);
-            *first = at.min(*first);
-        }
-    }
-    let mut adopted: BTreeMap<usize, CpuSet> = BTreeMap::new();
-    for core in cpus.cores.iter().filter(|core| !core.pcpus.is_subset(seen)) {
-        let at = on(core).or_else(|| near.get(&core.package).copied()).unwrap_or(0);
-        adopted.entry(at).or_default().extend(&core.pcpus.difference(seen));
-    }
-    for (at, orphans) in adopted {
-        if let Some(node) = nodes.get_mut(at) {
-            node.cpus.extend(&orphans);
-            notes.add(format!("pCPUs {orphans} are on no node: taken as on node {}", node.id));
-        }
-    }
 }
 
 /// Rows in the order of the nodes. A table that is not one of relative distances is left out as a

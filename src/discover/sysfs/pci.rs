@@ -6,6 +6,7 @@ use std::path::Path;
 use super::SysfsError;
 use super::tree::Tree;
 use crate::discover::notes::Notes;
+use crate::discover::shown::is_word;
 use crate::host::pcie::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
 use crate::units::{Bytes, NodeId, PciAddr};
 
@@ -85,10 +86,6 @@ fn parent(link: &Path) -> Option<PciAddr> {
     let above = link.parent()?.file_name()?.to_str()?;
     // The short form without a domain is for people, the kernel always writes it.
     above.parse().ok().filter(|_| above.matches(':').count() == 2)
-}
-
-fn is_word(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Speed and width; nothing where the device has no link, or the kernel says it is unknown.
