@@ -482,3 +482,21 @@ fn names_from_outside_cannot_drive_a_terminal() {
     assert!(text.contains("floating tenants"), "{text}");
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
 }
+
+#[test]
+fn a_one_gpu_vm_takes_the_other_half_of_a_switch_pair_that_is_broken_already() {
+    let host = host("mi350x");
+    let gpus: Vec<_> = host.gpus().iter().map(|gpu| gpu.address).collect();
+    let switch = |gpu| host.pci().switch_of(gpu);
+    assert!(switch(gpus[2]).is_some() && switch(gpus[2]) == switch(gpus[3]), "a pair");
+    let mut usage = Usage::empty(&host);
+    let held = Claim { devices: vec![gpus[2]], ..Claim::default() };
+    usage.claim(&host, "other", held).unwrap();
+    let one = pinwise::GpuRequest::Count { count: 1, model: None };
+    let request = RequestBuilder { gpus: one, ..vm(8, 16) }.build().unwrap();
+    let answer = pinwise::recommend(&host, &usage, &request, &Options::default()).unwrap();
+    let placement = &answer.best().placement;
+    pinwise::verify(&host, &usage, &request, placement).unwrap();
+    let given: Vec<_> = placement.gpus().map(|gpu| gpu.address).collect();
+    assert_eq!(given, [gpus[3]]);
+}
