@@ -112,6 +112,15 @@ impl<T: Id> IdSet<T> {
         word & (1_u64 << (id.index() % 64)) != 0
     }
 
+    /// Whether each of the 64 identifiers from `first` on is a member, the first in the lowest bit.
+    pub(crate) fn bits_from(&self, first: usize) -> u64 {
+        let word = |at: usize| self.words.get(at).copied().unwrap_or(0);
+        match first % 64 {
+            0 => word(first / 64),
+            shift => word(first / 64) >> shift | word(first / 64 + 1) << (64 - shift),
+        }
+    }
+
     /// How many members there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -40,7 +40,8 @@ fn main() {
     for shape in SHAPES {
         for fill in [0, 50, 90] {
             let place = format!("{}/{fill}%", shape.name());
-            let cases: Vec<Case> = cases(shape, &place).filter(|c| c.name.contains(&wanted)).collect();
+            let cases: Vec<Case> =
+                cases(shape, &place).filter(|c| c.name.contains(&wanted)).collect();
             if !cases.is_empty() {
                 let host = shape.host();
                 let usage = shape.usage(&host, fill);

@@ -119,7 +119,8 @@ impl Shape {
     /// The host.
     pub(crate) fn host(self) -> Host {
         let cores = self.pcpus / 2;
-        let domain = |at: u32| L3Spec { cpus: self.cpus(at..(at + L3_CORES).min(cores)), size: None };
+        let domain =
+            |at: u32| L3Spec { cpus: self.cpus(at..(at + L3_CORES).min(cores)), size: None };
         let description = HostBuilder {
             name: self.name(),
             about: "synthetic, for measurements".to_owned(),

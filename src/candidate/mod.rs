@@ -27,7 +27,7 @@ use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::score::{Options, Property, Score};
 use crate::units::{PageSize, PciAddr};
-use cpus::{FreePcpus, NodeCpus, Picked, Way};
+use cpus::{FreePcpus, Picked, Stock, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
 
@@ -96,13 +96,6 @@ pub(crate) struct Pages {
     pub(crate) in_all: u64,
 }
 
-/// The free cores of all nodes under one way of taking them.
-#[derive(Debug, Clone)]
-pub(crate) struct Stock<'h> {
-    pub(crate) way: Way,
-    pub(crate) nodes: Vec<NodeCpus<'h>>,
-}
-
 /// A search for one request on one host.
 #[derive(Debug)]
 pub(crate) struct Search<'a> {
@@ -137,13 +130,8 @@ impl<'a> Search<'a> {
     ) -> Result<Self, Vec<Fact>> {
         let gpus = GpuSets::new(host, usage, request)?;
         let free = FreePcpus::new(host, usage.dedicated());
-        let stock = |way: Way| Stock {
-            way,
-            nodes: (0..host.nodes().len())
-                .map(|at| NodeCpus::new(host, &free, request, at, way))
-                .collect(),
-        };
-        let stocks: Vec<Stock<'a>> = ways(request).into_iter().map(stock).collect();
+        let stocks: Vec<Stock<'a>> =
+            ways(request).into_iter().map(|way| Stock::new(host, &free, request, way)).collect();
         let pages = pages(host, usage, request)?;
         let cores: Vec<u64> = stocks[0].nodes.iter().map(|node| node.cores[0]).collect();
         let bytes = |at: usize| -> u128 {
@@ -168,14 +156,6 @@ impl<'a> Search<'a> {
             scores: Vec::new(),
             lies: vec![Vec::new(); host.nodes().len()],
         })
-    }
-}
-
-impl Stock<'_> {
-    /// How many guest cores of so many threads fit on a node; vCPUs where they float.
-    pub(crate) fn room(&self, node: usize, threads: u32) -> u64 {
-        let cpus = &self.nodes[node];
-        if self.way.dedicated { cpus.cores[threads as usize - 1] } else { cpus.pcpus }
     }
 }
 
@@ -251,13 +231,9 @@ pub(crate) fn emulator_room(
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
-        let mut sizes: Vec<u64> = stock.nodes.iter().flat_map(|node| node.core_sizes()).collect();
-        sizes.sort_unstable();
-        let taken = usize::try_from(units).unwrap_or(usize::MAX).min(sizes.len());
         let way = emulator_way(search.request, stock.way);
-        let (host, cores) = (search.host, search.host.cores().iter());
-        let all: u64 = cores.map(|core| search.free.of_core(host, core, way).count() as u64).sum();
-        let taken = if way.dedicated { sizes[..taken].iter().sum() } else { vcpus };
+        let all = search.free.count(search.host, way);
+        let taken = if way.dedicated { stock.smallest(units) } else { vcpus };
         (own, all.saturating_sub(taken))
     } else {
         let all = search.host.allowed().union(search.host.reserved());

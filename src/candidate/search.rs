@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 
-use super::cpus::Picked;
+use super::cpus::{Picked, Stock};
 use super::gpus::GpuSet;
 use super::nodes::{NodeMask, shares, subsets};
-use super::{Candidate, Pages, Rank, Search, Stock, emulator_room, far, threads};
+use super::{Candidate, Pages, Rank, Search, emulator_room, far, threads};
 use crate::feasibility::lacking;
 use crate::placement::{MemoryMode, Style};
 use crate::profile::{L3Use, Profile, collective, count};
@@ -371,7 +371,7 @@ impl Search<'_> {
         if let Some((.., picked)) = known {
             return *picked;
         }
-        let picked = stock.nodes[at].estimate(self.host.derived().hybrid, cores, threads);
+        let picked = stock.estimate(at, cores, threads);
         self.lies[at].push((cores, threads, picked));
         picked
     }
