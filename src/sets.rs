@@ -19,10 +19,22 @@ pub struct IdSet<T> {
 }
 
 /// The bits of a word, ascending: sets of at most 64 things by position, in the search's inner loops.
-pub(crate) fn bits(word: u64) -> impl Iterator<Item = usize> + Clone {
-    std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
-        .take_while(|rest| *rest != 0)
-        .map(|rest| rest.trailing_zeros() as usize)
+pub(crate) fn bits(word: u64) -> Bits {
+    Bits(word)
+}
+
+/// What [`bits`] goes through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let first = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(first)
+    }
 }
 
 /// Host logical CPUs.

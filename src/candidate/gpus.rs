@@ -39,6 +39,8 @@ pub(crate) struct GpuSet {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GpuSets {
     pub(crate) sets: Vec<GpuSet>,
+    /// The nodes of all of them.
+    pub(crate) nodes: NodeMask,
     pub(crate) complete: bool,
     /// Free GPUs that the request would take.
     pub(crate) eligible: Vec<PciAddr>,
@@ -86,7 +88,7 @@ impl GpuSets {
                 }
                 let mask = host.gpu_mask(addresses);
                 let set = GpuSet::of_mask(host, mask, mask);
-                Ok(Self { sets: vec![set], complete: true, eligible: addresses.clone() })
+                Ok(Self::with(vec![set], true, addresses.clone()))
             }
             GpuRequest::Count { count: wanted, model } => {
                 let fits = |gpu: &&Gpu| matches_model(gpu, host, model.as_deref());
@@ -110,11 +112,16 @@ impl GpuSets {
         }
     }
 
+    fn with(sets: Vec<GpuSet>, complete: bool, eligible: Vec<PciAddr>) -> Self {
+        let nodes = sets.iter().fold(0, |nodes, set| nodes | set.nodes);
+        Self { sets, nodes, complete, eligible }
+    }
+
     fn of_size(host: &Host, eligible: Vec<PciAddr>, size: usize) -> Self {
         let free = host.gpu_mask(&eligible);
         if size == 0 {
             let none = GpuSet::new(host, Together::default(), free);
-            return Self { sets: vec![none], complete: true, eligible };
+            return Self::with(vec![none], true, eligible);
         }
         let twins = classes(free, |at| host.derived().gpus[at].twins);
         let exact = ways(&twins, size) <= MAX_SETS;
@@ -138,7 +145,7 @@ impl GpuSets {
                 kept.push(set);
             }
         }
-        Self { sets: kept, complete: exact || (all && host.gpu_links().is_empty()), eligible }
+        Self::with(kept, exact || (all && host.gpu_links().is_empty()), eligible)
     }
 }
 

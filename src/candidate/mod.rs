@@ -14,9 +14,11 @@ pub(crate) mod gpus;
 pub(crate) mod guest_pci;
 pub(crate) mod nodes;
 mod search;
+mod weigh;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::capacity::{HostCost, Slots};
 use crate::feasibility::Fact;
@@ -26,10 +28,13 @@ use crate::placement::{MemoryMode, Style};
 use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::score::{Options, Property, Score};
+use crate::sets::bits;
 use crate::units::{PageSize, PciAddr};
 use cpus::{FreePcpus, Picked, Stock, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
+use search::Buffers;
+use weigh::Verdict;
 
 /// A way to place the VM, decided down to how many cores and pages on which node.
 #[derive(Debug, Clone)]
@@ -83,6 +88,21 @@ pub(crate) struct Rank {
     page: Reverse<PageSize>,
 }
 
+impl Rank {
+    /// What is known before the packing cost is.
+    fn start(&self) -> (Reverse<i64>, u32, u32, bool, u64) {
+        (self.score, self.nodes, self.threads, self.blind, self.spread)
+    }
+}
+
+impl Pages {
+    /// Whether there are enough on these nodes.
+    fn suffice_on(&self, mask: NodeMask) -> bool {
+        let sum = bits(mask).fold(0, |sum: u64, at| sum.saturating_add(self.free[at]));
+        sum.min(self.in_all) >= self.needed
+    }
+}
+
 /// Candidates of one variant differ in nothing that the guest could see but their places.
 pub(crate) type Variant = (Style, MemoryMode, bool, Way);
 
@@ -109,15 +129,22 @@ pub(crate) struct Search<'a> {
     pub(crate) slots: Slots,
     /// By requested device: its node, where it is known.
     device_nodes: Vec<Option<usize>>,
-    /// The best of each variant.
-    pub(crate) best: BTreeMap<Variant, Candidate>,
+    /// The best of each variant, as they were found.
+    pub(crate) best: Vec<(Variant, Candidate)>,
     /// Required properties that stopped a candidate which fits, by style.
     pub(crate) lacking: BTreeMap<Style, Property>,
     /// Whether a bound cut the search.
     pub(crate) cut: bool,
-    scores: Vec<(Profile, Score)>,
-    /// By node position: how so many cores of so many threads would lie, where it was asked.
-    lies: Vec<Vec<(u64, u32, Picked)>>,
+    verdicts: Vec<(Profile, Verdict)>,
+    /// By node position: how so many cores would lie, as it was asked last.
+    lies: Vec<Option<(u64, Picked)>>,
+    /// Positions in [`GpuSets::sets`] that are worth trying, and where they stand by the nodes with
+    /// GPUs that the VM is on.
+    gpu_choices: Vec<usize>,
+    gpu_choices_of: Vec<(NodeMask, Range<usize>)>,
+    buffers: Buffers,
+    /// Free pages, weights and pages taken of a candidate.
+    scratch: (Vec<u64>, Vec<u64>, Vec<u64>),
 }
 
 impl<'a> Search<'a> {
@@ -150,11 +177,15 @@ impl<'a> Search<'a> {
             gpus,
             slots,
             device_nodes: device_nodes(host, request),
-            best: BTreeMap::new(),
+            best: Vec::new(),
             lacking: BTreeMap::new(),
             cut,
-            scores: Vec::new(),
-            lies: vec![Vec::new(); host.nodes().len()],
+            verdicts: Vec::new(),
+            lies: Vec::new(),
+            gpu_choices: Vec::new(),
+            gpu_choices_of: Vec::new(),
+            buffers: Buffers::default(),
+            scratch: Default::default(),
         })
     }
 }
@@ -246,10 +277,4 @@ pub(crate) fn emulator_room(
 fn device_nodes(host: &Host, request: &Request) -> Vec<Option<usize>> {
     let node = |address| host.pci().get(address).and_then(|device| device.node);
     request.devices.iter().map(|a| node(*a).and_then(|node| host.node_index(node))).collect()
-}
-
-/// The relative distance of two nodes by position.
-fn far(host: &Host, a: usize, b: usize) -> u32 {
-    let (there, back) = (host.nodes()[a].distances[b], host.nodes()[b].distances[a]);
-    u32::from(there.max(back).0)
 }

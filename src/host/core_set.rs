@@ -49,11 +49,6 @@ impl CoreSet {
         })
     }
 
-    /// Members of this set that are in `other` too.
-    pub(crate) fn and(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine &= theirs);
-    }
-
     /// Takes the members of `other` out.
     pub(crate) fn without(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine &= !theirs);

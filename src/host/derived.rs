@@ -45,6 +45,8 @@ pub(crate) struct NodeFacts {
     pub(crate) cores: Range<usize>,
     /// Positions in [`Derived::groups`].
     pub(crate) groups: Range<usize>,
+    /// The GPUs that are known to be on it.
+    pub(crate) gpus: GpuMask,
     /// How many of its cores each L3 domain has, largest first; cores in no known domain are one.
     pub(crate) l3_sizes: Vec<usize>,
     /// Its packages, as bits over positions in [`Derived::packages`]. A host has at most as many
@@ -73,6 +75,8 @@ pub(crate) struct Derived {
     pub(crate) favoured: CoreSet,
     /// By number of threads, less one: the cores with just so many allowed pCPUs.
     pub(crate) allowed: [CoreSet; 2],
+    /// By two node positions in a row: the relative distance, the larger of both directions.
+    far: Vec<u8>,
     /// Cores a node, largest first.
     pub(crate) core_counts: Vec<u64>,
     /// Online pCPUs a node, largest first.
@@ -115,7 +119,8 @@ impl Derived {
             l3_sizes.sort_unstable_by(|a, b| b.cmp(a));
             let own = groups.partition_point(|group| group.cores.start < first)
                 ..groups.partition_point(|group| group.cores.start < last);
-            NodeFacts { cores: first..last, groups: own, l3_sizes, packages: bits }
+            let gpus = mask_of(gpus, |gpu| gpu.node == Some(node.id));
+            NodeFacts { cores: first..last, groups: own, gpus, l3_sizes, packages: bits }
         };
         let facts: Vec<NodeFacts> = nodes.iter().map(facts).collect();
         let largest_first = |mut sizes: Vec<u64>| {
@@ -133,6 +138,7 @@ impl Derived {
                 && cores.iter().any(|core| core.kind == CoreKind::Performance),
             gpus: with_twins(gpu_facts(nodes, pci, gpus, links), &masks),
             partitions: masks,
+            far: distances(nodes),
             core_map: CoreMap::new(cores),
             favoured: CoreSet::of(cores, |core| core.favoured),
             allowed: [1, 2].map(|number| {
@@ -144,6 +150,18 @@ impl Derived {
             groups,
         }
     }
+}
+
+impl Derived {
+    /// The relative distance of two nodes by position: the larger of both directions.
+    pub(crate) fn far(&self, a: usize, b: usize) -> u32 {
+        u32::from(self.far[a * self.nodes.len() + b])
+    }
+}
+
+fn distances(nodes: &[Node]) -> Vec<u8> {
+    let all = (0..nodes.len()).flat_map(|a| (0..nodes.len()).map(move |b| (a, b)));
+    all.map(|(a, b)| nodes[a].distances[b].max(nodes[b].distances[a]).0).collect()
 }
 
 fn groups(cores: &[Core]) -> Vec<CoreGroup> {
