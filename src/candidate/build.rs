@@ -319,7 +319,8 @@ fn placed_devices(
     for (address, is_gpu) in all {
         let node = search.host.pci().get(address).and_then(|device| device.node);
         let rest: Vec<PciAddr> = bundle(search.host, address)
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|member| given.insert(*member))
             .collect();
         let (functions, withheld) = rest.into_iter().partition(|other| other.same_slot(address));
