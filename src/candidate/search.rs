@@ -6,13 +6,16 @@ use super::nodes::{NodeMask, share_out, subsets};
 use super::weigh::{Choice, Layout};
 use super::{Search, emulator_room, threads};
 use crate::placement::{MemoryMode, Style};
-use crate::profile::{L3Use, Profile, collective, count};
+use crate::profile::{L3Use, Profile, count};
 use crate::request::{Policy, Request};
 use crate::sets::bits;
 use crate::units::Bytes;
 
 /// Where not all node sets can be tried, those around so many sets of GPUs are.
 const MAX_GPU_SEEDS: usize = 64;
+
+/// What a guest on several nodes could be shown.
+const CHOICES: usize = 4;
 
 /// What a search of one number of threads goes by.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ struct Pass<'s> {
     usable: Vec<usize>,
     /// The GPU sets' nodes.
     of_gpus: Vec<NodeMask>,
+    /// Where its variants begin in [`Search::best`].
+    first: usize,
 }
 
 /// Room that is used again for every node set.
@@ -55,15 +60,17 @@ impl Search<'_> {
     /// Finds the best candidate of every variant.
     pub(crate) fn run(&mut self) {
         let stocks = std::mem::take(&mut self.stocks);
-        for stock in &stocks {
+        self.best.resize(stocks.len() * 2 * CHOICES, None);
+        for (way, stock) in stocks.iter().enumerate() {
             for threads in threads(self.request, stock.way) {
-                self.search(stock, threads);
+                let first = (way * 2 + threads as usize - 1) * CHOICES;
+                self.search(stock, threads, first);
             }
         }
         self.stocks = stocks;
     }
 
-    fn search(&mut self, stock: &Stock<'_>, threads: u32) {
+    fn search(&mut self, stock: &Stock<'_>, threads: u32, first: usize) {
         let units = u64::from(self.request.vcpus / threads);
         if emulator_room(self, stock, threads, units).is_some() {
             return;
@@ -75,7 +82,9 @@ impl Search<'_> {
         };
         let usable = self.usable(&caps);
         let of_gpus = self.gpus.sets.iter().map(|set| set.nodes).collect();
-        let pass = Pass { stock, units, caps, base, usable, of_gpus };
+        let pass = Pass { stock, units, caps, base, usable, of_gpus, first };
+        // What is told apart is told apart inside one pass.
+        self.verdicts.clear();
         self.forget_lies();
         let mut buffers = std::mem::take(&mut self.buffers);
         self.grow(&pass, &mut buffers);
@@ -170,23 +179,30 @@ impl Search<'_> {
         at.extend(bits(mask));
         room.clear();
         room.extend(at.iter().map(|at| pass.caps[*at]));
-        let mut base = pass.base;
-        base.set_nodes(self.host, at.iter().copied());
+        let facts = &self.host.derived().nodes;
+        let packages = at.iter().fold(0, |all, at| all | facts[*at].packages).count_ones();
         let off = |node: &&Option<usize>| node.is_none_or(|at| mask & (1 << at) == 0);
-        base.devices_far = count(self.device_nodes.iter().filter(off).count());
+        let devices_far = count(self.device_nodes.iter().filter(off).count());
         let between = self.between(at);
+        let free = room.iter().sum::<u64>() - pass.units;
         let choices = self.gpu_choices(mask);
         for i in choices {
             let gpus = self.gpu_choices[i];
             let set = self.gpus.sets[gpus];
+            let remote = || set.node_of(self.host).flatten().filter(|at| mask & (1 << at) == 0);
+            let gpus_remote = if set.nodes & !mask == 0 { 0 } else { count(remote().count()) };
             let layout = Layout {
                 stock: pass.stock,
+                base: &pass.base,
+                first: pass.first,
                 mask,
+                packages,
+                devices_far,
+                gpus_remote,
                 units: pass.units,
-                free: buffers.room.iter().sum::<u64>() - pass.units,
+                free,
                 spread: between + self.beside(&buffers.at, &set, mask),
                 gpus,
-                base: self.with_gpus(base, &set, mask),
             };
             self.split(&layout, set.gpus, buffers);
             let Buffers { at, splits, pages, .. } = &mut *buffers;
@@ -248,23 +264,6 @@ impl Search<'_> {
         let found = start..self.gpu_choices.len();
         self.gpu_choices_of.push((here, found.clone()));
         found
-    }
-
-    fn with_gpus(&self, base: Profile, set: &GpuSet, mask: NodeMask) -> Profile {
-        let gpus = set.gpus.count_ones();
-        let remote = || set.node_of(self.host).flatten().filter(|at| mask & (1 << at) == 0);
-        Profile {
-            gpus,
-            gpu_nodes: set.nodes.count_ones(),
-            gpus_unknown: set.unknown,
-            gpus_remote: if set.nodes & !mask == 0 { 0 } else { count(remote().count()) },
-            gpus_degraded: set.facts.degraded,
-            gpu_path: set.facts.path,
-            same_switch: set.facts.same_switch,
-            partition: set.facts.partition,
-            collective: collective(self.request, gpus as usize, set.facts.path),
-            ..base
-        }
     }
 
     /// How the guest cores are shared out over the nodes: evenly, or by GPUs where every node has
@@ -335,12 +334,19 @@ fn choices_of(request: &Request, threads: u32, nodes: usize) -> impl Iterator<It
         1 => (Style::Pin, Style::PinNuma),
         _ => (Style::PinSmt, Style::PinNumaSmt),
     };
-    let strict = |style, expanders| Choice { style, memory: MemoryMode::Strict, expanders };
-    let interleaved = Choice { memory: MemoryMode::Interleave, ..strict(flat, false) };
-    let all = [strict(flat, false), interleaved, strict(cells, true), strict(cells, false)];
+    let strict = |number, style, expanders| {
+        let memory = MemoryMode::Strict;
+        Choice { number, style, memory, expanders }
+    };
+    let all: [Choice; CHOICES] = [
+        strict(0, flat, false),
+        Choice { memory: MemoryMode::Interleave, ..strict(1, flat, false) },
+        strict(2, cells, true),
+        strict(3, cells, false),
+    ];
     // Left out here is only what the number of cells rules out; policies give facts.
     let wanted = request.cells.required();
-    all.into_iter().take(if nodes > 1 { 4 } else { 1 }).filter(move |choice| {
+    all.into_iter().take(if nodes > 1 { CHOICES } else { 1 }).filter(move |choice| {
         let cells = if choice.style.shows_cells() { count(nodes) } else { 1 };
         wanted.is_none_or(|wanted| wanted == cells)
     })
