@@ -85,6 +85,15 @@ impl<T: Id> IdSet<T> {
         Self::default()
     }
 
+    /// All from `first` on, so many.
+    pub(crate) fn row(first: u32, number: u32) -> Self {
+        let mut set = Self::new();
+        if let Some(last) = number.checked_sub(1) {
+            set.insert_range(T::from_index(first), T::from_index(first + last));
+        }
+        set
+    }
+
     fn word(&self, at: usize) -> u64 {
         at.checked_sub(self.skipped).and_then(|at| self.words.get(at)).copied().unwrap_or(0)
     }

@@ -33,6 +33,8 @@ pub(crate) struct GpuSet {
     withheld: u32,
     /// How much it breaks that larger VMs could use: see [`broken`].
     broken: u32,
+    /// The first set that a rule sees no difference to, but where its GPUs are.
+    pub(crate) kind: usize,
 }
 
 /// All sets worth trying, best quality first.
@@ -105,7 +107,12 @@ impl GpuSets {
         }
     }
 
-    fn with(sets: Vec<GpuSet>, complete: bool, eligible: Vec<PciAddr>) -> Self {
+    fn with(mut sets: Vec<GpuSet>, complete: bool, eligible: Vec<PciAddr>) -> Self {
+        for at in 0..sets.len() {
+            let seen = |set: &GpuSet| (set.nodes.count_ones(), set.unknown, set.facts);
+            let own = seen(&sets[at]);
+            sets[at].kind = sets[..at].iter().position(|set| seen(set) == own).unwrap_or(at);
+        }
         let nodes = sets.iter().fold(0, |nodes, set| nodes | set.nodes);
         Self { sets, nodes, complete, eligible }
     }
@@ -119,7 +126,7 @@ impl GpuSets {
         let twins = classes(free, |at| host.derived().gpus[at].twins);
         let exact = ways(&twins, size) <= MAX_SETS;
         let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
-        let mut sets: Vec<GpuSet> = Vec::new();
+        let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
         let mut add = |set: Together| {
             sets.push(GpuSet::new(host, set, free));
             sets.len() < MAX_SETS
@@ -162,6 +169,7 @@ impl GpuSet {
             models: 0,
             withheld: 0,
             broken: broken(host, gpus, free),
+            kind: 0,
         };
         let (mut models, mut groups): (GpuMask, GpuMask) = (0, 0);
         for at in bits(gpus) {

@@ -193,10 +193,10 @@ impl<'a> Search<'a> {
             devices: device_nodes(host, request).flatten().fold(0, |mask, at| mask | (1 << at)),
             lacking: BTreeMap::new(),
             cut,
-            verdicts: Vec::new(),
+            verdicts: Vec::with_capacity(32),
             lies: Vec::new(),
-            gpu_choices: Vec::new(),
-            gpu_choices_of: Vec::new(),
+            gpu_choices: Vec::with_capacity(32),
+            gpu_choices_of: Vec::with_capacity(16),
             buffers: Buffers::default(),
             scratch: Default::default(),
         })

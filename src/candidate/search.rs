@@ -171,14 +171,20 @@ impl Search<'_> {
         }
         let Buffers { at, room, pages, .. } = buffers;
         pages.clear();
-        pages.extend((0..self.pages.len()).filter(|page| self.pages[*page].suffice_on(mask)));
+        for (page, of) in self.pages.iter().enumerate() {
+            if of.suffice_on(mask) {
+                pages.push(page);
+            }
+        }
         if pages.is_empty() || self.is_hopeless(pass, mask) {
             return outcome;
         }
         at.clear();
-        at.extend(bits(mask));
         room.clear();
-        room.extend(at.iter().map(|at| pass.caps[*at]));
+        for node in bits(mask) {
+            at.push(node);
+            room.push(pass.caps[node]);
+        }
         let facts = &self.host.derived().nodes;
         let packages = at.iter().fold(0, |all, at| all | facts[*at].packages).count_ones();
         let off = |node: &&Option<usize>| node.is_none_or(|at| mask & (1 << at) == 0);

@@ -53,6 +53,7 @@ pub(super) struct Features {
     packages: u32,
     devices_far: u32,
     gpus_remote: u32,
+    /// The kind of the GPU set.
     gpus: usize,
     choice: usize,
     lie: Picked,
@@ -95,7 +96,7 @@ impl Search<'_> {
             packages,
             devices_far,
             gpus_remote,
-            gpus,
+            gpus: self.gpus.sets[gpus].kind,
             choice: choice.number,
             lie,
             hugepages: pages.size.is_huge(),
