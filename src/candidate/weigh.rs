@@ -11,6 +11,7 @@ use crate::placement::{MemoryMode, Style};
 use crate::profile::{Profile, collective, count};
 use crate::score::{Property, Score, score};
 use crate::sets::bits;
+use crate::units::Distance;
 
 /// A set of nodes and of GPUs.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,11 @@ pub(super) struct Layout<'s> {
     pub(super) base: &'s Profile,
     /// Where the pass's variants begin in [`Search::best`].
     pub(super) first: usize,
+    /// By node: guest cores that fit.
+    pub(super) caps: &'s [u64],
     pub(super) mask: NodeMask,
+    /// How many they are.
+    pub(super) nodes: usize,
     /// Packages of the nodes.
     pub(super) packages: u32,
     /// Devices that are not on these nodes.
@@ -28,8 +33,6 @@ pub(super) struct Layout<'s> {
     /// GPUs that are known to be on other nodes.
     pub(super) gpus_remote: u32,
     pub(super) units: u64,
-    /// Guest cores for which there is room beside the VM's.
-    pub(super) free: u64,
     /// Distances between the VM's nodes, and from its GPUs to the nearest of them.
     pub(super) spread: u64,
     /// Position in [`GpuSets::sets`](super::gpus::GpuSets::sets).
@@ -75,7 +78,6 @@ impl Search<'_> {
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        at: &[usize],
         units: &[u64],
         lie: Picked,
         page: usize,
@@ -88,11 +90,11 @@ impl Search<'_> {
         }
         // All pages together suffice; each cell needs one at least.
         let pages = &self.pages[page];
-        if cells && (pages.needed < at.len() as u64 || mask & !pages.some != 0) {
+        if cells && (pages.needed < layout.nodes as u64 || mask & !pages.some != 0) {
             return false;
         }
         let features = Features {
-            nodes: count(at.len()),
+            nodes: count(layout.nodes),
             packages,
             devices_far,
             gpus_remote,
@@ -116,7 +118,7 @@ impl Search<'_> {
         let start = (Reverse(score.total), features.nodes, threads, blind, layout.spread);
         let best = &self.best[layout.first + choice.number];
         if best.as_ref().is_none_or(|best| best.rank.start() >= start) {
-            self.keep_if_best(layout, choice, at, units, page, features, score);
+            self.keep_if_best(layout, choice, units, page, features, score);
         }
         true
     }
@@ -127,7 +129,6 @@ impl Search<'_> {
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        at: &[usize],
         units: &[u64],
         page: usize,
         features: Features,
@@ -136,6 +137,7 @@ impl Search<'_> {
         let Choice { style, memory, expanders, .. } = choice;
         let Layout { stock, mask, gpus, .. } = *layout;
         let Pages { size, needed, ref free, .. } = self.pages[page];
+        let at: Vec<usize> = bits(mask).collect();
         let (of_nodes, weights) = &mut self.scratch;
         of_nodes.clear();
         of_nodes.extend(at.iter().map(|n| free[*n]));
@@ -151,7 +153,7 @@ impl Search<'_> {
         let bytes = |i: usize| u128::from(pages[i]) * u128::from(size.bytes());
         let gpu_nodes = self.gpus.sets[gpus].node_of(self.host).flatten();
         let cores = if stock.way.dedicated { units } else { &[] };
-        let host_cost = self.slots.host_cost(at, cores, gpu_nodes, bytes);
+        let host_cost = self.slots.host_cost(&at, cores, gpu_nodes, bytes);
         let cost = host_cost.millionths();
         let score = score.with_packing(self.options, cost);
         let threads = layout.base.threads;
@@ -164,7 +166,7 @@ impl Search<'_> {
             cost,
             cores: cores.iter().sum(),
             gpus,
-            left_over: layout.free,
+            left_over: at.iter().map(|at| layout.caps[*at]).sum::<u64>() - layout.units,
             mask,
             page: Reverse(size),
         };
@@ -178,7 +180,7 @@ impl Search<'_> {
             threads,
             memory,
             expanders,
-            nodes: at.to_vec(),
+            nodes: at,
             units: units.to_vec(),
             page: size,
             pages,
@@ -232,22 +234,26 @@ impl Search<'_> {
     }
 
     /// The distances between the VM's nodes.
-    pub(super) fn between(&self, at: &[usize]) -> u64 {
-        let far = |a: usize, b: usize| u64::from(self.host.derived().far(a, b));
-        let to_earlier = |(i, a): (usize, &usize)| at[..i].iter().map(|b| far(*a, *b)).sum::<u64>();
-        at.iter().enumerate().map(to_earlier).sum()
+    pub(super) fn between(&self, mask: NodeMask) -> u64 {
+        let derived = self.host.derived();
+        let mut sum = 0;
+        for a in bits(mask) {
+            for b in bits(mask & !(u64::MAX << a)) {
+                sum += u64::from(derived.far(a, b));
+            }
+        }
+        sum
     }
 
     /// The distances from the GPUs to the nearest of the VM's nodes.
-    pub(super) fn beside(&self, at: &[usize], set: &GpuSet, mask: NodeMask) -> u64 {
-        let far = |a: usize, b: usize| u64::from(self.host.derived().far(a, b));
-        let facts = &self.host.derived().nodes;
-        let nearest = |node: usize| {
-            let gpus = u64::from((facts[node].gpus & set.gpus).count_ones());
-            let here = mask & (1 << node) != 0;
-            let near = || at.iter().map(|n| far(node, *n)).min().unwrap_or(0);
-            gpus * if here { far(node, node) } else { near() }
-        };
-        bits(set.nodes).map(nearest).sum()
+    pub(super) fn beside(&self, set: &GpuSet, mask: NodeMask) -> u64 {
+        let derived = self.host.derived();
+        let near = u64::from(set.gpus.count_ones() - set.unknown) * u64::from(Distance::LOCAL.0);
+        let further = bits(set.nodes & !mask).map(|node| {
+            let gpus = u64::from((derived.nodes[node].gpus & set.gpus).count_ones());
+            let nearest = bits(mask).map(|n| derived.far(node, n)).min().unwrap_or(0);
+            gpus * u64::from(nearest.saturating_sub(u32::from(Distance::LOCAL.0)))
+        });
+        near + further.sum::<u64>()
     }
 }
