@@ -23,6 +23,7 @@ pub use texts::{read_request, read_tenant};
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 pub use reading::Reading;
 
+pub mod facts;
 #[cfg(feature = "libvirt-xml")]
 pub mod hwloc;
 #[cfg(feature = "libvirt-xml")]
