@@ -2,6 +2,7 @@
 //! at hand.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+mod texts;
 mod trees;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use pinwise::discover::facts::{
     Facts, GpuName, LinkFacts, NicName, PathEnd, PeerStatus, read_facts, vendor,
 };
 use pinwise::{CommonBridge, GpuLinkKind, NodeId};
+use texts::{NCCL_TOPOLOGY, NUMA, ROCM, TOPO};
 use trees::corpus;
 
 /// A row of a golden table: the file, and what it gives or why it gives nothing.
@@ -248,17 +250,6 @@ fn a_gpu_behind_switches_reaches_the_others_with_all_its_links() {
     assert_eq!(cpus(facts)[0], "0-23,96-119");
 }
 
-const TOPO: &str =
-    "\u{1b}[4m\tGPU0\tGPU1\tmlx5_0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\u{1b}[0m\r
-GPU0\t X \tNV4\tPIX\t0,2,4,6\t0\t\tN/A
-GPU1\tNV4\t X \tSYS\t1,3,5,7\t1\t\tN/A
-mlx5_0\tPIX\tSYS\t X
-
-Legend:
-
-  X    = Self
-";
-
 #[test]
 fn even_and_odd_numbers_old_nic_names_and_colours_are_read() {
     let facts = &read_facts(TOPO).unwrap()[0];
@@ -289,34 +280,6 @@ fn what_is_not_known_stays_unknown() {
     assert_eq!(read_facts(&old).unwrap()[0].paths[1].path, CommonBridge::Sys);
 }
 
-const ROCM: &str = "
-============================ ROCm System Management Interface ============================
-================================ Weight between two GPUs =================================
-       GPU0         GPU1         GPU2
-GPU0   0            15           30
-GPU1   15           0            40
-GPU2   30           40           0
-
-================================= Hops between two GPUs ==================================
-       GPU0         GPU1         GPU2
-GPU0   0            1            2
-GPU1   1            0            2
-GPU2   2            2            0
-
-=============================== Link Type between two GPUs ===============================
-       GPU0         GPU1         GPU2
-GPU0   0            XGMI         XGMI
-GPU1   XGMI         0            PCIE
-GPU2   XGMI         PCIE         0
-
-======================================= Numa Nodes =======================================
-GPU[0]\t\t: (Topology) Numa Node: 2
-GPU[0]\t\t: (Topology) Numa Affinity: 2
-GPU[1]\t\t: (Topology) Numa Node: -1
-GPU[2]\t\t: (Topology) Numa Node: 0
-================================== End of ROCm SMI Log ===================================
-";
-
 #[test]
 fn xgmi_over_another_gpu_is_no_link() {
     let facts = &read_facts(ROCM).unwrap()[0];
@@ -327,23 +290,6 @@ fn xgmi_over_another_gpu_is_no_link() {
     assert_eq!(nodes, [Some(NodeId(2)), None, Some(NodeId(0))]);
     assert_eq!(facts.notes.len(), 1, "{:?}", facts.notes);
 }
-
-const NUMA: &str = "available: 3 nodes (0-1,4)
-node 0 cpus: 0 1 4 5
-node 0 size: 1000 MB
-node 0 free: 10 MB
-node 1 cpus: 2 3 6 7
-node 1 size: 2000 MB
-node 1 free: 20 MB
-node 4 cpus:
-node 4 size: 500 MB
-node 4 free: 500 MB
-node distances:
-node   0   1   4
-  0:  10  21  17
-  1:  21  10  28
-  4:  17  28  10
-";
 
 #[test]
 fn nodes_without_pcpus_and_with_gaps_between_their_numbers_are_read() {
@@ -366,21 +312,6 @@ fn nodes_without_pcpus_and_with_gaps_between_their_numbers_are_read() {
         read_facts(&both).unwrap().into_iter().map(|facts| facts.source).collect();
     assert_eq!(sources, ["nvidia-smi topo -m", "numactl --hardware"]);
 }
-
-const NCCL_TOPOLOGY: &str = r#"<system version="1">
-  <cpu numaid="-1" affinity="0000000f" arch="x86_64">
-    <pci busid="00000000:0A:00.0" class="0x060400" link_speed="32.0 GT/s PCIe" link_width="16">
-      <pci busid="0000:0b:00.0" class="0x030200" vendor="0x10de" device="0x2335" link_speed="" link_width="0">
-        <gpu dev="0"><nvlink target="0000:0c:00.0" count="2" tclass="0x030200"/></gpu>
-      </pci>
-      <pci busid="0000:0c:00.0" class="0x030200" vendor="0x10de" device="0x2335" link_speed="2.5 GT/s" link_width="16">
-        <gpu dev="1"><nvlink target="0000:0b:00.0" count="1" tclass="0x030200"/></gpu>
-      </pci>
-    </pci>
-    <nic><net name="eth0"/></nic>
-  </cpu>
-</system>
-"#;
 
 #[test]
 fn a_topology_of_nccl_names_functions_with_long_domains_and_believes_the_lower_count() {
