@@ -1,5 +1,6 @@
 //! Operators' texts as facts: what each kind says, on made-up texts and on real machines' where they are
 //! at hand.
+#![allow(clippy::print_stdout, reason = "what was found is worth seeing")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 mod texts;
