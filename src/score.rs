@@ -85,18 +85,18 @@ pub(crate) fn performance(
     weights: &Weights,
     caution: u32,
 ) -> i64 {
-    let counted = Metric::ALL.into_iter().filter(|metric| applies(*metric, profile));
-    let sum_of_weights: i64 = counted.map(|metric| i64::from(weights.of(metric))).sum();
+    let counts = |metric: Metric| weights.of(metric) > 0 && applies(metric, profile);
     let mut product = [Range::ONE; Metric::ALL.len()];
-    each_finding(evidence, profile, |finding| {
+    each_finding(evidence, profile, counts, |finding| {
         let range = &mut product[finding.metric as usize];
         *range = range.times(finding.range);
     });
-    let of = |metric: Metric| {
+    let (mut sum, mut sum_of_weights) = (0, 0);
+    for metric in Metric::ALL.into_iter().filter(|metric| counts(*metric)) {
         let weight = i64::from(weights.of(metric));
-        if weight == 0 { 0 } else { weight * point(product[metric as usize], caution) }
-    };
-    let sum: i64 = Metric::ALL.into_iter().filter(|m| applies(*m, profile)).map(of).sum();
+        sum += weight * point(product[metric as usize], caution);
+        sum_of_weights += weight;
+    }
     if sum_of_weights == 0 { 0 } else { sum / sum_of_weights }
 }
 
