@@ -74,6 +74,7 @@ mod feasibility;
 mod host;
 mod placement;
 mod profile;
+mod rebalance;
 mod recommend;
 mod request;
 mod rules;
@@ -92,7 +93,10 @@ pub use host::pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
     PciDevice, PciId, PciTree, RootComplex,
 };
-pub use host::usage::{Claim, ClaimError, PageClaim, Usage};
+pub use host::usage::{
+    Accepted, Claim, ClaimError, Conflict, Difference, Drift, Generation, Holder, Offer, PageClaim,
+    PageDrift, Taken, TenantDrift, Usage,
+};
 pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
 pub use placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestTopology, MemoryMode, PlacedDevice, Placement,
@@ -117,6 +121,7 @@ pub use explain::{
 };
 pub use feasibility::{Fact, Rejection};
 pub use profile::{Collective, GpuPath, L3Use, Profile};
+pub use rebalance::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step, rebalance};
 pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
 pub use rules::evidence::{Evidence, FindingId, Grade, Range, Row};
 pub use rules::findings::{FINDINGS, FindingRecord};
