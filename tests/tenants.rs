@@ -16,7 +16,8 @@ use pinwise::discover::libvirt::read_domain;
 use pinwise::{
     Accepted, Bytes, Claim, ClaimError, Conflict, CpuSet, Difference, Drift, Generation,
     GpuRequest, Holder, Host, NodeId, Offer, Options, PageClaim, PageDrift, PageSize, Placement,
-    Policies, Policy, Request, RequestBuilder, Taken, TenantDrift, Usage, Wish, emit, recommend,
+    Policies, Policy, Request, RequestBuilder, Taken, TenantDrift, Usage, Violation, Warning, Wish,
+    emit, recommend, verify_warnings,
 };
 use rng::Rng;
 
@@ -415,4 +416,113 @@ fn domains_of_placements_have_no_drift() {
     // From the domains the same comes about again, but for what no domain tells.
     let again = Usage::with_running(&host, found.clone()).unwrap();
     assert!(again.drift(&host, found).is_empty());
+}
+
+/// The warnings of the best placement, which the checker counts again, and accepts no other.
+fn told(host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
+    let answer = recommend(host, usage, request, &Options::default()).unwrap();
+    let (placement, warnings) = (&answer.best().placement, &answer.best().warnings);
+    assert_eq!(verify_warnings(host, usage, placement, warnings), Ok(()));
+    for at in 0..warnings.len() {
+        let mut fewer = warnings.clone();
+        let warning = Box::new(fewer.remove(at));
+        if let Err(found) = verify_warnings(host, usage, placement, &fewer) {
+            assert_eq!(found, [Violation::WarningMissing { warning }]);
+        }
+    }
+    warnings.clone()
+}
+
+#[test]
+fn a_tenant_that_floats_over_the_vm_is_named() {
+    let (host, mut usage) = (host(), Usage::empty(&host()));
+    usage.claim(&host, "floats", Claim { floating: cpus("0-31"), ..Claim::default() }).unwrap();
+    let request = request("vm", 2, 4, 0);
+    let cpus = best(&host, &usage, &request).claim().dedicated;
+    let tenants = vec!["floats".to_owned()];
+    assert!(told(&host, &usage, &request).contains(&Warning::FloatingTenants { tenants, cpus }));
+}
+
+#[test]
+fn the_default_layout_floats_over_tenants() {
+    let (host, mut usage) = (host(), Usage::empty(&host()));
+    usage.claim(&host, "pinned", dedicated("3,19")).unwrap();
+    let answer = recommend(&host, &usage, &request("vm", 2, 4, 0), &Options::default()).unwrap();
+    let baseline = answer.baseline.unwrap();
+    let over =
+        Warning::FloatsOverTenants { tenants: vec!["pinned".to_owned()], cpus: cpus("3,19") };
+    assert_eq!(baseline.warnings.last(), Some(&over));
+}
+
+/// Node 1 is full, so the VM has node 0 with somebody.
+#[test]
+fn a_shared_node_and_cache_are_told() {
+    let (host, mut usage) = (host(), Usage::empty(&host()));
+    usage.claim(&host, "beside", Claim { pages: vec![pages(0, 2)], ..dedicated("1,17") }).unwrap();
+    usage.claim(&host, "full", dedicated("8-15,24-31")).unwrap();
+    let told = told(&host, &usage, &request("vm", 2, 4, 0));
+    let beside = || vec!["beside".to_owned()];
+    let l3 = host.core_of(pinwise::PcpuId(1)).unwrap().l3.unwrap();
+    let nodes = [NodeId(0)].into_iter().collect();
+    assert!(told.contains(&Warning::SharedL3 { tenants: beside(), domains: vec![l3] }), "{told:?}");
+    assert!(told.contains(&Warning::SharedNodes { tenants: beside(), nodes }), "{told:?}");
+    // Alone on its node it shares nothing.
+    let mut far = Usage::empty(&host);
+    far.claim(&host, "full", Claim { pages: vec![pages(1, 2)], ..dedicated("8-15,24-31") })
+        .unwrap();
+    let alone = self::told(&host, &far, &request("vm", 2, 4, 0));
+    let shares = |w: &Warning| matches!(w, Warning::SharedL3 { .. } | Warning::SharedNodes { .. });
+    assert!(!alone.iter().any(shares), "{alone:?}");
+}
+
+/// Everybody has one pCPU of each core: forbidden unless asked for, and then told.
+#[test]
+fn siblings_across_tenants_are_refused_or_told() {
+    let (host, mut usage) = (host(), Usage::empty(&host()));
+    usage.claim(&host, "half", dedicated("1-15")).unwrap();
+    let strict = wish("vm", 2, 4, 0);
+    assert!(
+        recommend(&host, &usage, &strict.clone().build().unwrap(), &Options::default()).is_err()
+    );
+    let policies = Policies { whole_cores: Policy::Ignore, ..Policies::default() };
+    let lenient = RequestBuilder { policies, ..strict }.build().unwrap();
+    let cpus = best(&host, &usage, &lenient).vcpu_pcpus();
+    let shared = Warning::SharedCores { tenants: vec!["half".to_owned()], cpus };
+    assert!(told(&host, &usage, &lenient).contains(&shared));
+}
+
+#[test]
+fn pages_that_no_vm_can_use_any_more_are_told() {
+    let (host, mut usage) = (host(), Usage::empty(&host()));
+    usage
+        .claim(&host, "full", Claim { pages: vec![pages(1, 2)], ..dedicated("8-15,24-31") })
+        .unwrap();
+    let stranded = |told: Vec<Warning>| {
+        told.into_iter().find(|warning| matches!(warning, Warning::StrandedPages { .. }))
+    };
+    // All seven cores that are not the host's.
+    let all = stranded(told(&host, &usage, &request("vm", 7, 10, 0)));
+    assert_eq!(all, Some(Warning::StrandedPages { node: NodeId(0), size: PAGE, pages: 22 }));
+    assert_eq!(stranded(told(&host, &usage, &request("vm", 6, 10, 0))), None);
+    assert_eq!(stranded(told(&host, &usage, &request("vm", 7, 32, 0))), None);
+}
+
+#[test]
+fn a_false_warning_is_found() {
+    let (host, mut usage) = (host(), Usage::empty(&host()));
+    usage.claim(&host, "beside", Claim { pages: vec![pages(0, 2)], ..dedicated("1,17") }).unwrap();
+    usage.claim(&host, "full", dedicated("8-15,24-31")).unwrap();
+    let request = request("vm", 2, 4, 0);
+    let answer = recommend(&host, &usage, &request, &Options::default()).unwrap();
+    let best = answer.best();
+    let mut warnings = best.warnings.clone();
+    for warning in &mut warnings {
+        if let Warning::SharedNodes { tenants, .. } = warning {
+            *tenants = vec!["full".to_owned()];
+        }
+    }
+    let found = verify_warnings(&host, &usage, &best.placement, &warnings).unwrap_err();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(matches!(found[0], Violation::WarningFalse { .. }));
+    assert!(matches!(found[1], Violation::WarningMissing { .. }));
 }
