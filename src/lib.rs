@@ -117,7 +117,8 @@ pub use workload::{Metric, Weights, Workload};
 pub use capacity::{Capacity, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes};
 pub use changes::{Change, smallest_changes};
 pub use explain::{
-    change_text, explain, explain_refusal, fact_text, host_line, property_text, warning_text,
+    change_text, explain, explain_refusal, fact_text, host_line, property_text, step_text,
+    warning_text,
 };
 pub use feasibility::{Fact, Rejection};
 pub use profile::{Collective, GpuPath, L3Use, Profile};

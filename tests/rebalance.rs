@@ -14,7 +14,7 @@ use machine::{Machine, cpus, gpu};
 use pinwise::{
     Advice, Bytes, Claim, CpuSet, GpuRequest, Host, NoAdvice, NodeId, NodeSet, Options, PageClaim,
     PageSize, Policies, Policy, Request, RequestBuilder, Step, Usage, Wish, rebalance, recommend,
-    verify,
+    step_text, verify,
 };
 use rng::Rng;
 
@@ -165,6 +165,8 @@ fn a_vm_with_a_device_is_repinned_but_its_memory_stays() {
         panic!("{advice:?}")
     };
     assert_eq!(left_behind, &nodes(&[0]));
+    let text = step_text(&host, &advice.steps[0]);
+    assert!(text.contains("no virsh numatune can move it"), "{text}");
 }
 
 /// Its pages are in the way, and no live move frees them.

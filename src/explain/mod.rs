@@ -2,6 +2,7 @@
 //! to know. Every number in them is a number of the recommendation.
 
 mod facts;
+mod rebalance;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use crate::rules::evidence::FindingId;
 use crate::score::{Options, point};
 use crate::units::{NodeId, PageSize, PciAddr};
 pub use facts::{change_text, fact_text, property_text};
+pub use rebalance::step_text;
 pub use warnings::warning_text;
 
 /// One line about a host: its size, and where its description comes from.
