@@ -111,7 +111,7 @@ pub use units::{
     Bytes, CellId, CoreId, Distance, Id, L3Id, NodeId, PackageId, PageSize, ParseUnitError,
     PciAddr, PcpuId, Ratio, VcpuId,
 };
-pub use verify::{CpuUser, Violation, verify, verify_warnings};
+pub use verify::{CpuUser, Violation, WrongWarning, verify, verify_warnings};
 pub use workload::{Metric, Weights, Workload};
 
 pub use capacity::{Capacity, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes};

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use machine::{Machine, cpus, gpu};
 use pinwise::{
     Advice, Bytes, Claim, CpuSet, GpuRequest, Host, NoAdvice, NodeId, NodeSet, Options, PageClaim,
-    PageSize, Policies, Policy, Request, RequestBuilder, Step, Usage, Wish, rebalance, recommend,
-    step_text, verify,
+    PageSize, PcpuId, Policies, Policy, Request, RequestBuilder, Step, Usage, Wish, rebalance,
+    recommend, step_text, verify,
 };
 use rng::Rng;
 
@@ -99,7 +99,9 @@ fn check(
                     return Err("the moves are not those of the claim".to_owned());
                 }
                 let place = |p| host.core_of(p).map(|core| core.id);
-                for (a, b) in moves.iter().flat_map(|a| moves.iter().map(move |b| (a, b))) {
+                let moved = |p| moves.iter().find(|(from, _)| *from == p).map_or(p, |(_, to)| *to);
+                let all: Vec<_> = before.dedicated.iter().map(|p| (p, moved(p))).collect();
+                for (a, b) in all.iter().flat_map(|a| all.iter().map(move |b| (a, b))) {
                     if (place(a.0) == place(b.0)) != (place(a.1) == place(b.1)) {
                         return Err("siblings part, or strangers become siblings".to_owned());
                     }
@@ -357,4 +359,78 @@ fn what_is_advised_works() {
     let advised: u32 =
         found.iter().filter(|(said, _)| said.contains("steps")).map(|(_, n)| n).sum();
     assert!(advised as u64 > cases / 4, "only {advised} were advised: {found:?}");
+}
+
+/// All sets of `count` of `from`.
+fn subsets(from: &[PcpuId], count: usize) -> Vec<Vec<PcpuId>> {
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for at in 0..from.len() {
+        for mut rest in subsets(&from[at + 1..], count - 1) {
+            rest.push(from[at]);
+            all.push(rest);
+        }
+    }
+    all
+}
+
+/// Whether one VM on any other pCPUs would let the request in. Cores have one pCPU here.
+fn brute(host: &Host, usage: &Usage, request: &Request) -> bool {
+    usage.tenants().any(|(name, held)| {
+        let mut others = usage.clone();
+        others.release(name).unwrap();
+        let free = host.online().difference(others.dedicated()).difference(host.reserved());
+        let free: Vec<PcpuId> = free.iter().collect();
+        subsets(&free, held.dedicated.len()).into_iter().any(|dedicated| {
+            let dedicated: CpuSet = dedicated.into_iter().collect();
+            let floating = held.floating.difference(&dedicated);
+            let mut then = others.clone();
+            then.claim(host, name, Claim { dedicated, floating, ..held.clone() }).unwrap();
+            recommend(host, &then, request, &Options::default()).is_ok()
+        })
+    })
+}
+
+/// Where one live move is enough, one is advised; and where it is not, none is.
+#[test]
+fn a_single_move_is_found_if_there_is_one() {
+    let cases = if cfg!(debug_assertions) { 30 } else { 300 };
+    let (mut moved, mut not) = (0, 0);
+    for case in 0..cases {
+        let mut rng = Rng::new(32_000_000 + case);
+        let machine = Machine {
+            nodes: rng.between(2, 3) as u32,
+            cores: rng.between(2, 3) as u32,
+            threads: 1,
+            pages: 12,
+            gpus: &[0, 0, 1],
+            links: &[],
+        };
+        let host = machine.describe().build().unwrap();
+        let mut usage = Usage::empty(&host);
+        for number in 0..4 {
+            let mut request = vm(&format!("vm{number}"), rng.between(1, 3) as u32, 2, 0);
+            request.gpus = GpuRequest::Count { count: rng.pick(&[0, 0, 1]), model: None };
+            request.policies =
+                Policies { one_node: rng.pick(&[Policy::Ignore, Policy::Require]), ..strict() };
+            let request = request.build().unwrap();
+            if let Ok(answer) = recommend(&host, &usage, &request, &Options::default()) {
+                let claim = rng.pick(&answer.ranked).placement.claim();
+                usage.claim(&host, &request.name, claim).unwrap();
+            }
+        }
+        let new = vm("new", rng.between(1, 3) as u32, 4, rng.pick(&[0, 1, 2]));
+        let advice = ask(&host, &usage, &new, &[]);
+        if advice == Err(NoAdvice::Fits) {
+            continue;
+        }
+        let one = advice.as_ref().is_ok_and(|advice| advice.steps.len() == 1);
+        let expected = brute(&host, &usage, &new.build().unwrap());
+        assert_eq!(one, expected, "case {case}: {advice:?} {usage:?}");
+        *(if one { &mut moved } else { &mut not }) += 1;
+    }
+    println!("{moved} by one move, {not} not");
+    assert!(moved > 2 && not > 2, "{moved} by one move, {not} not");
 }

@@ -16,8 +16,8 @@ use pinwise::discover::libvirt::read_domain;
 use pinwise::{
     Accepted, Bytes, Claim, ClaimError, Conflict, CpuSet, Difference, Drift, Generation,
     GpuRequest, Holder, Host, NodeId, Offer, Options, PageClaim, PageDrift, PageSize, Placement,
-    Policies, Policy, Request, RequestBuilder, Taken, TenantDrift, Usage, Violation, Warning, Wish,
-    emit, recommend, verify_warnings,
+    Policies, Policy, Request, RequestBuilder, Taken, TenantDrift, Usage, Warning, Wish,
+    WrongWarning, emit, recommend, verify_warnings,
 };
 use rng::Rng;
 
@@ -270,6 +270,7 @@ fn some(rng: &mut Rng, host: &Host, seen: &Usage) -> Option<Claim> {
 
 /// Eight threads come and go, through a copy, an offer and a retry. A million claims and releases in a
 /// release build, or where `PINWISE_LONG=1`.
+#[allow(clippy::disallowed_methods, reason = "how long to run is the caller's choice")]
 #[test]
 fn eight_threads_never_book_anything_twice() {
     let long = std::env::var("PINWISE_LONG").is_ok_and(|value| value == "1");
@@ -425,9 +426,9 @@ fn told(host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
     assert_eq!(verify_warnings(host, usage, placement, warnings), Ok(()));
     for at in 0..warnings.len() {
         let mut fewer = warnings.clone();
-        let warning = Box::new(fewer.remove(at));
+        let warning = fewer.remove(at);
         if let Err(found) = verify_warnings(host, usage, placement, &fewer) {
-            assert_eq!(found, [Violation::WarningMissing { warning }]);
+            assert_eq!(found, [WrongWarning::Missing { warning }]);
         }
     }
     warnings.clone()
@@ -523,6 +524,6 @@ fn a_false_warning_is_found() {
     }
     let found = verify_warnings(&host, &usage, &best.placement, &warnings).unwrap_err();
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(matches!(found[0], Violation::WarningFalse { .. }));
-    assert!(matches!(found[1], Violation::WarningMissing { .. }));
+    assert!(matches!(found[0], WrongWarning::False { .. }));
+    assert!(matches!(found[1], WrongWarning::Missing { .. }));
 }

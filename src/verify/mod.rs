@@ -25,7 +25,7 @@ use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{PcpuId, VcpuId};
 
-pub use neighbours::verify_warnings;
+pub use neighbours::{WrongWarning, verify_warnings};
 pub use violation::{CpuUser, Violation};
 
 /// What all checks look at.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::violation::Violation;
 use crate::host::usage::Usage;
 use crate::host::{Core, Host};
 use crate::placement::{Placement, Style};
@@ -10,18 +9,36 @@ use crate::sets::{CpuSet, NodeSet};
 use crate::units::{L3Id, NodeId, PcpuId};
 use crate::warnings::Warning;
 
+/// What is wrong with the warnings about neighbours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrongWarning {
+    /// Told, and not so.
+    #[error("this is told and not so: {warning:?}")]
+    False {
+        /// The warning.
+        warning: Warning,
+    },
+    /// So, and not told.
+    #[error("this is so and not told: {warning:?}")]
+    Missing {
+        /// The warning.
+        warning: Warning,
+    },
+}
+
 /// Checks what `warnings` say about the neighbours of `placement`, where `usage` says what the other
 /// tenants hold: each fact is counted again from the records, and none may be missing.
 ///
 /// # Errors
-/// [`Violation::WarningFalse`] for each that is not so, [`Violation::WarningMissing`] for each that is
+/// [`WrongWarning::False`] for each that is not so, [`WrongWarning::Missing`] for each that is
 /// so and not told. Warnings about other things are not looked at.
 pub fn verify_warnings(
     host: &Host,
     usage: &Usage,
     placement: &Placement,
     warnings: &[Warning],
-) -> Result<(), Vec<Violation>> {
+) -> Result<(), Vec<WrongWarning>> {
     let expected = expected(host, usage, placement);
     let about_neighbours = |warning: &&Warning| {
         matches!(
@@ -37,12 +54,12 @@ pub fn verify_warnings(
     let mut found = Vec::new();
     for warning in warnings.iter().filter(about_neighbours) {
         if !expected.contains(warning) {
-            found.push(Violation::WarningFalse { warning: Box::new(warning.clone()) });
+            found.push(WrongWarning::False { warning: warning.clone() });
         }
     }
     for warning in expected {
         if !warnings.contains(&warning) {
-            found.push(Violation::WarningMissing { warning: Box::new(warning) });
+            found.push(WrongWarning::Missing { warning });
         }
     }
     if found.is_empty() { Ok(()) } else { Err(found) }

@@ -7,7 +7,6 @@ use crate::host::pcie::RootComplex;
 use crate::placement::{GuestTopology, MemoryMode, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, CoreId, Distance, NodeId, PageSize, PciAddr, PcpuId, VcpuId};
-use crate::warnings::Warning;
 
 /// What a VM uses pCPUs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -351,11 +350,4 @@ pub enum Violation {
     /// An MMIO window that is no power of two or smaller than the BARs.
     #[error("the MMIO window of {found} MiB must be a power of two and hold {needed} MiB")]
     MmioWindow { found: u64, needed: u64 },
-
-    /// A warning about neighbours that is not so.
-    #[error("this is told and not so: {warning:?}")]
-    WarningFalse { warning: Box<Warning> },
-    /// A warning about neighbours that is so, and missing.
-    #[error("this is so and not told: {warning:?}")]
-    WarningMissing { warning: Box<Warning> },
 }
