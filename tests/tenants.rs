@@ -467,6 +467,15 @@ fn a_shared_node_and_cache_are_told() {
     let nodes = [NodeId(0)].into_iter().collect();
     assert!(told.contains(&Warning::SharedL3 { tenants: beside(), domains: vec![l3] }), "{told:?}");
     assert!(told.contains(&Warning::SharedNodes { tenants: beside(), nodes }), "{told:?}");
+    // Somebody whose vCPUs float has but pages there.
+    let mut pages_only = Usage::empty(&host);
+    pages_only
+        .claim(&host, "memory", Claim { pages: vec![pages(0, 2)], ..Claim::default() })
+        .unwrap();
+    pages_only.claim(&host, "full", dedicated("8-15,24-31")).unwrap();
+    let memory = self::told(&host, &pages_only, &request("vm", 2, 4, 0));
+    let nodes = [NodeId(0)].into_iter().collect();
+    assert!(memory.contains(&Warning::SharedNodes { tenants: vec!["memory".to_owned()], nodes }));
     // Alone on its node it shares nothing.
     let mut far = Usage::empty(&host);
     far.claim(&host, "full", Claim { pages: vec![pages(1, 2)], ..dedicated("8-15,24-31") })

@@ -5,19 +5,24 @@ use crate::host::Host;
 use crate::host::usage::{Claim, Usage};
 use crate::placement::{Placement, Style};
 use crate::sets::{CpuSet, NodeSet};
-use crate::units::L3Id;
+use crate::units::{L3Id, NodeId};
 
-/// The tenants that share something with the VM, by name, and what they share, of all of them.
-fn shared(usage: &Usage, with: impl Fn(&Claim) -> CpuSet) -> Option<(Vec<String>, CpuSet)> {
-    let (mut tenants, mut cpus) = (Vec::new(), CpuSet::new());
-    for (name, claim) in usage.tenants() {
-        let some = with(claim);
-        if !some.is_empty() {
-            tenants.push(name.to_owned());
-            cpus.extend(&some);
-        }
+/// The tenants that hold some of these pCPUs in one way, by name, and which of them.
+fn shared(
+    usage: &Usage,
+    held: impl Fn(&Claim) -> &CpuSet,
+    cpus: &CpuSet,
+) -> Option<(Vec<String>, CpuSet)> {
+    let (mut tenants, mut all) = (Vec::new(), CpuSet::new());
+    for (name, claim) in usage.tenants().filter(|(_, claim)| held(claim).intersects(cpus)) {
+        tenants.push(name.to_owned());
+        all.extend(&held(claim).intersection(cpus));
     }
-    (!tenants.is_empty()).then_some((tenants, cpus))
+    (!tenants.is_empty()).then_some((tenants, all))
+}
+
+fn dedicated(claim: &Claim) -> &CpuSet {
+    &claim.dedicated
 }
 
 /// The warnings about the neighbours of a placement.
@@ -28,34 +33,32 @@ pub(super) fn neighbours(
     all: &mut Vec<Warning>,
 ) {
     if placement.style == Style::Default {
-        let over = shared(usage, |claim| claim.dedicated.clone());
+        let over = shared(usage, dedicated, usage.dedicated());
         all.extend(over.map(|(tenants, cpus)| Warning::FloatsOverTenants { tenants, cpus }));
         return;
     }
     let own = placement.claim().dedicated;
-    let vcpus = placement.vcpu_pcpus();
     if usage.tenants().next().is_some() {
-        let floating = shared(usage, |claim| claim.floating.intersection(&own));
+        let floating = shared(usage, |claim| &claim.floating, &own);
         all.extend(floating.map(|(tenants, cpus)| Warning::FloatingTenants { tenants, cpus }));
-        let mut beside = CpuSet::new();
+        let vcpus = placement.vcpu_pcpus();
+        let mut cores = CpuSet::new();
         let mut domains: Vec<L3Id> = Vec::new();
         for core in vcpus.iter().filter_map(|pcpu| host.core_of(pcpu)) {
             core.pcpus.iter().for_each(|pcpu| {
-                beside.insert(*pcpu);
+                cores.insert(*pcpu);
             });
             domains.extend(core.l3.filter(|l3| !domains.contains(l3)));
         }
-        cores(host, usage, &vcpus, &beside, all);
+        siblings(host, usage, &vcpus, &cores, all);
         l3_domains(host, usage, domains, all);
         on_nodes(host, usage, placement, all);
     }
     stranded(host, usage, placement, &own, all);
 }
 
-fn cores(host: &Host, usage: &Usage, vcpus: &CpuSet, beside: &CpuSet, all: &mut Vec<Warning>) {
-    let Some((tenants, theirs)) =
-        shared(usage, |claim| claim.dedicated.difference(vcpus).intersection(beside))
-    else {
+fn siblings(host: &Host, usage: &Usage, vcpus: &CpuSet, cores: &CpuSet, all: &mut Vec<Warning>) {
+    let Some((tenants, theirs)) = shared(usage, dedicated, &cores.difference(vcpus)) else {
         return;
     };
     let shares = |pcpu: &crate::units::PcpuId| {
@@ -70,10 +73,7 @@ fn l3_domains(host: &Host, usage: &Usage, of_vm: Vec<L3Id>, all: &mut Vec<Warnin
     let mine: Vec<_> = mine.collect();
     let mut inside = CpuSet::new();
     mine.iter().for_each(|domain| inside.extend(&domain.cpus));
-    let Some((tenants, theirs)) = shared(usage, |claim| claim.dedicated.intersection(&inside))
-    else {
-        return;
-    };
+    let Some((tenants, theirs)) = shared(usage, dedicated, &inside) else { return };
     let domains = mine.iter().filter(|domain| domain.cpus.intersects(&theirs));
     let mut domains: Vec<L3Id> = domains.map(|domain| domain.id).collect();
     domains.sort_unstable();
@@ -85,11 +85,12 @@ fn on_nodes(host: &Host, usage: &Usage, placement: &Placement, all: &mut Vec<War
     let memory: NodeSet = pages.filter(|(_, pages)| *pages > 0).map(|(node, _)| *node).collect();
     let (mut tenants, mut nodes) = (Vec::new(), NodeSet::new());
     for (name, claim) in usage.tenants() {
-        let pages = claim.pages.iter().filter(|page| page.count > 0).filter_map(|page| page.node);
-        let mut theirs: NodeSet = pages.collect();
-        theirs
-            .extend(&claim.dedicated.iter().filter_map(|p| Some(host.core_of(p)?.node)).collect());
-        let both = theirs.intersection(&memory);
+        let pages = |node| claim.pages.iter().any(|page| page.node == Some(node) && page.count > 0);
+        let there = |node: &NodeId| {
+            let cpus = |node| host.node(node).is_some_and(|n| n.cpus.intersects(&claim.dedicated));
+            cpus(*node) || pages(*node)
+        };
+        let both: NodeSet = memory.iter().filter(there).collect();
         if !both.is_empty() {
             tenants.push(name.to_owned());
             nodes.extend(&both);
@@ -107,9 +108,10 @@ fn stranded(
     own: &CpuSet,
     all: &mut Vec<Warning>,
 ) {
+    let kept = host.housekeeping();
     let left = |node: &crate::host::Node| {
         let free = node.cpus.intersection(host.allowed()).difference(usage.dedicated());
-        free.difference(own).difference(&host.housekeeping())
+        free.difference(own).difference(&kept)
     };
     let took = |node: &&crate::host::Node| node.cpus.intersects(own);
     for node in host.nodes().iter().filter(took).filter(|node| left(node).is_empty()) {
