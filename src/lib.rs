@@ -57,6 +57,9 @@
 //! - Out: [`Recommendation`] with [`Ranked`] placements, or [`Infeasible`]; [`Placement`] is plain data
 //!   with nothing left to decide. [`explain`](explain()) and [`explain_refusal`] make text of it,
 //!   [`emit`] makes libvirt XML and JSON, [`smallest_changes`] finds what would fit.
+//! - Tenants: [`Placement::offer`] and [`Usage::accept`] claim what was computed a while ago, or say who
+//!   took what; [`Usage::drift`] compares memory with what is there. [`capacity`](capacity()) counts the
+//!   VMs that could still come, [`rebalance`](rebalance()) says what would make room.
 //! - The check: [`verify`](verify()) judges a placement anew, and shares no code with the engine.
 //!
 //! # Features
@@ -117,8 +120,8 @@ pub use workload::{Metric, Weights, Workload};
 pub use capacity::{Capacity, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes};
 pub use changes::{Change, smallest_changes};
 pub use explain::{
-    change_text, explain, explain_refusal, fact_text, host_line, property_text, step_text,
-    warning_text,
+    change_text, explain, explain_advice, explain_refusal, fact_text, host_line, property_text,
+    step_text, warning_text,
 };
 pub use feasibility::{Fact, Rejection};
 pub use profile::{Collective, GpuPath, L3Use, Profile};

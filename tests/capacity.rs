@@ -586,3 +586,37 @@ fn a_full_set_of_reference_shapes_fits_an_empty_host() {
         }
     }
 }
+
+/// More sets of GPUs than are looked at, where it does not matter which.
+#[test]
+fn many_gpus_that_are_all_linked_are_counted_at_once() {
+    let gpus = [0; 24];
+    let links: Vec<(u8, u8)> = (0..24).flat_map(|a| (a + 1..24).map(move |b| (a, b))).collect();
+    let machine =
+        Machine { nodes: 1, cores: 32, threads: 1, pages: 64, gpus: &gpus, links: &links };
+    let host = machine.describe().build().unwrap();
+    let linked = Shape { bond: GpuBond::Linked, ..shape(1, 2, 1, 6) };
+    assert_eq!(capacity(&host, &Usage::empty(&host), &linked), Capacity::Exact(4));
+    // Each set of six is one partition too many to be found by trying sets.
+    let six =
+        |id: u32| FabricPartition { id, gpus: (0..6).map(|n| gpu(4 * n + id as u8)).collect() };
+    let fabric_partitions = (0..4).map(six).collect();
+    let host = HostBuilder { fabric_partitions, ..machine.describe() }.build().unwrap();
+    assert_eq!(capacity(&host, &Usage::empty(&host), &linked), Capacity::Exact(4));
+    let five = Shape { gpus: 5, ..linked };
+    assert_eq!(capacity(&host, &Usage::empty(&host), &five), Capacity::Exact(0));
+}
+
+/// One link is missing, and there are too many sets to look at all: the bounds hold.
+#[test]
+fn too_many_sets_of_gpus_are_said() {
+    let gpus = [0; 24];
+    let links: Vec<(u8, u8)> = (0..24).flat_map(|a| (a + 1..24).map(move |b| (a, b))).collect();
+    let machine =
+        Machine { nodes: 1, cores: 32, threads: 1, pages: 64, gpus: &gpus, links: &links[1..] };
+    let host = machine.describe().build().unwrap();
+    let linked = Shape { bond: GpuBond::Linked, ..shape(1, 2, 1, 6) };
+    let found = capacity(&host, &Usage::empty(&host), &linked);
+    println!("{found:?}");
+    assert!((1..=4).contains(&found.at_least()) && found.at_most() == 4, "{found:?}");
+}

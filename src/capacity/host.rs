@@ -137,9 +137,16 @@ impl<'a> Free<'a> {
         let partitions = &host.derived().partitions;
         let gpus = shape.gpus.saturating_mul(shape.cells);
         let apart = groups.iter().all(|group| group.count_ones() == 1);
+        let all_linked = |set: GpuMask| bits(set).all(|gpu| set & !facts[gpu].linked == 0);
+        let on_node = |at: usize| on(at).fold(0, |set, gpu| set | (1 << gpu));
         let unbound = match shape.bond {
             GpuBond::Any => true,
-            GpuBond::Linked => gpus < 2 && partitions.is_empty(),
+            GpuBond::Linked if !partitions.is_empty() => false,
+            // Where all are linked any will do, and of one cell only those of its node matter.
+            GpuBond::Linked if shape.cells == 1 => {
+                shape.gpus < 2 || (0..room.len()).all(|at| all_linked(on_node(at)))
+            }
+            GpuBond::Linked => all_linked(free),
             GpuBond::Partition => partitions.is_empty(),
         };
         if gpus == 0 || (apart && unbound) {
@@ -174,29 +181,43 @@ impl<'a> Free<'a> {
         };
         let upper = in_sets(&room, k, sets.clone()).at_most();
         let (node_sets, mut complete) = subsets_of(&maximal(sets, k), k, MAX_SETS);
-        let partitions = &host.derived().partitions;
-        let of_fabric = |set: GpuMask| partitions.is_empty() || partitions.contains(&set);
-        let linked = |set: GpuMask| bits(set).all(|gpu| set & !facts[gpu].linked == 0);
         let nodes = room.len();
         room.extend(std::iter::repeat_n(1, groups.len()));
         let mut options: Vec<Resources> = Vec::new();
-        for node_set in node_sets {
-            let of_nodes: Vec<Vec<usize>> = bits(node_set)
-                .map(|at| bits(free).filter(|gpu| facts[*gpu].node == Some(at)).collect())
-                .collect();
-            complete &= every(&of_nodes, shape.gpus as usize, 0, &mut |gpus| {
-                let legal = match shape.bond {
-                    GpuBond::Any => true,
-                    GpuBond::Linked => of_fabric(gpus) && linked(gpus),
-                    GpuBond::Partition => of_fabric(gpus),
-                };
-                if legal {
-                    let taken = groups.iter().enumerate().filter(|(_, group)| *group & gpus != 0);
-                    let start = Resources::from(node_set);
-                    options.push(taken.fold(start, |all, (at, _)| all | (1 << (nodes + at))));
+        let mut add = |node_set: u64, gpus: GpuMask| {
+            let linked = bits(gpus).all(|gpu| gpus & !facts[gpu].linked == 0);
+            if shape.bond != GpuBond::Linked || linked {
+                let taken = groups.iter().enumerate().filter(|(_, group)| *group & gpus != 0);
+                let start = Resources::from(node_set);
+                options.push(taken.fold(start, |all, (at, _)| all | (1 << (nodes + at))));
+            }
+        };
+        let on = |at: usize| {
+            let here = bits(free).filter(|gpu| facts[*gpu].node == Some(at));
+            here.fold(0, |set: GpuMask, gpu| set | (1 << gpu))
+        };
+        let each = shape.gpus as usize;
+        let partitions = &host.derived().partitions;
+        if shape.bond != GpuBond::Any && !partitions.is_empty() {
+            for (node_set, set) in
+                node_sets.iter().flat_map(|n| partitions.iter().map(move |p| (n, p)))
+            {
+                let even = bits(*node_set).all(|at| (on(at) & set).count_ones() as usize == each);
+                if even && set.count_ones() as usize == each * k {
+                    add(*node_set, *set);
                 }
-                options.len() < MAX_GPU_SETS
-            });
+            }
+        } else {
+            let mut looked = 0;
+            for node_set in node_sets {
+                let of_nodes: Vec<Vec<usize>> =
+                    bits(node_set).map(|at| bits(on(at)).collect()).collect();
+                complete &= every(&of_nodes, each, 0, &mut |gpus| {
+                    add(node_set, gpus);
+                    looked += 1;
+                    looked < MAX_GPU_SETS
+                });
+            }
         }
         options.sort_unstable();
         options.dedup();

@@ -21,7 +21,7 @@ use crate::rules::evidence::FindingId;
 use crate::score::{Options, point};
 use crate::units::{NodeId, PageSize, PciAddr};
 pub use facts::{change_text, fact_text, property_text};
-pub use rebalance::step_text;
+pub use rebalance::{explain_advice, step_text};
 pub use warnings::warning_text;
 
 /// One line about a host: its size, and where its description comes from.

@@ -108,6 +108,6 @@ pub fn warning_text(warning: &Warning) -> String {
     }
 }
 
-fn node_or_nodes(nodes: &NodeSet) -> String {
+pub(super) fn node_or_nodes(nodes: &NodeSet) -> String {
     if nodes.len() == 1 { format!("node {nodes}") } else { format!("nodes {nodes}") }
 }
