@@ -97,8 +97,8 @@ pub use host::pcie::{
     PciDevice, PciId, PciTree, RootComplex,
 };
 pub use host::usage::{
-    Accepted, Claim, ClaimError, Conflict, Difference, Drift, Generation, Holder, Offer, PageClaim,
-    PageDrift, Taken, TenantDrift, Usage,
+    Accepted, Claim, ClaimError, Conflict, Difference, Drift, Generation, Held, Holder, Offer,
+    PageClaim, PageDrift, Taken, TenantDrift, Usage,
 };
 pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
 pub use placement::{

@@ -76,14 +76,14 @@ fn refused(host: &Host, usage: &mut Usage, offer: &Offer) -> Vec<Taken> {
 fn releasing_restores_what_was_before() {
     let (host, mut usage) = (host(), Usage::empty(&host()));
     usage.claim(&host, "there", dedicated("1,17")).unwrap();
-    let (before, text) = (usage.clone(), format!("{:?}", usage.tenants().collect::<Vec<_>>()));
+    let (before, text) = (usage.clone(), format!("{:?}", usage.held()));
     let placement = best(&host, &usage, &request("vm", 4, 8, 2));
     usage.claim(&host, "vm", placement.claim()).unwrap();
     assert_ne!(usage, before);
     assert_eq!(usage.generation(), Generation(2));
     assert_eq!(usage.release("vm").unwrap(), placement.claim());
     assert_eq!(usage, before);
-    assert_eq!(format!("{:?}", usage.tenants().collect::<Vec<_>>()), text);
+    assert_eq!(format!("{:?}", usage.held()), text);
     // It went on all the same, so nobody takes the one for the other.
     assert_eq!((usage.generation(), before.generation()), (Generation(3), Generation(1)));
     usage.release("there").unwrap();

@@ -31,9 +31,9 @@ pub struct Usage {
     since: BTreeMap<String, Generation>,
 }
 
-/// What is held, and what follows from that.
+/// What is held, and what follows from that: all of a [`Usage`] but its history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Held {
+pub struct Held {
     tenants: BTreeMap<String, Claim>,
     dedicated: CpuSet,
     devices: BTreeMap<PciAddr, String>,
@@ -86,6 +86,12 @@ impl Usage {
             }
         }
         Ok(usage)
+    }
+
+    /// What is held, without how it came to that: the same after a claim and its release, byte for byte.
+    #[must_use]
+    pub fn held(&self) -> &Held {
+        &self.held
     }
 
     /// How often something was claimed or released. It only grows, so what was computed against one
