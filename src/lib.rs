@@ -96,6 +96,7 @@ pub use host::pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
     PciDevice, PciId, PciTree, RootComplex,
 };
+pub use host::sources::{Part, PartSource};
 pub use host::usage::{
     Accepted, Claim, ClaimError, Conflict, Difference, Drift, Generation, Held, Holder, Offer,
     PageClaim, PageDrift, Taken, TenantDrift, Usage,

@@ -29,7 +29,7 @@ pub enum Step {
         /// From where to where, ascending; only what changes.
         moves: Vec<(PcpuId, PcpuId)>,
         /// What it holds then.
-        claim: Claim,
+        claim: Box<Claim>,
         /// The nodes of its memory, where some vCPU comes to run on another one: none where each stays
         /// on its node.
         left_behind: NodeSet,
@@ -58,7 +58,7 @@ impl Step {
     #[must_use]
     pub fn claim(&self) -> Claim {
         match self {
-            Self::Repin { claim, .. } => claim.clone(),
+            Self::Repin { claim, .. } => (**claim).clone(),
             Self::Restart { placement, .. } => placement.claim(),
         }
     }

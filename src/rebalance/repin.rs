@@ -82,7 +82,7 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
     let left_behind = if away { memory } else { NodeSet::new() };
     // What it shares it keeps sharing, but for what it has for itself now.
     let floating = held.floating.difference(&dedicated);
-    let claim = Claim { dedicated, floating, ..held.clone() };
+    let claim = Box::new(Claim { dedicated, floating, ..held.clone() });
     let vfio = !held.devices.is_empty();
     Some(Step::Repin { tenant: tenant.to_owned(), moves, claim, left_behind, vfio })
 }
