@@ -107,6 +107,23 @@ fn a_refusal_is_status_3_with_facts_and_the_smallest_change() {
 }
 
 #[test]
+fn a_refusal_says_whom_to_move() {
+    let asked = file(
+        "near.json",
+        r#"{"name": "near", "vcpus": 4, "memory": "8 GiB",
+            "gpus": {"addresses": ["0000:81:00.0"]},
+            "policies": {"one-node": "require", "gpu-locality": "require"}}"#,
+    );
+    let there = file("there.json", r#"{"name": "there", "dedicated": "64-127,192-255"}"#);
+    let (asked, there) = (asked.to_str().unwrap(), there.to_str().unwrap());
+    let host = "fixtures/hosts/rtx-pro-6000.json";
+    let output = recommend(&["--host", host, "--tenant", there, "--request", asked]);
+    assert_eq!(status(&output), 3);
+    let text = text(&output.stdout);
+    assert!(text.contains("near would fit on node 1 after:\n  1. re-pin \"there\""), "{text}");
+}
+
+#[test]
 fn bad_input_is_status_2_and_one_sentence_with_the_value() {
     let broken = file("broken.json", "{\"format\": \"pinwise-host/1\", \"name\": 7}");
     let circle = file(

@@ -13,7 +13,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use pinwise::{
-    Options, Placement, Style, emit, explain, explain_refusal, recommend, smallest_changes,
+    Options, Placement, Style, emit, explain, explain_advice, explain_refusal, rebalance,
+    recommend, smallest_changes,
 };
 
 use args::{Args, Format};
@@ -57,7 +58,10 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &changes) + "\n",
                 Format::Text | Format::Xml => {
-                    explain_refusal(&host, &request, &refusal, Some(&changes))
+                    let text = explain_refusal(&host, &request, &refusal, Some(&changes));
+                    // Requests of who is there are not known here, so nobody can be placed anew.
+                    let advice = rebalance(&host, &usage, &request, &options, &[]);
+                    text + &advice.map_or_else(|_| String::new(), |a| explain_advice(&host, &a))
                 }
             };
             return Ok((NOTHING_FITS, refused(args.format, text)));

@@ -10,6 +10,7 @@ mod cpu;
 mod devices;
 mod guest;
 mod memory;
+mod neighbours;
 mod pci;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{PcpuId, VcpuId};
 
+pub use neighbours::{WrongWarning, verify_warnings};
 pub use violation::{CpuUser, Violation};
 
 /// What all checks look at.
