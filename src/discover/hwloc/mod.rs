@@ -11,11 +11,16 @@
 mod cpu;
 mod distances;
 mod element;
+#[cfg(feature = "hwloc")]
+mod live;
 mod node;
 mod pci;
 mod walk;
 
 use roxmltree::{Document, ParsingOptions};
+
+#[cfg(feature = "hwloc")]
+pub use live::{HwlocError, read_live};
 
 use super::notes::Notes;
 use super::reading::Reading;
