@@ -63,6 +63,8 @@
 //!
 //! `serde`: descriptions, requests, tenants and answers as JSON. `sysfs`: hosts from sysfs.
 //! `libvirt-xml`: patching an existing domain. All are on by default.
+#![forbid(unsafe_code)]
+
 mod candidate;
 mod capacity;
 mod changes;

@@ -5,11 +5,11 @@
 
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod cores;
-#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml", feature = "nvml"))]
 mod notes;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
-#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
+#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml", feature = "nvml"))]
 mod shown;
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -28,5 +28,7 @@ pub mod facts;
 pub mod hwloc;
 #[cfg(feature = "libvirt-xml")]
 pub mod libvirt;
+#[cfg(feature = "nvml")]
+pub mod nvml;
 #[cfg(feature = "sysfs")]
 pub mod sysfs;
