@@ -5,11 +5,9 @@
 
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod cores;
-#[cfg(any(feature = "sysfs", feature = "libvirt-xml", feature = "nvml"))]
 mod notes;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
-#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml", feature = "nvml"))]
 mod shown;
 #[cfg(feature = "serde")]
 mod snapshot;

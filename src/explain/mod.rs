@@ -11,6 +11,7 @@ use crate::capacity::SLOT_SIZES;
 use crate::changes::Change;
 use crate::feasibility::Rejection;
 use crate::host::Host;
+use crate::host::sources::sources_text;
 use crate::host::usage::Usage;
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::recommend::{Infeasible, Ranked, Recommendation};
@@ -22,7 +23,8 @@ use crate::units::{NodeId, PageSize, PciAddr};
 pub use facts::{change_text, fact_text, property_text};
 pub use warnings::warning_text;
 
-/// One line about a host: its size, and where its description comes from.
+/// One line about a host: its size, and where each part of its description was read from, or who made
+/// it where that is not known.
 #[must_use]
 pub fn host_line(host: &Host) -> String {
     let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
@@ -44,7 +46,11 @@ pub fn host_line(host: &Host) -> String {
         parts.push("no GPUs".to_owned());
     }
     let about = host.about().split(':').next().unwrap_or_default();
-    let about = if about.is_empty() { String::new() } else { format!(" ({})", plain(about)) };
+    let about = match sources_text(host.sources()) {
+        Some(sources) => format!("; {}", plain(&sources)),
+        None if about.is_empty() => String::new(),
+        None => format!(" ({})", plain(about)),
+    };
     format!("{}: {}{about}", plain(host.name()), parts.join(", "))
 }
 

@@ -148,6 +148,8 @@ impl Connection {
             }
         }
         reading.notes.extend(add_node_devices(&mut reading.host, devices));
+        reading.host.sources.clear();
+        reading.host.mark_source("libvirt");
         reading.notes.extend(notes.into_sentences());
         Ok(reading)
     }

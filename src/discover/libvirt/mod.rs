@@ -10,7 +10,7 @@ mod domain;
 mod live;
 mod nodedev;
 mod values;
-mod xml;
+pub(in crate::discover) mod xml;
 
 use std::fmt;
 

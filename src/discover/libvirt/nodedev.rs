@@ -9,6 +9,7 @@ use crate::discover::notes::Notes;
 use crate::discover::shown::plain;
 use crate::host::builder::HostBuilder;
 use crate::host::pcie::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
+use crate::host::sources::Part;
 use crate::units::{NodeId, PciAddr};
 
 /// Old versions of libvirt tell no class.
@@ -190,6 +191,9 @@ where
     for member in lost {
         notes.add(format!("{member} is in an IOMMU group with others and is not described"));
     }
-    host.devices.extend(all.into_values().map(|d| d.device));
+    if !all.is_empty() {
+        host.devices.extend(all.into_values().map(|d| d.device));
+        host.add_source(Part::Pci, "virsh nodedev-dumpxml");
+    }
     notes.into_sentences()
 }
