@@ -199,6 +199,18 @@ impl Connection {
         let which = if off { 0 } else { sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE };
         let listed = self.connect.list_all_domains(which).map_err(self.refused("domains"))?;
         self.within("domains", listed.len(), MAX_DOMAINS)?;
+        let (mut domains, notes) = self.read_domains(host, &listed)?;
+        // One that was listed as running may be off by now, and holds nothing.
+        domains.retain(|domain| off || domain.running);
+        domains.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((domains, notes.into_sentences()))
+    }
+
+    fn read_domains(
+        &self,
+        host: &Host,
+        listed: &[virt::domain::Domain],
+    ) -> Result<(Vec<Domain>, Notes), ConnectionError> {
         let (mut domains, mut notes) = (Vec::new(), Notes::default());
         for domain in listed {
             let name = domain.name().map_err(self.refused("a domain's name"))?;
@@ -211,13 +223,39 @@ impl Connection {
                 Err(error) => return Err(self.refused(shown)(error)),
             }
         }
-        // One that was listed as running may be off by now, and holds nothing.
-        domains.retain(|domain| off || domain.running);
-        domains.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok((domains, notes.into_sentences()))
+        Ok((domains, notes))
     }
 }
 
 fn is(error: &Error, number: ErrorNumber) -> bool {
     error.code().is_known_and(|code| code == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAYED: &str = "<node><domain type='test'><name>brief</name>
+        <memory unit='GiB'>1</memory><vcpu>1</vcpu><os><type arch='i686'>hvm</type></os>
+        </domain></node>";
+
+    #[test]
+    fn a_domain_that_is_gone_before_it_is_read_is_a_note() {
+        let file = std::env::temp_dir().join(format!("pinwise-brief-{}.xml", std::process::id()));
+        std::fs::write(&file, PLAYED).unwrap();
+        let uri = format!("test://{}", file.display());
+        let host = Connection::open("test:///default").unwrap().host().unwrap();
+        let host = host.host.build().unwrap();
+        // This one may write, to end a domain after it was listed.
+        let connection = Connection { connect: Connect::open(Some(&uri)).unwrap(), uri };
+        let listed = connection.connect.list_all_domains(0).unwrap();
+        let (domains, _) = connection.read_domains(&host, &listed).unwrap();
+        assert_eq!(domains.len(), 1);
+        listed[0].destroy().unwrap();
+        listed[0].undefine().unwrap();
+        let (domains, notes) = connection.read_domains(&host, &listed).unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(domains, []);
+        assert_eq!(notes.into_sentences(), ["domain brief was gone before it was read"]);
+    }
 }
