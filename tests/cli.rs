@@ -236,5 +236,5 @@ fn xml_of_a_host_is_known_by_its_root_element() {
     let other = file("other.xml", "<domain/>");
     let output = recommend(&["--host", other.to_str().unwrap()]);
     assert_eq!(status(&output), 2);
-    assert!(text(&output.stderr).contains("other.xml: the document is a <domain>"));
+    assert!(text(&output.stderr).contains("other.xml: a domain is a tenant"));
 }

@@ -3,11 +3,14 @@
 //! Every reader ends in a [`HostBuilder`](crate::HostBuilder), whose `build` checks it; nothing that
 //! comes from outside is trusted before.
 
+#[cfg(all(feature = "serde", feature = "libvirt-xml"))]
+mod assembly;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod cores;
 mod notes;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
+mod redact;
 mod shown;
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -18,8 +21,12 @@ pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
 #[cfg(feature = "serde")]
 pub use texts::{read_request, read_tenant};
 
+#[cfg(all(feature = "serde", feature = "libvirt-xml"))]
+pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 pub use reading::Reading;
+
+pub use redact::{Redacted, redact};
 
 pub mod facts;
 #[cfg(feature = "libvirt-xml")]

@@ -23,8 +23,8 @@ use crate::units::{NodeId, PageSize, PciAddr};
 pub use facts::{change_text, fact_text, property_text};
 pub use warnings::warning_text;
 
-/// One line about a host: its size, and where each part of its description was read from, or who made
-/// it where that is not known.
+/// One line about a host: its size, who described it, and where each part of the description was read
+/// from.
 #[must_use]
 pub fn host_line(host: &Host) -> String {
     let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
@@ -46,12 +46,15 @@ pub fn host_line(host: &Host) -> String {
         parts.push("no GPUs".to_owned());
     }
     let about = host.about().split(':').next().unwrap_or_default();
-    let about = match sources_text(host.sources()) {
-        Some(sources) => format!("; {}", plain(&sources)),
-        None if about.is_empty() => String::new(),
-        None => format!(" ({})", plain(about)),
+    let sources = sources_text(host.sources());
+    // "read from sysfs" says less than the sources do.
+    let known = sources.is_some() && about.starts_with("read from ");
+    let about = match about {
+        _ if about.is_empty() || known => String::new(),
+        about => format!(" ({})", plain(about)),
     };
-    format!("{}: {}{about}", plain(host.name()), parts.join(", "))
+    let sources = sources.map_or_else(String::new, |sources| format!("; {}", plain(&sources)));
+    format!("{}: {}{about}{sources}", plain(host.name()), parts.join(", "))
 }
 
 /// A foreign text without what could break a line or drive a terminal.

@@ -143,12 +143,13 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// The cells of each pair, the one that stands first in the table; `same` tells whether two words
-    /// say the same of a pair.
+    /// The cells of each pair, the one that stands first in the table; each must be `sound`, so what is
+    /// `expected`, and the same in both directions.
     pub(super) fn pairs(
         &self,
         itself: &[&str],
-        same: impl Fn(&str, &str) -> bool,
+        sound: impl Fn(&str) -> bool,
+        expected: &'static str,
     ) -> Result<Vec<Pair<'_, 'a>>, FactsError> {
         let mut seen: BTreeMap<(&Device, &Device), &str> = BTreeMap::new();
         let mut pairs = Vec::new();
@@ -161,8 +162,15 @@ impl<'a> Matrix<'a> {
                     }
                     continue;
                 }
+                if !sound(cell) {
+                    return Err(row.line.bad(
+                        &format!("{} with {column}", row.device),
+                        cell,
+                        expected,
+                    ));
+                }
                 if let Some(other) = seen.get(&(column, &row.device)) {
-                    if !same(cell, other) {
+                    if cell != other {
                         return Err(FactsError::Asymmetric {
                             line: row.line.number,
                             of: format!("{} with {column}", row.device),

@@ -16,6 +16,7 @@ mod nvidia;
 mod overlay;
 mod problem;
 mod rocm;
+mod whole;
 
 pub use data::{
     Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName, NodeFacts, PartitionFacts,
@@ -23,6 +24,7 @@ pub use data::{
 };
 pub use overlay::{Conflict, Laid, overlay};
 pub use problem::FactsError;
+pub use whole::overlay_host;
 
 use lines::Lines;
 

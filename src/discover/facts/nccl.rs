@@ -6,6 +6,7 @@ use super::{Facts, FactsError, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicN
 use crate::discover::hwloc::parse_mask;
 use crate::discover::libvirt::LibvirtError;
 use crate::discover::libvirt::xml::{self, Node, attribute, children, missing, required, twice};
+use crate::discover::shown::{is_word, plain};
 use crate::host::pcie::{GpuLinkKind, LinkState, PciClass, PciId};
 use crate::sets::CpuSet;
 use crate::units::{Id as _, NodeId, PciAddr};
@@ -69,6 +70,12 @@ pub(super) fn read(text: &str) -> Result<Facts, FactsError> {
         let mask = attribute(cpu, "affinity");
         let mask = mask.map(|value| value.parse("a mask such as 0000ffff,00000000", parse_mask));
         let cpus = mask.transpose()?.filter(|cpus| !cpus.is_empty());
+        // A NIC without a PCI function of its own hangs from the CPU.
+        for net in children(cpu, "nic").flat_map(|nic| children(nic, "net")) {
+            let name = attribute(net, "name").map(|name| plain(name.raw()));
+            let name = name.filter(|name| is_word(name)).unwrap_or_else(|| "net".to_owned());
+            found.nics.push(NicName::Called(name));
+        }
         children_of(cpu, Above { node, cpus: &cpus, bridge: None, depth: 0 }, &mut found)?;
     }
     Ok(finish(found))

@@ -81,9 +81,10 @@ fn connections(table: &Matrix<'_>, names: &[(String, String)]) -> Result<Facts, 
             facts.nics.push(nic(name));
         }
     }
-    for pair in table.pairs(&["X"], |a, b| a == b)? {
+    let expected = "NV#, PIX, PXB, PHB, NODE or SYS";
+    for pair in table.pairs(&["X"], |word| cell(word).is_some(), expected)? {
         let what = || format!("{} with {}", pair.a, pair.b);
-        let bad = || pair.line.bad(&what(), pair.cell, "NV#, PIX, PXB, PHB, NODE or SYS");
+        let bad = || pair.line.bad(&what(), pair.cell, expected);
         match (cell(pair.cell).ok_or_else(bad)?, pair.a, pair.b) {
             (Cell::Links(count), Device::Gpu(a), Device::Gpu(b)) => facts.links.push(LinkFacts {
                 a: gpu(*a),

@@ -1,17 +1,15 @@
 //! What can be wrong with a text of facts.
 
-use super::MAX_FACTS;
-
 /// Why a text gives no facts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FactsError {
-    /// A text beyond [`MAX_FACTS`].
+    /// A text beyond [`MAX_FACTS`](super::MAX_FACTS).
     #[error("the text has {bytes} bytes, the limit is {limit}")]
     TooLong {
         /// How long.
         bytes: usize,
-        /// The most: [`MAX_FACTS`], or less for XML.
+        /// The most: [`MAX_FACTS`](super::MAX_FACTS), or less for XML.
         limit: usize,
     },
     /// None of the texts that are known.

@@ -83,37 +83,26 @@ pub(super) fn read(
 
 fn links(titles: &BTreeMap<&str, &Matrix<'_>>, facts: &mut Facts) -> Result<(), FactsError> {
     let table = |name: &str| titles.iter().find(|(title, _)| title.starts_with(name));
+    let number = |word: &str| known(word).is_none_or(|word| decimal(word).is_some());
     let mut hops = BTreeMap::new();
-    for name in ["Weight", "Hops"] {
-        let Some((title, table)) = table(name) else { continue };
-        for pair in table.pairs(&["0", "N/A"], |a, b| a == b)? {
-            let number = known(pair.cell).map(|text| {
-                let bad =
-                    || pair.line.bad(&format!("{} with {}", pair.a, pair.b), text, "a number");
-                decimal(text).ok_or_else(bad)
-            });
-            let number = number.transpose()?;
-            if title.starts_with("Hops") {
-                hops.insert((pair.a.clone(), pair.b.clone()), number);
-            }
+    if let Some((_, table)) = table("Weight") {
+        table.pairs(&["0", "N/A"], number, "a number")?;
+    }
+    if let Some((_, table)) = table("Hops") {
+        for pair in table.pairs(&["0", "N/A"], number, "a number")? {
+            hops.insert((pair.a, pair.b), known(pair.cell).and_then(decimal));
         }
     }
     let Some((_, table)) = table("Link Type") else { return Ok(()) };
+    let sound = |word: &str| matches!(word, "XGMI" | "PCIE" | "PCIe" | "N/A");
     let mut far = 0_u32;
-    for pair in table.pairs(&["0", "N/A", "X"], |a, b| a == b)? {
+    for pair in table.pairs(&["0", "N/A", "X"], sound, "XGMI, PCIE or N/A")? {
         let (Device::Gpu(a), Device::Gpu(b)) = (pair.a, pair.b) else { continue };
-        match pair.cell {
-            "XGMI" => {}
-            "PCIE" | "PCIe" | "N/A" => continue,
-            cell => {
-                let what = format!("{} with {}", pair.a, pair.b);
-                return Err(pair.line.bad(&what, cell, "XGMI, PCIE or N/A"));
-            }
+        if pair.cell != "XGMI" {
+            continue;
         }
-        let key = (pair.a.clone(), pair.b.clone());
-        let turned = (key.1.clone(), key.0.clone());
-        let hops = hops.get(&key).or_else(|| hops.get(&turned)).copied().flatten();
-        if hops.is_some_and(|hops| hops > 1) {
+        let told = hops.get(&(pair.a, pair.b)).or_else(|| hops.get(&(pair.b, pair.a)));
+        if told.copied().flatten().is_some_and(|hops| hops > 1) {
             far += 1;
             continue;
         }

@@ -128,18 +128,21 @@ pub(super) fn add_functions(host: &mut HostBuilder, facts: &Facts, report: &mut 
 
 /// What the facts say of functions and GPUs that the description has.
 pub(super) fn lay(host: &mut HostBuilder, facts: &Facts, names: &Names, report: &mut Report) {
-    let pci = host.source_of(Part::Pci);
-    if pci != facts.source {
-        functions(host, facts, report);
+    let before = Before {
+        pci: host.source_of(Part::Pci),
+        nodes: told(host, Part::DeviceNodes),
+        names: told(host, Part::GpuNames),
+    };
+    if before.pci != facts.source {
+        functions(host, facts, &before, report);
     }
     for gpu in &facts.gpus {
         let Some(address) = names.get(gpu.gpu) else { continue };
         affinity(host, facts, gpu, address, report);
-        node(host, facts, address, node_of(host, gpu), report);
+        node(host, facts, &before, (address, node_of(host, gpu)), report);
         let Some(at) = host.devices.iter().position(|device| device.address == address) else {
             continue;
         };
-        let link_source = host.source_of(Part::Pci);
         let device = &mut host.devices[at];
         let mut filled = false;
         if let (None, Some(now)) = (device.link_now, gpu.link_now) {
@@ -157,7 +160,7 @@ pub(super) fn lay(host: &mut HostBuilder, facts: &Facts, names: &Names, report: 
                 what: "the most of the link",
                 of: address.to_string(),
                 host: known.to_string(),
-                host_source: link_source,
+                host_source: before.pci.clone(),
                 found: most.to_string(),
                 source: &facts.source,
                 taken: false,
@@ -170,16 +173,35 @@ pub(super) fn lay(host: &mut HostBuilder, facts: &Facts, names: &Names, report: 
         if filled {
             host.add_source(Part::PciLinks, &facts.source);
         }
-        name(host, facts, gpu, at, report);
+        name(host, facts, &before, (gpu, at), report);
     }
+}
+
+/// Where the description had its parts from before these facts.
+struct Before {
+    pci: String,
+    /// Where nodes of devices are from that another source than that of the devices told.
+    nodes: Option<String>,
+    /// The same of names.
+    names: Option<String>,
+}
+
+fn told(host: &HostBuilder, part: Part) -> Option<String> {
+    let known = host.sources.iter().any(|known| known.part == part);
+    known.then(|| host.source_of(part))
 }
 
 /// A vendor's tool names its GPUs better than a list of PCI ids does. Of two names of which one has
 /// the other in it, the longer is taken, and there is no conflict.
-fn name(host: &mut HostBuilder, facts: &Facts, gpu: &GpuFacts, at: usize, report: &mut Report) {
+fn name(
+    host: &mut HostBuilder,
+    facts: &Facts,
+    before: &Before,
+    (gpu, at): (&GpuFacts, usize),
+    report: &mut Report,
+) {
     let Some(model) = &gpu.model else { return };
-    let named = host.sources.iter().any(|known| known.part == Part::GpuNames);
-    let source = if named { host.source_of(Part::GpuNames) } else { host.source_of(Part::Pci) };
+    let named = before.names.is_some();
     let device = &mut host.devices[at];
     if let Some(known) = &device.name {
         let (short, long) = (known.to_lowercase(), model.to_lowercase());
@@ -192,7 +214,7 @@ fn name(host: &mut HostBuilder, facts: &Facts, gpu: &GpuFacts, at: usize, report
                 what: "the name",
                 of: device.address.to_string(),
                 host: known.clone(),
-                host_source: source,
+                host_source: before.names.as_ref().unwrap_or(&before.pci).clone(),
                 found: model.clone(),
                 source: &facts.source,
                 taken: !named,
@@ -207,7 +229,7 @@ fn name(host: &mut HostBuilder, facts: &Facts, gpu: &GpuFacts, at: usize, report
 }
 
 /// Functions that are no GPUs say where they are, too.
-fn functions(host: &mut HostBuilder, facts: &Facts, report: &mut Report) {
+fn functions(host: &mut HostBuilder, facts: &Facts, before: &Before, report: &mut Report) {
     for function in &facts.functions {
         let device = host.devices.iter().find(|device| device.address == function.address);
         let kind = function.class.map(|class| {
@@ -227,13 +249,13 @@ fn functions(host: &mut HostBuilder, facts: &Facts, report: &mut Report) {
                         what: "the ids",
                         of: function.address.to_string(),
                         host: format!("{}:{}", own.0, own.1),
-                        host_source: host.source_of(Part::Pci),
+                        host_source: before.pci.clone(),
                         found: format!("{}:{}", ids.0, ids.1),
                         source: &facts.source,
                         taken: false,
                     });
                 }
-                node(host, facts, function.address, function.node, report);
+                node(host, facts, before, (function.address, function.node), report);
             }
             _ => {}
         }
@@ -244,8 +266,8 @@ fn functions(host: &mut HostBuilder, facts: &Facts, report: &mut Report) {
 fn node(
     host: &mut HostBuilder,
     facts: &Facts,
-    address: PciAddr,
-    node: Option<NodeId>,
+    before: &Before,
+    (address, node): (PciAddr, Option<NodeId>),
     report: &mut Report,
 ) {
     let Some(node) = node else { return };
@@ -253,7 +275,6 @@ fn node(
         report.unknown(&facts.source, "node", node.to_string());
         return;
     }
-    let source = host.source_of(Part::Pci);
     let device = host.devices.iter_mut().find(|device| device.address == address);
     let Some(device) = device else { return };
     match device.node {
@@ -262,11 +283,10 @@ fn node(
             host.add_source(Part::DeviceNodes, &facts.source);
         }
         Some(known) if known != node => {
-            let told = host.sources.iter().any(|known| known.part == Part::DeviceNodes);
-            let host_source = if told {
-                format!("{source} and {}", host.source_of(Part::DeviceNodes))
-            } else {
-                source
+            let Before { pci, nodes, .. } = before;
+            let host_source = match nodes {
+                Some(nodes) => format!("{pci} and {nodes}"),
+                None => pci.clone(),
             };
             report.differ(Difference {
                 part: Part::DeviceNodes,

@@ -2,9 +2,10 @@
 
 use super::conflict::{Difference, Report};
 use crate::discover::facts::{Facts, NodeFacts};
+use crate::host::PagePool;
 use crate::host::builder::HostBuilder;
 use crate::host::sources::Part;
-use crate::units::{Bytes, Distance, NodeId};
+use crate::units::{Bytes, Distance, NodeId, PageSize};
 
 pub(super) fn lay(host: &mut HostBuilder, facts: &Facts, report: &mut Report) {
     for node in &facts.nodes {
@@ -32,8 +33,9 @@ pub(super) fn lay(host: &mut HostBuilder, facts: &Facts, report: &mut Report) {
             if known.memory == Bytes::ZERO && known.pools.iter().all(|pool| pool.total == 0) {
                 let known = &mut host.nodes[at];
                 known.memory = memory;
-                // The base page's pool of nothing would stay empty otherwise.
+                let (size, total) = (PageSize::KIB_4, memory.0 / PageSize::KIB_4.bytes());
                 known.pools.retain(|pool| pool.size.is_huge());
+                known.pools.insert(0, PagePool { size, total, free: total });
                 host.add_source(Part::Memory, &facts.source);
             } else {
                 let (host, found) = (known.memory.to_string(), memory.to_string());
