@@ -45,7 +45,7 @@ fn run(args: &Args) -> Result<(u8, String), String> {
         // What other programs read has no place for them.
         conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
     }
-    let (usage, more) = tenants::usage(&host, &args.tenant)?;
+    let (usage, more) = tenants::usage(&host, args)?;
     notes.extend(more);
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };

@@ -38,7 +38,7 @@ pub enum HwlocError {
 pub fn read_live() -> Result<Reading, HwlocError> {
     let xml = export().map_err(|problem| HwlocError::Library { problem: plain(&problem) })?;
     let mut reading = read_lstopo(&xml).map_err(|problem| HwlocError::Topology { problem })?;
-    reading.host.about = "read through hwloc from this machine".to_owned();
+    reading.host.about = "read from hwloc".to_owned();
     reading.host.sources.clear();
     reading.host.mark_source("hwloc");
     Ok(reading)

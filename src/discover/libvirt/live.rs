@@ -118,14 +118,15 @@ impl Connection {
         let mut reading = read_capabilities(&xml).map_err(self.document("capabilities"))?;
         let mut notes = Notes::default();
         let host = &mut reading.host;
-        host.about = format!("read through libvirt from {}", self.uri);
+        host.about = "read from libvirt".to_owned();
         if let Some(name) = self.connect.hostname().ok().filter(|name| is_word(name)) {
             host.name = name;
         }
-        let told = host.nodes.iter_mut().map(|node| self.free_pages(node, &mut notes));
-        if told.fold(true, |all, told| all && told) {
-            reading.notes.retain(|note| note != ALL_FREE);
+        for node in &mut host.nodes {
+            self.free_pages(node, &mut notes);
         }
+        // Now said of each node where it is so.
+        reading.notes.retain(|note| note != ALL_FREE);
         let mut devices = Vec::new();
         let listed =
             self.connect.list_all_node_devices(sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV);
@@ -154,24 +155,24 @@ impl Connection {
         Ok(reading)
     }
 
-    /// Takes the free pages of a node's pools; whether libvirt tells them.
-    fn free_pages(&self, node: &mut NodeSpec, notes: &mut Notes) -> bool {
+    /// Takes the free pages of a node's pools.
+    fn free_pages(&self, node: &mut NodeSpec, notes: &mut Notes) {
         let kib = |size: u64| u32::try_from(size / 1024).unwrap_or(u32::MAX);
         let sizes: Vec<u32> = node.pools.iter().map(|pool| kib(pool.size.bytes())).collect();
         if sizes.is_empty() {
-            return true;
+            return;
         }
         let id = node.id;
-        let free = match self.connect.free_pages(&sizes, id.0, 1, 0) {
-            Ok(free) if free.len() == sizes.len() => free,
-            Ok(free) => {
-                notes.add(format!("node {id} tells {} of {} pools", free.len(), sizes.len()));
-                return false;
-            }
-            Err(error) => {
-                let said = plain(error.message());
+        let told = self.connect.free_pages(&sizes, id.0, 1, 0);
+        let told = told.map_err(|error| plain(error.message())).and_then(|free| {
+            let whole = free.len() == sizes.len();
+            if whole { Ok(free) } else { Err(format!("{} of {}", free.len(), sizes.len())) }
+        });
+        let free = match told {
+            Ok(free) => free,
+            Err(said) => {
                 notes.add(format!("node {id} tells no free pages ({said}): all are taken as free"));
-                return false;
+                return;
             }
         };
         for (pool, free) in node.pools.iter_mut().zip(free) {
@@ -181,7 +182,6 @@ impl Connection {
             }
             pool.free = free.min(pool.total);
         }
-        true
     }
 
     /// The domains that run, as tenants of `host`, by name; with `off`, those that are merely defined

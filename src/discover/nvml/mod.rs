@@ -40,11 +40,10 @@ pub enum NoNvml {
 
 impl From<NvmlError> for NoNvml {
     fn from(error: NvmlError) -> Self {
-        let problem = plain(&error.to_string());
         match error {
-            NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound => Self::Library { problem },
+            NvmlError::LibloadingError(said) => Self::Library { problem: plain(&said.to_string()) },
             NvmlError::DriverNotLoaded => Self::Driver,
-            _ => Self::Refused { problem },
+            said => Self::Refused { problem: plain(&said.to_string()) },
         }
     }
 }
