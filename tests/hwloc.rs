@@ -19,7 +19,7 @@ use hwlocality::object::attributes::{ObjectAttributes, PCIDeviceAttributes, Upst
 use hwlocality::object::types::ObjectType;
 use hwlocality::topology::builder::{BuildFlags, TypeFilter};
 use pinwise::discover::{Reading, hwloc, sysfs};
-use pinwise::{CpuSet, HostBuilder, PackageId, PciAddr, PcpuId};
+use pinwise::{CpuSet, DeviceKind, HostBuilder, PackageId, PciAddr, PcpuId};
 use trees::{Folder, UNREAD, corpus, extract, root_below};
 
 const FILE: &str = "PINWISE_ORACLE_FILE";
@@ -171,9 +171,22 @@ fn this_machine_is_the_same_through_hwloc_and_sysfs() {
     println!("{} PCI functions, notes: {notes:?}", host.devices.len());
     assert!(notes.iter().any(|note| note.contains("not free ones")), "{notes:?}");
     assert_eq!(host.about, "read from hwloc");
-    assert_eq!(differences("live", &ours(&host), &ours(&by_sysfs.host), &[]), [""; 0]);
-    assert_eq!(differences("live", &oracle(&[]).unwrap(), &ours(&host), &[]), [""; 0]);
-    let (live, sysfs) = (host.build().unwrap(), by_sysfs.host.build().unwrap());
+    // What libhwloc leaves out of any machine: bridges without buses, wide domains. And it has pCPUs
+    // for nodes without.
+    let mut by_sysfs = by_sysfs.host;
+    let (mut theirs, mut mine) = (oracle(&[]).unwrap(), ours(&host));
+    let known = mine.get("pci").cloned().unwrap_or_default();
+    by_sysfs.devices.retain(|device| {
+        let told = |line: &String| line.contains(&device.address.to_string());
+        let bridge = device.kind() == DeviceKind::Bridge;
+        !(bridge || device.address.domain > 0xffff) || known.iter().any(told)
+    });
+    assert_eq!(differences("live", &mine, &ours(&by_sysfs), &[]), [""; 0]);
+    if host.nodes.iter().any(|node| node.cpus.is_empty()) {
+        (theirs.remove("place"), mine.remove("place"));
+    }
+    assert_eq!(differences("live", &theirs, &mine, &[]), [""; 0]);
+    let (live, sysfs) = (host.build().unwrap(), by_sysfs.build().unwrap());
     assert_eq!(live.allowed(), sysfs.allowed());
     assert_eq!(live.cpu_vendor(), sysfs.cpu_vendor());
 }

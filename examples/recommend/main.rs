@@ -41,8 +41,8 @@ fn main() -> ExitCode {
 /// The exit status and what to print, or what is wrong with the input, in one sentence.
 fn run(args: &Args) -> Result<(u8, String), String> {
     let input::Machine { host, mut notes, conflicts, embedded } = input::host(args)?;
-    if args.format != Format::Text {
-        // What other programs read has no place for them.
+    if args.format == Format::Xml {
+        // It has no place for them.
         conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
     }
     let (usage, more) = tenants::usage(&host, args)?;
@@ -83,7 +83,7 @@ fn run(args: &Args) -> Result<(u8, String), String> {
     }
     let placement = &answer.best().placement;
     let text = match args.format {
-        Format::Json => emit::json::recommendation(&answer) + "\n",
+        Format::Json => emit::json::recommendation_on(&host, &conflicts, &notes, &answer) + "\n",
         Format::Xml => xml(placement, domain.as_deref())?,
         Format::Text => {
             let mut text = String::new();

@@ -11,11 +11,15 @@ mod notes;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
 mod redact;
+#[cfg(feature = "serde")]
+mod schema;
 mod shown;
 #[cfg(feature = "serde")]
 mod snapshot;
 #[cfg(feature = "serde")]
 mod texts;
+#[cfg(feature = "serde")]
+pub use schema::host_schema;
 #[cfg(feature = "serde")]
 pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
 #[cfg(feature = "serde")]

@@ -27,9 +27,10 @@ struct Machine {
     gpus: &'static [(c_uint, c_uint)],
     /// The one that does not answer.
     lost: Option<usize>,
-    /// pCPUs of each node, as many nodes as there are.
-    nodes: &'static [c_ulong],
-    gpus_per_node: usize,
+    /// Ranges of pCPUs of each node, as many nodes as there are.
+    nodes: &'static [&'static [(usize, usize)]],
+    /// The node of each GPU; `None` for one that is near to all.
+    node: fn(gpu: usize) -> Option<usize>,
     links: Links,
     /// Now and at most.
     generation: (c_uint, c_uint),
@@ -39,13 +40,19 @@ struct Machine {
     peer: fn(a: usize, b: usize) -> (c_uint, c_uint),
 }
 
-/// Eight GPUs, four on a node, 18 links each to four switches.
+/// Eight GPUs, four on every second node, 18 links each to four switches: the machine of
+/// `fixtures/hosts/hgx-h200-snc2.json`.
 const HGX: Machine = Machine {
     name: b"NVIDIA H200",
-    gpus: &[(0, 0x1b), (0, 0x43), (0, 0x52), (0, 0x61), (0, 0x9d), (0, 0xc3), (0, 0xd1), (0, 0xdf)],
+    gpus: &[(0, 0x1b), (0, 0x2b), (0, 0x3b), (0, 0x4b), (0, 0x9b), (0, 0xab), (0, 0xbb), (0, 0xcb)],
     lost: None,
-    nodes: &[0x0000_ffff_0000_ffff, 0xffff_0000_ffff_0000],
-    gpus_per_node: 4,
+    nodes: &[
+        &[(0, 23), (96, 119)],
+        &[(24, 47), (120, 143)],
+        &[(48, 71), (144, 167)],
+        &[(72, 95), (168, 191)],
+    ],
+    node: |gpu| Some(gpu / 4 * 2),
     links: |_, link| (link < 18).then_some((0, 0x05 + link as c_uint % 4)),
     generation: (1, 5),
     mig: Some(|gpu| c_uint::from(gpu == 7)),
@@ -57,8 +64,8 @@ const PAIR: Machine = Machine {
     name: b"NVIDIA RTX A6000",
     gpus: &[(0x10000, 0x01), (0x10000, 0x21), (0x10000, 0x81), (0x10000, 0xa1)],
     lost: None,
-    nodes: &[0xff, 0xff00],
-    gpus_per_node: 2,
+    nodes: &[&[(0, 7)], &[(8, 15)]],
+    node: |gpu| Some(gpu / 2),
     links: |gpu, link| match (gpu, link) {
         (0, 0..4) => Some((0x10000, 0x21)),
         (1, 0..4) => Some((0x10000, 0x01)),
@@ -75,13 +82,8 @@ const PAIR: Machine = Machine {
 const LOST: Machine = Machine { lost: Some(2), ..HGX };
 
 /// Names that are no text, links without speed, GPUs near both nodes.
-const ODD: Machine = Machine {
-    name: b"\xff\xfe",
-    generation: (0, 9),
-    gpus_per_node: 0,
-    peer: |_, _| (6, 77),
-    ..PAIR
-};
+const ODD: Machine =
+    Machine { name: b"\xff\xfe", generation: (0, 9), node: |_| None, peer: |_, _| (6, 77), ..PAIR };
 
 fn scene() -> String {
     std::env::var("PINWISE_FAKE_NVML").unwrap_or_default()
@@ -195,9 +197,8 @@ pub unsafe extern "C" fn nvmlDeviceGetCpuAffinity(
     size: c_uint,
     set: *mut c_ulong,
 ) -> c_uint {
-    let nodes = near(index(device));
-    let cpus = nodes.iter().fold(0, |all, node| all | machine().nodes[*node]);
-    unsafe { words(size, set, cpus) }
+    let ranges = near(index(device)).flat_map(|node| machine().nodes[node]);
+    unsafe { words(size, set, ranges.flat_map(|(first, last)| *first..=*last)) }
 }
 
 #[unsafe(no_mangle)]
@@ -208,21 +209,21 @@ pub unsafe extern "C" fn nvmlDeviceGetMemoryAffinity(
     scope: c_uint,
 ) -> c_uint {
     assert_eq!(scope, 0, "that of the node");
-    let nodes = near(index(device)).iter().fold(0, |all, node| all | 1 << node);
-    unsafe { words(size, set, nodes) }
+    unsafe { words(size, set, near(index(device))) }
 }
 
-fn near(gpu: usize) -> Vec<usize> {
-    match machine().gpus_per_node {
-        0 => (0..machine().nodes.len()).collect(),
-        count => vec![gpu / count],
+fn near(gpu: usize) -> std::ops::Range<usize> {
+    match (machine().node)(gpu) {
+        None => 0..machine().nodes.len(),
+        Some(node) => node..node + 1,
     }
 }
 
-unsafe fn words(size: c_uint, set: *mut c_ulong, first: c_ulong) -> c_uint {
-    for at in 0..size as usize {
-        unsafe { put(set.add(at), if at == 0 { first } else { 0 }) };
-    }
+unsafe fn words(size: c_uint, set: *mut c_ulong, bits: impl Iterator<Item = usize>) -> c_uint {
+    let wide = c_ulong::BITS as usize;
+    let mut told = vec![0; size as usize];
+    bits.for_each(|bit| told[bit / wide] |= 1 << (bit % wide));
+    unsafe { ptr::copy_nonoverlapping(told.as_ptr(), set, told.len()) };
     SUCCESS
 }
 

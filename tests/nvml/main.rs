@@ -9,9 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pinwise::discover::facts::{Facts, GpuName, LinkFacts, PeerAccess, PeerStatus};
+use pinwise::discover::facts::{
+    Facts, GpuName, LinkFacts, PeerAccess, PeerStatus, overlay, vendor,
+};
 use pinwise::discover::nvml::{self, NoNvml};
-use pinwise::{GpuLinkKind, LinkState, PciAddr};
+use pinwise::{DeviceKind, GpuLinkKind, LinkState, Part, PciAddr};
 
 const MACHINE: &str = "PINWISE_FAKE_NVML";
 
@@ -73,12 +75,12 @@ fn a_board_with_switches_links_all_its_gpus() {
     }
     let facts = nvml::read(&[]).unwrap();
     assert_eq!((facts.source.as_str(), facts.notes.as_slice()), ("NVML", &[][..]));
-    assert_eq!(addresses(&facts)[..2], ["0000:1b:00.0", "0000:43:00.0"]);
+    assert_eq!(addresses(&facts)[..2], ["0000:1b:00.0", "0000:2b:00.0"]);
     assert_eq!(facts.gpus.len(), 8);
     for (gpu, index) in facts.gpus.iter().zip(0..) {
         assert_eq!(gpu.model.as_deref(), Some("NVIDIA H200"));
-        assert_eq!(gpu.node.unwrap().0, index / 4);
-        let cpus = if index < 4 { "0-15,32-47" } else { "16-31,48-63" };
+        assert_eq!(gpu.node.unwrap().0, index / 4 * 2);
+        let cpus = if index < 4 { "0-23,96-119" } else { "48-71,144-167" };
         assert_eq!(gpu.cpus.as_ref().unwrap().to_string(), cpus);
         // Idle, so slow for now.
         assert_eq!(gpu.link_now, Some(LinkState { mts: 2_500, width: 16 }));
@@ -88,10 +90,40 @@ fn a_board_with_switches_links_all_its_gpus() {
     }
     assert_eq!(facts.links.len(), 28);
     assert!(facts.links.iter().all(|link| link.count == Some(18)));
-    assert_eq!(facts.links[0], link("0000:1b:00.0", "0000:43:00.0", 18));
+    assert_eq!(facts.links[0], link("0000:1b:00.0", "0000:2b:00.0", 18));
     // To read, to write, over NVLink; each from 8 to 7 others.
     assert_eq!(facts.peers.len(), 3 * 8 * 7);
     assert!(facts.peers.iter().all(|peer| peer.status == PeerStatus::Ok));
+}
+
+/// The fixture without what NVML knows is the fixture again once NVML's facts are laid over it.
+#[cfg(feature = "serde")]
+#[test]
+fn what_nvml_says_completes_a_host() {
+    if !on("hgx", "what_nvml_says_completes_a_host", None) {
+        return;
+    }
+    let text = include_str!("../../fixtures/hosts/hgx-h200-snc2.json");
+    let whole = pinwise::discover::read_host(text).unwrap();
+    let mut host = whole.clone();
+    host.gpu_links.clear();
+    for device in &mut host.devices {
+        if device.vendor == vendor::NVIDIA && device.kind() == DeviceKind::Gpu {
+            device.name = None;
+            device.node = None;
+            device.link_max = None;
+        }
+    }
+    assert_ne!(host.devices, whole.devices);
+    let laid = overlay(&mut host, &[nvml::read(&[]).unwrap()]);
+    assert_eq!((laid.conflicts.as_slice(), laid.notes.as_slice()), (&[][..], &[][..]));
+    assert_eq!(host.gpu_links, whole.gpu_links);
+    for (device, expected) in host.devices.iter().zip(&whole.devices) {
+        // The fixture does not say how its links are when idle.
+        let device = pinwise::PciDevice { link_now: expected.link_now, ..device.clone() };
+        assert_eq!(device, *expected);
+    }
+    assert_eq!(host.source_of(Part::GpuLinks), "NVML");
 }
 
 #[test]
@@ -132,7 +164,7 @@ fn a_lost_gpu_is_left_out_with_a_note() {
     }
     let facts = nvml::read(&[]).unwrap();
     assert_eq!((facts.gpus.len(), facts.links.len()), (7, 21));
-    assert!(!addresses(&facts).contains(&"0000:52:00.0".to_owned()));
+    assert!(!addresses(&facts).contains(&"0000:3b:00.0".to_owned()));
     let said = "device fell off the bus or has otherwise become inacessible";
     assert_eq!(facts.notes, [format!("GPU 2 does not answer NVML ({said}): left out")]);
 }
