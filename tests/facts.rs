@@ -1,5 +1,6 @@
 //! Operators' texts as facts: what each kind says, on made-up texts and on real machines' where they are
 //! at hand.
+#![allow(clippy::print_stdout, reason = "what was found is worth seeing")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 mod texts;
@@ -361,6 +362,7 @@ fn a_text_that_cannot_be_so_is_refused_in_one_sentence_with_line_and_value() {
         (NCCL_TOPOLOGY.replace("0000:0c:00.0\" class", "0000:0b:00.0\" class"), "there already"),
         (NCCL_TOPOLOGY.replace("count=\"2\"", "count=\"two\""), "line 5, column 52: count \"two\""),
         (NCCL_TOPOLOGY.replace("numaid=\"-1\"", "numaid=\"x\""), "line 2, column 8: numaid \"x\""),
+        (NCCL_TOPOLOGY.replace("2.5 GT/s", "4294968 GT/s"), "link_speed \"4294968 GT/s\""),
         (NCCL_TOPOLOGY.replace("</pci>", ""), "not XML that is read here"),
     ] {
         let error = read_facts(&text).map(|facts| counts(&facts)).expect_err(said).to_string();

@@ -95,6 +95,26 @@ fn gpus_on_other_nodes_are_another_machines() {
 }
 
 #[test]
+fn gpus_near_another_packages_pcpus_are_another_machines() {
+    let text = topo(&[0, 0, 0, 0, 2, 2, 2, 2]);
+    let near = |cpus: &str| text.replacen("N/A\t0", &format!("{cpus}\t0"), 1);
+    let mut host = bare();
+    let before = host.clone();
+    // Node 0 has 0-23 and 96-119; 48 is on the other package.
+    let laid = lay(&mut host, &near("0-48"));
+    assert_eq!(host, before);
+    assert!(said(&laid)[0].contains("on node 0 with pCPUs 0-48, sysfs has that on"), "{laid:?}");
+    // The whole package instead of the node: said, and the links are taken.
+    let laid = lay(&mut host, &near("0-47,96-143"));
+    let sentence = "the pCPUs of the node of 0000:1b:00.0: 0-23,96-119 from sysfs, 0-47,96-143 from \
+                    nvidia-smi topo -m: that from sysfs is taken";
+    assert_eq!((said(&laid), host.gpu_links.len()), (vec![sentence.to_owned()], 28));
+    // One that the kernel has and the table lacks is no conflict.
+    let mut host = bare();
+    assert!(lay(&mut host, &near("0-23,96-118")).conflicts.is_empty());
+}
+
+#[test]
 fn a_virtual_function_is_not_counted_and_another_vendors_gpu_neither() {
     let mut host = bare();
     let whole = host.devices.iter().find(|d| d.address == at("1b:00.0")).unwrap().clone();
@@ -220,21 +240,11 @@ fn a_gpu_that_the_host_lacks_is_named() {
 fn nvlink_on_one_side_and_a_path_on_the_other_is_a_conflict() {
     let mut host = description("hgx-h200-snc2");
     let text = topo(&[0, 0, 0, 0, 2, 2, 2, 2]);
-    let (first, rest) = text.split_once("GPU1\t").unwrap();
-    let second = rest.replacen("NV18", "SYS", 1);
     // GPU0 and GPU1 have no link by this table: both cells of the pair.
-    let cut = format!("{first}GPU1\t{second}");
-    let mut lines: Vec<String> = cut.lines().map(str::to_owned).collect();
-    for line in &mut lines {
-        if line.starts_with("GPU0\t X \tNV18") {
-            *line = line.replacen("NV18", "SYS", 1);
-        } else if line.starts_with("GPU1\tNV18") {
-            *line = line.replacen("NV18", "SYS", 1);
-        }
-    }
-    let joined = lines.join("\n");
-    let facts = read_facts(&joined);
-    let Ok(facts) = facts else { panic!("{joined}: {facts:?}") };
+    let text = text.replace("GPU0\t X \tNV18", "GPU0\t X \tSYS");
+    let text = text.replace("GPU1\tNV18\t X ", "GPU1\tSYS\t X ");
+    let facts = read_facts(&text).unwrap();
+    assert_eq!((facts[0].links.len(), facts[0].paths.len()), (27, 1));
     let laid = overlay(&mut host, &facts);
     assert!(said(&laid).iter().any(|text| text.contains("none from nvidia-smi")), "{laid:?}");
 }

@@ -198,7 +198,7 @@ fn mts(speed: &str) -> Option<u32> {
     let (whole, tenth) = number.split_once('.').unwrap_or((number, "0"));
     let (whole, tenth) = (super::lines::decimal(whole)?, super::lines::decimal(tenth)?);
     let sound = unit.starts_with("GT/s") && (1..1000).contains(&whole) && tenth < 10;
-    sound.then_some(whole * 1000 + tenth * 100)
+    sound.then(|| whole * 1000 + tenth * 100)
 }
 
 fn finish(found: Found) -> Facts {

@@ -35,8 +35,7 @@ pub(super) fn read(lines: &Lines<'_>) -> Result<Option<Facts>, FactsError> {
             }
             ["node", id, what @ ("size:" | "free:"), amount, "MB"] => {
                 let node = node(&mut nodes, line, id)?;
-                let bytes =
-                    u64::from_str_radix(amount, 10).ok().filter(|_| !amount.starts_with('+'));
+                let bytes = amount.parse::<u64>().ok().filter(|_| !amount.starts_with('+'));
                 let bytes = bytes.and_then(|mib| mib.checked_mul(UNIT.0)).map(Bytes);
                 let name = format!("the {what} of node {id}");
                 let bytes = bytes.ok_or_else(|| line.bad(&name, amount, "a number of MB"))?;

@@ -28,7 +28,7 @@ pub(super) fn read(
     let (mut topo, mut p2p) = (None, None);
     for (_, table) in tables {
         let reaches = |cell: &&str| status(cell).is_some();
-        let is_p2p = table.rows.iter().flat_map(|row| &row.cells).any(|cell| reaches(&cell));
+        let is_p2p = table.rows.iter().flat_map(|row| &row.cells).any(reaches);
         let line = table.header.number;
         // nvidia-smi prints a table of connections once; it prints one of access for each kind.
         if !is_p2p && topo.replace(line).is_some() {

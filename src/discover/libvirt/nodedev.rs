@@ -129,7 +129,7 @@ fn link_state(link: Node<'_>) -> Result<Option<LinkState>, LibvirtError> {
         let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
         let (whole, tenth) = (decimal(whole)?, decimal(tenth)?);
         let sound = (1..1000).contains(&whole) && tenth < 10;
-        u32::try_from(whole * 1000 + tenth * 100).ok().filter(|_| sound)
+        if sound { u32::try_from(whole * 1000 + tenth * 100).ok() } else { None }
     })?;
     let width = width.parse("a number of lanes", |text| u8::try_from(decimal(text)?).ok())?;
     Ok((width > 0).then_some(LinkState { mts, width }))

@@ -4,6 +4,9 @@
 //! `PINWISE_MUTATIONS` is the number of broken texts of each kind. Without it there are few: the hundred
 //! thousand of each that a release is tried with take minutes in a debug build.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+#![allow(clippy::print_stdout, reason = "what the mutations came to is worth seeing")]
+#![allow(clippy::disallowed_methods, reason = "a test may read the clock, and what it is told")]
+#![allow(clippy::cast_possible_truncation, reason = "numbers that were drawn below a limit")]
 
 mod common;
 #[path = "oracle/rng.rs"]
@@ -24,7 +27,6 @@ use texts::{NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
 /// More than any of these texts takes, on a slow machine with others on it.
 const LONGEST: Duration = Duration::from_secs(5);
 
-#[expect(clippy::disallowed_methods, reason = "a test is told by its caller how long to run")]
 fn count() -> u64 {
     let told = std::env::var("PINWISE_MUTATIONS").ok();
     told.map_or(1_000, |count| count.parse().expect("PINWISE_MUTATIONS is a number"))
