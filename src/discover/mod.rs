@@ -3,14 +3,15 @@
 //! Every reader ends in a [`HostBuilder`](crate::HostBuilder), whose `build` checks it; nothing that
 //! comes from outside is trusted before.
 
+#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
+use crate::shown;
+
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod cores;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod notes;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
-#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
-mod shown;
 #[cfg(feature = "serde")]
 mod snapshot;
 #[cfg(feature = "serde")]
