@@ -13,7 +13,7 @@
 #[path = "common/mutate.rs"]
 mod mutate;
 #[path = "common/rng.rs"]
-#[allow(dead_code, unreachable_pub, reason = "others draw otherwise")]
+#[allow(dead_code, clippy::cast_possible_truncation, reason = "others draw otherwise")]
 mod rng;
 mod trees;
 
@@ -62,9 +62,16 @@ fn mutations(kind: &str, sound: &[&[u8]], mut read: impl FnMut(&[u8], u64) -> Ou
         if only.is_some() {
             println!("{}", String::from_utf8_lossy(&text));
         }
-        let start = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| read(&text, case)));
-        let time = start.elapsed();
+        let mut timed = || {
+            let start = Instant::now();
+            let outcome = catch_unwind(AssertUnwindSafe(|| read(&text, case)));
+            (outcome, start.elapsed())
+        };
+        let (mut outcome, mut time) = timed();
+        if time >= PATIENCE {
+            // A machine with much else to do stalls, but not twice at the same text.
+            (outcome, time) = timed();
+        }
         slowest = slowest.max(time);
         match outcome {
             Ok(Outcome::Read) => taken += 1,
@@ -110,7 +117,7 @@ fn built(reading: Result<Reading, String>, case: u64) -> Outcome {
     };
     match host {
         Ok(host) => {
-            if case % 16 == 0 {
+            if case.is_multiple_of(16) {
                 answered(&host);
             }
             Outcome::Read

@@ -5,7 +5,7 @@
 mod trees;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pinwise::discover::Reading;
 use pinwise::discover::sysfs::{self, SysfsError};
