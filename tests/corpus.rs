@@ -342,3 +342,41 @@ fn capabilities_domains_and_node_devices_are_read_as_pinned() {
     folder("libvirt-domains", domain);
     folder("nodedev", node_device);
 }
+
+/// The KFD tree of a real machine, put beside made-up PCI functions at the places that it names: two
+/// groups of four GPUs, in each of which all are linked with all.
+#[test]
+fn a_real_machines_xgmi_links_are_read() {
+    let Some(archives) = corpus("hwloc-sysfs") else {
+        println!("no real machines' files here (PINWISE_CORPUS): nothing to test");
+        return;
+    };
+    let (root, real) = (trees::small(), Folder::new());
+    unpack(&archives.join("rocm-kfd-topo-mi210-xgmi-pcie.tar.bz2"), &real);
+    let nodes = real.0.join("topo-mi210-xgmi-pcie/nodes");
+    let mut gpus = 0;
+    for node in fs::read_dir(&nodes).unwrap() {
+        let text = fs::read_to_string(node.unwrap().path().join("properties")).unwrap();
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let Some((_, place)) = lines.find(|(name, _)| *name == "location_id") else { continue };
+        let place: u32 = place.parse().unwrap();
+        if place == 0 {
+            continue;
+        }
+        gpus += 1;
+        let folder = format!("sys/bus/pci/devices/0000:{:02x}:00.0", place >> 8);
+        root.write(&format!("{folder}/class"), "0x120000\n")
+            .write(&format!("{folder}/vendor"), "0x1002\n")
+            .write(&format!("{folder}/device"), "0x740f\n");
+    }
+    fs::create_dir_all(root.0.join("sys/class/kfd/kfd/topology")).unwrap();
+    fs::rename(nodes, root.0.join("sys/class/kfd/kfd/topology/nodes")).unwrap();
+    let host = sysfs::read(&root.0).unwrap().host.build().unwrap();
+    let links = host.gpu_links();
+    let linked = |gpu: &&pinwise::Gpu| {
+        links.iter().filter(|l| l.a == gpu.address || l.b == gpu.address).count() == 3
+    };
+    assert_eq!((gpus, links.len()), (8, 12));
+    assert_eq!(host.gpus().iter().filter(linked).count(), 8);
+    assert!(links.iter().all(|link| link.count == 1));
+}

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use pinwise::discover::Reading;
 use pinwise::discover::sysfs::{self, SysfsError};
-use pinwise::{Bytes, CoreKind, CpuVendor, NodeId, PageSize, PciAddr};
+use pinwise::{Bytes, CoreKind, CpuVendor, GpuLink, GpuLinkKind, NodeId, PageSize, PciAddr};
 use trees::{Folder, small};
 
 fn reading(root: &Folder) -> Result<Reading, SysfsError> {
@@ -96,6 +96,105 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
     let kinds: Vec<_> = host.cores().iter().map(|core| core.kind).collect();
     assert_eq!(kinds[3], CoreKind::Efficiency);
     assert_eq!(host.description().allowed, None);
+}
+
+/// `isolcpus` is in the mask that every process starts with; a cgroup's list is a decision.
+#[test]
+fn isolated_pcpus_are_allowed_unless_a_cgroup_forbids_them() {
+    let allowed = |root: &Folder| {
+        let host = reading(root).unwrap().host.build().unwrap();
+        assert_eq!(host.isolated().to_string(), "2-3");
+        host.allowed().to_string()
+    };
+    let status = |list: &str| format!("Cpus_allowed_list:\t{list}\n");
+    let root = small();
+    root.write("proc/self/status", status("0-1,4-6"));
+    assert_eq!(allowed(&root), "0-6");
+    // A mask that leaves out more than they are.
+    root.write("proc/self/status", status("4-6"));
+    assert_eq!(allowed(&root), "2-6");
+    // A mask with one of them is what somebody chose.
+    root.write("proc/self/status", status("1-2"));
+    assert_eq!(allowed(&root), "1-2");
+    let group = "sys/fs/cgroup/vms";
+    root.write("proc/self/status", status("0-1,4"))
+        .write("proc/self/cgroup", "0::/vms/one\n")
+        .write(&format!("{group}/cpuset.cpus.effective"), "0-2,4\n");
+    assert_eq!(allowed(&root), "0-2,4");
+    root.write("proc/self/cgroup", "4:cpuset:/box\n1:name=systemd:/vms\n")
+        .write("sys/fs/cgroup/cpuset/box/cpuset.effective_cpus", "0-1,4\n");
+    assert_eq!(allowed(&root), "0-1,4");
+    // Nothing outside of the tree is asked.
+    root.write("proc/self/cgroup", "0::/../../vms\n");
+    assert_eq!(allowed(&root), "0-4");
+}
+
+#[test]
+fn pages_that_are_promised_are_not_free() {
+    let root = small();
+    let pool = "sys/kernel/mm/hugepages/hugepages-1048576kB/resv_hugepages";
+    let free = |root: &Folder| {
+        let Reading { host, notes } = reading(root).unwrap();
+        let host = host.build().unwrap();
+        let free = |node: &pinwise::Node| node.pool(PageSize::GIB_1).map(|pool| pool.free);
+        (host.nodes().iter().map(free).collect::<Vec<_>>(), notes)
+    };
+    let (before, notes) = free(&root);
+    assert_eq!((before, notes), (vec![Some(3), Some(3)], vec![]));
+    let (after, notes) = free(root.write(pool, "2\n"));
+    assert_eq!(after, [Some(1), Some(1)]);
+    let note =
+        "2 free pages of 1 GiB are promised to processes, on unknown nodes: taken off every node";
+    assert_eq!(notes, [note]);
+    let (after, _) = free(root.write(pool, "99\n"));
+    assert_eq!(after, [Some(0), Some(0)]);
+    // With pages on one node only it is clear which are meant.
+    root.write("sys/devices/system/node/node0/hugepages/hugepages-1048576kB/free_hugepages", "0\n");
+    let (after, notes) = free(root.write(pool, "1\n"));
+    assert_eq!((after, notes), (vec![Some(0), Some(2)], vec![]));
+}
+
+/// Two linked GPUs (three links side by side), one alone, and a CPU, as KFD lists them.
+#[test]
+fn xgmi_links_are_those_between_gpus() {
+    const KFD: &str = "sys/class/kfd/kfd/topology/nodes";
+    let root = small();
+    for (node, simd, place, links) in [
+        (0, 0, 0, vec![(2, 1, 0)]),
+        (1, 304, 0x0300, vec![(2, 0, 0), (11, 2, 3)]),
+        (2, 304, 0x0400, vec![(11, 1, 3), (11, 1, 2), (11, 0, 1)]),
+        (3, 304, 0x0500, vec![(2, 1, 0)]),
+    ] {
+        let text = format!("cpu_cores_count 0\nsimd_count {simd}\nlocation_id {place}\ndomain 0\n");
+        root.write(&format!("{KFD}/{node}/properties"), text);
+        for ((kind, to, count), at) in links.into_iter().zip(0..) {
+            let text = format!(
+                "type {kind}\nnode_to {to}\nmin_bandwidth 50000\nmax_bandwidth {}\n",
+                50_000 * count
+            );
+            root.write(&format!("{KFD}/{node}/io_links/{at}/properties"), text);
+        }
+        if simd > 0 {
+            let folder = format!("sys/bus/pci/devices/0000:{:02x}:00.0", place >> 8);
+            root.write(&format!("{folder}/class"), "0x120000\n")
+                .write(&format!("{folder}/vendor"), "0x1002\n")
+                .write(&format!("{folder}/device"), "0x740f\n");
+        }
+    }
+    let host = reading(&root).unwrap().host.build().unwrap();
+    let at = |address: &str| address.parse().unwrap();
+    let link = GpuLink { a: at("03:00.0"), b: at("04:00.0"), kind: GpuLinkKind::Xgmi, count: 3 };
+    assert_eq!(host.gpu_links(), [link]);
+
+    // A GPU that is not there, a number that is none.
+    fs::remove_dir_all(root.0.join("sys/bus/pci/devices/0000:04:00.0")).unwrap();
+    let Reading { host, notes } = reading(&root).unwrap();
+    assert!(host.gpu_links.is_empty());
+    let note = "0000:04:00.0 has xGMI links but is no GPU here: they are left out";
+    assert!(notes.iter().any(|said| said == note), "{notes:?}");
+    root.write(&format!("{KFD}/1/io_links/1/properties"), "type 11\nnode_to two\n");
+    let message = reading(&root).unwrap_err().to_string();
+    assert!(message.ends_with("1/properties: \"two\" is not a number as node_to"), "{message}");
 }
 
 #[test]

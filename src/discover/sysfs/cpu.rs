@@ -124,16 +124,22 @@ fn cgroup(tree: &Tree<'_>) -> Result<Option<CpuSet>, SysfsError> {
 }
 
 fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<CoreSpec>, SysfsError> {
-    let mut siblings = Vec::new();
+    let (mut siblings, mut unknown) = (Vec::new(), 0_u32);
     for cpu in online.iter() {
         let file = |name: &str| format!("{FOLDER}/cpu{cpu}/topology/{name}");
         let mut set = tree.cpus(&file("thread_siblings_list"), &file("thread_siblings"))?;
         if set.is_none() {
             set = tree.cpus(&file("core_cpus_list"), &file("core_cpus"))?;
         }
+        unknown += u32::from(set.is_none());
         let mut set = set.unwrap_or_default().intersection(online);
         set.insert(cpu);
         siblings.push((cpu, set));
+    }
+    if unknown > 0 {
+        notes.add(format!(
+            "SMT siblings of {unknown} pCPUs are not shown: each is taken as a core of its own"
+        ));
     }
     let parts = smt_siblings(&siblings, notes);
     let efficiency = efficiency(tree, online)?;
@@ -203,9 +209,11 @@ fn l3_domains(
 ) -> Result<Vec<L3Spec>, SysfsError> {
     let mut shared = Vec::new();
     let mut sizes = BTreeMap::new();
+    let mut caches = false;
     for cpu in online.iter() {
         let cache = format!("{FOLDER}/cpu{cpu}/cache");
         for index in tree.numbered(&cache, "index")? {
+            caches = true;
             let file = |name: &str| format!("{cache}/index{index}/{name}");
             let instructions = tree.text(&file("type"))?.is_some_and(|kind| kind == "Instruction");
             if tree.index(&file("level"))? != Some(3) || instructions {
@@ -219,6 +227,9 @@ fn l3_domains(
             sizes.insert(cpu, size(&tree.text(&file("size"))?.unwrap_or_default()));
             break;
         }
+    }
+    if !caches {
+        notes.add("no caches are shown: which pCPUs share an L3 is not known".to_owned());
     }
     let parts = partition(&shared);
     if divide(&parts, cores, notes) {
