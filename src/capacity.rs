@@ -110,11 +110,12 @@ impl Slots {
         };
         let served: Vec<(u64, usize)> =
             nodes.iter().enumerate().map(|(at, node)| (node.served(&share), package(at))).collect();
-        let before = count_slots(&served);
+        let before = count_slots(served.iter().copied());
         Self { nodes, served, share, free_cores, before }
     }
 
-    /// What a placement costs that takes so many cores and bytes from each of the nodes `at`.
+    /// What a placement costs that takes so many cores, none where `cores` is empty, and bytes from each
+    /// of the nodes `at`.
     pub(crate) fn host_cost(
         &self,
         at: &[usize],
@@ -122,8 +123,8 @@ impl Slots {
         gpu_nodes: impl Iterator<Item = usize>,
         bytes: impl Fn(usize) -> u128,
     ) -> HostCost {
-        let mut served = self.served.clone();
         let mut gpus: [u64; MAX_NODES] = [0; MAX_NODES];
+        let mut served: [u64; MAX_NODES] = [0; MAX_NODES];
         let mut touched: u64 = 0;
         for at in gpu_nodes {
             gpus[at] += 1;
@@ -135,37 +136,42 @@ impl Slots {
             room.gpus = room.gpus.saturating_sub(gpus[node]);
             if let Some(i) = at.iter().position(|at| *at == node) {
                 room.bytes = room.bytes.saturating_sub(bytes(i));
-                room.cores = room.cores.saturating_sub(cores[i]);
+                room.cores = room.cores.saturating_sub(cores.get(i).copied().unwrap_or(0));
             }
-            served[node].0 = room.served(&self.share);
+            served[node] = room.served(&self.share);
         }
+        let left = |(at, (before, package)): (usize, &(u64, usize))| match touched & (1 << at) {
+            0 => (*before, *package),
+            _ => (served[at], *package),
+        };
         HostCost {
             cores: (cores.iter().sum(), self.free_cores),
             slots_before: self.before,
-            slots_after: count_slots(&served),
+            slots_after: count_slots(self.served.iter().enumerate().map(left)),
         }
     }
 }
 
 /// Slots by size, of nodes given as GPUs served and package number.
-fn count_slots(nodes: &[(u64, usize)]) -> SlotCounts {
-    let mut packages: [u64; MAX_NODES + 1] = [0; MAX_NODES + 1];
-    let mut on_nodes: SlotCounts = Default::default();
-    let (mut all, mut last) = (0, 0);
-    for (served, package) in nodes.iter().filter(|(served, _)| *served > 0) {
-        // More packages than nodes there cannot be, as far as nodes have one.
-        packages[(*package).min(MAX_NODES)] += served;
-        last = last.max((*package).min(MAX_NODES));
+fn count_slots(nodes: impl Iterator<Item = (u64, usize)> + Clone) -> SlotCounts {
+    let mut counts: SlotCounts = Default::default();
+    let mut all = 0;
+    for (served, _) in nodes.clone() {
         all += served;
-        for (slots, size) in on_nodes.iter_mut().zip(SLOT_SIZES) {
+        for (slots, size) in counts.iter_mut().zip(SLOT_SIZES) {
             *slots += served / size;
         }
     }
-    let mut counts = on_nodes;
-    for (slots, size) in counts.iter_mut().zip(SLOT_SIZES).filter(|(slots, _)| **slots == 0) {
-        *slots = packages[..=last].iter().map(|served| served / size).sum();
-        if *slots == 0 {
-            *slots = all / size;
+    // What fits on no node may still fit into a package, or on the host.
+    if counts.iter().zip(SLOT_SIZES).any(|(slots, size)| *slots == 0 && size <= all) {
+        // More packages than nodes there cannot be, as far as nodes have one.
+        let mut packages: [u64; MAX_NODES + 1] = [0; MAX_NODES + 1];
+        nodes.for_each(|(served, package)| packages[package.min(MAX_NODES)] += served);
+        for (slots, size) in counts.iter_mut().zip(SLOT_SIZES).filter(|(slots, _)| **slots == 0) {
+            *slots = packages.iter().map(|served| served / size).sum();
+            if *slots == 0 {
+                *slots = all / size;
+            }
         }
     }
     counts

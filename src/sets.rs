@@ -19,10 +19,22 @@ pub struct IdSet<T> {
 }
 
 /// The bits of a word, ascending: sets of at most 64 things by position, in the search's inner loops.
-pub(crate) fn bits(word: u64) -> impl Iterator<Item = usize> + Clone {
-    std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
-        .take_while(|rest| *rest != 0)
-        .map(|rest| rest.trailing_zeros() as usize)
+pub(crate) fn bits(word: u64) -> Bits {
+    Bits(word)
+}
+
+/// What [`bits`] goes through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let first = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(first)
+    }
 }
 
 /// Host logical CPUs.
@@ -110,6 +122,15 @@ impl<T: Id> IdSet<T> {
     pub fn contains(&self, id: T) -> bool {
         let word = self.words.get(id.index() as usize / 64).copied().unwrap_or(0);
         word & (1_u64 << (id.index() % 64)) != 0
+    }
+
+    /// Whether each of the 64 identifiers from `first` on is a member, the first in the lowest bit.
+    pub(crate) fn bits_from(&self, first: usize) -> u64 {
+        let word = |at: usize| self.words.get(at).copied().unwrap_or(0);
+        match first % 64 {
+            0 => word(first / 64),
+            shift => word(first / 64) >> shift | word(first / 64 + 1) << (64 - shift),
+        }
     }
 
     /// How many members there are.

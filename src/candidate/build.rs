@@ -109,7 +109,7 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
     let threads = candidate.threads as usize;
     let mut cores = BTreeSet::new();
     for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
-        for core in stock.nodes[*at].pick(*units, candidate.threads) {
+        for core in stock.pick(*at, *units, candidate.threads) {
             cores.insert(core);
             let usable: Vec<PcpuId> = of_core(search, core, candidate.way).collect();
             for pcpu in &usable[..threads] {
@@ -125,15 +125,15 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
 }
 
 fn of_core<'a>(search: &'a Search<'_>, core: usize, way: Way) -> impl Iterator<Item = PcpuId> + 'a {
-    search.free.of_core(search.host, &search.host.cores()[core], way)
+    search.free.of_core(core, &search.host.cores()[core], way)
 }
 
 /// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
 fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     let host = search.host;
     let free_on = |at: &usize| -> CpuSet {
-        let cores = host.cores().iter().filter(|core| core.node == host.nodes()[*at].id);
-        cores.flat_map(|core| search.free.of_core(host, core, candidate.way)).collect()
+        let cores = host.derived().nodes[*at].cores.clone();
+        cores.flat_map(|core| of_core(search, core, candidate.way)).collect()
     };
     let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
     let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));

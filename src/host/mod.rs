@@ -1,6 +1,7 @@
 //! A host's hardware: topology and the questions that one can ask of it.
 
 pub(crate) mod builder;
+pub(crate) mod core_set;
 pub(crate) mod derived;
 pub(crate) mod pcie;
 pub(crate) mod usage;
@@ -203,7 +204,7 @@ impl Host {
         Some(self.nodes[a].distances[b].max(self.nodes[b].distances[a]))
     }
 
-    /// The cores by node, L3 domain and lowest pCPU.
+    /// The cores by node, L3 domain, kind and lowest pCPU.
     #[must_use]
     pub fn cores(&self) -> &[Core] {
         &self.cores

@@ -129,8 +129,15 @@ impl HostBuilder {
         at_most("GPUs", gpus.len(), MAX_GPUS)?;
         let gpu_addresses: BTreeSet<_> = gpus.iter().map(|gpu| gpu.address).collect();
         self.check_fabric(&gpu_addresses)?;
-        let derived =
-            Derived::new(&nodes, &cores, &pci, &gpus, &self.gpu_links, &self.fabric_partitions);
+        let derived = Derived::new(
+            &nodes,
+            &cores,
+            &allowed,
+            &pci,
+            &gpus,
+            &self.gpu_links,
+            &self.fabric_partitions,
+        );
         Ok(Host {
             spec: self,
             nodes,
@@ -268,7 +275,7 @@ impl HostBuilder {
                 pcpus: spec.pcpus.iter().collect(),
             });
         }
-        cores.sort_by_key(|core| (core.node, core.l3, core.pcpus.first().copied()));
+        cores.sort_by_key(|core| (core.node, core.l3, core.kind, core.pcpus.first().copied()));
         Ok(cores)
     }
 
