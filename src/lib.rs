@@ -81,7 +81,6 @@ mod request;
 mod rules;
 mod score;
 mod sets;
-#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
 mod shown;
 mod units;
 mod verify;
@@ -96,6 +95,7 @@ pub use host::pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
     PciDevice, PciId, PciTree, RootComplex,
 };
+pub use host::sources::{Part, PartSource};
 pub use host::usage::{Claim, ClaimError, PageClaim, Usage};
 pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
 pub use placement::{

@@ -196,3 +196,10 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
         reading.host.build().unwrap();
     }
 }
+
+#[test]
+fn a_speed_beyond_any_link_is_refused() {
+    let device = card()[0].replace("speed='16'", "speed='18446744073709551'");
+    let error = read_node_device(&device).unwrap_err().to_string();
+    assert!(error.contains("speed \"18446744073709551\" is not a speed"), "{error}");
+}

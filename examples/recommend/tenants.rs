@@ -6,7 +6,8 @@ use pinwise::discover::libvirt::{Domain, read_domain};
 use pinwise::discover::read_tenant;
 use pinwise::{CpuSet, Host, Usage};
 
-use crate::input::{files, is_xml, text};
+use crate::input::is_xml;
+use crate::sources::{files, text};
 
 /// What the tenants hold, and what there is to say about it.
 ///
@@ -16,7 +17,7 @@ use crate::input::{files, is_xml, text};
 pub(crate) fn usage(host: &Host, paths: &[PathBuf]) -> Result<(Usage, Vec<String>), String> {
     let (mut tenants, mut domains) = (Vec::new(), Vec::new());
     for path in paths {
-        for file in files(path)? {
+        for file in files(path, &["xml", "json"])? {
             let (text, shown) = (text(&file)?, file.display());
             if is_xml(&text) {
                 domains.push(read_domain(host, &text).map_err(|e| format!("{shown}: {e}"))?);

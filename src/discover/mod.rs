@@ -3,27 +3,37 @@
 //! Every reader ends in a [`HostBuilder`](crate::HostBuilder), whose `build` checks it; nothing that
 //! comes from outside is trusted before.
 
-#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
 use crate::shown;
 
+#[cfg(all(feature = "serde", feature = "libvirt-xml"))]
+mod assembly;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod cores;
-#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod notes;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
+mod redact;
+#[cfg(feature = "serde")]
+mod schema;
 #[cfg(feature = "serde")]
 mod snapshot;
 #[cfg(feature = "serde")]
 mod texts;
 #[cfg(feature = "serde")]
+pub use schema::host_schema;
+#[cfg(feature = "serde")]
 pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
 #[cfg(feature = "serde")]
 pub use texts::{read_request, read_tenant};
 
+#[cfg(all(feature = "serde", feature = "libvirt-xml"))]
+pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 pub use reading::Reading;
 
+pub use redact::{Redacted, redact};
+
+pub mod facts;
 #[cfg(feature = "libvirt-xml")]
 pub mod hwloc;
 #[cfg(feature = "libvirt-xml")]

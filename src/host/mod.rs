@@ -4,6 +4,7 @@ pub(crate) mod builder;
 pub(crate) mod core_set;
 pub(crate) mod derived;
 pub(crate) mod pcie;
+pub(crate) mod sources;
 pub(crate) mod usage;
 
 use crate::sets::CpuSet;
@@ -11,6 +12,7 @@ use crate::units::{Bytes, CoreId, Distance, L3Id, NodeId, PackageId, PageSize, P
 use builder::HostBuilder;
 use derived::Derived;
 use pcie::{DeviceKind, FabricPartition, GpuLink, PciTree};
+use sources::PartSource;
 
 /// Who made the CPU. AMD guests need `topoext` to see SMT siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -158,6 +160,12 @@ impl Host {
     #[must_use]
     pub fn about(&self) -> &str {
         &self.spec.about
+    }
+
+    /// Where each part of the description was read from, as far as that is known.
+    #[must_use]
+    pub fn sources(&self) -> &[PartSource] {
+        &self.spec.sources
     }
 
     /// The CPU's vendor.

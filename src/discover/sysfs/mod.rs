@@ -78,7 +78,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
     let devices = pci::read(&tree, &ids, &mut notes)?;
     let gpu_links = kfd::read(&tree, &devices, &mut notes)?;
     let (cpu_vendor, cpu_model) = model(&tree);
-    let host = HostBuilder {
+    let mut host = HostBuilder {
         name: name(&tree)?,
         about: "read from sysfs".to_owned(),
         cpu_vendor,
@@ -93,6 +93,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
         gpu_links,
         ..HostBuilder::default()
     };
+    host.mark_source("sysfs");
     Ok(Reading { host, notes: notes.into_sentences() })
 }
 

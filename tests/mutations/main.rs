@@ -10,11 +10,17 @@
     reason = "a test is told by the environment how long to look, and times what it reads"
 )]
 
-#[path = "common/mutate.rs"]
+#[path = "../common/mod.rs"]
+mod common;
+mod facts;
+#[path = "../common/mutate.rs"]
 mod mutate;
-#[path = "common/rng.rs"]
+#[path = "../common/rng.rs"]
 #[allow(dead_code, clippy::cast_possible_truncation, reason = "others draw otherwise")]
 mod rng;
+#[path = "../texts/mod.rs"]
+mod texts;
+#[path = "../trees/mod.rs"]
 mod trees;
 
 use std::fs;
@@ -147,9 +153,9 @@ fn outcome<T>(result: Result<T, impl ToString>) -> Outcome {
 #[test]
 fn xml_of_lstopo() {
     let sound: [&[u8]; 3] = [
-        include_bytes!("texts/lstopo-1.xml"),
-        include_bytes!("texts/lstopo-2.xml"),
-        include_bytes!("texts/lstopo-3.xml"),
+        include_bytes!("../texts/lstopo-1.xml"),
+        include_bytes!("../texts/lstopo-2.xml"),
+        include_bytes!("../texts/lstopo-3.xml"),
     ];
     for (version, text) in (1..).zip(&sound) {
         mutations(&format!("lstopo {version}"), &[text], |text, case| {
@@ -160,15 +166,15 @@ fn xml_of_lstopo() {
 
 #[test]
 fn xml_of_capabilities() {
-    mutations("capabilities", &[include_bytes!("texts/capabilities.xml")], |text, case| {
+    mutations("capabilities", &[include_bytes!("../texts/capabilities.xml")], |text, case| {
         built(libvirt::read_capabilities(&lossy(text)).map_err(|e| e.to_string()), case)
     });
 }
 
 #[test]
 fn xml_of_node_devices() {
-    let host = || libvirt::read_capabilities(include_str!("texts/capabilities.xml")).unwrap();
-    mutations("node device", &[include_bytes!("texts/node-device.xml")], |text, case| {
+    let host = || libvirt::read_capabilities(include_str!("../texts/capabilities.xml")).unwrap();
+    mutations("node device", &[include_bytes!("../texts/node-device.xml")], |text, case| {
         let device = libvirt::read_node_device(&lossy(text)).map_err(|e| e.to_string());
         let with = |device: Option<libvirt::NodeDevice>| {
             let Reading { mut host, mut notes } = host();
@@ -187,7 +193,8 @@ fn fixture(name: &str) -> Vec<u8> {
 #[test]
 fn xml_of_domains() {
     let host = read_host(&lossy(&fixture("rtx-4090-nps4.json"))).unwrap().build().unwrap();
-    let sound: [&[u8]; 2] = [include_bytes!("texts/domain.xml"), include_bytes!("lab/desk.xml")];
+    let sound: [&[u8]; 2] =
+        [include_bytes!("../texts/domain.xml"), include_bytes!("../lab/desk.xml")];
     mutations("domain", &sound, |text, _| {
         let domain = libvirt::read_domain(&host, &lossy(text));
         if let Ok(domain) = &domain {
@@ -205,7 +212,8 @@ fn xml_of_domains_to_patch() {
     let request = RequestBuilder::new("vm", 4, Bytes::from_gib(8)).build().unwrap();
     let answer = recommend(&host, &Usage::empty(&host), &request, &Options::default()).unwrap();
     let placement = &answer.best().placement;
-    let sound: [&[u8]; 2] = [include_bytes!("texts/domain.xml"), include_bytes!("lab/desk.xml")];
+    let sound: [&[u8]; 2] =
+        [include_bytes!("../texts/domain.xml"), include_bytes!("../lab/desk.xml")];
     mutations("domain to patch", &sound, |text, case| {
         let patched = pinwise::emit::libvirt::patch(placement, &lossy(text));
         if let Ok(patched) = &patched {
@@ -231,11 +239,11 @@ fn json_of_hosts() {
 
 #[test]
 fn json_of_requests_and_tenants() {
-    mutations("request", &[include_bytes!("texts/request.json")], |text, _| {
+    mutations("request", &[include_bytes!("../texts/request.json")], |text, _| {
         let request = read_request(&lossy(text)).map_err(|error| error.to_string());
         outcome(request.and_then(|request| request.build().map_err(|error| error.to_string())))
     });
-    mutations("tenant", &[include_bytes!("texts/tenant.json")], |text, _| {
+    mutations("tenant", &[include_bytes!("../texts/tenant.json")], |text, _| {
         outcome(read_tenant(&lossy(text)))
     });
 }
