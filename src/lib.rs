@@ -73,6 +73,8 @@ mod capacity;
 mod changes;
 mod diagnose;
 pub mod discover;
+#[cfg(feature = "libvirt-xml")]
+mod document;
 pub mod emit;
 mod explain;
 mod feasibility;
@@ -84,6 +86,7 @@ mod request;
 mod rules;
 mod score;
 mod sets;
+mod shown;
 mod units;
 mod verify;
 mod warnings;
