@@ -17,7 +17,8 @@ use pinwise::{DeviceKind, GpuLinkKind, LinkState, Part, PciAddr};
 
 const MACHINE: &str = "PINWISE_FAKE_NVML";
 
-/// The fake where the loader finds it by the real one's name, or `text` in its place.
+/// A test's own folder with the fake where the loader finds it by the real one's name, or with `text`
+/// in its place.
 fn folder(name: &str, text: Option<&str>) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nvml-{name}"));
     fs::create_dir_all(&folder).unwrap();
@@ -45,7 +46,7 @@ fn on(machine: &str, test: &str, text: Option<&str>) -> bool {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(MACHINE, machine)
-        .env("LD_LIBRARY_PATH", folder(machine, text))
+        .env("LD_LIBRARY_PATH", folder(test, text))
         .output()
         .unwrap();
     let out = String::from_utf8_lossy(&output.stdout);
