@@ -2,7 +2,7 @@
 
 use crate::candidate::build::{build, default_layout};
 use crate::candidate::cpus::Way;
-use crate::candidate::{Candidate, Search, Variant};
+use crate::candidate::{Candidate, Search};
 use crate::capacity::HostCost;
 use crate::diagnose::rejections;
 use crate::feasibility::Rejection;
@@ -91,11 +91,11 @@ pub fn recommend(
     };
     let mut search = Search::new(host, usage, request, options).map_err(everywhere)?;
     search.run();
-    let mut candidates: Vec<&(Variant, Candidate)> = search.best.iter().collect();
-    candidates.sort_by(|a, b| a.1.rank().cmp(b.1.rank()).then_with(|| a.0.cmp(&b.0)));
+    let mut candidates: Vec<&Candidate> = search.best().collect();
+    candidates.sort_by(|a, b| (a.rank(), a.variant()).cmp(&(b.rank(), b.variant())));
     let mut ranked: Vec<Ranked> = Vec::new();
     let mut failed = Vec::new();
-    for (_, candidate) in candidates {
+    for candidate in candidates {
         let done = |r: &Ranked| !options.all && r.placement.style == candidate.style;
         if ranked.iter().any(done) {
             continue;
@@ -107,7 +107,7 @@ pub fn recommend(
                 let way = Way { whole: true, ..candidate.way };
                 let twin = (candidate.style, candidate.memory, candidate.expanders, way);
                 let unasked = row.profile.whole_cores && !candidate.way.whole;
-                if !unasked || !search.best.iter().any(|(variant, _)| *variant == twin) {
+                if !unasked || !search.best().any(|best| best.variant() == twin) {
                     ranked.push(row);
                 }
             }

@@ -84,6 +84,13 @@ pub(crate) struct Picked {
     pub(crate) whole: bool,
 }
 
+impl Picked {
+    /// Whether no other split could lie better.
+    pub(crate) fn is_good(self) -> bool {
+        self.l3 != L3Use::Pieces && !self.efficiency
+    }
+}
+
 /// What is free on a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NodeRoom {

@@ -1,6 +1,6 @@
 //! Which sets of GPUs are tried: one of each class, never permutations.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use crate::feasibility::Fact;
 use crate::host::derived::{GpuFacts, GpuMask};
@@ -33,6 +33,8 @@ pub(crate) struct GpuSet {
     withheld: u32,
     /// How much it breaks that larger VMs could use: see [`broken`].
     broken: u32,
+    /// The first set that a rule sees no difference to, but where its GPUs are.
+    pub(crate) kind: usize,
 }
 
 /// All sets worth trying, best quality first.
@@ -46,21 +48,6 @@ pub(crate) struct GpuSets {
     pub(crate) eligible: Vec<PciAddr>,
 }
 
-/// The functions that have to go together with `address`: the other functions of its card that serve
-/// it, and all members of the IOMMU groups of any of them.
-pub(crate) fn bundle(host: &Host, address: PciAddr) -> BTreeSet<PciAddr> {
-    let pci = host.pci();
-    let virtual_function = pci.get(address).is_some_and(|d| d.physical_function.is_some());
-    let mut all: BTreeSet<PciAddr> = pci.group_of(address).into_iter().collect();
-    let serves = |d: &&crate::host::pcie::PciDevice| {
-        !virtual_function && d.address.same_slot(address) && d.kind() == DeviceKind::Other
-    };
-    for device in pci.devices().iter().filter(serves) {
-        all.extend(pci.group_of(device.address));
-    }
-    all
-}
-
 fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
     let Some(model) = model else { return !gpu.integrated };
     let wanted = model.to_lowercase();
@@ -68,8 +55,16 @@ fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
     gpu.model.to_lowercase().contains(&wanted) || ids.is_some_and(|ids| ids.contains(&wanted))
 }
 
+/// The functions that have to go together with `address`, itself included.
+pub(crate) fn bundle(host: &Host, address: PciAddr) -> Cow<'_, [PciAddr]> {
+    match host.gpu_index(address) {
+        Some(at) => Cow::Borrowed(&host.derived().gpus[at].bundle),
+        None => Cow::Owned(host.pci().bundle_of(address)),
+    }
+}
+
 fn holder<'a>(host: &Host, usage: &'a Usage, address: PciAddr) -> Option<&'a str> {
-    bundle(host, address).into_iter().find_map(|member| usage.holder_of(member))
+    bundle(host, address).iter().find_map(|member| usage.holder_of(*member))
 }
 
 impl GpuSets {
@@ -112,7 +107,12 @@ impl GpuSets {
         }
     }
 
-    fn with(sets: Vec<GpuSet>, complete: bool, eligible: Vec<PciAddr>) -> Self {
+    fn with(mut sets: Vec<GpuSet>, complete: bool, eligible: Vec<PciAddr>) -> Self {
+        for at in 0..sets.len() {
+            let seen = |set: &GpuSet| (set.nodes.count_ones(), set.unknown, set.facts);
+            let own = seen(&sets[at]);
+            sets[at].kind = sets[..at].iter().position(|set| seen(set) == own).unwrap_or(at);
+        }
         let nodes = sets.iter().fold(0, |nodes, set| nodes | set.nodes);
         Self { sets, nodes, complete, eligible }
     }
@@ -126,7 +126,7 @@ impl GpuSets {
         let twins = classes(free, |at| host.derived().gpus[at].twins);
         let exact = ways(&twins, size) <= MAX_SETS;
         let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
-        let mut sets: Vec<GpuSet> = Vec::new();
+        let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
         let mut add = |set: Together| {
             sets.push(GpuSet::new(host, set, free));
             sets.len() < MAX_SETS
@@ -161,23 +161,29 @@ impl GpuSet {
 
     fn new(host: &Host, set: Together, free: GpuMask) -> Self {
         let (all, gpus) = (&host.derived().gpus, set.gpus);
-        let facts = || bits(gpus).map(|at| &all[at]);
-        let (mut models, mut withheld) = (0, 0);
-        let mut seen: GpuMask = 0;
-        for gpu in facts() {
-            models += u32::from(seen & gpu.model == 0);
-            seen |= gpu.model;
-            withheld |= gpu.group & !gpus;
-        }
-        Self {
+        let mut new = Self {
             gpus,
-            nodes: facts().filter_map(|gpu| gpu.node).fold(0, |mask, at| mask | (1 << at)),
-            unknown: count(facts().filter(|gpu| gpu.node.is_none()).count()),
+            nodes: 0,
+            unknown: 0,
             facts: set.facts(host),
-            models,
-            withheld: withheld.count_ones(),
+            models: 0,
+            withheld: 0,
             broken: broken(host, gpus, free),
+            kind: 0,
+        };
+        let (mut models, mut groups): (GpuMask, GpuMask) = (0, 0);
+        for at in bits(gpus) {
+            let gpu = &all[at];
+            match gpu.node {
+                Some(node) => new.nodes |= 1 << node,
+                None => new.unknown += 1,
+            }
+            new.models += u32::from(models & gpu.model == 0);
+            models |= gpu.model;
+            groups |= gpu.group;
         }
+        new.withheld = (groups & !gpus).count_ones();
+        new
     }
 
     fn quality(&self) -> (u32, u32, u32, u32, u32) {

@@ -34,7 +34,7 @@ use cpus::{FreePcpus, Picked, Stock, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
 use search::Buffers;
-use weigh::Verdict;
+use weigh::{Features, Verdict};
 
 /// A way to place the VM, decided down to how many cores and pages on which node.
 #[derive(Debug, Clone)]
@@ -64,6 +64,11 @@ impl Candidate {
     pub(crate) fn rank(&self) -> &Rank {
         &self.rank
     }
+
+    /// What it is a variant of.
+    pub(crate) fn variant(&self) -> Variant {
+        (self.style, self.memory, self.expanders, self.way)
+    }
 }
 
 /// What orders candidates, best first.
@@ -88,9 +93,12 @@ pub(crate) struct Rank {
     page: Reverse<PageSize>,
 }
 
+/// What a rank begins with.
+type Start = (Reverse<i64>, u32, u32, bool, u64);
+
 impl Rank {
     /// What is known before the packing cost is.
-    fn start(&self) -> (Reverse<i64>, u32, u32, bool, u64) {
+    fn start(&self) -> Start {
         (self.score, self.nodes, self.threads, self.blind, self.spread)
     }
 }
@@ -112,6 +120,8 @@ pub(crate) struct Pages {
     pub(crate) size: PageSize,
     pub(crate) needed: u64,
     pub(crate) free: Vec<u64>,
+    /// The nodes that have some.
+    some: NodeMask,
     /// Free on the whole host, less what tenants hold somewhere.
     pub(crate) in_all: u64,
 }
@@ -129,13 +139,15 @@ pub(crate) struct Search<'a> {
     pub(crate) slots: Slots,
     /// By requested device: its node, where it is known.
     device_nodes: Vec<Option<usize>>,
-    /// The best of each variant, as they were found.
-    pub(crate) best: Vec<(Variant, Candidate)>,
+    /// The known ones of them.
+    devices: NodeMask,
+    /// The best of each variant: a place for every way, number of threads and choice.
+    best: Vec<Option<Candidate>>,
     /// Required properties that stopped a candidate which fits, by style.
     pub(crate) lacking: BTreeMap<Style, Property>,
     /// Whether a bound cut the search.
     pub(crate) cut: bool,
-    verdicts: Vec<(Profile, Verdict)>,
+    verdicts: Vec<(Features, Verdict)>,
     /// By node position: how so many cores would lie, as it was asked last.
     lies: Vec<Option<(u64, Picked)>>,
     /// Positions in [`GpuSets::sets`] that are worth trying, and where they stand by the nodes with
@@ -143,8 +155,8 @@ pub(crate) struct Search<'a> {
     gpu_choices: Vec<usize>,
     gpu_choices_of: Vec<(NodeMask, Range<usize>)>,
     buffers: Buffers,
-    /// Free pages, weights and pages taken of a candidate.
-    scratch: (Vec<u64>, Vec<u64>, Vec<u64>),
+    /// Free pages and weights of a candidate.
+    scratch: (Vec<u64>, Vec<u64>),
 }
 
 impl<'a> Search<'a> {
@@ -176,17 +188,25 @@ impl<'a> Search<'a> {
             pages,
             gpus,
             slots,
-            device_nodes: device_nodes(host, request),
+            device_nodes: device_nodes(host, request).collect(),
             best: Vec::new(),
+            devices: device_nodes(host, request).flatten().fold(0, |mask, at| mask | (1 << at)),
             lacking: BTreeMap::new(),
             cut,
-            verdicts: Vec::new(),
+            verdicts: Vec::with_capacity(32),
             lies: Vec::new(),
-            gpu_choices: Vec::new(),
-            gpu_choices_of: Vec::new(),
+            gpu_choices: Vec::with_capacity(32),
+            gpu_choices_of: Vec::with_capacity(16),
             buffers: Buffers::default(),
             scratch: Default::default(),
         })
+    }
+}
+
+impl Search<'_> {
+    /// The best candidate of every variant that has one.
+    pub(crate) fn best(&self) -> impl Iterator<Item = &Candidate> {
+        self.best.iter().flatten()
     }
 }
 
@@ -231,12 +251,14 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     sizes.dedup();
     sizes.retain(|size| request.page_size.is_none_or(|wanted| wanted == *size));
     let of = |size: PageSize| {
-        Some(Pages {
-            size,
-            needed: size.pages_in(request.memory)?,
-            free: host.nodes().iter().map(|n| usage.free_pages(host, n.id, size)).collect(),
-            in_all: usage.free_pages_in_all(host, size),
-        })
+        let needed = size.pages_in(request.memory)?;
+        let free: Vec<u64> =
+            host.nodes().iter().map(|n| usage.free_pages(host, n.id, size)).collect();
+        let some = free.iter().enumerate().filter(|(_, free)| **free > 0);
+        let some = some.fold(0, |mask, (at, _)| mask | (1 << at));
+        let all = free.iter().fold(0_u64, |sum, free| sum.saturating_add(*free));
+        let in_all = all.saturating_sub(usage.unbound_pages(size));
+        Some(Pages { size, needed, free, some, in_all })
     };
     let pages: Vec<Pages> = sizes.into_iter().filter_map(of).collect();
     if pages.is_empty() {
@@ -274,7 +296,7 @@ pub(crate) fn emulator_room(
 }
 
 /// The node of each requested device that is no GPU of the request.
-fn device_nodes(host: &Host, request: &Request) -> Vec<Option<usize>> {
+fn device_nodes(host: &Host, request: &Request) -> impl Iterator<Item = Option<usize>> {
     let node = |address| host.pci().get(address).and_then(|device| device.node);
-    request.devices.iter().map(|a| node(*a).and_then(|node| host.node_index(node))).collect()
+    request.devices.iter().map(move |a| node(*a).and_then(|node| host.node_index(node)))
 }

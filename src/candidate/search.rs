@@ -6,13 +6,16 @@ use super::nodes::{NodeMask, share_out, subsets};
 use super::weigh::{Choice, Layout};
 use super::{Search, emulator_room, threads};
 use crate::placement::{MemoryMode, Style};
-use crate::profile::{L3Use, Profile, collective, count};
+use crate::profile::{L3Use, Profile, count};
 use crate::request::{Policy, Request};
 use crate::sets::bits;
 use crate::units::Bytes;
 
 /// Where not all node sets can be tried, those around so many sets of GPUs are.
 const MAX_GPU_SEEDS: usize = 64;
+
+/// What a guest on several nodes could be shown.
+const CHOICES: usize = 4;
 
 /// What a search of one number of threads goes by.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ struct Pass<'s> {
     usable: Vec<usize>,
     /// The GPU sets' nodes.
     of_gpus: Vec<NodeMask>,
+    /// Where its variants begin in [`Search::best`].
+    first: usize,
 }
 
 /// Room that is used again for every node set.
@@ -34,12 +39,37 @@ struct Pass<'s> {
 pub(super) struct Buffers {
     at: Vec<usize>,
     room: Vec<u64>,
-    /// GPUs by node.
-    on: Vec<u64>,
-    even: Vec<u64>,
+    weights: Vec<u64>,
     /// Splits in a row, each with a number for every node.
     splits: Vec<u64>,
     pages: Vec<usize>,
+}
+
+/// The same number of guest cores on every node: how it would lie, by nodes. On most hosts most sets
+/// are settled by this alone.
+#[derive(Debug)]
+struct Even {
+    share: Vec<u64>,
+    /// Nodes with room for it.
+    fits: NodeMask,
+    /// Nodes where it would lie in whole L3 domains, or in pieces.
+    whole_l3: NodeMask,
+    pieces: NodeMask,
+    /// Nodes where it would be on efficiency cores.
+    efficiency: NodeMask,
+    /// Nodes where the VM would not hold all of each core.
+    parts: NodeMask,
+}
+
+impl Even {
+    fn lie(&self, mask: NodeMask) -> Picked {
+        let l3 = match (mask & self.pieces, mask & self.whole_l3) {
+            (0, 0) => L3Use::NoChoice,
+            (0, _) => L3Use::Whole,
+            _ => L3Use::Pieces,
+        };
+        Picked { l3, efficiency: mask & self.efficiency != 0, whole: mask & self.parts == 0 }
+    }
 }
 
 /// What came of a set of nodes.
@@ -55,15 +85,17 @@ impl Search<'_> {
     /// Finds the best candidate of every variant.
     pub(crate) fn run(&mut self) {
         let stocks = std::mem::take(&mut self.stocks);
-        for stock in &stocks {
+        self.best.resize(stocks.len() * 2 * CHOICES, None);
+        for (way, stock) in stocks.iter().enumerate() {
             for threads in threads(self.request, stock.way) {
-                self.search(stock, threads);
+                let first = (way * 2 + threads as usize - 1) * CHOICES;
+                self.search(stock, threads, first);
             }
         }
         self.stocks = stocks;
     }
 
-    fn search(&mut self, stock: &Stock<'_>, threads: u32) {
+    fn search(&mut self, stock: &Stock<'_>, threads: u32, first: usize) {
         let units = u64::from(self.request.vcpus / threads);
         if emulator_room(self, stock, threads, units).is_some() {
             return;
@@ -75,7 +107,9 @@ impl Search<'_> {
         };
         let usable = self.usable(&caps);
         let of_gpus = self.gpus.sets.iter().map(|set| set.nodes).collect();
-        let pass = Pass { stock, units, caps, base, usable, of_gpus };
+        let pass = Pass { stock, units, caps, base, usable, of_gpus, first };
+        // What is told apart is told apart inside one pass.
+        self.verdicts.clear();
         self.forget_lies();
         let mut buffers = std::mem::take(&mut self.buffers);
         self.grow(&pass, &mut buffers);
@@ -108,11 +142,12 @@ impl Search<'_> {
             let far = |a, b| host.derived().far(a, b);
             let tried = subsets(&pass.usable, size, seeds, far, |at| pass.caps[at]);
             self.cut |= !tried.complete;
+            let even = self.even(pass, size);
             let mut outcome = Outcome::default();
             for mask in tried.masks {
                 // Once it fits, only GPUs that come to lie on the VM's nodes are worth a wider set.
                 if !widening || pass.of_gpus.iter().any(|gpus| gpus & !mask == 0) {
-                    let this = self.try_nodes(pass, mask, buffers);
+                    let this = self.try_nodes(pass, &even, mask, buffers);
                     outcome.possible |= this.possible;
                     outcome.settled |= this.settled;
                 }
@@ -154,49 +189,96 @@ impl Search<'_> {
         move |size| size >= fewest
     }
 
+    /// What an even split over so many nodes comes to, if there is one.
+    fn even(&mut self, pass: &Pass<'_>, size: usize) -> Even {
+        let share = pass.units / size as u64;
+        let mut even = Even {
+            share: vec![share; size],
+            fits: 0,
+            whole_l3: 0,
+            pieces: 0,
+            efficiency: 0,
+            parts: 0,
+        };
+        if share * size as u64 != pass.units {
+            return even;
+        }
+        for node in pass.usable.iter().copied().filter(|node| pass.caps[*node] >= share) {
+            let bit = 1 << node;
+            let lie = self.lie(pass.stock, &[node], &[share], pass.base.threads);
+            even.fits |= bit;
+            even.whole_l3 |= if lie.l3 == L3Use::Whole { bit } else { 0 };
+            even.pieces |= if lie.l3 == L3Use::Pieces { bit } else { 0 };
+            even.efficiency |= if lie.efficiency { bit } else { 0 };
+            even.parts |= if lie.whole { 0 } else { bit };
+        }
+        even
+    }
+
     /// Tries all that can be done on a set of nodes.
-    fn try_nodes(&mut self, pass: &Pass<'_>, mask: NodeMask, buffers: &mut Buffers) -> Outcome {
+    fn try_nodes(
+        &mut self,
+        pass: &Pass<'_>,
+        even: &Even,
+        mask: NodeMask,
+        buffers: &mut Buffers,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
-        if bits(mask).map(|at| pass.caps[at]).sum::<u64>() < pass.units {
+        let all_fit = mask & !even.fits == 0;
+        if !all_fit && bits(mask).map(|at| pass.caps[at]).sum::<u64>() < pass.units {
             return outcome;
         }
-        let Buffers { at, room, pages, .. } = buffers;
-        pages.clear();
-        pages.extend((0..self.pages.len()).filter(|page| self.pages[*page].suffice_on(mask)));
-        if pages.is_empty() || self.is_hopeless(pass, mask) {
+        buffers.pages.clear();
+        for (page, of) in self.pages.iter().enumerate() {
+            if of.suffice_on(mask) {
+                buffers.pages.push(page);
+            }
+        }
+        if buffers.pages.is_empty() || self.is_hopeless(pass, mask, even.share.len()) {
             return outcome;
         }
-        at.clear();
-        at.extend(bits(mask));
-        room.clear();
-        room.extend(at.iter().map(|at| pass.caps[*at]));
-        let mut base = pass.base;
-        base.set_nodes(self.host, at.iter().copied());
+        let facts = &self.host.derived().nodes;
+        let packages = bits(mask).fold(0, |all, at| all | facts[at].packages).count_ones();
         let off = |node: &&Option<usize>| node.is_none_or(|at| mask & (1 << at) == 0);
-        base.devices_far = count(self.device_nodes.iter().filter(off).count());
-        let between = self.between(at);
-        let choices = self.gpu_choices(mask);
-        for i in choices {
+        let devices_far = count(self.device_nodes.iter().filter(off).count());
+        let between = self.between(mask);
+        for i in self.gpu_choices(mask) {
             let gpus = self.gpu_choices[i];
             let set = self.gpus.sets[gpus];
+            let remote = || set.node_of(self.host).flatten().filter(|at| mask & (1 << at) == 0);
             let layout = Layout {
                 stock: pass.stock,
+                base: &pass.base,
+                caps: &pass.caps,
+                first: pass.first,
                 mask,
+                nodes: even.share.len(),
+                packages,
+                devices_far,
+                gpus_remote: if set.nodes & !mask == 0 { 0 } else { count(remote().count()) },
                 units: pass.units,
-                free: buffers.room.iter().sum::<u64>() - pass.units,
-                spread: between + self.beside(&buffers.at, &set, mask),
+                spread: between + self.beside(&set, mask),
                 gpus,
-                base: self.with_gpus(base, &set, mask),
             };
-            self.split(&layout, set.gpus, buffers);
-            let Buffers { at, splits, pages, .. } = &mut *buffers;
-            for units in splits.chunks_exact(at.len()) {
-                let lie = self.lie(pass.stock, at, units, pass.base.threads);
-                for choice in choices_of(self.request, pass.base.threads, at.len()) {
+            let lie = even.lie(mask);
+            let no_choice = even.share.len() != 2 || !pass.stock.way.dedicated || lie.is_good();
+            // Where every node has GPUs, these may be a reason for an uneven split.
+            let splits = if all_fit && no_choice && mask & !set.nodes != 0 {
+                even.share.as_slice()
+            } else {
+                self.split(&layout, set.gpus, buffers);
+                buffers.splits.as_slice()
+            };
+            for units in splits.chunks_exact(layout.nodes) {
+                let lie = if units == even.share {
+                    lie
+                } else {
+                    self.lie(pass.stock, &buffers.at, units, pass.base.threads)
+                };
+                for choice in choices_of(self.request, pass.base.threads, layout.nodes) {
                     // The largest pages that suffice in all may not let every cell have one.
-                    let mut sizes = pages.iter();
-                    let some =
-                        sizes.any(|page| self.consider(&layout, choice, at, units, lie, *page));
+                    let mut sizes = buffers.pages.iter();
+                    let some = sizes.any(|page| self.consider(&layout, choice, units, lie, *page));
                     outcome.possible |= some;
                     outcome.settled |= some && set.nodes & !mask == 0;
                 }
@@ -206,13 +288,13 @@ impl Search<'_> {
     }
 
     /// Whether GPUs have to be local, none can be here, and that has been said of every style already.
-    fn is_hopeless(&self, pass: &Pass<'_>, mask: NodeMask) -> bool {
+    fn is_hopeless(&self, pass: &Pass<'_>, mask: NodeMask, nodes: usize) -> bool {
         let local = |set: &GpuSet| set.unknown == 0 && set.nodes & !mask == 0;
         let said = |choice: Choice| self.lacking.contains_key(&choice.style);
         self.request.policies.gpu_locality == Policy::Require
             && !self.lacking.is_empty()
             && !self.gpus.sets.iter().any(local)
-            && choices_of(self.request, pass.base.threads, mask.count_ones() as usize).all(said)
+            && choices_of(self.request, pass.base.threads, nodes).all(said)
     }
 
     /// The GPU sets that are worth trying from these nodes, as positions in what was found for any nodes
@@ -250,39 +332,28 @@ impl Search<'_> {
         found
     }
 
-    fn with_gpus(&self, base: Profile, set: &GpuSet, mask: NodeMask) -> Profile {
-        let gpus = set.gpus.count_ones();
-        let remote = || set.node_of(self.host).flatten().filter(|at| mask & (1 << at) == 0);
-        Profile {
-            gpus,
-            gpu_nodes: set.nodes.count_ones(),
-            gpus_unknown: set.unknown,
-            gpus_remote: if set.nodes & !mask == 0 { 0 } else { count(remote().count()) },
-            gpus_degraded: set.facts.degraded,
-            gpu_path: set.facts.path,
-            same_switch: set.facts.same_switch,
-            partition: set.facts.partition,
-            collective: collective(self.request, gpus as usize, set.facts.path),
-            ..base
-        }
-    }
-
     /// How the guest cores are shared out over the nodes: evenly, or by GPUs where every node has
     /// some; as far as there is room. On two nodes also the splits that lie better
     /// in L3 domains or avoid efficiency cores.
     fn split(&mut self, layout: &Layout<'_>, gpus: u64, buffers: &mut Buffers) {
-        let Buffers { at, room, on, even, splits, .. } = buffers;
-        splits.clear();
+        let Buffers { at, room, weights, splits, .. } = buffers;
         let facts = &self.host.derived().nodes;
-        on.clear();
-        on.extend(at.iter().map(|at| u64::from((facts[*at].gpus & gpus).count_ones())));
-        even.clear();
-        even.resize(at.len(), 1);
+        at.clear();
+        room.clear();
+        weights.clear();
+        for node in bits(layout.mask) {
+            at.push(node);
+            room.push(layout.caps[node]);
+            weights.push(u64::from((facts[node].gpus & gpus).count_ones()));
+        }
+        splits.clear();
         // On a flat guest "at least one" holds too: a node without a vCPU would not be the VM's.
-        let by_gpus = !on.contains(&0);
-        share_out(layout.units, room, if by_gpus { on } else { even }, true, splits);
-        if by_gpus && on.iter().any(|gpus| *gpus != on[0]) {
-            share_out(layout.units, room, even, true, splits);
+        if !weights.contains(&0) {
+            share_out(layout.units, room, weights, true, splits);
+        }
+        if weights.iter().any(|gpus| *gpus == 0 || *gpus != weights[0]) {
+            weights.fill(1);
+            share_out(layout.units, room, weights, true, splits);
         }
         let (&[a, b], true) = (room.as_slice(), layout.stock.way.dedicated && !splits.is_empty())
         else {
@@ -290,7 +361,7 @@ impl Search<'_> {
         };
         let threads = layout.base.threads;
         let lie = self.lie(layout.stock, at, &splits[..2], threads);
-        if lie.l3 == L3Use::Pieces || lie.efficiency {
+        if !lie.is_good() {
             let mut seen = vec![lie];
             let total = layout.units;
             for x in (1..total).filter(|x| *x <= a && total - x <= b) {
@@ -335,12 +406,19 @@ fn choices_of(request: &Request, threads: u32, nodes: usize) -> impl Iterator<It
         1 => (Style::Pin, Style::PinNuma),
         _ => (Style::PinSmt, Style::PinNumaSmt),
     };
-    let strict = |style, expanders| Choice { style, memory: MemoryMode::Strict, expanders };
-    let interleaved = Choice { memory: MemoryMode::Interleave, ..strict(flat, false) };
-    let all = [strict(flat, false), interleaved, strict(cells, true), strict(cells, false)];
+    let strict = |number, style, expanders| {
+        let memory = MemoryMode::Strict;
+        Choice { number, style, memory, expanders }
+    };
+    let all: [Choice; CHOICES] = [
+        strict(0, flat, false),
+        Choice { memory: MemoryMode::Interleave, ..strict(1, flat, false) },
+        strict(2, cells, true),
+        strict(3, cells, false),
+    ];
     // Left out here is only what the number of cells rules out; policies give facts.
     let wanted = request.cells.required();
-    all.into_iter().take(if nodes > 1 { 4 } else { 1 }).filter(move |choice| {
+    all.into_iter().take(if nodes > 1 { CHOICES } else { 1 }).filter(move |choice| {
         let cells = if choice.style.shows_cells() { count(nodes) } else { 1 };
         wanted.is_none_or(|wanted| wanted == cells)
     })

@@ -8,7 +8,7 @@ use super::core_set::{CoreMap, CoreSet};
 use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
 use super::{Core, CoreKind, Gpu, Node};
 use crate::sets::CpuSet;
-use crate::units::{Bytes, L3Id, PackageId, PcpuId};
+use crate::units::{Bytes, L3Id, PackageId, PciAddr, PcpuId};
 
 /// A set of GPUs as bits over positions in [`Host::gpus`](super::Host::gpus).
 pub(crate) type GpuMask = u64;
@@ -34,6 +34,8 @@ pub(crate) struct GpuFacts {
     pub(crate) model: GpuMask,
     /// Whether its link runs below what both of its sides can.
     pub(crate) degraded: bool,
+    /// The functions that have to go together with it, itself included.
+    pub(crate) bundle: Vec<PciAddr>,
     /// Those that it could change places with, and nothing here would tell.
     pub(crate) twins: GpuMask,
 }
@@ -199,6 +201,7 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
             group: itself | mask_of(gpus, |other| group.contains(&other.address)),
             model: mask_of(gpus, |other| other.model == gpu.model),
             degraded: pci.degraded_link(address).is_some(),
+            bundle: pci.bundle_of(address),
             twins: itself,
         }
     };

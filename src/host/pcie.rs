@@ -349,6 +349,25 @@ impl PciTree {
         !self.groups.is_empty()
     }
 
+    /// The functions that have to go together with `address`, itself included: the other functions of its
+    /// card that serve it, and all members of the IOMMU groups of any of them.
+    pub(crate) fn bundle_of(&self, address: PciAddr) -> Vec<PciAddr> {
+        let mut all = self.group_of(address);
+        if self.get(address).is_some_and(|device| device.physical_function.is_some()) {
+            return all;
+        }
+        // Functions of one card have neighbouring addresses.
+        let first =
+            self.devices.partition_point(|d| d.address < PciAddr { function: 0, ..address });
+        let of_card = self.devices[first..].iter().take_while(|d| d.address.same_slot(address));
+        for device in of_card.filter(|d| d.kind() == DeviceKind::Other) {
+            all.extend(self.group_of(device.address));
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// What the link of `address` could run at: the slower of its own side and the port's above.
     /// `None` where its own side is unknown.
     #[must_use]
