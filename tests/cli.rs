@@ -266,6 +266,33 @@ fn facts_are_laid_over_a_host_and_the_text_says_where_each_part_is_from() {
 }
 
 #[test]
+fn a_folder_of_what_an_operator_sent_is_a_host() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sent");
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    file(
+        "sent/capabilities.xml",
+        "<capabilities><host><topology><cells num='1'><cell id='0'>\
+         <memory unit='KiB'>8388608</memory><cpus num='2'>\
+         <cpu id='0' socket_id='0' core_id='0' siblings='0'/>\
+         <cpu id='1' socket_id='0' core_id='1' siblings='1'/>\
+         </cpus></cell></cells></topology></host></capabilities>",
+    );
+    file(
+        "sent/numa.txt",
+        "available: 1 nodes (0)\nnode 0 cpus: 0 1\nnode 0 size: 8192 MB\nnode 0 free: 3072 MB\n",
+    );
+    let host = folder.to_str().unwrap();
+    let output = recommend(&["--host", host, "--vcpus", "1", "--memory", "1GiB"]);
+    let answer = text(&output.stdout);
+    let line = answer.lines().find(|line| line.starts_with("vm1 on ")).unwrap_or_default();
+    assert!(line.contains("; CPUs, memory from virsh capabilities; memory from numactl"), "{line}");
+    assert!(line.contains("numa.txt)"), "{line}");
+    // Of 8 GiB no more than three are free.
+    let output = recommend(&["--host", host, "--vcpus", "1", "--memory", "4GiB"]);
+    assert_eq!(status(&output), 3, "{}", text(&output.stdout));
+}
+
+#[test]
 fn a_capture_mixes_sources_keeps_where_they_are_from_and_redacts() {
     let host = std::fs::read_to_string("fixtures/hosts/hgx-h200-snc2.json").unwrap();
     let mut host: Value = serde_json::from_str(&host).unwrap();

@@ -95,6 +95,26 @@ fn gpus_on_other_nodes_are_another_machines() {
 }
 
 #[test]
+fn gpus_near_another_packages_pcpus_are_another_machines() {
+    let text = topo(&[0, 0, 0, 0, 2, 2, 2, 2]);
+    let near = |cpus: &str| text.replacen("N/A\t0", &format!("{cpus}\t0"), 1);
+    let mut host = bare();
+    let before = host.clone();
+    // Node 0 has 0-23 and 96-119; 48 is on the other package.
+    let laid = lay(&mut host, &near("0-48"));
+    assert_eq!(host, before);
+    assert!(said(&laid)[0].contains("on node 0 with pCPUs 0-48, sysfs has that on"), "{laid:?}");
+    // The whole package instead of the node: said, and the links are taken.
+    let laid = lay(&mut host, &near("0-47,96-143"));
+    let sentence = "the pCPUs of the node of 0000:1b:00.0: 0-23,96-119 from sysfs, 0-47,96-143 from \
+                    nvidia-smi topo -m: that from sysfs is taken";
+    assert_eq!((said(&laid), host.gpu_links.len()), (vec![sentence.to_owned()], 28));
+    // One that the kernel has and the table lacks is no conflict.
+    let mut host = bare();
+    assert!(lay(&mut host, &near("0-23,96-118")).conflicts.is_empty());
+}
+
+#[test]
 fn a_virtual_function_is_not_counted_and_another_vendors_gpu_neither() {
     let mut host = bare();
     let whole = host.devices.iter().find(|d| d.address == at("1b:00.0")).unwrap().clone();

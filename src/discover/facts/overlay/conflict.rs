@@ -156,13 +156,16 @@ impl Report {
     /// Names something that the host does not have.
     pub(super) fn unknown(&mut self, source: &str, what: &'static str, name: String) {
         for known in &mut self.conflicts {
-            if let Conflict::Unknown { source: of, what: kind, names } = known
-                && (of.as_str(), *kind) == (source, what)
-            {
-                if !names.contains(&name) {
-                    names.push(name);
+            match known {
+                Conflict::Unknown { source: of, what: kind, names }
+                    if (of.as_str(), *kind) == (source, what) =>
+                {
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                    return;
                 }
-                return;
+                _ => {}
             }
         }
         self.conflict(Conflict::Unknown { source: source.to_owned(), what, names: vec![name] });
@@ -170,14 +173,16 @@ impl Report {
 
     pub(super) fn differ(&mut self, new: Difference<'_>) {
         for known in &mut self.conflicts {
-            if let Conflict::Differ { part, what, of, host, host_source, found, source, taken } =
-                known
-                && (*part, *what, *taken) == (new.part, new.what, new.taken)
-                && (&*host, &*found) == (&new.host, &new.found)
-                && (source.as_str(), &*host_source) == (new.source, &new.host_source)
-            {
-                of.push(new.of);
-                return;
+            match known {
+                Conflict::Differ { part, what, of, host, host_source, found, source, taken }
+                    if (*part, *what, *taken) == (new.part, new.what, new.taken)
+                        && (&*host, &*found) == (&new.host, &new.found)
+                        && (source.as_str(), &*host_source) == (new.source, &new.host_source) =>
+                {
+                    of.push(new.of);
+                    return;
+                }
+                _ => {}
             }
         }
         self.conflict(Conflict::Differ {

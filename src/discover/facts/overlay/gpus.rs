@@ -8,7 +8,7 @@ use crate::host::builder::HostBuilder;
 use crate::host::pcie::{DeviceKind, PciDevice, PciId};
 use crate::host::sources::Part;
 use crate::sets::CpuSet;
-use crate::units::{NodeId, PciAddr};
+use crate::units::{NodeId, PackageId, PciAddr};
 
 /// Which of the host's GPUs each name of a source means.
 pub(super) struct Names(BTreeMap<GpuName, PciAddr>);
@@ -61,7 +61,9 @@ impl Names {
         names.on_their_nodes(host, facts, report).then_some(names)
     }
 
-    /// Whether no GPU that has a number only is on another node than the description has it.
+    /// Whether no GPU that has a number only is on another node than the description has it, or near to
+    /// pCPUs of a package that its node is not in. (Near to others of its package is what drivers say
+    /// that know nothing of a package's division.)
     fn on_their_nodes(&self, host: &HostBuilder, facts: &Facts, report: &mut Report) -> bool {
         for gpu in facts.gpus.iter().filter(|gpu| matches!(gpu.gpu, GpuName::Nth { .. })) {
             let Some(address) = self.get(gpu.gpu) else { continue };
@@ -80,9 +82,27 @@ impl Names {
                 });
                 return false;
             }
+            let Some(node) = host.nodes.iter().find(|known| known.id == node) else { continue };
+            let Some(cpus) = gpu.cpus.as_ref().filter(|_| !node.cpus.is_empty()) else { continue };
+            let own = packages(host, &node.cpus);
+            if !packages(host, cpus).is_subset(&own) {
+                report.conflict(Conflict::OtherNodes {
+                    source: facts.source.clone(),
+                    gpu: address,
+                    found: format!("{} with pCPUs {cpus}", node.id),
+                    host: format!("{} with pCPUs {}", node.id, node.cpus),
+                    host_source: host.source_of(Part::Memory),
+                });
+                return false;
+            }
         }
         true
     }
+}
+
+fn packages(host: &HostBuilder, cpus: &CpuSet) -> BTreeSet<PackageId> {
+    let cores = host.cores.iter().filter(|core| core.pcpus.intersects(cpus));
+    cores.map(|core| core.package).collect()
 }
 
 /// The node that a GPU is next to: the one that the source names, or else the one that has all the
@@ -319,10 +339,10 @@ fn affinity(
         all
     });
     let own = cpus.intersection(&online);
-    if !own.is_subset(&node.cpus) {
+    if !node.cpus.is_empty() && !own.is_subset(&node.cpus) {
         report.differ(Difference {
             part: Part::DeviceNodes,
-            what: "the pCPUs near it and of its node,",
+            what: "the pCPUs of the node",
             of: address.to_string(),
             host: node.cpus.to_string(),
             host_source: host.source_of(Part::Memory),

@@ -23,8 +23,8 @@ use gpus::Names;
 /// the number of free pages where no source of the description told it.
 ///
 /// Nothing is guessed. A source that numbers the GPUs is taken only where it has as many as the
-/// description has of that vendor, virtual functions aside, and none on another node; otherwise nothing
-/// that names a GPU is taken from it. Every conflict is reported with both sources.
+/// description has of that vendor, virtual functions aside, and none on another node or near another
+/// package's pCPUs; otherwise nothing that names a GPU is taken from it. Every conflict is reported with both sources.
 pub fn overlay(host: &mut HostBuilder, facts: &[Facts]) -> Laid {
     let mut report = Report::default();
     let mut ordered: Vec<&Facts> = facts.iter().collect();
