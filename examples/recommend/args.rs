@@ -24,7 +24,7 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 #[derive(Debug, Parser)]
 #[command(name = "recommend")]
 pub(crate) struct Args {
-    /// A host description as JSON, XML of virsh capabilities or of lstopo, a folder with one of them and
+    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of virsh capabilities or of lstopo, a folder with one of them and
     /// virsh nodedev-dumpxml files, a captured root with sys/ and proc/, or "live" for this machine.
     #[arg(long, value_name = "FILE|DIR|live")]
     pub(crate) host: Option<PathBuf>,

@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use pinwise::discover::{Reading, hwloc, libvirt, read_host, read_request, sysfs};
-use pinwise::{Bytes, GpuRequest, Host, Request, RequestBuilder};
+use pinwise::discover::{Reading, hwloc, libvirt, read_described, read_host, read_request, sysfs};
+use pinwise::{Bytes, Claim, GpuRequest, Host, Request, RequestBuilder};
 
 use crate::args::Args;
 
@@ -20,6 +20,8 @@ const EMBEDDED: &str = include_str!("../../fixtures/hosts/hgx-h200-snc2.json");
 pub(crate) struct Machine {
     pub(crate) host: Host,
     pub(crate) notes: Vec<String>,
+    /// Tenants that the host's description names.
+    pub(crate) tenants: Vec<(String, Claim)>,
     pub(crate) embedded: bool,
 }
 
@@ -41,6 +43,7 @@ pub(crate) fn is_xml(text: &str) -> bool {
 }
 
 pub(crate) fn host(args: &Args) -> Result<Machine, String> {
+    let mut tenants = Vec::new();
     let (Reading { host: description, notes }, from) = match args.host.as_deref() {
         None => {
             let host = read_host(EMBEDDED).map_err(|e| e.to_string())?;
@@ -56,7 +59,9 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
             if is_xml(&text) {
                 (read_xml(&[path.to_owned()])?, shown)
             } else {
-                let host = read_host(&text).map_err(|e| format!("{shown}: {e}"))?;
+                let described = read_described(&text).map_err(|e| format!("{shown}: {e}"))?;
+                let host = described.host;
+                tenants = described.tenants;
                 (Reading { host, notes: Vec::new() }, shown)
             }
         }
@@ -66,7 +71,7 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
         host =
             host.with_reserved(reserve.clone()).map_err(|e| format!("--reserve {reserve}: {e}"))?;
     }
-    Ok(Machine { host, notes, embedded: args.host.is_none() })
+    Ok(Machine { host, notes, tenants, embedded: args.host.is_none() })
 }
 
 /// A host's description among XML files, and the node devices beside it, each by its root element.

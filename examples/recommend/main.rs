@@ -38,8 +38,8 @@ fn main() -> ExitCode {
 
 /// The exit status and what to print, or what is wrong with the input, in one sentence.
 fn run(args: &Args) -> Result<(u8, String), String> {
-    let input::Machine { host, mut notes, embedded } = input::host(args)?;
-    let (usage, more) = tenants::usage(&host, &args.tenant)?;
+    let input::Machine { host, mut notes, tenants, embedded } = input::host(args)?;
+    let (usage, more) = tenants::usage(&host, tenants, &args.tenant)?;
     notes.extend(more);
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };

@@ -4,17 +4,23 @@ use std::path::PathBuf;
 
 use pinwise::discover::libvirt::{Domain, read_domain};
 use pinwise::discover::read_tenant;
-use pinwise::{CpuSet, Host, Usage};
+use pinwise::{Claim, CpuSet, Host, Usage};
 
 use crate::input::{files, is_xml, text};
 
-/// What the tenants hold, and what there is to say about it.
+/// What the tenants hold, those that the host's description names and those in files, and what there
+/// is to say about it.
 ///
 /// Tenants and running domains hold what they say. A domain that is merely defined holds what it
 /// would take, if it could start beside the others: several domains for one GPU, of which one runs at
 /// a time, are common.
-pub(crate) fn usage(host: &Host, paths: &[PathBuf]) -> Result<(Usage, Vec<String>), String> {
-    let (mut tenants, mut domains) = (Vec::new(), Vec::new());
+pub(crate) fn usage(
+    host: &Host,
+    mut tenants: Vec<(String, Claim)>,
+    paths: &[PathBuf],
+) -> Result<(Usage, Vec<String>), String> {
+    let described = tenants.len();
+    let mut domains = Vec::new();
     for path in paths {
         for file in files(path)? {
             let (text, shown) = (text(&file)?, file.display());
@@ -35,7 +41,10 @@ pub(crate) fn usage(host: &Host, paths: &[PathBuf]) -> Result<(Usage, Vec<String
     }
     let (running, off): (Vec<_>, Vec<_>) = domains.into_iter().partition(|domain| domain.running);
     tenants.extend(running.into_iter().map(|domain| (domain.name, domain.claim)));
-    let mut usage = Usage::with_running(host, tenants).map_err(|e| format!("--tenant: {e}"))?;
+    let mut usage = Usage::with_running(host, tenants).map_err(|e| {
+        let from = if paths.is_empty() && described > 0 { "--host" } else { "--tenant" };
+        format!("{from}: {e}")
+    })?;
     for domain in off {
         if let Err(error) = usage.claim(host, &domain.name, domain.claim) {
             notes.push(format!("{error}: it is off and was left out"));

@@ -259,6 +259,8 @@ pub(crate) fn emulator_room(
         let all: u64 = cores.map(|core| search.free.of_core(host, core, way).count() as u64).sum();
         let taken = if way.dedicated { sizes[..taken].iter().sum() } else { vcpus };
         (own, all.saturating_sub(taken))
+    } else if search.host.is_for_vms_only() {
+        return None;
     } else {
         let all = search.host.allowed().union(search.host.reserved());
         (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))

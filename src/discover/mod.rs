@@ -7,6 +7,8 @@
 mod cores;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod notes;
+#[cfg(feature = "serde")]
+mod placement;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
 #[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
@@ -15,6 +17,8 @@ mod shown;
 mod snapshot;
 #[cfg(feature = "serde")]
 mod texts;
+#[cfg(feature = "serde")]
+pub use placement::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};
 #[cfg(feature = "serde")]
 pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
 #[cfg(feature = "serde")]
