@@ -64,7 +64,7 @@
 //! `serde`: descriptions, requests, tenants and answers as JSON. `sysfs`: hosts from sysfs.
 //! `libvirt-xml`: patching an existing domain. All are on by default.
 mod candidate;
-mod capacity;
+pub mod capacity;
 mod changes;
 mod diagnose;
 pub mod discover;
@@ -110,7 +110,7 @@ pub use units::{
 pub use verify::{CpuUser, Violation, verify};
 pub use workload::{Metric, Weights, Workload};
 
-pub use capacity::{HostCost, SLOT_SIZES, SlotCounts};
+pub use capacity::{Capacity, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes};
 pub use changes::{Change, smallest_changes};
 pub use explain::{
     change_text, explain, explain_refusal, fact_text, host_line, property_text, warning_text,

@@ -47,16 +47,7 @@ pub(crate) struct GpuSets {
 /// The functions that have to go together with `address`: the other functions of its card that serve
 /// it, and all members of the IOMMU groups of any of them.
 pub(crate) fn bundle(host: &Host, address: PciAddr) -> BTreeSet<PciAddr> {
-    let pci = host.pci();
-    let virtual_function = pci.get(address).is_some_and(|d| d.physical_function.is_some());
-    let mut all: BTreeSet<PciAddr> = pci.group_of(address).into_iter().collect();
-    let serves = |d: &&crate::host::pcie::PciDevice| {
-        !virtual_function && d.address.same_slot(address) && d.kind() == DeviceKind::Other
-    };
-    for device in pci.devices().iter().filter(serves) {
-        all.extend(pci.group_of(device.address));
-    }
-    all
+    host.pci().bundle(address)
 }
 
 fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {

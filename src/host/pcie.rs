@@ -1,6 +1,6 @@
 //! The PCIe side of a host: functions, the bridges above them, links, IOMMU groups, GPUs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -342,6 +342,20 @@ impl PciTree {
     pub fn group_of(&self, address: PciAddr) -> Vec<PciAddr> {
         let group = self.get(address).and_then(|d| d.iommu_group);
         group.and_then(|g| self.groups.get(&g)).cloned().unwrap_or_else(|| vec![address])
+    }
+
+    /// The functions that have to go together with `address`: the other functions of its card that
+    /// serve it, and all members of the IOMMU groups of any of them.
+    pub(crate) fn bundle(&self, address: PciAddr) -> BTreeSet<PciAddr> {
+        let virtual_function = self.get(address).is_some_and(|d| d.physical_function.is_some());
+        let mut all: BTreeSet<PciAddr> = self.group_of(address).into_iter().collect();
+        let serves = |d: &&PciDevice| {
+            !virtual_function && d.address.same_slot(address) && d.kind() == DeviceKind::Other
+        };
+        for device in self.devices.iter().filter(serves) {
+            all.extend(self.group_of(device.address));
+        }
+        all
     }
 
     /// What the link of `address` could run at: the slower of its own side and the port's above.
