@@ -261,8 +261,24 @@ impl Search<'_> {
         if blind || (cells && !each()) {
             return false;
         }
+        let alike = |shares: &[u64]| shares.windows(2).all(|pair| pair[0] == pair[1]);
+        let even_cells = cells && self.request.even_cells;
+        if even_cells && !alike(units) {
+            return false;
+        }
         if let Some(property) = lacking(self.request, &profile) {
             self.lacking.entry(style).or_insert(property);
+            return false;
+        }
+        let Pages { size, needed, ref free, .. } = self.pages[page];
+        let free: Vec<u64> = at.iter().map(|n| free[*n]).collect();
+        let even = vec![1; at.len()];
+        let weights = if memory == MemoryMode::Interleave { &even } else { units };
+        let split = || {
+            let split = shares(needed, &free, weights, cells)?;
+            (!even_cells || alike(&split)).then_some(split)
+        };
+        if even_cells && split().is_none() {
             return false;
         }
         let key = (style, memory, expanders, stock.way);
@@ -271,11 +287,7 @@ impl Search<'_> {
         if self.best.get(&key).is_some_and(|best| best.score.total > free_of_cost.total) {
             return true;
         }
-        let Pages { size, needed, ref free, .. } = self.pages[page];
-        let free: Vec<u64> = at.iter().map(|n| free[*n]).collect();
-        let even = vec![1; at.len()];
-        let weights = if memory == MemoryMode::Interleave { &even } else { units };
-        let Some(split) = shares(needed, &free, weights, cells) else { return false };
+        let Some(split) = split() else { return false };
         let set = &self.gpus.sets[gpus];
         let bytes = |i: usize| u128::from(split[i]) * u128::from(size.bytes());
         let gpu_nodes = set.node_of(self.host).flatten();
