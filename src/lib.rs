@@ -71,6 +71,7 @@ pub mod discover;
 pub mod emit;
 mod explain;
 mod feasibility;
+pub mod fleet;
 mod host;
 mod placement;
 mod profile;

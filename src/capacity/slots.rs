@@ -66,6 +66,14 @@ pub struct HostCost {
 }
 
 impl HostCost {
+    /// What other VMs lose, in GPUs: the slots that end, each by its size.
+    #[must_use]
+    pub fn loss(&self) -> i64 {
+        let ended = self.slots_before.iter().zip(&self.slots_after).zip(SLOT_SIZES);
+        let lost = ended.map(|((before, after), size)| before.saturating_sub(*after) * size);
+        i64::try_from(lost.sum::<u64>()).unwrap_or(i64::MAX)
+    }
+
     /// In millionths of what is free: the share of the cores, and the mean share of the slots of each
     /// size that there were.
     #[must_use]
