@@ -21,12 +21,13 @@ use std::collections::BTreeMap;
 use crate::capacity::{HostCost, Slots};
 use crate::feasibility::Fact;
 use crate::host::Host;
+use crate::host::derived::GpuMask;
 use crate::host::usage::Usage;
 use crate::placement::{MemoryMode, Style};
 use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::score::{Options, Property, Score};
-use crate::units::{PageSize, PciAddr};
+use crate::units::PageSize;
 use cpus::{FreePcpus, NodeCpus, Picked, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
@@ -150,7 +151,7 @@ impl<'a> Search<'a> {
             pages.iter().map(|p| u128::from(p.free[at]) * u128::from(p.size.bytes())).sum()
         };
         let bytes: Vec<u128> = (0..cores.len()).map(bytes).collect();
-        let slots = Slots::new(host, &cores, &bytes, &free_gpus(host, usage));
+        let slots = Slots::new(host, &cores, &bytes, free_gpus(host, usage));
         let cut = !gpus.complete;
         Ok(Self {
             host,
@@ -206,9 +207,10 @@ fn threads(request: &Request, way: Way) -> Vec<u32> {
 }
 
 /// The GPUs that nobody holds and that VMs usually ask for.
-fn free_gpus(host: &Host, usage: &Usage) -> Vec<PciAddr> {
-    let free = host.gpus().iter().filter(|gpu| !gpu.integrated);
-    free.map(|gpu| gpu.address).filter(|gpu| usage.holder_of(*gpu).is_none()).collect()
+fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
+    let gpus = host.gpus().iter().enumerate();
+    let free = gpus.filter(|(_, gpu)| !gpu.integrated && usage.holder_of(gpu.address).is_none());
+    free.fold(0, |mask, (at, _)| mask | (1 << at))
 }
 
 /// The page sizes that hold the memory exactly, largest first, or only the one asked for.

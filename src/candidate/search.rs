@@ -293,7 +293,7 @@ impl Search<'_> {
         let gpu_nodes = set.node_of(self.host).flatten();
         let none = vec![0; at.len()];
         let cores = if stock.way.dedicated { units } else { &none };
-        let host_cost = self.slots.host_cost(at, cores, gpu_nodes, bytes);
+        let host_cost = self.slots.host_cost(at, cores, set.gpus, gpu_nodes, bytes);
         let cost = host_cost.millionths();
         let score = free_of_cost.with_packing(self.options, cost);
         let taken: u64 = units.iter().sum();
