@@ -71,8 +71,8 @@ fn run(args: &Args) -> Result<(), String> {
         BinName::Spread => Bin::Spread,
     };
     let mut options = FleetOptions { bin, ..FleetOptions::default() };
-    // A scheduler fills hosts: what a placement takes from later VMs counts as much as its speed.
-    options.engine.packing_weight = 1000;
+    // A scheduler fills hosts: what a placement takes from later VMs counts more than its speed.
+    options.engine.packing_weight = 4000;
     let result = with_threads(args.threads, || world::replay(&trace, &options))?;
     write(args, &result.map_err(|e| at(file, &e))?)
 }

@@ -151,7 +151,8 @@ impl<'a> Search<'a> {
             pages.iter().map(|p| u128::from(p.free[at]) * u128::from(p.size.bytes())).sum()
         };
         let bytes: Vec<u128> = (0..cores.len()).map(bytes).collect();
-        let slots = Slots::new(host, &cores, &bytes, free_gpus(host, usage));
+        let slots =
+            Slots::new(host, &cores, &bytes, free_gpus(host, usage), &tenants_gpus(host, usage));
         let cut = !gpus.complete;
         Ok(Self {
             host,
@@ -211,6 +212,19 @@ fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
     let gpus = host.gpus().iter().enumerate();
     let free = gpus.filter(|(_, gpu)| !gpu.integrated && usage.holder_of(gpu.address).is_none());
     free.fold(0, |mask, (at, _)| mask | (1 << at))
+}
+
+/// The GPUs that each tenant holds.
+fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
+    let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
+    for (at, gpu) in host.gpus().iter().enumerate() {
+        let Some(holder) = usage.holder_of(gpu.address) else { continue };
+        match tenants.iter_mut().find(|(name, _)| *name == holder) {
+            Some((_, gpus)) => *gpus |= 1 << at,
+            None => tenants.push((holder, 1 << at)),
+        }
+    }
+    tenants.into_iter().map(|(_, gpus)| gpus).collect()
 }
 
 /// The page sizes that hold the memory exactly, largest first, or only the one asked for.

@@ -1,8 +1,10 @@
 //! What a placement takes from the VMs that could still come.
 //!
-//! A slot is room for a VM of 1, 2, 4 or 8 GPUs with their share of cores and memory, on one node
-//! where it fits on one, else inside one package, else on the host. The cost of a placement is the
-//! share of the free cores that it takes, and the share of the slots that it ends.
+//! A slot is room for a VM of 1, 2, 4 or 8 GPUs with their share of cores and memory, in the smallest
+//! part of the host that has so many GPUs: below a switch, on a node, in a package, or on the host.
+//! The cost of a placement is the share of the free cores that it takes, the slots that it ends, and
+//! those that it puts off: a slot whose GPUs tenants hold comes back when they are gone, the later the
+//! more they are.
 
 use crate::host::Host;
 use crate::host::builder::MAX_NODES;
@@ -66,6 +68,16 @@ pub(crate) struct Slots {
     free_cores: u64,
     gpus: u64,
     before: SlotCounts,
+    places: Vec<Place>,
+}
+
+/// The place of a slot of two GPUs or more, free or not.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    gpus: GpuMask,
+    size: u64,
+    /// Tenants that hold some of its GPUs.
+    tenants: u32,
 }
 
 /// What a placement costs the host.
@@ -76,6 +88,9 @@ pub struct HostCost {
     pub cores: (u64, u64),
     /// The host's GPUs, free or not.
     pub gpus: u64,
+    /// Slots that come back later because of it, in thousandths of GPUs: a slot's size, halved for
+    /// every tenant that is there already.
+    pub delayed: i64,
     /// Slots before, by size.
     pub slots_before: SlotCounts,
     /// Slots after.
@@ -91,8 +106,14 @@ impl HostCost {
         i64::try_from(lost.sum::<u64>()).unwrap_or(i64::MAX)
     }
 
-    /// In millionths of what there is: the share of the free cores, and what other VMs lose against
-    /// all slots of an empty host.
+    /// What other VMs lose and wait for, in thousandths of GPUs.
+    #[must_use]
+    pub fn price(&self) -> i64 {
+        self.loss().saturating_mul(1000).saturating_add(self.delayed)
+    }
+
+    /// In millionths of what there is: the share of the free cores, and what other VMs lose and wait
+    /// for against all slots of the empty host.
     #[must_use]
     pub fn millionths(&self) -> i64 {
         let part = |taken: u64, of: u64| {
@@ -100,14 +121,21 @@ impl HostCost {
             i64::try_from(share).unwrap_or(i64::MAX)
         };
         let sizes = SLOT_SIZES.iter().filter(|size| **size <= self.gpus).count() as u64;
-        let lost = u64::try_from(self.loss()).unwrap_or(0);
-        part(self.cores.0, self.cores.1) + part(lost, self.gpus * sizes)
+        let price = u64::try_from(self.price()).unwrap_or(0);
+        part(self.cores.0, self.cores.1) + part(price, self.gpus * sizes * 1000)
     }
 }
 
 impl Slots {
-    /// By node: free cores, and free memory in bytes in pages that the request could use.
-    pub(crate) fn new(host: &Host, cores: &[u64], bytes: &[u128], free: GpuMask) -> Self {
+    /// By node: free cores, and free memory in bytes in pages that the request could use. `held` has the
+    /// GPUs of each tenant.
+    pub(crate) fn new(
+        host: &Host,
+        cores: &[u64],
+        bytes: &[u128],
+        free: GpuMask,
+        held: &[GpuMask],
+    ) -> Self {
         let derived = host.derived();
         let counted = |gpu: &usize| !host.gpus()[*gpu].integrated;
         let all: Vec<usize> = (0..host.gpus().len()).filter(counted).collect();
@@ -160,8 +188,23 @@ impl Slots {
         let free_cores = nodes.iter().map(|node| node.cores).sum();
         let gpus = all.len() as u64;
         let before = Default::default();
+        let places =
+            SLOT_SIZES.into_iter().zip(parts).filter(|(size, _)| (2..=gpus).contains(size));
+        let places = places.flat_map(|(size, part)| {
+            let masks: Vec<GpuMask> = match part {
+                Part::Switch => switches.iter().flatten().copied().collect(),
+                Part::Node => by_node.clone(),
+                Part::Package => in_packages.to_vec(),
+                Part::Host => vec![by_node.iter().fold(0, |all, mask| all | mask)],
+            };
+            masks.into_iter().filter(|mask| *mask != 0).map(move |gpus| {
+                let tenants = held.iter().filter(|tenant| **tenant & gpus != 0).count();
+                Place { gpus, size, tenants: u32::try_from(tenants).unwrap_or(u32::MAX) }
+            })
+        });
+        let places = places.collect();
         let mut slots =
-            Self { nodes, served, switches, free, parts, share, free_cores, gpus, before };
+            Self { nodes, served, switches, free, parts, share, free_cores, gpus, before, places };
         slots.before = slots.count(&slots.served, slots.free);
         slots
     }
@@ -196,9 +239,18 @@ impl Slots {
         HostCost {
             cores: (cores.iter().sum(), self.free_cores),
             gpus: self.gpus,
+            delayed: self.delayed(gpus),
             slots_before: self.before,
             slots_after: self.count(&served, self.free & !gpus),
         }
+    }
+
+    /// What a VM on these GPUs puts off. Each tenant is as likely as not to be gone when a VM of the
+    /// slot's size comes: chosen by us. Free slots are counted as lost, not as put off.
+    fn delayed(&self, gpus: GpuMask) -> i64 {
+        let later = self.places.iter().filter(|place| place.tenants > 0 && place.gpus & gpus != 0);
+        let each = later.map(|place| place.size * 1000 >> place.tenants.min(32));
+        i64::try_from(each.sum::<u64>()).unwrap_or(i64::MAX)
     }
 
     /// Slots by size, of nodes given as GPUs served and package number.

@@ -12,6 +12,7 @@ use std::ops::Deref;
 
 use crate::host::Host;
 use crate::host::usage::{Claim, ClaimError, Usage};
+use crate::profile::L3Use;
 use crate::recommend::{Infeasible, Ranked, recommend};
 use crate::request::Request;
 use crate::score::Options;
@@ -211,16 +212,28 @@ fn ask<H: Deref<Target = Host>>(
     Ok(HostRank { host: 0, best, left })
 }
 
-type Order = (usize, i64, i64, Left, Reverse<Left>, usize);
+/// How a host is ordered, the best first: preferences that it does not meet; packages, and whether the
+/// GPUs of a VM are below several switches; what its bin says; then the score.
+type Order = (usize, u32, bool, i64, Reverse<i64>, Left, usize);
 
-/// Preferences first, whatever the bin; then what the bin says; then the better placement.
+/// What pieces of L3 domains cost, in thousandths of GPUs. Chosen by us: as much as a one-GPU slot.
+const PIECES_PRICE: i64 = 1000;
+
 fn order(rank: &HostRank, bin: Bin) -> Order {
     let HostRank { host, best, left } = rank;
-    let (unmet, score) = (best.unmet.len(), -best.score.total);
-    let even = (Left::default(), Reverse(Left::default()));
+    let (unmet, profile) = (best.unmet.len(), &best.profile);
+    let none = (Reverse(0), Left::default());
     match bin {
-        Bin::BestFit => (unmet, best.cost.loss(), score, *left, even.1, *host),
-        Bin::FirstFit => (unmet, 0, 0, even.0, even.1, *host),
-        Bin::Spread => (unmet, 0, 0, even.0, Reverse(*left), *host),
+        Bin::BestFit => {
+            let apart = profile.gpus > 1 && !profile.same_switch;
+            let pieces = if profile.l3 == L3Use::Pieces { PIECES_PRICE } else { 0 };
+            let price = best.cost.price() + pieces;
+            (unmet, profile.packages, apart, price, Reverse(best.score.total), *left, *host)
+        }
+        Bin::FirstFit => (0, 0, false, 0, none.0, none.1, *host),
+        Bin::Spread => {
+            let all = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            (unmet, 0, false, -all(left.gpus), Reverse(all(left.pcpus)), none.1, *host)
+        }
     }
 }
