@@ -5,6 +5,7 @@
 //! [`recommend`](crate::recommend()) about the hosts that are left, and orders them by [`Bin`]. With the
 //! feature `rayon` hosts are asked in parallel; the answer is the same, byte for byte.
 
+mod batch;
 mod room;
 
 use std::cmp::Reverse;
@@ -17,6 +18,7 @@ use crate::recommend::{Infeasible, Ranked, recommend};
 use crate::request::Request;
 use crate::score::Options;
 
+pub use batch::{Apart, BatchError, place_each, place_gang};
 use room::Room;
 pub use room::Shortfall;
 
