@@ -430,6 +430,17 @@ fn memory_broken() -> Vec<Sabotage> {
             MemorySum { found: gib(4), wanted: gib(5) },
         ),
         (
+            numa_smt,
+            |s| {
+                s.request.even_cells = true;
+                for (cell, count) in s.placement.cells.iter_mut().zip([5, 3]) {
+                    cell.memory = Bytes::from_gib(count);
+                    cell.pages[0].1 = count;
+                }
+            },
+            CellsDiffer { cell: CellId(1), found: 4, memory: gib(3) },
+        ),
+        (
             pin,
             |s| s.placement.memory_mode = MemoryMode::Unbound,
             StyleMemory { style: Style::Pin, mode: MemoryMode::Unbound },
