@@ -228,9 +228,11 @@ fn list<T: ToString>(items: impl Iterator<Item = T>) -> String {
 }
 
 fn table(args: &Args, fleet: &Fleet, answer: &FleetAnswer) -> String {
-    let mut rows = vec![["", "host", "style", "nodes", "GPUs", "score", "takes", "left"]
-        .map(str::to_owned)
-        .to_vec()];
+    let mut rows = vec![
+        ["", "host", "style", "nodes", "GPUs", "score", "takes", "left"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for (place, found) in answer.ranked.iter().take(args.top).enumerate() {
         let HostRank { host, best, left } = found;
         let placement = &best.placement;

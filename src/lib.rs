@@ -111,7 +111,9 @@ pub use units::{
 pub use verify::{CpuUser, Violation, verify};
 pub use workload::{Metric, Weights, Workload};
 
-pub use capacity::{Capacity, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes};
+pub use capacity::{
+    Capacity, GpuShare, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes,
+};
 pub use changes::{Change, smallest_changes};
 pub use explain::{
     change_text, explain, explain_refusal, fact_text, host_line, property_text, warning_text,

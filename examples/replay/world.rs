@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use pinwise::fleet::{FleetHost, FleetOptions, HostRank, rank_by};
-use pinwise::{Host, PciAddr, Placement, Request, Usage};
+use pinwise::{Bytes, GpuShare, Host, PciAddr, Placement, Request, Usage};
 use serde::Serialize;
 
-use crate::trace::{Event, Trace, Vm};
+use crate::trace::{Event, ThreadPolicy, Trace, Vm};
 use crate::vm;
 
 #[derive(Serialize)]
@@ -47,6 +47,7 @@ struct Kind<'a> {
 
 /// Replays the trace; the result as JSON text.
 pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, String> {
+    let mut options = options.clone();
     let mut kinds: BTreeMap<&str, Kind<'_>> = BTreeMap::new();
     for (name, described) in &trace.templates {
         let host = described.host.clone().build();
@@ -78,9 +79,10 @@ pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, St
                 continue;
             }
         };
+        learn(&mut options, vm);
         #[expect(clippy::disallowed_methods, reason = "the result has a latency")]
         let start = Instant::now();
-        let (chosen, tried) = decide(&fleet, vm, options)?;
+        let (chosen, tried) = decide(&fleet, vm, &options)?;
         let latency_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (hosts_tried, error) = (tried, None);
         let refused = Decision {
@@ -111,6 +113,19 @@ pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, St
     let (format, engine) = ("placement-result/1", "pinwise");
     let outcome = Outcome { format, engine, trace: &trace.name, decisions };
     serde_json::to_string(&outcome).map(|text| text + "\n").map_err(|e| e.to_string())
+}
+
+/// What VMs have for each GPU, as far as they have been seen: the most of any of them.
+fn learn(options: &mut FleetOptions, vm: &Vm) {
+    if vm.gpus == 0 {
+        return;
+    }
+    let threads = if vm.thread_policy == ThreadPolicy::Isolate { 1 } else { 2 };
+    let cores = vm.vcpus.div_ceil(threads).div_ceil(vm.gpus);
+    let memory = Bytes::from_mib(vm.memory_mib.div_ceil(u64::from(vm.gpus)).min(1 << 40));
+    let known = options.engine.gpu_share.unwrap_or(GpuShare { cores: 0, memory: Bytes::ZERO });
+    options.engine.gpu_share =
+        Some(GpuShare { cores: known.cores.max(cores), memory: known.memory.max(memory) });
 }
 
 /// The best host for the VM, and how many hosts were asked. Hosts of one kind agree on the number of

@@ -151,8 +151,14 @@ impl<'a> Search<'a> {
             pages.iter().map(|p| u128::from(p.free[at]) * u128::from(p.size.bytes())).sum()
         };
         let bytes: Vec<u128> = (0..cores.len()).map(bytes).collect();
-        let slots =
-            Slots::new(host, &cores, &bytes, free_gpus(host, usage), &tenants_gpus(host, usage));
+        let slots = Slots::new(
+            host,
+            &cores,
+            &bytes,
+            free_gpus(host, usage),
+            &tenants_gpus(host, usage),
+            options.gpu_share,
+        );
         let cut = !gpus.complete;
         Ok(Self {
             host,

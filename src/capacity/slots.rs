@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::host::builder::MAX_NODES;
 use crate::host::derived::GpuMask;
 use crate::sets::bits;
+use crate::units::Bytes;
 
 /// The sizes of the slots that are counted. Chosen by us: what HGX boards and clouds offer.
 pub const SLOT_SIZES: [u64; 4] = [1, 2, 4, 8];
@@ -38,6 +39,15 @@ impl NodeRoom {
 }
 
 /// What the VMs that are usually asked for have for each of their GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct GpuShare {
+    /// Cores.
+    pub cores: u32,
+    /// Memory.
+    pub memory: Bytes,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Share {
     cores: u64,
@@ -128,13 +138,14 @@ impl HostCost {
 
 impl Slots {
     /// By node: free cores, and free memory in bytes in pages that the request could use. `held` has the
-    /// GPUs of each tenant.
+    /// GPUs of each tenant; `named` is the share that the caller's, knows, if it does.
     pub(crate) fn new(
         host: &Host,
         cores: &[u64],
         bytes: &[u128],
         free: GpuMask,
         held: &[GpuMask],
+        named: Option<GpuShare>,
     ) -> Self {
         let derived = host.derived();
         let counted = |gpu: &usize| !host.gpus()[*gpu].integrated;
@@ -165,7 +176,11 @@ impl Slots {
             // Nodes in no single package are a package of their own, the last.
             package.and_then(of).unwrap_or(host.packages().len())
         };
-        let share = share(host, &by_node);
+        let named = named.map(|share| Share {
+            cores: u64::from(share.cores),
+            bytes: u128::from(share.memory.0),
+        });
+        let share = named.unwrap_or_else(|| share(host, &by_node));
         let served: Vec<(u64, usize)> =
             nodes.iter().enumerate().map(|(at, node)| (node.served(&share), package(at))).collect();
         let most = |masks: &mut dyn Iterator<Item = GpuMask>| {
