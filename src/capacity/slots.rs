@@ -265,7 +265,7 @@ impl Slots {
     /// traces of 16 and 24 hosts. Free slots are counted as lost, not as put off.
     fn delayed(&self, gpus: GpuMask) -> i64 {
         let later = self.places.iter().filter(|place| place.tenants > 0 && place.gpus & gpus != 0);
-        let each = later.map(|place| place.size * 1000 >> place.tenants.min(5));
+        let each = later.map(|place| (place.size * 1000) >> place.tenants.min(5));
         i64::try_from(each.sum::<u64>()).unwrap_or(i64::MAX)
     }
 

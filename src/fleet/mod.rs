@@ -189,7 +189,7 @@ fn each<T>(count: usize, one: impl Fn(usize) -> Option<T>) -> Vec<T> {
 
 /// What `one` says of every number below `count`, in their order.
 #[cfg(feature = "rayon")]
-fn each<T: Send>(count: usize, one: impl Fn(usize) -> Option<T> + Sync) -> Vec<T> {
+fn each<T: Send>(count: usize, one: impl Fn(usize) -> Option<T> + Sync + Send) -> Vec<T> {
     use rayon::prelude::*;
     (0..count).into_par_iter().filter_map(one).collect()
 }
