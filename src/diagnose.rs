@@ -1,6 +1,7 @@
 //! Why a style does not fit, decisive fact first.
 
-use crate::candidate::{Search, Stock, emulator_room};
+use crate::candidate::cpus::Stock;
+use crate::candidate::{Search, emulator_room};
 use crate::feasibility::{Fact, Rejection, node_set};
 use crate::placement::Style;
 use crate::request::Policy;

@@ -93,6 +93,7 @@ pub use host::pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
     PciDevice, PciId, PciTree, RootComplex,
 };
+pub use host::sources::{Part, PartSource};
 pub use host::usage::{Claim, ClaimError, PageClaim, Usage};
 pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
 pub use placement::{

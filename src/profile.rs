@@ -228,27 +228,59 @@ pub(crate) struct SetFacts {
 
 impl SetFacts {
     pub(crate) fn of(host: &Host, set: GpuMask) -> Self {
-        let derived = host.derived();
-        let gpus = || bits(set).map(|at| &derived.gpus[at]);
-        let all = |mask: fn(&GpuFacts) -> GpuMask| gpus().all(|gpu| set & !mask(gpu) == 0);
+        let all = &host.derived().gpus;
+        bits(set).fold(Together::default(), |set, at| set.with(at, &all[at])).facts(host)
+    }
+}
+
+/// GPUs that were put together one by one, and what they have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Together {
+    pub(crate) gpus: GpuMask,
+    /// GPUs that each of them is linked with, near, around, and on one switch with.
+    linked: GpuMask,
+    near: GpuMask,
+    around: GpuMask,
+    on_switch: GpuMask,
+    degraded: u32,
+}
+
+impl Default for Together {
+    fn default() -> Self {
+        let all = GpuMask::MAX;
+        Self { gpus: 0, linked: all, near: all, around: all, on_switch: all, degraded: 0 }
+    }
+}
+
+impl Together {
+    /// The same with one more.
+    pub(crate) fn with(self, at: usize, gpu: &GpuFacts) -> Self {
+        Self {
+            gpus: self.gpus | (1 << at),
+            linked: self.linked & gpu.linked,
+            near: self.near & gpu.near,
+            around: self.around & gpu.around,
+            on_switch: self.on_switch & gpu.on_switch,
+            degraded: self.degraded + u32::from(gpu.degraded),
+        }
+    }
+
+    pub(crate) fn facts(self, host: &Host) -> SetFacts {
+        let partitions = &host.derived().partitions;
+        let all_in = |mask: GpuMask| self.gpus & !mask == 0;
         // No GPUs at all need no partition, and a host without a fabric manager has none.
-        let partition =
-            set == 0 || derived.partitions.is_empty() || derived.partitions.contains(&set);
-        let path = if all(|gpu| gpu.linked) && partition {
+        let partition = self.gpus == 0 || partitions.is_empty() || partitions.contains(&self.gpus);
+        let path = if all_in(self.linked) && partition {
             GpuPath::Linked
-        } else if all(|gpu| gpu.near) {
+        } else if all_in(self.near) {
             GpuPath::SameSwitch
-        } else if all(|gpu| gpu.around) {
+        } else if all_in(self.around) {
             GpuPath::SameNode
         } else {
             GpuPath::Across
         };
-        Self {
-            path,
-            same_switch: set != 0 && all(|gpu| gpu.on_switch),
-            partition,
-            degraded: count(gpus().filter(|gpu| gpu.degraded).count()),
-        }
+        let same_switch = self.gpus != 0 && all_in(self.on_switch);
+        SetFacts { path, same_switch, partition, degraded: self.degraded }
     }
 }
 

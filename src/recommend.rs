@@ -91,8 +91,8 @@ pub fn recommend(
     };
     let mut search = Search::new(host, usage, request, options).map_err(everywhere)?;
     search.run();
-    let mut candidates: Vec<&Candidate> = search.best.values().collect();
-    candidates.sort_by(|a, b| a.rank().cmp(b.rank()).then_with(|| a.style.cmp(&b.style)));
+    let mut candidates: Vec<&Candidate> = search.best().collect();
+    candidates.sort_by(|a, b| (a.rank(), a.variant()).cmp(&(b.rank(), b.variant())));
     let mut ranked: Vec<Ranked> = Vec::new();
     let mut failed = Vec::new();
     for candidate in candidates {
@@ -107,7 +107,7 @@ pub fn recommend(
                 let way = Way { whole: true, ..candidate.way };
                 let twin = (candidate.style, candidate.memory, candidate.expanders, way);
                 let unasked = row.profile.whole_cores && !candidate.way.whole;
-                if !unasked || !search.best.contains_key(&twin) {
+                if !unasked || !search.best().any(|best| best.variant() == twin) {
                     ranked.push(row);
                 }
             }

@@ -68,6 +68,9 @@ impl Score {
 
 /// `ln(ratio)` in millionths. `libm` gives the same bits on every platform.
 pub(crate) fn micro_log(ratio: Ratio) -> i64 {
+    if ratio == Ratio::ONE {
+        return 0;
+    }
     // Within ±23 million for every ratio of 32 bits, so the conversion keeps the value.
     #[allow(clippy::cast_possible_truncation)]
     let micro = libm::round(libm::log(f64::from(ratio.0.max(1)) / 1000.0) * 1e6) as i64;

@@ -1,28 +1,46 @@
 //! Sets of identifiers over OS indexes, in the kernel's list format (`0-3,8`) in and out.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
+
+use smallvec::SmallVec;
 
 use crate::units::{CellId, Id, NodeId, ParseUnitError, PcpuId, VcpuId};
 
 /// A set of identifiers as a bit per identifier.
 ///
-/// It takes as many 64-bit words as its highest member needs, so a set of a 256-pCPU host has four.
+/// It takes as many 64-bit words as lie between its lowest and its highest member, and four of them
+/// without asking for memory: a single pCPU, or any set on a host of 256 pCPUs, costs nothing to make.
 /// Members are below the identifier's [`Id::LIMIT`]; the largest is refused at the door (parsing), and
 /// [`IdSet::insert`] panics on it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct IdSet<T> {
-    /// No zero word at the end: equal sets have equal words.
-    words: Vec<u64>,
+    /// How many words without members come first; zero for the empty set.
+    skipped: usize,
+    /// No zero word at either end: equal sets have equal words.
+    words: SmallVec<[u64; 4]>,
     kind: PhantomData<T>,
 }
 
 /// The bits of a word, ascending: sets of at most 64 things by position, in the search's inner loops.
-pub(crate) fn bits(word: u64) -> impl Iterator<Item = usize> + Clone {
-    std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
-        .take_while(|rest| *rest != 0)
-        .map(|rest| rest.trailing_zeros() as usize)
+pub(crate) fn bits(word: u64) -> Bits {
+    Bits(word)
+}
+
+/// What [`bits`] goes through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let first = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(first)
+    }
 }
 
 /// Host logical CPUs.
@@ -38,7 +56,25 @@ pub type CellSet = IdSet<CellId>;
 
 impl<T> Default for IdSet<T> {
     fn default() -> Self {
-        Self { words: Vec::new(), kind: PhantomData }
+        Self { skipped: 0, words: SmallVec::new(), kind: PhantomData }
+    }
+}
+
+/// By the members in words of 64, the lowest word first.
+impl<T: Id> Ord for IdSet<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_words = || self.words.cmp(&other.words);
+        match (self.is_empty(), other.is_empty()) {
+            // Where one has a word and the other still skips, the other is less.
+            (false, false) => other.skipped.cmp(&self.skipped).then_with(by_words),
+            _ => by_words(),
+        }
+    }
+}
+
+impl<T: Id> PartialOrd for IdSet<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -49,18 +85,71 @@ impl<T: Id> IdSet<T> {
         Self::default()
     }
 
-    fn trim(mut self) -> Self {
+    /// All from `first` on, so many.
+    pub(crate) fn row(first: u32, number: u32) -> Self {
+        let mut set = Self::new();
+        if let Some(last) = number.checked_sub(1) {
+            set.insert_range(T::from_index(first), T::from_index(first + last));
+        }
+        set
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        at.checked_sub(self.skipped).and_then(|at| self.words.get(at)).copied().unwrap_or(0)
+    }
+
+    /// The position after the last word.
+    fn end(&self) -> usize {
+        self.skipped + self.words.len()
+    }
+
+    /// The set with these words, the first of them at position `first`.
+    fn of_words(first: usize, words: impl Iterator<Item = u64>) -> Self {
+        let mut set = Self { skipped: first, ..Self::default() };
+        for word in words {
+            if word == 0 && set.words.is_empty() {
+                set.skipped += 1;
+            } else {
+                set.words.push(word);
+            }
+        }
+        set.trim_end();
+        set
+    }
+
+    fn trim_end(&mut self) {
         while self.words.last() == Some(&0) {
             self.words.pop();
         }
-        self
+        if self.words.is_empty() {
+            self.skipped = 0;
+        }
     }
 
+    /// Members that `op` leaves of both, word by word; of two zeros it makes zero.
     fn zip(&self, other: &Self, op: impl Fn(u64, u64) -> u64) -> Self {
-        let length = self.words.len().max(other.words.len());
-        let word = |words: &[u64], i| words.get(i).copied().unwrap_or(0);
-        let words = (0..length).map(|i| op(word(&self.words, i), word(&other.words, i))).collect();
-        Self { words, kind: PhantomData }.trim()
+        let (first, end) = match (self.is_empty(), other.is_empty()) {
+            (true, _) => (other.skipped, other.end()),
+            (_, true) => (self.skipped, self.end()),
+            _ => (self.skipped.min(other.skipped), self.end().max(other.end())),
+        };
+        Self::of_words(first, (first..end).map(|at| op(self.word(at), other.word(at))))
+    }
+
+    /// The words from `first` to `last`, made where there were none. Some of those at the ends must be
+    /// given a member.
+    fn room_for(&mut self, first: usize, last: usize) -> &mut [u64] {
+        if self.words.is_empty() {
+            self.skipped = first;
+        } else if first < self.skipped {
+            self.words.insert_many(0, std::iter::repeat_n(0, self.skipped - first));
+            self.skipped = first;
+        }
+        if last >= self.end() {
+            self.words.resize(last + 1 - self.skipped, 0);
+        }
+        let start = self.skipped;
+        &mut self.words[first - start..=last - start]
     }
 
     /// Adds `id`; says whether it was new.
@@ -69,12 +158,10 @@ impl<T: Id> IdSet<T> {
     /// If `id` is not below [`Id::LIMIT`].
     pub fn insert(&mut self, id: T) -> bool {
         assert!(id.index() < T::LIMIT, "{} is below {}", T::WHAT, T::LIMIT);
-        let (word, bit) = (id.index() as usize / 64, 1_u64 << (id.index() % 64));
-        if word >= self.words.len() {
-            self.words.resize(word + 1, 0);
-        }
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
+        let (at, bit) = (id.index() as usize / 64, 1_u64 << (id.index() % 64));
+        let word = &mut self.room_for(at, at)[0];
+        let new = *word & bit == 0;
+        *word |= bit;
         new
     }
 
@@ -85,11 +172,10 @@ impl<T: Id> IdSet<T> {
         if first > last {
             return;
         }
-        self.words.resize(self.words.len().max(last / 64 + 1), 0);
-        for word in first / 64..=last / 64 {
-            let low = if word == first / 64 { first % 64 } else { 0 };
-            let high = if word == last / 64 { last % 64 } else { 63 };
-            self.words[word] |= (u64::MAX << low) & (u64::MAX >> (63 - high));
+        for (word, at) in self.room_for(first / 64, last / 64).iter_mut().zip(first / 64..) {
+            let low = if at == first / 64 { first % 64 } else { 0 };
+            let high = if at == last / 64 { last % 64 } else { 63 };
+            *word |= (u64::MAX << low) & (u64::MAX >> (63 - high));
         }
     }
 
@@ -97,9 +183,9 @@ impl<T: Id> IdSet<T> {
     pub fn remove(&mut self, id: T) -> bool {
         let was = self.contains(id);
         if was {
-            self.words[id.index() as usize / 64] &= !(1_u64 << (id.index() % 64));
-            while self.words.last() == Some(&0) {
-                self.words.pop();
+            self.words[id.index() as usize / 64 - self.skipped] &= !(1_u64 << (id.index() % 64));
+            if self.words[0] == 0 || self.words.last() == Some(&0) {
+                *self = Self::of_words(self.skipped, self.words.iter().copied());
             }
         }
         was
@@ -108,8 +194,15 @@ impl<T: Id> IdSet<T> {
     /// Whether `id` is in the set.
     #[must_use]
     pub fn contains(&self, id: T) -> bool {
-        let word = self.words.get(id.index() as usize / 64).copied().unwrap_or(0);
-        word & (1_u64 << (id.index() % 64)) != 0
+        self.word(id.index() as usize / 64) & (1_u64 << (id.index() % 64)) != 0
+    }
+
+    /// Whether each of the 64 identifiers from `first` on is a member, the first in the lowest bit.
+    pub(crate) fn bits_from(&self, first: usize) -> u64 {
+        match first % 64 {
+            0 => self.word(first / 64),
+            shift => self.word(first / 64) >> shift | self.word(first / 64 + 1) << (64 - shift),
+        }
     }
 
     /// How many members there are.
@@ -132,13 +225,10 @@ impl<T: Id> IdSet<T> {
 
     /// The members in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        self.words.iter().zip(0_u32..).flat_map(|(word, at)| {
-            let mut rest = *word;
-            std::iter::from_fn(move || {
-                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
-                rest &= rest - 1;
-                Some(T::from_index(at * 64 + bit))
-            })
+        let first = u32::try_from(self.skipped).unwrap_or(u32::MAX);
+        let place = |bit: usize| u32::try_from(bit).unwrap_or(u32::MAX);
+        self.words.iter().zip(first..).flat_map(move |(word, at)| {
+            bits(*word).map(move |bit| T::from_index(at * 64 + place(bit)))
         })
     }
 
@@ -162,25 +252,22 @@ impl<T: Id> IdSet<T> {
 
     /// Adds all members of `other`.
     pub fn extend(&mut self, other: &Self) {
-        if self.words.len() < other.words.len() {
-            self.words.resize(other.words.len(), 0);
-        }
-        for (mine, theirs) in self.words.iter_mut().zip(&other.words) {
-            *mine |= theirs;
+        if !other.is_empty() {
+            let mine = self.room_for(other.skipped, other.end() - 1);
+            mine.iter_mut().zip(&other.words).for_each(|(mine, theirs)| *mine |= theirs);
         }
     }
 
     /// Whether they share a member.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
-        self.words.iter().zip(&other.words).any(|(a, b)| a & b != 0)
+        self.words.iter().zip(self.skipped..).any(|(word, at)| word & other.word(at) != 0)
     }
 
     /// Whether every member is in `other`.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.words.len() <= other.words.len()
-            && self.words.iter().zip(&other.words).all(|(a, b)| a & !b == 0)
+        self.words.iter().zip(self.skipped..).all(|(word, at)| word & !other.word(at) == 0)
     }
 }
 
@@ -333,6 +420,55 @@ mod tests {
         let mut c = a.clone();
         assert!(c.remove(PcpuId(200)) && !c.remove(PcpuId(200)));
         assert_eq!(c, "0-3".parse().unwrap());
+    }
+
+    #[test]
+    fn every_operation_agrees_with_a_plain_set() {
+        use std::collections::BTreeSet;
+        let mut state = 7_u64;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            u32::try_from((state >> 33) % below).unwrap()
+        };
+        for _ in 0..500 {
+            let mut plain: [BTreeSet<u32>; 2] = Default::default();
+            let mut sets = [CpuSet::new(), CpuSet::new()];
+            for _ in 0..next(40) {
+                let (which, id, far) =
+                    (next(2) as usize, next(70), [0, 640, 4000][next(3) as usize]);
+                let id = PcpuId(id + far);
+                if next(3) == 0 {
+                    assert_eq!(sets[which].remove(id), plain[which].remove(&id.0));
+                } else {
+                    assert_eq!(sets[which].insert(id), plain[which].insert(id.0));
+                }
+            }
+            let ids = |set: &CpuSet| set.iter().map(|id| id.0).collect::<BTreeSet<_>>();
+            let [a, b] = &sets;
+            let [x, y] = &plain;
+            assert_eq!((&ids(a), &ids(b), a.len()), (x, y, x.len()));
+            assert_eq!(ids(&a.union(b)), x | y);
+            assert_eq!(ids(&a.intersection(b)), x & y);
+            assert_eq!(ids(&a.difference(b)), x - y);
+            assert_eq!((a.intersects(b), a.is_subset(b)), (!x.is_disjoint(y), x.is_subset(y)));
+            assert_eq!((a == b, a.first().map(|id| id.0)), (x == y, x.first().copied()));
+            // One form: what was put together otherwise is equal too.
+            let again: CpuSet = x.iter().rev().copied().map(PcpuId).collect();
+            assert_eq!((&again, again.cmp(a)), (a, Ordering::Equal));
+            let words = |plain: &BTreeSet<u32>| {
+                let mut words = vec![0_u64; plain.last().map_or(0, |last| *last as usize / 64 + 1)];
+                plain.iter().for_each(|id| words[*id as usize / 64] |= 1 << (id % 64));
+                words
+            };
+            assert_eq!(a.cmp(b), words(x).cmp(&words(y)));
+            let mut both = a.clone();
+            both.extend(b);
+            assert_eq!(both, a.union(b));
+            let first = 600 + next(60) as usize;
+            let bit =
+                |at: usize| u64::from(a.contains(PcpuId(u32::try_from(first + at).unwrap()))) << at;
+            assert_eq!(a.bits_from(first), (0..64).map(bit).sum::<u64>());
+        }
     }
 
     #[test]

@@ -142,12 +142,10 @@ pub(crate) fn warnings(
 fn links(host: &Host, placement: &Placement, all: &mut Vec<Warning>) {
     let given = |address| placement.devices.iter().any(|device| device.address == address);
     let others = placement.devices.iter().filter(|d| !d.is_gpu).map(|d| d.address);
-    let gpus: Vec<PciAddr> = match placement.gpus().next() {
-        // A degraded GPU is worth telling to everyone who asks for GPUs, also when it was avoided.
-        Some(_) => host.gpus().iter().map(|gpu| gpu.address).collect(),
-        None => Vec::new(),
-    };
-    for address in gpus.into_iter().chain(others) {
+    // A degraded GPU is worth telling to everyone who asks for GPUs, also when it was avoided.
+    let gpus = host.gpus().iter().zip(&host.derived().gpus);
+    let degraded = gpus.filter(|(_, facts)| facts.degraded && placement.gpus().next().is_some());
+    for address in degraded.map(|(gpu, _)| gpu.address).chain(others) {
         if let Some((now, possible)) = host.pci().degraded_link(address) {
             let given = given(address);
             all.push(Warning::DegradedLink { address, now, possible, given });
@@ -163,10 +161,11 @@ fn neighbours(
     nodes: &NodeSet,
     all: &mut Vec<Warning>,
 ) {
-    let own = placement.claim().dedicated;
+    let floating = || usage.tenants().filter(|(_, claim)| !claim.floating.is_empty());
+    let own = floating().next().map(|_| placement.claim().dedicated).unwrap_or_default();
     let mut cpus = CpuSet::new();
     let mut tenants = Vec::new();
-    for (name, claim) in usage.tenants() {
+    for (name, claim) in floating() {
         let shared = claim.floating.intersection(&own);
         if !shared.is_empty() {
             tenants.push(name.to_owned());

@@ -331,3 +331,10 @@ fn real_node_devices_are_read_or_refused_in_one_sentence() {
     println!("on a host of two nodes: {notes:?}");
     host.build().unwrap();
 }
+
+#[test]
+fn a_speed_beyond_any_link_is_refused() {
+    let device = card()[0].replace("speed='16'", "speed='18446744073709551'");
+    let error = read_node_device(&device).unwrap_err().to_string();
+    assert!(error.contains("speed \"18446744073709551\" is not a speed"), "{error}");
+}

@@ -7,11 +7,15 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn recommend(arguments: &[&str]) -> Output {
+    run("recommend", arguments)
+}
+
+fn run(example: &str, arguments: &[&str]) -> Output {
     // Cargo builds the examples before it runs the tests, beside the folder of the test's own binary.
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
     let program =
-        profile.join("examples").join(format!("recommend{}", std::env::consts::EXE_SUFFIX));
+        profile.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
     Command::new(program)
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -209,6 +213,118 @@ fn every_option_of_the_command_line_is_understood() {
     assert!(patched.contains("<emulatorpin"), "{patched}");
 }
 
+/// A table of nvidia-smi: so many GPUs, the first half on node 0, the others on node 2.
+fn topo(gpus: usize) -> String {
+    let names: Vec<String> = (0..gpus).map(|gpu| format!("GPU{gpu}")).collect();
+    let mut text = format!("\t{}\tCPU Affinity\tNUMA Affinity\n", names.join("\t"));
+    for gpu in 0..gpus {
+        let cells: Vec<_> =
+            (0..gpus).map(|other| if other == gpu { "X" } else { "NV12" }).collect();
+        let node = if gpu < gpus / 2 { 0 } else { 2 };
+        text += &format!("GPU{gpu}\t{}\tN/A\t{node}\n", cells.join("\t"));
+    }
+    text
+}
+
+#[test]
+fn facts_are_laid_over_a_host_and_the_text_says_where_each_part_is_from() {
+    let host = std::fs::read_to_string("fixtures/hosts/hgx-h200-snc2.json").unwrap();
+    let mut host: Value = serde_json::from_str(&host).unwrap();
+    host.as_object_mut().unwrap().remove("gpu_links");
+    let bare = file("no-links.json", &host.to_string());
+    let (right, wrong) = (file("topo-8.txt", &topo(8)), file("topo-4.txt", &topo(4)));
+    let bare = bare.to_str().unwrap();
+    let output = recommend(&["--host", bare, "--facts", right.to_str().unwrap()]);
+    let answer = text(&output.stdout);
+    let line = answer.lines().next().unwrap();
+    assert!(line.starts_with("vm1 on hgx-h200-snc2: 2 x INTEL"), "{line}");
+    assert!(line.contains("; CPUs, memory, distances, PCI, fabric partitions from "), "{line}");
+    assert!(line.contains("no-links.json; GPU links from nvidia-smi topo -m ("), "{line}");
+    assert!(line.ends_with("topo-8.txt)"), "{line}");
+    // Another machine's: nothing is taken, and the text says so.
+    let output = recommend(&["--host", bare, "--facts", wrong.to_str().unwrap()]);
+    let answer = text(&output.stdout);
+    let conflict = answer.lines().next().unwrap();
+    assert!(conflict.starts_with("Conflict: nvidia-smi topo -m ("), "{conflict}");
+    assert!(conflict.contains("numbers 4 GPUs") && conflict.contains("has 8"), "{conflict}");
+    assert!(!answer.contains("GPU links from"), "{answer}");
+    let wrong = ["--host", bare, "--facts", wrong.to_str().unwrap()];
+    let (_, answer) = json(&wrong);
+    assert!(answer["host"]["conflicts"][0].as_str().unwrap().starts_with("nvidia-smi topo -m"));
+    assert_eq!(answer["host"]["sources"][0]["part"], "cpus");
+    // XML has no place for them.
+    let output = recommend(&[&wrong[..], &["--format", "xml"]].concat());
+    assert!(text(&output.stderr).starts_with("conflict: nvidia-smi"));
+    assert!(text(&output.stdout).contains("<vcpupin"));
+    let nonsense = file("nonsense.txt", "what\nis\nthis");
+    let output = recommend(&["--host", bare, "--facts", nonsense.to_str().unwrap()]);
+    assert_eq!(status(&output), 2);
+    let sentence = text(&output.stderr);
+    assert!(
+        sentence.contains("nonsense.txt: the text is none of") && sentence.contains("\"what\"")
+    );
+}
+
+#[test]
+fn a_folder_of_what_an_operator_sent_is_a_host() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sent");
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    file(
+        "sent/capabilities.xml",
+        "<capabilities><host><topology><cells num='1'><cell id='0'>\
+         <memory unit='KiB'>8388608</memory><cpus num='2'>\
+         <cpu id='0' socket_id='0' core_id='0' siblings='0'/>\
+         <cpu id='1' socket_id='0' core_id='1' siblings='1'/>\
+         </cpus></cell></cells></topology></host></capabilities>",
+    );
+    file(
+        "sent/numa.txt",
+        "available: 1 nodes (0)\nnode 0 cpus: 0 1\nnode 0 size: 8192 MB\nnode 0 free: 3072 MB\n",
+    );
+    let host = folder.to_str().unwrap();
+    let output = recommend(&["--host", host, "--vcpus", "1", "--memory", "1GiB"]);
+    let answer = text(&output.stdout);
+    let line = answer.lines().find(|line| line.starts_with("vm1 on ")).unwrap_or_default();
+    assert!(line.contains("; CPUs, memory from virsh capabilities; memory from numactl"), "{line}");
+    assert!(line.contains("numa.txt)"), "{line}");
+    // Of 8 GiB no more than three are free.
+    let output = recommend(&["--host", host, "--vcpus", "1", "--memory", "4GiB"]);
+    assert_eq!(status(&output), 3, "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_capture_mixes_sources_keeps_where_they_are_from_and_redacts() {
+    let host = std::fs::read_to_string("fixtures/hosts/hgx-h200-snc2.json").unwrap();
+    let mut host: Value = serde_json::from_str(&host).unwrap();
+    host.as_object_mut().unwrap().remove("gpu_links");
+    host["name"] = "ann-box".into();
+    host["about"] = "sent by ann@example.com from ann-box".into();
+    host["devices"][0]["name"] = "card of 52:54:00:12:34:56".into();
+    let host = file("capture.json", &host.to_string());
+    let facts = file("capture-topo.txt", &topo(8));
+    let from = ["--from", host.to_str().unwrap(), facts.to_str().unwrap()];
+    let plain = run("capture", &from);
+    assert_eq!(status(&plain), 0, "{}", text(&plain.stderr));
+    let redacted = run("capture", &[&from[..], &["--redact"]].concat());
+    let (before, after) = (text(&plain.stdout), text(&redacted.stdout));
+    for name in ["ann", "52:54:00", "capture-topo.txt)"] {
+        assert!(before.contains(name), "{name}");
+    }
+    assert!(!after.contains("ann") && !after.contains("52:54:00"), "{after}");
+    assert!(
+        after.contains(r#"{"part":"gpu_links","from":"nvidia-smi topo -m (capture-topo.txt)"}"#)
+    );
+    let said = text(&redacted.stderr);
+    for what in ["the host's name", "an e-mail address, 1 times", "a MAC address", "the folders"] {
+        assert!(said.contains(&format!("redacted: {what}")), "{said}");
+    }
+    // What was captured is a host again, the same bytes.
+    let again = file("captured.json", &after);
+    let (status, answer) = json(&["--host", again.to_str().unwrap()]);
+    assert_eq!(status, 0, "{answer}");
+    assert_eq!(after.matches("\"kind\":\"nvlink\"").count(), 28);
+}
+
 #[test]
 fn xml_of_a_host_is_known_by_its_root_element() {
     let capabilities = file(
@@ -236,5 +352,5 @@ fn xml_of_a_host_is_known_by_its_root_element() {
     let other = file("other.xml", "<domain/>");
     let output = recommend(&["--host", other.to_str().unwrap()]);
     assert_eq!(status(&output), 2);
-    assert!(text(&output.stderr).contains("other.xml: the document is a <domain>"));
+    assert!(text(&output.stderr).contains("other.xml: a domain is a tenant"));
 }

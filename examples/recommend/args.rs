@@ -24,10 +24,15 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 #[derive(Debug, Parser)]
 #[command(name = "recommend")]
 pub(crate) struct Args {
-    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of virsh capabilities or of lstopo, a folder with one of them and
-    /// virsh nodedev-dumpxml files, a captured root with sys/ and proc/, or "live" for this machine.
+    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of virsh capabilities or of lstopo, a folder with one of them,
+    /// virsh nodedev-dumpxml files and facts, a captured root with sys/ and proc/, or "live" for this
+    /// machine.
     #[arg(long, value_name = "FILE|DIR|live")]
     pub(crate) host: Option<PathBuf>,
+    /// What else is known of the host: output of nvidia-smi topo -m or -p2p, rocm-smi --showtopo,
+    /// numactl --hardware, a topology of NCCL or RCCL; or another description to lay over it.
+    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
+    pub(crate) facts: Vec<PathBuf>,
     /// Tenants on the host: JSON files, domain XML (virsh dumpxml), or folders of such files.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,

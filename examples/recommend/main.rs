@@ -5,6 +5,8 @@
 
 mod args;
 mod input;
+#[path = "../shared/sources.rs"]
+mod sources;
 mod tenants;
 
 use std::io::Write as _;
@@ -38,12 +40,16 @@ fn main() -> ExitCode {
 
 /// The exit status and what to print, or what is wrong with the input, in one sentence.
 fn run(args: &Args) -> Result<(u8, String), String> {
-    let input::Machine { host, mut notes, tenants, embedded } = input::host(args)?;
+    let input::Machine { host, mut notes, conflicts, tenants, embedded } = input::host(args)?;
+    if args.format == Format::Xml {
+        // It has no place for them.
+        conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
+    }
     let (usage, more) = tenants::usage(&host, tenants, &args.tenant)?;
     notes.extend(more);
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };
-    let domain = args.domain.as_deref().map(input::text).transpose()?;
+    let domain = args.domain.as_deref().map(sources::text).transpose()?;
     let mut answer = match recommend(&host, &usage, &request, &options) {
         Ok(answer) => answer,
         Err(refusal) => {
@@ -77,13 +83,16 @@ fn run(args: &Args) -> Result<(u8, String), String> {
     }
     let placement = &answer.best().placement;
     let text = match args.format {
-        Format::Json => emit::json::recommendation(&answer) + "\n",
+        Format::Json => emit::json::recommendation_on(&host, &conflicts, &notes, &answer) + "\n",
         Format::Xml => xml(placement, domain.as_deref())?,
         Format::Text => {
             let mut text = String::new();
             if embedded {
                 text += "Host: the embedded fixture hgx-h200-snc2 (synthetic). For this machine: \
                          --host live; for another: --host FILE|DIR.\n\n";
+            }
+            for conflict in conflicts {
+                text += &format!("Conflict: {conflict}.\n");
             }
             for note in notes {
                 text += &format!("Note: {note}.\n");

@@ -6,7 +6,8 @@ use pinwise::discover::libvirt::{Domain, read_domain};
 use pinwise::discover::read_tenant;
 use pinwise::{Claim, CpuSet, Host, Usage};
 
-use crate::input::{files, is_xml, text};
+use crate::input::is_xml;
+use crate::sources::{files, text};
 
 /// What the tenants hold, those that the host's description names and those in files, and what there
 /// is to say about it.
@@ -22,7 +23,7 @@ pub(crate) fn usage(
     let described = tenants.len();
     let mut domains = Vec::new();
     for path in paths {
-        for file in files(path)? {
+        for file in files(path, &["xml", "json"])? {
             let (text, shown) = (text(&file)?, file.display());
             if is_xml(&text) {
                 domains.push(read_domain(host, &text).map_err(|e| format!("{shown}: {e}"))?);

@@ -1,12 +1,10 @@
 //! From a candidate to a placement: which pCPU each vCPU gets, and all that an emitter prints.
 
-use std::collections::BTreeSet;
-
 use crate::feasibility::{Fact, one_node};
 use crate::host::CpuVendor;
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
-use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId, VcpuId};
+use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 
 use super::cpus::Way;
 use super::gpus::bundle;
@@ -20,8 +18,6 @@ const MAX_XAPIC_VCPUS: u32 = 255;
 #[derive(Debug, Default)]
 struct Pcpus {
     vcpus: Vec<CpuSet>,
-    /// By vCPU: the node that it is on.
-    nodes: Vec<usize>,
     idle: CpuSet,
     emulator_own: CpuSet,
     emulator: CpuSet,
@@ -37,7 +33,7 @@ pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placem
     let host = search.host;
     let pcpus = pick(search, candidate)?;
     let ids: Vec<NodeId> = candidate.nodes.iter().map(|at| host.nodes()[*at].id).collect();
-    let cells = cells(search, candidate, &pcpus, &ids);
+    let cells = cells(search, candidate, &ids);
     let devices = devices(search, candidate, &cells);
     let pci = guest_pci(host, &devices)?;
     let amd = host.cpu_vendor() == CpuVendor::Amd;
@@ -71,7 +67,7 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
     let cell = Cell {
         id: CellId(0),
         nodes: NodeSet::new(),
-        vcpus: (0..vcpus).map(VcpuId).collect(),
+        vcpus: VcpuSet::row(0, vcpus),
         memory: search.request.memory,
         page,
         pages: Vec::new(),
@@ -102,38 +98,36 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
     let mut pcpus = Pcpus::default();
     if !candidate.way.dedicated {
         float(search, candidate, &mut pcpus);
-        return emulator(search, candidate, &BTreeSet::new(), pcpus);
+        return emulator(search, candidate, pcpus);
     }
     let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
     let stock = stock.expect("a candidate's way is one of the stocks'");
     let threads = candidate.threads as usize;
-    let mut cores = BTreeSet::new();
+    pcpus.vcpus.reserve(search.request.vcpus as usize);
     for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
-        for core in stock.nodes[*at].pick(*units, candidate.threads) {
-            cores.insert(core);
-            let usable: Vec<PcpuId> = of_core(search, core, candidate.way).collect();
-            for pcpu in &usable[..threads] {
-                pcpus.vcpus.push(std::iter::once(*pcpu).collect());
-                pcpus.nodes.push(*at);
-            }
-            if candidate.way.whole {
-                usable[threads..].iter().for_each(|pcpu| _ = pcpus.idle.insert(*pcpu));
+        for core in stock.pick(*at, *units, candidate.threads) {
+            for (thread, pcpu) in of_core(search, core, candidate.way).enumerate() {
+                if thread < threads {
+                    pcpus.vcpus.push(CpuSet::row(pcpu.0, 1));
+                } else if candidate.way.whole {
+                    pcpus.idle.insert(pcpu);
+                }
             }
         }
     }
-    emulator(search, candidate, &cores, pcpus)
+    emulator(search, candidate, pcpus)
 }
 
 fn of_core<'a>(search: &'a Search<'_>, core: usize, way: Way) -> impl Iterator<Item = PcpuId> + 'a {
-    search.free.of_core(search.host, &search.host.cores()[core], way)
+    search.free.of_core(core, &search.host.cores()[core], way)
 }
 
 /// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
 fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     let host = search.host;
     let free_on = |at: &usize| -> CpuSet {
-        let cores = host.cores().iter().filter(|core| core.node == host.nodes()[*at].id);
-        cores.flat_map(|core| search.free.of_core(host, core, candidate.way)).collect()
+        let cores = host.derived().nodes[*at].cores.clone();
+        cores.flat_map(|core| of_core(search, core, candidate.way)).collect()
     };
     let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
     let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
@@ -152,10 +146,9 @@ fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
             pcpus.emulator_own.insert(last);
         }
     }
-    for ((at, units), shared) in candidate.nodes.iter().zip(&candidate.units).zip(&shared) {
+    for (units, shared) in candidate.units.iter().zip(&shared) {
         for _ in 0..*units {
             pcpus.vcpus.push(shared.clone());
-            pcpus.nodes.push(*at);
         }
     }
 }
@@ -168,19 +161,14 @@ fn for_emulators(search: &Search<'_>) -> CpuSet {
 /// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for
 /// some, else the host's on the VM's nodes, else idle siblings beside its vCPUs, else the host's
 /// anywhere, else whatever is free.
-fn emulator(
-    search: &Search<'_>,
-    candidate: &Candidate,
-    taken: &BTreeSet<usize>,
-    mut pcpus: Pcpus,
-) -> Result<Pcpus, Fact> {
+fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Result<Pcpus, Fact> {
     let (host, request) = (search.host, search.request);
     let mut local = CpuSet::new();
     candidate.nodes.iter().for_each(|at| local.extend(&host.nodes()[*at].cpus));
     let mut busy = CpuSet::new();
     pcpus.vcpus.iter().for_each(|set| busy.extend(set));
     if request.emulator_pcpus > 0 {
-        own_pcpus(search, candidate, taken, &local, &mut pcpus.emulator_own)?;
+        own_pcpus(search, candidate, &busy, &local, &mut pcpus.emulator_own)?;
     }
     if !pcpus.emulator_own.is_empty() {
         pcpus.emulator = pcpus.emulator_own.clone();
@@ -216,7 +204,7 @@ fn emulator(
 fn own_pcpus(
     search: &Search<'_>,
     candidate: &Candidate,
-    taken: &BTreeSet<usize>,
+    busy: &CpuSet,
     local: &CpuSet,
     own: &mut CpuSet,
 ) -> Result<(), Fact> {
@@ -224,7 +212,8 @@ fn own_pcpus(
     let needed = search.request.emulator_pcpus as usize;
     let way = emulator_way(search.request, candidate.way);
     let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
-    let free = || (0..host.cores().len()).filter(|core| !taken.contains(core));
+    let busy = |core: &usize| host.cores()[*core].pcpus.iter().any(|pcpu| busy.contains(*pcpu));
+    let free = || (0..host.cores().len()).filter(|core| !busy(core));
     let near_by = free().filter(|core| way.dedicated && near(core));
     for core in near_by.chain(free().filter(|core| !near(core))) {
         if own.len() >= needed {
@@ -242,19 +231,23 @@ fn own_pcpus(
     Ok(())
 }
 
-fn cells(search: &Search<'_>, candidate: &Candidate, pcpus: &Pcpus, ids: &[NodeId]) -> Vec<Cell> {
+fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell> {
     let (host, page) = (search.host, candidate.page);
     let memory = |pages: &[u64]| Bytes(pages.iter().map(|n| n * page.bytes()).sum());
-    let vcpus_on = |at: usize| -> VcpuSet {
-        let on = (0..).map(VcpuId).zip(&pcpus.nodes);
-        on.filter(|(_, node)| **node == at).map(|(vcpu, _)| vcpu).collect()
+    // By node in a row, as they were picked.
+    let vcpus_on = |i: usize| -> VcpuSet {
+        let first = candidate.units[..i].iter().sum();
+        VcpuSet::row(
+            small(first) * candidate.threads,
+            small(candidate.units[i]) * candidate.threads,
+        )
     };
     if !candidate.style.shows_cells() {
         let share = ids.iter().copied().zip(candidate.pages.iter().copied());
         return vec![Cell {
             id: CellId(0),
             nodes: ids.iter().copied().collect(),
-            vcpus: (0..search.request.vcpus).map(VcpuId).collect(),
+            vcpus: VcpuSet::row(0, search.request.vcpus),
             memory: memory(&candidate.pages),
             page,
             pages: share.filter(|(_, pages)| *pages > 0).collect(),
@@ -264,13 +257,17 @@ fn cells(search: &Search<'_>, candidate: &Candidate, pcpus: &Pcpus, ids: &[NodeI
     let cell = |(i, number): (usize, u32)| Cell {
         id: CellId(number),
         nodes: one_node(ids[i]),
-        vcpus: vcpus_on(candidate.nodes[i]),
+        vcpus: vcpus_on(i),
         memory: memory(&candidate.pages[i..=i]),
         page,
         pages: vec![(ids[i], candidate.pages[i])],
         distances: ids.iter().map(|to| guest_distance(host.distance(ids[i], *to))).collect(),
     };
     (0..ids.len()).zip(0..).map(cell).collect()
+}
+
+fn small(guest_cores: u64) -> u32 {
+    u32::try_from(guest_cores).expect("guest cores are at most as many as vCPUs")
 }
 
 /// libvirt takes 10 for a cell itself only, which the host's builder has checked.
@@ -293,7 +290,6 @@ fn topology(candidate: &Candidate) -> GuestTopology {
     } else {
         all
     };
-    let small = |n: u64| u32::try_from(n).expect("guest cores are at most as many as vCPUs");
     GuestTopology {
         sockets: small(all / socket.max(1)),
         dies: 1,
@@ -315,18 +311,16 @@ fn placed_devices(
     gpus: &[PciAddr],
     cell: impl Fn(Option<NodeId>) -> Option<CellId>,
 ) -> Vec<PlacedDevice> {
-    let mut given: BTreeSet<PciAddr> =
-        gpus.iter().chain(&search.request.devices).copied().collect();
+    let mut given: Vec<PciAddr> = gpus.iter().chain(&search.request.devices).copied().collect();
     let mut others: Vec<PciAddr> = search.request.devices.clone();
     others.sort_unstable();
     let all = gpus.iter().map(|gpu| (*gpu, true)).chain(others.into_iter().map(|d| (d, false)));
     let mut placed = Vec::new();
     for (address, is_gpu) in all {
         let node = search.host.pci().get(address).and_then(|device| device.node);
-        let rest: Vec<PciAddr> = bundle(search.host, address)
-            .into_iter()
-            .filter(|member| given.insert(*member))
-            .collect();
+        let mut rest = bundle(search.host, address).into_owned();
+        rest.retain(|member| !given.contains(member));
+        given.extend(&rest);
         let (functions, withheld) = rest.into_iter().partition(|other| other.same_slot(address));
         placed.push(PlacedDevice { address, is_gpu, node, cell: cell(node), functions, withheld });
     }

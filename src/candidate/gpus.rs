@@ -1,13 +1,13 @@
 //! Which sets of GPUs are tried: one of each class, never permutations.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use crate::feasibility::Fact;
-use crate::host::derived::GpuMask;
+use crate::host::derived::{GpuFacts, GpuMask};
 use crate::host::pcie::DeviceKind;
 use crate::host::usage::Usage;
 use crate::host::{Gpu, Host};
-use crate::profile::{SetFacts, count};
+use crate::profile::{SetFacts, Together, count};
 use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 
@@ -33,21 +33,19 @@ pub(crate) struct GpuSet {
     withheld: u32,
     /// How much it breaks that larger VMs could use: see [`broken`].
     broken: u32,
+    /// The first set that a rule sees no difference to, but where its GPUs are.
+    pub(crate) kind: usize,
 }
 
 /// All sets worth trying, best quality first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GpuSets {
     pub(crate) sets: Vec<GpuSet>,
+    /// The nodes of all of them.
+    pub(crate) nodes: NodeMask,
     pub(crate) complete: bool,
     /// Free GPUs that the request would take.
     pub(crate) eligible: Vec<PciAddr>,
-}
-
-/// The functions that have to go together with `address`: the other functions of its card that serve
-/// it, and all members of the IOMMU groups of any of them.
-pub(crate) fn bundle(host: &Host, address: PciAddr) -> BTreeSet<PciAddr> {
-    host.pci().bundle(address)
 }
 
 fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
@@ -57,8 +55,16 @@ fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
     gpu.model.to_lowercase().contains(&wanted) || ids.is_some_and(|ids| ids.contains(&wanted))
 }
 
+/// The functions that have to go together with `address`, itself included.
+pub(crate) fn bundle(host: &Host, address: PciAddr) -> Cow<'_, [PciAddr]> {
+    match host.gpu_index(address) {
+        Some(at) => Cow::Borrowed(&host.derived().gpus[at].bundle),
+        None => Cow::Owned(host.pci().bundle_of(address)),
+    }
+}
+
 fn holder<'a>(host: &Host, usage: &'a Usage, address: PciAddr) -> Option<&'a str> {
-    bundle(host, address).into_iter().find_map(|member| usage.holder_of(member))
+    bundle(host, address).iter().find_map(|member| usage.holder_of(*member))
 }
 
 impl GpuSets {
@@ -76,8 +82,8 @@ impl GpuSets {
                     }
                 }
                 let mask = host.gpu_mask(addresses);
-                let set = GpuSet::new(host, mask, mask);
-                Ok(Self { sets: vec![set], complete: true, eligible: addresses.clone() })
+                let set = GpuSet::of_mask(host, mask, mask);
+                Ok(Self::with(vec![set], true, addresses.clone()))
             }
             GpuRequest::Count { count: wanted, model } => {
                 let fits = |gpu: &&Gpu| matches_model(gpu, host, model.as_deref());
@@ -101,24 +107,35 @@ impl GpuSets {
         }
     }
 
+    fn with(mut sets: Vec<GpuSet>, complete: bool, eligible: Vec<PciAddr>) -> Self {
+        for at in 0..sets.len() {
+            let seen = |set: &GpuSet| (set.nodes.count_ones(), set.unknown, set.facts);
+            let own = seen(&sets[at]);
+            sets[at].kind = sets[..at].iter().position(|set| seen(set) == own).unwrap_or(at);
+        }
+        let nodes = sets.iter().fold(0, |nodes, set| nodes | set.nodes);
+        Self { sets, nodes, complete, eligible }
+    }
+
     fn of_size(host: &Host, eligible: Vec<PciAddr>, size: usize) -> Self {
         let free = host.gpu_mask(&eligible);
         if size == 0 {
-            return Self { sets: vec![GpuSet::new(host, 0, free)], complete: true, eligible };
+            let none = GpuSet::new(host, Together::default(), free);
+            return Self::with(vec![none], true, eligible);
         }
-        let exact = combinations(eligible.len(), size) <= MAX_SETS;
-        let classes: Vec<GpuMask> =
-            if exact { bits(free).map(|at| 1 << at).collect() } else { classes(host, free) };
-        let mut sets: Vec<GpuSet> = Vec::new();
-        let mut add = |gpus: GpuMask| {
-            sets.push(GpuSet::new(host, gpus, free));
+        let twins = classes(free, |at| host.derived().gpus[at].twins);
+        let exact = ways(&twins, size) <= MAX_SETS;
+        let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
+        let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
+        let mut add = |set: Together| {
+            sets.push(GpuSet::new(host, set, free));
             sets.len() < MAX_SETS
         };
-        let all = walk(&classes, count(size), 0, &mut add);
+        let all = walk(&host.derived().gpus, &classes, count(size), Together::default(), &mut add);
         // The fabric's own sets are worth more than any cut: they are always looked at.
         for partition in host.derived().partitions.iter().filter(|_| !exact) {
             if partition.count_ones() == count(size) && partition & !free == 0 {
-                sets.push(GpuSet::new(host, *partition, free));
+                sets.push(GpuSet::of_mask(host, *partition, free));
             }
         }
         sets.sort_by_key(|set| (set.quality(), lowest_first(set.gpus)));
@@ -128,30 +145,45 @@ impl GpuSets {
                 kept.push(set);
             }
         }
-        Self { sets: kept, complete: exact || (all && host.gpu_links().is_empty()), eligible }
+        Self::with(kept, exact || (all && host.gpu_links().is_empty()), eligible)
     }
 }
 
 impl GpuSet {
-    fn new(host: &Host, gpus: GpuMask, free: GpuMask) -> Self {
+    fn of_mask(host: &Host, gpus: GpuMask, free: GpuMask) -> Self {
         let all = &host.derived().gpus;
-        let facts = || bits(gpus).map(|at| &all[at]);
-        let (mut models, mut withheld) = (0, 0);
-        let mut seen: GpuMask = 0;
-        for gpu in facts() {
-            models += u32::from(seen & gpu.model == 0);
-            seen |= gpu.model;
-            withheld |= gpu.group & !gpus;
-        }
-        Self {
+        Self::new(
+            host,
+            bits(gpus).fold(Together::default(), |set, at| set.with(at, &all[at])),
+            free,
+        )
+    }
+
+    fn new(host: &Host, set: Together, free: GpuMask) -> Self {
+        let (all, gpus) = (&host.derived().gpus, set.gpus);
+        let mut new = Self {
             gpus,
-            nodes: facts().filter_map(|gpu| gpu.node).fold(0, |mask, at| mask | (1 << at)),
-            unknown: count(facts().filter(|gpu| gpu.node.is_none()).count()),
-            facts: SetFacts::of(host, gpus),
-            models,
-            withheld: withheld.count_ones(),
+            nodes: 0,
+            unknown: 0,
+            facts: set.facts(host),
+            models: 0,
+            withheld: 0,
             broken: broken(host, gpus, free),
+            kind: 0,
+        };
+        let (mut models, mut groups): (GpuMask, GpuMask) = (0, 0);
+        for at in bits(gpus) {
+            let gpu = &all[at];
+            match gpu.node {
+                Some(node) => new.nodes |= 1 << node,
+                None => new.unknown += 1,
+            }
+            new.models += u32::from(models & gpu.model == 0);
+            models |= gpu.model;
+            groups |= gpu.group;
         }
+        new.withheld = (groups & !gpus).count_ones();
+        new
     }
 
     fn quality(&self) -> (u32, u32, u32, u32, u32) {
@@ -217,32 +249,37 @@ fn broken(host: &Host, gpus: GpuMask, free: GpuMask) -> u32 {
     broken + count(derived.partitions.iter().filter(|p| larger(p) && lost(p)).count())
 }
 
-/// GPUs of one model in one place, together; the places by their first GPU.
-fn classes(host: &Host, free: GpuMask) -> Vec<GpuMask> {
+/// GPUs of one model in one place: not quite equal, but what is told apart where not all sets can be.
+fn alike(host: &Host, at: usize) -> GpuMask {
     let all = &host.derived().gpus;
-    let place = |at: usize| {
-        let gpu = &all[at];
-        let healthy = |other: &usize| all[*other].degraded == gpu.degraded;
-        let switch = |other: &usize| all[*other].on_switch == gpu.on_switch;
-        let same = gpu.on_node & gpu.around & gpu.model & free;
-        bits(same).filter(healthy).filter(switch).fold(0, |mask: GpuMask, at| mask | (1 << at))
+    let gpu = &all[at];
+    let same = |other: &usize| {
+        (all[*other].degraded, all[*other].on_switch) == (gpu.degraded, gpu.on_switch)
     };
+    let mask = gpu.on_node & gpu.around & gpu.model;
+    bits(mask).filter(same).fold(0, |mask: GpuMask, at| mask | (1 << at))
+}
+
+/// The free GPUs in classes, by the first of each; `like` gives those that a GPU is like.
+fn classes(free: GpuMask, like: impl Fn(usize) -> GpuMask) -> Vec<GpuMask> {
     let mut classes: Vec<GpuMask> = Vec::new();
-    for at in bits(free) {
-        if classes.iter().all(|class| class & (1 << at) == 0) {
-            classes.push(place(at));
-        }
+    let mut rest = free;
+    while rest != 0 {
+        let class = like(rest.trailing_zeros() as usize) & rest;
+        classes.push(class);
+        rest &= !class;
     }
     classes
 }
 
-/// Calls `add` with every way to take `size` GPUs from the classes, the first of each class first,
+/// Calls `add` with every way to take `size` GPUs more from the classes, the first of each class first,
 /// until it says stop. Whether it went through them all.
 fn walk(
+    all: &[GpuFacts],
     classes: &[GpuMask],
     size: u32,
-    chosen: GpuMask,
-    add: &mut impl FnMut(GpuMask) -> bool,
+    chosen: Together,
+    add: &mut impl FnMut(Together) -> bool,
 ) -> bool {
     if size == 0 {
         return add(chosen);
@@ -252,15 +289,22 @@ fn walk(
         return true;
     }
     (0..=class.count_ones().min(size)).rev().all(|taken| {
-        let first: GpuMask = bits(*class).take(taken as usize).fold(0, |mask, at| mask | (1 << at));
-        walk(rest, size - taken, chosen | first, add)
+        let first = bits(*class).take(taken as usize);
+        let chosen = first.fold(chosen, |set, at| set.with(at, &all[at]));
+        walk(all, rest, size - taken, chosen, add)
     })
 }
 
-fn combinations(n: usize, size: usize) -> usize {
-    let mut result: usize = 1;
-    for i in 0..size.min(n - size) {
-        result = result.saturating_mul(n - i) / (i + 1);
+/// In how many ways so many GPUs can be taken from the classes, up to one more than [`MAX_SETS`].
+fn ways(classes: &[GpuMask], size: usize) -> usize {
+    let mut ways = vec![0; size + 1];
+    ways[0] = 1;
+    for class in classes {
+        for sum in (1..=size).rev() {
+            let most = sum.min(class.count_ones() as usize);
+            let more: usize = (1..=most).map(|taken| ways[sum - taken]).sum();
+            ways[sum] = (ways[sum] + more).min(MAX_SETS + 1);
+        }
     }
-    result
+    ways[size]
 }

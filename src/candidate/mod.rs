@@ -14,9 +14,11 @@ pub(crate) mod gpus;
 pub(crate) mod guest_pci;
 pub(crate) mod nodes;
 mod search;
+mod weigh;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::capacity::{HostCost, Slots};
 use crate::feasibility::Fact;
@@ -27,10 +29,13 @@ use crate::placement::{MemoryMode, Style};
 use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::score::{Options, Property, Score};
+use crate::sets::bits;
 use crate::units::PageSize;
-use cpus::{FreePcpus, NodeCpus, Picked, Way};
+use cpus::{FreePcpus, Picked, Stock, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
+use search::Buffers;
+use weigh::{Features, Verdict};
 
 /// A way to place the VM, decided down to how many cores and pages on which node.
 #[derive(Debug, Clone)]
@@ -60,6 +65,11 @@ impl Candidate {
     pub(crate) fn rank(&self) -> &Rank {
         &self.rank
     }
+
+    /// What it is a variant of.
+    pub(crate) fn variant(&self) -> Variant {
+        (self.style, self.memory, self.expanders, self.way)
+    }
 }
 
 /// What orders candidates, best first.
@@ -84,6 +94,24 @@ pub(crate) struct Rank {
     page: Reverse<PageSize>,
 }
 
+/// What a rank begins with.
+type Start = (Reverse<i64>, u32, u32, bool, u64);
+
+impl Rank {
+    /// What is known before the packing cost is.
+    fn start(&self) -> Start {
+        (self.score, self.nodes, self.threads, self.blind, self.spread)
+    }
+}
+
+impl Pages {
+    /// Whether there are enough on these nodes.
+    fn suffice_on(&self, mask: NodeMask) -> bool {
+        let sum = bits(mask).fold(0, |sum: u64, at| sum.saturating_add(self.free[at]));
+        sum.min(self.in_all) >= self.needed
+    }
+}
+
 /// Candidates of one variant differ in nothing that the guest could see but their places.
 pub(crate) type Variant = (Style, MemoryMode, bool, Way);
 
@@ -93,15 +121,10 @@ pub(crate) struct Pages {
     pub(crate) size: PageSize,
     pub(crate) needed: u64,
     pub(crate) free: Vec<u64>,
+    /// The nodes that have some.
+    some: NodeMask,
     /// Free on the whole host, less what tenants hold somewhere.
     pub(crate) in_all: u64,
-}
-
-/// The free cores of all nodes under one way of taking them.
-#[derive(Debug, Clone)]
-pub(crate) struct Stock<'h> {
-    pub(crate) way: Way,
-    pub(crate) nodes: Vec<NodeCpus<'h>>,
 }
 
 /// A search for one request on one host.
@@ -117,15 +140,24 @@ pub(crate) struct Search<'a> {
     pub(crate) slots: Slots,
     /// By requested device: its node, where it is known.
     device_nodes: Vec<Option<usize>>,
-    /// The best of each variant.
-    pub(crate) best: BTreeMap<Variant, Candidate>,
+    /// The known ones of them.
+    devices: NodeMask,
+    /// The best of each variant: a place for every way, number of threads and choice.
+    best: Vec<Option<Candidate>>,
     /// Required properties that stopped a candidate which fits, by style.
     pub(crate) lacking: BTreeMap<Style, Property>,
     /// Whether a bound cut the search.
     pub(crate) cut: bool,
-    scores: Vec<(Profile, Score)>,
-    /// By node position: how so many cores of so many threads would lie, where it was asked.
-    lies: Vec<Vec<(u64, u32, Picked)>>,
+    verdicts: Vec<(Features, Verdict)>,
+    /// By node position: how so many cores would lie, as it was asked last.
+    lies: Vec<Option<(u64, Picked)>>,
+    /// Positions in [`GpuSets::sets`] that are worth trying, and where they stand by the nodes with
+    /// GPUs that the VM is on.
+    gpu_choices: Vec<usize>,
+    gpu_choices_of: Vec<(NodeMask, Range<usize>)>,
+    buffers: Buffers,
+    /// Free pages and weights of a candidate.
+    scratch: (Vec<u64>, Vec<u64>),
 }
 
 impl<'a> Search<'a> {
@@ -138,13 +170,8 @@ impl<'a> Search<'a> {
     ) -> Result<Self, Vec<Fact>> {
         let gpus = GpuSets::new(host, usage, request)?;
         let free = FreePcpus::new(host, usage.dedicated());
-        let stock = |way: Way| Stock {
-            way,
-            nodes: (0..host.nodes().len())
-                .map(|at| NodeCpus::new(host, &free, request, at, way))
-                .collect(),
-        };
-        let stocks: Vec<Stock<'a>> = ways(request).into_iter().map(stock).collect();
+        let stocks: Vec<Stock<'a>> =
+            ways(request).into_iter().map(|way| Stock::new(host, &free, request, way)).collect();
         let pages = pages(host, usage, request)?;
         let cores: Vec<u64> = stocks[0].nodes.iter().map(|node| node.cores[0]).collect();
         let bytes = |at: usize| -> u128 {
@@ -169,21 +196,25 @@ impl<'a> Search<'a> {
             pages,
             gpus,
             slots,
-            device_nodes: device_nodes(host, request),
-            best: BTreeMap::new(),
+            device_nodes: device_nodes(host, request).collect(),
+            best: Vec::new(),
+            devices: device_nodes(host, request).flatten().fold(0, |mask, at| mask | (1 << at)),
             lacking: BTreeMap::new(),
             cut,
-            scores: Vec::new(),
-            lies: vec![Vec::new(); host.nodes().len()],
+            verdicts: Vec::with_capacity(32),
+            lies: Vec::new(),
+            gpu_choices: Vec::with_capacity(32),
+            gpu_choices_of: Vec::with_capacity(16),
+            buffers: Buffers::default(),
+            scratch: Default::default(),
         })
     }
 }
 
-impl Stock<'_> {
-    /// How many guest cores of so many threads fit on a node; vCPUs where they float.
-    pub(crate) fn room(&self, node: usize, threads: u32) -> u64 {
-        let cpus = &self.nodes[node];
-        if self.way.dedicated { cpus.cores[threads as usize - 1] } else { cpus.pcpus }
+impl Search<'_> {
+    /// The best candidate of every variant that has one.
+    pub(crate) fn best(&self) -> impl Iterator<Item = &Candidate> {
+        self.best.iter().flatten()
     }
 }
 
@@ -242,12 +273,14 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     sizes.dedup();
     sizes.retain(|size| request.page_size.is_none_or(|wanted| wanted == *size));
     let of = |size: PageSize| {
-        Some(Pages {
-            size,
-            needed: size.pages_in(request.memory)?,
-            free: host.nodes().iter().map(|n| usage.free_pages(host, n.id, size)).collect(),
-            in_all: usage.free_pages_in_all(host, size),
-        })
+        let needed = size.pages_in(request.memory)?;
+        let free: Vec<u64> =
+            host.nodes().iter().map(|n| usage.free_pages(host, n.id, size)).collect();
+        let some = free.iter().enumerate().filter(|(_, free)| **free > 0);
+        let some = some.fold(0, |mask, (at, _)| mask | (1 << at));
+        let all = free.iter().fold(0_u64, |sum, free| sum.saturating_add(*free));
+        let in_all = all.saturating_sub(usage.unbound_pages(size));
+        Some(Pages { size, needed, free, some, in_all })
     };
     let pages: Vec<Pages> = sizes.into_iter().filter_map(of).collect();
     if pages.is_empty() {
@@ -273,13 +306,9 @@ pub(crate) fn emulator_room(
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
-        let mut sizes: Vec<u64> = stock.nodes.iter().flat_map(|node| node.core_sizes()).collect();
-        sizes.sort_unstable();
-        let taken = usize::try_from(units).unwrap_or(usize::MAX).min(sizes.len());
         let way = emulator_way(search.request, stock.way);
-        let (host, cores) = (search.host, search.host.cores().iter());
-        let all: u64 = cores.map(|core| search.free.of_core(host, core, way).count() as u64).sum();
-        let taken = if way.dedicated { sizes[..taken].iter().sum() } else { vcpus };
+        let all = search.free.count(search.host, way);
+        let taken = if way.dedicated { stock.smallest(units) } else { vcpus };
         (own, all.saturating_sub(taken))
     } else if search.host.is_for_vms_only() {
         return None;
@@ -291,13 +320,7 @@ pub(crate) fn emulator_room(
 }
 
 /// The node of each requested device that is no GPU of the request.
-fn device_nodes(host: &Host, request: &Request) -> Vec<Option<usize>> {
+fn device_nodes(host: &Host, request: &Request) -> impl Iterator<Item = Option<usize>> {
     let node = |address| host.pci().get(address).and_then(|device| device.node);
-    request.devices.iter().map(|a| node(*a).and_then(|node| host.node_index(node))).collect()
-}
-
-/// The relative distance of two nodes by position.
-fn far(host: &Host, a: usize, b: usize) -> u32 {
-    let (there, back) = (host.nodes()[a].distances[b], host.nodes()[b].distances[a]);
-    u32::from(there.max(back).0)
+    request.devices.iter().map(move |a| node(*a).and_then(|node| host.node_index(node)))
 }

@@ -71,48 +71,54 @@ pub(crate) fn subsets(
     Subsets { masks, complete: false }
 }
 
-/// Shares `total` units out by weight, no more than `caps` each and, if asked, at least one each.
-/// What a full place cannot take goes to those with the most room. `None` where it does not fit.
-pub(crate) fn shares(
+/// Shares `total` units out by weight, no more than `caps` each and, if asked, at least one each, and
+/// adds the shares to `to`. What a full place cannot take goes to those with the most room. Whether it
+/// fits; nothing is added where it does not.
+pub(crate) fn share_out(
     total: u64,
     caps: &[u64],
     weights: &[u64],
     one_each: bool,
-) -> Option<Vec<u64>> {
+    to: &mut Vec<u64>,
+) -> bool {
     let least = u64::from(one_each);
     let needed = least * caps.len() as u64;
-    let room: u128 = caps.iter().map(|cap| u128::from(*cap)).sum();
-    if u128::from(total) > room || total < needed || caps.iter().any(|cap| *cap < least) {
-        return None;
+    let room = caps.iter().fold(0_u64, |room, cap| room.saturating_add(*cap));
+    if total > room || total < needed || caps.iter().any(|cap| *cap < least) {
+        return false;
     }
-    let sum: u128 = weights.iter().map(|w| u128::from(*w)).sum::<u128>().max(1);
-    let ideal = |weight: u64| u64::try_from(u128::from(total) * u128::from(weight) / sum);
-    let mut shares: Vec<u64> = caps
-        .iter()
-        .zip(weights)
-        .map(|(cap, weight)| ideal(*weight).unwrap_or(u64::MAX).clamp(least, (*cap).max(least)))
-        .collect();
+    let sum = weights.iter().map(|w| u128::from(*w)).sum::<u128>().max(1);
+    let ideal = |weight: u64| match (total.checked_mul(weight), u64::try_from(sum)) {
+        (Some(product), Ok(sum)) => product / sum,
+        _ => u64::try_from(u128::from(total) * u128::from(weight) / sum).unwrap_or(u64::MAX),
+    };
+    let first = to.len();
+    to.extend(caps.iter().zip(weights).map(|(cap, w)| ideal(*w).clamp(least, (*cap).max(least))));
+    let shares = &mut to[first..];
     loop {
         let held: u64 = shares.iter().sum();
         if held == total {
-            return Some(shares);
+            return true;
         }
         if held > total {
             // Only the "at least one" can overshoot: take from the largest.
-            let at = (0..shares.len()).max_by_key(|at| (shares[*at], usize::MAX - at))?;
+            let at = (0..shares.len()).max_by_key(|at| (shares[*at], usize::MAX - at));
+            let Some(at) = at else { return false };
             shares[at] -= (held - total).min(shares[at] - least);
             continue;
         }
         // Level the rest over those with room: by as much as every one of them can take.
-        let open: Vec<usize> = (0..shares.len()).filter(|at| shares[*at] < caps[*at]).collect();
-        let each = (total - held) / open.len() as u64;
+        let open = |shares: &[u64], at: &usize| shares[*at] < caps[*at];
+        let number = (0..shares.len()).filter(|at| open(shares, at)).count() as u64;
+        let each = (total - held) / number;
         if each == 0 {
             let spare = |at: &usize| (caps[*at] - shares[*at], usize::MAX - *at);
-            let at = open.into_iter().max_by_key(spare)?;
+            let at = (0..shares.len()).filter(|at| open(shares, at)).max_by_key(spare);
+            let Some(at) = at else { return false };
             shares[at] += 1;
         } else {
-            for at in open {
-                shares[at] += each.min(caps[at] - shares[at]);
+            for (share, cap) in shares.iter_mut().zip(caps) {
+                *share += each.min(cap - *share);
             }
         }
     }
@@ -132,6 +138,11 @@ mod tests {
         let cut = subsets(&nodes, 8, [3 << 62].into_iter(), near, |_| 1);
         assert!(!cut.complete && cut.masks.contains(&0xff) && cut.masks.len() <= 130);
         assert!(cut.masks.contains(&0xff00_0000_0000_0000));
+    }
+
+    fn shares(total: u64, caps: &[u64], weights: &[u64], one_each: bool) -> Option<Vec<u64>> {
+        let mut shares = Vec::new();
+        share_out(total, caps, weights, one_each, &mut shares).then_some(shares)
     }
 
     #[test]

@@ -233,7 +233,7 @@ fn mask_of(host: &Host, set: &crate::sets::NodeSet) -> u64 {
 fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
     let free = |gpu: &crate::host::Gpu| {
         let held = |member| usage.holder_of(member).is_some();
-        !gpu.integrated && !host.pci().bundle(gpu.address).into_iter().any(held)
+        !gpu.integrated && !host.pci().bundle_of(gpu.address).into_iter().any(held)
     };
     let all = host.gpus().iter().enumerate().filter(|(_, gpu)| free(gpu));
     all.fold(0, |mask, (at, _)| mask | (1 << at))
@@ -243,7 +243,7 @@ fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
 fn groups(host: &Host, free: GpuMask) -> Vec<GpuMask> {
     let mut groups: Vec<GpuMask> = Vec::new();
     for at in bits(free) {
-        let bundle: Vec<_> = host.pci().bundle(host.gpus()[at].address).into_iter().collect();
+        let bundle: Vec<_> = host.pci().bundle_of(host.gpus()[at].address).into_iter().collect();
         let mut group = (1 << at) | (host.gpu_mask(&bundle) & free);
         groups.retain(|other| {
             let joins = other & group != 0;

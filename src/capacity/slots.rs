@@ -224,8 +224,8 @@ impl Slots {
         slots
     }
 
-    /// What a placement costs that takes so many cores and bytes from each of the nodes `at`, and these
-    /// GPUs; `gpu_nodes` has the node of each.
+    /// What a placement costs that takes so many cores, none where `cores` is empty, and bytes from each
+    /// of the nodes `at`, and these GPUs; `gpu_nodes` has the node of each.
     pub(crate) fn host_cost(
         &self,
         at: &[usize],
@@ -247,7 +247,7 @@ impl Slots {
             room.gpus = room.gpus.saturating_sub(gpus_on[node]);
             if let Some(i) = at.iter().position(|at| *at == node) {
                 room.bytes = room.bytes.saturating_sub(bytes(i));
-                room.cores = room.cores.saturating_sub(cores[i]);
+                room.cores = room.cores.saturating_sub(cores.get(i).copied().unwrap_or(0));
             }
             served[node].0 = room.served(&self.share);
         }

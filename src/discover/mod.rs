@@ -3,15 +3,18 @@
 //! Every reader ends in a [`HostBuilder`](crate::HostBuilder), whose `build` checks it; nothing that
 //! comes from outside is trusted before.
 
+#[cfg(all(feature = "serde", feature = "libvirt-xml"))]
+mod assembly;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod cores;
-#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod notes;
 #[cfg(feature = "serde")]
 mod placement;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
-#[cfg(any(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
+mod redact;
+#[cfg(feature = "serde")]
+mod schema;
 mod shown;
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -20,13 +23,20 @@ mod texts;
 #[cfg(feature = "serde")]
 pub use placement::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};
 #[cfg(feature = "serde")]
+pub use schema::host_schema;
+#[cfg(feature = "serde")]
 pub use snapshot::{FORMAT, MAX_TEXT, SnapshotError, read_host, write_host};
 #[cfg(feature = "serde")]
 pub use texts::{read_request, read_tenant};
 
+#[cfg(all(feature = "serde", feature = "libvirt-xml"))]
+pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 pub use reading::Reading;
 
+pub use redact::{Redacted, redact};
+
+pub mod facts;
 #[cfg(feature = "libvirt-xml")]
 pub mod hwloc;
 #[cfg(feature = "libvirt-xml")]

@@ -14,7 +14,6 @@ pub(super) fn is_word(text: &str) -> bool {
 }
 
 /// The beginning of a foreign text for a message, without what could drive a terminal.
-#[cfg(any(feature = "serde", feature = "libvirt-xml"))]
 pub(super) fn shorten(text: &str, most: usize) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let mut shown: String = text.chars().take(most).map(plain).collect();

@@ -213,6 +213,7 @@ pub fn write_host(host: &HostBuilder) -> String {
         devices,
         gpu_links,
         fabric_partitions,
+        sources,
     } = host;
     let mut fields = vec![format!("\"format\": {}", json(FORMAT))];
     let mut scalar = |name: &str, there: bool, value: String| {
@@ -234,6 +235,7 @@ pub fn write_host(host: &HostBuilder) -> String {
     scalar("devices", !devices.is_empty(), lines(devices));
     scalar("gpu_links", !gpu_links.is_empty(), lines(gpu_links));
     scalar("fabric_partitions", !fabric_partitions.is_empty(), lines(fabric_partitions));
+    scalar("sources", !sources.is_empty(), lines(sources));
     format!("{{\n  {}\n}}\n", fields.join(",\n  "))
 }
 

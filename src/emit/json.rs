@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use crate::changes::Change;
-use crate::explain::{change_text, fact_text, warning_text};
+use crate::explain::{change_text, fact_text, host_line, warning_text};
 use crate::feasibility::Rejection;
+use crate::host::Host;
+use crate::host::sources::PartSource;
 use crate::host::usage::Claim;
 use crate::placement::{GuestTopology, MemoryMode, Placement, Style};
 use crate::recommend::{Infeasible, Ranked, Recommendation};
@@ -19,12 +21,24 @@ pub const RECOMMENDATION: &str = "pinwise-recommendation/1";
 pub const REFUSAL: &str = "pinwise-refusal/1";
 
 #[derive(Serialize)]
-struct Answer {
+struct Answer<'a> {
     format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<HostRow<'a>>,
     ranked: Vec<Row>,
     rejected: Vec<Refused>,
     warnings: Vec<String>,
     search_cut: bool,
+}
+
+/// The host, and where its description is from.
+#[derive(Serialize)]
+struct HostRow<'a> {
+    name: &'a str,
+    text: String,
+    sources: &'a [PartSource],
+    conflicts: &'a [String],
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -107,10 +121,31 @@ struct Device {
 /// Never: every part has a JSON form.
 #[must_use]
 pub fn recommendation(answer: &Recommendation) -> String {
+    written(answer, None)
+}
+
+/// The same with a field `host`: the host's name, one line about it, where each part of its description
+/// was read from, and what its readers had to say.
+///
+/// # Panics
+/// Never: every part has a JSON form.
+#[must_use]
+pub fn recommendation_on(
+    host: &Host,
+    conflicts: &[String],
+    notes: &[String],
+    answer: &Recommendation,
+) -> String {
+    let (name, sources) = (host.name(), host.sources());
+    written(answer, Some(HostRow { name, text: host_line(host), sources, conflicts, notes }))
+}
+
+fn written(answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
     let rows = answer.ranked.iter().map(|r| (r, false));
     let rows = rows.chain(answer.baseline.iter().map(|r| (r, true)));
     let answer = Answer {
         format: RECOMMENDATION,
+        host,
         ranked: rows
             .zip(1..)
             .map(|((ranked, baseline), rank)| row(ranked, baseline, rank))

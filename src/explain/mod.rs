@@ -11,6 +11,7 @@ use crate::capacity::SLOT_SIZES;
 use crate::changes::Change;
 use crate::feasibility::Rejection;
 use crate::host::Host;
+use crate::host::sources::sources_text;
 use crate::host::usage::Usage;
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::recommend::{Infeasible, Ranked, Recommendation};
@@ -22,7 +23,8 @@ use crate::units::{NodeId, PageSize, PciAddr};
 pub use facts::{change_text, fact_text, property_text};
 pub use warnings::warning_text;
 
-/// One line about a host: its size, and where its description comes from.
+/// One line about a host: its size, who described it, and where each part of the description was read
+/// from.
 #[must_use]
 pub fn host_line(host: &Host) -> String {
     let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
@@ -44,8 +46,15 @@ pub fn host_line(host: &Host) -> String {
         parts.push("no GPUs".to_owned());
     }
     let about = host.about().split(':').next().unwrap_or_default();
-    let about = if about.is_empty() { String::new() } else { format!(" ({})", plain(about)) };
-    format!("{}: {}{about}", plain(host.name()), parts.join(", "))
+    let sources = sources_text(host.sources());
+    // "read from sysfs" says less than the sources do.
+    let known = sources.is_some() && about.starts_with("read from ");
+    let about = match about {
+        _ if about.is_empty() || known => String::new(),
+        about => format!(" ({})", plain(about)),
+    };
+    let sources = sources.map_or_else(String::new, |sources| format!("; {}", plain(&sources)));
+    format!("{}: {}{about}{sources}", plain(host.name()), parts.join(", "))
 }
 
 /// A foreign text without what could break a line or drive a terminal.

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::core_set::{CoreMap, CoreSet};
 use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
 use super::{Core, CoreKind, Gpu, Node};
-use crate::units::{Bytes, L3Id, PackageId};
+use crate::sets::CpuSet;
+use crate::units::{Bytes, L3Id, PackageId, PciAddr, PcpuId};
 
 /// A set of GPUs as bits over positions in [`Host::gpus`](super::Host::gpus).
 pub(crate) type GpuMask = u64;
@@ -32,6 +34,10 @@ pub(crate) struct GpuFacts {
     pub(crate) model: GpuMask,
     /// Whether its link runs below what both of its sides can.
     pub(crate) degraded: bool,
+    /// The functions that have to go together with it, itself included.
+    pub(crate) bundle: Vec<PciAddr>,
+    /// Those that it could change places with, and nothing here would tell.
+    pub(crate) twins: GpuMask,
 }
 
 /// What is known of one node without looking at its cores again.
@@ -39,6 +45,10 @@ pub(crate) struct GpuFacts {
 pub(crate) struct NodeFacts {
     /// Positions in [`Host::cores`](super::Host::cores).
     pub(crate) cores: Range<usize>,
+    /// Positions in [`Derived::groups`].
+    pub(crate) groups: Range<usize>,
+    /// The GPUs that are known to be on it.
+    pub(crate) gpus: GpuMask,
     /// How many of its cores each L3 domain has, largest first; cores in no known domain are one.
     pub(crate) l3_sizes: Vec<usize>,
     /// Its packages, as bits over positions in [`Derived::packages`]. A host has at most as many
@@ -46,11 +56,29 @@ pub(crate) struct NodeFacts {
     pub(crate) packages: u64,
 }
 
+/// Cores of one kind in one L3 domain of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CoreGroup {
+    pub(crate) kind: CoreKind,
+    pub(crate) l3: Option<L3Id>,
+    /// Positions in [`Host::cores`](super::Host::cores).
+    pub(crate) cores: Range<usize>,
+}
+
 /// Counted from the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Derived {
     pub(crate) packages: Vec<PackageId>,
     pub(crate) nodes: Vec<NodeFacts>,
+    /// By node, L3 domain and kind, as the cores are ordered.
+    pub(crate) groups: Vec<CoreGroup>,
+    pub(crate) core_map: CoreMap,
+    /// Cores whose top frequency stands out.
+    pub(crate) favoured: CoreSet,
+    /// By number of threads, less one: the cores with just so many allowed pCPUs.
+    pub(crate) allowed: [CoreSet; 2],
+    /// By two node positions in a row: the relative distance, the larger of both directions.
+    far: Vec<u8>,
     /// Cores a node, largest first.
     pub(crate) core_counts: Vec<u64>,
     /// Online pCPUs a node, largest first.
@@ -69,6 +97,7 @@ impl Derived {
     pub(crate) fn new(
         nodes: &[Node],
         cores: &[Core],
+        allowed: &CpuSet,
         pci: &PciTree,
         gpus: &[Gpu],
         links: &[GpuLink],
@@ -77,6 +106,7 @@ impl Derived {
         let mut packages: Vec<PackageId> = cores.iter().map(|core| core.id.package).collect();
         packages.sort_unstable();
         packages.dedup();
+        let groups = groups(cores);
         let facts = |node: &Node| {
             let first = cores.partition_point(|core| core.node < node.id);
             let last = cores.partition_point(|core| core.node <= node.id);
@@ -89,13 +119,18 @@ impl Derived {
             }
             let mut l3_sizes: Vec<usize> = sizes.into_values().collect();
             l3_sizes.sort_unstable_by(|a, b| b.cmp(a));
-            NodeFacts { cores: first..last, l3_sizes, packages: bits }
+            let own = groups.partition_point(|group| group.cores.start < first)
+                ..groups.partition_point(|group| group.cores.start < last);
+            let gpus = mask_of(gpus, |gpu| gpu.node == Some(node.id));
+            NodeFacts { cores: first..last, groups: own, gpus, l3_sizes, packages: bits }
         };
         let facts: Vec<NodeFacts> = nodes.iter().map(facts).collect();
         let largest_first = |mut sizes: Vec<u64>| {
             sizes.sort_unstable_by(|a, b| b.cmp(a));
             sizes
         };
+        let of_partition = |p: &FabricPartition| mask_of(gpus, |gpu| p.gpus.contains(&gpu.address));
+        let masks: Vec<GpuMask> = partitions.iter().map(of_partition).collect();
         Self {
             core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
             pcpu_counts: largest_first(nodes.iter().map(|n| n.cpus.len() as u64).collect()),
@@ -103,15 +138,44 @@ impl Derived {
             nodes_with_memory: nodes.iter().filter(|n| n.memory != Bytes::ZERO).count(),
             hybrid: cores.iter().any(|core| core.kind == CoreKind::Efficiency)
                 && cores.iter().any(|core| core.kind == CoreKind::Performance),
-            gpus: gpu_facts(nodes, pci, gpus, links),
-            partitions: partitions
-                .iter()
-                .map(|p| mask_of(gpus, |gpu| p.gpus.contains(&gpu.address)))
-                .collect(),
+            gpus: with_twins(gpu_facts(nodes, pci, gpus, links), &masks),
+            partitions: masks,
+            far: distances(nodes),
+            core_map: CoreMap::new(cores),
+            favoured: CoreSet::of(cores, |core| core.favoured),
+            allowed: [1, 2].map(|number| {
+                let is_allowed = |pcpu: &&PcpuId| allowed.contains(**pcpu);
+                CoreSet::of(cores, |core| core.pcpus.iter().filter(is_allowed).count() == number)
+            }),
             packages,
             nodes: facts,
+            groups,
         }
     }
+}
+
+impl Derived {
+    /// The relative distance of two nodes by position: the larger of both directions.
+    pub(crate) fn far(&self, a: usize, b: usize) -> u32 {
+        u32::from(self.far[a * self.nodes.len() + b])
+    }
+}
+
+fn distances(nodes: &[Node]) -> Vec<u8> {
+    let all = (0..nodes.len()).flat_map(|a| (0..nodes.len()).map(move |b| (a, b)));
+    all.map(|(a, b)| nodes[a].distances[b].max(nodes[b].distances[a]).0).collect()
+}
+
+fn groups(cores: &[Core]) -> Vec<CoreGroup> {
+    let mut first = 0;
+    let of = |core: &Core| (core.node, core.l3, core.kind);
+    let same = |of_group: &[Core]| {
+        let start = first;
+        first += of_group.len();
+        let (_, l3, kind) = of(&of_group[0]);
+        CoreGroup { kind, l3, cores: start..first }
+    };
+    cores.chunk_by(|a, b| of(a) == of(b)).map(same).collect()
 }
 
 fn mask_of(gpus: &[Gpu], is_in: impl Fn(&Gpu) -> bool) -> GpuMask {
@@ -137,7 +201,34 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
             group: itself | mask_of(gpus, |other| group.contains(&other.address)),
             model: mask_of(gpus, |other| other.model == gpu.model),
             degraded: pci.degraded_link(address).is_some(),
+            bundle: pci.bundle_of(address),
+            twins: itself,
         }
     };
     gpus.iter().map(facts).collect()
+}
+
+/// Finds the GPUs that could change places. The relation is transitive: an exchange of the first and
+/// the last of three is made of exchanges of neighbours.
+fn with_twins(mut gpus: Vec<GpuFacts>, partitions: &[GpuMask]) -> Vec<GpuFacts> {
+    for at in 0..gpus.len() {
+        let like = |other: &usize| are_twins(&gpus, partitions, at, *other);
+        gpus[at].twins |= (0..gpus.len()).filter(like).fold(0, |mask, other| mask | (1 << other));
+    }
+    gpus
+}
+
+fn are_twins(gpus: &[GpuFacts], partitions: &[GpuMask], a: usize, b: usize) -> bool {
+    let masks = |gpu: &GpuFacts| {
+        [gpu.on_node, gpu.linked, gpu.near, gpu.around, gpu.on_switch, gpu.group, gpu.model]
+    };
+    let both = 1 << a | 1 << b;
+    let alike =
+        |(x, y): (GpuMask, GpuMask)| x & !both == y & !both && (x & both == 0) == (y & both == 0);
+    let same_place = gpus[a].node == gpus[b].node && gpus[a].degraded == gpus[b].degraded;
+    let exchanged =
+        |set: GpuMask| if set & both == 0 || set & both == both { set } else { set ^ both };
+    same_place
+        && masks(&gpus[a]).into_iter().zip(masks(&gpus[b])).all(alike)
+        && partitions.iter().all(|set| partitions.contains(&exchanged(*set)))
 }

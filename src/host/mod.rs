@@ -1,8 +1,10 @@
 //! A host's hardware: topology and the questions that one can ask of it.
 
 pub(crate) mod builder;
+pub(crate) mod core_set;
 pub(crate) mod derived;
 pub(crate) mod pcie;
+pub(crate) mod sources;
 pub(crate) mod usage;
 
 use crate::sets::CpuSet;
@@ -10,6 +12,7 @@ use crate::units::{Bytes, CoreId, Distance, L3Id, NodeId, PackageId, PageSize, P
 use builder::HostBuilder;
 use derived::Derived;
 use pcie::{DeviceKind, FabricPartition, GpuLink, PciTree};
+use sources::PartSource;
 
 /// Who made the CPU. AMD guests need `topoext` to see SMT siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -159,6 +162,12 @@ impl Host {
         &self.spec.about
     }
 
+    /// Where each part of the description was read from, as far as that is known.
+    #[must_use]
+    pub fn sources(&self) -> &[PartSource] {
+        &self.spec.sources
+    }
+
     /// The CPU's vendor.
     #[must_use]
     pub fn cpu_vendor(&self) -> CpuVendor {
@@ -203,7 +212,7 @@ impl Host {
         Some(self.nodes[a].distances[b].max(self.nodes[b].distances[a]))
     }
 
-    /// The cores by node, L3 domain and lowest pCPU.
+    /// The cores by node, L3 domain, kind and lowest pCPU.
     #[must_use]
     pub fn cores(&self) -> &[Core] {
         &self.cores

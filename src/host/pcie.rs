@@ -1,6 +1,6 @@
 //! The PCIe side of a host: functions, the bridges above them, links, IOMMU groups, GPUs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -344,17 +344,22 @@ impl PciTree {
         group.and_then(|g| self.groups.get(&g)).cloned().unwrap_or_else(|| vec![address])
     }
 
-    /// The functions that have to go together with `address`: the other functions of its card that
-    /// serve it, and all members of the IOMMU groups of any of them.
-    pub(crate) fn bundle(&self, address: PciAddr) -> BTreeSet<PciAddr> {
-        let virtual_function = self.get(address).is_some_and(|d| d.physical_function.is_some());
-        let mut all: BTreeSet<PciAddr> = self.group_of(address).into_iter().collect();
-        let serves = |d: &&PciDevice| {
-            !virtual_function && d.address.same_slot(address) && d.kind() == DeviceKind::Other
-        };
-        for device in self.devices.iter().filter(serves) {
+    /// The functions that have to go together with `address`, itself included: the other functions of its
+    /// card that serve it, and all members of the IOMMU groups of any of them.
+    pub(crate) fn bundle_of(&self, address: PciAddr) -> Vec<PciAddr> {
+        let mut all = self.group_of(address);
+        if self.get(address).is_some_and(|device| device.physical_function.is_some()) {
+            return all;
+        }
+        // Functions of one card have neighbouring addresses.
+        let first =
+            self.devices.partition_point(|d| d.address < PciAddr { function: 0, ..address });
+        let of_card = self.devices[first..].iter().take_while(|d| d.address.same_slot(address));
+        for device in of_card.filter(|d| d.kind() == DeviceKind::Other) {
             all.extend(self.group_of(device.address));
         }
+        all.sort_unstable();
+        all.dedup();
         all
     }
 

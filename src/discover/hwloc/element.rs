@@ -113,7 +113,7 @@ impl<'a> Element<'a> {
 
 /// Words of 32 bits in hexadecimal, the highest first. hwloc writes a word of zeros as nothing at all,
 /// and begins a set without end with `0xf...f`.
-fn parse_mask(text: &str) -> Option<CpuSet> {
+pub(in crate::discover) fn parse_mask(text: &str) -> Option<CpuSet> {
     let mut cpus = CpuSet::new();
     let (text, endless) = match text.strip_prefix("0xf...f") {
         Some(rest) => (rest.strip_prefix(',').unwrap_or(rest), true),

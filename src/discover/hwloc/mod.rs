@@ -23,6 +23,7 @@ use super::shown::{is_word, plain, shorten};
 use crate::host::CpuVendor;
 use crate::host::builder::HostBuilder;
 use element::Element;
+pub(super) use element::parse_mask;
 use walk::Found;
 
 /// The longest text that is read.
@@ -155,7 +156,7 @@ fn topology(root: Element<'_>) -> Result<Reading, LstopoError> {
     let devices = pci::finish(&found, &nodes, &cpus.online, &mut notes);
     let (cpu_vendor, cpu_model) = model(&found);
     let info = |name| machine.info(name).or_else(|| root.info(name)).map(plain);
-    let host = HostBuilder {
+    let mut host = HostBuilder {
         name: info("HostName").filter(|name| is_word(name)).unwrap_or_else(|| "host".to_owned()),
         about: match info("hwlocVersion").filter(|version| is_word(version)) {
             Some(version) => format!("read from XML of hwloc {version}"),
@@ -171,6 +172,7 @@ fn topology(root: Element<'_>) -> Result<Reading, LstopoError> {
         devices,
         ..HostBuilder::default()
     };
+    host.mark_source("XML of lstopo");
     Ok(Reading { host, notes: notes.into_sentences() })
 }
 

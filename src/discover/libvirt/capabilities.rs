@@ -50,7 +50,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     let cores = cores(&cpus, &mut notes);
     let l3_domains = l3_domains(host, &cpus, &cores, &mut notes)?;
     let (cpu_vendor, cpu_model) = model(host)?;
-    let host = HostBuilder {
+    let mut host = HostBuilder {
         name: "host".to_owned(),
         about: "read from libvirt's capabilities".to_owned(),
         cpu_vendor,
@@ -61,6 +61,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
         offline: cpus.offline,
         ..HostBuilder::default()
     };
+    host.mark_source("virsh capabilities");
     Ok(Reading { host, notes: notes.into_sentences() })
 }
 

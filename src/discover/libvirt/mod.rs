@@ -8,7 +8,7 @@ mod capabilities;
 mod domain;
 mod nodedev;
 mod values;
-mod xml;
+pub(in crate::discover) mod xml;
 
 use std::fmt;
 

@@ -9,6 +9,7 @@ use crate::discover::notes::Notes;
 use crate::discover::shown::plain;
 use crate::host::builder::HostBuilder;
 use crate::host::pcie::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
+use crate::host::sources::Part;
 use crate::units::{NodeId, PciAddr};
 
 /// Old versions of libvirt tell no class.
@@ -128,7 +129,7 @@ fn link_state(link: Node<'_>) -> Result<Option<LinkState>, LibvirtError> {
         let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
         let (whole, tenth) = (decimal(whole)?, decimal(tenth)?);
         let sound = (1..1000).contains(&whole) && tenth < 10;
-        u32::try_from(whole * 1000 + tenth * 100).ok().filter(|_| sound)
+        if sound { u32::try_from(whole * 1000 + tenth * 100).ok() } else { None }
     })?;
     let width = width.parse("a number of lanes", |text| u8::try_from(decimal(text)?).ok())?;
     Ok((width > 0).then_some(LinkState { mts, width }))
@@ -190,6 +191,9 @@ where
     for member in lost {
         notes.add(format!("{member} is in an IOMMU group with others and is not described"));
     }
-    host.devices.extend(all.into_values().map(|d| d.device));
+    if !all.is_empty() {
+        host.devices.extend(all.into_values().map(|d| d.device));
+        host.add_source(Part::Pci, "virsh nodedev-dumpxml");
+    }
     notes.into_sentences()
 }

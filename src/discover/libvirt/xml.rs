@@ -8,7 +8,7 @@ use super::{LibvirtError, Place};
 use crate::discover::shown;
 
 /// The longest text that is read: a capabilities document of 4096 pCPUs has less than 1 MiB.
-pub(super) const MAX_BYTES: usize = 8 << 20;
+pub(in crate::discover) const MAX_BYTES: usize = 8 << 20;
 /// The most elements, texts and comments in it.
 const MAX_NODES: u32 = 200_000;
 /// Attributes of one element, and namespaces in all, are compared with each other by the parser.
@@ -18,10 +18,10 @@ const MAX_NAMESPACES: usize = 256;
 const MAX_SHOWN: usize = 60;
 
 /// An element of the document.
-pub(super) type Node<'a> = roxmltree::Node<'a, 'a>;
+pub(in crate::discover) type Node<'a> = roxmltree::Node<'a, 'a>;
 
 /// The document, unless it is longer, wider or deeper than anything that libvirt writes.
-pub(super) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
+pub(in crate::discover) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
     if text.len() > MAX_BYTES {
         return Err(LibvirtError::TooLong { bytes: text.len(), limit: MAX_BYTES });
     }
@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
 }
 
 /// The root element, which must have this name.
-pub(super) fn root<'a>(
+pub(in crate::discover) fn root<'a>(
     document: &'a Document<'a>,
     expected: &'static str,
 ) -> Result<Node<'a>, LibvirtError> {
@@ -60,7 +60,7 @@ pub(super) fn root<'a>(
 }
 
 /// The beginning of a foreign text, for a message.
-pub(super) fn shorten(text: &str) -> String {
+pub(in crate::discover) fn shorten(text: &str) -> String {
     shown::shorten(text, MAX_SHOWN)
 }
 
@@ -70,7 +70,7 @@ fn is(node: Node<'_>, name: &str) -> bool {
     node.is_element() && node.tag_name().name() == name && node.tag_name().namespace() == own
 }
 
-pub(super) fn place(node: Node<'_>) -> Place {
+pub(in crate::discover) fn place(node: Node<'_>) -> Place {
     place_at(node, node.range().start)
 }
 
@@ -80,12 +80,15 @@ fn place_at(node: Node<'_>, at: usize) -> Place {
 }
 
 /// The children of that name.
-pub(super) fn children<'a>(node: Node<'a>, name: &'a str) -> impl Iterator<Item = Node<'a>> {
+pub(in crate::discover) fn children<'a>(
+    node: Node<'a>,
+    name: &'a str,
+) -> impl Iterator<Item = Node<'a>> {
     node.children().filter(move |child| is(*child, name))
 }
 
 /// The child of that name, of which there may be one.
-pub(super) fn child<'a>(
+pub(in crate::discover) fn child<'a>(
     node: Node<'a>,
     name: &'static str,
 ) -> Result<Option<Node<'a>>, LibvirtError> {
@@ -98,7 +101,7 @@ pub(super) fn child<'a>(
 }
 
 /// What stands at the end of a way of children.
-pub(super) fn descend<'a>(
+pub(in crate::discover) fn descend<'a>(
     node: Node<'a>,
     way: &[&'static str],
 ) -> Result<Option<Node<'a>>, LibvirtError> {
@@ -112,17 +115,17 @@ pub(super) fn descend<'a>(
     Ok(Some(at))
 }
 
-pub(super) fn twice(node: Node<'_>, what: String) -> LibvirtError {
+pub(in crate::discover) fn twice(node: Node<'_>, what: String) -> LibvirtError {
     LibvirtError::Twice { place: place(node), what }
 }
 
-pub(super) fn missing(node: Node<'_>, what: &'static str) -> LibvirtError {
+pub(in crate::discover) fn missing(node: Node<'_>, what: &'static str) -> LibvirtError {
     let element = node.tag_name().name();
     LibvirtError::Missing { place: place(node), element: shorten(element), what }
 }
 
 /// A text of the document, and where it stands.
-pub(super) struct Value<'a> {
+pub(in crate::discover) struct Value<'a> {
     node: Node<'a>,
     at: usize,
     name: &'static str,
@@ -130,7 +133,7 @@ pub(super) struct Value<'a> {
 }
 
 /// What stands in the element, comments aside, without white space around it.
-pub(super) fn text<'a>(node: Node<'a>, name: &'static str) -> Value<'a> {
+pub(in crate::discover) fn text<'a>(node: Node<'a>, name: &'static str) -> Value<'a> {
     let mut parts = node.children().filter(roxmltree::Node::is_text);
     let first = parts.next();
     let at = first.map_or(node.range().start, |part| part.range().start);
@@ -142,45 +145,48 @@ pub(super) fn text<'a>(node: Node<'a>, name: &'static str) -> Value<'a> {
 }
 
 /// The attribute of that name.
-pub(super) fn attribute<'a>(node: Node<'a>, name: &'static str) -> Option<Value<'a>> {
+pub(in crate::discover) fn attribute<'a>(node: Node<'a>, name: &'static str) -> Option<Value<'a>> {
     let attribute = node.attribute_node(name)?;
     let text = Cow::Borrowed(attribute.value());
     Some(Value { node, at: attribute.range().start, name, text })
 }
 
 /// The attribute of that name, which must be there.
-pub(super) fn required<'a>(node: Node<'a>, name: &'static str) -> Result<Value<'a>, LibvirtError> {
+pub(in crate::discover) fn required<'a>(
+    node: Node<'a>,
+    name: &'static str,
+) -> Result<Value<'a>, LibvirtError> {
     attribute(node, name).ok_or_else(|| missing(node, name))
 }
 
 impl Value<'_> {
     /// As it stands there.
-    pub(super) fn raw(&self) -> &str {
+    pub(in crate::discover) fn raw(&self) -> &str {
         &self.text
     }
 
     /// Without white space around it.
-    pub(super) fn trimmed(&self) -> &str {
+    pub(in crate::discover) fn trimmed(&self) -> &str {
         self.text.trim()
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(in crate::discover) fn place(&self) -> Place {
         place_at(self.node, self.at)
     }
 
     /// The error that this is not what it should be.
-    pub(super) fn bad(&self, expected: &'static str) -> LibvirtError {
+    pub(in crate::discover) fn bad(&self, expected: &'static str) -> LibvirtError {
         let text = shorten(self.trimmed());
         LibvirtError::Value { place: self.place(), name: self.name, text, expected }
     }
 
     /// The error that the host does not have this.
-    pub(super) fn absent(&self, what: String) -> LibvirtError {
+    pub(in crate::discover) fn absent(&self, what: String) -> LibvirtError {
         LibvirtError::Absent { place: self.place(), name: self.name, what }
     }
 
     /// What `parse` makes of it, or that it is not what it should be.
-    pub(super) fn parse<T>(
+    pub(in crate::discover) fn parse<T>(
         &self,
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,

@@ -73,7 +73,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
     let ids: Vec<_> = nodes.iter().map(|node| node.id).collect();
     let devices = pci::read(&tree, &ids, &mut notes)?;
     let (cpu_vendor, cpu_model) = model(&tree);
-    let host = HostBuilder {
+    let mut host = HostBuilder {
         name: name(&tree)?,
         about: "read from sysfs".to_owned(),
         cpu_vendor,
@@ -87,6 +87,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
         devices,
         ..HostBuilder::default()
     };
+    host.mark_source("sysfs");
     Ok(Reading { host, notes: notes.into_sentences() })
 }
 

@@ -104,7 +104,7 @@ fn mts(speed: &str) -> Option<u32> {
     let digit = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok());
     let (whole, tenth): (u32, u32) = (digit(whole)??, digit(tenth)??);
     let sound = unit.starts_with("GT/s") && (1..1000).contains(&whole) && tenth < 10;
-    sound.then_some(whole * 1000 + tenth * 100)
+    sound.then(|| whole * 1000 + tenth * 100)
 }
 
 /// The sizes of the memory BARs: first address, last address and flags in each of the first six lines;
@@ -135,6 +135,7 @@ mod tests {
             ("Unknown speed", None),
             ("", None),
             ("99999999999 GT/s", None),
+            ("4294968 GT/s", None),
             ("1.25 GT/s", None),
             (". GT/s", None),
         ] {

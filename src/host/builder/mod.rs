@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::derived::Derived;
 use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
+use super::sources::PartSource;
 use super::{Core, CoreKind, CpuVendor, Host, L3Domain, Node, PagePool};
 use crate::sets::CpuSet;
 use crate::units::{CoreId, Distance, Id as _, L3Id, NodeId, PageSize, PciAddr};
@@ -22,6 +23,8 @@ pub const MAX_PCPUS: usize = 4096;
 pub const MAX_GPUS: usize = 64;
 /// The most PCI functions of a host.
 pub const MAX_PCI_FUNCTIONS: usize = 16_384;
+/// The most sources of a description's parts.
+const MAX_SOURCES: usize = 256;
 /// The longest chain of bridges above a function.
 const MAX_BRIDGES: usize = 32;
 
@@ -71,6 +74,9 @@ pub struct HostBuilder {
     /// The sets of GPUs that the fabric manager can give to one VM.
     #[cfg_attr(feature = "serde", serde(default))]
     pub fabric_partitions: Vec<FabricPartition>,
+    /// Where the parts were read from; empty where nobody noted it.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub sources: Vec<PartSource>,
 }
 
 /// Sorts by a key and refuses two items with the same one.
@@ -103,6 +109,7 @@ impl HostBuilder {
         at_most("PCI functions", self.devices.len(), MAX_PCI_FUNCTIONS)?;
         at_most("GPU links", self.gpu_links.len(), MAX_GPUS * MAX_GPUS)?;
         at_most("fabric partitions", self.fabric_partitions.len(), MAX_PCI_FUNCTIONS)?;
+        at_most("sources", self.sources.len(), MAX_SOURCES)?;
         let online = self.check_cores()?;
         self.check_nodes(&online)?;
         let l3_domains = self.check_l3(&online)?;
@@ -129,8 +136,15 @@ impl HostBuilder {
         at_most("GPUs", gpus.len(), MAX_GPUS)?;
         let gpu_addresses: BTreeSet<_> = gpus.iter().map(|gpu| gpu.address).collect();
         self.check_fabric(&gpu_addresses)?;
-        let derived =
-            Derived::new(&nodes, &cores, &pci, &gpus, &self.gpu_links, &self.fabric_partitions);
+        let derived = Derived::new(
+            &nodes,
+            &cores,
+            &allowed,
+            &pci,
+            &gpus,
+            &self.gpu_links,
+            &self.fabric_partitions,
+        );
         Ok(Host {
             spec: self,
             nodes,
@@ -268,7 +282,7 @@ impl HostBuilder {
                 pcpus: spec.pcpus.iter().collect(),
             });
         }
-        cores.sort_by_key(|core| (core.node, core.l3, core.pcpus.first().copied()));
+        cores.sort_by_key(|core| (core.node, core.l3, core.kind, core.pcpus.first().copied()));
         Ok(cores)
     }
 
