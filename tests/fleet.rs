@@ -156,7 +156,7 @@ fn claim_and_release_restore_a_host() {
 #[test]
 fn one_thread_and_many_give_the_same_answer() {
     let mut fleet = empty(TWO_NODES, 9);
-    fleet.extend(empty("epyc-nps4-mi300x", 4));
+    fleet.extend(empty("rtx-4090-nps4", 4));
     let wanted: Vec<Request> = (0..12).map(|n| gpus(&format!("vm{n}"), 1 << (n % 4))).collect();
     place_each(&mut fleet, &wanted, &options(Bin::Spread));
     for threads in [1, 2, 5] {
