@@ -15,7 +15,9 @@ pub(crate) fn cells(host: &Host, vm: &Vm) -> Option<u32> {
     };
     let size = PageSize::from_kib(vm.page_kib)?;
     let holds = |cells: u32| {
-        let even = cells > 0 && vm.vcpus % cells == 0 && vm.memory_mib % u64::from(cells) == 0;
+        let even = cells > 0
+            && vm.vcpus.is_multiple_of(cells)
+            && vm.memory_mib.is_multiple_of(u64::from(cells));
         if !even {
             return false;
         }
@@ -51,7 +53,7 @@ pub(crate) fn requests(vm: &Vm, cells: u32) -> Result<Vec<Request>, String> {
         ..Policies::default()
     };
     // Siblings as CPUs take half as many cores. vCPUs that do not pair up need cores of their own.
-    let pairs = cells > 0 && vm.vcpus % cells == 0 && vm.vcpus / cells % 2 == 0;
+    let pairs = cells > 0 && vm.vcpus.is_multiple_of(cells) && (vm.vcpus / cells).is_multiple_of(2);
     let siblings = Wish::Require(true);
     let threads: &[(Wish<bool>, Policy)] = match vm.thread_policy {
         ThreadPolicy::Prefer if pairs => {

@@ -131,7 +131,7 @@ impl Search<'_> {
         let Pages { needed, ref free, .. } = self.pages[page];
         let cells = units.len() as u64;
         units.windows(2).all(|pair| pair[0] == pair[1])
-            && needed % cells == 0
+            && needed.is_multiple_of(cells)
             && bits(mask).all(|at| free[at] >= needed / cells)
     }
 

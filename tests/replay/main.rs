@@ -1,5 +1,6 @@
 //! Claims about replayed traces: what is decided can be, and little is refused that could be placed.
 //! The hosts and VMs are synthetic, made here.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 #[path = "../../examples/replay/capacity.rs"]
 mod capacity;
