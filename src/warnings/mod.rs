@@ -215,14 +215,14 @@ fn threads(
     nodes: &NodeSet,
     all: &mut Vec<Warning>,
 ) {
-    if host.reserved().is_empty() {
+    if host.reserved().is_empty() && !host.is_for_vms_only() {
         all.push(Warning::NoReservedPcpus { left_out: host.housekeeping() });
     }
     let near = placement
         .emulator
         .iter()
         .any(|pcpu| host.core_of(pcpu).is_some_and(|core| nodes.contains(core.node)));
-    if !near && request.emulator_pcpus == 0 {
+    if !near && request.emulator_pcpus == 0 && !placement.emulator.is_empty() {
         all.push(Warning::EmulatorFar { cpus: placement.emulator.clone(), nodes: nodes.clone() });
     }
 }
