@@ -98,6 +98,43 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
     assert_eq!(host.description().allowed, None);
 }
 
+/// As POWER, s390 and old kernels have it: no numbers, or one number for all.
+#[test]
+fn packages_are_told_apart_by_the_pcpus_they_list() {
+    let topology =
+        |cpu: u32, name: &str| format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}");
+    let packages = |root: &Folder| {
+        let Reading { host, notes } = reading(root).unwrap();
+        let of = |core: &pinwise::CoreSpec| format!("{}: {}", core.package, core.pcpus);
+        (host.cores.iter().map(of).collect::<Vec<_>>(), notes)
+    };
+    let apart = ["0: 0,4", "0: 1,5", "1: 2,6", "1: 3"];
+    let note = "package ids are missing or not unique: packages are numbered by pCPU";
+    for (id, lists) in [("-1\n", "package_cpus_list"), ("7\n", "core_siblings_list")] {
+        let root = small();
+        for cpu in 0..7 {
+            root.write(&topology(cpu, "physical_package_id"), id);
+            let list = if cpu % 4 < 2 { "0-1,4-5\n" } else { "2-3,6-7\n" };
+            root.write(&topology(cpu, lists), list);
+        }
+        assert_eq!(packages(&root), (apart.map(String::from).to_vec(), vec![note.to_owned()]));
+        // A list that not all of its pCPUs name is none of a package.
+        root.write(&topology(3, lists), "3\n");
+        assert!(
+            packages(&root).0.iter().all(|core| core.starts_with(id.replace("-1", "0").trim()))
+        );
+    }
+    // Numbers that tell packages apart are kept, whatever they are.
+    let root = small();
+    for cpu in 0..7 {
+        root.write(&topology(cpu, "physical_package_id"), if cpu % 4 < 2 { "9\n" } else { "36\n" });
+        let list = if cpu % 4 < 2 { "0-1,4-5\n" } else { "2-3,6-7\n" };
+        root.write(&topology(cpu, "package_cpus_list"), list);
+    }
+    let kept = ["9: 0,4", "9: 1,5", "36: 2,6", "36: 3"];
+    assert_eq!(packages(&root), (kept.map(String::from).to_vec(), vec![]));
+}
+
 /// `isolcpus` is in the mask that every process starts with; a cgroup's list is a decision.
 #[test]
 fn isolated_pcpus_are_allowed_unless_a_cgroup_forbids_them() {

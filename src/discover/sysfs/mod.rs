@@ -10,6 +10,7 @@
 mod cpu;
 mod kfd;
 mod node;
+mod package;
 mod pci;
 mod tree;
 
