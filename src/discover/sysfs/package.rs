@@ -6,7 +6,6 @@ use super::SysfsError;
 use super::cpu::FOLDER;
 use super::tree::Tree;
 use crate::discover::notes::Notes;
-use crate::host::builder::CoreSpec;
 use crate::sets::CpuSet;
 use crate::units::{PackageId, PcpuId};
 
