@@ -119,7 +119,8 @@ pub fn recommend(
     let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
     let baseline = baseline(&search, usage, best);
     debug_assert!(ranked.iter().all(|r| verify(host, usage, request, &r.placement).is_ok()));
-    let told = |r: &Ranked| verify_warnings(host, usage, &r.placement, &r.warnings).is_ok();
+    let told =
+        |r: &Ranked| verify_warnings(host, usage, request, &r.placement, &r.warnings).is_ok();
     debug_assert!(ranked.iter().chain(&baseline).all(told));
     Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
 }

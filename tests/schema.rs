@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use common::{description, fixtures};
 use pinwise::discover::{host_schema, read_host, write_host};
 use pinwise::{
-    Bytes, CoreKind, FabricPartition, GpuLink, GpuLinkKind, HostBuilder, LinkState, NodeId, Part,
+    AccessControl, Bytes, CoreKind, FabricPartition, GpuLink, GpuLinkKind, HostBuilder, LinkState,
+    NodeId, Part,
 };
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -163,6 +164,12 @@ fn full() -> HostBuilder {
     device.physical_function = Some(device.address);
     device.link_now = Some(LinkState { mts: 2500, width: 1 });
     device.link_max = Some(LinkState { mts: 2500, width: 1 });
+    device.access = Some(AccessControl {
+        request_redirect: true,
+        completion_redirect: true,
+        upstream_forwarding: true,
+        direct_translated: true,
+    });
     device.bars = vec![Bytes::from_mib(1)];
     let (a, b) = (device.address, device.address);
     host.gpu_links = vec![GpuLink { a, b, kind: GpuLinkKind::NvLink, count: 1 }];

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use pinwise::discover::Reading;
 use pinwise::discover::sysfs::{self, SysfsError};
-use pinwise::{Bytes, CoreKind, CpuVendor, GpuLink, GpuLinkKind, NodeId, PageSize, PciAddr};
+use pinwise::{
+    AccessControl, Bytes, CoreKind, CpuVendor, GpuLink, GpuLinkKind, NodeId, PageSize, PciAddr,
+};
 use trees::{Folder, small};
 
 fn reading(root: &Folder) -> Result<Reading, SysfsError> {
@@ -164,6 +166,54 @@ fn isolated_pcpus_are_allowed_unless_a_cgroup_forbids_them() {
     // Nothing outside of the tree is asked.
     root.write("proc/self/cgroup", "0::/../../vms\n");
     assert_eq!(allowed(&root), "0-4");
+}
+
+/// A cgroup's memory nodes: the others' memory is there, and none of it free.
+#[test]
+fn memory_that_a_cgroup_forbids_is_not_free() {
+    let root = small();
+    let free = |list: &str| {
+        root.write("proc/self/status", format!("Mems_allowed:\t3\nMems_allowed_list:\t{list}\n"));
+        let Reading { host, notes } = reading(&root)?;
+        let host = host.build().unwrap();
+        assert_eq!(host.nodes()[1].memory, Bytes::from_gib(8));
+        let free = |node: &pinwise::Node| node.pools.iter().map(|pool| pool.free).collect();
+        Ok((host.nodes().iter().map(free).collect::<Vec<Vec<u64>>>(), notes))
+    };
+    let (open, closed) = (vec![1 << 19, 0, 3], vec![0, 0, 0]);
+    // Kernels list the nodes that could be, not those that are.
+    assert_eq!(free("0-63"), Ok((vec![open.clone(), open.clone()], vec![])));
+    let note =
+        "proc/self/status allows the memory of nodes 0 only: none of nodes 1 is taken as free";
+    assert_eq!(free("0"), Ok((vec![open.clone(), closed], vec![note.to_owned()])));
+    let note = "proc/self/status allows the memory of no node here (\"7\"): ignored";
+    assert_eq!(free("7"), Ok((vec![open.clone(), open], vec![note.to_owned()])));
+    let message = free("0-x").unwrap_err().to_string();
+    assert!(message.ends_with("status: \"0-x\" is not a list of nodes"), "{message}");
+}
+
+/// What root reads of a port, what others do, and what is not a port.
+#[test]
+fn access_control_is_read_from_ports_that_show_it() {
+    let root = small();
+    let (port, gpu) = ("sys/devices/pci0000:00/0000:00:01.0", "0000:01:00.0");
+    let mut config = vec![0; 4096];
+    config[0x100..0x108].copy_from_slice(&[0x0d, 0, 1, 0, 0x5f, 0, 0x1d, 0]);
+    let access = |root: &Folder| {
+        let host = reading(root).unwrap().host.build().unwrap();
+        ["00:01.0", "01:00.0"].map(|at| host.pci().get(at.parse().unwrap()).unwrap().access)
+    };
+    assert_eq!(access(&root), [None; 2]);
+    root.write(&format!("{port}/config"), &config).write(&format!("{port}/{gpu}/config"), &config);
+    let on = AccessControl {
+        request_redirect: true,
+        completion_redirect: true,
+        upstream_forwarding: true,
+        direct_translated: false,
+    };
+    assert_eq!(access(&root), [Some(on), None]);
+    root.write(&format!("{port}/config"), &config[..64]);
+    assert_eq!(access(&root), [None; 2]);
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn definitions() -> Map<String, Value> {
         ("core", core()),
         ("l3_domain", l3_domain()),
         ("device", device()),
+        ("access", access()),
         ("link", link()),
         ("gpu_link", gpu_link()),
         ("fabric_partition", fabric_partition()),
@@ -211,11 +212,30 @@ fn device() -> Value {
             ("link_now", false, of("link"), "what the link to the port above runs at"),
             ("link_max", false, of("link"), "the most that its own side of the link can do"),
             (
+                "access",
+                false,
+                of("access"),
+                "what access control a bridge has on; left out where that is not known",
+            ),
+            (
                 "bars",
                 false,
                 json!({ "type": "array", "items": of("bytes") }),
                 "the sizes of its memory BARs",
             ),
+        ],
+    )
+}
+
+fn access() -> Value {
+    let control = |name, about| (name, false, json!({ "type": "boolean" }), about);
+    object(
+        "the access control services (ACS) of a port; off where they are left out",
+        vec![
+            control("request_redirect", "requests to other devices go up to the root complex"),
+            control("completion_redirect", "answers to other devices go up to the root complex"),
+            control("upstream_forwarding", "what was redirected below is passed on upwards"),
+            control("direct_translated", "requests with translated addresses are not redirected"),
         ],
     )
 }

@@ -7,6 +7,7 @@
 //! Left out on purpose, as nothing here would use it: caches but the L3, clusters, memory tiers, and
 //! PCIe access control (ACS), of which the IOMMU groups are what follows.
 
+mod access;
 mod cpu;
 mod kfd;
 mod node;
