@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use common::{description, fixtures};
 use pinwise::discover::{host_schema, read_host, write_host};
 use pinwise::{
-    AccessControl, Bytes, CoreKind, FabricPartition, GpuLink, GpuLinkKind, HostBuilder, LinkState,
-    NodeId, Part,
+    AccessControl, Bytes, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind,
+    HostBuilder, LinkState, NodeId, Part,
 };
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -150,6 +150,13 @@ fn full() -> HostBuilder {
     host.cores[0].kind = CoreKind::Efficiency;
     host.l3_domains.truncate(1);
     host.l3_domains[0].size = Some(Bytes::from_mib(1));
+    host.caches = vec![CacheSpec {
+        level: 2,
+        kind: CacheKind::Unified,
+        size: Some(Bytes::from_mib(1)),
+        shared_by: vec!["0".parse().unwrap()],
+    }];
+    host.clusters = vec!["0".parse().unwrap()];
     host.offline = "5000".parse().unwrap();
     host.allowed = Some("0".parse().unwrap());
     host.isolated = "0".parse().unwrap();

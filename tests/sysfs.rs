@@ -172,7 +172,7 @@ fn isolated_pcpus_are_allowed_unless_a_cgroup_forbids_them() {
 #[test]
 fn memory_that_a_cgroup_forbids_is_not_free() {
     let root = small();
-    let free = |list: &str| {
+    let free = |list: &str| -> Result<_, SysfsError> {
         root.write("proc/self/status", format!("Mems_allowed:\t3\nMems_allowed_list:\t{list}\n"));
         let Reading { host, notes } = reading(&root)?;
         let host = host.build().unwrap();
@@ -214,6 +214,55 @@ fn access_control_is_read_from_ports_that_show_it() {
     assert_eq!(access(&root), [Some(on), None]);
     root.write(&format!("{port}/config"), &config[..64]);
     assert_eq!(access(&root), [None; 2]);
+}
+
+/// An L2 for each core and one for two; the L1 of a kernel that lists nobody else.
+#[test]
+fn caches_and_clusters_are_those_that_pcpus_name_alike() {
+    let root = small();
+    for cpu in 0..7 {
+        let cache = format!("sys/devices/system/cpu/cpu{cpu}/cache");
+        let of = |index: u32, name: &str| format!("{cache}/index{index}/{name}");
+        root.write(&of(0, "level"), "1\n").write(&of(0, "type"), "Data\n");
+        root.write(&of(1, "level"), "1\n").write(&of(1, "type"), "Instruction\n");
+        root.write(&of(2, "level"), "2\n").write(&of(2, "type"), "Unified\n");
+        root.write(&of(2, "size"), "2048K\n");
+        let list = match cpu % 4 {
+            0 => "0,4\n",
+            1 => "1,5\n",
+            _ => "2-3,6-7\n",
+        };
+        root.write(&of(2, "shared_cpu_list"), list);
+        let topology = format!("sys/devices/system/cpu/cpu{cpu}/topology");
+        root.write(&format!("{topology}/cluster_id"), format!("{}\n", cpu % 4 / 2 * 8));
+        root.write(&format!("{topology}/cluster_cpus_list"), list);
+    }
+    let Reading { host, notes } = reading(&root).unwrap();
+    assert_eq!(notes, [""; 0]);
+    let text = |cache: &pinwise::CacheSpec| {
+        let sets: Vec<_> = cache.shared_by.iter().map(ToString::to_string).collect();
+        format!("{} {:?} {:?}: {}", cache.level, cache.kind, cache.size, sets.join(" "))
+    };
+    let caches: Vec<_> = host.caches.iter().map(text).collect();
+    assert_eq!(
+        caches,
+        [
+            "1 Data None: 0 1 2 3 4 5 6",
+            "1 Instruction None: 0 1 2 3 4 5 6",
+            "2 Unified Some(Bytes(2097152)): 0,4 1,5 2-3,6"
+        ]
+    );
+    assert_eq!(host.clusters, ["2-3,6".parse().unwrap()]);
+    assert_eq!(host.l3_domains.len(), 2);
+    let host = host.build().unwrap();
+    assert_eq!(host.description().caches.len(), 3);
+
+    // Firmware without clusters; a cache that cuts another.
+    root.write("sys/devices/system/cpu/cpu3/topology/cluster_id", "65535\n")
+        .write("sys/devices/system/cpu/cpu1/cache/index2/shared_cpu_list", "0-1\n");
+    let Reading { host, notes } = reading(&root).unwrap();
+    assert_eq!(notes, ["pCPUs are in several L2 caches: left out"]);
+    assert_eq!((host.caches.len(), host.clusters.len()), (2, 0));
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub fn host_schema() -> String {
             ("nodes", true, list("node"), "the NUMA nodes"),
             ("cores", true, list("core"), "the physical cores with online pCPUs"),
             ("l3_domains", false, list("l3_domain"), "pCPUs that share one L3 cache"),
+            ("caches", false, list("cache"), "the other caches"),
+            ("clusters", false, list("cpus"), "pCPUs of cores that are grouped below the L3"),
             cpus("offline", false, "pCPUs that exist but are off"),
             cpus("allowed", false, "pCPUs that may be used; all online ones where it is left out"),
             cpus("isolated", false, "pCPUs that the kernel's scheduler leaves alone"),
@@ -63,6 +65,7 @@ fn definitions() -> Map<String, Value> {
         ("pool", pool()),
         ("core", core()),
         ("l3_domain", l3_domain()),
+        ("cache", cache()),
         ("device", device()),
         ("access", access()),
         ("link", link()),
@@ -181,6 +184,18 @@ fn l3_domain() -> Value {
         vec![
             cpus("cpus", true, "the pCPUs that share it"),
             ("size", false, of("bytes"), "its size"),
+        ],
+    )
+}
+
+fn cache() -> Value {
+    object(
+        "the caches of one level, kind and size",
+        vec![
+            ("level", true, json!({ "enum": [1, 2, 4] }), "their level; an L3 is an L3 domain"),
+            ("kind", true, json!({ "enum": ["data", "instruction", "unified"] }), "what they hold"),
+            ("size", false, of("bytes"), "the size of each"),
+            ("shared_by", true, list("cpus"), "for each of them the pCPUs that share it"),
         ],
     )
 }

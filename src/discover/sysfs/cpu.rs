@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::SysfsError;
+use super::cache::{caches, clusters};
 use super::package::packages;
 use super::tree::Tree;
 use crate::discover::cores::{divide, partition, renumber, smt_siblings};
 use crate::discover::notes::Notes;
 use crate::host::CoreKind;
-use crate::host::builder::{CoreSpec, L3Spec, MAX_PCPUS};
+use crate::host::builder::{CacheSpec, CoreSpec, L3Spec, MAX_PCPUS};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Id as _, PcpuId};
 
@@ -23,6 +24,8 @@ pub(super) struct Cpus {
     pub(super) isolated: CpuSet,
     pub(super) cores: Vec<CoreSpec>,
     pub(super) l3_domains: Vec<L3Spec>,
+    pub(super) caches: Vec<CacheSpec>,
+    pub(super) clusters: Vec<CpuSet>,
 }
 
 pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsError> {
@@ -43,6 +46,8 @@ pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsErro
         offline: present.difference(&online),
         allowed: allowed(tree, &online, &isolated, notes)?,
         isolated,
+        caches: caches(tree, &online, notes)?,
+        clusters: clusters(tree, &online, &cores)?,
         online,
         cores,
         l3_domains,
@@ -241,6 +246,6 @@ fn l3_domains(
 }
 
 /// `32768K`; nothing where it is unknown, as hypervisors have it.
-fn size(text: &str) -> Option<Bytes> {
+pub(super) fn size(text: &str) -> Option<Bytes> {
     text.parse().ok().filter(|size| *size != Bytes::ZERO)
 }
