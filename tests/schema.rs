@@ -49,6 +49,7 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, broken: &mut V
                     "object" => value.is_object(),
                     "array" => value.is_array(),
                     "string" => value.is_string(),
+                    "boolean" => value.is_boolean(),
                     "integer" => value.is_u64() || value.is_i64(),
                     other => panic!("the type {other} is not known here"),
                 };

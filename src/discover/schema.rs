@@ -192,7 +192,7 @@ fn cache() -> Value {
     object(
         "the caches of one level, kind and size",
         vec![
-            ("level", true, json!({ "enum": [1, 2, 4] }), "their level; an L3 is an L3 domain"),
+            ("level", true, number(255), "their level: 1, 2 or 4; an L3 is an L3 domain"),
             ("kind", true, json!({ "enum": ["data", "instruction", "unified"] }), "what they hold"),
             ("size", false, of("bytes"), "the size of each"),
             ("shared_by", true, list("cpus"), "for each of them the pCPUs that share it"),
