@@ -6,7 +6,7 @@ use pinwise::capacity::Shape as VmShape;
 use pinwise::discover::libvirt::{read_capabilities, read_domain};
 use pinwise::discover::{read_host, write_host};
 use pinwise::{
-    Bytes, GpuRequest, Host, HostBuilder, Node, Options, PageSize, Placement, Request,
+    Bytes, GpuRequest, Host, HostBuilder, Node, Options, PageSize, Placement, Policy, Request,
     RequestBuilder, Usage, capacity, emit, recommend, reference_shapes, verify,
 };
 
@@ -137,7 +137,10 @@ impl Place {
             Task::EmitJson => {
                 let request = vm(2, 2).build().expect("in range");
                 let answer = recommend(host, usage, &request, &Options::default()).ok()?;
-                Box::new(move || !emit::json::recommendation(black_box(&answer)).is_empty())
+                Box::new(move || {
+                    !emit::json::recommendation(host, usage, &request, black_box(&answer))
+                        .is_empty()
+                })
             }
             Task::Verify => {
                 let (request, placement) = self.answer()?;
@@ -194,14 +197,14 @@ impl Place {
     fn no_cpus(&self, cells: u32) -> Option<RequestBuilder> {
         let free = self.at_place(cells, |node| u64::from(self.free_pcpus(node)))?;
         let vcpus = cells * (u32::try_from(free).expect("a node's pCPUs") + 2);
-        Some(RequestBuilder { vcpus, ..vm(cells, 0) })
+        Some(RequestBuilder { vcpus, ..cell_a_node(cells, 0) })
     }
 
     fn no_pages(&self, cells: u32) -> Option<RequestBuilder> {
         let size = PageSize::MIB_2;
         let free = |node: &Node| self.usage.free_pages(&self.host, node.id, size);
         let memory = size.times((self.at_place(cells, free)? + 1) * u64::from(cells));
-        Some(RequestBuilder { memory, ..vm(cells, 0) })
+        Some(RequestBuilder { memory, ..cell_a_node(cells, 0) })
     }
 
     fn no_local_gpus(&self, cells: u32) -> Option<RequestBuilder> {
@@ -211,16 +214,25 @@ impl Place {
             let gpus = (cells * each + 1).next_power_of_two().min(self.shape.gpus);
             return Some(RequestBuilder {
                 gpus: GpuRequest::Count { count: gpus, model: None },
-                ..vm(cells, 0)
+                ..cell_a_node(cells, 0)
             });
         }
         // Every node with GPUs has to take part, and one of them lacks two pCPUs.
         let with_gpus = self.host.nodes().iter().filter(|node| nodes.contains(&node.id.0));
         let vcpus = with_gpus.map(|node| self.free_pcpus(node)).min()? + 2;
         let enough = self.at_place(cells, |node| u64::from(self.free_pcpus(node)))?;
-        let request = vm(cells, self.shape.gpus);
+        let request = cell_a_node(cells, self.shape.gpus);
         (enough >= u64::from(vcpus)).then_some(RequestBuilder { vcpus: vcpus * cells, ..request })
     }
+}
+
+/// As `vm`, where a single cell may not span nodes either.
+fn cell_a_node(cells: u32, gpus: u32) -> RequestBuilder {
+    let mut request = vm(cells, gpus);
+    if cells == 1 {
+        request.policies.one_node = Policy::Require;
+    }
+    request
 }
 
 /// What `virsh capabilities` prints of such a host.

@@ -192,13 +192,14 @@ impl Shape {
     }
 }
 
-/// A VM with so many cells, 8 vCPUs and 16 GiB each, and so many GPUs, all local.
+/// A VM with so many equal cells, 8 vCPUs and 16 GiB each, and so many GPUs, all local.
 pub(crate) fn vm(cells: u32, gpus: u32) -> RequestBuilder {
     let policies = Policies { gpu_locality: Policy::Require, ..Policies::default() };
     RequestBuilder {
         cells: Wish::Require(cells),
         gpus: GpuRequest::Count { count: gpus, model: None },
         page_size: Some(PageSize::MIB_2),
+        even_cells: true,
         policies,
         ..RequestBuilder::new("vm", 8 * cells, Bytes::from_gib(16 * u64::from(cells)))
     }
