@@ -1,4 +1,4 @@
-//! Instructions of the core cases, counted by callgrind: the same on every run of one binary, so that
+//! Instructions of the core cases, counted by callgrind: within a hundredth the same on every run, so that
 //! they show a change where a busy machine's times do not.
 
 use std::collections::BTreeMap;
