@@ -1,5 +1,6 @@
 //! The only door to a [`Host`]: plain data in, every invariant checked, the offender named.
 
+mod finish;
 mod problem;
 mod spec;
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::derived::Derived;
 use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
 use super::sources::PartSource;
-use super::{Core, CoreKind, CpuVendor, Host, L3Domain, Node, PagePool};
+use super::{CpuVendor, Host, L3Domain, PagePool};
 use crate::sets::CpuSet;
 use crate::units::{CoreId, Distance, Id as _, L3Id, NodeId, PageSize, PciAddr};
 
@@ -264,57 +265,6 @@ impl HostBuilder {
         disjoint("cluster", &self.clusters, online, &mut CpuSet::new())
     }
 
-    fn finish_nodes(&self) -> Vec<Node> {
-        let node = |spec: &NodeSpec| {
-            let mut packages = self
-                .cores
-                .iter()
-                .filter(|core| core.pcpus.intersects(&spec.cpus))
-                .map(|core| core.package);
-            let first = packages.next();
-            Node {
-                id: spec.id,
-                cpus: spec.cpus.clone(),
-                package: first.filter(|first| packages.all(|other| other == *first)),
-                memory: spec.memory,
-                pools: spec.pools.clone(),
-                distances: spec.distances.clone(),
-            }
-        };
-        self.nodes.iter().map(node).collect()
-    }
-
-    fn finish_cores(&self, nodes: &[Node], l3: &[L3Domain]) -> Result<Vec<Core>, HostError> {
-        let common = common_frequencies(&self.cores);
-        let mut cores = Vec::with_capacity(self.cores.len());
-        for spec in &self.cores {
-            let id = core_id(spec);
-            let straddles = |what| HostError::CoreStraddles { core: id, what };
-            let node =
-                nodes.iter().find(|n| n.cpus.intersects(&spec.pcpus)).map(|n| (n.id, &n.cpus));
-            let (node, cpus) = node.expect("every online pCPU has a node: checked above");
-            if !spec.pcpus.is_subset(cpus) {
-                return Err(straddles("nodes"));
-            }
-            let domain = l3.iter().find(|l3| l3.cpus.intersects(&spec.pcpus));
-            if domain.is_some_and(|l3| !spec.pcpus.is_subset(&l3.cpus)) {
-                return Err(straddles("L3 domains"));
-            }
-            let usual = common.get(&spec.kind).copied();
-            cores.push(Core {
-                id,
-                node,
-                l3: domain.map(|l3| l3.id),
-                kind: spec.kind,
-                favoured: spec.max_mhz > usual && usual.is_some(),
-                max_mhz: spec.max_mhz,
-                pcpus: spec.pcpus.iter().collect(),
-            });
-        }
-        cores.sort_by_key(|core| (core.node, core.l3, core.kind, core.pcpus.first().copied()));
-        Ok(cores)
-    }
-
     fn check_pci(&mut self) -> Result<PciTree, HostError> {
         sort_unique(&mut self.devices, "PCI function", |device| device.address)?;
         let bridges: BTreeMap<_, _> = self
@@ -447,23 +397,4 @@ fn check_pools(node: &mut NodeSpec) -> Result<(), HostError> {
         }
         None => Ok(()),
     }
-}
-
-/// The most common top frequency of each kind of core; the lower of two equally common ones. A core
-/// above it is favoured.
-fn common_frequencies(cores: &[CoreSpec]) -> BTreeMap<CoreKind, u32> {
-    let mut counts: BTreeMap<(CoreKind, u32), usize> = BTreeMap::new();
-    for core in cores {
-        if let Some(mhz) = core.max_mhz {
-            *counts.entry((core.kind, mhz)).or_default() += 1;
-        }
-    }
-    let mut best: BTreeMap<CoreKind, (usize, u32)> = BTreeMap::new();
-    for ((kind, mhz), count) in counts {
-        let entry = best.entry(kind).or_insert((count, mhz));
-        if count > entry.0 {
-            *entry = (count, mhz);
-        }
-    }
-    best.into_iter().map(|(kind, (_, mhz))| (kind, mhz)).collect()
 }
