@@ -68,6 +68,8 @@ mod capacity;
 mod changes;
 mod diagnose;
 pub mod discover;
+#[cfg(feature = "libvirt-xml")]
+mod document;
 pub mod emit;
 mod explain;
 mod feasibility;
@@ -79,6 +81,7 @@ mod request;
 mod rules;
 mod score;
 mod sets;
+mod shown;
 mod units;
 mod verify;
 mod warnings;

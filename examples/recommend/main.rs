@@ -57,7 +57,7 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &changes) + "\n",
                 Format::Text | Format::Xml => {
-                    explain_refusal(&host, &request, &refusal, Some(&changes))
+                    said(&notes) + &explain_refusal(&host, &request, &refusal, Some(&changes))
                 }
             };
             return Ok((NOTHING_FITS, refused(args.format, text)));
@@ -75,7 +75,9 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             };
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &[]) + "\n",
-                Format::Text | Format::Xml => explain_refusal(&host, &request, &refusal, None),
+                Format::Text | Format::Xml => {
+                    said(&notes) + &explain_refusal(&host, &request, &refusal, None)
+                }
             };
             return Ok((NOTHING_FITS, refused(args.format, text)));
         }
@@ -94,14 +96,17 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             for conflict in conflicts {
                 text += &format!("Conflict: {conflict}.\n");
             }
-            for note in notes {
-                text += &format!("Note: {note}.\n");
-            }
+            text += &said(&notes);
             text += &explain(&host, &usage, &request, &options, &answer);
             text + "\n" + &xml(placement, domain.as_deref())?
         }
     };
     Ok((0, text))
+}
+
+/// What the readers left out, replaced or did not find.
+fn said(notes: &[String]) -> String {
+    notes.iter().map(|note| format!("Note: {note}.\n")).collect()
 }
 
 /// XML is for other programs: a refusal is not XML, so it goes where people read.

@@ -4,19 +4,21 @@ mod cpu;
 mod devices;
 mod edit;
 
-use roxmltree::{Document, Node, ParsingOptions};
+use roxmltree::Node;
 
 use super::cpu::tune;
 use super::{EmitError, check, domain_parts, features, memory, pci};
+use crate::document::{self, Bounds, Refused};
 use crate::emit::xml::Element;
 use crate::placement::Placement;
+use crate::shown::shorten;
 use crate::units::PciAddr;
 use edit::Source;
 
-/// The longest domain XML that is read.
-const MAX_BYTES: usize = 4 << 20;
-/// The most elements, texts and comments in it.
-const MAX_NODES: u32 = 200_000;
+/// Far more than a domain has.
+const BOUNDS: Bounds = Bounds { bytes: 4 << 20, nodes: 200_000, document_type: false };
+/// The longest part of a foreign text that a message shows.
+const MAX_SHOWN: usize = 60;
 
 /// Why a domain was not patched. It is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +93,7 @@ pub enum PatchError {
 
 impl PatchError {
     fn value(what: &'static str, text: &str) -> Self {
-        Self::Value { what, text: text.chars().take(60).collect() }
+        Self::Value { what, text: shorten(text, MAX_SHOWN) }
     }
 }
 
@@ -124,15 +126,13 @@ impl PatchError {
 /// collide.
 pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchError> {
     check::check(placement)?;
-    if domain_xml.len() > MAX_BYTES {
-        return Err(PatchError::TooLong { bytes: domain_xml.len(), limit: MAX_BYTES });
-    }
-    let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(domain_xml, options)
-        .map_err(|error| PatchError::Xml { reason: error.to_string() })?;
+    let document = document::parse(domain_xml, &BOUNDS).map_err(|refused| match refused {
+        Refused::TooLong => PatchError::TooLong { bytes: domain_xml.len(), limit: BOUNDS.bytes },
+        Refused::Unread(reason) => PatchError::Xml { reason },
+    })?;
     let root = document.root_element();
     if !root.has_tag_name("domain") {
-        return Err(PatchError::NotADomain { found: root.tag_name().name().to_owned() });
+        return Err(PatchError::NotADomain { found: shorten(root.tag_name().name(), MAX_SHOWN) });
     }
     if child(root, "maxMemory")?.is_some() {
         let reason = "memory that is plugged later belongs to no cell";
