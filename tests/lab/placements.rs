@@ -1,8 +1,8 @@
 //! Placements made by hand: the shapes that domain XML has to say, with no engine involved.
 
 use pinwise::{
-    Bytes, Cell, CellId, Distance, ExpanderBus, GuestFunction, GuestPci, GuestTopology, MemoryMode,
-    NodeId, PageSize, PciAddr, PlacedDevice, Placement, RootComplex, RootPort, Style,
+    Bytes, Cell, CellId, Distance, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology,
+    MemoryMode, NodeId, PageSize, PciAddr, PlacedDevice, Placement, RootComplex, Style,
 };
 
 fn list<T: std::str::FromStr>(text: &str) -> T
@@ -118,7 +118,7 @@ pub(crate) fn with_cards(mut placement: Placement, cards: &[Card<'_>]) -> Placem
         for ((functions, _), slot) in mine.into_iter().zip(0_u8..) {
             let port = next();
             let slot = at.map(|_| slot);
-            pci.ports.push(RootPort { index: port, parent, slot });
+            pci.ports.push(GuestPort { index: port, parent, slot });
             let hosts: Vec<PciAddr> = functions.iter().map(|address| list(address)).collect();
             for (host, function) in hosts.iter().zip(0_u8..) {
                 let multifunction = function == 0 && hosts.len() > 1;
