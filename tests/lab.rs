@@ -11,6 +11,7 @@
 
 mod common;
 #[path = "lab/judge.rs"]
+#[allow(dead_code, reason = "here nothing boots")]
 mod judge;
 #[path = "lab/placements.rs"]
 mod placements;
@@ -18,6 +19,7 @@ mod placements;
 #[allow(dead_code, clippy::cast_possible_truncation, reason = "others draw otherwise")]
 mod rng;
 #[path = "lab/spread.rs"]
+#[allow(dead_code, reason = "other tests make hosts")]
 mod spread;
 #[path = "lab/stand_in.rs"]
 mod stand_in;
@@ -176,4 +178,53 @@ fn a_spread_of_recommendations_starts() {
     if Driver::of_lab().is_some() {
         assert!(started >= 40, "only {started} fit this machine");
     }
+}
+
+/// VMs that the engine places on this very machine, as `tests/lab/run` has page pools for: nothing but
+/// the CPU model is exchanged, and every thread and page is where the XML says.
+#[cfg(feature = "sysfs")]
+#[test]
+fn a_vm_of_this_machine_is_held_where_its_xml_says() {
+    if !lab() {
+        return;
+    }
+    let Some(driver) = Driver::of_lab() else { return };
+    let read = pinwise::discover::sysfs::read(Path::new("/")).expect("this machine can be read");
+    let host = read.host.build().expect("and is sound");
+    let free = |size: PageSize| -> u64 {
+        let pools = host.nodes().iter().filter_map(|node| node.pool(size));
+        pools.map(|pool| pool.free).sum()
+    };
+    let mut held = 0;
+    for (page, vcpus) in [(PageSize::KIB_4, 1), (PageSize::MIB_2, 1), (PageSize::KIB_4, 2)] {
+        let mib = 128;
+        if page == PageSize::MIB_2 && free(page) < mib / 2 {
+            println!("no pages of {page} here: not run");
+            continue;
+        }
+        let base = pinwise::RequestBuilder::new("here", vcpus, pinwise::Bytes::from_mib(mib));
+        let mut request = pinwise::RequestBuilder { page_size: Some(page), ..base };
+        request.policies.dedicated_cpus = pinwise::Policy::Ignore;
+        request.policies.whole_cores = pinwise::Policy::Ignore;
+        for (answer, at) in spread::answers(&host, request).iter().zip(0..) {
+            let placement = &answer.placement;
+            let printed = libvirt::domain(placement).expect("what the engine gives can be printed");
+            let name = format!("here-{vcpus}-{}-{at}", page.kib());
+            judge(&name, &printed);
+            let own = format!("pinwise-lab-{name}");
+            let xml = StandIn { name: &own, ..StandIn::default() }.apply(placement, &printed);
+            driver.native(&name, &xml);
+            driver.paused(&name, &xml, placement, |pid| {
+                let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+                let status = status.expect("the process runs");
+                let line = status.lines().find_map(|line| line.strip_prefix("HugetlbPages:"));
+                let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+                let wanted = if page == PageSize::MIB_2 { mib << 10 } else { 0 };
+                assert_eq!(kib, Some(wanted), "{name}: KiB of hugepages");
+            });
+            println!("held: {name}, {}, {:?}", placement.style, placement.vcpus);
+            held += 1;
+        }
+    }
+    assert!(held > 0, "this machine holds no VM");
 }

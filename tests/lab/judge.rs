@@ -3,7 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pinwise::{CpuSet, Placement};
+use std::time::{Duration, Instant};
+
+use pinwise::{CpuSet, MemoryMode, Placement};
+
+/// How long a guest may take to report; without KVM on two busy cores it is up to a minute.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// What the guest says last.
+pub(crate) const DONE: &str = "that is all\n";
 
 /// The most that a stopped VM may ask of this machine: none of it is touched.
 pub(crate) const MOST_MEMORY: u64 = 12 << 30;
@@ -111,12 +118,52 @@ impl Driver {
             assert_eq!(self.virsh(name, &["domstate", own]).trim(), "paused", "{name}");
             let pid = self.pid(own);
             threads(name, xml, placement, pid);
+            memory(name, placement, pid);
             more(pid);
         }));
         self.virsh(name, &["destroy", own]);
         if let Err(panic) = checked {
             std::panic::resume_unwind(panic);
         }
+    }
+
+    /// Starts the domain and waits until its second serial port, a file, says that it is done.
+    pub(crate) fn booted(
+        &self,
+        name: &str,
+        xml: &str,
+        placement: &Placement,
+        said: &Path,
+    ) -> (String, String) {
+        let own = domain_name(xml);
+        let path = file(&format!("{name}-boot"), xml);
+        let path = path.to_str().expect("the path is ours");
+        for boots in 1.. {
+            _ = std::fs::remove_file(said);
+            self.virsh(name, &["create", "--validate", path]);
+            threads(name, xml, placement, self.pid(own));
+            let live = self.virsh(name, &["dumpxml", own]);
+            let start = Instant::now();
+            let mut text = String::new();
+            let mut alive = true;
+            while alive && !text.ends_with(DONE) && start.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(200));
+                text = String::from_utf8_lossy(&std::fs::read(said).unwrap_or_default()).into();
+                alive = Path::new(&format!("/run/libvirt/qemu/{own}.pid")).exists();
+            }
+            let done = text.ends_with(DONE);
+            if alive {
+                self.virsh(name, &["destroy", own]);
+            }
+            if done {
+                return (live, text);
+            }
+            // QEMU's threads race when a guest moves PCI windows, and sometimes the loser aborts. That
+            // says nothing about us.
+            assert!(!alive && boots < 4, "{name}: no report after {:?}: {text}", start.elapsed());
+            println!("{name}: QEMU ended, once more");
+        }
+        unreachable!("the last boot returns or fails")
     }
 
     /// The process of a domain: libvirt keeps its id in a file.
@@ -176,4 +223,16 @@ fn threads(name: &str, xml: &str, placement: &Placement, pid: u32) {
     if let Some((_, wanted)) = pins(xml, "emulatorpin", "").pop() {
         assert_eq!(main, Some(wanted), "{name}: the emulator");
     }
+}
+
+/// The guest's memory has the policy that the placement says.
+fn memory(name: &str, placement: &Placement, pid: u32) {
+    let word = match placement.memory_mode {
+        MemoryMode::Strict => " bind:",
+        MemoryMode::Interleave => " interleave:",
+        MemoryMode::Unbound => return,
+    };
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/numa_maps")).unwrap_or_default();
+    let bound = maps.lines().filter(|line| line.contains(word)).count();
+    assert!(bound >= placement.cells.len(), "{name}: {bound} areas of memory with{word}\n{maps}");
 }

@@ -15,6 +15,15 @@ const PAGES: [PageSize; 3] = [PageSize::KIB_4, PageSize::MIB_2, PageSize::GIB_1]
 /// A host that nobody has: `nodes` nodes of 24 cores with two threads, a quarter of the cores of every
 /// second node reserved; a switch with two GPUs, a NIC and a drive on each node.
 pub(crate) fn made_up(nodes: u32, vendor: CpuVendor) -> Host {
+    made_up_with(nodes, vendor, devices)
+}
+
+/// Such a host with other devices on its nodes.
+pub(crate) fn made_up_with(
+    nodes: u32,
+    vendor: CpuVendor,
+    devices: impl Fn(u32) -> Vec<PciDevice>,
+) -> Host {
     const CORES: u32 = 24;
     let first = |node: u32| node * CORES;
     let all = nodes * CORES;
@@ -57,6 +66,22 @@ pub(crate) fn made_up(nodes: u32, vendor: CpuVendor) -> Host {
     }
     .build()
     .expect("the host is sound")
+}
+
+/// So many NICs on a node, each behind a root port of its own.
+pub(crate) fn nics(node: u32, count: u8) -> Vec<PciDevice> {
+    let base = u8::try_from(0x10 + 0x18 * node).expect("few nodes");
+    let function = |bus: u8, device: u8, class: u32| {
+        let address = PciAddr { domain: 0, bus: base + bus, device, function: 0 };
+        let new = PciDevice::new(address, PciClass(class), PciId(0x15b3), PciId(0x1021));
+        PciDevice { node: Some(NodeId(node)), ..new }
+    };
+    let pair = |at: u8| {
+        let port = function(0, at, 0x0006_0400);
+        let nic = function(1 + at, 0, 0x0002_0000);
+        [PciDevice { parent: Some(port.address), ..nic }, port]
+    };
+    (0..count).flat_map(pair).collect()
 }
 
 /// A root port, a switch, and four functions below it.
@@ -128,7 +153,8 @@ fn any_request(rng: &mut Rng, host: &Host, at: usize) -> RequestBuilder {
     let cells = u32::try_from(rng.between(1, nodes.min(8))).expect("few");
     let cells = if rng.percent(60) && cells > 1 { Wish::Require(cells) } else { Wish::Auto };
     // Whole GiB per cell, so that every size of page divides it, and little, so that it fits here too.
-    let gib = (nodes as u64).max(2) * rng.pick(&[1, 1, 1, 2, 4]);
+    let times = rng.pick(&[1, 1, 1, 2, 4]);
+    let gib = (nodes as u64).max(2) * if vcpus > 100 { 1 } else { times };
     let page = rng.pick(&PAGES);
     RequestBuilder {
         page_size: Some(page),

@@ -23,6 +23,7 @@ const MODEL: &str = "<cpu mode='custom' match='exact' check='none'>
     <model fallback='forbid'>Skylake-Server</model>";
 
 const CPUSET: &str = " cpuset='";
+const WINDOW: &str = "X-PciMmio64Mb,string=";
 const NODESET: &str = " nodeset='";
 
 /// Replaces what is between two words, both included, each time it occurs.
@@ -100,6 +101,8 @@ impl StandIn<'_> {
             xml = exchange(&xml, "<memoryBacking>", "</memoryBacking>", |_| String::new());
         }
         if !self.boot.is_empty() {
+            // The emulated CPU has 40 address bits, and the emulated functions are small.
+            xml = exchange(&xml, WINDOW, "'", |_| format!("{WINDOW}65536'"));
             xml = xml.replacen("</os>", &format!("{}</os>", self.boot), 1);
         }
         if !self.serial.is_empty() {
