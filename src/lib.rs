@@ -57,14 +57,22 @@
 //! - Out: [`Recommendation`] with [`Ranked`] placements, or [`Infeasible`]; [`Placement`] is plain data
 //!   with nothing left to decide. [`explain`](explain()) and [`explain_refusal`] make text of it,
 //!   [`emit`] makes libvirt XML and JSON, [`smallest_changes`] finds what would fit.
+//! - Tenants: [`Placement::offer`] and [`Usage::accept`] claim what was computed a while ago, or say who
+//!   took what; [`Usage::drift`] compares memory with what is there. [`capacity`](capacity()) counts the
+//!   VMs that could still come, [`rebalance`](rebalance()) says what would make room.
 //! - The check: [`verify`](verify()) judges a placement anew, and shares no code with the engine.
 //!
 //! # Features
 //!
-//! `serde`: descriptions, requests, tenants and answers as JSON. `sysfs`: hosts from sysfs.
-//! `libvirt-xml`: patching an existing domain. All are on by default.
+//! On by default, and Rust alone: `serde`: descriptions, requests, tenants and answers as JSON. `sysfs`:
+//! hosts from sysfs. `libvirt-xml`: libvirt's and lstopo's XML as hosts and tenants, and patching an
+//! existing domain. With libraries of the machine: `hwloc`: this machine through libhwloc. `nvml`: what
+//! NVIDIA's driver knows, if it is there. `libvirt`: hosts and tenants from a libvirt that runs.
+
+#![forbid(unsafe_code)]
+
 mod candidate;
-mod capacity;
+pub mod capacity;
 mod changes;
 mod diagnose;
 pub mod discover;
@@ -73,9 +81,11 @@ mod document;
 pub mod emit;
 mod explain;
 mod feasibility;
+pub mod fleet;
 mod host;
 mod placement;
 mod profile;
+mod rebalance;
 mod recommend;
 mod request;
 mod rules;
@@ -96,7 +106,10 @@ pub use host::pcie::{
     PciDevice, PciId, PciTree, RootComplex,
 };
 pub use host::sources::{Part, PartSource};
-pub use host::usage::{Claim, ClaimError, PageClaim, Usage};
+pub use host::usage::{
+    Accepted, Claim, ClaimError, Conflict, Difference, Drift, Generation, Held, Holder, Offer,
+    PageClaim, PageDrift, Taken, TenantDrift, Usage,
+};
 pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
 pub use placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
@@ -111,16 +124,20 @@ pub use units::{
     Bytes, CellId, CoreId, Distance, Id, L3Id, NodeId, PackageId, PageSize, ParseUnitError,
     PciAddr, PcpuId, Ratio, VcpuId,
 };
-pub use verify::{CpuUser, Violation, verify};
+pub use verify::{CpuUser, Violation, WrongWarning, verify, verify_warnings};
 pub use workload::{Metric, Weights, Workload};
 
-pub use capacity::{HostCost, SLOT_SIZES, SlotCounts};
+pub use capacity::{
+    Capacity, GpuShare, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes,
+};
 pub use changes::{Change, smallest_changes};
 pub use explain::{
-    change_text, explain, explain_refusal, fact_text, host_line, property_text, warning_text,
+    change_text, explain, explain_advice, explain_refusal, fact_text, host_line, property_text,
+    step_text, warning_text,
 };
 pub use feasibility::{Fact, Rejection};
 pub use profile::{Collective, GpuPath, L3Use, Profile};
+pub use rebalance::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step, rebalance};
 pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
 pub use rules::evidence::{Evidence, FindingId, Grade, Range, Row};
 pub use rules::findings::{FINDINGS, FindingRecord};

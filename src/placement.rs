@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::host::pcie::RootComplex;
-use crate::host::usage::{Claim, PageClaim};
+use crate::host::usage::{Claim, Offer, PageClaim, Usage};
+use crate::request::{Policy, Request};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PageSize, ParseUnitError, PciAddr};
 
@@ -313,5 +314,17 @@ impl Placement {
         devices.sort_unstable();
         devices.dedup();
         Claim { floating: shared.difference(&dedicated), dedicated, pages, devices }
+    }
+
+    /// What [`Usage::accept`](crate::Usage::accept) takes: the claim of this placement of `request`,
+    /// which was computed against `seen`.
+    #[must_use]
+    pub fn offer(&self, request: &Request, seen: &Usage) -> Offer {
+        Offer {
+            tenant: self.name.clone(),
+            claim: self.claim(),
+            generation: seen.generation(),
+            whole_cores: self.dedicated && request.policies.whole_cores == Policy::Require,
+        }
     }
 }

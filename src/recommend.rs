@@ -13,7 +13,7 @@ use crate::profile::Profile;
 use crate::request::Request;
 use crate::rules::{Finding, Prediction, findings, predictions};
 use crate::score::{Options, Property, Score, each_lack};
-use crate::verify::verify;
+use crate::verify::{verify, verify_warnings};
 use crate::warnings::{Warning, warnings};
 
 /// A placement with its score and the reasons.
@@ -119,6 +119,8 @@ pub fn recommend(
     let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
     let baseline = baseline(&search, usage, best);
     debug_assert!(ranked.iter().all(|r| verify(host, usage, request, &r.placement).is_ok()));
+    let told = |r: &Ranked| verify_warnings(host, usage, &r.placement, &r.warnings).is_ok();
+    debug_assert!(ranked.iter().chain(&baseline).all(told));
     Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
 }
 

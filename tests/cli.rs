@@ -107,6 +107,23 @@ fn a_refusal_is_status_3_with_facts_and_the_smallest_change() {
 }
 
 #[test]
+fn a_refusal_says_whom_to_move() {
+    let asked = file(
+        "near.json",
+        r#"{"name": "near", "vcpus": 4, "memory": "8 GiB",
+            "gpus": {"addresses": ["0000:81:00.0"]},
+            "policies": {"one-node": "require", "gpu-locality": "require"}}"#,
+    );
+    let there = file("there.json", r#"{"name": "there", "dedicated": "64-127,192-255"}"#);
+    let (asked, there) = (asked.to_str().unwrap(), there.to_str().unwrap());
+    let host = "fixtures/hosts/rtx-pro-6000.json";
+    let output = recommend(&["--host", host, "--tenant", there, "--request", asked]);
+    assert_eq!(status(&output), 3);
+    let text = text(&output.stdout);
+    assert!(text.contains("near would fit on node 1 after:\n  1. re-pin \"there\""), "{text}");
+}
+
+#[test]
 fn bad_input_is_status_2_and_one_sentence_with_the_value() {
     let broken = file("broken.json", "{\"format\": \"pinwise-host/1\", \"name\": 7}");
     let circle = file(
@@ -353,6 +370,22 @@ fn xml_of_a_host_is_known_by_its_root_element() {
     let output = recommend(&["--host", other.to_str().unwrap()]);
     assert_eq!(status(&output), 2);
     assert!(text(&output.stderr).contains("other.xml: a domain is a tenant"));
+}
+
+#[test]
+fn what_is_not_built_in_says_how_to_build_it() {
+    let cases: &[(&[&str], &str, bool)] = &[
+        (&["--host", "hwloc"], "hwloc", cfg!(feature = "hwloc")),
+        (&["--host", "libvirt"], "libvirt", cfg!(feature = "libvirt")),
+        (&["--tenant", "live"], "libvirt", cfg!(feature = "libvirt")),
+    ];
+    for (arguments, feature, built) in cases {
+        let output = recommend(arguments);
+        let expected =
+            format!("error: {feature} is not built in: build with --features {feature}\n");
+        assert_eq!(text(&output.stderr) == expected, !built, "{}", text(&output.stderr));
+        assert!(*built || status(&output) == 2);
+    }
 }
 
 /// A container: pCPUs, memory and a mask, and nothing else of the machine. A synthetic tree.

@@ -13,7 +13,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use pinwise::{
-    Options, Placement, Style, emit, explain, explain_refusal, recommend, smallest_changes,
+    Options, Placement, Style, emit, explain, explain_advice, explain_refusal, rebalance,
+    recommend, smallest_changes,
 };
 
 use args::{Args, Format};
@@ -40,12 +41,12 @@ fn main() -> ExitCode {
 
 /// The exit status and what to print, or what is wrong with the input, in one sentence.
 fn run(args: &Args) -> Result<(u8, String), String> {
-    let input::Machine { host, mut notes, conflicts, embedded } = input::host(args)?;
+    let input::Machine { host, mut notes, conflicts, tenants, embedded } = input::host(args)?;
     if args.format == Format::Xml {
         // It has no place for them.
         conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
     }
-    let (usage, more) = tenants::usage(&host, &args.tenant)?;
+    let (usage, more) = tenants::usage(&host, tenants, args)?;
     notes.extend(more);
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };
@@ -57,7 +58,12 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &changes) + "\n",
                 Format::Text | Format::Xml => {
-                    said(&notes) + &explain_refusal(&host, &request, &refusal, Some(&changes))
+                    let text = explain_refusal(&host, &request, &refusal, Some(&changes));
+                    // Requests of who is there are not known here, so nobody can be placed anew.
+                    let advice = rebalance(&host, &usage, &request, &options, &[]);
+                    let advice =
+                        advice.map_or_else(|_| String::new(), |a| explain_advice(&host, &a));
+                    said(&notes) + &text + &advice
                 }
             };
             return Ok((NOTHING_FITS, refused(args.format, text)));

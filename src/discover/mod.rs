@@ -10,6 +10,8 @@ mod assembly;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod cores;
 mod notes;
+#[cfg(feature = "serde")]
+mod placement;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
 mod redact;
@@ -19,6 +21,8 @@ mod schema;
 mod snapshot;
 #[cfg(feature = "serde")]
 mod texts;
+#[cfg(feature = "serde")]
+pub use placement::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};
 #[cfg(feature = "serde")]
 pub use schema::host_schema;
 #[cfg(feature = "serde")]
@@ -38,5 +42,7 @@ pub mod facts;
 pub mod hwloc;
 #[cfg(feature = "libvirt-xml")]
 pub mod libvirt;
+#[cfg(feature = "nvml")]
+pub mod nvml;
 #[cfg(feature = "sysfs")]
 pub mod sysfs;

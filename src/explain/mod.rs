@@ -2,6 +2,7 @@
 //! to know. Every number in them is a number of the recommendation.
 
 mod facts;
+mod rebalance;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use crate::rules::evidence::FindingId;
 use crate::score::{Options, point};
 use crate::units::{NodeId, PageSize, PciAddr};
 pub use facts::{change_text, fact_text, property_text};
+pub use rebalance::{explain_advice, step_text};
 pub use warnings::warning_text;
 
 /// One line about a host: its size, who described it, and where each part of the description was read

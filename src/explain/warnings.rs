@@ -64,6 +64,33 @@ pub fn warning_text(warning: &Warning) -> String {
         Warning::FloatingTenants { tenants, cpus } => {
             format!("floating tenants may run on the VM's pCPUs {cpus}: {}", quoted(tenants))
         }
+        Warning::FloatsOverTenants { tenants, cpus } => format!(
+            "the VM floats over pCPUs {cpus}, which tenants have for themselves: {}",
+            quoted(tenants)
+        ),
+        Warning::SharedCores { tenants, cpus } => format!(
+            "tenants have SMT siblings of the VM's pCPUs {cpus}, and each slows the other: {}",
+            quoted(tenants)
+        ),
+        Warning::SharedL3 { tenants, domains } => format!(
+            "the L3 cache of {} is shared with {}; no finding says what that costs",
+            if domains.len() == 1 {
+                "one domain".to_owned()
+            } else {
+                format!("{} domains", domains.len())
+            },
+            quoted(tenants)
+        ),
+        Warning::SharedNodes { tenants, nodes } => format!(
+            "the memory bandwidth of {} is shared with {}; VMs on different nodes did not disturb each \
+             other (F27), and no finding says how much they do on one",
+            node_or_nodes(nodes),
+            quoted(tenants)
+        ),
+        Warning::StrandedPages { node, size, pages } => format!(
+            "no pCPU of node {node} is left, and {pages} of its {size} pages stay free: no further VM \
+             can have them near"
+        ),
         Warning::NoReservedPcpus { left_out } if left_out.is_empty() => {
             "no pCPUs are reserved for the host".to_owned()
         }
@@ -84,6 +111,6 @@ pub fn warning_text(warning: &Warning) -> String {
     }
 }
 
-fn node_or_nodes(nodes: &NodeSet) -> String {
+pub(super) fn node_or_nodes(nodes: &NodeSet) -> String {
     if nodes.len() == 1 { format!("node {nodes}") } else { format!("nodes {nodes}") }
 }

@@ -155,13 +155,19 @@ pub(crate) fn applies(metric: Metric, profile: &Profile) -> bool {
     }
 }
 
-/// Calls `each` with every finding on the candidate, in the order of the rules.
-pub(crate) fn each_finding(evidence: &Evidence, profile: &Profile, mut each: impl FnMut(Finding)) {
+/// Calls `each` with every finding on the candidate that is about one of the metrics, in the order of
+/// the rules.
+pub(crate) fn each_finding(
+    evidence: &Evidence,
+    profile: &Profile,
+    metrics: impl Fn(Metric) -> bool,
+    mut each: impl FnMut(Finding),
+) {
     let mut spoken: Option<Metric> = None;
     for row in evidence.rows() {
         let on_top = row.rule.on_top();
         let open = on_top || spoken != Some(row.metric);
-        if open && applies(row.metric, profile) && row.rule.speaks(profile) {
+        if open && metrics(row.metric) && row.rule.speaks(profile) {
             if !on_top {
                 spoken = Some(row.metric);
             }
@@ -179,8 +185,9 @@ pub(crate) fn each_finding(evidence: &Evidence, profile: &Profile, mut each: imp
 /// All findings on a candidate.
 #[must_use]
 pub fn findings(evidence: &Evidence, profile: &Profile) -> Vec<Finding> {
-    let mut all = Vec::new();
-    each_finding(evidence, profile, |finding| all.push(finding));
+    let mut all = Vec::with_capacity(Metric::ALL.len() + 1);
+    let measurable = |metric| applies(metric, profile);
+    each_finding(evidence, profile, measurable, |finding| all.push(finding));
     all
 }
 

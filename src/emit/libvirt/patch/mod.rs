@@ -8,7 +8,7 @@ use roxmltree::Node;
 
 use super::cpu::tune;
 use super::{EmitError, check, domain_parts, features, memory, pci};
-use crate::document::{self, Bounds, Refused};
+use crate::document::{self, Bounds, Refused, number};
 use crate::emit::xml::Element;
 use crate::placement::Placement;
 use crate::shown::shorten;
@@ -54,7 +54,7 @@ pub enum PatchError {
         element: String,
     },
     /// A value that is not the number or address it should be.
-    #[error("{text:?} is not a {what}")]
+    #[error("{text:?} is not {what}")]
     Value {
         /// What it should be.
         what: &'static str,
@@ -323,7 +323,8 @@ fn check_iothreads(placement: &Placement, root: Node<'_, '_>) -> Result<(), Patc
             _ => None,
         };
         if let Some(text) = id {
-            let id = number(text).ok_or_else(|| PatchError::value("I/O thread", text))?;
+            let id = number(text)
+                .ok_or_else(|| PatchError::value("the number of an I/O thread", text))?;
             if !usize::try_from(id).is_ok_and(|id| (1..=count).contains(&id)) {
                 return Err(PatchError::IoThread { id, count });
             }
@@ -332,29 +333,9 @@ fn check_iothreads(placement: &Placement, root: Node<'_, '_>) -> Result<(), Patc
     Ok(())
 }
 
-/// A number as libvirt reads it: decimal, 0x hexadecimal, or octal.
-fn number(text: &str) -> Option<u32> {
-    let digits = |text: &str, radix| {
-        let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-        plain.then(|| u32::from_str_radix(text, radix).ok()).flatten()
-    };
-    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        return digits(hex, 16);
-    }
-    if text.len() > 1 && text.starts_with('0') { digits(text, 8) } else { digits(text, 10) }
-}
-
 /// The numbers of an `<address>`; what is left out is 0.
 fn pci_address(node: Node<'_, '_>) -> Result<PciAddr, PatchError> {
-    let part = |name: &'static str, limit: u32| {
-        let text = node.attribute(name).unwrap_or("0");
-        number(text).filter(|n| *n <= limit).ok_or_else(|| PatchError::value("PCI address", text))
-    };
-    let narrow = |value| u8::try_from(value).map_err(|_| PatchError::value("PCI address", ""));
-    Ok(PciAddr {
-        domain: part("domain", u32::MAX)?,
-        bus: narrow(part("bus", 0xff)?)?,
-        device: narrow(part("slot", 0x1f)?)?,
-        function: narrow(part("function", 7)?)?,
+    document::pci_address(node, |name, expected| {
+        PatchError::value(expected, node.attribute(name).unwrap_or_default())
     })
 }

@@ -1,6 +1,8 @@
 //! What to know before using a placement: facts about the host and the neighbours that no score can
 //! mend. Sentences are made by `explain`.
 
+mod neighbours;
+
 use crate::host::Host;
 use crate::host::pcie::LinkState;
 use crate::host::usage::Usage;
@@ -8,7 +10,9 @@ use crate::placement::{Placement, Style};
 use crate::profile::{Collective, Profile};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
-use crate::units::{Bytes, NodeId, PageSize, PciAddr};
+use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
+
+use neighbours::neighbours;
 
 /// Something to know, as ids and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +80,47 @@ pub enum Warning {
         /// The pCPUs.
         cpus: CpuSet,
     },
+    /// The VM floats over pCPUs that tenants have for themselves: nothing keeps it off.
+    FloatsOverTenants {
+        /// Their names.
+        tenants: Vec<String>,
+        /// The pCPUs.
+        cpus: CpuSet,
+    },
+    /// Tenants have SMT siblings of the VM's vCPUs, as the request allows: what the second thread of a
+    /// core does slows the first.
+    SharedCores {
+        /// Their names.
+        tenants: Vec<String>,
+        /// The VM's pCPUs on these cores.
+        cpus: CpuSet,
+    },
+    /// Tenants have pCPUs in L3 domains of the VM's vCPUs, and so a part of the cache. What that costs
+    /// is in no finding.
+    SharedL3 {
+        /// Their names.
+        tenants: Vec<String>,
+        /// The domains, ascending.
+        domains: Vec<L3Id>,
+    },
+    /// Tenants have pCPUs or pages on nodes of the VM's memory, and so a part of its bandwidth. VMs on
+    /// different nodes were measured not to disturb each other (F27); how much they do on one is in no
+    /// finding.
+    SharedNodes {
+        /// Their names.
+        tenants: Vec<String>,
+        /// The nodes.
+        nodes: NodeSet,
+    },
+    /// The VM takes the last pCPUs of a node on which hugepages stay free: no VM can have them near.
+    StrandedPages {
+        /// The node.
+        node: NodeId,
+        /// The page size.
+        size: PageSize,
+        /// How many stay free.
+        pages: u64,
+    },
     /// The operator keeps no pCPUs for the host; the first core was left out.
     NoReservedPcpus {
         /// The pCPUs of that core; none on a host with one core.
@@ -136,8 +181,9 @@ pub(crate) fn warnings(
         let (memory, vfio) = (placement.memory(), !placement.devices.is_empty());
         all.push(Warning::NoHugepages { size, memory, vfio });
     }
+    neighbours(host, usage, placement, &mut all);
     if placement.style != Style::Default {
-        neighbours(host, usage, request, placement, &nodes, &mut all);
+        threads(host, request, placement, &nodes, &mut all);
     }
     spread_set(host, placement, profile, &mut all);
     if !profile.partition {
@@ -161,36 +207,22 @@ fn links(host: &Host, placement: &Placement, all: &mut Vec<Warning>) {
     }
 }
 
-fn neighbours(
+/// Where the emulator threads run, and what is left to the host.
+fn threads(
     host: &Host,
-    usage: &Usage,
     request: &Request,
     placement: &Placement,
     nodes: &NodeSet,
     all: &mut Vec<Warning>,
 ) {
-    let floating = || usage.tenants().filter(|(_, claim)| !claim.floating.is_empty());
-    let own = floating().next().map(|_| placement.claim().dedicated).unwrap_or_default();
-    let mut cpus = CpuSet::new();
-    let mut tenants = Vec::new();
-    for (name, claim) in floating() {
-        let shared = claim.floating.intersection(&own);
-        if !shared.is_empty() {
-            tenants.push(name.to_owned());
-            cpus.extend(&shared);
-        }
-    }
-    if !tenants.is_empty() {
-        all.push(Warning::FloatingTenants { tenants, cpus });
-    }
-    if host.reserved().is_empty() {
+    if host.reserved().is_empty() && !host.is_for_vms_only() {
         all.push(Warning::NoReservedPcpus { left_out: host.housekeeping() });
     }
     let near = placement
         .emulator
         .iter()
         .any(|pcpu| host.core_of(pcpu).is_some_and(|core| nodes.contains(core.node)));
-    if !near && request.emulator_pcpus == 0 {
+    if !near && request.emulator_pcpus == 0 && !placement.emulator.is_empty() {
         all.push(Warning::EmulatorFar { cpus: placement.emulator.clone(), nodes: nodes.clone() });
     }
 }

@@ -1,5 +1,9 @@
 //! Who holds what on a host. Free is what the host has, less what the tenants and the unknown hold.
 
+mod claim;
+mod drift;
+mod offer;
+
 use std::collections::BTreeMap;
 
 use super::Host;
@@ -7,115 +11,29 @@ use super::pcie::DeviceKind;
 use crate::sets::CpuSet;
 use crate::units::{NodeId, PageSize, PciAddr};
 
-/// Pages that a tenant holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct PageClaim {
-    /// The node they are on; `None` where they may be anywhere.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub node: Option<NodeId>,
-    /// Their size.
-    pub size: PageSize,
-    /// How many.
-    pub count: u64,
-}
-
-/// What one tenant holds: plain sets.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct Claim {
-    /// pCPUs that nobody else may use: those with a vCPU, and siblings kept idle beside them.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub dedicated: CpuSet,
-    /// pCPUs that it shares with others: where its vCPUs float, or its emulator threads run.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub floating: CpuSet,
-    /// Its memory.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub pages: Vec<PageClaim>,
-    /// Its devices, whole IOMMU groups.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub devices: Vec<PciAddr>,
-}
-
-/// Why a claim was refused. Nothing has changed then.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClaimError {
-    /// A tenant of this name holds something already.
-    #[error("tenant {tenant:?} is there already")]
-    NameTaken {
-        /// Its name.
-        tenant: String,
-    },
-    /// No tenant of this name.
-    #[error("there is no tenant {tenant:?}")]
-    NoTenant {
-        /// The name.
-        tenant: String,
-    },
-    /// pCPUs that the host does not have online.
-    #[error("tenant {tenant:?} claims pCPUs {cpus}, which are not online")]
-    NotOnline {
-        /// Who claims.
-        tenant: String,
-        /// The pCPUs.
-        cpus: CpuSet,
-    },
-    /// Dedicated pCPUs that another tenant holds.
-    #[error("tenant {tenant:?} claims pCPUs {cpus}, which {holder:?} holds")]
-    PcpusHeld {
-        /// Who claims.
-        tenant: String,
-        /// The pCPUs.
-        cpus: CpuSet,
-        /// Who holds the first of them.
-        holder: String,
-    },
-    /// Pages that are not free, or that the host does not have.
-    #[error("tenant {tenant:?} claims {needed} pages of {size} on {}, where {free} are free",
-        .node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}")))]
-    PagesShort {
-        /// Who claims.
-        tenant: String,
-        /// The node; `None` for all together.
-        node: Option<NodeId>,
-        /// The page size.
-        size: PageSize,
-        /// Pages claimed.
-        needed: u64,
-        /// Pages free.
-        free: u64,
-    },
-    /// A device that does not exist, or is a bridge.
-    #[error("tenant {tenant:?} claims {address}, which is no device of the host")]
-    NoDevice {
-        /// Who claims.
-        tenant: String,
-        /// The device.
-        address: PciAddr,
-    },
-    /// A device that another tenant holds, or that is claimed twice.
-    #[error("tenant {tenant:?} claims {address}, which {holder:?} holds")]
-    DeviceHeld {
-        /// Who claims.
-        tenant: String,
-        /// The device.
-        address: PciAddr,
-        /// Who holds it.
-        holder: String,
-    },
-}
+pub use claim::{Claim, ClaimError, PageClaim};
+pub use drift::{Difference, Drift, PageDrift, TenantDrift};
+pub use offer::{Accepted, Conflict, Generation, Holder, Offer, Taken};
 
 type PoolKey = (NodeId, PageSize);
 
 /// What the tenants of one host hold. Claim and release are all or nothing.
 ///
 /// Pages that the host counts as used and no tenant explains belong to the unknown, and stay taken.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// Two are equal if the same tenants hold the same: releasing what was claimed restores what was there
+/// before, byte for byte. How it came to that, [`Usage::generation`], is not compared.
+#[derive(Debug, Clone, Default)]
 pub struct Usage {
+    held: Held,
+    generation: Generation,
+    /// When each tenant came.
+    since: BTreeMap<String, Generation>,
+}
+
+/// What is held, and what follows from that: all of a [`Usage`] but its history.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
     tenants: BTreeMap<String, Claim>,
     dedicated: CpuSet,
     devices: BTreeMap<PciAddr, String>,
@@ -127,6 +45,14 @@ pub struct Usage {
     unexplained: BTreeMap<PoolKey, u64>,
 }
 
+impl PartialEq for Usage {
+    fn eq(&self, other: &Self) -> bool {
+        self.held == other.held
+    }
+}
+
+impl Eq for Usage {}
+
 impl Usage {
     /// No tenants: all pages that the host's description counts as free are free.
     #[must_use]
@@ -134,7 +60,7 @@ impl Usage {
         let mut usage = Self::default();
         for node in host.nodes() {
             for pool in node.pools.iter().filter(|pool| pool.free < pool.total) {
-                usage.unexplained.insert((node.id, pool.size), pool.total - pool.free);
+                usage.held.unexplained.insert((node.id, pool.size), pool.total - pool.free);
             }
         }
         usage
@@ -149,34 +75,53 @@ impl Usage {
     where
         I: IntoIterator<Item = (String, Claim)>,
     {
-        let mut usage = Self { unexplained: BTreeMap::new(), ..Self::default() };
+        let mut usage = Self::default();
         for (name, claim) in tenants {
             usage.claim(host, &name, claim)?;
         }
-        for ((node, size), used) in Self::empty(host).unexplained {
-            let explained = usage.pages.get(&(node, size)).copied().unwrap_or(0);
+        for ((node, size), used) in Self::empty(host).held.unexplained {
+            let explained = usage.held.pages.get(&(node, size)).copied().unwrap_or(0);
             if used > explained {
-                usage.unexplained.insert((node, size), used - explained);
+                usage.held.unexplained.insert((node, size), used - explained);
             }
         }
         Ok(usage)
     }
 
+    /// What is held, without how it came to that: the same after a claim and its release, byte for byte.
+    #[must_use]
+    pub fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// How often something was claimed or released. It only grows, so what was computed against one
+    /// generation was computed against just what is held as long as it is the same; see [`Offer`].
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// The tenants by name.
     pub fn tenants(&self) -> impl Iterator<Item = (&str, &Claim)> {
-        self.tenants.iter().map(|(name, claim)| (name.as_str(), claim))
+        self.held.tenants.iter().map(|(name, claim)| (name.as_str(), claim))
+    }
+
+    /// What `tenant` holds.
+    #[must_use]
+    pub fn claim_of(&self, tenant: &str) -> Option<&Claim> {
+        self.held.tenants.get(tenant)
     }
 
     /// All pCPUs that somebody holds for itself.
     #[must_use]
     pub fn dedicated(&self) -> &CpuSet {
-        &self.dedicated
+        &self.held.dedicated
     }
 
     /// Who holds `address`.
     #[must_use]
     pub fn holder_of(&self, address: PciAddr) -> Option<&str> {
-        self.devices.get(&address).map(String::as_str)
+        self.held.devices.get(&address).map(String::as_str)
     }
 
     /// Free pages of `size` on `node`; 0 where there is no such pool. Pages held somewhere
@@ -186,13 +131,13 @@ impl Usage {
         let total = host.node(node).and_then(|n| n.pool(size)).map_or(0, |pool| pool.total);
         let key = (node, size);
         let taken = |map: &BTreeMap<PoolKey, u64>| map.get(&key).copied().unwrap_or(0);
-        total.saturating_sub(taken(&self.pages)).saturating_sub(taken(&self.unexplained))
+        total.saturating_sub(taken(&self.held.pages)).saturating_sub(taken(&self.held.unexplained))
     }
 
     /// Pages of `size` that tenants hold on no particular node.
     #[must_use]
     pub fn unbound_pages(&self, size: PageSize) -> u64 {
-        self.unbound.get(&size).copied().unwrap_or(0)
+        self.held.unbound.get(&size).copied().unwrap_or(0)
     }
 
     /// Free pages of `size` on the whole host.
@@ -209,14 +154,16 @@ impl Usage {
     /// pages, or a device does not exist, is held or is named twice. Nothing has changed then.
     pub fn claim(&mut self, host: &Host, tenant: &str, claim: Claim) -> Result<(), ClaimError> {
         self.check(host, tenant, &claim)?;
-        self.dedicated.extend(&claim.dedicated);
+        self.held.dedicated.extend(&claim.dedicated);
         for device in &claim.devices {
-            self.devices.insert(*device, tenant.to_owned());
+            self.held.devices.insert(*device, tenant.to_owned());
         }
         for page in claim.pages.iter().filter(|page| page.count > 0) {
             *self.counter(page) += page.count;
         }
-        self.tenants.insert(tenant.to_owned(), claim);
+        self.generation.0 += 1;
+        self.since.insert(tenant.to_owned(), self.generation);
+        self.held.tenants.insert(tenant.to_owned(), claim);
         Ok(())
     }
 
@@ -226,52 +173,45 @@ impl Usage {
     /// [`ClaimError::NoTenant`] if there is no such tenant.
     pub fn release(&mut self, tenant: &str) -> Result<Claim, ClaimError> {
         let unknown = || ClaimError::NoTenant { tenant: tenant.to_owned() };
-        let claim = self.tenants.remove(tenant).ok_or_else(unknown)?;
-        self.dedicated = self.dedicated.difference(&claim.dedicated);
+        let claim = self.held.tenants.remove(tenant).ok_or_else(unknown)?;
+        self.generation.0 += 1;
+        self.since.remove(tenant);
+        self.held.dedicated = self.held.dedicated.difference(&claim.dedicated);
         for device in &claim.devices {
-            self.devices.remove(device);
+            self.held.devices.remove(device);
         }
         for page in claim.pages.iter().filter(|page| page.count > 0) {
             *self.counter(page) -= page.count;
         }
-        self.pages.retain(|_, count| *count > 0);
-        self.unbound.retain(|_, count| *count > 0);
+        self.held.pages.retain(|_, count| *count > 0);
+        self.held.unbound.retain(|_, count| *count > 0);
         Ok(claim)
     }
 
     fn counter(&mut self, page: &PageClaim) -> &mut u64 {
         match page.node {
-            Some(node) => self.pages.entry((node, page.size)).or_default(),
-            None => self.unbound.entry(page.size).or_default(),
+            Some(node) => self.held.pages.entry((node, page.size)).or_default(),
+            None => self.held.unbound.entry(page.size).or_default(),
         }
     }
 
     fn check(&self, host: &Host, tenant: &str, claim: &Claim) -> Result<(), ClaimError> {
         let tenant = || tenant.to_owned();
-        if self.tenants.contains_key(&tenant()) {
+        if self.held.tenants.contains_key(&tenant()) {
             return Err(ClaimError::NameTaken { tenant: tenant() });
         }
         let cpus = claim.dedicated.union(&claim.floating).difference(host.online());
         if !cpus.is_empty() {
             return Err(ClaimError::NotOnline { tenant: tenant(), cpus });
         }
-        let cpus = claim.dedicated.intersection(&self.dedicated);
+        let cpus = claim.dedicated.intersection(&self.held.dedicated);
         if !cpus.is_empty() {
             let held = |claim: &Claim| claim.dedicated.intersects(&cpus);
-            let holder = self.tenants.iter().find(|(_, claim)| held(claim));
+            let holder = self.held.tenants.iter().find(|(_, claim)| held(claim));
             let holder = holder.map(|(name, _)| name.clone()).unwrap_or_default();
             return Err(ClaimError::PcpusHeld { tenant: tenant(), cpus, holder });
         }
-        let mut wanted: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
-        for page in &claim.pages {
-            // Pages on a node are also among those of all nodes together.
-            let on_node = page.node.map(|node| (Some(node), page.size));
-            for key in on_node.into_iter().chain([(None, page.size)]) {
-                let sum = wanted.entry(key).or_default();
-                *sum = sum.saturating_add(page.count);
-            }
-        }
-        for ((node, size), needed) in wanted {
+        for ((node, size), needed) in claim.pages_by_place() {
             let free = match node {
                 Some(node) => self.free_pages(host, node, size),
                 None => self.free_pages_in_all(host, size),

@@ -1,0 +1,157 @@
+//! The exact count over plain numbers.
+
+use super::Capacity;
+use super::packing::{Packing, most};
+use super::shape::{Allowed, Shape};
+use crate::sets::bits;
+use crate::units::NodeId;
+
+/// What is free on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct NodeRoom {
+    /// The node.
+    pub node: NodeId,
+    /// How many vCPUs could have a pCPU there.
+    pub cpus: u64,
+    /// Free pages of the shape's size.
+    pub pages: u64,
+    /// Free GPUs.
+    pub gpus: u64,
+}
+
+impl NodeRoom {
+    /// How many cells of the shape the node holds, each apart.
+    fn cells(&self, shape: &Shape, pages: u64) -> u64 {
+        let part = |room: u64, each: u64| room.checked_div(each).unwrap_or(u64::MAX);
+        part(self.cpus, u64::from(shape.vcpus))
+            .min(part(self.pages, pages))
+            .min(part(self.gpus, u64::from(shape.gpus)))
+    }
+}
+
+/// The most node sets that are looked at, where the allowed sets are not simple.
+pub(super) const MAX_SETS: usize = 4096;
+/// The most nodes that are looked at: what a host can have.
+const MAX_ROOMS: usize = 64;
+
+/// The largest number of VMs of `shape` that fit into `rooms` together. How the shape takes cores and
+/// what its GPUs are to each other is not looked at: a cell takes so many of a node's `cpus`, `pages`
+/// and `gpus`.
+///
+/// On any distinct nodes, and in allowed sets without a node in common, this is a formula. With `b`
+/// cells that a node has room for and `k` cells a VM, it is the least, over r from 0 to k - 1, of the
+/// sum of all `b` but the r largest, divided by k - r: a node can serve each VM once, so the r largest
+/// nodes cannot replace the rest. Other allowed sets are searched, up to 4096 of them; where a bound
+/// is met the answer is [`Capacity::Between`]. Nodes beyond the 64th, and a second room of one node,
+/// make the answer [`Capacity::Between`] too.
+#[must_use]
+pub fn vms(rooms: &[NodeRoom], shape: &Shape) -> Capacity {
+    let Some(pages) = shape.page.pages_in(shape.memory).filter(|_| shape.cells > 0) else {
+        return Capacity::Exact(0);
+    };
+    let cells: Vec<u64> = rooms.iter().map(|room| room.cells(shape, pages)).collect();
+    let k = shape.cells as usize;
+    let Allowed::Sets(sets) = &shape.allowed else { return Capacity::Exact(closed(&cells, k)) };
+    let masks = |set: &crate::sets::NodeSet| {
+        let inside = rooms.iter().take(MAX_ROOMS).enumerate();
+        let inside = inside.filter(|(at, room)| set.contains(room.node) && cells[*at] > 0);
+        inside.fold(0_u64, |mask, (at, _)| mask | (1 << at))
+    };
+    let answer = in_sets(&cells, k, sets.iter().map(masks).collect());
+    let again = |at: usize| rooms[..at].iter().any(|room| room.node == rooms[at].node);
+    if rooms.len() > MAX_ROOMS || (0..rooms.len()).any(again) {
+        return Capacity::new(answer.at_least(), closed(&cells, k));
+    }
+    answer
+}
+
+/// The largest number of sets of `k` distinct nodes, where node i can be in `room[i]` of them: the
+/// largest n for which the sum of min(`room[i]`, n) is at least k n.
+pub(super) fn closed(room: &[u64], k: usize) -> u64 {
+    let mut room: Vec<u64> = room.to_vec();
+    room.sort_unstable_by(|a, b| b.cmp(a));
+    let mut rest: u128 = room.iter().map(|b| u128::from(*b)).sum();
+    let mut least = u128::MAX;
+    for taken in 0..k {
+        least = least.min(rest / (k - taken) as u128);
+        rest -= room.get(taken).map_or(0, |b| u128::from(*b));
+    }
+    u64::try_from(least).unwrap_or(u64::MAX)
+}
+
+/// The same where each set of nodes must lie in one of `sets`, masks over positions in `room`.
+pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<u64>) -> Capacity {
+    let mut answer = Capacity::Exact(0);
+    for part in parts(maximal(sets, k)) {
+        let nodes: Vec<usize> = bits(part.iter().fold(0, |all, set| all | set)).collect();
+        let inside: Vec<u64> = nodes.iter().map(|at| room[*at]).collect();
+        let upper = closed(&inside, k);
+        answer = answer.plus(match part.as_slice() {
+            [_] => Capacity::Exact(upper),
+            sets => {
+                let (options, complete) = subsets_of(sets, k, MAX_SETS);
+                let options = options.into_iter().map(u128::from).collect();
+                let nodes = room.len().min(MAX_ROOMS);
+                let room = room[..nodes].to_vec();
+                most(Packing { room, nodes, options, upper, complete })
+            }
+        });
+    }
+    answer
+}
+
+/// The sets of at least `k` nodes that are inside no other.
+pub(super) fn maximal(mut sets: Vec<u64>, k: usize) -> Vec<u64> {
+    sets.retain(|set| set.count_ones() as usize >= k);
+    sets.sort_unstable_by_key(|set| (u32::MAX - set.count_ones(), *set));
+    sets.dedup();
+    let mut kept: Vec<u64> = Vec::new();
+    for set in sets {
+        if kept.iter().all(|other| set & !other != 0) {
+            kept.push(set);
+        }
+    }
+    kept
+}
+
+/// Groups of sets; sets of different groups have no node in common.
+fn parts(sets: Vec<u64>) -> Vec<Vec<u64>> {
+    let mut parts: Vec<(u64, Vec<u64>)> = Vec::new();
+    for set in sets {
+        let (mut nodes, mut all) = (set, vec![set]);
+        parts.retain_mut(|(of, sets)| {
+            let joins = *of & set != 0;
+            if joins {
+                nodes |= *of;
+                all.append(sets);
+            }
+            !joins
+        });
+        parts.push((nodes, all));
+    }
+    parts.into_iter().map(|(_, sets)| sets).collect()
+}
+
+/// All sets of `k` nodes inside any of `sets`, and whether `limit` was not met.
+pub(super) fn subsets_of(sets: &[u64], k: usize, limit: usize) -> (Vec<u64>, bool) {
+    let mut all: std::collections::BTreeSet<u64> = std::collections::BTreeSet::new();
+    let mut complete = true;
+    for set in sets {
+        let nodes: Vec<usize> = bits(*set).collect();
+        complete &= grow(&nodes, k, 0, &mut |mask| {
+            all.insert(mask);
+            all.len() < limit
+        });
+    }
+    (all.into_iter().collect(), complete)
+}
+
+/// Calls `each` with every set of `k` of the positions; false if that said to stop.
+pub(super) fn grow(from: &[usize], k: usize, set: u64, each: &mut impl FnMut(u64) -> bool) -> bool {
+    if k == 0 {
+        return each(set);
+    }
+    (0..from.len().saturating_sub(k - 1))
+        .all(|at| grow(&from[at + 1..], k - 1, set | (1 << from[at]), each))
+}

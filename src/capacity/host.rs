@@ -1,0 +1,277 @@
+//! What is free on a host, in the numbers that are counted.
+
+use super::Capacity;
+use super::exact::{MAX_SETS, NodeRoom, closed, grow, in_sets, maximal, subsets_of, vms};
+use super::packing::{Packing, Resources, most};
+use super::shape::{Allowed, GpuBond, Shape};
+use crate::host::Host;
+use crate::host::derived::GpuMask;
+use crate::host::usage::Usage;
+use crate::sets::{CpuSet, bits};
+use crate::units::PcpuId;
+
+/// The most sets of GPUs that are looked at.
+const MAX_GPU_SETS: usize = 16_384;
+
+/// The largest number of further VMs of `shape` that fit on a host, where `usage` says what its
+/// tenants hold, if each is placed as well as can be.
+///
+/// What counts as free is what [`recommend`](crate::recommend) would use: pCPUs that are allowed, not
+/// the host's own and held by nobody, whole cores of them where the shape says so; pages free on the
+/// cell's node; GPUs of the cell's node whose whole IOMMU group is free. One more pCPU is left for
+/// emulator threads where no other could take them.
+#[must_use]
+pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
+    let Some(pages) = shape.page.pages_in(shape.memory) else { return Capacity::Exact(0) };
+    if shape.cells == 0 || !shape.vcpus.is_multiple_of(shape.threads()) {
+        return Capacity::Exact(0);
+    }
+    // Memory that is held somewhere is missing in all, wherever it is.
+    let in_all = usage.free_pages_in_all(host, shape.page);
+    let each = u64::from(shape.cells).saturating_mul(pages);
+    let most = in_all.checked_div(each).unwrap_or(u64::MAX);
+    let free = Free::new(host, usage, shape);
+    let with = |kept: Option<PcpuId>| free.capacity(kept, shape, pages).capped(most);
+    let all = with(None);
+    if shape.vcpus == 0 || host.is_for_vms_only() || !free.emulators_need_one() {
+        return all;
+    }
+    // Whichever pCPU is left over, so it is the one that costs least.
+    let mut best = Capacity::Exact(0);
+    for kept in free.kinds() {
+        let other = with(Some(kept));
+        best = Capacity::new(
+            best.at_least().max(other.at_least()),
+            best.at_most().max(other.at_most()),
+        );
+    }
+    // An idle sibling of its own can serve some VM's emulator: then none need be left over.
+    let own = shape.whole_cores && free.spare();
+    Capacity::new(best.at_least(), if own { all.at_most() } else { best.at_most() })
+}
+
+struct Free<'a> {
+    host: &'a Host,
+    usage: &'a Usage,
+    threads: usize,
+    whole: bool,
+    /// By core, in the order of [`Host::cores`]: its pCPUs that a VM may use.
+    cores: Vec<Vec<PcpuId>>,
+    /// pCPUs that no VM can have and emulators can.
+    aside: CpuSet,
+}
+
+impl<'a> Free<'a> {
+    fn new(host: &'a Host, usage: &'a Usage, shape: &Shape) -> Self {
+        let (kept, held) = (host.housekeeping(), usage.dedicated());
+        let usable = host.allowed().difference(&kept).difference(held);
+        let cores = host.cores().iter().map(|core| {
+            let taken = |p: &PcpuId| {
+                held.contains(*p) || (kept.contains(*p) && host.allowed().contains(*p))
+            };
+            let closed = shape.whole_cores && core.pcpus.iter().any(taken);
+            let pcpus = core.pcpus.iter().copied().filter(|p| !closed && usable.contains(*p));
+            pcpus.collect::<Vec<_>>()
+        });
+        let cores: Vec<Vec<PcpuId>> = cores.collect();
+        let mut aside = host.allowed().union(host.reserved()).difference(held);
+        let threads = shape.threads() as usize;
+        let whole = shape.whole_cores;
+        for pcpu in cores.iter().filter(|core| core.len() >= threads).flatten() {
+            aside.remove(*pcpu);
+        }
+        Self { host, usage, threads, whole, cores, aside }
+    }
+
+    fn emulators_need_one(&self) -> bool {
+        // Cores that have a pCPU over for each VM's emulator need no other.
+        let spare = |core: &Vec<PcpuId>| core.len() < self.threads || core.len() > self.threads;
+        self.aside.is_empty() && !(self.whole && self.cores.iter().all(spare))
+    }
+
+    /// Whether some VM could have a pCPU of its own to spare.
+    fn spare(&self) -> bool {
+        self.cores.iter().any(|core| core.len() > self.threads)
+    }
+
+    /// A pCPU of each kind: the rest of its node and of cores of its size are alike.
+    fn kinds(&self) -> Vec<PcpuId> {
+        let mut seen = std::collections::BTreeMap::new();
+        for (core, pcpus) in self.host.cores().iter().zip(&self.cores) {
+            if let Some(pcpu) = pcpus.first() {
+                seen.entry((core.node, pcpus.len())).or_insert(*pcpu);
+            }
+        }
+        seen.into_values().collect()
+    }
+
+    /// Cells that a node has the cores for, if `kept` goes to emulators.
+    fn cells(&self, at: usize, kept: Option<PcpuId>, shape: &Shape) -> u64 {
+        let cores = self.host.derived().nodes[at].cores.clone();
+        let units = shape.vcpus as usize / self.threads;
+        let room = |core: &Vec<PcpuId>| {
+            let kept = kept.is_some_and(|kept| core.contains(&kept));
+            let pcpus = if kept && self.whole { 0 } else { core.len() - usize::from(kept) };
+            // A cell takes a core once: its vCPUs share none but as siblings.
+            let cells = pcpus / self.threads;
+            if self.whole { cells.min(1) as u64 } else { cells as u64 }
+        };
+        let room: Vec<u64> = self.cores[cores].iter().map(room).collect();
+        closed(&room, units)
+    }
+
+    fn capacity(&self, kept: Option<PcpuId>, shape: &Shape, pages: u64) -> Capacity {
+        let (host, usage) = (self.host, self.usage);
+        let free = free_gpus(host, usage);
+        let facts = &host.derived().gpus;
+        let on = |at: usize| bits(free).filter(move |gpu| facts[*gpu].node == Some(at));
+        // In whole cells from here on.
+        let cells = |at: usize| {
+            let free_pages = usage.free_pages(host, host.nodes()[at].id, shape.page);
+            let by_pages = free_pages.checked_div(pages).unwrap_or(u64::MAX);
+            let by_gpus = (on(at).count() as u64).checked_div(u64::from(shape.gpus));
+            self.cells(at, kept, shape).min(by_pages).min(by_gpus.unwrap_or(u64::MAX))
+        };
+        let room: Vec<u64> = (0..host.nodes().len()).map(cells).collect();
+        let groups = groups(host, free);
+        let partitions = &host.derived().partitions;
+        let gpus = shape.gpus.saturating_mul(shape.cells);
+        let apart = groups.iter().all(|group| group.count_ones() == 1);
+        let all_linked = |set: GpuMask| bits(set).all(|gpu| set & !facts[gpu].linked == 0);
+        let on_node = |at: usize| on(at).fold(0, |set, gpu| set | (1 << gpu));
+        let unbound = match shape.bond {
+            GpuBond::Any => true,
+            GpuBond::Linked if !partitions.is_empty() => false,
+            // Where all are linked any will do, and of one cell only those of its node matter.
+            GpuBond::Linked if shape.cells == 1 => {
+                shape.gpus < 2 || (0..room.len()).all(|at| all_linked(on_node(at)))
+            }
+            GpuBond::Linked => all_linked(free),
+            GpuBond::Partition => partitions.is_empty(),
+        };
+        if gpus == 0 || (apart && unbound) {
+            let node = |(at, cells): (usize, &u64)| NodeRoom {
+                node: host.nodes()[at].id,
+                cpus: *cells,
+                pages: 0,
+                gpus: 0,
+            };
+            let rooms: Vec<NodeRoom> = room.iter().enumerate().map(node).collect();
+            let memory = crate::units::Bytes::ZERO;
+            return vms(&rooms, &Shape { vcpus: 1, memory, gpus: 0, ..shape.clone() });
+        }
+        self.with_gpus(shape, room, free, &groups)
+    }
+
+    /// Where GPUs are not all alike: the search over sets of them.
+    fn with_gpus(
+        &self,
+        shape: &Shape,
+        mut room: Vec<u64>,
+        free: GpuMask,
+        groups: &[GpuMask],
+    ) -> Capacity {
+        let (host, k) = (self.host, shape.cells as usize);
+        let facts = &host.derived().gpus;
+        let usable = (0..room.len()).filter(|at| room[*at] > 0);
+        let usable = usable.fold(0_u64, |mask, at| mask | (1 << at));
+        let sets = match &shape.allowed {
+            Allowed::Any => vec![usable],
+            Allowed::Sets(sets) => sets.iter().map(|set| usable & mask_of(host, set)).collect(),
+        };
+        let upper = in_sets(&room, k, sets.clone()).at_most();
+        let (node_sets, mut complete) = subsets_of(&maximal(sets, k), k, MAX_SETS);
+        let nodes = room.len();
+        room.extend(std::iter::repeat_n(1, groups.len()));
+        let mut options: Vec<Resources> = Vec::new();
+        let mut add = |node_set: u64, gpus: GpuMask| {
+            let linked = bits(gpus).all(|gpu| gpus & !facts[gpu].linked == 0);
+            if shape.bond != GpuBond::Linked || linked {
+                let taken = groups.iter().enumerate().filter(|(_, group)| *group & gpus != 0);
+                let start = Resources::from(node_set);
+                options.push(taken.fold(start, |all, (at, _)| all | (1 << (nodes + at))));
+            }
+        };
+        let on = |at: usize| {
+            let here = bits(free).filter(|gpu| facts[*gpu].node == Some(at));
+            here.fold(0, |set: GpuMask, gpu| set | (1 << gpu))
+        };
+        let each = shape.gpus as usize;
+        let partitions = &host.derived().partitions;
+        if shape.bond != GpuBond::Any && !partitions.is_empty() {
+            for (node_set, set) in
+                node_sets.iter().flat_map(|n| partitions.iter().map(move |p| (n, p)))
+            {
+                let even = bits(*node_set).all(|at| (on(at) & set).count_ones() as usize == each);
+                if even && set.count_ones() as usize == each * k {
+                    add(*node_set, *set);
+                }
+            }
+        } else {
+            let mut looked = 0;
+            for node_set in node_sets {
+                let of_nodes: Vec<Vec<usize>> =
+                    bits(node_set).map(|at| bits(on(at)).collect()).collect();
+                complete &= every(&of_nodes, each, 0, &mut |gpus| {
+                    add(node_set, gpus);
+                    looked += 1;
+                    looked < MAX_GPU_SETS
+                });
+            }
+        }
+        options.sort_unstable();
+        options.dedup();
+        // The upper bound of nodes alone holds whatever the search left out.
+        most(Packing { room, nodes, options, upper, complete })
+    }
+}
+
+/// Calls `each` with every set of so many GPUs of each list; false if that said to stop.
+fn every(
+    lists: &[Vec<usize>],
+    count: usize,
+    set: GpuMask,
+    each: &mut impl FnMut(GpuMask) -> bool,
+) -> bool {
+    // A trait object, or each list would make a type of its own.
+    fn step(
+        lists: &[Vec<usize>],
+        count: usize,
+        set: GpuMask,
+        each: &mut dyn FnMut(GpuMask) -> bool,
+    ) -> bool {
+        let Some((first, rest)) = lists.split_first() else { return each(set) };
+        grow(first, count, set, &mut |set| step(rest, count, set, each))
+    }
+    step(lists, count, set, each)
+}
+
+fn mask_of(host: &Host, set: &crate::sets::NodeSet) -> u64 {
+    set.iter().filter_map(|id| host.node_index(id)).fold(0, |mask, at| mask | (1 << at))
+}
+
+/// GPUs that a VM may get: not part of the CPU, with nobody holding anything that goes with them.
+fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
+    let free = |gpu: &crate::host::Gpu| {
+        let held = |member| usage.holder_of(member).is_some();
+        !gpu.integrated && !host.pci().bundle_of(gpu.address).into_iter().any(held)
+    };
+    let all = host.gpus().iter().enumerate().filter(|(_, gpu)| free(gpu));
+    all.fold(0, |mask, (at, _)| mask | (1 << at))
+}
+
+/// The free GPUs by what goes together: giving one takes all of its group.
+fn groups(host: &Host, free: GpuMask) -> Vec<GpuMask> {
+    let mut groups: Vec<GpuMask> = Vec::new();
+    for at in bits(free) {
+        let bundle = host.pci().bundle_of(host.gpus()[at].address);
+        let mut group = (1 << at) | (host.gpu_mask(&bundle) & free);
+        groups.retain(|other| {
+            let joins = other & group != 0;
+            group |= if joins { *other } else { 0 };
+            !joins
+        });
+        groups.push(group);
+    }
+    groups
+}

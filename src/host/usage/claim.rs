@@ -1,0 +1,124 @@
+//! What a tenant holds, and why it may not.
+
+use std::collections::BTreeMap;
+
+use crate::sets::CpuSet;
+use crate::units::{NodeId, PageSize, PciAddr};
+
+/// Pages that a tenant holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct PageClaim {
+    /// The node they are on; `None` where they may be anywhere.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub node: Option<NodeId>,
+    /// Their size.
+    pub size: PageSize,
+    /// How many.
+    pub count: u64,
+}
+
+/// What one tenant holds: plain sets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct Claim {
+    /// pCPUs that nobody else may use: those with a vCPU, and siblings kept idle beside them.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub dedicated: CpuSet,
+    /// pCPUs that it shares with others: where its vCPUs float, or its emulator threads run.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub floating: CpuSet,
+    /// Its memory.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub pages: Vec<PageClaim>,
+    /// Its devices, whole IOMMU groups.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub devices: Vec<PciAddr>,
+}
+
+impl Claim {
+    /// Pages needed by node and size, and of each size on all nodes together.
+    pub(super) fn pages_by_place(&self) -> BTreeMap<(Option<NodeId>, PageSize), u64> {
+        let mut wanted: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
+        for page in &self.pages {
+            // Pages on a node are also among those of all nodes together.
+            let on_node = page.node.map(|node| (Some(node), page.size));
+            for key in on_node.into_iter().chain([(None, page.size)]) {
+                let sum = wanted.entry(key).or_default();
+                *sum = sum.saturating_add(page.count);
+            }
+        }
+        wanted
+    }
+}
+
+/// Why a claim was refused. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// A tenant of this name holds something already.
+    #[error("tenant {tenant:?} is there already")]
+    NameTaken {
+        /// Its name.
+        tenant: String,
+    },
+    /// No tenant of this name.
+    #[error("there is no tenant {tenant:?}")]
+    NoTenant {
+        /// The name.
+        tenant: String,
+    },
+    /// pCPUs that the host does not have online.
+    #[error("tenant {tenant:?} claims pCPUs {cpus}, which are not online")]
+    NotOnline {
+        /// Who claims.
+        tenant: String,
+        /// The pCPUs.
+        cpus: CpuSet,
+    },
+    /// Dedicated pCPUs that another tenant holds.
+    #[error("tenant {tenant:?} claims pCPUs {cpus}, which {holder:?} holds")]
+    PcpusHeld {
+        /// Who claims.
+        tenant: String,
+        /// The pCPUs.
+        cpus: CpuSet,
+        /// Who holds the first of them.
+        holder: String,
+    },
+    /// Pages that are not free, or that the host does not have.
+    #[error("tenant {tenant:?} claims {needed} pages of {size} on {}, where {free} are free",
+        .node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}")))]
+    PagesShort {
+        /// Who claims.
+        tenant: String,
+        /// The node; `None` for all together.
+        node: Option<NodeId>,
+        /// The page size.
+        size: PageSize,
+        /// Pages claimed.
+        needed: u64,
+        /// Pages free.
+        free: u64,
+    },
+    /// A device that does not exist, or is a bridge.
+    #[error("tenant {tenant:?} claims {address}, which is no device of the host")]
+    NoDevice {
+        /// Who claims.
+        tenant: String,
+        /// The device.
+        address: PciAddr,
+    },
+    /// A device that another tenant holds, or that is claimed twice.
+    #[error("tenant {tenant:?} claims {address}, which {holder:?} holds")]
+    DeviceHeld {
+        /// Who claims.
+        tenant: String,
+        /// The device.
+        address: PciAddr,
+        /// Who holds it.
+        holder: String,
+    },
+}

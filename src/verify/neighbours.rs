@@ -1,0 +1,201 @@
+//! What warnings claim about neighbours, counted again pCPU by pCPU.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::host::usage::Usage;
+use crate::host::{Core, Host};
+use crate::placement::{Placement, Style};
+use crate::sets::{CpuSet, NodeSet};
+use crate::units::{L3Id, NodeId, PcpuId};
+use crate::warnings::Warning;
+
+/// What is wrong with the warnings about neighbours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrongWarning {
+    /// Told, and not so.
+    #[error("this is told and not so: {warning:?}")]
+    False {
+        /// The warning.
+        warning: Warning,
+    },
+    /// So, and not told.
+    #[error("this is so and not told: {warning:?}")]
+    Missing {
+        /// The warning.
+        warning: Warning,
+    },
+}
+
+/// Checks what `warnings` say about the neighbours of `placement`, where `usage` says what the other
+/// tenants hold: each fact is counted again from the records, and none may be missing.
+///
+/// # Errors
+/// [`WrongWarning::False`] for each that is not so, [`WrongWarning::Missing`] for each that is
+/// so and not told. Warnings about other things are not looked at.
+pub fn verify_warnings(
+    host: &Host,
+    usage: &Usage,
+    placement: &Placement,
+    warnings: &[Warning],
+) -> Result<(), Vec<WrongWarning>> {
+    let expected = expected(host, usage, placement);
+    let about_neighbours = |warning: &&Warning| {
+        matches!(
+            warning,
+            Warning::FloatingTenants { .. }
+                | Warning::FloatsOverTenants { .. }
+                | Warning::SharedCores { .. }
+                | Warning::SharedL3 { .. }
+                | Warning::SharedNodes { .. }
+                | Warning::StrandedPages { .. }
+        )
+    };
+    let mut found = Vec::new();
+    for warning in warnings.iter().filter(about_neighbours) {
+        if !expected.contains(warning) {
+            found.push(WrongWarning::False { warning: warning.clone() });
+        }
+    }
+    for warning in expected {
+        if !warnings.contains(&warning) {
+            found.push(WrongWarning::Missing { warning });
+        }
+    }
+    if found.is_empty() { Ok(()) } else { Err(found) }
+}
+
+fn expected(host: &Host, usage: &Usage, placement: &Placement) -> Vec<Warning> {
+    let mut cores: BTreeMap<PcpuId, &Core> = BTreeMap::new();
+    for core in host.cores() {
+        for pcpu in &core.pcpus {
+            cores.insert(*pcpu, core);
+        }
+    }
+    let mut vcpus = BTreeSet::new();
+    for set in &placement.vcpus {
+        vcpus.extend(set.iter());
+    }
+    let mut own: BTreeSet<PcpuId> = placement.idle.iter().collect();
+    own.extend(placement.emulator_own.iter());
+    if placement.dedicated {
+        own.extend(vcpus.iter().copied());
+    }
+    let mut memory = BTreeSet::new();
+    for (node, count) in placement.cells.iter().flat_map(|cell| &cell.pages) {
+        if *count > 0 {
+            memory.insert(*node);
+        }
+    }
+    let mut over = Sharing::default();
+    let mut floating = Sharing::default();
+    let mut beside = Sharing::default();
+    let mut caches = Sharing::default();
+    let mut nodes = Sharing::default();
+    for (name, claim) in usage.tenants() {
+        for pcpu in claim.floating.iter().filter(|pcpu| own.contains(pcpu)) {
+            floating.add(name, pcpu);
+        }
+        for theirs in claim.dedicated.iter() {
+            over.add(name, theirs);
+            let Some(core) = cores.get(&theirs) else { continue };
+            if memory.contains(&core.node) {
+                nodes.add(name, core.node);
+            }
+            for mine in &vcpus {
+                let Some(of_mine) = cores.get(mine) else { continue };
+                if of_mine.id == core.id && !vcpus.contains(&theirs) {
+                    beside.add(name, *mine);
+                }
+                if let Some(l3) = core.l3.filter(|l3| of_mine.l3 == Some(*l3)) {
+                    caches.add(name, l3);
+                }
+            }
+        }
+        for page in claim.pages.iter().filter(|page| page.count > 0) {
+            if let Some(node) = page.node.filter(|node| memory.contains(node)) {
+                nodes.add(name, node);
+            }
+        }
+    }
+    let mut all = Vec::new();
+    let set = |of: BTreeSet<PcpuId>| of.into_iter().collect::<CpuSet>();
+    if placement.style == Style::Default {
+        if let Some((tenants, cpus)) = over.told() {
+            all.push(Warning::FloatsOverTenants { tenants, cpus: set(cpus) });
+        }
+        return all;
+    }
+    if let Some((tenants, cpus)) = floating.told() {
+        all.push(Warning::FloatingTenants { tenants, cpus: set(cpus) });
+    }
+    if let Some((tenants, cpus)) = beside.told() {
+        all.push(Warning::SharedCores { tenants, cpus: set(cpus) });
+    }
+    if let Some((tenants, domains)) = caches.told() {
+        let domains: Vec<L3Id> = domains.into_iter().collect();
+        all.push(Warning::SharedL3 { tenants, domains });
+    }
+    if let Some((tenants, nodes)) = nodes.told() {
+        let nodes: NodeSet = nodes.into_iter().collect();
+        all.push(Warning::SharedNodes { tenants, nodes });
+    }
+    stranded(host, usage, placement, &own, &mut all);
+    all
+}
+
+/// Who shares, and what.
+struct Sharing<T>(BTreeSet<String>, BTreeSet<T>);
+
+impl<T> Default for Sharing<T> {
+    fn default() -> Self {
+        Self(BTreeSet::new(), BTreeSet::new())
+    }
+}
+
+impl<T: Ord> Sharing<T> {
+    fn add(&mut self, tenant: &str, what: T) {
+        self.0.insert(tenant.to_owned());
+        self.1.insert(what);
+    }
+
+    fn told(self) -> Option<(Vec<String>, BTreeSet<T>)> {
+        (!self.0.is_empty()).then(|| (self.0.into_iter().collect(), self.1))
+    }
+}
+
+fn stranded(
+    host: &Host,
+    usage: &Usage,
+    placement: &Placement,
+    own: &BTreeSet<PcpuId>,
+    all: &mut Vec<Warning>,
+) {
+    let kept = host.housekeeping();
+    for node in host.nodes() {
+        let (mut took, mut left) = (false, false);
+        for pcpu in node.cpus.iter() {
+            let held = usage.tenants().any(|(_, claim)| claim.dedicated.contains(pcpu));
+            took |= own.contains(&pcpu);
+            left |= host.allowed().contains(pcpu)
+                && !kept.contains(pcpu)
+                && !held
+                && !own.contains(&pcpu);
+        }
+        if !took || left {
+            continue;
+        }
+        for pool in node.pools.iter().filter(|pool| pool.size.is_huge()) {
+            let mut pages = usage.free_pages(host, node.id, pool.size);
+            for cell in placement.cells.iter().filter(|cell| cell.page == pool.size) {
+                let here = |page: &&(NodeId, u64)| page.0 == node.id;
+                for (_, count) in cell.pages.iter().filter(here) {
+                    pages = pages.saturating_sub(*count);
+                }
+            }
+            if pages > 0 {
+                all.push(Warning::StrandedPages { node: node.id, size: pool.size, pages });
+            }
+        }
+    }
+}
