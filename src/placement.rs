@@ -180,6 +180,10 @@ pub struct GuestPort {
 
 /// A guest PCIe switch, for devices that share one on the host: guests that look for a path between a
 /// GPU and a NIC that leaves the CPU aside (GPUDirect RDMA) go by it.
+///
+/// QEMU's switch says of its links that they run at 2.5 GT/s x1, whatever hangs from them. Nothing runs
+/// slower for that, but a library that reckons with link speeds has to be told others: NCCL takes a
+/// topology from `NCCL_TOPO_FILE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[doc(alias = "pcie-switch-upstream-port")]
 pub struct GuestSwitch {

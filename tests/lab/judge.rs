@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pinwise::{CpuSet, MemoryMode, Placement};
 
 /// How long a guest may take to report; without KVM on two busy cores it is up to a minute.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// What the guest says last.
 pub(crate) const DONE: &str = "that is all\n";
 
@@ -158,10 +158,13 @@ impl Driver {
             if done {
                 return (live, text);
             }
-            // QEMU's threads race when a guest moves PCI windows, and sometimes the loser aborts. That
-            // says nothing about us.
-            assert!(!alive && boots < 4, "{name}: no report after {:?}: {text}", start.elapsed());
-            println!("{name}: QEMU ended, once more");
+            // QEMU's threads race when a guest moves PCI windows, and sometimes the loser aborts; on a
+            // busy machine a guest may also wait for a clock that never comes. That says nothing about
+            // us; a firmware that hangs does so every time.
+            let last = text.get(text.len().saturating_sub(800)..).unwrap_or_default();
+            assert!(boots < 3, "{name}: no report after {:?}: {last}", start.elapsed());
+            let how = if alive { "was silent" } else { "ended" };
+            println!("{name}: QEMU {how} after {:?}, once more", start.elapsed());
         }
         unreachable!("the last boot returns or fails")
     }

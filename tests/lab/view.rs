@@ -21,7 +21,7 @@ grep -H . cpu/cpu[0-9]*/topology/physical_package_id cpu/cpu[0-9]*/topology/core
 grep -H . cpu/online
 cd /sys/bus/pci/devices
 for d in *; do echo \"link/$d:$(readlink $d)\"; done
-grep -H . */class */numa_node */current_link_speed */max_link_speed
+grep -H . */class */numa_node */max_link_speed */max_link_width
 dmesg | sed 's/^/log:/'
 } > /tmp-report 2> /dev/null
 cat /tmp-report > /dev/ttyS1
@@ -157,16 +157,16 @@ impl View {
         self.one(&format!("cpu/cpu{vcpu}/topology/core_cpus_list"))
     }
 
-    /// Speeds of links by what they belong to: bridges or not.
-    pub(crate) fn speeds(&self) -> BTreeSet<(u32, &str)> {
-        let mut speeds = BTreeSet::new();
-        for (path, lines) in &self.values {
-            if let Some(address) = path.strip_suffix("/max_link_speed") {
-                let class = self.one(&format!("{address}/class")).trim_start_matches("0x");
-                let class = u32::from_str_radix(class, 16).unwrap_or_default();
-                speeds.insert((class, lines[0].as_str()));
-            }
+    /// Classes of functions, each with the most that its link can do.
+    pub(crate) fn links(&self) -> BTreeSet<(u32, String)> {
+        let mut links = BTreeSet::new();
+        for address in self.values.keys().filter_map(|path| path.strip_suffix("/max_link_speed")) {
+            let class = self.one(&format!("{address}/class")).trim_start_matches("0x");
+            let class = u32::from_str_radix(class, 16).unwrap_or_default();
+            let width = self.one(&format!("{address}/max_link_width"));
+            let speed = self.one(&format!("{address}/max_link_speed"));
+            links.insert((class, format!("{speed} x{width}")));
         }
-        speeds
+        links
     }
 }
