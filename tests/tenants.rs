@@ -422,8 +422,9 @@ fn domains_of_placements_have_no_drift() {
 /// The warnings of the best placement, which the checker counts again, and accepts no other.
 fn told(host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
     let answer = recommend(host, usage, request, &Options::default()).unwrap();
-    let (placement, warnings) = (&answer.best().placement, &answer.best().warnings);
-    assert_eq!(verify_warnings(host, usage, placement, warnings), Ok(()));
+    let best = answer.best();
+    let (placement, warnings) = (&best.placement, best.warnings(host, usage, request));
+    assert_eq!(verify_warnings(host, usage, placement, &warnings), Ok(()));
     for at in 0..warnings.len() {
         let mut fewer = warnings.clone();
         let warning = fewer.remove(at);
@@ -448,11 +449,12 @@ fn a_tenant_that_floats_over_the_vm_is_named() {
 fn the_default_layout_floats_over_tenants() {
     let (host, mut usage) = (host(), Usage::empty(&host()));
     usage.claim(&host, "pinned", dedicated("3,19")).unwrap();
-    let answer = recommend(&host, &usage, &request("vm", 2, 4, 0), &Options::default()).unwrap();
+    let request = request("vm", 2, 4, 0);
+    let answer = recommend(&host, &usage, &request, &Options::default()).unwrap();
     let baseline = answer.baseline.unwrap();
     let over =
         Warning::FloatsOverTenants { tenants: vec!["pinned".to_owned()], cpus: cpus("3,19") };
-    assert_eq!(baseline.warnings.last(), Some(&over));
+    assert_eq!(baseline.warnings(&host, &usage, &request).last(), Some(&over));
 }
 
 /// Node 1 is full, so the VM has node 0 with somebody.
@@ -525,7 +527,7 @@ fn a_false_warning_is_found() {
     let request = request("vm", 2, 4, 0);
     let answer = recommend(&host, &usage, &request, &Options::default()).unwrap();
     let best = answer.best();
-    let mut warnings = best.warnings.clone();
+    let mut warnings = best.warnings(&host, &usage, &request);
     for warning in &mut warnings {
         if let Warning::SharedNodes { tenants, .. } = warning {
             *tenants = vec!["full".to_owned()];
