@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pinwise::{CpuSet, MemoryMode, Placement};
 
 /// How long a guest may take to report; without KVM on two busy cores it is up to a minute.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// What the guest says last.
 pub(crate) const DONE: &str = "that is all\n";
 
