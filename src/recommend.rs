@@ -131,7 +131,8 @@ pub fn recommend(
     let baseline = baseline(&search, best);
     debug_assert!(ranked.iter().all(|r| verify(host, usage, request, &r.placement).is_ok()));
     let warnings = |r: &Ranked| r.warnings(host, usage, request);
-    let told = |r: &Ranked| verify_warnings(host, usage, &r.placement, &warnings(r)).is_ok();
+    let told =
+        |r: &Ranked| verify_warnings(host, usage, request, &r.placement, &warnings(r)).is_ok();
     debug_assert!(ranked.iter().chain(&baseline).all(told));
     Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
 }
