@@ -113,8 +113,8 @@ pub use host::usage::{
 };
 pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
 pub use placement::{
-    Cell, ExpanderBus, GuestFunction, GuestPci, GuestTopology, MemoryMode, PlacedDevice, Placement,
-    RootPort, Style,
+    Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
+    PlacedDevice, Placement, Style,
 };
 pub use request::{
     GpuRequest, MAX_IO_THREADS, MAX_VCPUS, Policies, Policy, Request, RequestBuilder, RequestError,

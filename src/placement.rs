@@ -160,21 +160,39 @@ pub struct ExpanderBus {
     pub index: u32,
     /// The cell that it belongs to.
     pub cell: CellId,
-    /// Its guest bus number. Its ports' buses follow it; the next expander's number is beyond them.
+    /// Its guest bus number. The buses of its ports and switches follow it; the next expander's number
+    /// is beyond them.
     pub bus_nr: u8,
     /// The host's root complex that it stands for.
     pub root: RootComplex,
 }
 
-/// A guest PCIe root port.
+/// A guest PCIe port: a root port, or a downstream port of a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RootPort {
+pub struct GuestPort {
     /// Its controller index and chassis; the guest bus of what is plugged in.
     pub index: u32,
-    /// The controller index of the bus that it is on: 0, or an expander's.
+    /// The controller index of the bus that it is on: 0, an expander's or a switch's.
     pub parent: u32,
     /// Its slot on that bus; on bus 0 libvirt chooses.
     pub slot: Option<u8>,
+}
+
+/// A guest PCIe switch, for devices that share one on the host: guests that look for a path between a
+/// GPU and a NIC that leaves the CPU aside (GPUDirect RDMA) go by it.
+///
+/// QEMU's switch says of its links that they run at 2.5 GT/s x1, whatever hangs from them. Nothing runs
+/// slower for that, but a library that reckons with link speeds has to be told others: NCCL takes a
+/// topology from `NCCL_TOPO_FILE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(alias = "pcie-switch-upstream-port")]
+pub struct GuestSwitch {
+    /// The controller index of its upstream port: the bus that its downstream ports are on.
+    pub index: u32,
+    /// The controller index of the root port that it is plugged into.
+    pub port: u32,
+    /// The host's switch that it stands for, by the address of its upstream side.
+    pub host: PciAddr,
 }
 
 /// Where a host function appears in the guest.
@@ -182,7 +200,7 @@ pub struct RootPort {
 pub struct GuestFunction {
     /// The host function.
     pub host: PciAddr,
-    /// The controller index of its root port.
+    /// The controller index of its port.
     pub port: u32,
     /// Its function number in the guest's slot 0.
     pub function: u8,
@@ -195,8 +213,11 @@ pub struct GuestFunction {
 pub struct GuestPci {
     /// Expander buses by index.
     pub expanders: Vec<ExpanderBus>,
-    /// Root ports by index; indexes run on without gaps over expanders and ports.
-    pub ports: Vec<RootPort>,
+    /// Root ports and downstream ports by index; indexes run on without gaps over expanders, ports and
+    /// switches.
+    pub ports: Vec<GuestPort>,
+    /// Switches by index.
+    pub switches: Vec<GuestSwitch>,
     /// The functions, by port and function.
     pub functions: Vec<GuestFunction>,
     /// How much 64-bit MMIO space the firmware has to offer, in MiB, a power of two; `None` where its

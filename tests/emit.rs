@@ -64,6 +64,20 @@ fn a_name_survives_and_a_bad_one_is_refused() {
     }
 }
 
+/// What a BIOS cannot give I/O addresses to goes through UEFI, as GPUs do.
+#[test]
+fn many_ports_take_uefi() {
+    let nics = |count: usize| {
+        let addresses: Vec<String> = (0..count).map(|at| format!("0000:{at:02x}:00.0")).collect();
+        let cards: Vec<[&str; 1]> = addresses.iter().map(|address| [address.as_str()]).collect();
+        let cards: Vec<Card<'_>> = cards.iter().map(|card| (card.as_slice(), None)).collect();
+        let mut placement = with_cards(floating("vm", 2, 2), &cards);
+        placement.devices.iter_mut().for_each(|device| device.is_gpu = false);
+        domain(&placement).unwrap().contains("firmware='efi'")
+    };
+    assert_eq!([nics(0), nics(8), nics(9)], [false, false, true]);
+}
+
 /// One thing broken, and just that error.
 #[test]
 fn what_libvirt_takes_and_the_guest_does_not_is_refused() {
@@ -150,6 +164,59 @@ fn what_libvirt_takes_and_the_guest_does_not_is_refused() {
         let error = domain(&placement).unwrap_err();
         assert!(expected(&error), "{what}: {error}");
         assert_eq!(fragments(&placement).unwrap_err(), error, "{what}");
+        assert_eq!(patch(&placement, DESK).unwrap_err(), PatchError::Emit(error), "{what}");
+    }
+    let cases: [Case; 7] = [
+        (
+            "switch in no port",
+            |p| p.pci.switches[0].port = 9,
+            |e| matches!(e, EmitError::ControllerIndex { index: 3 }),
+        ),
+        (
+            "switch before its port",
+            |p| {
+                p.pci.switches[0].index = 2;
+                p.pci.switches[0].port = 3;
+                p.pci.ports[0].index = 3;
+            },
+            |e| matches!(e, EmitError::ControllerIndex { index: 2 }),
+        ),
+        (
+            "switch below a switch",
+            |p| p.pci.switches[0].port = 4,
+            |e| matches!(e, EmitError::ControllerIndex { index: 3 }),
+        ),
+        (
+            "switch beside a card",
+            |p| p.pci.functions[2].port = 2,
+            |e| matches!(e, EmitError::Slot { port: 2 }),
+        ),
+        (
+            "nothing below the switch",
+            |p| {
+                p.pci.ports[1].parent = 1;
+                p.pci.ports[1].slot = Some(8);
+                p.pci.ports[2].parent = 1;
+                p.pci.ports[2].slot = Some(9);
+            },
+            |e| matches!(e, EmitError::EmptyPort { port: 2 }),
+        ),
+        (
+            "one slot twice below the switch",
+            |p| p.pci.ports[2].slot = Some(0),
+            |e| matches!(e, EmitError::Slot { port: 5 }),
+        ),
+        (
+            "the switch's buses",
+            |p| p.pci.expanders[1].bus_nr = 69,
+            |e| matches!(e, EmitError::BusNumber { bus_nr: 69, first_free: 70 }),
+        ),
+    ];
+    for (what, sabotage, expected) in cases {
+        let mut placement = named("switch");
+        sabotage(&mut placement);
+        let error = domain(&placement).unwrap_err();
+        assert!(expected(&error), "{what}: {error}");
         assert_eq!(patch(&placement, DESK).unwrap_err(), PatchError::Emit(error), "{what}");
     }
     let mut large = named("vcpus-300");

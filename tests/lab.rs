@@ -9,77 +9,28 @@
     reason = "a lab says what it did, and the environment whether it is there"
 )]
 
+mod common;
+#[path = "lab/judge.rs"]
+#[allow(dead_code, reason = "here nothing boots")]
+mod judge;
 #[path = "lab/placements.rs"]
 mod placements;
+#[path = "common/rng.rs"]
+#[allow(dead_code, clippy::cast_possible_truncation, reason = "others draw otherwise")]
+mod rng;
+#[path = "lab/spread.rs"]
+#[allow(dead_code, reason = "other tests make hosts")]
+mod spread;
+#[path = "lab/stand_in.rs"]
+mod stand_in;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::path::Path;
 
+use judge::{Driver, judge, lab};
 use pinwise::emit::libvirt;
-
-/// Whether the lab is asked for; says so where it is not.
-fn lab() -> bool {
-    let asked = std::env::var("PINWISE_LAB").is_ok_and(|value| value == "1");
-    if !asked {
-        println!("not run: set PINWISE_LAB=1 after tests/lab/install");
-    }
-    asked
-}
-
-/// Runs a judge; fails with its words unless it is content.
-fn run(name: &str, program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}: run tests/lab/install"));
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (said(&output.stdout), said(&output.stderr));
-    assert!(output.status.success(), "{name}: {program} {arguments:?}:\n{out}{err}");
-    out
-}
-
-fn file(name: &str, xml: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lab-{name}.xml"));
-    std::fs::write(&path, xml).expect("the target folder can be written");
-    path
-}
-
-/// What is between the first `<name>` and its end.
-fn domain_name(xml: &str) -> &str {
-    let rest = xml.split_once("<name>").expect("a domain has a name").1;
-    rest.split_once("</name>").expect("and it ends").0
-}
-
-/// Lets every judge there is look at a domain. With the QEMU driver: the domain as that would save it.
-fn judge(name: &str, xml: &str) -> Option<String> {
-    let path = file(name, xml);
-    let path = path.to_str().expect("the path is ours");
-    run(name, "virt-xml-validate", &[path, "domain"]);
-    run(name, "virsh", &["-q", "-c", "test:///default", "define", "--validate", path]);
-    let connection = std::env::var("PINWISE_LAB_QEMU").ok()?;
-    let own = format!("pinwise-lab-{name}");
-    // A name that no domain of the machine has. And host-passthrough is for KVM alone, which the
-    // driver looks for: a machine without it can judge all else.
-    let mut xml = xml.replacen(
-        &format!("<name>{}</name>", domain_name(xml)),
-        &format!("<name>{own}</name>"),
-        1,
-    );
-    if !Path::new("/dev/kvm").exists() {
-        for (kvm, emulated) in
-            [("type=?kvm?", "type=?qemu?"), ("mode=?host-passthrough?", "mode=?maximum?")]
-        {
-            for quote in ["'", "\""] {
-                xml = xml.replacen(&kvm.replace('?', quote), &emulated.replace('?', quote), 1);
-            }
-        }
-    }
-    let path = file(&own, &xml);
-    let path = path.to_str().expect("the path is ours");
-    let at = ["-q", "-c", connection.as_str()];
-    run(name, "virsh", &[&at[..], &["define", "--validate", path]].concat());
-    let saved = run(name, "virsh", &[&at[..], &["dumpxml", "--inactive", &own]].concat());
-    run(name, "virsh", &[&at[..], &["undefine", &own, "--nvram"]].concat());
-    Some(saved)
-}
+use pinwise::{PageSize, Placement, Style};
+use stand_in::StandIn;
 
 #[test]
 fn whole_domains_are_accepted() {
@@ -162,4 +113,118 @@ fn every_recommendation_on_every_fixture_is_accepted() {
     }
     println!("{judged} recommendations accepted");
     assert!(judged >= 100, "only {judged} were possible");
+}
+
+/// What the spread has to hold, so that it is one.
+fn covers(placements: &[&Placement]) {
+    let cells: BTreeSet<usize> = placements.iter().map(|p| p.cells.len()).collect();
+    assert_eq!(cells, (1..=8).collect(), "cells");
+    let unequal = placements.iter().filter(|p| {
+        let sizes: BTreeSet<_> =
+            p.cells.iter().map(|cell| (cell.vcpus.len(), cell.memory)).collect();
+        sizes.len() > 1
+    });
+    assert!(unequal.count() >= 3, "unequal cells");
+    let devices: BTreeSet<usize> = placements.iter().map(|p| p.devices.len()).collect();
+    let few = devices.iter().filter(|count| **count <= 16).count();
+    assert!(devices.contains(&1) && devices.contains(&16) && few >= 8, "devices: {devices:?}");
+    let vcpus: BTreeSet<usize> = placements.iter().map(|p| p.vcpus.len()).collect();
+    assert!(vcpus.contains(&2) && vcpus.contains(&300) && vcpus.len() >= 10, "vCPUs: {vcpus:?}");
+    let pages: BTreeSet<PageSize> =
+        placements.iter().flat_map(|p| p.cells.iter().map(|cell| cell.page)).collect();
+    assert_eq!(pages, [PageSize::KIB_4, PageSize::MIB_2, PageSize::GIB_1].into(), "pages");
+    let styles: BTreeSet<Style> = placements.iter().map(|p| p.style).collect();
+    assert_eq!(styles, Style::ALL.into(), "styles");
+    assert!(placements.iter().any(|p| !p.pci.switches.is_empty()), "switches");
+}
+
+/// Recommendations of every size, each all the way to a QEMU with its vCPUs stopped. The machine is
+/// another one, so what names pCPUs, nodes and page pools is mapped onto what is here.
+#[test]
+fn a_spread_of_recommendations_starts() {
+    if !lab() {
+        return;
+    }
+    let answers = spread::spread();
+    let placements: Vec<&Placement> = answers.iter().map(|answer| &answer.placement).collect();
+    covers(&placements);
+    assert!(placements.len() >= 60, "only {}", placements.len());
+    let mut started = 0;
+    for (answer, at) in answers.iter().zip(0..) {
+        let (placement, host) = (&answer.placement, answer.host.name());
+        let printed = libvirt::domain(placement).expect("what the engine gives can be printed");
+        let name = format!("spread-{at}");
+        judge(&name, &printed);
+        let Some(driver) = Driver::of_lab() else { continue };
+        let own = format!("pinwise-lab-{name}");
+        let stand_in = StandIn { name: &own, pcpus: Some(judge::pcpus()), ..StandIn::default() };
+        let xml = stand_in.apply(placement, &printed);
+        driver.native(&name, &xml);
+        let fits = placement.memory().0 <= judge::MOST_MEMORY;
+        if fits {
+            driver.paused(&name, &xml, placement, |_| {});
+            started += 1;
+        }
+        println!(
+            "{}: {} of {host}, {} cells, {} vCPUs, {} devices",
+            if fits { "started" } else { "accepted" },
+            placement.style,
+            placement.cells.len(),
+            placement.vcpus.len(),
+            placement.devices.len(),
+        );
+    }
+    println!("{} recommendations accepted, {started} started", placements.len());
+    if Driver::of_lab().is_some() {
+        assert!(started >= 40, "only {started} fit this machine");
+    }
+}
+
+/// VMs that the engine places on this very machine, as `tests/lab/run` has page pools for: nothing but
+/// the CPU model is exchanged, and every thread and page is where the XML says.
+#[cfg(feature = "sysfs")]
+#[test]
+fn a_vm_of_this_machine_is_held_where_its_xml_says() {
+    if !lab() {
+        return;
+    }
+    let Some(driver) = Driver::of_lab() else { return };
+    let read = pinwise::discover::sysfs::read(Path::new("/")).expect("this machine can be read");
+    let host = read.host.build().expect("and is sound");
+    let free = |size: PageSize| -> u64 {
+        let pools = host.nodes().iter().filter_map(|node| node.pool(size));
+        pools.map(|pool| pool.free).sum()
+    };
+    let mut held = 0;
+    for (page, vcpus) in [(PageSize::KIB_4, 1), (PageSize::MIB_2, 1), (PageSize::KIB_4, 2)] {
+        let mib = 128;
+        if page == PageSize::MIB_2 && free(page) < mib / 2 {
+            println!("no pages of {page} here: not run");
+            continue;
+        }
+        let base = pinwise::RequestBuilder::new("here", vcpus, pinwise::Bytes::from_mib(mib));
+        let mut request = pinwise::RequestBuilder { page_size: Some(page), ..base };
+        request.policies.dedicated_cpus = pinwise::Policy::Ignore;
+        request.policies.whole_cores = pinwise::Policy::Ignore;
+        for (answer, at) in spread::answers(&host, request).iter().zip(0..) {
+            let placement = &answer.placement;
+            let printed = libvirt::domain(placement).expect("what the engine gives can be printed");
+            let name = format!("here-{vcpus}-{}-{at}", page.kib());
+            judge(&name, &printed);
+            let own = format!("pinwise-lab-{name}");
+            let xml = StandIn { name: &own, ..StandIn::default() }.apply(placement, &printed);
+            driver.native(&name, &xml);
+            driver.paused(&name, &xml, placement, |pid| {
+                let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+                let status = status.expect("the process runs");
+                let line = status.lines().find_map(|line| line.strip_prefix("HugetlbPages:"));
+                let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+                let wanted = if page == PageSize::MIB_2 { mib << 10 } else { 0 };
+                assert_eq!(kib, Some(wanted), "{name}: KiB of hugepages");
+            });
+            println!("held: {name}, {}, {:?}", placement.style, placement.vcpus);
+            held += 1;
+        }
+    }
+    assert!(held > 0, "this machine holds no VM");
 }

@@ -35,7 +35,7 @@ pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placem
     let ids: Vec<NodeId> = candidate.nodes.iter().map(|at| host.nodes()[*at].id).collect();
     let cells = cells(search, candidate, &ids);
     let devices = devices(search, candidate, &cells);
-    let pci = guest_pci(host, &devices)?;
+    let pci = guest_pci(host, &devices, true)?;
     let amd = host.cpu_vendor() == CpuVendor::Amd;
     Ok(Placement {
         name: search.request.name.clone(),
@@ -87,7 +87,7 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
         emulator: CpuSet::new(),
         iothreads: vec![CpuSet::new(); search.request.io_threads as usize],
         cells: vec![cell],
-        pci: guest_pci(search.host, &devices).ok()?,
+        pci: guest_pci(search.host, &devices, false).ok()?,
         devices,
         iommu: vcpus > MAX_XAPIC_VCPUS,
         topoext: false,

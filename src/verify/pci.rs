@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Case;
 use super::violation::Violation;
 use crate::host::pcie::RootComplex;
-use crate::placement::{ExpanderBus, GuestFunction, GuestPci, PlacedDevice, RootPort};
+use crate::placement::{
+    ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, PlacedDevice,
+};
 use crate::units::PciAddr;
 
 /// The first bus numbers are for what libvirt adds by itself behind plain ports.
@@ -22,11 +24,12 @@ pub(super) fn check(
     pci: &GuestPci,
     found: &mut Vec<Violation>,
 ) {
-    let GuestPci { expanders, ports, functions, mmio64_mib } = pci;
-    indexes(expanders, ports, found);
-    buses(case, expanders, ports, found);
-    slots(expanders, ports, found);
-    on_ports(ports, functions, found);
+    let GuestPci { expanders: _, ports, switches, functions, mmio64_mib } = pci;
+    indexes(pci, found);
+    buses(case, pci, found);
+    slots(pci, found);
+    plugged_switches(pci, found);
+    on_ports(ports, switches, functions, found);
     let cards = shown(devices, functions, found);
     cards_on_ports(devices, pci, &cards, found);
     below_their_cells(case, devices, pci, &cards, found);
@@ -36,11 +39,13 @@ pub(super) fn check(
 }
 
 /// Controllers are counted from 1 without gaps.
-fn indexes(expanders: &[ExpanderBus], ports: &[RootPort], found: &mut Vec<Violation>) {
-    let count = expanders.len() + ports.len();
+fn indexes(pci: &GuestPci, found: &mut Vec<Violation>) {
+    let GuestPci { expanders, ports, switches, .. } = pci;
+    let count = expanders.len() + ports.len() + switches.len();
     let mut seen = BTreeSet::new();
     let all = expanders.iter().map(|expander| expander.index);
-    for index in all.chain(ports.iter().map(|port| port.index)) {
+    let all = all.chain(ports.iter().map(|port| port.index));
+    for index in all.chain(switches.iter().map(|switch| switch.index)) {
         if !seen.insert(index) {
             found.push(Violation::IndexTwice { index });
         } else if index == 0 || usize::try_from(index).is_ok_and(|index| index > count) {
@@ -49,15 +54,21 @@ fn indexes(expanders: &[ExpanderBus], ports: &[RootPort], found: &mut Vec<Violat
     }
 }
 
-/// The buses of an expander are its own and one for each port; none of them may be another's, or the
-/// guest loses devices without a word.
-fn buses(
-    case: &Case<'_>,
-    expanders: &[ExpanderBus],
-    ports: &[RootPort],
-    found: &mut Vec<Violation>,
-) {
-    let ports_on = |index: u32| ports.iter().filter(|port| port.parent == index).count();
+/// The buses of an expander are its own, one for each port and one for each switch below it; none of
+/// them may be another's, or the guest loses devices without a word.
+fn buses(case: &Case<'_>, pci: &GuestPci, found: &mut Vec<Violation>) {
+    let GuestPci { expanders, ports, switches, .. } = pci;
+    // Switches that are plugged into nothing are a violation of their own.
+    let numbers_below = |index: u32| {
+        let mut numbers = 0;
+        for port in ports.iter().filter(|port| port.parent == index) {
+            numbers += 1;
+            for switch in switches.iter().filter(|switch| switch.port == port.index) {
+                numbers += 1 + ports.iter().filter(|port| port.parent == switch.index).count();
+            }
+        }
+        numbers
+    };
     let mut sorted = Vec::new();
     for expander in expanders {
         // The root complex is compared with those of the devices below.
@@ -76,7 +87,7 @@ fn buses(
         if let Some(taken) = taken.filter(|taken| usize::from(bus_nr) <= *taken) {
             found.push(Violation::BusOverlap { index, bus_nr, taken });
         }
-        taken = taken.max(Some(usize::from(bus_nr) + ports_on(index)));
+        taken = taken.max(Some(usize::from(bus_nr) + numbers_below(index)));
     }
     if let (Some(last), Some(&(_, index))) = (taken.filter(|last| *last > LAST_BUS), sorted.last())
     {
@@ -84,20 +95,22 @@ fn buses(
     }
     let first = sorted.first().map_or(LAST_BUS + 1, |(bus_nr, _)| usize::from(*bus_nr));
     let room = first.saturating_sub(1 + SPARE_BUSES);
-    let plain = ports_on(0);
+    let plain = numbers_below(0);
     if plain > room {
         found.push(Violation::PlainPorts { found: plain, room });
     }
 }
 
-fn slots(expanders: &[ExpanderBus], ports: &[RootPort], found: &mut Vec<Violation>) {
+fn slots(pci: &GuestPci, found: &mut Vec<Violation>) {
     let mut seen = BTreeSet::new();
-    for port in ports {
-        let RootPort { index, parent, slot } = *port;
+    for port in &pci.ports {
+        let GuestPort { index, parent, slot } = *port;
         if parent == 0 {
             continue;
         }
-        if !expanders.iter().any(|expander| expander.index == parent) {
+        let known = pci.expanders.iter().any(|expander| expander.index == parent)
+            || pci.switches.iter().any(|switch| switch.index == parent);
+        if !known {
             found.push(Violation::PortParent { port: index, parent });
             continue;
         }
@@ -112,8 +125,35 @@ fn slots(expanders: &[ExpanderBus], ports: &[RootPort], found: &mut Vec<Violatio
     }
 }
 
-/// Every port has a function 0, which says whether there are more.
-fn on_ports(ports: &[RootPort], functions: &[GuestFunction], found: &mut Vec<Violation>) {
+/// A switch is alone in a root port, and something is below it.
+fn plugged_switches(pci: &GuestPci, found: &mut Vec<Violation>) {
+    let GuestPci { expanders, ports, switches, functions, mmio64_mib: _ } = pci;
+    let mut taken: BTreeSet<u32> = functions.iter().map(|function| function.port).collect();
+    for switch in switches {
+        // The host's switch is compared with those above the devices below.
+        let GuestSwitch { index, port, host: _ } = *switch;
+        let on_root = |known: &&GuestPort| {
+            let expander = expanders.iter().any(|expander| expander.index == known.parent);
+            known.index == port && (known.parent == 0 || expander)
+        };
+        if !ports.iter().any(|known| on_root(&known)) {
+            found.push(Violation::SwitchPort { index, port });
+        } else if !taken.insert(port) {
+            found.push(Violation::SwitchShares { index, port });
+        }
+        if !ports.iter().any(|known| known.parent == index) {
+            found.push(Violation::EmptySwitch { index });
+        }
+    }
+}
+
+/// Every port has a switch or a function 0, which says whether there are more.
+fn on_ports(
+    ports: &[GuestPort],
+    switches: &[GuestSwitch],
+    functions: &[GuestFunction],
+    found: &mut Vec<Violation>,
+) {
     let mut on: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     for port in ports {
         on.entry(port.index).or_default();
@@ -134,7 +174,8 @@ fn on_ports(ports: &[RootPort], functions: &[GuestFunction], found: &mut Vec<Vio
         }
     }
     for (port, here) in &on {
-        if !here.contains(&0) {
+        let switch = switches.iter().any(|switch| switch.port == *port);
+        if !here.contains(&0) && !switch {
             found.push(Violation::NoFunctionZero { port: *port });
         }
     }
@@ -207,7 +248,7 @@ fn cards_on_ports(
 }
 
 /// A device of a cell hangs from that cell's expander bus for its root complex, any other from a
-/// plain port.
+/// plain port; and below a switch only if that is its own on the host.
 fn below_their_cells(
     case: &Case<'_>,
     devices: &[PlacedDevice],
@@ -223,11 +264,21 @@ fn below_their_cells(
             continue;
         }
         let Some(port) = pci.ports.iter().find(|known| known.index == port) else { continue };
-        let expander = pci.expanders.iter().find(|known| known.index == port.parent);
-        if port.parent != 0 && expander.is_none() {
+        let mut parent = port.parent;
+        let switch = pci.switches.iter().find(|known| known.index == parent);
+        if let Some(&GuestSwitch { index, port, host: shown }) = switch {
+            let wanted = switch_of(case, address);
+            if wanted != Some(shown) {
+                found.push(Violation::DeviceSwitch { address, index, found: shown, wanted });
+            }
+            let Some(port) = pci.ports.iter().find(|known| known.index == port) else { continue };
+            parent = port.parent;
+        }
+        let expander = pci.expanders.iter().find(|known| known.index == parent);
+        if parent != 0 && expander.is_none() {
             continue;
         }
-        let below = expander.filter(|_| port.parent != 0);
+        let below = expander.filter(|_| parent != 0);
         let cell = below.map(|expander| expander.cell);
         if cell != device.cell {
             found.push(Violation::DeviceBus { address, found: cell, wanted: device.cell });
@@ -239,6 +290,12 @@ fn below_their_cells(
             found.push(Violation::DeviceRoot { address, index, found: root, wanted });
         }
     }
+}
+
+/// The upstream side of the switch that a function of the host is plugged into: two bridges up.
+fn switch_of(case: &Case<'_>, address: PciAddr) -> Option<PciAddr> {
+    let port = case.host.pci().get(address)?.parent?;
+    case.host.pci().get(port)?.parent
 }
 
 /// The root complex at the top of the bridges above a function of the host.

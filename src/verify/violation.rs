@@ -300,14 +300,23 @@ pub enum Violation {
     #[error("{found} plain root ports, there is room for {room} before the first expander bus")]
     PlainPorts { found: usize, room: usize },
     /// A port on a bus that does not exist.
-    #[error("root port {port} is on bus {parent}, which is neither 0 nor an expander bus")]
+    #[error("port {port} is on bus {parent}, which is neither 0 nor an expander bus nor a switch")]
     PortParent { port: u32, parent: u32 },
-    /// A port without a slot from 0 to 31 on its expander bus.
-    #[error("root port {port} on an expander bus has {}, it must have one up to 31", or_none("slot", *slot))]
+    /// A port without a slot from 0 to 31 on its expander bus or switch.
+    #[error("port {port} on an expander bus or switch has {}, it must have one up to 31", or_none("slot", *slot))]
     PortSlot { port: u32, slot: Option<u8> },
     /// Two ports in one slot.
-    #[error("two root ports are in slot {slot} of bus {parent}")]
+    #[error("two ports are in slot {slot} of bus {parent}")]
     SlotTwice { parent: u32, slot: u8 },
+    /// A switch that is not plugged into a root port.
+    #[error("switch {index} is plugged into {port}, which is not a root port")]
+    SwitchPort { index: u32, port: u32 },
+    /// A switch that is not alone in its port.
+    #[error("switch {index} is not alone in root port {port}")]
+    SwitchShares { index: u32, port: u32 },
+    /// A switch with no port.
+    #[error("switch {index} has no port below it")]
+    EmptySwitch { index: u32 },
     /// A function behind a port that does not exist.
     #[error("{host} is behind root port {port}, which does not exist")]
     NoSuchPort { host: PciAddr, port: u32 },
@@ -350,6 +359,12 @@ pub enum Violation {
         root(wanted)
     )]
     DeviceRoot { address: PciAddr, index: u32, found: RootComplex, wanted: RootComplex },
+    /// A device that the guest sees below another switch than its own on the host.
+    #[error(
+        "{address} hangs from guest switch {index}, which stands for {found}; its own is {}",
+        or_none("switch", *wanted)
+    )]
+    DeviceSwitch { address: PciAddr, index: u32, found: PciAddr, wanted: Option<PciAddr> },
     /// An MMIO window that is no power of two or smaller than the BARs.
     #[error("the MMIO window of {found} MiB must be a power of two and hold {needed} MiB")]
     MmioWindow { found: u64, needed: u64 },

@@ -80,7 +80,7 @@ pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The kernel that boots: the one that `tests/lab/install` names, or one that is installed.
 #[allow(clippy::disallowed_methods, reason = "tests/lab/run says where the kernel is")]
-fn kernel() -> PathBuf {
+pub(crate) fn kernel() -> PathBuf {
     if let Some(named) = std::env::var_os("PINWISE_LAB_KERNEL") {
         return PathBuf::from(named);
     }

@@ -1,8 +1,9 @@
 //! Placements made by hand: the shapes that domain XML has to say, with no engine involved.
 
 use pinwise::{
-    Bytes, Cell, CellId, Distance, ExpanderBus, GuestFunction, GuestPci, GuestTopology, MemoryMode,
-    NodeId, PageSize, PciAddr, PlacedDevice, Placement, RootComplex, RootPort, Style,
+    Bytes, Cell, CellId, Distance, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch,
+    GuestTopology, MemoryMode, NodeId, PageSize, PciAddr, PlacedDevice, Placement, RootComplex,
+    Style,
 };
 
 fn list<T: std::str::FromStr>(text: &str) -> T
@@ -118,7 +119,7 @@ pub(crate) fn with_cards(mut placement: Placement, cards: &[Card<'_>]) -> Placem
         for ((functions, _), slot) in mine.into_iter().zip(0_u8..) {
             let port = next();
             let slot = at.map(|_| slot);
-            pci.ports.push(RootPort { index: port, parent, slot });
+            pci.ports.push(GuestPort { index: port, parent, slot });
             let hosts: Vec<PciAddr> = functions.iter().map(|address| list(address)).collect();
             for (host, function) in hosts.iter().zip(0_u8..) {
                 let multifunction = function == 0 && hosts.len() > 1;
@@ -184,5 +185,30 @@ pub(crate) fn all() -> Vec<Placement> {
     let cards: Vec<Card<'_>> =
         cards.iter().zip(0_u32..).map(|(card, cell)| (card.as_slice(), Some(cell))).collect();
     all.push(with_cards(eight, &cards));
+    all.push(switched());
     all
+}
+
+/// Two cells: two cards below a switch and one beside it in the first, one in the second.
+fn switched() -> Placement {
+    let mut placement = split(pinned("switch", 8, 16, 16, "0"), &[(4, 8), (4, 8)]);
+    placement.topology = topology(2, 4, 1);
+    let cards: [Card<'_>; 4] = [
+        (&["0000:1b:00.0", "0000:1b:00.1"], Some(0)),
+        (&["0000:1c:00.0"], Some(0)),
+        (&["0000:1e:00.0"], Some(0)),
+        (&["0000:9b:00.0"], Some(1)),
+    ];
+    let mut placement = with_cards(placement, &cards);
+    let pci = &mut placement.pci;
+    let port = |index, parent, slot| GuestPort { index, parent, slot: Some(slot) };
+    pci.switches = vec![GuestSwitch { index: 3, port: 2, host: list("0000:19:00.0") }];
+    pci.ports = [(2, 1, 0), (4, 3, 0), (5, 3, 1), (6, 1, 1), (8, 7, 0)]
+        .map(|(index, parent, slot)| port(index, parent, slot))
+        .into();
+    (pci.expanders[1].index, pci.expanders[1].bus_nr) = (7, 70);
+    for (function, port) in pci.functions.iter_mut().zip([4, 4, 5, 6, 8]) {
+        function.port = port;
+    }
+    placement
 }

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pinwise::{
     Bytes, Cell, CellId, Core, CpuSet, CpuVendor, DeviceKind, Distance, ExpanderBus, GpuRequest,
-    GuestFunction, GuestPci, GuestTopology, Host, MemoryMode, NodeId, NodeSet, Options, PageSize,
-    PciAddr, PcpuId, PlacedDevice, Placement, Policy, Profile, Request, RootComplex, RootPort,
+    GuestFunction, GuestPci, GuestPort, GuestTopology, Host, MemoryMode, NodeId, NodeSet, Options,
+    PageSize, PciAddr, PcpuId, PlacedDevice, Placement, Policy, Profile, Request, RootComplex,
     Score, Style, Usage, VcpuId, score, verify,
 };
 
@@ -427,7 +427,7 @@ impl Brute<'_> {
             });
             let parent = expander.map_or(0, |expander| expander.index);
             let slot = pci.ports.iter().filter(|port| port.parent == parent).count() as u8;
-            pci.ports.push(RootPort { index: next, parent, slot: expander.map(|_| slot) });
+            pci.ports.push(GuestPort { index: next, parent, slot: expander.map(|_| slot) });
             let functions = [device.address].into_iter().chain(device.functions.iter().copied());
             for (host, function) in functions.zip(0..) {
                 let multifunction = function == 0 && !device.functions.is_empty();

@@ -107,6 +107,7 @@ fn tree(placement: &Placement) -> Result<(), EmitError> {
     let pci = &placement.pci;
     let mut indexes: Vec<u32> = pci.expanders.iter().map(|expander| expander.index).collect();
     indexes.extend(pci.ports.iter().map(|port| port.index));
+    indexes.extend(pci.switches.iter().map(|switch| switch.index));
     indexes.sort_unstable();
     if let Some((index, _)) = indexes.iter().zip(1..=LAST_BUS + 1).find(|(is, must)| *is != must) {
         return Err(EmitError::ControllerIndex { index: *index });
@@ -114,12 +115,34 @@ fn tree(placement: &Placement) -> Result<(), EmitError> {
     if let Some(index) = indexes.iter().find(|index| **index > LAST_BUS) {
         return Err(EmitError::ControllerIndex { index: *index });
     }
+    // By bus that ports may be on: how many bus numbers lie below it.
     let mut buses: BTreeMap<u32, u32> = BTreeMap::from([(0, 0)]);
     buses.extend(pci.expanders.iter().map(|expander| (expander.index, 0)));
+    let root_ports: BTreeMap<u32, u32> = (pci.ports.iter())
+        .filter(|port| buses.contains_key(&port.parent))
+        .map(|port| (port.index, port.parent))
+        .collect();
+    // By switch: the bus that its root port is on.
+    let mut switches = BTreeMap::new();
+    let mut taken: BTreeSet<u32> = pci.functions.iter().map(|function| function.port).collect();
+    for switch in &pci.switches {
+        let index = switch.index;
+        let bus = root_ports.get(&switch.port).filter(|_| switch.port < index);
+        let bus = *bus.ok_or(EmitError::ControllerIndex { index })?;
+        if !taken.insert(switch.port) {
+            return Err(EmitError::Slot { port: switch.port });
+        }
+        if !pci.ports.iter().any(|port| port.parent == index) {
+            return Err(EmitError::EmptyPort { port: switch.port });
+        }
+        *buses.entry(bus).or_default() += 1;
+        switches.insert(index, bus);
+    }
     let mut slots = BTreeSet::new();
     for port in &pci.ports {
         // libvirt wants a controller's index above that of the bus that it is on.
-        let bus = buses.get_mut(&port.parent).filter(|_| port.parent < port.index);
+        let bus = switches.get(&port.parent).unwrap_or(&port.parent);
+        let bus = buses.get_mut(bus).filter(|_| port.parent < port.index);
         *bus.ok_or(EmitError::ControllerIndex { index: port.index })? += 1;
         let slot = port.slot.map(u32::from);
         let twice = slot.is_some_and(|slot| slot > 31 || !slots.insert((port.parent, slot)));
@@ -127,7 +150,7 @@ fn tree(placement: &Placement) -> Result<(), EmitError> {
             return Err(EmitError::Slot { port: port.index });
         }
         // libvirt puts what it adds by itself into the first free port, expander or not.
-        if !pci.functions.iter().any(|function| function.port == port.index) {
+        if !taken.contains(&port.index) {
             return Err(EmitError::EmptyPort { port: port.index });
         }
     }

@@ -151,6 +151,10 @@ pub fn fragments(placement: &Placement) -> Result<String, EmitError> {
     Ok(out)
 }
 
+/// The most ports that a BIOS is left to deal with; the domain's own devices want some too. 14 booted,
+/// 18 did not.
+const BIOS_PORTS: usize = 8;
+
 /// A whole domain that starts: what the placement decides, and as little else as possible. Disks,
 /// networks and a display are the user's to add.
 ///
@@ -163,8 +167,10 @@ pub fn domain(placement: &Placement) -> Result<String, EmitError> {
     let mut os = Element::new("os");
     let kind = Element::new("type").attr("arch", "x86_64").attr("machine", "q35").text("hvm");
     // Only UEFI places the BARs of a large GPU and knows the size of the MMIO window. The GPU's driver
-    // is mostly built in the guest and not signed, which secure boot would refuse.
-    if placement.gpus().next().is_some() || placement.pci.mmio64_mib.is_some() {
+    // is mostly built in the guest and not signed, which secure boot would refuse. And a BIOS stops
+    // where the ports want more than the 64 KiB of I/O addresses that there are, 4 KiB each.
+    let many = placement.pci.ports.len() > BIOS_PORTS;
+    if many || placement.gpus().next().is_some() || placement.pci.mmio64_mib.is_some() {
         let feature = Element::new("feature").attr("enabled", "no").attr("name", "secure-boot");
         os = os.attr("firmware", "efi").child(kind);
         os = os.child(Element::new("firmware").child(feature));

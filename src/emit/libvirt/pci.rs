@@ -9,6 +9,12 @@ pub(super) const QEMU_NS: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 /// The firmware reads its MMIO window's size from here, in MiB.
 pub(super) const WINDOW_KEY: &str = "opt/ovmf/X-PciMmio64Mb";
 
+/// Models of PCI controllers.
+pub(super) const EXPANDER: &str = "pcie-expander-bus";
+pub(super) const ROOT_PORT: &str = "pcie-root-port";
+pub(super) const UPSTREAM: &str = "pcie-switch-upstream-port";
+pub(super) const DOWNSTREAM: &str = "pcie-switch-downstream-port";
+
 /// What the placement's controllers are called in the domain: the placement numbers them from 1, a
 /// domain with controllers of its own has other numbers free.
 pub(super) type Numbers<'a> = &'a dyn Fn(u32) -> u32;
@@ -18,23 +24,30 @@ pub(super) fn controllers(placement: &Placement) -> Vec<Element> {
     numbered_controllers(placement, &|index| index)
 }
 
-/// Expander buses and root ports, by index.
+/// Expander buses, ports and switches, by index.
 pub(super) fn numbered_controllers(placement: &Placement, number: Numbers<'_>) -> Vec<Element> {
     let mut all = Vec::new();
-    for expander in &placement.pci.expanders {
+    let pci = &placement.pci;
+    for expander in &pci.expanders {
         let node = Element::new("node").text(expander.cell);
         let target = Element::new("target").attr("busNr", expander.bus_nr).child(node);
-        let element = controller(number(expander.index), "pcie-expander-bus").child(target);
+        let element = controller(number(expander.index), EXPANDER).child(target);
         all.push((expander.index, element));
     }
-    for port in &placement.pci.ports {
+    let on = |slot| PciAddr { domain: 0, bus: 0, device: slot, function: 0 };
+    for port in &pci.ports {
         let index = number(port.index);
-        let mut element = controller(index, "pcie-root-port");
+        let below_switch = pci.switches.iter().any(|switch| switch.index == port.parent);
+        let model = if below_switch { DOWNSTREAM } else { ROOT_PORT };
+        let mut element = controller(index, model);
         element = element.child(Element::new("target").attr("chassis", index));
-        let on = |slot| PciAddr { domain: 0, bus: 0, device: slot, function: 0 };
         let place = port.slot.map(|slot| address(on(slot), number(port.parent)));
         element = element.children(place);
         all.push((port.index, element));
+    }
+    for switch in &pci.switches {
+        let place = address(on(0), number(switch.port));
+        all.push((switch.index, controller(number(switch.index), UPSTREAM).child(place)));
     }
     all.sort_by_key(|(index, _)| *index);
     all.into_iter().map(|(_, element)| element).collect()

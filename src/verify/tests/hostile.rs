@@ -81,6 +81,10 @@ fn mutate(placement: &mut Placement, what: u8, a: u32, b: u32) -> Option<()> {
         36 => pick(&mut p.pci.functions, b)?.function = small,
         37 => pick(&mut p.pci.functions, a)?.host = address(a % 2, b),
         38 => p.pci.mmio64_mib = Some(large),
+        40 => relist(&mut p.pci.switches, a, b),
+        41 => pick(&mut p.pci.switches, a)?.index = b,
+        42 => pick(&mut p.pci.switches, a)?.port = b,
+        43 => pick(&mut p.pci.switches, a)?.host = address(a % 2, b),
         39 => pick(&mut p.devices, a)?.is_gpu = b.is_multiple_of(2),
         _ => pick(&mut p.cells, a)?.memory = Bytes(u64::MAX),
     }
@@ -92,7 +96,7 @@ proptest! {
     fn no_placement_makes_it_panic(
         scene in 0..CLEAN.len(),
         other in 0..CLEAN.len(),
-        changes in prop::collection::vec((0..=40_u8, number(), number()), 1..12),
+        changes in prop::collection::vec((0..=44_u8, number(), number()), 1..12),
     ) {
         let mut scene = CLEAN[scene].1();
         for (what, a, b) in changes {

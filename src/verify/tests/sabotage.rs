@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::scenes::{
     Scene, address, cpus, default, expander, floating, function, nodes, numa_smt, pin, port, smt,
-    vcpus,
+    switched, vcpus,
 };
 use crate::host::CpuVendor;
 use crate::host::pcie::RootComplex;
-use crate::placement::{GuestTopology, MemoryMode, Style};
+use crate::placement::{GuestSwitch, GuestTopology, MemoryMode, Style};
 use crate::request::{GpuRequest, Policy, Wish};
 use crate::units::{Bytes, CellId, CoreId, Distance, NodeId, PackageId, PageSize, PcpuId, VcpuId};
 use crate::verify::CpuUser::{Emulator, EmulatorOwn, Idle, IoThread, Vcpu};
@@ -38,9 +38,9 @@ violations! {
     GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated DeviceHeld
     DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
     NotLinked NotPartition IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
-    PortParent PortSlot SlotTwice NoSuchPort FunctionNumber FunctionTwice NoFunctionZero
+    PortParent PortSlot SlotTwice SwitchPort SwitchShares EmptySwitch NoSuchPort FunctionNumber FunctionTwice NoFunctionZero
     Multifunction NotShown ShownUnplaced ShownTwice CardSplit CardsShare DeviceBus DeviceRoot
-    MmioWindow
+    DeviceSwitch MmioWindow
 }
 
 type Sabotage = (fn() -> Scene, fn(&mut Scene), Violation);
@@ -70,6 +70,7 @@ pub(super) fn table() -> Vec<Sabotage> {
     table.extend(policies_broken());
     table.extend(controllers_broken());
     table.extend(plugged_in_wrong());
+    table.extend(switches_broken());
     table
 }
 
@@ -848,6 +849,79 @@ fn plugged_in_wrong() -> Vec<Sabotage> {
             pin,
             |s| s.placement.pci.mmio64_mib = Some(100_000),
             MmioWindow { found: 100_000, needed: (64 << 10) + 32 },
+        ),
+    ]
+}
+
+fn another_switch(scene: &mut Scene, index: u32, port: u32) {
+    let host = address("11:00.0");
+    scene.placement.pci.switches.push(GuestSwitch { index, port, host });
+}
+
+fn switches_broken() -> Vec<Sabotage> {
+    let first = address("13:00.0");
+    let (own, beside) = (address("11:00.0"), address("12:00.0"));
+    vec![
+        (switched, |s| s.placement.pci.ports[1].slot = Some(1), SlotTwice { parent: 2, slot: 1 }),
+        (switched, |s| s.placement.pci.ports[2].slot = None, PortSlot { port: 4, slot: None }),
+        (switched, |s| s.placement.pci.ports[1].parent = 9, PortParent { port: 3, parent: 9 }),
+        // A switch below a switch: what we print has none, and its buses would not be counted.
+        (
+            switched,
+            |s| {
+                another_switch(s, 6, 5);
+                s.placement.pci.ports.push(port(5, 2, Some(2)));
+                s.placement.pci.ports[2].parent = 6;
+            },
+            SwitchPort { index: 6, port: 5 },
+        ),
+        (
+            switched,
+            |s| {
+                another_switch(s, 5, 1);
+                s.placement.pci.ports[2].parent = 5;
+            },
+            SwitchShares { index: 5, port: 1 },
+        ),
+        (
+            switched,
+            |s| {
+                another_switch(s, 6, 5);
+                s.placement.pci.ports.push(port(5, 0, None));
+            },
+            EmptySwitch { index: 6 },
+        ),
+        (
+            switched,
+            |s| {
+                s.placement.pci.switches[0].host = address("12:00.0");
+                s.placement.pci.ports[2] = port(4, 0, None);
+            },
+            DeviceSwitch { address: first, index: 2, found: beside, wanted: Some(own) },
+        ),
+        // Another card's switch, with no switch of its own.
+        (
+            numa_smt,
+            |s| {
+                another_switch(s, 7, 4);
+                s.placement.pci.ports[1] = port(4, 2, Some(0));
+                s.placement.pci.ports.push(port(8, 7, Some(0)));
+                s.placement.pci.functions[2].port = 8;
+                s.placement.pci.functions[3].port = 8;
+            },
+            DeviceSwitch { address: address("81:00.0"), index: 7, found: own, wanted: None },
+        ),
+        // The buses below a switch count: its own, and one for each of its ports.
+        (
+            numa_smt,
+            |s| {
+                another_switch(s, 7, 3);
+                s.placement.pci.ports.push(port(8, 7, Some(0)));
+                s.placement.pci.functions[0].port = 8;
+                s.placement.pci.functions[1].port = 8;
+                s.placement.pci.expanders[1].bus_nr = 35;
+            },
+            BusOverlap { index: 2, bus_nr: 35, taken: 35 },
         ),
     ]
 }

@@ -13,8 +13,8 @@ use crate::host::pcie::{
 use crate::host::usage::{Claim, PageClaim, Usage};
 use crate::host::{CoreKind, CpuVendor, Host, PagePool};
 use crate::placement::{
-    Cell, ExpanderBus, GuestFunction, GuestPci, GuestTopology, MemoryMode, PlacedDevice, Placement,
-    RootPort, Style,
+    Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
+    PlacedDevice, Placement, Style,
 };
 use crate::request::{GpuRequest, Policy, Request, RequestBuilder};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
@@ -198,8 +198,8 @@ pub(super) fn function(text: &str, port: u32, function: u8) -> GuestFunction {
     GuestFunction { host: address(text), port, function, multifunction: false }
 }
 
-pub(super) fn port(index: u32, parent: u32, slot: Option<u8>) -> RootPort {
-    RootPort { index, parent, slot }
+pub(super) fn port(index: u32, parent: u32, slot: Option<u8>) -> GuestPort {
+    GuestPort { index, parent, slot }
 }
 
 pub(super) fn expander(index: u32, cell: u32, bus_nr: u8, root: u8) -> ExpanderBus {
@@ -244,6 +244,7 @@ pub(super) fn pin() -> Scene {
     placement.cells = vec![cell(0, 0, "0-1", 4, &[10])];
     placement.devices = vec![placed("13:00.0", 0, &["13:00.1"], &["13:00.2"])];
     placement.pci = GuestPci {
+        switches: Vec::new(),
         expanders: Vec::new(),
         ports: vec![port(1, 0, None)],
         functions: vec![function("13:00.0", 1, 0), function("13:00.1", 1, 1)],
@@ -251,6 +252,26 @@ pub(super) fn pin() -> Scene {
     };
     placement.pci.functions[0].multifunction = true;
     Scene { host: host(), tenants: Vec::new(), request, placement }
+}
+
+/// Like `pin`, with both GPUs of the switch at 11:00.0 below a switch of the guest.
+pub(super) fn switched() -> Scene {
+    let mut scene = pin();
+    scene.request.gpus = GpuRequest::Count { count: 2, model: None };
+    scene.placement.devices.push(placed("14:00.0", 0, &[], &[]));
+    scene.placement.pci = GuestPci {
+        expanders: Vec::new(),
+        ports: vec![port(1, 0, None), port(3, 2, Some(0)), port(4, 2, Some(1))],
+        switches: vec![GuestSwitch { index: 2, port: 1, host: address("11:00.0") }],
+        functions: vec![
+            function("13:00.0", 3, 0),
+            function("13:00.1", 3, 1),
+            function("14:00.0", 4, 0),
+        ],
+        mmio64_mib: Some(256 << 10),
+    };
+    scene.placement.pci.functions[0].multifunction = true;
+    scene
 }
 
 /// Two cells of two guest cores with two threads each. Both cells have a GPU, one has a NIC too; an
@@ -281,6 +302,7 @@ pub(super) fn numa_smt() -> Scene {
         device.cell = Some(CellId(cell));
     }
     placement.pci = GuestPci {
+        switches: Vec::new(),
         expanders: vec![expander(1, 0, 32, 0x10), expander(2, 1, 64, 0x80)],
         ports: vec![
             port(3, 1, Some(0)),

@@ -34,7 +34,10 @@ struct Controller<'a, 'i> {
     /// The controller index of the bus that it is on.
     parent: u32,
     is_expander: bool,
+    /// Root ports, and downstream ports of switches.
     is_port: bool,
+    /// The upstream port of a switch.
+    is_switch: bool,
 }
 
 /// Tells elements apart: no two begin at one place.
@@ -82,7 +85,7 @@ pub(super) fn patch(
     tree.check(devices, placement, &controllers, &freed)?;
     let number = |index: u32| tree.numbers.get(&index).copied().unwrap_or(0);
     let mut ours = pci::numbered_controllers(placement, &number);
-    let plain = tree.fillers.iter().map(|index| pci::controller(*index, "pcie-root-port"));
+    let plain = tree.fillers.iter().map(|index| pci::controller(*index, pci::ROOT_PORT));
     ours.extend(plain);
     let is_freed = |controller: &&Controller<'_, '_>| freed.contains(&controller.index);
     let owned: Vec<_> = controllers.iter().filter(is_freed).map(|c| c.node).collect();
@@ -179,16 +182,17 @@ fn controllers<'a, 'i>(devices: Node<'a, 'i>) -> Result<Vec<Controller<'a, 'i>>,
             return Err(PatchError::Twice { element: format!("controller of index {index}") });
         }
         let model = node.attribute("model").unwrap_or("");
-        let is_expander = model == "pcie-expander-bus";
-        let is_port = model == "pcie-root-port";
+        let is_expander = model == pci::EXPANDER;
+        let is_port = model == pci::ROOT_PORT || model == pci::DOWNSTREAM;
+        let is_switch = model == pci::UPSTREAM;
         let parent = guest_bus(node)?.unwrap_or(0);
-        all.push(Controller { node, index, parent, is_expander, is_port });
+        all.push(Controller { node, index, parent, is_expander, is_port, is_switch });
     }
     Ok(all)
 }
 
-/// The indexes of those controllers that hold nothing but the devices in `mine`: root ports with
-/// nothing else in them, and expander buses with no other ports.
+/// The indexes of those controllers that hold nothing but the devices in `mine`: ports with nothing
+/// else in them, and switches and expander buses with no other ports.
 fn freed(
     devices: Node<'_, '_>,
     controllers: &[Controller<'_, '_>],
@@ -207,17 +211,41 @@ fn freed(
     freed.extend(
         controllers.iter().filter(|c| c.is_port && uses(c.index) == (true, false)).map(|c| c.index),
     );
-    for expander in controllers.iter().filter(|controller| controller.is_expander) {
-        let on_it = || controllers.iter().filter(|port| port.parent == expander.index);
-        let idle = |port: &Controller<'_, '_>| port.is_port && uses(port.index) == (false, false);
-        let all = on_it().all(|port| freed.contains(&port.index) || idle(port));
-        if all && on_it().any(|port| freed.contains(&port.index)) {
-            let ports: Vec<u32> = on_it().map(|port| port.index).collect();
-            freed.extend(ports);
-            freed.insert(expander.index);
+    let idle = |port: &Controller<'_, '_>| port.is_port && uses(port.index) == (false, false);
+    // Switches first, with the port that each is plugged into.
+    for switch in controllers.iter().filter(|controller| controller.is_switch) {
+        if free_bus(switch, controllers, &idle, &mut freed) {
+            let alone = |port: &&Controller<'_, '_>| {
+                port.index == switch.parent && port.is_port && !uses(port.index).0
+            };
+            let others = controllers.iter().any(|other| {
+                other.parent == switch.parent && place(&other.node) != place(&switch.node)
+            });
+            freed.extend(controllers.iter().find(alone).filter(|_| !others).map(|port| port.index));
         }
     }
+    for expander in controllers.iter().filter(|controller| controller.is_expander) {
+        free_bus(expander, controllers, &idle, &mut freed);
+    }
     Ok(freed)
+}
+
+/// Frees a bus with its ports if all that are not idle are freed, and some are. Whether it did.
+fn free_bus(
+    bus: &Controller<'_, '_>,
+    controllers: &[Controller<'_, '_>],
+    idle: &dyn Fn(&Controller<'_, '_>) -> bool,
+    freed: &mut BTreeSet<u32>,
+) -> bool {
+    let on_it = || controllers.iter().filter(|port| port.parent == bus.index);
+    let frees = on_it().all(|port| freed.contains(&port.index) || idle(port))
+        && on_it().any(|port| freed.contains(&port.index));
+    if frees {
+        let ports: Vec<u32> = on_it().map(|port| port.index).collect();
+        freed.extend(ports);
+        freed.insert(bus.index);
+    }
+    frees
 }
 
 /// Which numbers the placement's controllers get.
@@ -242,7 +270,8 @@ impl Tree {
         highest = controllers.iter().fold(highest, |highest, c| highest.max(c.index));
         let expanders = placement.pci.expanders.iter().map(|expander| expander.index);
         let ports = placement.pci.ports.iter().map(|port| port.index);
-        let mut wanted: Vec<u32> = expanders.chain(ports).collect();
+        let switches = placement.pci.switches.iter().map(|switch| switch.index);
+        let mut wanted: Vec<u32> = expanders.chain(ports).chain(switches).collect();
         wanted.sort_unstable();
         let mut free = freed.iter().copied().chain(highest.saturating_add(1)..);
         let numbers: BTreeMap<u32, u32> = wanted.into_iter().zip(&mut free).collect();
@@ -290,29 +319,29 @@ impl Tree {
         // Ranges of bus numbers by their first, with what lies above.
         let mut ranges = Vec::new();
         for expander in &placement.pci.expanders {
-            let ports = placement.pci.ports.iter().filter(|port| port.parent == expander.index);
-            ranges.push((u32::from(expander.bus_nr), ports.count()));
+            ranges.push((u32::from(expander.bus_nr), buses_of(placement, expander.index)));
         }
-        let expanders: BTreeSet<u32> = kept().filter(|c| c.is_expander).map(|c| c.index).collect();
-        for expander in kept().filter(|c| c.is_expander) {
+        let kept: Vec<_> = kept().collect();
+        let mut theirs = 0;
+        for expander in kept.iter().filter(|c| c.is_expander) {
             let text = expander.target("busNr")?.unwrap_or("");
             let bus_nr = number(text).filter(|nr| (1..=254).contains(nr));
             let bus_nr = bus_nr.ok_or_else(|| PatchError::value("a bus number", text))?;
-            let above = kept().filter(|c| c.parent == expander.index).count();
+            let above = below(&kept, expander.index);
+            theirs += above + 1;
             ranges.push((bus_nr, above));
         }
         // On the first bus: the domain's ports and bridges, ours, and one for each device that libvirt
         // has yet to find a place for, with some to spare for those that it adds.
-        let others =
-            kept().filter(|c| c.index != 0 && !c.is_expander && !expanders.contains(&c.parent));
-        let ours = placement.pci.ports.iter().filter(|port| port.parent == 0).count();
+        let others = kept.iter().filter(|c| c.index != 0).count().saturating_sub(theirs);
+        let ours = buses_of(placement, 0);
         let unplaced = devices.children().filter(|node| {
             PLUGGED.contains(&node.tag_name().name())
                 && node.attribute("type") != Some("pci")
                 && child(*node, "address").is_ok_and(|address| address.is_none())
         });
-        let below = others.count() + ours + self.fillers.len() + unplaced.count() + 3;
-        ranges.push((0, below));
+        let first = others + ours + self.fillers.len() + unplaced.count() + 3;
+        ranges.push((0, first));
         ranges.sort_unstable();
         for pair in ranges.windows(2) {
             let above = u32::try_from(pair[0].1).unwrap_or(u32::MAX);
@@ -324,4 +353,23 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// How many bus numbers the placement's ports and switches on a bus take.
+fn buses_of(placement: &Placement, bus: u32) -> usize {
+    let pci = &placement.pci;
+    let on = |bus: u32| pci.ports.iter().filter(move |port| port.parent == bus);
+    let switches = pci.switches.iter().filter(|s| on(bus).any(|port| port.index == s.port));
+    on(bus).count() + switches.map(|switch| 1 + on(switch.index).count()).sum::<usize>()
+}
+
+/// How many controllers of the domain are below a bus, at whatever depth.
+fn below(controllers: &[&Controller<'_, '_>], bus: u32) -> usize {
+    let mut found = BTreeSet::new();
+    let mut left = vec![bus];
+    while let Some(bus) = left.pop() {
+        let on_it = controllers.iter().filter(|c| c.parent == bus && c.index != bus);
+        left.extend(on_it.map(|c| c.index).filter(|index| found.insert(*index)));
+    }
+    found.len()
 }
