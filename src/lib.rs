@@ -71,6 +71,8 @@ pub mod capacity;
 mod changes;
 mod diagnose;
 pub mod discover;
+#[cfg(feature = "libvirt-xml")]
+mod document;
 pub mod emit;
 mod explain;
 mod feasibility;
@@ -83,6 +85,7 @@ mod request;
 mod rules;
 mod score;
 mod sets;
+mod shown;
 mod units;
 mod verify;
 mod warnings;

@@ -2,8 +2,6 @@
 #![cfg(feature = "libvirt-xml")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
 
-use std::path::{Path, PathBuf};
-
 use pinwise::discover::Reading;
 use pinwise::discover::libvirt::{
     NodeDevice, add_node_devices, read_capabilities, read_node_device,
@@ -14,39 +12,7 @@ use pinwise::{
 };
 
 /// Two nodes with two cores of two threads each; pCPU 9 is off.
-const TWO: &str = "<capabilities><host>
-  <cpu><arch>x86_64</arch><model>Some</model><vendor>AMD</vendor></cpu>
-  <topology><cells num='2'>
-    <cell id='4'>
-      <memory unit='KiB'>16777216</memory>
-      <pages unit='KiB' size='4'>2097152</pages><pages unit='KiB' size='1048576'>8</pages>
-      <distances><sibling id='4' value='10'/><sibling id='0' value='21'/></distances>
-      <cpus num='4'>
-        <cpu id='2' socket_id='1' die_id='0' core_id='0' siblings='2,6'/>
-        <cpu id='3' socket_id='1' die_id='0' core_id='1' siblings='3,7'/>
-        <cpu id='6' socket_id='1' die_id='0' core_id='0' siblings='2,6'/>
-        <cpu id='7' socket_id='1' die_id='0' core_id='1' siblings='3,7'/>
-        <cpu id='9'/>
-      </cpus>
-    </cell>
-    <cell id='0'>
-      <memory unit='KiB'>8388608</memory>
-      <pages unit='KiB' size='4'>2097152</pages>
-      <distances><sibling id='0' value='10'/><sibling id='4' value='22'/></distances>
-      <cpus num='4'>
-        <cpu id='0' socket_id='0' die_id='0' core_id='0' siblings='0,4'/>
-        <cpu id='1' socket_id='0' die_id='0' core_id='1' siblings='1,5'/>
-        <cpu id='4' socket_id='0' die_id='0' core_id='0' siblings='0,4'/>
-        <cpu id='5' socket_id='0' die_id='0' core_id='1' siblings='1,5'/>
-      </cpus>
-    </cell>
-  </cells></topology>
-  <cache>
-    <bank id='0' level='2' type='both' size='1' unit='MiB' cpus='0'/>
-    <bank id='0' level='3' type='both' size='32' unit='MiB' cpus='0-1,4-5'/>
-    <bank id='1' level='3' type='both' size='32' unit='MiB' cpus='2-3,6-7'/>
-  </cache>
-</host></capabilities>";
+const TWO: &str = include_str!("texts/capabilities.xml");
 
 /// A port with a GPU and its audio below it, on node 4.
 fn card() -> Vec<String> {
@@ -229,107 +195,6 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
         assert!(notes.contains(words), "{from}: {notes}");
         reading.host.build().unwrap();
     }
-}
-
-#[test]
-fn any_cut_or_changed_document_is_read_or_refused() {
-    let card = card();
-    for at in 0..TWO.len() {
-        for part in ["", "9", "<"] {
-            let mut text = TWO.to_owned();
-            text.replace_range(at..=at, part);
-            match read_capabilities(&text) {
-                Ok(reading) => _ = reading.host.build(),
-                Err(error) => assert!(error.to_string().len() < 300, "{error}"),
-            }
-            let mut text = card[0].clone();
-            let at = at % text.len();
-            text.replace_range(at..=at, part);
-            if let Ok(Some(device)) = read_node_device(&text) {
-                let mut host = read_capabilities(TWO).unwrap().host;
-                add_node_devices(&mut host, [device]);
-                _ = host.build();
-            }
-        }
-    }
-}
-
-/// Where real documents are, if they are.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test is told by the environment where they are, and says so where they are not"
-)]
-fn corpus(name: &str) -> Vec<(String, String)> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let folder = std::env::var_os("PINWISE_CORPUS").map_or_else(default, PathBuf::from).join(name);
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("no {name} here (PINWISE_CORPUS): nothing to test");
-        return Vec::new();
-    };
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|kind| kind != "tsv"));
-    files.sort();
-    let read = |file: &PathBuf| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
-    let name = |file: &PathBuf| file.file_name().unwrap().to_string_lossy().into_owned();
-    files.iter().map(|file| (name(file), read(file))).collect()
-}
-
-#[test]
-fn real_capabilities_build_or_are_refused_in_one_sentence() {
-    for (name, text) in corpus("libvirt-caps") {
-        let said = match read_capabilities(&text) {
-            Err(error) => format!("refused: {error}"),
-            Ok(Reading { host, notes }) => match host.build() {
-                Ok(host) => format!(
-                    "{} pCPUs, {} cores, {} nodes, {} L3, {:?} {:?}; {notes:?}",
-                    host.online().len(),
-                    host.cores().len(),
-                    host.nodes().len(),
-                    host.l3_domains().len(),
-                    host.cpu_vendor(),
-                    host.cpu_model()
-                ),
-                Err(error) => format!("not a host: {error}"),
-            },
-        };
-        assert!(!said.contains('\n'), "{said}");
-        println!("{name}: {said}");
-    }
-}
-
-#[test]
-fn real_node_devices_are_read_or_refused_in_one_sentence() {
-    let mut devices = Vec::new();
-    for (name, text) in corpus("nodedev") {
-        let said = match read_node_device(&text) {
-            Err(error) => format!("refused: {error}"),
-            Ok(None) => "no PCI function".to_owned(),
-            Ok(Some(found)) => {
-                let d = &found.device;
-                let said = format!(
-                    "{} {} {} node {:?} below {:?} group {:?} share of {:?} links {:?} {:?}",
-                    d.address,
-                    d.class,
-                    d.label(),
-                    d.node,
-                    d.parent,
-                    d.iommu_group,
-                    d.physical_function,
-                    d.link_now,
-                    d.link_max
-                );
-                devices.push(found);
-                said
-            }
-        };
-        assert!(!said.contains('\n'), "{said}");
-        println!("{name}: {said}");
-    }
-    let Reading { mut host, .. } = read_capabilities(TWO).unwrap();
-    let notes = add_node_devices(&mut host, devices);
-    println!("on a host of two nodes: {notes:?}");
-    host.build().unwrap();
 }
 
 #[test]

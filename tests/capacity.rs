@@ -6,7 +6,7 @@
 mod common;
 #[path = "common/machine.rs"]
 mod machine;
-#[path = "oracle/rng.rs"]
+#[path = "common/rng.rs"]
 #[allow(unreachable_pub, clippy::wrong_self_convention, reason = "another test crate's")]
 mod rng;
 

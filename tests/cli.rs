@@ -371,3 +371,35 @@ fn xml_of_a_host_is_known_by_its_root_element() {
     assert_eq!(status(&output), 2);
     assert!(text(&output.stderr).contains("other.xml: a domain is a tenant"));
 }
+
+/// A container: pCPUs, memory and a mask, and nothing else of the machine. A synthetic tree.
+#[test]
+fn a_container_gets_an_answer_that_says_what_is_not_known() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("container");
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("sys/devices/system/cpu/online", "0-7\n");
+    write("proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 8388608 kB\n");
+    write("proc/self/status", "Cpus_allowed_list:\t0-3\n");
+    let vm = ["--host", root.to_str().unwrap(), "--vcpus", "2", "--memory", "2GiB"];
+    let said = recommend(&vm);
+    assert_eq!(status(&said), 0);
+    let said = text(&said.stdout);
+    for words in [
+        "SMT siblings of 8 pCPUs are not shown",
+        "tells no package",
+        "no caches are shown",
+        "no nodes are shown",
+        "no PCI functions are shown",
+        "<vcpupin vcpu='1' cpuset='2'/>",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let (status, refusal) = json(&[&vm[..], &["--gpus", "1"]].concat());
+    assert_eq!((status, &refusal["format"]), (3, &Value::from("pinwise-refusal/1")));
+    let said = text(&recommend(&[&vm[..], &["--gpus", "1"]].concat()).stdout);
+    assert!(said.contains("Note: no PCI functions are shown: no GPU is known.\n"), "{said}");
+}

@@ -367,9 +367,9 @@ fn what_would_no_longer_be_true_is_refused() {
     let error = with("<input ", &expander.replace("<node>2", "<node>1").replace("'9'", "'65'"));
     assert!(matches!(error, PatchError::Emit(EmitError::BusNumber { bus_nr: 65, .. })), "{error}");
     let error = with("index=\"3\"", "index=\"300\"");
-    assert!(matches!(error, PatchError::Value { what: "controller index", .. }));
+    assert!(matches!(error, PatchError::Value { what: "a controller index", .. }));
     let error = with("bus=\"0x1b\"", "bus=\"0x1bb\"");
-    assert!(matches!(error, PatchError::Value { what: "PCI address", .. }));
+    assert!(matches!(error, PatchError::Value { what: "a PCI bus up to 255", .. }));
     let threads = DESK.replace("cache='none'", "cache='none' iothread='3'");
     let error = patch(&named("iothreads-smt"), &threads).unwrap_err();
     assert_eq!(error, PatchError::IoThread { id: 3, count: 2 });

@@ -4,7 +4,7 @@
 
 #[path = "common/machine.rs"]
 mod machine;
-#[path = "oracle/rng.rs"]
+#[path = "common/rng.rs"]
 #[allow(dead_code, unreachable_pub, clippy::wrong_self_convention, reason = "another crate's")]
 mod rng;
 

@@ -58,7 +58,8 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &changes) + "\n",
                 Format::Text | Format::Xml => {
-                    let text = explain_refusal(&host, &request, &refusal, Some(&changes));
+                    let text =
+                        said(&notes) + &explain_refusal(&host, &request, &refusal, Some(&changes));
                     // Requests of who is there are not known here, so nobody can be placed anew.
                     let advice = rebalance(&host, &usage, &request, &options, &[]);
                     text + &advice.map_or_else(|_| String::new(), |a| explain_advice(&host, &a))
@@ -79,7 +80,9 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             };
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &[]) + "\n",
-                Format::Text | Format::Xml => explain_refusal(&host, &request, &refusal, None),
+                Format::Text | Format::Xml => {
+                    said(&notes) + &explain_refusal(&host, &request, &refusal, None)
+                }
             };
             return Ok((NOTHING_FITS, refused(args.format, text)));
         }
@@ -98,14 +101,17 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             for conflict in conflicts {
                 text += &format!("Conflict: {conflict}.\n");
             }
-            for note in notes {
-                text += &format!("Note: {note}.\n");
-            }
+            text += &said(&notes);
             text += &explain(&host, &usage, &request, &options, &answer);
             text + "\n" + &xml(placement, domain.as_deref())?
         }
     };
     Ok((0, text))
+}
+
+/// What the readers left out, replaced or did not find.
+fn said(notes: &[String]) -> String {
+    notes.iter().map(|note| format!("Note: {note}.\n")).collect()
 }
 
 /// XML is for other programs: a refusal is not XML, so it goes where people read.

@@ -5,7 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::notes::Notes;
 use crate::host::builder::{CoreSpec, NodeSpec};
 use crate::sets::CpuSet;
-use crate::units::{PackageId, PcpuId};
+use crate::units::{Id as _, PackageId, PcpuId};
+
+/// The pCPUs of a mask in words of 32 bits, the lowest first; `None` where a word is none, or beyond
+/// what a pCPU's number can be.
+pub(super) fn mask(words: impl Iterator<Item = Option<u32>>) -> Option<CpuSet> {
+    let mut cpus = CpuSet::new();
+    for (word, at) in words.zip(0_u32..) {
+        let word = word?;
+        for bit in (0..32).filter(|bit| word & (1 << bit) != 0) {
+            let cpu = at.checked_mul(32)?.checked_add(bit).filter(|cpu| *cpu < PcpuId::LIMIT)?;
+            cpus.insert(PcpuId(cpu));
+        }
+    }
+    Some(cpus)
+}
 
 /// The pCPUs that name the same set, by set: always a partition, whatever the sets are.
 pub(super) fn partition(named: &[(PcpuId, CpuSet)]) -> Vec<CpuSet> {

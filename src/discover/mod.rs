@@ -3,6 +3,8 @@
 //! Every reader ends in a [`HostBuilder`](crate::HostBuilder), whose `build` checks it; nothing that
 //! comes from outside is trusted before.
 
+use crate::shown;
+
 #[cfg(all(feature = "serde", feature = "libvirt-xml"))]
 mod assembly;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
@@ -13,7 +15,6 @@ mod reading;
 mod redact;
 #[cfg(feature = "serde")]
 mod schema;
-mod shown;
 #[cfg(feature = "serde")]
 mod snapshot;
 #[cfg(feature = "serde")]

@@ -6,7 +6,7 @@ use crate::host::builder::HostBuilder;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// The host, unchecked until it is built. What the source does not know is left out: sysfs has
-    /// no names of GPU models and no links between GPUs, lstopo no IOMMU groups, and libvirt's
+    /// no names of GPU models and no NVLinks, lstopo no IOMMU groups, and libvirt's
     /// capabilities no devices.
     pub host: HostBuilder,
     /// What was left out, replaced or guessed, and why: a sentence each.

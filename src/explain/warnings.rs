@@ -48,6 +48,9 @@ pub fn warning_text(warning: &Warning) -> String {
                 "{address} is in no IOMMU group: passthrough needs the host's IOMMU switched on"
             )
         }
+        Warning::UnknownIommuGroup { address } => format!(
+            "which IOMMU group {address} is in is not known: passthrough needs the host's IOMMU switched on, and takes the whole group"
+        ),
         Warning::NoHugepages { size, memory, vfio } => {
             let vfio = if *vfio {
                 "; with passthrough each page is pinned at start, about a quarter second a GB (F41)"

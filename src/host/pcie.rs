@@ -131,7 +131,7 @@ pub struct PciDevice {
     /// The bridge above; `None` directly on a root bus.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub parent: Option<PciAddr>,
-    /// Its IOMMU group; `None` without an IOMMU.
+    /// Its IOMMU group; `None` without an IOMMU, and where the source does not tell groups.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub iommu_group: Option<u32>,
     /// The kernel driver that holds it.
@@ -342,6 +342,11 @@ impl PciTree {
     pub fn group_of(&self, address: PciAddr) -> Vec<PciAddr> {
         let group = self.get(address).and_then(|d| d.iommu_group);
         group.and_then(|g| self.groups.get(&g)).cloned().unwrap_or_else(|| vec![address])
+    }
+
+    /// Whether any function is in a known IOMMU group.
+    pub(crate) fn has_groups(&self) -> bool {
+        !self.groups.is_empty()
     }
 
     /// The functions that have to go together with `address`, itself included: the other functions of its

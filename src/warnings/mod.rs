@@ -53,8 +53,13 @@ pub enum Warning {
         /// The others.
         others: Vec<PciAddr>,
     },
-    /// No IOMMU group is known: passthrough needs an IOMMU that is switched on.
+    /// In no IOMMU group, while others are: passthrough needs an IOMMU that is switched on for it.
     NoIommuGroup {
+        /// The device.
+        address: PciAddr,
+    },
+    /// The host's description knows no IOMMU group at all: the IOMMU is off, or the source tells none.
+    UnknownIommuGroup {
         /// The device.
         address: PciAddr,
     },
@@ -162,7 +167,10 @@ pub(crate) fn warnings(
             Some(_) => {}
         }
         if host.pci().get(address).is_some_and(|found| found.iommu_group.is_none()) {
-            all.push(Warning::NoIommuGroup { address });
+            all.push(match host.pci().has_groups() {
+                true => Warning::NoIommuGroup { address },
+                false => Warning::UnknownIommuGroup { address },
+            });
         }
         if !device.withheld.is_empty() {
             all.push(Warning::SharedIommuGroup { address, others: device.withheld.clone() });

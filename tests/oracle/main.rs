@@ -9,6 +9,7 @@
 
 mod brute;
 mod case;
+#[path = "../common/rng.rs"]
 mod rng;
 mod shrink;
 mod tiny;

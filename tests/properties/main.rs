@@ -8,7 +8,7 @@
 mod common;
 mod extremes;
 mod renumber;
-#[path = "../oracle/rng.rs"]
+#[path = "../common/rng.rs"]
 #[allow(unreachable_pub, clippy::wrong_self_convention, reason = "another test crate's")]
 mod rng;
 mod scene;

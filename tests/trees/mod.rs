@@ -40,6 +40,81 @@ impl Drop for Folder {
     }
 }
 
+/// Two nodes of two cores with SMT, one pCPU off, a GPU with its audio function below a root port.
+pub fn small() -> Folder {
+    let root = Folder::new();
+    let cpu = "sys/devices/system/cpu";
+    root.write(&format!("{cpu}/online"), "0-6\n").write(&format!("{cpu}/present"), "0-7\n");
+    root.write(&format!("{cpu}/isolated"), "2-3,7\n");
+    for index in 0..8 {
+        let own = format!("{cpu}/cpu{index}");
+        root.write(&format!("{own}/online"), if index == 7 { "0\n" } else { "1\n" });
+        if index == 7 {
+            continue;
+        }
+        let (core, package) = (index % 4, index % 4 / 2);
+        root.write(&format!("{own}/topology/physical_package_id"), format!("{package}\n"))
+            .write(&format!("{own}/topology/core_id"), format!("{}\n", core % 2))
+            .write(
+                &format!("{own}/topology/thread_siblings_list"),
+                format!("{core},{}\n", core + 4),
+            )
+            .write(&format!("{own}/cpufreq/cpuinfo_max_freq"), "3500000\n")
+            .write(&format!("{own}/cache/index3/level"), "3\n")
+            .write(&format!("{own}/cache/index3/type"), "Unified\n")
+            .write(&format!("{own}/cache/index3/size"), "16384K\n")
+            .write(
+                &format!("{own}/cache/index3/shared_cpu_list"),
+                if package == 0 { "0-1,4-5\n" } else { "2-3,6-7\n" },
+            );
+    }
+    for (node, cpus, distance) in [(0, "0-1,4-5\n", "10 21\n"), (1, "2-3,6\n", "21 10\n")] {
+        let own = format!("sys/devices/system/node/node{node}");
+        let meminfo = format!(
+            "Node {node} MemTotal:       8388608 kB\nNode {node} MemFree:        1048576 kB\n\
+             Node {node} Active(file):     524288 kB\nNode {node} Inactive(file):   524288 kB\n"
+        );
+        root.write(&format!("{own}/cpulist"), cpus)
+            .write(&format!("{own}/distance"), distance)
+            .write(&format!("{own}/meminfo"), meminfo)
+            .write(&format!("{own}/hugepages/hugepages-1048576kB/nr_hugepages"), "4\n")
+            .write(&format!("{own}/hugepages/hugepages-1048576kB/free_hugepages"), "3\n")
+            .write(&format!("{own}/hugepages/hugepages-2048kB/nr_hugepages"), "0\n")
+            .write(&format!("{own}/hugepages/hugepages-2048kB/free_hugepages"), "0\n");
+    }
+    let port = "sys/devices/pci0000:00/0000:00:01.0";
+    for (at, class, vendor, id, width) in [
+        (port.to_owned(), "0x060400\n", "0x8086\n", "0xa70d\n", "16\n"),
+        (format!("{port}/0000:01:00.0"), "0x030000\n", "0x10de\n", "0x2684\n", "16\n"),
+        (format!("{port}/0000:01:00.1"), "0x040300\n", "0x10de\n", "0x22ba\n", "255\n"),
+    ] {
+        root.write(&format!("{at}/class"), class)
+            .write(&format!("{at}/vendor"), vendor)
+            .write(&format!("{at}/device"), id)
+            .write(&format!("{at}/numa_node"), if width == "255\n" { "-1\n" } else { "1\n" })
+            .write(&format!("{at}/current_link_speed"), "2.5 GT/s PCIe\n")
+            .write(&format!("{at}/current_link_width"), width)
+            .write(&format!("{at}/max_link_speed"), "16.0 GT/s PCIe\n")
+            .write(&format!("{at}/max_link_width"), width)
+            .link(&format!("{at}/driver"), "../../../../bus/pci/drivers/vfio-pci")
+            .link(&format!("{at}/iommu_group"), "../../../../kernel/iommu_groups/14");
+        let name = at.rsplit('/').next().unwrap();
+        let target = at.replace("sys/", "../../../");
+        root.link(&format!("sys/bus/pci/devices/{name}"), &target);
+    }
+    root.write(
+        &format!("{port}/0000:01:00.0/resource"),
+        "0x00000000f6000000 0x00000000f6ffffff 0x0000000000040200\n\
+         0x0000006000000000 0x00000067ffffffff 0x000000000014220c\n\
+         0x0000000000000000 0x0000000000000000 0x0000000000000000\n\
+         0x0000000000001000 0x000000000000107f 0x0000000000040101\n",
+    );
+    root.write("proc/cpuinfo", "vendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 7F32\n")
+        .write("proc/self/status", "Name:\tx\nCpus_allowed_list:\t1-7\n")
+        .write("proc/sys/kernel/hostname", "tiny\n");
+    root
+}
+
 /// A folder of real machines' files, if they are.
 #[expect(clippy::disallowed_methods, reason = "a test is told by the environment where they are")]
 pub fn corpus(folder: &str) -> Option<PathBuf> {

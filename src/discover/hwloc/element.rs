@@ -3,6 +3,7 @@
 use roxmltree::Node;
 
 use super::{LstopoError, MAX_SHOWN};
+use crate::discover::cores::mask;
 use crate::discover::shown::shorten;
 use crate::sets::CpuSet;
 use crate::units::{Id as _, PcpuId};
@@ -114,28 +115,22 @@ impl<'a> Element<'a> {
 /// Words of 32 bits in hexadecimal, the highest first. hwloc writes a word of zeros as nothing at all,
 /// and begins a set without end with `0xf...f`.
 pub(in crate::discover) fn parse_mask(text: &str) -> Option<CpuSet> {
-    let mut cpus = CpuSet::new();
     let (text, endless) = match text.strip_prefix("0xf...f") {
         Some(rest) => (rest.strip_prefix(',').unwrap_or(rest), true),
         None => (text, false),
     };
-    let mut words = 0_u32;
-    for word in text.rsplit(',') {
+    let mut cpus = mask(text.rsplit(',').map(|word| {
         let digits = word.strip_prefix("0x").unwrap_or(word);
         let plain = digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        let bits = match digits {
-            "" => 0,
-            _ if plain => u32::from_str_radix(digits, 16).ok()?,
-            _ => return None,
-        };
-        for bit in (0..32).filter(|bit| bits & (1 << bit) != 0) {
-            let cpu = words.checked_mul(32)?.checked_add(bit).filter(|cpu| *cpu < PcpuId::LIMIT)?;
-            cpus.insert(PcpuId(cpu));
+        match digits {
+            "" => Some(0),
+            _ if plain => u32::from_str_radix(digits, 16).ok(),
+            _ => None,
         }
-        words += 1;
-    }
+    }))?;
     if endless {
-        let first = if text.is_empty() { 0 } else { words.checked_mul(32)? };
+        let words = if text.is_empty() { 0 } else { text.split(',').count() };
+        let first = u32::try_from(words).ok()?.checked_mul(32)?;
         (first..PcpuId::LIMIT).for_each(|cpu| {
             cpus.insert(PcpuId(cpu));
         });

@@ -15,11 +15,10 @@ mod node;
 mod pci;
 mod walk;
 
-use roxmltree::{Document, ParsingOptions};
-
 use super::notes::Notes;
 use super::reading::Reading;
 use super::shown::{is_word, plain, shorten};
+use crate::document::{self, Bounds, Refused};
 use crate::host::CpuVendor;
 use crate::host::builder::HostBuilder;
 use element::Element;
@@ -28,8 +27,9 @@ use walk::Found;
 
 /// The longest text that is read.
 pub const MAX_LSTOPO: usize = 64 << 20;
-/// Elements, attributes aside. The largest machines have some hundred thousand.
-const MAX_ELEMENTS: u32 = 4 << 20;
+/// The largest machines have some hundred thousand elements. lstopo names a document type, but has
+/// none inside.
+const BOUNDS: Bounds = Bounds { bytes: MAX_LSTOPO, nodes: 4 << 20, document_type: true };
 /// The longest part of a foreign text that a message shows.
 const MAX_SHOWN: usize = 60;
 
@@ -122,19 +122,16 @@ pub enum LstopoError {
 ///
 /// # Errors
 /// [`LstopoError`] if the text is longer than [`MAX_LSTOPO`], not XML, not a topology of hwloc 1, 2 or
-/// 3, shows no pCPUs or more of something than a host can have, or if an index, a mask of pCPUs or a PCI id is missing, is none, or occurs twice.
+/// 3, shows no pCPUs or more of something than a host can have, or if an index, a mask of pCPUs or a PCI
+/// id is missing, is none, or occurs twice.
 pub fn read_lstopo(xml: &str) -> Result<Reading, LstopoError> {
-    if xml.len() > MAX_LSTOPO {
-        return Err(LstopoError::TooLarge { found: xml.len() });
-    }
-    // lstopo names a DTD but has none inside. Entities would be the one part of it that costs memory.
     if let Some(at) = xml.find("<!ENTITY") {
         return Err(LstopoError::Entities { at });
     }
-    let options =
-        ParsingOptions { allow_dtd: true, nodes_limit: MAX_ELEMENTS, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(xml, options)
-        .map_err(|error| LstopoError::Xml { problem: error.to_string() })?;
+    let document = document::parse(xml, &BOUNDS).map_err(|refused| match refused {
+        Refused::TooLong => LstopoError::TooLarge { found: xml.len() },
+        Refused::Unread(problem) => LstopoError::Xml { problem },
+    })?;
     topology(Element(document.root_element()))
 }
 

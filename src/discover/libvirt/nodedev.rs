@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LibvirtError;
-use super::values::{decimal, number, pci_address};
+use super::values::{decimal, pci_address};
 use super::xml::{self, Node, attribute, child, children, missing, required, text};
 use crate::discover::notes::Notes;
 use crate::discover::shown::plain;
+use crate::document::number;
 use crate::host::builder::HostBuilder;
 use crate::host::pcie::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
 use crate::host::sources::Part;

@@ -1,7 +1,8 @@
 //! The grammars of libvirt's values: lists, amounts of memory, numbers, PCI addresses.
 
 use super::LibvirtError;
-use super::xml::{Node, Value, attribute};
+use super::xml::{Node, Value, attribute, missing};
+use crate::document;
 use crate::sets::IdSet;
 use crate::units::{Bytes, Id, PciAddr};
 
@@ -43,18 +44,6 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// A number as libvirt reads addresses: decimal, `0x` hexadecimal, or octal.
-pub(super) fn number(text: &str) -> Option<u32> {
-    let digits = |text: &str, radix| {
-        let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-        plain.then(|| u32::from_str_radix(text, radix).ok()).flatten()
-    };
-    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        return digits(hex, 16);
-    }
-    if text.len() > 1 && text.starts_with('0') { digits(text, 8) } else { digits(text, 10) }
-}
-
 /// The bytes of a unit: `KiB`, `K` and `k` are 1024, `KB` is 1000.
 fn unit(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
@@ -82,16 +71,9 @@ pub(super) fn memory(node: Node<'_>, value: &Value<'_>) -> Result<Bytes, Libvirt
 
 /// The numbers of an `<address>`; what is left out is 0.
 pub(super) fn pci_address(node: Node<'_>) -> Result<PciAddr, LibvirtError> {
-    let part = |name: &'static str, expected, limit: u32| match attribute(node, name) {
-        Some(value) => value.parse(expected, |text| number(text).filter(|n| *n <= limit)),
-        None => Ok(0),
-    };
-    let small = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
-    Ok(PciAddr {
-        domain: part("domain", "a PCI domain", u32::MAX)?,
-        bus: small(part("bus", "a PCI bus up to 255", 0xff)?),
-        device: small(part("slot", "a PCI slot up to 31", 0x1f)?),
-        function: small(part("function", "a PCI function up to 7", 7)?),
+    document::pci_address(node, |name, expected| match attribute(node, name) {
+        Some(value) => value.bad(expected),
+        None => missing(node, name),
     })
 }
 
@@ -146,24 +128,6 @@ mod tests {
             ("ZiB", None),
         ] {
             assert_eq!(unit(text), bytes, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn numbers_of_addresses_are_hexadecimal_octal_or_decimal() {
-        for (text, expected) in [
-            ("0x21", Some(33)),
-            ("222", Some(222)),
-            ("010", Some(8)),
-            ("0", Some(0)),
-            ("0xffffffff", Some(u32::MAX)),
-            ("0x100000000", None),
-            ("09", None),
-            ("-1", None),
-            ("0x", None),
-            ("", None),
-        ] {
-            assert_eq!(number(text), expected, "{text:?}");
         }
     }
 }

@@ -2,18 +2,14 @@
 
 use std::borrow::Cow;
 
-use roxmltree::{Document, ParsingOptions};
+use roxmltree::Document;
 
 use super::{LibvirtError, Place};
-use crate::discover::shown;
+use crate::document::{self, Bounds, Refused};
+use crate::shown;
 
-/// The longest text that is read: a capabilities document of 4096 pCPUs has less than 1 MiB.
-pub(in crate::discover) const MAX_BYTES: usize = 8 << 20;
-/// The most elements, texts and comments in it.
-const MAX_NODES: u32 = 200_000;
-/// Attributes of one element, and namespaces in all, are compared with each other by the parser.
-const MAX_QUOTES: usize = 4096;
-const MAX_NAMESPACES: usize = 256;
+/// A capabilities document of 4096 pCPUs has less than 1 MiB.
+const BOUNDS: Bounds = Bounds { bytes: 8 << 20, nodes: 200_000, document_type: false };
 /// The longest part of a foreign text that a message shows.
 const MAX_SHOWN: usize = 60;
 
@@ -22,28 +18,9 @@ pub(in crate::discover) type Node<'a> = roxmltree::Node<'a, 'a>;
 
 /// The document, unless it is longer, wider or deeper than anything that libvirt writes.
 pub(in crate::discover) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
-    if text.len() > MAX_BYTES {
-        return Err(LibvirtError::TooLong { bytes: text.len(), limit: MAX_BYTES });
-    }
-    let too_many = |what: &str, limit| LibvirtError::Xml {
-        reason: format!("there are more than {limit} {what}"),
-    };
-    // `<` stands nowhere inside a tag, so no tag has more attributes than such a part has quotes.
-    let quotes = |part: &str| part.bytes().filter(|b| matches!(b, b'"' | b'\'')).count();
-    if text.split('<').any(|part| quotes(part) > MAX_QUOTES) {
-        return Err(too_many("quotes in one tag or text", MAX_QUOTES));
-    }
-    if text.matches("xmlns").nth(MAX_NAMESPACES).is_some() {
-        return Err(too_many("namespaces", MAX_NAMESPACES));
-    }
-    let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    Document::parse_with_options(text, options).map_err(|error| {
-        let reason = match error {
-            roxmltree::Error::NodesLimitReached => return too_many("elements", MAX_NODES as usize),
-            roxmltree::Error::DtdDetected => "it has a document type".to_owned(),
-            error => error.to_string(),
-        };
-        LibvirtError::Xml { reason: shorten(&reason) }
+    document::parse(text, &BOUNDS).map_err(|refused| match refused {
+        Refused::TooLong => LibvirtError::TooLong { bytes: text.len(), limit: BOUNDS.bytes },
+        Refused::Unread(reason) => LibvirtError::Xml { reason },
     })
 }
 

@@ -1,6 +1,7 @@
 //! pCPUs, cores and L3 domains.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::SysfsError;
 use super::tree::Tree;
@@ -36,11 +37,11 @@ pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsErro
     let cores = cores(tree, &online, notes)?;
     let l3_domains = l3_domains(tree, &online, &cores, notes)?;
     let list = |path: &str| tree.cpus(path, "");
-    let isolated = list(&format!("{FOLDER}/isolated"))?.unwrap_or_default();
+    let isolated = list(&format!("{FOLDER}/isolated"))?.unwrap_or_default().intersection(&online);
     Ok(Cpus {
         offline: present.difference(&online),
-        allowed: allowed(tree, &online, notes)?,
-        isolated: isolated.intersection(&online),
+        allowed: allowed(tree, &online, &isolated, notes)?,
+        isolated,
         online,
         cores,
         l3_domains,
@@ -74,6 +75,7 @@ fn online(tree: &Tree<'_>, present: &CpuSet) -> Result<CpuSet, SysfsError> {
 fn allowed(
     tree: &Tree<'_>,
     online: &CpuSet,
+    isolated: &CpuSet,
     notes: &mut Notes,
 ) -> Result<Option<CpuSet>, SysfsError> {
     const STATUS: &str = "proc/self/status";
@@ -81,27 +83,63 @@ fn allowed(
     let Some(list) = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")) else {
         return Ok(None);
     };
-    let cpus: CpuSet =
+    let mask: CpuSet =
         list.parse().map_err(|_| tree.bad(STATUS, list.trim(), "a list of pCPUs"))?;
-    let cpus = cpus.intersection(online);
+    let mut cpus = mask.intersection(online);
     if cpus.is_empty() {
         notes.add(format!("{STATUS} allows {}, none of them online: ignored", list.trim()));
         return Ok(None);
     }
+    // The kernel starts every process without the isolated pCPUs, which are for those that ask for
+    // them, as VMs with pins do. Only a cgroup forbids them.
+    if !isolated.intersects(&cpus) {
+        let within = cgroup(tree)?.unwrap_or_else(|| online.clone());
+        cpus.extend(&isolated.intersection(&within));
+    }
     Ok((cpus != *online).then_some(cpus))
 }
 
+/// The pCPUs of this process's cgroup: those of the nearest one above it that lists them.
+fn cgroup(tree: &Tree<'_>) -> Result<Option<CpuSet>, SysfsError> {
+    let text = tree.text("proc/self/cgroup")?.unwrap_or_default();
+    // "0::/system.slice" of version 2, "4:cpuset:/docker" of version 1.
+    for line in text.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(kinds), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let (folder, file) = match kinds {
+            "" => ("sys/fs/cgroup", "cpuset.cpus.effective"),
+            "cpuset" => ("sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
+            _ => continue,
+        };
+        // A namespace shows what is above it as "..": its own top is all that can be seen from in it.
+        let seen = if path.split('/').any(|name| name == "..") { "" } else { path };
+        for above in Path::new(seen.trim_matches('/')).ancestors() {
+            let file = Path::new(folder).join(above).join(file);
+            if let Some(cpus) = tree.value(&file.to_string_lossy(), "a list of pCPUs")? {
+                return Ok(Some(cpus));
+            }
+        }
+    }
+    Ok(None)
+}
+
 fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<CoreSpec>, SysfsError> {
-    let mut siblings = Vec::new();
+    let (mut siblings, mut unknown) = (Vec::new(), 0_u32);
     for cpu in online.iter() {
         let file = |name: &str| format!("{FOLDER}/cpu{cpu}/topology/{name}");
         let mut set = tree.cpus(&file("thread_siblings_list"), &file("thread_siblings"))?;
         if set.is_none() {
             set = tree.cpus(&file("core_cpus_list"), &file("core_cpus"))?;
         }
+        unknown += u32::from(set.is_none());
         let mut set = set.unwrap_or_default().intersection(online);
         set.insert(cpu);
         siblings.push((cpu, set));
+    }
+    if unknown > 0 {
+        notes.add(format!(
+            "SMT siblings of {unknown} pCPUs are not shown: each is taken as a core of its own"
+        ));
     }
     let parts = smt_siblings(&siblings, notes);
     let efficiency = efficiency(tree, online)?;
@@ -171,9 +209,11 @@ fn l3_domains(
 ) -> Result<Vec<L3Spec>, SysfsError> {
     let mut shared = Vec::new();
     let mut sizes = BTreeMap::new();
+    let mut caches = false;
     for cpu in online.iter() {
         let cache = format!("{FOLDER}/cpu{cpu}/cache");
         for index in tree.numbered(&cache, "index")? {
+            caches = true;
             let file = |name: &str| format!("{cache}/index{index}/{name}");
             let instructions = tree.text(&file("type"))?.is_some_and(|kind| kind == "Instruction");
             if tree.index(&file("level"))? != Some(3) || instructions {
@@ -187,6 +227,9 @@ fn l3_domains(
             sizes.insert(cpu, size(&tree.text(&file("size"))?.unwrap_or_default()));
             break;
         }
+    }
+    if !caches {
+        notes.add("no caches are shown: which pCPUs share an L3 is not known".to_owned());
     }
     let parts = partition(&shared);
     if divide(&parts, cores, notes) {

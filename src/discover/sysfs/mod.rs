@@ -3,8 +3,12 @@
 //! Firmware errs, kernels differ, and a captured tree may come from anywhere, so every file is
 //! bounded, and nothing here panics on what it says. What a kernel must not get wrong (lists of
 //! pCPUs, numbers) is an error if it is; what firmware often gets wrong is left out, with a note.
+//!
+//! Left out on purpose, as nothing here would use it: caches but the L3, clusters, memory tiers, and
+//! PCIe access control (ACS), of which the IOMMU groups are what follows.
 
 mod cpu;
+mod kfd;
 mod node;
 mod pci;
 mod tree;
@@ -72,6 +76,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
     let nodes = node::read(&tree, &cpus, &mut notes)?;
     let ids: Vec<_> = nodes.iter().map(|node| node.id).collect();
     let devices = pci::read(&tree, &ids, &mut notes)?;
+    let gpu_links = kfd::read(&tree, &devices, &mut notes)?;
     let (cpu_vendor, cpu_model) = model(&tree);
     let mut host = HostBuilder {
         name: name(&tree)?,
@@ -85,6 +90,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
         allowed: cpus.allowed,
         isolated: cpus.isolated,
         devices,
+        gpu_links,
         ..HostBuilder::default()
     };
     host.mark_source("sysfs");

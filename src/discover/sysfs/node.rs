@@ -11,6 +11,8 @@ use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, Id as _, NodeId, PageSize};
 
 const FOLDER: &str = "sys/devices/system/node";
+/// The machine's pools, all nodes together.
+const POOLS: &str = "sys/kernel/mm";
 
 pub(super) fn read(
     tree: &Tree<'_>,
@@ -22,10 +24,12 @@ pub(super) fn read(
         return Err(tree.bad(FOLDER, &format!("node{id}"), "a node in range"));
     }
     if ids.is_empty() {
-        // A kernel without NUMA support: one node with everything.
-        let (memory, pools) = memory(tree, NodeId(0), "proc/meminfo", "sys/kernel/mm", notes)?;
+        // A kernel without NUMA support, or a container: one node with everything.
+        notes.add("no nodes are shown: all pCPUs and memory are taken as one".to_owned());
+        let (memory, pools) = memory(tree, NodeId(0), "proc/meminfo", POOLS, notes)?;
         let cpus = cpus.online.clone();
-        return Ok(vec![NodeSpec { id: NodeId(0), cpus, memory, pools, distances: Vec::new() }]);
+        let node = NodeSpec { id: NodeId(0), cpus, memory, pools, distances: Vec::new() };
+        return promised(tree, vec![node], notes);
     }
     let mut nodes = Vec::with_capacity(ids.len());
     let mut seen = CpuSet::new();
@@ -45,7 +49,42 @@ pub(super) fn read(
     }
     adopt(&mut nodes, &cpus.cores, &seen, notes);
     distances(tree, &mut nodes, notes)?;
+    promised(tree, nodes, notes)
+}
+
+/// Free pages may be promised: to processes that mapped them and have not touched them yet, as VMs
+/// have most of theirs after their start. The kernel counts these for the whole machine, not by node,
+/// so wherever they could be is as good as taken.
+fn promised(
+    tree: &Tree<'_>,
+    mut nodes: Vec<NodeSpec>,
+    notes: &mut Notes,
+) -> Result<Vec<NodeSpec>, SysfsError> {
+    for name in tree.names(&format!("{POOLS}/hugepages"))? {
+        let Some(size) = page_size(&name) else { continue };
+        let path = format!("{POOLS}/hugepages/{name}/resv_hugepages");
+        let pages: u64 = tree.value(&path, "a number of pages")?.unwrap_or(0);
+        let mut pools: Vec<_> = nodes.iter_mut().flat_map(|node| &mut node.pools).collect();
+        pools.retain(|pool| pool.size == size && pool.free > 0);
+        if pages == 0 || pools.is_empty() {
+            continue;
+        }
+        if pools.len() > 1 {
+            notes.add(format!(
+                "{pages} free pages of {size} are promised to processes, on unknown nodes: taken off every node"
+            ));
+        }
+        for pool in pools {
+            pool.free = pool.free.saturating_sub(pages);
+        }
+    }
     Ok(nodes)
+}
+
+/// Of `hugepages-2048kB`.
+fn page_size(name: &str) -> Option<PageSize> {
+    let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+    PageSize::from_kib(kib.parse().ok()?)
 }
 
 /// Rows in the order of the nodes. A table that is not one of relative distances is left out as a
@@ -77,7 +116,8 @@ fn distances(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resu
     Ok(())
 }
 
-/// A node's memory and its pools; `pools` is the folder that has the folder `hugepages`.
+/// A node's memory and its pools; `pools` is the folder that has the folder `hugepages`. Surplus pages
+/// go as soon as they are free, but count as pages: else their holders would hold more than there are.
 fn memory(
     tree: &Tree<'_>,
     id: NodeId,
@@ -105,9 +145,7 @@ fn memory(
     let mut rest = memory;
     let mut found = Vec::new();
     for name in tree.names(&format!("{pools}/hugepages"))? {
-        let size = name.strip_prefix("hugepages-").and_then(|size| size.strip_suffix("kB"));
-        let size = size.and_then(|size| size.parse().ok()).and_then(PageSize::from_kib);
-        let Some(size) = size else { continue };
+        let Some(size) = page_size(&name) else { continue };
         let count = |file: &str| -> Result<u64, SysfsError> {
             let path = format!("{pools}/hugepages/{name}/{file}");
             Ok(tree.value(&path, "a number of pages")?.unwrap_or(0))

@@ -35,6 +35,13 @@ pub(super) fn read(
             "{unlinked} PCI functions are no symbolic links here: the bridges above are unknown"
         ));
     }
+    if devices.is_empty() {
+        notes.add("no PCI functions are shown: no GPU is known".to_owned());
+    } else if devices.values().all(|device| device.iommu_group.is_none()) {
+        notes.add(
+            "no PCI function is in an IOMMU group: the IOMMU is off, or was not copied".to_owned(),
+        );
+    }
     let bridges: Vec<_> =
         devices.values().filter(|d| d.kind() == DeviceKind::Bridge).map(|d| d.address).collect();
     for device in devices.values_mut() {

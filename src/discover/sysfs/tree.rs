@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::SysfsError;
+use crate::discover::cores::mask;
 use crate::sets::CpuSet;
-use crate::units::{Id as _, PcpuId};
 
 /// No file of sysfs is longer: an attribute is a page, and lists of pCPUs are some KiB.
 const MAX_FILE: usize = 1 << 20;
@@ -154,17 +154,11 @@ impl<'a> Tree<'a> {
 
 /// Words of 32 bits in hexadecimal, the highest first.
 fn parse_mask(text: &str) -> Option<CpuSet> {
-    let mut cpus = CpuSet::new();
-    for (word, at) in text.rsplit(',').zip(0_u32..) {
+    mask(text.rsplit(',').map(|word| {
         let word = word.trim();
         let plain = (1..=8).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_hexdigit());
-        let bits = if plain { u32::from_str_radix(word, 16).ok()? } else { return None };
-        for bit in (0..32).filter(|bit| bits & (1 << bit) != 0) {
-            let cpu = at.checked_mul(32)?.checked_add(bit).filter(|cpu| *cpu < PcpuId::LIMIT)?;
-            cpus.insert(PcpuId(cpu));
-        }
-    }
-    Some(cpus)
+        if plain { u32::from_str_radix(word, 16).ok() } else { None }
+    }))
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ fn controllers<'a, 'i>(devices: Node<'a, 'i>) -> Result<Vec<Controller<'a, 'i>>,
         }
         let text = node.attribute("index").unwrap_or("");
         let index = number(text).filter(|index| *index <= 255);
-        let index = index.ok_or_else(|| PatchError::value("controller index", text))?;
+        let index = index.ok_or_else(|| PatchError::value("a controller index", text))?;
         if !seen.insert(index) {
             return Err(PatchError::Twice { element: format!("controller of index {index}") });
         }
@@ -297,7 +297,7 @@ impl Tree {
         for expander in kept().filter(|c| c.is_expander) {
             let text = expander.target("busNr")?.unwrap_or("");
             let bus_nr = number(text).filter(|nr| (1..=254).contains(nr));
-            let bus_nr = bus_nr.ok_or_else(|| PatchError::value("bus number", text))?;
+            let bus_nr = bus_nr.ok_or_else(|| PatchError::value("a bus number", text))?;
             let above = kept().filter(|c| c.parent == expander.index).count();
             ranges.push((bus_nr, above));
         }

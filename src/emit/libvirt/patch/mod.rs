@@ -4,19 +4,21 @@ mod cpu;
 mod devices;
 mod edit;
 
-use roxmltree::{Document, Node, ParsingOptions};
+use roxmltree::Node;
 
 use super::cpu::tune;
 use super::{EmitError, check, domain_parts, features, memory, pci};
+use crate::document::{self, Bounds, Refused, number};
 use crate::emit::xml::Element;
 use crate::placement::Placement;
+use crate::shown::shorten;
 use crate::units::PciAddr;
 use edit::Source;
 
-/// The longest domain XML that is read.
-const MAX_BYTES: usize = 4 << 20;
-/// The most elements, texts and comments in it.
-const MAX_NODES: u32 = 200_000;
+/// Far more than a domain has.
+const BOUNDS: Bounds = Bounds { bytes: 4 << 20, nodes: 200_000, document_type: false };
+/// The longest part of a foreign text that a message shows.
+const MAX_SHOWN: usize = 60;
 
 /// Why a domain was not patched. It is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +54,7 @@ pub enum PatchError {
         element: String,
     },
     /// A value that is not the number or address it should be.
-    #[error("{text:?} is not a {what}")]
+    #[error("{text:?} is not {what}")]
     Value {
         /// What it should be.
         what: &'static str,
@@ -91,7 +93,7 @@ pub enum PatchError {
 
 impl PatchError {
     fn value(what: &'static str, text: &str) -> Self {
-        Self::Value { what, text: text.chars().take(60).collect() }
+        Self::Value { what, text: shorten(text, MAX_SHOWN) }
     }
 }
 
@@ -124,15 +126,13 @@ impl PatchError {
 /// collide.
 pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchError> {
     check::check(placement)?;
-    if domain_xml.len() > MAX_BYTES {
-        return Err(PatchError::TooLong { bytes: domain_xml.len(), limit: MAX_BYTES });
-    }
-    let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(domain_xml, options)
-        .map_err(|error| PatchError::Xml { reason: error.to_string() })?;
+    let document = document::parse(domain_xml, &BOUNDS).map_err(|refused| match refused {
+        Refused::TooLong => PatchError::TooLong { bytes: domain_xml.len(), limit: BOUNDS.bytes },
+        Refused::Unread(reason) => PatchError::Xml { reason },
+    })?;
     let root = document.root_element();
     if !root.has_tag_name("domain") {
-        return Err(PatchError::NotADomain { found: root.tag_name().name().to_owned() });
+        return Err(PatchError::NotADomain { found: shorten(root.tag_name().name(), MAX_SHOWN) });
     }
     if child(root, "maxMemory")?.is_some() {
         let reason = "memory that is plugged later belongs to no cell";
@@ -323,7 +323,8 @@ fn check_iothreads(placement: &Placement, root: Node<'_, '_>) -> Result<(), Patc
             _ => None,
         };
         if let Some(text) = id {
-            let id = number(text).ok_or_else(|| PatchError::value("I/O thread", text))?;
+            let id = number(text)
+                .ok_or_else(|| PatchError::value("the number of an I/O thread", text))?;
             if !usize::try_from(id).is_ok_and(|id| (1..=count).contains(&id)) {
                 return Err(PatchError::IoThread { id, count });
             }
@@ -332,29 +333,9 @@ fn check_iothreads(placement: &Placement, root: Node<'_, '_>) -> Result<(), Patc
     Ok(())
 }
 
-/// A number as libvirt reads it: decimal, 0x hexadecimal, or octal.
-fn number(text: &str) -> Option<u32> {
-    let digits = |text: &str, radix| {
-        let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-        plain.then(|| u32::from_str_radix(text, radix).ok()).flatten()
-    };
-    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        return digits(hex, 16);
-    }
-    if text.len() > 1 && text.starts_with('0') { digits(text, 8) } else { digits(text, 10) }
-}
-
 /// The numbers of an `<address>`; what is left out is 0.
 fn pci_address(node: Node<'_, '_>) -> Result<PciAddr, PatchError> {
-    let part = |name: &'static str, limit: u32| {
-        let text = node.attribute(name).unwrap_or("0");
-        number(text).filter(|n| *n <= limit).ok_or_else(|| PatchError::value("PCI address", text))
-    };
-    let narrow = |value| u8::try_from(value).map_err(|_| PatchError::value("PCI address", ""));
-    Ok(PciAddr {
-        domain: part("domain", u32::MAX)?,
-        bus: narrow(part("bus", 0xff)?)?,
-        device: narrow(part("slot", 0x1f)?)?,
-        function: narrow(part("function", 7)?)?,
+    document::pci_address(node, |name, expected| {
+        PatchError::value(expected, node.attribute(name).unwrap_or_default())
     })
 }
