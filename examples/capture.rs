@@ -19,10 +19,10 @@ mod sources;
 /// Prints the description of a machine as JSON.
 #[derive(Parser)]
 struct Arguments {
-    /// Sources of one machine, in any order: "live", captured roots with sys/, XML of lstopo or of virsh
+    /// Sources of one machine, in any order: "live", "hwloc", "libvirt" or "libvirt:URI", captured roots with sys/, XML of lstopo or of virsh
     /// capabilities, virsh nodedev-dumpxml files, descriptions, folders of these, and facts such as the
     /// output of nvidia-smi topo -m.
-    #[arg(long, value_name = "live|FILE|DIR", num_args = 1.., default_value = "live")]
+    #[arg(long, value_name = "live|hwloc|libvirt[:URI]|FILE|DIR", num_args = 1.., default_value = "live")]
     from: Vec<PathBuf>,
     /// A name in place of the machine's own.
     #[arg(long)]

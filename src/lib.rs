@@ -64,8 +64,13 @@
 //!
 //! # Features
 //!
-//! `serde`: descriptions, requests, tenants and answers as JSON. `sysfs`: hosts from sysfs.
-//! `libvirt-xml`: patching an existing domain. All are on by default.
+//! On by default, and Rust alone: `serde`: descriptions, requests, tenants and answers as JSON. `sysfs`:
+//! hosts from sysfs. `libvirt-xml`: libvirt's and lstopo's XML as hosts and tenants, and patching an
+//! existing domain. With libraries of the machine: `hwloc`: this machine through libhwloc. `nvml`: what
+//! NVIDIA's driver knows, if it is there. `libvirt`: hosts and tenants from a libvirt that runs.
+
+#![forbid(unsafe_code)]
+
 mod candidate;
 pub mod capacity;
 mod changes;

@@ -1,7 +1,7 @@
 //! Foreign texts, as they are shown.
 
 /// Text that can be shown on a terminal.
-#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+#[cfg(any(feature = "sysfs", feature = "libvirt-xml", feature = "nvml"))]
 pub(crate) fn plain(text: &str) -> String {
     let clean: String = text.trim().chars().filter(|c| !c.is_control()).take(128).collect();
     clean.trim_end().to_owned()

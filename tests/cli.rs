@@ -372,6 +372,22 @@ fn xml_of_a_host_is_known_by_its_root_element() {
     assert!(text(&output.stderr).contains("other.xml: a domain is a tenant"));
 }
 
+#[test]
+fn what_is_not_built_in_says_how_to_build_it() {
+    let cases: &[(&[&str], &str, bool)] = &[
+        (&["--host", "hwloc"], "hwloc", cfg!(feature = "hwloc")),
+        (&["--host", "libvirt"], "libvirt", cfg!(feature = "libvirt")),
+        (&["--tenant", "live"], "libvirt", cfg!(feature = "libvirt")),
+    ];
+    for (arguments, feature, built) in cases {
+        let output = recommend(arguments);
+        let expected =
+            format!("error: {feature} is not built in: build with --features {feature}\n");
+        assert_eq!(text(&output.stderr) == expected, !built, "{}", text(&output.stderr));
+        assert!(*built || status(&output) == 2);
+    }
+}
+
 /// A container: pCPUs, memory and a mask, and nothing else of the machine. A synthetic tree.
 #[test]
 fn a_container_gets_an_answer_that_says_what_is_not_known() {

@@ -16,8 +16,8 @@ fn a_later_file_is_read_to_the_last_fact() {
             "pCPUs 6 are named but not described: off, or forbidden to who wrote the file",
             "pCPUs 0-3 are nearer to other nodes: node 4 is without them",
             "pCPUs 0-5 are nearer to other nodes: node 8 is without them",
-            "lstopo counts pages but not free ones: all count as free",
-            "lstopo tells no IOMMU groups, drivers, BARs and link widths of PCI functions",
+            "hwloc counts pages but not free ones: all count as free",
+            "hwloc tells no IOMMU groups, drivers, BARs and link widths of PCI functions",
         ]
     );
     let host = host.build().unwrap();
@@ -74,7 +74,7 @@ fn an_earlier_file_has_nodes_above_cpus() {
         [
             "some pCPUs are in no package: taken as in package 0",
             "core ids are missing or not unique: cores are numbered by pCPU",
-            "lstopo counts pages but not free ones: all count as free",
+            "hwloc counts pages but not free ones: all count as free",
         ]
     );
     assert_eq!(host.offline.to_string(), "4");

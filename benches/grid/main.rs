@@ -1,6 +1,7 @@
 //! How long recommendations take over a grid of hosts and requests, as one table:
 //! `cargo bench --bench grid`, or `cargo bench --bench grid -- CASE` for those whose name contains CASE.
 //! `-- CASE --once N` runs them N times and measures nothing: for callgrind.
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock")]
 
 mod shapes;
 

@@ -46,7 +46,7 @@ fn run(args: &Args) -> Result<(u8, String), String> {
         // It has no place for them.
         conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
     }
-    let (usage, more) = tenants::usage(&host, &args.tenant)?;
+    let (usage, more) = tenants::usage(&host, args)?;
     notes.extend(more);
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };
@@ -58,11 +58,12 @@ fn run(args: &Args) -> Result<(u8, String), String> {
             let text = match args.format {
                 Format::Json => emit::json::refusal(&refusal, &changes) + "\n",
                 Format::Text | Format::Xml => {
-                    let text =
-                        said(&notes) + &explain_refusal(&host, &request, &refusal, Some(&changes));
+                    let text = explain_refusal(&host, &request, &refusal, Some(&changes));
                     // Requests of who is there are not known here, so nobody can be placed anew.
                     let advice = rebalance(&host, &usage, &request, &options, &[]);
-                    text + &advice.map_or_else(|_| String::new(), |a| explain_advice(&host, &a))
+                    let advice =
+                        advice.map_or_else(|_| String::new(), |a| explain_advice(&host, &a));
+                    said(&notes) + &text + &advice
                 }
             };
             return Ok((NOTHING_FITS, refused(args.format, text)));

@@ -1,22 +1,35 @@
 //! Who is on the host already: tenants as JSON, domains as XML.
 
-use std::path::PathBuf;
-
 use pinwise::discover::libvirt::{Domain, read_domain};
 use pinwise::discover::read_tenant;
 use pinwise::{CpuSet, Host, Usage};
 
+use crate::args::Args;
 use crate::input::is_xml;
+use crate::sources::live::Live;
 use crate::sources::{files, text};
 
 /// What the tenants hold, and what there is to say about it.
 ///
+/// `live` is the libvirt that the host is from, or else this machine's.
+///
 /// Tenants and running domains hold what they say. A domain that is merely defined holds what it
 /// would take, if it could start beside the others: several domains for one GPU, of which one runs at
 /// a time, are common.
-pub(crate) fn usage(host: &Host, paths: &[PathBuf]) -> Result<(Usage, Vec<String>), String> {
-    let (mut tenants, mut domains) = (Vec::new(), Vec::new());
-    for path in paths {
+pub(crate) fn usage(host: &Host, args: &Args) -> Result<(Usage, Vec<String>), String> {
+    let (mut tenants, mut domains, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for path in &args.tenant {
+        if let Some(live) = Live::named(path) {
+            let uri = match (live, args.host.as_deref().and_then(Live::named)) {
+                (Live::Libvirt(uri), _) | (Live::Machine, Some(Live::Libvirt(uri))) => uri,
+                (Live::Machine, _) => None,
+                (Live::Hwloc, _) => return Err("--tenant hwloc: it knows no tenants".to_owned()),
+            };
+            let (running, more) = running(host, uri)?;
+            domains.extend(running);
+            notes.extend(more);
+            continue;
+        }
         for file in files(path, &["xml", "json"])? {
             let (text, shown) = (text(&file)?, file.display());
             if is_xml(&text) {
@@ -26,7 +39,6 @@ pub(crate) fn usage(host: &Host, paths: &[PathBuf]) -> Result<(Usage, Vec<String
             }
         }
     }
-    let mut notes = Vec::new();
     let mut pinned = CpuSet::new();
     tenants.iter().for_each(|(_, claim)| pinned.extend(&claim.dedicated));
     domains.sort_by_key(|domain| !domain.running);
@@ -43,6 +55,19 @@ pub(crate) fn usage(host: &Host, paths: &[PathBuf]) -> Result<(Usage, Vec<String
         }
     }
     Ok((usage, notes))
+}
+
+/// The domains that run on a libvirt.
+#[cfg(feature = "libvirt")]
+fn running(host: &Host, uri: Option<&str>) -> Result<(Vec<Domain>, Vec<String>), String> {
+    use pinwise::discover::libvirt::{Connection, SYSTEM};
+    let connection = Connection::open(uri.unwrap_or(SYSTEM));
+    connection.and_then(|connection| connection.domains(host, false)).map_err(|e| e.to_string())
+}
+
+#[cfg(not(feature = "libvirt"))]
+fn running(_: &Host, _: Option<&str>) -> Result<(Vec<Domain>, Vec<String>), String> {
+    Err(crate::sources::live::not_built("libvirt"))
 }
 
 /// Two domains with pins to one pCPU share it, whatever their makers meant. It stays with the first.

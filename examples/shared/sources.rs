@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use pinwise::discover::{Assembly, sysfs};
 
+pub(crate) mod live;
+
+use live::Live;
+
 /// Files larger than this are refused.
 const MAX_FILE: u64 = 64 << 20;
 
@@ -42,11 +46,11 @@ pub(crate) fn files(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Strin
     Ok(files)
 }
 
-/// Adds what a path names: `live`, a captured root with sys/ and proc/, a folder of texts, or a text of
+/// Adds what a path names: `live`, `hwloc`, `libvirt` or `libvirt:URI`, a captured root with sys/ and proc/, a folder of texts, or a text of
 /// any kind. A captured root may have texts beside its sys/.
 pub(crate) fn add(assembly: &mut Assembly, path: &Path) -> Result<(), String> {
-    if path == Path::new("live") {
-        return add_sysfs(assembly, Path::new("/"));
+    if let Some(live) = Live::named(path) {
+        return live.add(assembly);
     }
     let texts = files(path, &["xml", "txt"])?;
     if path.is_dir() && (path.join("sys").is_dir() || texts.is_empty()) {

@@ -38,5 +38,7 @@ pub mod facts;
 pub mod hwloc;
 #[cfg(feature = "libvirt-xml")]
 pub mod libvirt;
+#[cfg(feature = "nvml")]
+pub mod nvml;
 #[cfg(feature = "sysfs")]
 pub mod sysfs;

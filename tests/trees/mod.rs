@@ -133,34 +133,41 @@ pub fn root_below(folder: &Path, levels: u32) -> Option<PathBuf> {
     below.filter(|_| levels > 0).find_map(|folder| root_below(&folder, levels - 1))
 }
 
-/// Unpacks what the reader looks at; the rest is most of the files, and of the time.
+/// What the reader does not look at, which is most of the files, and of the time.
+pub const UNREAD: [&str; 22] = [
+    "cpuidle",
+    "power",
+    "uevent",
+    "memory[0-9]*",
+    "LNXSYSTM*",
+    "firmware",
+    "device-tree",
+    "index[01]",
+    "ways_of_associativity",
+    "number_of_sets",
+    "coherency_line_size",
+    "physical_line_partition",
+    "core_siblings*",
+    "package_cpus*",
+    "die_cpus*",
+    "microcode",
+    "net",
+    "infiniband",
+    "host[0-9]*",
+    "usb[0-9]*",
+    "crash_notes*",
+    "thermal_throttle",
+];
+
+/// Unpacks what the reader looks at.
 pub fn unpack(archive: &Path, folder: &Folder) {
-    let unread = [
-        "cpuidle",
-        "power",
-        "uevent",
-        "memory[0-9]*",
-        "LNXSYSTM*",
-        "firmware",
-        "device-tree",
-        "index[01]",
-        "ways_of_associativity",
-        "number_of_sets",
-        "coherency_line_size",
-        "physical_line_partition",
-        "core_siblings*",
-        "package_cpus*",
-        "die_cpus*",
-        "microcode",
-        "net",
-        "infiniband",
-        "host[0-9]*",
-        "usb[0-9]*",
-        "crash_notes*",
-        "thermal_throttle",
-    ];
+    extract(archive, folder, &UNREAD);
+}
+
+/// Unpacks all but what has these names.
+pub fn extract(archive: &Path, folder: &Folder, without: &[&str]) {
     let mut tar = Command::new("tar");
-    tar.args(unread.map(|name| format!("--exclude={name}")));
+    tar.args(without.iter().map(|name| format!("--exclude={name}")));
     let output = tar.arg("-xf").arg(archive).arg("-C").arg(&folder.0).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }

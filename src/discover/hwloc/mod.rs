@@ -11,9 +11,14 @@
 mod cpu;
 mod distances;
 mod element;
+#[cfg(feature = "hwloc")]
+mod live;
 mod node;
 mod pci;
 mod walk;
+
+#[cfg(feature = "hwloc")]
+pub use live::{HwlocError, read_live};
 
 use super::notes::Notes;
 use super::reading::Reading;

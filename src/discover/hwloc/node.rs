@@ -39,7 +39,7 @@ pub(super) fn finish(
     if nodes.iter().all(|node| node.memory == Bytes::ZERO) {
         notes.add("the file tells no memory: every node is taken to have none".to_owned());
     } else {
-        notes.add("lstopo counts pages but not free ones: all count as free".to_owned());
+        notes.add("hwloc counts pages but not free ones: all count as free".to_owned());
     }
     distances::fill(root, machine, found, &mut nodes, notes)?;
     Ok(nodes)

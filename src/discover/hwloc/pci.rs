@@ -101,7 +101,7 @@ pub(super) fn finish(
     let places: Vec<_> = found.places.iter().map(node).collect();
     if !found.devices.is_empty() {
         notes.add(
-            "lstopo tells no IOMMU groups, drivers, BARs and link widths of PCI functions"
+            "hwloc tells no IOMMU groups, drivers, BARs and link widths of PCI functions"
                 .to_owned(),
         );
     }

@@ -16,6 +16,9 @@ use crate::host::{CoreKind, CpuVendor, PagePool};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
 
+/// Which a connection can mend.
+pub(super) const ALL_FREE: &str = "capabilities tell no free pages: all are taken as free";
+
 /// Reads what `virsh capabilities` prints: nodes, memory, page pools, distances, cores, L3 caches.
 /// Devices are documents of their own, see [`add_node_devices`](super::add_node_devices).
 ///
@@ -45,7 +48,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     nodes.sort_by_key(|(node, _)| node.id);
     let nodes = distances(nodes, &mut notes)?;
     if nodes.iter().any(|node| !node.pools.is_empty()) {
-        notes.add("capabilities tell no free pages: all are taken as free".to_owned());
+        notes.add(ALL_FREE.to_owned());
     }
     let cores = cores(&cpus, &mut notes);
     let l3_domains = l3_domains(host, &cpus, &cores, &mut notes)?;

@@ -1,11 +1,13 @@
 //! What libvirt's XML says: domains as tenants, capabilities and node devices as a host.
 //!
-//! Texts in, plain data out; nothing here talks to a libvirt. XML is bounded in length, elements,
+//! Texts in, plain data out; only a `Connection` (feature `libvirt`) talks to a libvirt. XML is bounded in length, elements,
 //! attributes and namespaces, has no document type, and is never trusted: what cannot be read is one
 //! error with its place, what was left out or guessed is a note.
 
 mod capabilities;
 mod domain;
+#[cfg(feature = "libvirt")]
+mod live;
 mod nodedev;
 mod values;
 pub(in crate::discover) mod xml;
@@ -14,6 +16,8 @@ use std::fmt;
 
 pub use capabilities::read_capabilities;
 pub use domain::{Domain, read_domain};
+#[cfg(feature = "libvirt")]
+pub use live::{Connection, ConnectionError, SYSTEM};
 pub use nodedev::{NodeDevice, add_node_devices, read_node_device};
 
 /// Where something stands in a text.
