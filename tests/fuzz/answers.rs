@@ -18,7 +18,7 @@ use crate::tiny;
 const NAMES: [&str; 12] = [
     "a'b\"c",
     "]]>",
-    "<domain>&amp;</domain>",
+    "<domain>&amp;",
     "--><!--",
     "$(reboot)",
     "`id`; rm -rf ~ | tee && :",

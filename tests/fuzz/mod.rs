@@ -164,23 +164,37 @@ pub fn domain(bytes: &[u8]) -> Outcome {
     Outcome::Read
 }
 
-/// A placement put into a domain: refused, or XML that says the placement and stays as it is.
+/// Placements with a GPU, which not every domain has a place for, and without.
+fn placements() -> &'static [Vec<Placement>; 2] {
+    static PLACEMENTS: OnceLock<[Vec<Placement>; 2]> = OnceLock::new();
+    PLACEMENTS.get_or_init(|| {
+        [1, 0].map(|count| {
+            let gpus = GpuRequest::Count { count, model: None };
+            let request =
+                RequestBuilder { gpus, ..RequestBuilder::new("vm", 8, Bytes::from_gib(8)) };
+            let options = Options { all: true, ..Options::default() };
+            let host = small();
+            let answer = recommend(host, &Usage::empty(host), &request.build().unwrap(), &options);
+            let answer = answer.unwrap();
+            let of = |style| answer.ranked.iter().find(|ranked| ranked.placement.style == style);
+            let all = Style::ALL.into_iter().filter_map(of);
+            all.map(|ranked| ranked.placement.clone()).collect()
+        })
+    })
+}
+
+/// Placements put into a domain: refused, or XML that says the placement and stays as it is.
 pub fn patch(bytes: &[u8]) -> Outcome {
-    static PLACEMENTS: OnceLock<Vec<Placement>> = OnceLock::new();
-    let placements = PLACEMENTS.get_or_init(|| {
-        let gpu = GpuRequest::Count { count: 1, model: None };
-        let plain =
-            RequestBuilder { gpus: gpu, ..RequestBuilder::new("vm", 8, Bytes::from_gib(8)) };
-        let options = Options { all: true, ..Options::default() };
-        let host = small();
-        let answer = recommend(host, &Usage::empty(host), &plain.build().unwrap(), &options);
-        let answer = answer.unwrap();
-        let of = |style| answer.ranked.iter().find(|ranked| ranked.placement.style == style);
-        let some = Style::ALL.into_iter().filter_map(of).map(|ranked| ranked.placement.clone());
-        some.collect()
-    });
-    let placement = &placements[lot(bytes) % placements.len()];
-    let patched = emit::libvirt::patch(placement, &lossy(bytes));
+    let xml = lossy(bytes);
+    let mut outcome = Outcome::Read;
+    for placements in placements() {
+        outcome = patched(&placements[lot(bytes) % placements.len()], &xml);
+    }
+    outcome
+}
+
+fn patched(placement: &Placement, xml: &str) -> Outcome {
+    let patched = emit::libvirt::patch(placement, xml);
     if let Ok(patched) = &patched {
         let again = emit::libvirt::patch(placement, patched);
         assert_eq!(again.as_ref(), Ok(patched), "patched twice");

@@ -192,7 +192,7 @@ fn texts_of_values() {
         b"2048K",
         b"0000:1b:00.0",
         b"pin",
-        b"training",
+        b"gpu-training",
     ];
     mutations("values", &sound, |text, _| fuzz::values::values(text));
 }
