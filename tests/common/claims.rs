@@ -7,7 +7,8 @@ use pinwise::{Claim, CpuSet, Host, NodeId, PageClaim, PageSize, Placement};
 
 /// What the XML can say of a placement's claim. SMT siblings that are kept idle are in no element, and
 /// that the emulator's pCPUs are its own neither; threads without a pin float everywhere, where a
-/// placement names nothing.
+/// placement names nothing. vCPUs that share a node's only free pCPU are pinned to it alone, as if it was
+/// theirs.
 pub fn in_xml(placement: &Placement, host: &Host) -> Claim {
     let mut claim = placement.claim();
     let unsaid = placement.idle.union(&placement.emulator_own);
@@ -17,6 +18,8 @@ pub fn in_xml(placement: &Placement, host: &Host) -> Claim {
     if others.chain(&placement.vcpus).any(CpuSet::is_empty) {
         claim.floating.extend(host.online());
     }
+    let alone = placement.vcpus.iter().filter(|set| set.len() == 1);
+    alone.for_each(|set| claim.dedicated.extend(set));
     claim.floating = claim.floating.difference(&claim.dedicated);
     let mut pages: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
     for PageClaim { node, size, count } in claim.pages {
