@@ -1,6 +1,7 @@
 //! Names, models and holders that try to get out of where they are written: into XML, into a line of
 //! their own, or into a command that is printed for a person to run.
 #![cfg(all(feature = "serde", feature = "libvirt-xml"))]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 #[path = "common/mod.rs"]
 mod common;

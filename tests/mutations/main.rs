@@ -27,6 +27,7 @@ mod rng;
 #[path = "../texts/mod.rs"]
 mod texts;
 #[path = "../oracle/tiny.rs"]
+#[allow(clippy::cast_possible_truncation, reason = "everything there is tiny")]
 mod tiny;
 #[path = "../trees/mod.rs"]
 mod trees;
