@@ -81,6 +81,7 @@ mod document;
 pub mod emit;
 mod explain;
 mod feasibility;
+pub mod fleet;
 mod host;
 mod placement;
 mod profile;
@@ -96,9 +97,10 @@ mod verify;
 mod warnings;
 mod workload;
 
+pub use host::access::AccessControl;
 pub use host::builder::{
-    CoreSpec, HostBuilder, HostError, L3Spec, MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS,
-    NodeSpec,
+    CacheKind, CacheSpec, CoreSpec, HostBuilder, HostError, L3Spec, MAX_GPUS, MAX_NODES,
+    MAX_PCI_FUNCTIONS, MAX_PCPUS, NodeSpec,
 };
 pub use host::pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
@@ -126,7 +128,9 @@ pub use units::{
 pub use verify::{CpuUser, Violation, WrongWarning, verify, verify_warnings};
 pub use workload::{Metric, Weights, Workload};
 
-pub use capacity::{Capacity, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes};
+pub use capacity::{
+    Capacity, GpuShare, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes,
+};
 pub use changes::{Change, smallest_changes};
 pub use explain::{
     change_text, explain, explain_advice, explain_refusal, fact_text, host_line, property_text,

@@ -152,6 +152,9 @@ pub struct RequestBuilder {
     /// How many guest cells: 1 for a guest without NUMA.
     #[cfg_attr(feature = "serde", serde(default))]
     pub cells: Wish<u32>,
+    /// Whether all cells must be alike: as many vCPUs and as much memory each.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub even_cells: bool,
     /// Whether the guest sees SMT siblings.
     #[cfg_attr(feature = "serde", serde(default))]
     pub smt: Wish<bool>,
@@ -231,6 +234,7 @@ impl RequestBuilder {
             devices: Vec::new(),
             workload: Workload::default(),
             cells: Wish::Auto,
+            even_cells: false,
             smt: Wish::Auto,
             peer_to_peer: None,
             emulator_pcpus: 0,

@@ -1,5 +1,6 @@
 //! From predictions to one number: integers, so that the order is total and the same everywhere.
 
+use crate::capacity::GpuShare;
 use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::rules::evidence::{Evidence, Range};
@@ -17,6 +18,9 @@ pub struct Options {
     /// taking all that is free costs as much as losing a factor e of performance. At 0, the default,
     /// the cost decides only between candidates that are otherwise equal.
     pub packing_weight: u32,
+    /// What a VM has for each GPU in the shapes that are usually asked for: the slots that a placement
+    /// ends are slots of these. `None` for seven eighths of what each GPU can have on its own node.
+    pub gpu_share: Option<GpuShare>,
     /// What each preference costs that a placement does not meet, in millionths of a natural
     /// logarithm: 100,000 is about 10% of performance.
     pub preference_cost: u32,
@@ -31,6 +35,7 @@ impl Default for Options {
         Self {
             caution: 500,
             packing_weight: 0,
+            gpu_share: None,
             preference_cost: 100_000,
             all: false,
             evidence: Evidence::default(),

@@ -24,7 +24,7 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 #[derive(Debug, Parser)]
 #[command(name = "recommend")]
 pub(crate) struct Args {
-    /// A host description as JSON, XML of virsh capabilities or of lstopo, a folder with one of them,
+    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of virsh capabilities or of lstopo, a folder with one of them,
     /// virsh nodedev-dumpxml files and facts, a captured root with sys/ and proc/, or "live" for this
     /// machine; "hwloc" for this machine through libhwloc, "libvirt" or "libvirt:URI" for a libvirt's host
     /// (each with the feature of that name).

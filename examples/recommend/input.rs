@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use pinwise::discover::{Assembly, read_request};
-use pinwise::{Bytes, GpuRequest, Host, Request, RequestBuilder};
+use pinwise::discover::{Assembly, PLACEMENT_FORMAT, read_described, read_request, write_host};
+use pinwise::{Bytes, Claim, GpuRequest, Host, Request, RequestBuilder};
 
 use crate::args::Args;
 use crate::sources::{self, text};
@@ -16,6 +16,8 @@ pub(crate) struct Machine {
     pub(crate) notes: Vec<String>,
     /// What its sources disagree about, a sentence each.
     pub(crate) conflicts: Vec<String>,
+    /// Tenants that the host's description names.
+    pub(crate) tenants: Vec<(String, Claim)>,
     pub(crate) embedded: bool,
 }
 
@@ -24,13 +26,27 @@ pub(crate) fn is_xml(text: &str) -> bool {
     text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
 }
 
+/// Whether a text is a description that has its tenants in it; only the reader knows for sure.
+fn has_tenants(text: &str) -> bool {
+    !is_xml(text) && text.contains(PLACEMENT_FORMAT)
+}
+
 pub(crate) fn host(args: &Args) -> Result<Machine, String> {
     let mut assembly = Assembly::new();
+    let mut tenants = Vec::new();
     let from = match args.host.as_deref() {
         None => {
             let name = "the embedded fixture";
             assembly.add_text(name, EMBEDDED).map_err(|e| e.to_string())?;
             name.to_owned()
+        }
+        Some(path) if path.is_file() && has_tenants(&text(path)?) => {
+            let name = path.display().to_string();
+            let described = read_described(&text(path)?).map_err(|e| format!("{name}: {e}"))?;
+            tenants = described.tenants;
+            let host = write_host(&described.host);
+            assembly.add_text(&name, &host).map_err(|e| e.to_string())?;
+            name
         }
         Some(path) => {
             sources::add(&mut assembly, path)?;
@@ -47,7 +63,7 @@ pub(crate) fn host(args: &Args) -> Result<Machine, String> {
             host.with_reserved(reserve.clone()).map_err(|e| format!("--reserve {reserve}: {e}"))?;
     }
     let conflicts = assembled.conflicts.iter().map(ToString::to_string).collect();
-    Ok(Machine { host, notes: assembled.notes, conflicts, embedded: args.host.is_none() })
+    Ok(Machine { host, notes: assembled.notes, conflicts, tenants, embedded: args.host.is_none() })
 }
 
 pub(crate) fn request(args: &Args) -> Result<Request, String> {

@@ -41,12 +41,12 @@ fn main() -> ExitCode {
 
 /// The exit status and what to print, or what is wrong with the input, in one sentence.
 fn run(args: &Args) -> Result<(u8, String), String> {
-    let input::Machine { host, mut notes, conflicts, embedded } = input::host(args)?;
+    let input::Machine { host, mut notes, conflicts, tenants, embedded } = input::host(args)?;
     if args.format == Format::Xml {
         // It has no place for them.
         conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
     }
-    let (usage, more) = tenants::usage(&host, args)?;
+    let (usage, more) = tenants::usage(&host, tenants, args)?;
     notes.extend(more);
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };
@@ -91,7 +91,10 @@ fn run(args: &Args) -> Result<(u8, String), String> {
     }
     let placement = &answer.best().placement;
     let text = match args.format {
-        Format::Json => emit::json::recommendation_on(&host, &conflicts, &notes, &answer) + "\n",
+        Format::Json => {
+            emit::json::recommendation_on(&host, &usage, &request, &conflicts, &notes, &answer)
+                + "\n"
+        }
         Format::Xml => xml(placement, domain.as_deref())?,
         Format::Text => {
             let mut text = String::new();

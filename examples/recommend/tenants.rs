@@ -2,22 +2,28 @@
 
 use pinwise::discover::libvirt::{Domain, read_domain};
 use pinwise::discover::read_tenant;
-use pinwise::{CpuSet, Host, Usage};
+use pinwise::{Claim, CpuSet, Host, Usage};
 
 use crate::args::Args;
 use crate::input::is_xml;
 use crate::sources::live::Live;
 use crate::sources::{files, text};
 
-/// What the tenants hold, and what there is to say about it.
+/// What the tenants hold, those that the host's description names and those in files, and what there
+/// is to say about it.
 ///
 /// `live` is the libvirt that the host is from, or else this machine's.
 ///
 /// Tenants and running domains hold what they say. A domain that is merely defined holds what it
 /// would take, if it could start beside the others: several domains for one GPU, of which one runs at
 /// a time, are common.
-pub(crate) fn usage(host: &Host, args: &Args) -> Result<(Usage, Vec<String>), String> {
-    let (mut tenants, mut domains, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+pub(crate) fn usage(
+    host: &Host,
+    mut tenants: Vec<(String, Claim)>,
+    args: &Args,
+) -> Result<(Usage, Vec<String>), String> {
+    let described = tenants.len();
+    let (mut domains, mut notes) = (Vec::new(), Vec::new());
     for path in &args.tenant {
         if let Some(live) = Live::named(path) {
             let uri = match (live, args.host.as_deref().and_then(Live::named)) {
@@ -48,7 +54,10 @@ pub(crate) fn usage(host: &Host, args: &Args) -> Result<(Usage, Vec<String>), St
     }
     let (running, off): (Vec<_>, Vec<_>) = domains.into_iter().partition(|domain| domain.running);
     tenants.extend(running.into_iter().map(|domain| (domain.name, domain.claim)));
-    let mut usage = Usage::with_running(host, tenants).map_err(|e| format!("--tenant: {e}"))?;
+    let mut usage = Usage::with_running(host, tenants).map_err(|e| {
+        let from = if args.tenant.is_empty() && described > 0 { "--host" } else { "--tenant" };
+        format!("{from}: {e}")
+    })?;
     for domain in off {
         if let Err(error) = usage.claim(host, &domain.name, domain.claim) {
             notes.push(format!("{error}: it is off and was left out"));

@@ -133,7 +133,7 @@ fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
     let beside = for_emulators(search).difference(&all);
     let needed = match search.request.emulator_pcpus as usize {
-        0 => usize::from(beside.is_empty()),
+        0 => usize::from(beside.is_empty() && !host.is_for_vms_only()),
         own => own,
     };
     for _ in 0..needed {
@@ -184,6 +184,11 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
         let mut from_the_end = idle.iter().rev().cycle().map(|p| std::iter::once(*p).collect());
         pcpus.emulator = from_the_end.next().unwrap_or_default();
         pcpus.iothreads = from_the_end.take(request.io_threads as usize).collect();
+        return Ok(pcpus);
+    }
+    if host.is_for_vms_only() {
+        // Without a pin they run where the host's own work does.
+        pcpus.iothreads = vec![CpuSet::new(); request.io_threads as usize];
         return Ok(pcpus);
     }
     let free = search.free.usable.difference(&busy);

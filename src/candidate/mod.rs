@@ -23,13 +23,14 @@ use std::ops::Range;
 use crate::capacity::{HostCost, Slots};
 use crate::feasibility::Fact;
 use crate::host::Host;
+use crate::host::derived::GpuMask;
 use crate::host::usage::Usage;
 use crate::placement::{MemoryMode, Style};
 use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::score::{Options, Property, Score};
 use crate::sets::bits;
-use crate::units::{PageSize, PciAddr};
+use crate::units::PageSize;
 use cpus::{FreePcpus, Picked, Stock, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
@@ -177,7 +178,14 @@ impl<'a> Search<'a> {
             pages.iter().map(|p| u128::from(p.free[at]) * u128::from(p.size.bytes())).sum()
         };
         let bytes: Vec<u128> = (0..cores.len()).map(bytes).collect();
-        let slots = Slots::new(host, &cores, &bytes, &free_gpus(host, usage));
+        let slots = Slots::new(
+            host,
+            &cores,
+            &bytes,
+            free_gpus(host, usage),
+            &tenants_gpus(host, usage),
+            options.gpu_share,
+        );
         let cut = !gpus.complete;
         Ok(Self {
             host,
@@ -237,9 +245,23 @@ fn threads(request: &Request, way: Way) -> Vec<u32> {
 }
 
 /// The GPUs that nobody holds and that VMs usually ask for.
-fn free_gpus(host: &Host, usage: &Usage) -> Vec<PciAddr> {
-    let free = host.gpus().iter().filter(|gpu| !gpu.integrated);
-    free.map(|gpu| gpu.address).filter(|gpu| usage.holder_of(*gpu).is_none()).collect()
+fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
+    let gpus = host.gpus().iter().enumerate();
+    let free = gpus.filter(|(_, gpu)| !gpu.integrated && usage.holder_of(gpu.address).is_none());
+    free.fold(0, |mask, (at, _)| mask | (1 << at))
+}
+
+/// The GPUs that each tenant holds.
+fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
+    let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
+    for (at, gpu) in host.gpus().iter().enumerate() {
+        let Some(holder) = usage.holder_of(gpu.address) else { continue };
+        match tenants.iter_mut().find(|(name, _)| *name == holder) {
+            Some((_, gpus)) => *gpus |= 1 << at,
+            None => tenants.push((holder, 1 << at)),
+        }
+    }
+    tenants.into_iter().map(|(_, gpus)| gpus).collect()
 }
 
 /// The page sizes that hold the memory exactly, largest first, or only the one asked for.
@@ -288,6 +310,8 @@ pub(crate) fn emulator_room(
         let all = search.free.count(search.host, way);
         let taken = if way.dedicated { stock.smallest(units) } else { vcpus };
         (own, all.saturating_sub(taken))
+    } else if search.host.is_for_vms_only() {
+        return None;
     } else {
         let all = search.host.allowed().union(search.host.reserved());
         (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))

@@ -93,6 +93,9 @@ impl Search<'_> {
         if cells && (pages.needed < layout.nodes as u64 || mask & !pages.some != 0) {
             return false;
         }
+        if cells && self.request.even_cells && !self.are_alike(mask, units, page) {
+            return false;
+        }
         let features = Features {
             nodes: count(layout.nodes),
             packages,
@@ -123,6 +126,15 @@ impl Search<'_> {
         true
     }
 
+    /// Whether all cells would have as many cores, and can have as many pages.
+    fn are_alike(&self, mask: NodeMask, units: &[u64], page: usize) -> bool {
+        let Pages { needed, ref free, .. } = self.pages[page];
+        let cells = units.len() as u64;
+        units.windows(2).all(|pair| pair[0] == pair[1])
+            && needed.is_multiple_of(cells)
+            && bits(mask).all(|at| free[at] >= needed / cells)
+    }
+
     /// Keeps a possible candidate if its rank is the best of its variant.
     #[allow(clippy::too_many_arguments, reason = "all that a candidate is")]
     fn keep_if_best(
@@ -151,9 +163,10 @@ impl Search<'_> {
             return;
         }
         let bytes = |i: usize| u128::from(pages[i]) * u128::from(size.bytes());
-        let gpu_nodes = self.gpus.sets[gpus].node_of(self.host).flatten();
+        let set = &self.gpus.sets[gpus];
+        let gpu_nodes = set.node_of(self.host).flatten();
         let cores = if stock.way.dedicated { units } else { &[] };
-        let host_cost = self.slots.host_cost(&at, cores, gpu_nodes, bytes);
+        let host_cost = self.slots.host_cost(&at, cores, set.gpus, gpu_nodes, bytes);
         let cost = host_cost.millionths();
         let score = score.with_packing(self.options, cost);
         let threads = layout.base.threads;

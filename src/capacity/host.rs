@@ -33,7 +33,7 @@ pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
     let free = Free::new(host, usage, shape);
     let with = |kept: Option<PcpuId>| free.capacity(kept, shape, pages).capped(most);
     let all = with(None);
-    if shape.vcpus == 0 || !free.emulators_need_one() {
+    if shape.vcpus == 0 || host.is_for_vms_only() || !free.emulators_need_one() {
         return all;
     }
     // Whichever pCPU is left over, so it is the one that costs least.

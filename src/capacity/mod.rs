@@ -14,7 +14,7 @@ pub use exact::{NodeRoom, vms};
 pub use host::capacity;
 pub use shape::{Allowed, GpuBond, Shape, reference_shapes};
 pub(crate) use slots::Slots;
-pub use slots::{HostCost, SLOT_SIZES, SlotCounts};
+pub use slots::{GpuShare, HostCost, SLOT_SIZES, SlotCounts};
 
 /// How many VMs fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

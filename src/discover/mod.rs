@@ -8,8 +8,11 @@ use crate::shown;
 #[cfg(all(feature = "serde", feature = "libvirt-xml"))]
 mod assembly;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+mod caches;
 mod cores;
 mod notes;
+#[cfg(feature = "serde")]
+mod placement;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
 mod reading;
 mod redact;
@@ -19,6 +22,8 @@ mod schema;
 mod snapshot;
 #[cfg(feature = "serde")]
 mod texts;
+#[cfg(feature = "serde")]
+pub use placement::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};
 #[cfg(feature = "serde")]
 pub use schema::host_schema;
 #[cfg(feature = "serde")]

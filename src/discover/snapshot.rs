@@ -37,6 +37,14 @@ pub enum SnapshotError {
     /// No format is named: probably not a host description at all.
     #[error("the description names no format, it must begin with \"format\": {FORMAT:?}")]
     NoFormat,
+    /// A name or a number that cannot be: it refers to nothing, is there twice, or is too large.
+    #[error("at {path}: {problem}")]
+    Wrong {
+        /// The way to the value, e.g. `gpus[1].switch`.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Not JSON, an unknown or missing field, or a value that the field does not allow.
     #[error("line {line}, column {column}, at {path}: {problem}")]
     Value {
@@ -57,16 +65,26 @@ pub enum SnapshotError {
 /// [`SnapshotError`] if the text is too long, names no or another format, is not JSON, or has a field
 /// that is unknown, missing, twice there, or of the wrong form.
 pub fn read_host(text: &str) -> Result<HostBuilder, SnapshotError> {
-    if text.len() > MAX_TEXT {
-        return Err(SnapshotError::TooLong { bytes: text.len() });
-    }
+    bounded(text)?;
     // The format first and apart: a later format's unknown fields must not be what is reported.
-    match read(text, |json| json.deserialize_map(FormatVisitor))? {
+    match format_of(text)? {
         Some(found) if found == FORMAT => {}
         Some(found) => return Err(SnapshotError::Format { found: shorten(&found, MAX_SHOWN) }),
         None => return Err(SnapshotError::NoFormat),
     }
     read(text, |json| HostBuilder::deserialize(WithoutFormat(json)))
+}
+
+pub(super) fn bounded(text: &str) -> Result<(), SnapshotError> {
+    match text.len() {
+        bytes if bytes > MAX_TEXT => Err(SnapshotError::TooLong { bytes }),
+        _ => Ok(()),
+    }
+}
+
+/// The format that a description names.
+pub(super) fn format_of(text: &str) -> Result<Option<String>, SnapshotError> {
+    read(text, |json| json.deserialize_map(FormatVisitor))
 }
 
 pub(super) type Json<'a, 'de> = serde_path_to_error::Deserializer<
@@ -125,7 +143,7 @@ impl<'de> Visitor<'de> for FormatVisitor {
 
 /// A deserializer that hides the field `format` from a structure that refuses unknown fields;
 /// `serde(flatten)` would accept them all and lose the paths.
-struct WithoutFormat<D>(D);
+pub(super) struct WithoutFormat<D>(pub(super) D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithoutFormat<D> {
     type Error = D::Error;
@@ -188,6 +206,8 @@ pub fn write_host(host: &HostBuilder) -> String {
         nodes,
         cores,
         l3_domains,
+        caches,
+        clusters,
         offline,
         allowed,
         isolated,
@@ -210,6 +230,8 @@ pub fn write_host(host: &HostBuilder) -> String {
     scalar("nodes", true, lines(nodes));
     scalar("cores", true, lines(cores));
     scalar("l3_domains", !l3_domains.is_empty(), lines(l3_domains));
+    scalar("caches", !caches.is_empty(), lines(caches));
+    scalar("clusters", !clusters.is_empty(), json(clusters));
     scalar("offline", !offline.is_empty(), json(offline));
     scalar("allowed", allowed.is_some(), json(allowed));
     scalar("isolated", !isolated.is_empty(), json(isolated));

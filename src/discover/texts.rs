@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::snapshot::{MAX_TEXT, SnapshotError, read};
+use super::snapshot::{SnapshotError, bounded, read};
 use crate::host::usage::{Claim, PageClaim};
 use crate::request::RequestBuilder;
 use crate::sets::CpuSet;
@@ -21,13 +21,6 @@ struct Tenant {
     pages: Vec<PageClaim>,
     #[serde(default)]
     devices: Vec<PciAddr>,
-}
-
-fn bounded(text: &str) -> Result<(), SnapshotError> {
-    match text.len() {
-        bytes if bytes > MAX_TEXT => Err(SnapshotError::TooLong { bytes }),
-        _ => Ok(()),
-    }
 }
 
 /// Reads a request; [`RequestBuilder::build`] checks it.

@@ -1,5 +1,6 @@
 //! A host's hardware: topology and the questions that one can ask of it.
 
+pub(crate) mod access;
 pub(crate) mod builder;
 pub(crate) mod core_set;
 pub(crate) mod derived;
@@ -260,11 +261,20 @@ impl Host {
         &self.spec.reserved
     }
 
+    /// Whether all allowed pCPUs are isolated and none is reserved: the host's own work, emulator
+    /// threads included, then runs on pCPUs that VMs have no part in.
+    #[must_use]
+    pub fn is_for_vms_only(&self) -> bool {
+        self.spec.reserved.is_empty() && self.allowed.is_subset(&self.spec.isolated)
+    }
+
     /// The pCPUs on which no vCPU is placed: the reserved ones, or, where none are, the core of the
-    /// lowest allowed pCPU, provided another core is left.
+    /// lowest allowed pCPU, provided another core is left. None on a host that
+    /// [is for VMs only](Host::is_for_vms_only).
     #[must_use]
     pub fn housekeeping(&self) -> CpuSet {
-        if !self.spec.reserved.is_empty() || self.cores.len() < 2 {
+        let kept = !self.spec.reserved.is_empty();
+        if kept || self.cores.len() < 2 || self.is_for_vms_only() {
             return self.spec.reserved.clone();
         }
         let first = self.allowed.first().and_then(|pcpu| self.core_of(pcpu));

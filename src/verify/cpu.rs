@@ -42,7 +42,11 @@ impl Cpus<'_> {
         for (user, pcpus) in self.users() {
             let own = matches!(user, CpuUser::Idle | CpuUser::EmulatorOwn);
             let must = !floats || (self.dedicated && matches!(user, CpuUser::Vcpu(_)));
-            if pcpus.is_empty() && must && !own {
+            // Where all pCPUs are isolated for VMs, other threads run beside them without a pin.
+            let thread = matches!(user, CpuUser::Emulator | CpuUser::IoThread(_));
+            let host = case.host;
+            let beside = host.reserved().is_empty() && host.allowed().is_subset(host.isolated());
+            if pcpus.is_empty() && must && !own && !(thread && beside) {
                 found.push(Violation::NoPcpus { user });
             }
             if floats && !pcpus.is_empty() {

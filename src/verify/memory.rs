@@ -18,6 +18,12 @@ pub(super) fn check(case: &Case<'_>, mode: MemoryMode, found: &mut Vec<Violation
         amounts(case, cell, found);
         nodes(case, cell, mode, found);
     }
+    for cell in case.cells.iter().filter(|_| case.request.even_cells) {
+        let (vcpus, memory) = (cell.vcpus.len(), cell.memory);
+        if case.cells.first().is_some_and(|one| (one.vcpus.len(), one.memory) != (vcpus, memory)) {
+            found.push(Violation::CellsDiffer { cell: cell.id, found: vcpus, memory });
+        }
+    }
     // Without any cell, that is what is wrong.
     if Bytes(sum) != wanted && !case.cells.is_empty() {
         found.push(Violation::MemorySum { found: Bytes(sum), wanted });

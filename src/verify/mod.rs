@@ -12,6 +12,7 @@ mod guest;
 mod memory;
 mod neighbours;
 mod pci;
+mod peers;
 #[cfg(test)]
 mod tests;
 mod violation;
@@ -114,10 +115,11 @@ pub fn verify(
 }
 
 /// The reserved pCPUs; where there are none, the core of the lowest allowed pCPU, unless it is the
-/// only core.
+/// only core or all allowed pCPUs are isolated.
 fn housekeeping(host: &Host, cores: &BTreeMap<PcpuId, &Core>) -> CpuSet {
     let mut kept = host.reserved().clone();
-    if kept.is_empty() && host.cores().len() > 1 {
+    let beside_isolated = !host.allowed().difference(host.isolated()).is_empty();
+    if kept.is_empty() && host.cores().len() > 1 && beside_isolated {
         let lowest = host.allowed().first().and_then(|pcpu| cores.get(&pcpu));
         for pcpu in lowest.into_iter().flat_map(|core| &core.pcpus) {
             kept.insert(*pcpu);

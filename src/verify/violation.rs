@@ -190,6 +190,9 @@ pub enum Violation {
     /// Another amount of memory than requested.
     #[error("the cells have {found}, the request {wanted}")]
     MemorySum { found: Bytes, wanted: Bytes },
+    /// Cells that differ in vCPUs or memory, where the request wants them alike.
+    #[error("cell {cell} has {found} vCPUs and {memory}, the first cell has not")]
+    CellsDiffer { cell: CellId, found: usize, memory: Bytes },
     /// A memory mode that does not go with the style.
     #[error("style {style} with {mode} memory")]
     StyleMemory { style: Style, mode: MemoryMode },

@@ -72,10 +72,11 @@ impl Scene {
             text += &format!("tenant {name}: {}\n", serde_json::to_string(claim).unwrap());
         }
         text += &format!("request: {}\n", serde_json::to_string(&self.request).unwrap());
-        let Options { caution, packing_weight, preference_cost, all, evidence: _ } = &self.options;
+        let Options { caution, packing_weight, preference_cost, all, gpu_share, evidence: _ } =
+            &self.options;
         text += &format!(
             "options: caution {caution}, packing {packing_weight}, preference {preference_cost}, \
-             all {all}\n"
+             all {all}, share {gpu_share:?}\n"
         );
         text
     }

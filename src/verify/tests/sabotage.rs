@@ -33,7 +33,7 @@ violations! {
     NotDedicated NotOnePcpu PcpuTwice Crowded VcpusShareCore GuestCoreSplit CoreShared CoreNotWhole
     IdleApart IdleInUse BesideVcpus EmulatorCount EmulatorElsewhere Topology StyleThreads StyleCells
     Smt Topoext Iommu CellCount NoCells CellId CellEmpty CellVcpus CellsOverlap InNoCell
-    SocketStraddles NoNodes NoSuchNode NotOneNode DistanceCount Distance MemorySum StyleMemory
+    SocketStraddles NoNodes NoSuchNode NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory
     DefaultBinds CellMemory CellPageSize CellPages PagesOffNode PagesShort NoMemory StrictSpreads
     GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated DeviceHeld
     DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
@@ -428,6 +428,17 @@ fn memory_broken() -> Vec<Sabotage> {
             pin,
             |s| s.request.memory = Bytes::from_gib(5),
             MemorySum { found: gib(4), wanted: gib(5) },
+        ),
+        (
+            numa_smt,
+            |s| {
+                s.request.even_cells = true;
+                for (cell, count) in s.placement.cells.iter_mut().zip([5, 3]) {
+                    cell.memory = Bytes::from_gib(count);
+                    cell.pages[0].1 = count;
+                }
+            },
+            CellsDiffer { cell: CellId(1), found: 4, memory: gib(3) },
         ),
         (
             pin,

@@ -1,0 +1,108 @@
+//! How many VMs fit, from placement-capacity/1.
+
+use pinwise::capacity::{Allowed, Capacity, NodeRoom, Shape, vms};
+use pinwise::{Bytes, NodeId, NodeSet, PageSize};
+use serde::{Deserialize, Serialize};
+
+use crate::trace::known;
+
+#[derive(Deserialize)]
+struct Text {
+    format: String,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    rule: Rule,
+    /// The node sets, where the rule only names that there are some.
+    #[serde(default, alias = "allowed_sets", alias = "sets")]
+    allowed: Option<Vec<Ids>>,
+    nodes: Vec<Node>,
+    vm: Vm,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Rule {
+    Name(String),
+    Sets(Vec<Ids>),
+    Inside {
+        #[serde(alias = "allowed_sets", alias = "sets")]
+        allowed: Vec<Ids>,
+    },
+}
+
+type Ids = Vec<u32>;
+
+#[derive(Deserialize)]
+struct Node {
+    id: u32,
+    free_cpus: u64,
+    free_hugepages_2m: u64,
+    free_gpus: u64,
+}
+
+#[derive(Deserialize)]
+struct Vm {
+    cells: u32,
+    cpus_per_cell: u32,
+    memory_mib_per_cell: u64,
+    page_kib: u64,
+    gpus_per_cell: u32,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    case: usize,
+    max_vms: u64,
+}
+
+/// The answers as JSON text, or what is wrong with the cases.
+pub(crate) fn answer(text: &str) -> Result<String, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let text: Text = serde_path_to_error::deserialize(&mut json).map_err(|e| e.to_string())?;
+    known(&text.format, "placement-capacity/1")?;
+    let answers = text.cases.iter().enumerate().map(|(case, one)| {
+        let max_vms = most(one).map_err(|e| format!("cases[{case}]: {e}"))?;
+        Ok(Answer { case, max_vms })
+    });
+    let answers = answers.collect::<Result<Vec<_>, String>>()?;
+    serde_json::to_string(&answers).map(|text| text + "\n").map_err(|e| e.to_string())
+}
+
+fn of_sets(sets: &[Ids]) -> Allowed {
+    let set = |set: &Ids| set.iter().map(|id| NodeId(*id)).collect::<NodeSet>();
+    Allowed::Sets(sets.iter().map(set).collect())
+}
+
+fn most(case: &Case) -> Result<u64, String> {
+    let Case { rule, nodes, vm, .. } = case;
+    let allowed = match rule {
+        Rule::Name(name) if name == "any" => Allowed::Any,
+        Rule::Name(name) => {
+            let none = || format!("rule {name:?} is not \"any\", and there are no node sets");
+            of_sets(case.allowed.as_ref().ok_or_else(none)?)
+        }
+        Rule::Sets(sets) | Rule::Inside { allowed: sets } => of_sets(sets),
+    };
+    let size = PageSize::from_kib(vm.page_kib)
+        .ok_or_else(|| format!("{} KiB is no page size", vm.page_kib))?;
+    let memory = vm.memory_mib_per_cell.checked_mul(1 << 20).map(Bytes);
+    let memory = memory.ok_or("the memory is more than 64 bits can count")?;
+    let room = |node: &Node| NodeRoom {
+        node: NodeId(node.id),
+        cpus: node.free_cpus,
+        pages: node.free_hugepages_2m.saturating_mul(2048) / size.kib(),
+        gpus: node.free_gpus,
+    };
+    let rooms: Vec<NodeRoom> = nodes.iter().map(room).collect();
+    let gpus = vm.gpus_per_cell;
+    let shape = Shape { gpus, allowed, ..Shape::new(vm.cells, vm.cpus_per_cell, memory, size) };
+    match vms(&rooms, &shape) {
+        Capacity::Exact(vms) => Ok(vms),
+        Capacity::Between { at_least, at_most } => {
+            Err(format!("from {at_least} to {at_most}: the search met its bound"))
+        }
+    }
+}

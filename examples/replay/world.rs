@@ -1,0 +1,175 @@
+//! The fleet, and what is decided for each event.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use pinwise::fleet::{FleetHost, FleetOptions, HostRank, rank_by};
+use pinwise::{Bytes, GpuShare, Host, PciAddr, Placement, Request, Usage};
+use serde::Serialize;
+
+use crate::trace::{Event, ThreadPolicy, Trace, Vm};
+use crate::vm;
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    format: &'static str,
+    engine: &'static str,
+    trace: &'a str,
+    decisions: Vec<Decision<'a>>,
+}
+
+#[derive(Serialize)]
+struct Decision<'a> {
+    id: &'a str,
+    t: &'a serde_json::Number,
+    host: Option<&'a str>,
+    cells: Vec<Cell>,
+    gpus: Vec<&'a str>,
+    hosts_tried: usize,
+    latency_us: u64,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Cell {
+    node: u32,
+    memory_mib: u64,
+    page_kib: u64,
+    pins: BTreeMap<u32, u32>,
+}
+
+/// A template with the names of its GPUs.
+struct Kind<'a> {
+    host: Host,
+    names: BTreeMap<PciAddr, &'a str>,
+    tenants: &'a [(String, pinwise::Claim)],
+}
+
+/// Replays the trace; the result as JSON text.
+pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, String> {
+    let mut options = options.clone();
+    let mut kinds: BTreeMap<&str, Kind<'_>> = BTreeMap::new();
+    for (name, described) in &trace.templates {
+        let host = described.host.clone().build();
+        let host = host.map_err(|e| format!("templates.{name:?}: {e}"))?;
+        let names = described.gpus.iter().map(|(id, address)| (*address, id.as_str())).collect();
+        kinds.insert(name, Kind { host, names, tenants: &described.tenants });
+    }
+    let mut of_kind: Vec<&Kind<'_>> = Vec::new();
+    let mut fleet = Vec::new();
+    for member in &trace.fleet {
+        let (name, template) = (&member.host, member.template.as_str());
+        let kind = kinds.get(template);
+        let kind =
+            kind.ok_or_else(|| format!("host {name:?}: there is no template {template:?}"))?;
+        let usage = Usage::with_running(&kind.host, kind.tenants.iter().cloned());
+        let usage = usage.map_err(|e| format!("host {name:?}: {e}"))?;
+        fleet.push(FleetHost::new(&kind.host, usage));
+        of_kind.push(kind);
+    }
+    let mut placed: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut decisions = Vec::new();
+    for event in &trace.events {
+        let (t, vm) = match event {
+            Event::Arrive { t, vm } => (t, vm),
+            Event::Depart { id } => {
+                if let Some(at) = placed.remove(id.as_str()) {
+                    fleet[at].release(id).map_err(|e| e.to_string())?;
+                }
+                continue;
+            }
+        };
+        learn(&mut options, vm);
+        #[expect(clippy::disallowed_methods, reason = "the result has a latency")]
+        let start = Instant::now();
+        let (chosen, tried) = decide(&fleet, vm, &options)?;
+        let latency_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (hosts_tried, error) = (tried, None);
+        let refused = Decision {
+            id: &vm.id,
+            t,
+            host: None,
+            cells: Vec::new(),
+            gpus: Vec::new(),
+            hosts_tried,
+            latency_us,
+            error,
+        };
+        let Some(HostRank { host: at, best, .. }) = chosen else {
+            decisions.push(refused);
+            continue;
+        };
+        let placement = &best.placement;
+        fleet[at].claim(&vm.id, placement.claim()).map_err(|e| e.to_string())?;
+        placed.insert(&vm.id, at);
+        let names = &of_kind[at].names;
+        decisions.push(Decision {
+            host: Some(&trace.fleet[at].host),
+            cells: cells(placement),
+            gpus: placement.gpus().filter_map(|gpu| names.get(&gpu.address).copied()).collect(),
+            ..refused
+        });
+    }
+    let (format, engine) = ("placement-result/1", "pinwise");
+    let outcome = Outcome { format, engine, trace: &trace.name, decisions };
+    serde_json::to_string(&outcome).map(|text| text + "\n").map_err(|e| e.to_string())
+}
+
+/// What VMs have for each GPU, as far as they have been seen: the most of any of them.
+fn learn(options: &mut FleetOptions, vm: &Vm) {
+    if vm.gpus == 0 {
+        return;
+    }
+    let threads = if vm.thread_policy == ThreadPolicy::Isolate { 1 } else { 2 };
+    let cores = vm.vcpus.div_ceil(threads).div_ceil(vm.gpus);
+    let memory = Bytes::from_mib(vm.memory_mib.div_ceil(u64::from(vm.gpus)).min(1 << 40));
+    let known = options.engine.gpu_share.unwrap_or(GpuShare { cores: 0, memory: Bytes::ZERO });
+    options.engine.gpu_share =
+        Some(GpuShare { cores: known.cores.max(cores), memory: known.memory.max(memory) });
+}
+
+/// The best host for the VM, and how many hosts were asked. Hosts of one kind agree on the number of
+/// cells; a host on which no split would fit is not asked.
+fn decide(
+    fleet: &[FleetHost<&Host>],
+    vm: &Vm,
+    options: &FleetOptions,
+) -> Result<(Option<HostRank>, usize), String> {
+    let mut requests: BTreeMap<u32, Vec<Request>> = BTreeMap::new();
+    let mut cells = Vec::new();
+    for host in fleet {
+        let number = vm::cells(host.host(), vm);
+        if let Some(number) = number.filter(|number| !requests.contains_key(number)) {
+            requests.insert(number, vm::requests(vm, number)?);
+        }
+        cells.push(number);
+    }
+    let mut tried = 0;
+    for way in 0..requests.values().map(Vec::len).max().unwrap_or(0) {
+        let ask = |at: usize| cells[at].and_then(|number| requests[&number].get(way));
+        let answer = rank_by(fleet, ask, options);
+        tried += answer.ranked.len() + answer.refused.len();
+        if let Some(best) = answer.ranked.into_iter().next() {
+            return Ok((Some(best), tried));
+        }
+    }
+    Ok((None, tried))
+}
+
+/// The cells as the result has them: each on one node.
+fn cells(placement: &Placement) -> Vec<Cell> {
+    let cell = |cell: &pinwise::Cell| Cell {
+        node: cell.nodes.first().map_or(0, |node| node.0),
+        memory_mib: cell.memory.0 >> 20,
+        page_kib: cell.page.kib(),
+        pins: cell
+            .vcpus
+            .iter()
+            .filter_map(|vcpu| {
+                let pcpu = placement.vcpus.get(vcpu.0 as usize)?.first()?;
+                Some((vcpu.0, pcpu.0))
+            })
+            .collect(),
+    };
+    placement.cells.iter().map(cell).collect()
+}

@@ -1,0 +1,163 @@
+//! Many VMs: a list of requests in order, or one request several times.
+
+use std::collections::BTreeSet;
+use std::ops::Deref;
+
+use super::{FleetAnswer, FleetHost, FleetOptions, HostRank, HostRefusal, rank_by};
+use crate::host::Host;
+use crate::host::usage::Claim;
+use crate::request::{Request, RequestBuilder, RequestError};
+use crate::sets::{CpuSet, NodeSet};
+use crate::units::PackageId;
+
+/// What the VMs of a gang must not share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[doc(alias = "anti-affinity")]
+pub enum Apart {
+    /// They may be together.
+    #[default]
+    Nothing,
+    /// No two on one host.
+    Hosts,
+    /// No two in one package of a host. Nodes in no single package count as one package.
+    Packages,
+}
+
+/// Why a VM of a list or a gang has no place. Nothing was claimed for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// No host fits.
+    #[error("no host fits {name:?}")]
+    NoHost {
+        /// The VM's name.
+        name: String,
+        /// Every host that was asked, and why not. Hosts that hold a VM of the gang already are left
+        /// out where those must be apart.
+        refused: Vec<(usize, HostRefusal)>,
+    },
+    /// The name that a VM of a gang would have is too long.
+    #[error(transparent)]
+    Name(#[from] RequestError),
+    /// A tenant of this name is on the host that was chosen.
+    #[error("there is a tenant {name:?} on the chosen host already")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Places each request in turn on the best host and claims it there: a later one sees what the
+/// earlier ones took. One that fits nowhere is passed over.
+pub fn place_each<H>(
+    hosts: &mut [FleetHost<H>],
+    requests: &[Request],
+    options: &FleetOptions,
+) -> Vec<Result<HostRank, BatchError>>
+where
+    H: Deref<Target = Host> + Sync,
+{
+    requests.iter().map(|request| place(hosts, request, |_| true, options)).collect()
+}
+
+/// Places the same request `count` times, named with `-0`, `-1`, … behind its own name, and claims
+/// all of it or, if one fits nowhere, nothing.
+///
+/// VMs that must be in different packages are placed one after the other, each with the packages of
+/// those before it counted as taken. Placed in another order more might fit: this does not search.
+///
+/// # Errors
+/// [`BatchError`] for the first VM without a place. No host has changed then.
+pub fn place_gang<H>(
+    hosts: &mut [FleetHost<H>],
+    request: &Request,
+    count: usize,
+    apart: Apart,
+    options: &FleetOptions,
+) -> Result<Vec<HostRank>, BatchError>
+where
+    H: Deref<Target = Host> + Sync,
+{
+    let mut placed: Vec<HostRank> = Vec::new();
+    let mut barred: Vec<(usize, String)> = Vec::new();
+    let mut failed = None;
+    for number in 0..count {
+        let name = format!("{}-{number}", request.name);
+        let named = RequestBuilder { name, ..(**request).clone() }.build();
+        let taken: BTreeSet<usize> = placed.iter().map(|rank| rank.host).collect();
+        let open = |at: usize| apart != Apart::Hosts || !taken.contains(&at);
+        let rank = named.map_err(BatchError::from).and_then(|r| place(hosts, &r, open, options));
+        match rank {
+            Ok(rank) => {
+                if apart == Apart::Packages {
+                    barred.push((rank.host, bar(&mut hosts[rank.host], &rank)));
+                }
+                placed.push(rank);
+            }
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    for (at, bar) in barred {
+        hosts[at].release(&bar).expect("what bars a package was claimed above");
+    }
+    let Some(error) = failed else { return Ok(placed) };
+    for rank in placed {
+        let released = hosts[rank.host].release(&rank.best.placement.name);
+        released.expect("a VM of the gang was claimed above");
+    }
+    Err(error)
+}
+
+fn place<H>(
+    hosts: &mut [FleetHost<H>],
+    request: &Request,
+    open: impl Fn(usize) -> bool + Sync,
+    options: &FleetOptions,
+) -> Result<HostRank, BatchError>
+where
+    H: Deref<Target = Host> + Sync,
+{
+    let FleetAnswer { ranked, refused } = rank_by(hosts, |at| open(at).then_some(request), options);
+    let name = request.name.clone();
+    let Some(rank) = ranked.into_iter().next() else {
+        return Err(BatchError::NoHost { name, refused });
+    };
+    match hosts[rank.host].claim(&name, rank.best.placement.claim()) {
+        Ok(()) => Ok(rank),
+        // A placement takes only what is free, so nothing but the name can be in the way.
+        Err(_) => Err(BatchError::NameTaken { name }),
+    }
+}
+
+/// Takes what is free in the packages of a placement, under a name that nobody has.
+fn bar<H: Deref<Target = Host>>(member: &mut FleetHost<H>, rank: &HostRank) -> String {
+    let host = member.host();
+    let package = |id| host.node(id).and_then(|node| node.package);
+    let packages: BTreeSet<Option<PackageId>> =
+        rank.best.placement.nodes().iter().map(package).collect();
+    let inside = host.nodes().iter().filter(|node| packages.contains(&node.package));
+    let (mut nodes, mut dedicated) = (NodeSet::new(), CpuSet::new());
+    for node in inside {
+        nodes.insert(node.id);
+        dedicated.extend(&node.cpus);
+    }
+    let free = |gpu: &&crate::host::Gpu| member.usage().holder_of(gpu.address).is_none();
+    let inside = |gpu: &&crate::host::Gpu| gpu.node.is_some_and(|node| nodes.contains(node));
+    let gpus = host.gpus().iter().filter(free).filter(inside).map(|gpu| gpu.address);
+    let claim = Claim {
+        dedicated: dedicated.difference(member.usage().dedicated()),
+        devices: gpus.collect(),
+        ..Claim::default()
+    };
+    // No VM that is asked for has a slash in its name; a tenant from elsewhere might.
+    let taken = |name: &String| member.usage().tenants().any(|(tenant, _)| tenant == name);
+    let mut names = (0_u64..).map(|n| format!("/apart/{n}"));
+    let name = names.find(|name| !taken(name)).unwrap_or_default();
+    member.claim(&name, claim).expect("only what is free is claimed");
+    name
+}
