@@ -144,7 +144,7 @@ fn said(hostile: &str) -> [String; 4] {
     let options = Options::default();
     let fits = checked(&vm(2, 1));
     let answer = recommend(&host, &usage, &fits, &options).unwrap();
-    let json = emit::json::recommendation(&answer);
+    let json = emit::json::recommendation(&host, &usage, &fits, &answer);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     let first = explain(&host, &usage, &fits, &options, &answer);
 

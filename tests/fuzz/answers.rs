@@ -54,12 +54,13 @@ fn shown(text: &str) {
 fn placed(case: &Case, built: &Built, answer: &Recommendation, lot: usize) -> Outcome {
     let Built { host, usage, request } = built;
     shown(&explain(host, usage, request, &case.options, answer));
-    let json = emit::json::recommendation(answer);
+    let json = emit::json::recommendation(host, usage, request, answer);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     for ranked in &answer.ranked {
-        let Ranked { placement, warnings, .. } = ranked;
+        let Ranked { placement, .. } = ranked;
+        let warnings = ranked.warnings(host, usage, request);
         assert_eq!(verify(host, usage, request, placement), Ok(()), "{}", case.text());
-        let told = verify_warnings(host, usage, placement, warnings);
+        let told = verify_warnings(host, usage, request, placement, &warnings);
         assert_eq!(told, Ok(()), "{}", case.text());
         let mut after = usage.clone();
         after.claim(host, &format!("{}'", placement.name), placement.claim()).unwrap();

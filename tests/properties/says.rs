@@ -23,7 +23,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
 /// Everything that an explanation may count, without what it is told in.
 fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     let Scene { host, usage, request, .. } = scene;
-    let mut text = emit::json::recommendation(answer);
+    let mut text = emit::json::recommendation(host, usage, &checked(request), answer);
     text += &format!("{:?} {:?} {request:?}", answer.ranked, answer.baseline);
     text += &format!("{:?} {} {}", request.workload.weights(), host.name(), host.about());
     text += host.cpu_model();
@@ -49,7 +49,7 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
         add((placement.memory().0 / placement.cells[0].page.bytes()).into());
     }
     let shown = |ranked: &Ranked| {
-        let ranges = ranked.predictions.iter().map(|prediction| prediction.range);
+        let ranges = ranked.predictions().into_iter().map(|prediction| prediction.range);
         let ratios = ranges.flat_map(|range| [range.low, range.likely, range.high]);
         ratios.map(|ratio| ratio.to_string()).collect::<Vec<_>>()
     };
