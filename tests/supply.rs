@@ -149,7 +149,7 @@ fn the_package_has_no_stray_file() {
           | (tests|examples|benches)/[a-z0-9_/]+\.rs
           | tests/(lab|texts)/[a-z0-9-]+\.(xml|json)
           | tests/lab/(apt|install|kernel|libraries|run)
-          | tests/corpus\.tsv
+          | (tests|benches)/[a-z]+\.tsv | tests/MUTANTS\.md
           | fixtures/[a-z0-9_/-]+(\.1)?\.(json|xml|txt|md|tsv|schema\.json)
           | fixtures/cases/README\.md
           | Cargo\.(toml|lock) | Cargo\.toml\.orig | \.cargo_vcs_info\.json
