@@ -252,7 +252,7 @@ impl RequestBuilder {
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {
-            return Err(RequestError::Name { name: self.name.chars().take(60).collect() });
+            return Err(RequestError::Name { name: crate::shown::shorten(&self.name, 60) });
         }
         let cells = match self.cells {
             Wish::Auto => 1,

@@ -13,12 +13,33 @@ pub(crate) fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The beginning of a foreign text for a message, without what could drive a terminal.
+/// The beginning of a foreign text for a message, at most so many bytes of it, without what could drive
+/// a terminal or is not to be seen: quoting would make eight characters of each.
 pub(crate) fn shorten(text: &str, most: usize) -> String {
-    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut shown: String = text.chars().take(most).map(plain).collect();
-    if text.chars().nth(most).is_some() {
-        shown.push('…');
+    let hidden = |c: char| c.is_control() || c.escape_debug().len() > 2;
+    let mut shown = String::new();
+    for c in text.chars() {
+        let c = if hidden(c) { '\u{fffd}' } else { c };
+        if shown.len() + c.len_utf8() > most {
+            shown.push('…');
+            break;
+        }
+        shown.push(c);
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shorten;
+
+    #[test]
+    fn what_is_shown_is_bounded_and_visible() {
+        assert_eq!(shorten("abc", 3), "abc");
+        assert_eq!(shorten("abcd", 3), "abc…");
+        assert_eq!(shorten("a\u{1b}\u{202e}\n\u{feff}z", 60), "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}z");
+        // Found by breaking texts: counted in characters, a hundred of these filled a page.
+        assert!(format!("{:?}", shorten(&"\u{feff}".repeat(1000), 60)).len() < 70);
+        assert_eq!(shorten("ü𝟙", 2), "ü…");
+    }
 }

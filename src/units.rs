@@ -15,11 +15,7 @@ pub struct ParseUnitError {
 impl ParseUnitError {
     pub(crate) fn new(text: &str, expected: &'static str) -> Self {
         // Hostile text may be megabytes long; the message shows its beginning only.
-        let mut shown: String = text.chars().take(60).collect();
-        if shown.len() < text.len() {
-            shown.push('…');
-        }
-        Self { text: shown, expected }
+        Self { text: crate::shown::shorten(text, 60), expected }
     }
 }
 

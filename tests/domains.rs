@@ -2,16 +2,20 @@
 #![cfg(feature = "libvirt-xml")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pinwise::discover::libvirt::{Domain, LibvirtError, read_domain};
 use pinwise::discover::read_host;
 use pinwise::{
-    Bytes, Claim, CpuSet, GpuRequest, Host, NodeId, Options, PageClaim, PageSize, Placement,
-    Request, RequestBuilder, Style, Usage, emit, recommend,
+    Bytes, Claim, CpuSet, GpuRequest, Host, NodeId, Options, PageSize, Request, RequestBuilder,
+    Style, Usage, emit, recommend,
 };
 use proptest::prelude::*;
+
+#[path = "common/claims.rs"]
+mod claims;
+
+use claims::{in_xml, without_shares};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hosts")
@@ -286,37 +290,6 @@ fn texts_that_are_no_domain_are_refused_in_few_words() {
         let message = read_domain(&host, text).unwrap_err().to_string();
         assert!(message.contains(words) && message.len() < 300, "{message}");
     }
-}
-
-/// What the XML can say of a placement's claim. SMT siblings that are kept idle are in no element, and
-/// that the emulator's pCPUs are its own neither; threads without a pin float everywhere, where a
-/// placement names nothing.
-fn in_xml(placement: &Placement, host: &Host) -> Claim {
-    let mut claim = placement.claim();
-    let unsaid = placement.idle.union(&placement.emulator_own);
-    claim.dedicated = claim.dedicated.difference(&unsaid);
-    let others = placement.iothreads.iter().chain([&placement.emulator]);
-    others.clone().for_each(|set| claim.floating.extend(set));
-    if others.chain(&placement.vcpus).any(CpuSet::is_empty) {
-        claim.floating.extend(host.online());
-    }
-    claim.floating = claim.floating.difference(&claim.dedicated);
-    let mut pages: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
-    for PageClaim { node, size, count } in claim.pages {
-        *pages.entry((node, size)).or_default() += count;
-    }
-    let page = |((node, size), count)| PageClaim { node, size, count };
-    claim.pages = pages.into_iter().map(page).collect();
-    claim
-}
-
-/// The same, with no word about which of a cell's nodes has how much of it.
-fn without_shares(mut claim: Claim) -> Claim {
-    let mut sums: BTreeMap<PageSize, u64> = BTreeMap::new();
-    claim.pages.iter().for_each(|page| *sums.entry(page.size).or_default() += page.count);
-    let sum = |(size, count)| PageClaim { node: None, size, count };
-    claim.pages = sums.into_iter().map(sum).collect();
-    claim
 }
 
 fn requests() -> impl Strategy<Value = Request> {

@@ -44,8 +44,11 @@ pub fn step_text(host: &Host, step: &Step) -> String {
 pub fn explain_advice(host: &Host, advice: &Advice) -> String {
     let placement = &advice.placement;
     let (name, nodes) = (&placement.name, placement.nodes());
-    let mut text =
-        format!("{name} would fit on {} after:\n", super::warnings::node_or_nodes(&nodes));
+    let mut text = format!(
+        "{} would fit on {} after:\n",
+        super::plain(name),
+        super::warnings::node_or_nodes(&nodes)
+    );
     for (step, number) in advice.steps.iter().zip(1..) {
         _ = writeln!(text, "  {number}. {}", step_text(host, step));
     }

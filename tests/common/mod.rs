@@ -13,7 +13,10 @@ use pinwise::{
 };
 
 pub fn fixtures(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder)
+    // Fuzzers are a crate below this one.
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = above.find(|root| root.join("fixtures/hosts").is_dir());
+    root.expect("the fixtures are there").join("fixtures").join(folder)
 }
 
 /// A fixture's description, to be changed.

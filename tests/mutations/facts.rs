@@ -1,44 +1,14 @@
 //! Operators' texts: what is read of a broken one never breaks the host that it is laid over.
 
-use pinwise::discover::facts::{overlay, read_facts};
-use pinwise::discover::{read_host, redact, write_host};
-use pinwise::{DeviceKind, HostBuilder};
+use pinwise::discover::write_host;
 
 use crate::common::description;
 use crate::texts::{NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
-use crate::{Outcome, lossy, mutations};
-
-/// Hosts with GPUs of both vendors in the numbers that the texts have.
-fn hosts() -> [HostBuilder; 3] {
-    let mut small = description("rtx-4080");
-    let beyond = |device: &pinwise::PciDevice| {
-        device.kind() == DeviceKind::Gpu && device.address.bus >= 0x60
-    };
-    small.devices.retain(|device| !beyond(device));
-    [description("hgx-h200-snc2"), description("mi350x"), small]
-}
+use crate::{fuzz, mutations};
 
 fn broken(kind: &str, sound: &[&str]) {
-    let hosts = hosts();
     let sound: Vec<_> = sound.iter().map(|text| text.as_bytes()).collect();
-    mutations(kind, &sound, |text, case| {
-        let facts = match read_facts(&lossy(text)) {
-            Ok(facts) => facts,
-            Err(error) => return Outcome::Refused(error.to_string()),
-        };
-        let whole = &hosts[usize::try_from(case).unwrap() % hosts.len()];
-        let mut host = whole.clone();
-        let laid = overlay(&mut host, &facts);
-        let said = laid.conflicts.iter().map(ToString::to_string);
-        for sentence in said.chain(laid.notes.iter().cloned()) {
-            assert!(!sentence.contains(char::is_control), "{sentence:?}");
-        }
-        assert!(laid.conflicts.len() < 100 && laid.notes.len() < 100);
-        if host != *whole {
-            host.build().expect("facts never break a sound host");
-        }
-        Outcome::Read
-    });
+    mutations(kind, &sound, |text, _| fuzz::facts(text));
 }
 
 /// A table of eight GPUs, as `title` and the cells between two, one's own, and at a row's end have it.
@@ -83,18 +53,6 @@ fn json_of_hosts_with_sources() {
     let mut host = description("rtx-4080");
     host.mark_source("sysfs");
     mutations("host with sources", &[write_host(&host).as_bytes()], |text, _| {
-        let host = read_host(&lossy(text)).map_err(|error| error.to_string());
-        let host = host.and_then(|mut host| {
-            redact(&mut host, "rtx");
-            host.build().map_err(|error| error.to_string())
-        });
-        match host {
-            Ok(host) => {
-                let text = write_host(host.description());
-                assert_eq!(write_host(&read_host(&text).unwrap()), text);
-                Outcome::Read
-            }
-            Err(sentence) => Outcome::Refused(sentence),
-        }
+        fuzz::host_json(text)
     });
 }

@@ -10,9 +10,15 @@
     reason = "a test is told by the environment how long to look, and times what it reads"
 )]
 
+#[path = "../oracle/case.rs"]
+mod case;
+#[path = "../common/claims.rs"]
+mod claims;
 #[path = "../common/mod.rs"]
 mod common;
 mod facts;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 #[path = "../common/mutate.rs"]
 mod mutate;
 #[path = "../common/rng.rs"]
@@ -20,6 +26,9 @@ mod mutate;
 mod rng;
 #[path = "../texts/mod.rs"]
 mod texts;
+#[path = "../oracle/tiny.rs"]
+#[allow(clippy::cast_possible_truncation, reason = "everything there is tiny")]
+mod tiny;
 #[path = "../trees/mod.rs"]
 mod trees;
 
@@ -28,10 +37,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pinwise::discover::{
-    Reading, hwloc, libvirt, read_host, read_request, read_tenant, sysfs, write_host,
-};
-use pinwise::{Bytes, Host, Options, RequestBuilder, Usage, recommend};
+use fuzz::Outcome;
+use pinwise::Bytes;
+use pinwise::discover::sysfs;
 use rng::Rng;
 
 /// How often each kind is broken where nobody says.
@@ -40,12 +48,6 @@ const DEFAULT: u64 = if cfg!(debug_assertions) { 500 } else { 5_000 };
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 /// The most memory that this process may ever have had, all kinds at a time.
 const MEMORY: Bytes = Bytes::from_mib(1024);
-
-/// What became of a text.
-enum Outcome {
-    Read,
-    Refused(String),
-}
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -58,13 +60,28 @@ fn mutations(kind: &str, sound: &[&[u8]], mut read: impl FnMut(&[u8], u64) -> Ou
             panic!("{kind}: the sound text is refused: {sentence}");
         }
     }
+    mutations_of(
+        kind,
+        &mut |case| {
+            let mut rng = Rng::new(case);
+            let sound = rng.pick(sound);
+            mutate::broken(sound, &mut rng)
+        },
+        read,
+    );
+}
+
+/// Reads what is made for each number of a case.
+fn mutations_of(
+    kind: &str,
+    make: &mut impl FnMut(u64) -> Vec<u8>,
+    mut read: impl FnMut(&[u8], u64) -> Outcome,
+) {
     let only = number("PINWISE_MUTATION");
     let cases = only.map_or(0..number("PINWISE_MUTATIONS").unwrap_or(DEFAULT), |n| n..n + 1);
     let (mut taken, mut refused, mut slowest) = (0_u64, 0_u64, Duration::ZERO);
     for case in cases.clone() {
-        let mut rng = Rng::new(case);
-        let sound = rng.pick(sound);
-        let text = mutate::broken(sound, &mut rng);
+        let text = make(case);
         if only.is_some() {
             println!("{}", String::from_utf8_lossy(&text));
         }
@@ -111,45 +128,6 @@ fn peak() -> Bytes {
     Bytes::from_kib(kib.unwrap_or(0))
 }
 
-/// A reading's host, and every so often what the engine says to it: a host that was built is sound,
-/// however odd it is.
-fn built(reading: Result<Reading, String>, case: u64) -> Outcome {
-    let host = match reading {
-        Ok(reading) => {
-            assert!(reading.notes.iter().all(|note| !note.contains(char::is_control)));
-            reading.host.build().map_err(|error| error.to_string())
-        }
-        Err(sentence) => Err(sentence),
-    };
-    match host {
-        Ok(host) => {
-            if case.is_multiple_of(16) {
-                answered(&host);
-            }
-            Outcome::Read
-        }
-        Err(sentence) => Outcome::Refused(sentence),
-    }
-}
-
-fn answered(host: &Host) {
-    let request = RequestBuilder::new("vm", 2, Bytes::from_gib(1)).build().unwrap();
-    let usage = Usage::empty(host);
-    if let Ok(answer) = recommend(host, &usage, &request, &Options::default()) {
-        for ranked in &answer.ranked {
-            pinwise::verify(host, &usage, &request, &ranked.placement).unwrap();
-        }
-    }
-}
-
-fn lossy(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
-}
-
-fn outcome<T>(result: Result<T, impl ToString>) -> Outcome {
-    result.map_or_else(|error| Outcome::Refused(error.to_string()), |_| Outcome::Read)
-}
-
 #[test]
 fn xml_of_lstopo() {
     let sound: [&[u8]; 3] = [
@@ -158,31 +136,30 @@ fn xml_of_lstopo() {
         include_bytes!("../texts/lstopo-3.xml"),
     ];
     for (version, text) in (1..).zip(&sound) {
-        mutations(&format!("lstopo {version}"), &[text], |text, case| {
-            built(hwloc::read_lstopo(&lossy(text)).map_err(|e| e.to_string()), case)
-        });
+        mutations(&format!("lstopo {version}"), &[text], |text, _| fuzz::lstopo(text));
     }
 }
 
 #[test]
-fn xml_of_capabilities() {
-    mutations("capabilities", &[include_bytes!("../texts/capabilities.xml")], |text, case| {
-        built(libvirt::read_capabilities(&lossy(text)).map_err(|e| e.to_string()), case)
-    });
+fn xml_of_libvirt() {
+    let capabilities = include_bytes!("../texts/capabilities.xml");
+    mutations("capabilities", &[capabilities], |text, _| fuzz::capabilities(text));
+    let device = include_bytes!("../texts/node-device.xml");
+    mutations("node device", &[device], |text, _| fuzz::node_device(text));
 }
 
+const DOMAINS: [&[u8]; 2] =
+    [include_bytes!("../texts/domain.xml"), include_bytes!("../lab/desk.xml")];
+
 #[test]
-fn xml_of_node_devices() {
-    let host = || libvirt::read_capabilities(include_str!("../texts/capabilities.xml")).unwrap();
-    mutations("node device", &[include_bytes!("../texts/node-device.xml")], |text, case| {
-        let device = libvirt::read_node_device(&lossy(text)).map_err(|e| e.to_string());
-        let with = |device: Option<libvirt::NodeDevice>| {
-            let Reading { mut host, mut notes } = host();
-            notes.extend(libvirt::add_node_devices(&mut host, device));
-            Reading { host, notes }
-        };
-        built(device.map(with), case)
-    });
+fn xml_of_domains() {
+    mutations("domain", &DOMAINS, |text, _| fuzz::domain(text));
+}
+
+/// A placement put into a broken domain: refused, or XML that is read again.
+#[test]
+fn xml_of_domains_to_patch() {
+    mutations("domain to patch", &DOMAINS, |text, _| fuzz::patch(text));
 }
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -191,61 +168,51 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn xml_of_domains() {
-    let host = read_host(&lossy(&fixture("rtx-4090-nps4.json"))).unwrap().build().unwrap();
-    let sound: [&[u8]; 2] =
-        [include_bytes!("../texts/domain.xml"), include_bytes!("../lab/desk.xml")];
-    mutations("domain", &sound, |text, _| {
-        let domain = libvirt::read_domain(&host, &lossy(text));
-        if let Ok(domain) = &domain {
-            assert!(domain.notes.iter().all(|note| !note.contains(char::is_control)));
-            _ = Usage::with_running(&host, [(domain.name.clone(), domain.claim.clone())]);
-        }
-        outcome(domain)
-    });
-}
-
-/// A placement put into a broken domain: refused, or XML that is read again.
-#[test]
-fn xml_of_domains_to_patch() {
-    let host = read_host(&lossy(&fixture("rtx-4090-nps4.json"))).unwrap().build().unwrap();
-    let request = RequestBuilder::new("vm", 4, Bytes::from_gib(8)).build().unwrap();
-    let answer = recommend(&host, &Usage::empty(&host), &request, &Options::default()).unwrap();
-    let placement = &answer.best().placement;
-    let sound: [&[u8]; 2] =
-        [include_bytes!("../texts/domain.xml"), include_bytes!("../lab/desk.xml")];
-    mutations("domain to patch", &sound, |text, case| {
-        let patched = pinwise::emit::libvirt::patch(placement, &lossy(text));
-        if let Ok(patched) = &patched {
-            let again = pinwise::emit::libvirt::patch(placement, patched);
-            assert_eq!(again.as_ref(), Ok(patched), "PINWISE_MUTATION={case}: patched twice");
-        }
-        outcome(patched)
-    });
-}
-
-#[test]
 fn json_of_hosts() {
     let sound = [fixture("i9-14900k.json"), fixture("rtx-pro-6000.json")];
     let sound: Vec<&[u8]> = sound.iter().map(Vec::as_slice).collect();
-    mutations("host", &sound, |text, case| {
-        let host = read_host(&lossy(text)).map_err(|error| error.to_string());
-        if let Ok(host) = &host {
-            assert_eq!(&read_host(&write_host(host)).unwrap(), host);
-        }
-        built(host.map(|host| Reading { host, notes: Vec::new() }), case)
-    });
+    mutations("host", &sound, |text, _| fuzz::host_json(text));
 }
 
 #[test]
 fn json_of_requests_and_tenants() {
     mutations("request", &[include_bytes!("../texts/request.json")], |text, _| {
-        let request = read_request(&lossy(text)).map_err(|error| error.to_string());
-        outcome(request.and_then(|request| request.build().map_err(|error| error.to_string())))
+        fuzz::request_json(text)
     });
     mutations("tenant", &[include_bytes!("../texts/tenant.json")], |text, _| {
-        outcome(read_tenant(&lossy(text)))
+        fuzz::tenant_json(text)
     });
+}
+
+#[test]
+fn texts_of_values() {
+    let sound: [&[u8]; 7] = [
+        b"0-31:2/4,40,44-47",
+        b"0,2-3",
+        b"1536 MiB",
+        b"2048K",
+        b"0000:1b:00.0",
+        b"pin",
+        b"gpu-training",
+    ];
+    mutations("values", &sound, |text, _| fuzz::values::values(text));
+}
+
+/// Not texts, but choices: of a small host, its tenants, a request for it. Any bytes are some.
+#[test]
+fn answers_to_requests() {
+    let sound: Vec<[u8; 96]> = (0..64)
+        .map(|seed| {
+            let mut rng = Rng::new(seed);
+            std::array::from_fn(|_| u8::try_from(rng.below(256)).unwrap())
+        })
+        .collect();
+    let mut choices = |case: u64| {
+        let mut bytes = rng::Rng::new(case).pick(&sound).to_vec();
+        bytes.extend(case.to_le_bytes());
+        bytes
+    };
+    mutations_of("answers", &mut choices, |bytes, _| fuzz::answers::answer(bytes));
 }
 
 fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -279,6 +246,7 @@ fn files_of_sysfs() {
         fs::write(&files[at], text).unwrap();
         let reading = sysfs::read(&root.0).map_err(|error| error.to_string());
         fs::write(&files[at], &texts[at]).unwrap();
-        built(reading.map_err(|error| error.replace(&*root.0.to_string_lossy(), "")), case)
+        let root = root.0.to_string_lossy();
+        fuzz::built(reading.map_err(|error| error.replace(&*root, "")), text)
     });
 }

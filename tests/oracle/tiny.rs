@@ -19,14 +19,19 @@ const NIC: PciClass = PciClass(0x02_00_00);
 const BRIDGE: PciClass = PciClass(0x06_04_00);
 
 /// The case of a seed.
+#[allow(dead_code, reason = "fuzzers draw from bytes")]
 pub(crate) fn case(seed: u64) -> Case {
-    let mut rng = Rng::new(seed);
+    drawn(&mut Rng::new(seed))
+}
+
+/// A case of whatever is drawn.
+pub(crate) fn drawn(rng: &mut Rng) -> Case {
     loop {
-        let host = host(&mut rng);
+        let host = host(rng);
         let built = host.clone().build().expect("generated hosts keep the builder's promises");
-        let tenants = tenants(&mut rng, &built);
-        let request = request(&mut rng, &built);
-        let options = options(&mut rng);
+        let tenants = tenants(rng, &built);
+        let request = request(rng, &built);
+        let options = options(rng);
         let case = Case { host, tenants, request, options };
         if case.build().is_some() {
             return case;

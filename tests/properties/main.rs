@@ -11,6 +11,7 @@ mod renumber;
 #[path = "../common/rng.rs"]
 #[allow(unreachable_pub, clippy::wrong_self_convention, reason = "another test crate's")]
 mod rng;
+mod says;
 mod scene;
 
 use std::collections::{BTreeMap, BTreeSet};

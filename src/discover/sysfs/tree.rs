@@ -144,10 +144,7 @@ impl<'a> Tree<'a> {
     }
 
     pub(super) fn bad(&self, path: &str, value: &str, expected: &str) -> SysfsError {
-        let mut shown: String = value.chars().take(60).collect();
-        if shown.len() < value.len() {
-            shown.push('…');
-        }
+        let shown = crate::shown::shorten(value, 60);
         SysfsError::Value { path: self.path(path), problem: format!("{shown:?} is not {expected}") }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn check(placement: &Placement) -> Result<(), EmitError> {
 fn name(name: &str) -> Result<(), EmitError> {
     let bad = |c: char| c == '/' || c == '\n' || !is_legal(c);
     if name.trim().is_empty() || name.contains(bad) {
-        return Err(EmitError::Name { name: name.chars().take(60).collect() });
+        return Err(EmitError::Name { name: crate::shown::shorten(name, 60) });
     }
     Ok(())
 }

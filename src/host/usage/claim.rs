@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::sets::CpuSet;
+use crate::shown::shorten;
 use crate::units::{NodeId, PageSize, PciAddr};
 
 /// Pages that a tenant holds.
@@ -54,24 +55,34 @@ impl Claim {
     }
 }
 
+/// A tenant's name in a sentence: quoted, and the beginning of a long one.
+pub(super) fn named(tenant: &str) -> String {
+    format!("{:?}", shorten(tenant, 64))
+}
+
+/// pCPUs in a sentence. Every second of thousands would be a page.
+fn listed(cpus: &CpuSet) -> String {
+    shorten(&cpus.to_string(), 128)
+}
+
 /// Why a claim was refused. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
     /// A tenant of this name holds something already.
-    #[error("tenant {tenant:?} is there already")]
+    #[error("tenant {} is there already", named(.tenant))]
     NameTaken {
         /// Its name.
         tenant: String,
     },
     /// No tenant of this name.
-    #[error("there is no tenant {tenant:?}")]
+    #[error("there is no tenant {}", named(.tenant))]
     NoTenant {
         /// The name.
         tenant: String,
     },
     /// pCPUs that the host does not have online.
-    #[error("tenant {tenant:?} claims pCPUs {cpus}, which are not online")]
+    #[error("tenant {} claims pCPUs {}, which are not online", named(.tenant), listed(.cpus))]
     NotOnline {
         /// Who claims.
         tenant: String,
@@ -79,7 +90,7 @@ pub enum ClaimError {
         cpus: CpuSet,
     },
     /// Dedicated pCPUs that another tenant holds.
-    #[error("tenant {tenant:?} claims pCPUs {cpus}, which {holder:?} holds")]
+    #[error("tenant {} claims pCPUs {}, which {} holds", named(.tenant), listed(.cpus), named(.holder))]
     PcpusHeld {
         /// Who claims.
         tenant: String,
@@ -89,8 +100,8 @@ pub enum ClaimError {
         holder: String,
     },
     /// Pages that are not free, or that the host does not have.
-    #[error("tenant {tenant:?} claims {needed} pages of {size} on {}, where {free} are free",
-        .node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}")))]
+    #[error("tenant {} claims {needed} pages of {size} on {}, where {free} are free",
+        named(.tenant), .node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}")))]
     PagesShort {
         /// Who claims.
         tenant: String,
@@ -104,7 +115,7 @@ pub enum ClaimError {
         free: u64,
     },
     /// A device that does not exist, or is a bridge.
-    #[error("tenant {tenant:?} claims {address}, which is no device of the host")]
+    #[error("tenant {} claims {address}, which is no device of the host", named(.tenant))]
     NoDevice {
         /// Who claims.
         tenant: String,
@@ -112,7 +123,7 @@ pub enum ClaimError {
         address: PciAddr,
     },
     /// A device that another tenant holds, or that is claimed twice.
-    #[error("tenant {tenant:?} claims {address}, which {holder:?} holds")]
+    #[error("tenant {} claims {address}, which {} holds", named(.tenant), named(.holder))]
     DeviceHeld {
         /// Who claims.
         tenant: String,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::claim::named;
 use super::{Claim, ClaimError, Usage};
 use crate::host::Host;
 use crate::sets::CpuSet;
@@ -170,8 +171,8 @@ pub enum Taken {
 #[non_exhaustive]
 pub enum Conflict {
     /// Others hold what it needs: compute anew.
-    #[error("tenant {tenant:?}, computed at generation {offered}, conflicts at generation {now} with {}",
-        .taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("tenant {}, computed at generation {offered}, conflicts at generation {now} with {}",
+        named(.tenant),         .taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Taken {
         /// Who would hold it.
         tenant: String,
@@ -185,7 +186,8 @@ pub enum Conflict {
     /// It was computed at a generation that this usage has not reached: against another one, or one
     /// that was lost.
     #[error(
-        "tenant {tenant:?} was computed at generation {offered}, which is still to come after {now}"
+        "tenant {} was computed at generation {offered}, which is still to come after {now}",
+        named(.tenant)
     )]
     Ahead {
         /// Who would hold it.
@@ -203,7 +205,7 @@ pub enum Conflict {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tenant, since } = self;
-        write!(f, "{tenant:?} (since generation {since})")
+        write!(f, "{} (since generation {since})", named(tenant))
     }
 }
 

@@ -122,7 +122,7 @@ fn check_machine(root: Node<'_, '_>, placement: &Placement) -> Result<(), PatchE
     if placement.pci.ports.is_empty() || machine.contains("q35") {
         return Ok(());
     }
-    Err(PatchError::Machine { machine: machine.chars().take(60).collect() })
+    Err(PatchError::Machine { machine: crate::shown::shorten(machine, 60) })
 }
 
 type HostDevices<'a, 'i> = (BTreeMap<PciAddr, Node<'a, 'i>>, Vec<Node<'a, 'i>>);

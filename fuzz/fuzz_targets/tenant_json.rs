@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| _ = pinwise_fuzz::fuzz::tenant_json(bytes));
