@@ -255,14 +255,14 @@ fn slots<'h>(
 }
 
 /// The GPUs that nobody holds and that VMs usually ask for.
-fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
+pub(crate) fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
     let gpus = host.gpus().iter().enumerate();
     let free = gpus.filter(|(_, gpu)| !gpu.integrated && usage.holder_of(gpu.address).is_none());
     free.fold(0, |mask, (at, _)| mask | (1 << at))
 }
 
 /// The GPUs that each tenant holds.
-fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
+pub(crate) fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
     let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
     for (at, gpu) in host.gpus().iter().enumerate() {
         let Some(holder) = usage.holder_of(gpu.address) else { continue };

@@ -10,7 +10,6 @@ use crate::host::Host;
 use crate::host::builder::MAX_NODES;
 use crate::host::derived::GpuMask;
 use crate::host::gpu_places::{GpuPlaces, Part, Share};
-use crate::sets::bits;
 use crate::units::Bytes;
 
 pub use crate::host::gpu_places::SLOT_SIZES;
@@ -202,12 +201,6 @@ impl<'h> Slots<'h> {
     fn delayed(&self, gpus: GpuMask) -> i64 {
         let later = self.held.iter().filter(|(place, _)| place & gpus != 0);
         later.fold(0_i64, |sum, (_, price)| sum.saturating_add(*price))
-    }
-
-    /// The least that any placement on these GPUs costs, as [`HostCost::price`] counts: what it takes
-    /// beside them only ends more slots.
-    pub(crate) fn least_price(&self, gpus: GpuMask) -> i64 {
-        self.host_cost(&[], &[], gpus, |_| 0).price()
     }
 
     /// Slots by size, where so many GPUs are served on each node.

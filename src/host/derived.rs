@@ -93,6 +93,8 @@ pub(crate) struct Derived {
     pub(crate) gpus: Vec<GpuFacts>,
     pub(crate) partitions: Vec<GpuMask>,
     pub(crate) gpu_places: GpuPlaces,
+    /// The most SMT siblings of a core.
+    pub(crate) widest_core: usize,
 }
 
 impl Derived {
@@ -136,6 +138,7 @@ impl Derived {
         let gpu_facts = with_twins(gpu_facts(nodes, pci, gpus, links), &masks);
         let cores_of: Vec<usize> = facts.iter().map(|node| node.cores.len()).collect();
         Self {
+            widest_core: cores.iter().map(|core| core.pcpus.len()).max().unwrap_or(1),
             gpu_places: GpuPlaces::new(nodes, &cores_of, &packages, gpus, &gpu_facts),
             core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
             pcpu_counts: largest_first(nodes.iter().map(|n| n.cpus.len() as u64).collect()),
