@@ -226,7 +226,8 @@ fn a_bound_never_hides_a_better_host() {
                 let pieces = profile.l3 == pinwise::L3Use::Pieces;
                 let price = rank.best.cost.price() + if pieces { 1000 } else { 0 };
                 let apart = profile.gpus > 1 && !profile.same_switch;
-                (rank.best.unmet.len(), profile.packages, apart, price, rank.left)
+                let score = std::cmp::Reverse(rank.best.score.total);
+                (rank.best.unmet.len(), profile.packages, apart, price, score, rank.left)
             };
             if bin == Bin::BestFit {
                 assert!(all.ranked.windows(2).all(|two| key(&two[0]) <= key(&two[1])));

@@ -28,9 +28,8 @@ pub(super) struct Standing {
     /// Whether the GPUs of a VM are below several switches.
     pub(super) apart: bool,
     pub(super) price: i64,
-    pub(super) left: Order,
-    /// It is against the default layout of the same host, so it says little of two hosts.
     pub(super) score: Reverse<i64>,
+    pub(super) left: Order,
     pub(super) host: usize,
 }
 
