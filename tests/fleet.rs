@@ -201,7 +201,7 @@ fn wishes() -> Vec<Request> {
 #[test]
 fn a_bound_never_hides_a_better_host() {
     let (mut unsearched, mut ordered) = (0, 0);
-    for seed in 1..=4 {
+    for seed in 1..=2 {
         let fleet = used(seed);
         for (wanted, bin) in wishes().iter().flat_map(|w| [(w, Bin::BestFit), (w, Bin::Spread)]) {
             let all = rank(&fleet, wanted, &options(bin));
@@ -235,7 +235,7 @@ fn a_bound_never_hides_a_better_host() {
             }
         }
     }
-    assert!(unsearched > 1000 && ordered > 1000, "{unsearched} {ordered}: nothing was bounded");
+    assert!(unsearched > 500 && ordered > 500, "{unsearched} {ordered}: nothing was bounded");
 }
 
 #[cfg(feature = "rayon")]
