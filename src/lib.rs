@@ -97,9 +97,10 @@ mod verify;
 mod warnings;
 mod workload;
 
+pub use host::access::AccessControl;
 pub use host::builder::{
-    CoreSpec, HostBuilder, HostError, L3Spec, MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS,
-    NodeSpec,
+    CacheKind, CacheSpec, CoreSpec, HostBuilder, HostError, L3Spec, MAX_GPUS, MAX_NODES,
+    MAX_PCI_FUNCTIONS, MAX_PCPUS, NodeSpec,
 };
 pub use host::pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,

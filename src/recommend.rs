@@ -23,9 +23,7 @@ pub struct Ranked {
     pub placement: Placement,
     /// How good that is.
     pub score: Score,
-    /// What is expected of each metric, against the default layout.
-    pub predictions: Vec<Prediction>,
-    /// The rules' words that the predictions are made of.
+    /// The rules' words; [`Ranked::predictions`] are made of them.
     pub findings: Vec<Finding>,
     /// Preferred properties that it lacks.
     pub unmet: Vec<Property>,
@@ -33,8 +31,6 @@ pub struct Ranked {
     pub cost: HostCost,
     /// What the rules saw of it.
     pub profile: Profile,
-    /// What to know before using it.
-    pub warnings: Vec<Warning>,
 }
 
 /// The answer: at least one placement that fits.
@@ -57,6 +53,21 @@ pub struct Recommendation {
 pub struct Infeasible {
     /// Every style, and why.
     pub rejected: Vec<Rejection>,
+}
+
+impl Ranked {
+    /// What is expected of each metric, against the default layout.
+    #[must_use]
+    pub fn predictions(&self) -> Vec<Prediction> {
+        predictions(&self.findings, &self.profile)
+    }
+
+    /// What to know before using it, as the host and its tenants were when it was recommended. Who asks
+    /// a thousand hosts needs them of one.
+    #[must_use]
+    pub fn warnings(&self, host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
+        warnings(host, usage, request, &self.placement, &self.profile)
+    }
 }
 
 impl Recommendation {
@@ -102,7 +113,7 @@ pub fn recommend(
         match build(&search, candidate) {
             Ok(placement) => {
                 if !is_told_twice(&search, candidate) {
-                    ranked.push(rank(&search, usage, candidate, placement));
+                    ranked.push(rank(&search, candidate, placement));
                 }
             }
             Err(fact) => failed.push((candidate.style, fact)),
@@ -111,9 +122,11 @@ pub fn recommend(
     let found: Vec<Style> = ranked.iter().map(|row| row.placement.style).collect();
     let rejected = rejections(&search, &found, failed);
     let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
-    let baseline = baseline(&search, usage, best);
+    let baseline = baseline(&search, best);
     debug_assert!(ranked.iter().all(|r| verify(host, usage, request, &r.placement).is_ok()));
-    let told = |r: &Ranked| verify_warnings(host, usage, &r.placement, &r.warnings).is_ok();
+    let warnings = |r: &Ranked| r.warnings(host, usage, request);
+    let told =
+        |r: &Ranked| verify_warnings(host, usage, request, &r.placement, &warnings(r)).is_ok();
     debug_assert!(ranked.iter().chain(&baseline).all(told));
     Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
 }
@@ -161,16 +174,14 @@ pub(crate) fn first(
     })
 }
 
-fn rank(search: &Search<'_>, usage: &Usage, candidate: &Candidate, placement: Placement) -> Ranked {
+fn rank(search: &Search<'_>, candidate: &Candidate, placement: Placement) -> Ranked {
     let Search { host, request, options, .. } = search;
     let profile = candidate.profile;
     debug_assert_eq!(profile, Profile::of(host, request, &placement), "counted as it was built");
     let findings = findings(&options.evidence, &profile);
     Ranked {
-        warnings: warnings(host, usage, request, &placement, &profile),
         placement,
         score: candidate.score,
-        predictions: predictions(&findings, &profile),
         findings,
         unmet: unmet(request, &profile),
         cost: candidate.cost,
@@ -185,17 +196,15 @@ pub(crate) fn unmet(request: &Request, profile: &Profile) -> Vec<Property> {
     unmet
 }
 
-fn baseline(search: &Search<'_>, usage: &Usage, best: &Ranked) -> Option<Ranked> {
+fn baseline(search: &Search<'_>, best: &Ranked) -> Option<Ranked> {
     let gpus: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
     let set = search.gpus.sets.iter().position(|set| set.gpus == search.host.gpu_mask(&gpus))?;
     let placement = default_layout(search, set)?;
     // No rule speaks about the yardstick itself.
     let profile = Profile::of(search.host, search.request, &placement);
     Some(Ranked {
-        warnings: warnings(search.host, usage, search.request, &placement, &profile),
         placement,
         score: Score::default(),
-        predictions: predictions(&[], &profile),
         findings: Vec::new(),
         unmet: Vec::new(),
         cost: HostCost::default(),

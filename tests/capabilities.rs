@@ -7,8 +7,8 @@ use pinwise::discover::libvirt::{
     NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
 use pinwise::{
-    Bytes, CommonBridge, CpuVendor, DeviceKind, Distance, Host, LinkState, NodeId, PageSize,
-    PciAddr,
+    Bytes, CacheKind, CacheSpec, CommonBridge, CpuVendor, DeviceKind, Distance, Host, LinkState,
+    NodeId, PageSize, PciAddr,
 };
 
 /// Two nodes with two cores of two threads each; pCPU 9 is off.
@@ -79,6 +79,18 @@ fn capabilities_describe_nodes_cores_caches_and_pages() {
     assert_eq!(cores, [4, 5, 6, 7]);
     assert_eq!(host.l3_domains().len(), 2);
     assert_eq!(host.l3_domains()[0].size, Some(Bytes::from_mib(32)));
+    let l2 = CacheSpec {
+        level: 2,
+        kind: CacheKind::Unified,
+        size: Some(Bytes::from_mib(1)),
+        shared_by: vec!["0".parse().unwrap()],
+    };
+    assert_eq!(host.description().caches, [l2]);
+    let bank = "<bank level='2' type='both' size='1' unit='MiB' cpus='0,4,9'/>";
+    let odd = TWO.replacen("<bank ", &format!("{bank}<bank "), 1);
+    let odd = read_capabilities(&odd).unwrap();
+    assert!(odd.host.caches.is_empty());
+    assert!(odd.notes.contains(&"pCPUs are in several L2 caches: left out".to_owned()));
     let node = host.node(NodeId(4)).unwrap();
     assert_eq!((node.memory, node.cpus.to_string()), (Bytes::from_gib(16), "2-3,6-7".to_owned()));
     assert_eq!(node.pool(PageSize::GIB_1).unwrap().free, 8);

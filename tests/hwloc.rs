@@ -266,15 +266,11 @@ fn files_are_read_as_libhwloc_reads_them() {
 
 const BULLDOZER: &str = "the kernel says that both halves of a Bulldozer module are SMT siblings of \
                          one core, and hwloc that they are cores";
-const UNNUMBERED: &str = "the kernel numbers no packages, and hwloc goes by the pCPUs of each";
 const BUGGY: &str =
     "all nodes claim all pCPUs: hwloc drops the others, ours leaves them their memory";
 const CROSSING: &str = "hwloc drops nodes of an invented tree that cut others in two";
 
 const TREE_EXCEPTIONS: &[Exception] = &[
-    ("16ia64-8n2s", "package", "an old kernel gives packages of one node the same number"),
-    ("20s390-2g6s4c", "package", UNNUMBERED),
-    ("256ppc-8n8s4t", "package", UNNUMBERED),
     ("2pa-pcidomain32bits", "pci", "hwloc leaves out PCI domains of more than 16 bits"),
     ("2ps3-2t", "package", NO_PACKAGE),
     ("32em64t-2n8c+dax+nvme+mic+dimms", "pci", "hwloc leaves out a bridge without buses behind it"),
@@ -310,7 +306,7 @@ fn trees_are_read_as_libhwloc_reads_them() {
         let name = archive.file_name().unwrap().to_str().unwrap().split(".tar.").next().unwrap();
         let folder = Folder::new();
         // libhwloc goes by masks that ours does not look at.
-        let masks = ["core_siblings*", "package_cpus*", "die_cpus*"];
+        let masks = ["die_cpus*"];
         let without: Vec<_> = UNREAD.into_iter().filter(|name| !masks.contains(name)).collect();
         extract(archive, &folder, &without);
         let root = root_below(&folder.0, 2).unwrap_or_else(|| folder.0.clone());

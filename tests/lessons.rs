@@ -196,13 +196,14 @@ fn a_degraded_link_is_reported_and_passed_over() {
         let best = answer.best();
         let has = best.placement.gpus().any(|gpu| gpu.address.to_string() == slow);
         assert_eq!(has, given, "{count} GPUs");
-        let told = best.warnings.iter().any(|warning| match warning {
+        let warnings = best.warnings(&host, &Usage::empty(&host), &checked(&request));
+        let told = warnings.iter().any(|warning| match warning {
             Warning::DegradedLink { address, given: says, .. } => {
                 address.to_string() == slow && *says == given
             }
             _ => false,
         });
-        assert!(told, "{:?}", best.warnings);
+        assert!(told, "{warnings:?}");
         let text = text(&host, &request, &Options::default());
         let line = text.lines().find(|line| line.contains(slow) && line.starts_with("Warning"));
         let line = line.expect("the warning is told");
@@ -320,7 +321,8 @@ fn a_host_whose_devices_name_no_node_is_not_guessed_at() {
     let request = gpu_vm(8, 16, 1, Workload::GpuInference);
     let preferred = ask(&host, &request).unwrap();
     let best = preferred.best();
-    assert!(best.warnings.iter().any(|w| matches!(w, Warning::UnknownNode { .. })));
+    let warnings = best.warnings(&host, &Usage::empty(&host), &checked(&request));
+    assert!(warnings.iter().any(|w| matches!(w, Warning::UnknownNode { .. })));
     assert!(best.placement.gpus().all(|gpu| gpu.node.is_none()));
     assert!(best.findings.iter().all(|f| f.metric != Metric::HostGpuTransfer), "nothing is known");
     let text = text(&host, &request, &Options::default());
@@ -368,12 +370,14 @@ fn three_pages_short_on_the_gpus_node_is_refused_with_the_command_that_mends_it(
 #[test]
 fn where_the_page_size_is_free_the_vm_stays_beside_its_gpu_with_smaller_pages() {
     let request = RequestBuilder { page_size: None, ..a_vm_on_node_0() };
-    let answer = ask(&short_of_pages(61), &request).unwrap();
+    let host = short_of_pages(61);
+    let answer = ask(&host, &request).unwrap();
     let placement = &answer.best().placement;
     assert_eq!(placement.cells[0].page, PageSize::KIB_4);
     assert_eq!(placement.nodes(), std::iter::once(NodeId(0)).collect());
     let told = |w: &Warning| matches!(w, Warning::NoHugepages { vfio: true, .. });
-    assert!(answer.best().warnings.iter().any(told));
+    let warnings = answer.best().warnings(&host, &Usage::empty(&host), &checked(&request));
+    assert!(warnings.iter().any(told));
 }
 
 #[test]
@@ -406,7 +410,7 @@ fn the_baseline_is_the_same_vm_with_the_same_gpus_and_changes_nothing() {
         let gpus = |ranked: &Ranked| ranked.placement.gpus().map(|g| g.address).collect::<Vec<_>>();
         assert_eq!(gpus(baseline), gpus(answer.best()), "{}", host.name());
         assert_eq!(baseline.score.total, 0);
-        assert!(baseline.predictions.iter().all(|p| p.range == pinwise::Range::ONE));
+        assert!(baseline.predictions().iter().all(|p| p.range == pinwise::Range::ONE));
     }
 }
 

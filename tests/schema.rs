@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use common::{description, fixtures};
 use pinwise::discover::{host_schema, read_host, write_host};
 use pinwise::{
-    Bytes, CoreKind, FabricPartition, GpuLink, GpuLinkKind, HostBuilder, LinkState, NodeId, Part,
+    AccessControl, Bytes, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind,
+    HostBuilder, LinkState, NodeId, Part,
 };
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -48,6 +49,7 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, broken: &mut V
                     "object" => value.is_object(),
                     "array" => value.is_array(),
                     "string" => value.is_string(),
+                    "boolean" => value.is_boolean(),
                     "integer" => value.is_u64() || value.is_i64(),
                     other => panic!("the type {other} is not known here"),
                 };
@@ -149,6 +151,13 @@ fn full() -> HostBuilder {
     host.cores[0].kind = CoreKind::Efficiency;
     host.l3_domains.truncate(1);
     host.l3_domains[0].size = Some(Bytes::from_mib(1));
+    host.caches = vec![CacheSpec {
+        level: 2,
+        kind: CacheKind::Unified,
+        size: Some(Bytes::from_mib(1)),
+        shared_by: vec!["0".parse().unwrap()],
+    }];
+    host.clusters = vec!["0".parse().unwrap()];
     host.offline = "5000".parse().unwrap();
     host.allowed = Some("0".parse().unwrap());
     host.isolated = "0".parse().unwrap();
@@ -163,6 +172,12 @@ fn full() -> HostBuilder {
     device.physical_function = Some(device.address);
     device.link_now = Some(LinkState { mts: 2500, width: 1 });
     device.link_max = Some(LinkState { mts: 2500, width: 1 });
+    device.access = Some(AccessControl {
+        request_redirect: true,
+        completion_redirect: true,
+        upstream_forwarding: true,
+        direct_translated: true,
+    });
     device.bars = vec![Bytes::from_mib(1)];
     let (a, b) = (device.address, device.address);
     host.gpu_links = vec![GpuLink { a, b, kind: GpuLinkKind::NvLink, count: 1 }];

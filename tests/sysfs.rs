@@ -9,7 +9,9 @@ use std::path::Path;
 
 use pinwise::discover::Reading;
 use pinwise::discover::sysfs::{self, SysfsError};
-use pinwise::{Bytes, CoreKind, CpuVendor, GpuLink, GpuLinkKind, NodeId, PageSize, PciAddr};
+use pinwise::{
+    AccessControl, Bytes, CoreKind, CpuVendor, GpuLink, GpuLinkKind, NodeId, PageSize, PciAddr,
+};
 use trees::{Folder, small};
 
 fn reading(root: &Folder) -> Result<Reading, SysfsError> {
@@ -98,6 +100,43 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
     assert_eq!(host.description().allowed, None);
 }
 
+/// As POWER, s390 and old kernels have it: no numbers, or one number for all.
+#[test]
+fn packages_are_told_apart_by_the_pcpus_they_list() {
+    let topology =
+        |cpu: u32, name: &str| format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}");
+    let packages = |root: &Folder| {
+        let Reading { host, notes } = reading(root).unwrap();
+        let of = |core: &pinwise::CoreSpec| format!("{}: {}", core.package, core.pcpus);
+        (host.cores.iter().map(of).collect::<Vec<_>>(), notes)
+    };
+    let apart = ["0: 0,4", "0: 1,5", "1: 2,6", "1: 3"];
+    let note = "package ids are missing or not unique: packages are numbered by pCPU";
+    for (id, lists) in [("-1\n", "package_cpus_list"), ("7\n", "core_siblings_list")] {
+        let root = small();
+        for cpu in 0..7 {
+            root.write(&topology(cpu, "physical_package_id"), id);
+            let list = if cpu % 4 < 2 { "0-1,4-5\n" } else { "2-3,6-7\n" };
+            root.write(&topology(cpu, lists), list);
+        }
+        assert_eq!(packages(&root), (apart.map(String::from).to_vec(), vec![note.to_owned()]));
+        // A list that not all of its pCPUs name is none of a package.
+        root.write(&topology(3, lists), "3\n");
+        assert!(
+            packages(&root).0.iter().all(|core| core.starts_with(id.replace("-1", "0").trim()))
+        );
+    }
+    // Numbers that tell packages apart are kept, whatever they are.
+    let root = small();
+    for cpu in 0..7 {
+        root.write(&topology(cpu, "physical_package_id"), if cpu % 4 < 2 { "9\n" } else { "36\n" });
+        let list = if cpu % 4 < 2 { "0-1,4-5\n" } else { "2-3,6-7\n" };
+        root.write(&topology(cpu, "package_cpus_list"), list);
+    }
+    let kept = ["9: 0,4", "9: 1,5", "36: 2,6", "36: 3"];
+    assert_eq!(packages(&root), (kept.map(String::from).to_vec(), vec![]));
+}
+
 /// `isolcpus` is in the mask that every process starts with; a cgroup's list is a decision.
 #[test]
 fn isolated_pcpus_are_allowed_unless_a_cgroup_forbids_them() {
@@ -127,6 +166,103 @@ fn isolated_pcpus_are_allowed_unless_a_cgroup_forbids_them() {
     // Nothing outside of the tree is asked.
     root.write("proc/self/cgroup", "0::/../../vms\n");
     assert_eq!(allowed(&root), "0-4");
+}
+
+/// A cgroup's memory nodes: the others' memory is there, and none of it free.
+#[test]
+fn memory_that_a_cgroup_forbids_is_not_free() {
+    let root = small();
+    let free = |list: &str| -> Result<_, SysfsError> {
+        root.write("proc/self/status", format!("Mems_allowed:\t3\nMems_allowed_list:\t{list}\n"));
+        let Reading { host, notes } = reading(&root)?;
+        let host = host.build().unwrap();
+        assert_eq!(host.nodes()[1].memory, Bytes::from_gib(8));
+        let free = |node: &pinwise::Node| node.pools.iter().map(|pool| pool.free).collect();
+        Ok((host.nodes().iter().map(free).collect::<Vec<Vec<u64>>>(), notes))
+    };
+    let (open, closed) = (vec![1 << 19, 0, 3], vec![0, 0, 0]);
+    // Kernels list the nodes that could be, not those that are.
+    assert_eq!(free("0-63"), Ok((vec![open.clone(), open.clone()], vec![])));
+    let note =
+        "proc/self/status allows the memory of nodes 0 only: none of nodes 1 is taken as free";
+    assert_eq!(free("0"), Ok((vec![open.clone(), closed], vec![note.to_owned()])));
+    let note = "proc/self/status allows the memory of no node here (\"7\"): ignored";
+    assert_eq!(free("7"), Ok((vec![open.clone(), open], vec![note.to_owned()])));
+    let message = free("0-x").unwrap_err().to_string();
+    assert!(message.ends_with("status: \"0-x\" is not a list of nodes"), "{message}");
+}
+
+/// What root reads of a port, what others do, and what is not a port.
+#[test]
+fn access_control_is_read_from_ports_that_show_it() {
+    let root = small();
+    let (port, gpu) = ("sys/devices/pci0000:00/0000:00:01.0", "0000:01:00.0");
+    let mut config = vec![0; 4096];
+    config[0x100..0x108].copy_from_slice(&[0x0d, 0, 1, 0, 0x5f, 0, 0x1d, 0]);
+    let access = |root: &Folder| {
+        let host = reading(root).unwrap().host.build().unwrap();
+        ["00:01.0", "01:00.0"].map(|at| host.pci().get(at.parse().unwrap()).unwrap().access)
+    };
+    assert_eq!(access(&root), [None; 2]);
+    root.write(&format!("{port}/config"), &config).write(&format!("{port}/{gpu}/config"), &config);
+    let on = AccessControl {
+        request_redirect: true,
+        completion_redirect: true,
+        upstream_forwarding: true,
+        direct_translated: false,
+    };
+    assert_eq!(access(&root), [Some(on), None]);
+    root.write(&format!("{port}/config"), &config[..64]);
+    assert_eq!(access(&root), [None; 2]);
+}
+
+/// An L2 for each core and one for two; the L1 of a kernel that lists nobody else.
+#[test]
+fn caches_and_clusters_are_those_that_pcpus_name_alike() {
+    let root = small();
+    for cpu in 0..7 {
+        let cache = format!("sys/devices/system/cpu/cpu{cpu}/cache");
+        let of = |index: u32, name: &str| format!("{cache}/index{index}/{name}");
+        root.write(&of(0, "level"), "1\n").write(&of(0, "type"), "Data\n");
+        root.write(&of(1, "level"), "1\n").write(&of(1, "type"), "Instruction\n");
+        root.write(&of(2, "level"), "2\n").write(&of(2, "type"), "Unified\n");
+        root.write(&of(2, "size"), "2048K\n");
+        let list = match cpu % 4 {
+            0 => "0,4\n",
+            1 => "1,5\n",
+            _ => "2-3,6-7\n",
+        };
+        root.write(&of(2, "shared_cpu_list"), list);
+        let topology = format!("sys/devices/system/cpu/cpu{cpu}/topology");
+        root.write(&format!("{topology}/cluster_id"), format!("{}\n", cpu % 4 / 2 * 8));
+        root.write(&format!("{topology}/cluster_cpus_list"), list);
+    }
+    let Reading { host, notes } = reading(&root).unwrap();
+    assert_eq!(notes, [""; 0]);
+    let text = |cache: &pinwise::CacheSpec| {
+        let sets: Vec<_> = cache.shared_by.iter().map(ToString::to_string).collect();
+        format!("{} {:?} {:?}: {}", cache.level, cache.kind, cache.size, sets.join(" "))
+    };
+    let caches: Vec<_> = host.caches.iter().map(text).collect();
+    assert_eq!(
+        caches,
+        [
+            "1 Data None: 0 1 2 3 4 5 6",
+            "1 Instruction None: 0 1 2 3 4 5 6",
+            "2 Unified Some(Bytes(2097152)): 0,4 1,5 2-3,6"
+        ]
+    );
+    assert_eq!(host.clusters, ["2-3,6".parse().unwrap()]);
+    assert_eq!(host.l3_domains.len(), 2);
+    let host = host.build().unwrap();
+    assert_eq!(host.description().caches.len(), 3);
+
+    // Firmware without clusters; a cache that cuts another.
+    root.write("sys/devices/system/cpu/cpu3/topology/cluster_id", "65535\n")
+        .write("sys/devices/system/cpu/cpu1/cache/index2/shared_cpu_list", "0-1\n");
+    let Reading { host, notes } = reading(&root).unwrap();
+    assert_eq!(notes, ["pCPUs are in several L2 caches: left out"]);
+    assert_eq!((host.caches.len(), host.clusters.len()), (2, 0));
 }
 
 #[test]

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use machine::{Machine, cpus, gpu};
 use pinwise::discover::libvirt::read_domain;
 use pinwise::{
-    Accepted, Bytes, Claim, ClaimError, Conflict, CpuSet, Difference, Drift, Generation,
-    GpuRequest, Holder, Host, NodeId, Offer, Options, PageClaim, PageDrift, PageSize, Placement,
-    Policies, Policy, Request, RequestBuilder, Taken, TenantDrift, Usage, Warning, Wish,
-    WrongWarning, emit, recommend, verify_warnings,
+    Accepted, AccessControl, Bytes, Claim, ClaimError, Conflict, CpuSet, Difference, Drift,
+    Generation, GpuRequest, Holder, Host, NodeId, Offer, Options, PageClaim, PageDrift, PageSize,
+    PciClass, PciDevice, PciId, Placement, Policies, Policy, Request, RequestBuilder, Taken,
+    TenantDrift, Usage, Warning, Wish, WrongWarning, emit, recommend, verify_warnings,
 };
 use rng::Rng;
 
@@ -422,12 +422,13 @@ fn domains_of_placements_have_no_drift() {
 /// The warnings of the best placement, which the checker counts again, and accepts no other.
 fn told(host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
     let answer = recommend(host, usage, request, &Options::default()).unwrap();
-    let (placement, warnings) = (&answer.best().placement, &answer.best().warnings);
-    assert_eq!(verify_warnings(host, usage, placement, warnings), Ok(()));
+    let best = answer.best();
+    let (placement, warnings) = (&best.placement, best.warnings(host, usage, request));
+    assert_eq!(verify_warnings(host, usage, request, placement, &warnings), Ok(()));
     for at in 0..warnings.len() {
         let mut fewer = warnings.clone();
         let warning = fewer.remove(at);
-        if let Err(found) = verify_warnings(host, usage, placement, &fewer) {
+        if let Err(found) = verify_warnings(host, usage, request, placement, &fewer) {
             assert_eq!(found, [WrongWarning::Missing { warning }]);
         }
     }
@@ -448,11 +449,12 @@ fn a_tenant_that_floats_over_the_vm_is_named() {
 fn the_default_layout_floats_over_tenants() {
     let (host, mut usage) = (host(), Usage::empty(&host()));
     usage.claim(&host, "pinned", dedicated("3,19")).unwrap();
-    let answer = recommend(&host, &usage, &request("vm", 2, 4, 0), &Options::default()).unwrap();
+    let request = request("vm", 2, 4, 0);
+    let answer = recommend(&host, &usage, &request, &Options::default()).unwrap();
     let baseline = answer.baseline.unwrap();
     let over =
         Warning::FloatsOverTenants { tenants: vec!["pinned".to_owned()], cpus: cpus("3,19") };
-    assert_eq!(baseline.warnings.last(), Some(&over));
+    assert_eq!(baseline.warnings(&host, &usage, &request).last(), Some(&over));
 }
 
 /// Node 1 is full, so the VM has node 0 with somebody.
@@ -517,6 +519,88 @@ fn pages_that_no_vm_can_use_any_more_are_told() {
     assert_eq!(stranded(told(&host, &usage, &request("vm", 7, 32, 0))), None);
 }
 
+/// GPUs 0 and 1 below one switch, 2 and 3 below root ports of their own; access control of the two
+/// ports above the first two.
+fn with_switch(links: &[(u8, u8)], access: [Option<AccessControl>; 2]) -> Host {
+    let gpus = [0, 0, 1, 1];
+    let machine = Machine { nodes: 2, cores: 8, threads: 2, pages: 32, gpus: &gpus, links };
+    let mut host = machine.describe();
+    let at = |text: &str| text.parse().unwrap();
+    for (address, parent, access) in [
+        ("00:01.0", None, Some(REDIRECTS)),
+        ("01:00.0", Some("00:01.0"), Some(REDIRECTS)),
+        ("02:00.0", Some("01:00.0"), access[0]),
+        ("02:01.0", Some("01:00.0"), access[1]),
+    ] {
+        let (class, vendor) = (PciClass(0x06_0400), PciId(0x1000));
+        let parent = parent.map(at);
+        let bridge = PciDevice::new(at(address), class, vendor, PciId(0xc030));
+        host.devices.push(PciDevice { parent, access, ..bridge });
+    }
+    for (number, port) in [(0, "02:00.0"), (1, "02:01.0")] {
+        let own = host.devices.iter_mut().find(|device| device.address == gpu(number)).unwrap();
+        own.parent = Some(at(port));
+    }
+    host.build().unwrap()
+}
+
+const OFF: AccessControl = AccessControl {
+    request_redirect: false,
+    completion_redirect: false,
+    upstream_forwarding: false,
+    direct_translated: false,
+};
+const REDIRECTS: AccessControl = AccessControl { request_redirect: true, ..OFF };
+const TRANSLATED: AccessControl = AccessControl { direct_translated: true, ..REDIRECTS };
+
+#[test]
+fn peers_that_a_switch_sends_up_are_told() {
+    let ask = |gpus: [u8; 2], peer_to_peer| {
+        let gpus = GpuRequest::Addresses(gpus.map(gpu).to_vec());
+        RequestBuilder { gpus, peer_to_peer, ..wish("vm", 4, 8, 0) }.build().unwrap()
+    };
+    let redirected = |host: &Host, request: &Request| {
+        let told = told(host, &Usage::empty(host), request).into_iter();
+        told.filter(|warning| matches!(warning, Warning::RedirectedPeers { .. }))
+            .collect::<Vec<_>>()
+    };
+    let warning = |ports: &[&str], translated| {
+        let ports = ports.iter().map(|port| port.parse().unwrap()).collect();
+        vec![Warning::RedirectedPeers { gpus: vec![gpu(0), gpu(1)], ports, translated }]
+    };
+    let pair = ask([0, 1], None);
+    for (access, expected) in [
+        // The port where they meet and what is above it are not on the way.
+        ([None, None], vec![]),
+        ([Some(OFF), Some(OFF)], vec![]),
+        ([Some(REDIRECTS), None], warning(&["02:00.0"], false)),
+        ([Some(OFF), Some(TRANSLATED)], warning(&["02:01.0"], true)),
+        ([Some(REDIRECTS), Some(TRANSLATED)], warning(&["02:00.0", "02:01.0"], false)),
+    ] {
+        let host = with_switch(&[], access);
+        assert_eq!(redirected(&host, &pair), expected, "{access:?}");
+    }
+    let on = [Some(REDIRECTS); 2];
+    let host = with_switch(&[], on);
+    assert_eq!(redirected(&host, &ask([0, 1], Some(true))).len(), 1);
+    // The request says no, no switch between them, a link of their own.
+    assert_eq!(redirected(&host, &ask([0, 1], Some(false))), []);
+    assert_eq!(redirected(&host, &ask([2, 3], Some(true))), []);
+    assert_eq!(redirected(&with_switch(&[(0, 1)], on), &pair), []);
+
+    // A warning with a port that is not on the way is found.
+    let answer = recommend(&host, &Usage::empty(&host), &pair, &Options::default()).unwrap();
+    let mut warnings = answer.best().warnings(&host, &Usage::empty(&host), &pair);
+    for warning in &mut warnings {
+        if let Warning::RedirectedPeers { ports, .. } = warning {
+            ports.push("01:00.0".parse().unwrap());
+        }
+    }
+    let usage = Usage::empty(&host);
+    let found = verify_warnings(&host, &usage, &pair, &answer.best().placement, &warnings);
+    assert_eq!(found.unwrap_err().len(), 2);
+}
+
 #[test]
 fn a_false_warning_is_found() {
     let (host, mut usage) = (host(), Usage::empty(&host()));
@@ -525,13 +609,13 @@ fn a_false_warning_is_found() {
     let request = request("vm", 2, 4, 0);
     let answer = recommend(&host, &usage, &request, &Options::default()).unwrap();
     let best = answer.best();
-    let mut warnings = best.warnings.clone();
+    let mut warnings = best.warnings(&host, &usage, &request);
     for warning in &mut warnings {
         if let Warning::SharedNodes { tenants, .. } = warning {
             *tenants = vec!["full".to_owned()];
         }
     }
-    let found = verify_warnings(&host, &usage, &best.placement, &warnings).unwrap_err();
+    let found = verify_warnings(&host, &usage, &request, &best.placement, &warnings).unwrap_err();
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(matches!(found[0], WrongWarning::False { .. }));
     assert!(matches!(found[1], WrongWarning::Missing { .. }));

@@ -271,7 +271,11 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     let empty = Usage::empty(&host);
     let answer = outside(&host, &empty, first);
     let inside = rows(text(files, "answer.json"));
-    assert_eq!(inside, rows(&pinwise::emit::json::recommendation(&answer)), "{name}");
+    assert_eq!(
+        inside,
+        rows(&pinwise::emit::json::recommendation(&host, &empty, &first.request(), &answer)),
+        "{name}"
+    );
     let best = &answer.best().placement;
     assert_eq!(best_claim(&inside), best.claim(), "{name}");
     assert!(best.vcpu_pcpus().is_subset(host.allowed()), "{name}");
@@ -290,7 +294,11 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     let usage = Usage::with_running(&host, [(domain.name, domain.claim.clone())]).unwrap();
     let beside = outside(&host, &usage, second);
     let inside = rows(text(files, "second.json"));
-    assert_eq!(inside, rows(&pinwise::emit::json::recommendation(&beside)), "{name}: beside");
+    assert_eq!(
+        inside,
+        rows(&pinwise::emit::json::recommendation(&host, &usage, &second.request(), &beside)),
+        "{name}: beside"
+    );
     apart(&host, &domain.claim, &best_claim(&inside));
     println!(
         "{name}: {} pCPUs, {} nodes, {} GPUs as booted; {} and {} placements verified",

@@ -1,77 +1,135 @@
-//! How long recommendations take over a grid of hosts and requests, as one table:
-//! `cargo bench --bench grid`, or `cargo bench --bench grid -- CASE` for those whose name contains CASE.
-//! `-- CASE --once N` runs them N times and measures nothing: for callgrind.
+//! How long everything takes over a grid of hosts and requests, as one table: the median time, and for
+//! the core cases the instructions that callgrind counts.
+//!
+//! ```text
+//! cargo bench --bench grid                                  all of it, in some minutes
+//! cargo bench --bench grid -- 8n256/50%                     cases whose name contains this
+//! cargo bench --bench grid -- 8n256/50%/2c/2g --once 100    only runs them, for perf and the like
+//! cargo bench --bench grid -- --describe 8n256/50%          the host and its tenants, placement-host/1
+//! cargo bench --bench grid -- --instructions                compares counts with instructions.tsv
+//! cargo bench --bench grid -- --readme                      the README's tables
+//! ```
+//!
+//! With `PINWISE_BLESS=1` the last two write `benches/instructions.tsv` and the README anew. A case is
+//! `HOST/FILL/REQUEST`: nodes and pCPUs, how full the nodes are, cells and GPUs or what is missing.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock")]
 
+mod cases;
+mod clock;
+mod instructions;
+mod readme;
 mod shapes;
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
 
-use pinwise::{Host, Options, Request, Usage, recommend};
-use shapes::{SHAPES, Shape, vm};
+use cases::{FILLS, Place, Task};
+use shapes::SHAPES;
 
-struct Case {
-    name: String,
-    request: Request,
-}
-
-/// The median of many runs, in nanoseconds.
-fn median(mut run: impl FnMut()) -> u128 {
-    let warm = Instant::now();
-    run();
-    let first = warm.elapsed().max(Duration::from_nanos(100));
-    let batch = (Duration::from_micros(200).as_nanos() / first.as_nanos()).max(1);
-    let mut times = Vec::new();
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(150) || times.len() < 5 {
-        let begin = Instant::now();
-        (0..batch).for_each(|_| run());
-        times.push(begin.elapsed().as_nanos() / batch);
-    }
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn main() {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let after = |flag: &str| {
+        let at = args.iter().position(|arg| arg == flag)?;
+        Some(args.get(at + 1).cloned().unwrap_or_default())
+    };
     let wanted = args.first().filter(|arg| !arg.starts_with("--")).cloned().unwrap_or_default();
-    let once = args.iter().position(|arg| arg == "--once");
-    let once = once.and_then(|at| args.get(at + 1)).and_then(|n| n.parse::<u32>().ok());
+    let done = if let Some(name) = after("--count") {
+        instructions::run_counted(&name)
+    } else if let Some(place) = after("--describe") {
+        describe(&place)
+    } else if args.iter().any(|arg| arg == "--instructions") {
+        instructions::guard()
+    } else if args.iter().any(|arg| arg == "--readme") {
+        readme::write()
+    } else if let Some(times) = after("--once") {
+        only_run(&wanted, &times)
+    } else {
+        table(&wanted);
+        Ok(())
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether what is recorded is to be written anew.
+fn blessed() -> bool {
+    std::env::var_os("PINWISE_BLESS").is_some()
+}
+
+/// One case, measured.
+struct Row {
+    host: String,
+    fill: u32,
+    task: Task,
+    name: String,
+    nanos: u64,
+    /// `false` where a VM was refused.
+    fits: bool,
+}
+
+/// Calls with every case of the grid whose name contains `wanted`, in the table's order.
+fn each_case(wanted: &str, mut call: impl FnMut(Row, &mut cases::Run<'_>)) {
     for shape in SHAPES {
-        for fill in [0, 50, 90] {
-            let place = format!("{}/{fill}%", shape.name());
-            let cases: Vec<Case> =
-                cases(shape, &place).filter(|c| c.name.contains(&wanted)).collect();
-            if !cases.is_empty() {
-                let host = shape.host();
-                let usage = shape.usage(&host, fill);
-                cases.iter().for_each(|case| measure(&host, &usage, case, once));
+        for fill in FILLS {
+            let name = |task: &str| format!("{}/{fill}%/{task}", shape.name());
+            let mut tasks = Task::all(shape.nodes);
+            tasks.retain(|(task, _)| name(task).contains(wanted));
+            if tasks.is_empty() {
+                continue;
+            }
+            let place = Place::new(shape, fill);
+            for (text, task) in tasks {
+                let Some(mut run) = place.prepare(task) else { continue };
+                let (host, name) = (shape.name(), name(&text));
+                let row = Row { host, fill, task, name, nanos: 0, fits: run() };
+                call(row, &mut run);
             }
         }
     }
 }
 
-/// What is asked of a host.
-fn cases(shape: Shape, place: &str) -> impl Iterator<Item = Case> {
-    let cells = [1, 2, 4, 8].into_iter().filter(move |cells| *cells <= shape.nodes);
-    cells.flat_map(move |cells| {
-        [0, 1, 2, 4, 8].into_iter().map(move |gpus| {
-            let request = vm(cells, gpus).build().expect("in range");
-            Case { name: format!("{place}/{cells}c/{gpus}g"), request }
-        })
-    })
+fn measured(wanted: &str, mut show: impl FnMut(&Row)) -> Vec<Row> {
+    let mut rows = Vec::new();
+    each_case(wanted, |row, run| {
+        let row = Row { nanos: clock::median(|| _ = run()), ..row };
+        show(&row);
+        rows.push(row);
+    });
+    rows
 }
 
-/// Prints the median, or only runs the case so many times.
-fn measure(host: &Host, usage: &Usage, case: &Case, once: Option<u32>) {
-    let options = Options::default();
-    let run = || recommend(black_box(host), black_box(usage), &case.request, &options);
-    if let Some(times) = once {
-        (0..times).for_each(|_| _ = black_box(run()));
-        return;
+fn table(wanted: &str) {
+    let counter = instructions::Counter::new();
+    if let Err(why) = &counter {
+        eprintln!("no instructions are counted: {why}");
     }
-    let fits = run().is_ok();
-    let nanos = median(|| _ = black_box(run()));
-    println!("{:<22}{nanos:>12} ns  {}", case.name, if fits { "" } else { "refused" });
+    println!("{:<32}{:>14}{:>16}", "case", "median ns", "instructions");
+    measured(wanted, |row| {
+        let core = instructions::CORE.contains(&row.name.as_str());
+        let counted = counter.as_ref().ok().filter(|_| core);
+        let counted = counted.map_or(String::new(), |counter| match counter.count(&row.name) {
+            Ok(count) => count.to_string(),
+            Err(why) => why,
+        });
+        let note = if row.fits { "" } else { "  refused" };
+        println!("{:<32}{:>14}{counted:>16}{note}", row.name, row.nanos);
+    });
+}
+
+fn only_run(wanted: &str, times: &str) -> Result<(), String> {
+    let times: u32 = times.parse().map_err(|_| format!("{times:?} is no number of runs"))?;
+    each_case(wanted, |_, run| (0..times).for_each(|_| _ = run()));
+    Ok(())
+}
+
+fn describe(wanted: &str) -> Result<(), String> {
+    let places = SHAPES.into_iter().flat_map(|shape| FILLS.map(|fill| (shape, fill)));
+    let mut found = places.filter(|(shape, fill)| format!("{}/{fill}%", shape.name()) == wanted);
+    let (shape, fill) = found.next().ok_or_else(|| format!("{wanted:?} is no host of the grid"))?;
+    println!("{}", shape.describe(fill));
+    Ok(())
 }

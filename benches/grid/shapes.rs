@@ -1,14 +1,19 @@
-//! Synthetic hosts and neighbours for measurements: servers of two sockets or more with two SMT
-//! siblings a core, an L3 domain for every eight cores, a PCIe switch for every two GPUs.
+//! Synthetic hosts and neighbours for measurements: servers with two SMT siblings a core, an L3 domain
+//! for every eight cores and a PCIe switch for every two GPUs. They are `placement-host/1` texts
+//! (`-- --describe 8n256/50%` prints one), so that another scheduler can be given the very same.
 
-use pinwise::{
-    Bytes, Claim, CoreSpec, CpuSet, Distance, GpuRequest, Host, HostBuilder, L3Spec, NodeId,
-    NodeSpec, PackageId, PageClaim, PagePool, PageSize, PciAddr, PciDevice, PcpuId, Policies,
-    Policy, RequestBuilder, Usage, Wish,
-};
+use std::ops::Range;
+
+use pinwise::discover::read_placement_host;
+use pinwise::{Bytes, GpuRequest, Host, PageSize, Policies, Policy, RequestBuilder, Usage, Wish};
+use serde_json::{Value, json};
 
 /// Cores that share an L3.
 const L3_CORES: u32 = 8;
+/// GPUs of a switch.
+const SWITCH_GPUS: u32 = 2;
+/// The hugepages are of 2 MiB.
+const PAGE_KIB: u64 = 2048;
 
 /// A host's size.
 #[derive(Debug, Clone, Copy)]
@@ -37,144 +42,164 @@ impl Shape {
         format!("{}n{}", self.nodes, self.pcpus)
     }
 
-    fn cores_per_node(self) -> u32 {
-        self.pcpus / 2 / self.nodes
+    fn cores(self) -> u32 {
+        self.pcpus / 2
     }
 
-    /// Hugepages of 2 MiB a node: nine tenths of its memory.
+    fn cores_of(self, node: u32) -> Range<u32> {
+        let own = self.cores() / self.nodes;
+        node * own..(node + 1) * own
+    }
+
+    fn package(self, node: u32) -> u32 {
+        node / (self.nodes / self.sockets)
+    }
+
+    fn mib_per_node(self) -> u64 {
+        self.gib * 1024 / u64::from(self.nodes)
+    }
+
+    /// Hugepages of a node: nine tenths of its memory.
     fn pages(self) -> u64 {
-        self.gib * 1024 / u64::from(self.nodes) * 9 / 10 / 2
+        self.mib_per_node() * 9 / 10 * 1024 / PAGE_KIB
     }
 
     /// The SMT siblings of a core: as Linux numbers them, all first threads before all second ones.
-    fn siblings(self, core: u32) -> [PcpuId; 2] {
-        [PcpuId(core), PcpuId(core + self.pcpus / 2)]
+    fn siblings(self, core: u32) -> [u32; 2] {
+        [core, core + self.cores()]
     }
 
-    fn cpus(self, cores: std::ops::Range<u32>) -> CpuSet {
-        cores.flat_map(|core| self.siblings(core)).collect()
+    /// The pCPUs of neighbouring cores, as a list.
+    fn cpus(self, cores: &Range<u32>) -> String {
+        let second = cores.start + self.cores()..cores.end + self.cores();
+        format!("{}-{},{}-{}", cores.start, cores.end - 1, second.start, second.end - 1)
     }
 
-    fn node(self, id: u32) -> NodeSpec {
-        let own = self.cores_per_node();
-        let memory = Bytes::from_gib(self.gib / u64::from(self.nodes));
-        let package = |node: u32| node / (self.nodes / self.sockets);
+    fn node(self, id: u32) -> Value {
         let distance = |to: u32| match () {
             () if to == id => 10,
-            () if package(to) == package(id) => 12,
+            () if self.package(to) == self.package(id) => 12,
             () => 32,
         };
-        let (total, size) = (self.pages(), PageSize::MIB_2);
-        NodeSpec {
-            id: NodeId(id),
-            cpus: self.cpus(id * own..(id + 1) * own),
-            memory,
-            pools: vec![PagePool { size, total, free: total }],
-            distances: (0..self.nodes).map(|to| Distance(distance(to))).collect(),
-        }
+        let small = (self.mib_per_node() * 1024 - self.pages() * PAGE_KIB) / 4;
+        json!({
+            "id": id,
+            "socket": self.package(id),
+            "cpus": self.cpus(&self.cores_of(id)),
+            "memory_mib": self.mib_per_node(),
+            "mempages": [
+                {"size_kib": 4, "total": small},
+                {"size_kib": PAGE_KIB, "total": self.pages()},
+            ],
+            "distances": (0..self.nodes).map(distance).collect::<Vec<_>>(),
+        })
     }
 
-    fn core(self, number: u32) -> CoreSpec {
-        CoreSpec {
-            package: PackageId(number / (self.pcpus / 2 / self.sockets)),
-            die: 0,
-            core: number,
-            kind: pinwise::CoreKind::Performance,
-            max_mhz: None,
-            pcpus: self.siblings(number).into_iter().collect(),
-        }
+    /// Two GPUs a switch, the switches evenly over the nodes.
+    fn gpu(self, number: u32) -> Value {
+        let switch = number / SWITCH_GPUS;
+        json!({
+            "id": format!("gpu{number}"),
+            "address": format!("0000:{:02x}:00.0", 0x10 + 8 * number),
+            "node": self.switch_node(switch),
+            "switch": format!("sw{switch}"),
+            "product_id": "2330",
+        })
     }
 
-    /// A switch with two GPUs: its root port, its upstream port, two downstream ports, the GPUs.
-    fn switch(self, number: u32) -> Vec<PciDevice> {
-        let switches = self.gpus.div_ceil(2);
-        let node = Some(NodeId(number * self.nodes / switches));
-        let bus = |at: u32| u8::try_from(number * 8 + at).expect("at most 31 switches");
-        let function = |bus, slot: u8, class: &str, vendor: &str, parent| PciDevice {
-            node,
-            parent,
-            iommu_group: Some(u32::from(bus) * 32 + u32::from(slot)),
-            ..PciDevice::new(
-                PciAddr { domain: 0, bus, device: slot, function: 0 },
-                class.parse().expect("a class"),
-                vendor.parse().expect("a vendor"),
-                "0x2330".parse().expect("an id"),
-            )
-        };
-        let (bridge, gpu) = ("0x060400", "0x030200");
-        let root = function(bus(0), 1, bridge, "0x8086", None);
-        let upstream = function(bus(1), 0, bridge, "0x10b5", Some(root.address));
-        let mut all = vec![root, upstream.clone()];
-        for port in 0..2 {
-            let slot = u8::try_from(port).expect("two ports");
-            let down = function(bus(2), slot, bridge, "0x10b5", Some(upstream.address));
-            if number * 2 + port < self.gpus {
-                all.push(function(bus(3 + port), 0, gpu, "0x10de", Some(down.address)));
-            }
-            all.push(down);
-        }
-        all
+    fn switches(self) -> u32 {
+        self.gpus / SWITCH_GPUS
     }
 
-    /// The host.
-    pub(crate) fn host(self) -> Host {
-        let cores = self.pcpus / 2;
-        let domain =
-            |at: u32| L3Spec { cpus: self.cpus(at..(at + L3_CORES).min(cores)), size: None };
-        let description = HostBuilder {
-            name: self.name(),
-            about: "synthetic, for measurements".to_owned(),
-            nodes: (0..self.nodes).map(|id| self.node(id)).collect(),
-            cores: (0..cores).map(|number| self.core(number)).collect(),
-            l3_domains: (0..cores).step_by(L3_CORES as usize).map(domain).collect(),
-            devices: (0..self.gpus.div_ceil(2)).flat_map(|s| self.switch(s)).collect(),
-            ..HostBuilder::default()
-        };
-        description.build().expect("the shape is a host")
+    fn switch_node(self, switch: u32) -> u32 {
+        switch * self.nodes / self.switches()
     }
 
-    /// Neighbours that hold about so many percent of every node's cores and pages: VMs of 1, 2 or 4
-    /// whole cores, scattered by a fixed sequence.
-    pub(crate) fn usage(self, host: &Host, percent: u32) -> Usage {
-        let (mut usage, mut state) = (Usage::empty(host), 1_u64);
+    /// The nodes that have GPUs, and how many each of them has.
+    pub(crate) fn gpu_nodes(self) -> (Vec<u32>, u32) {
+        let mut nodes: Vec<u32> = (0..self.switches()).map(|s| self.switch_node(s)).collect();
+        nodes.dedup();
+        let each = self.gpus / u32::try_from(nodes.len()).expect("at most 64 nodes");
+        (nodes, each)
+    }
+
+    /// The host with neighbours that hold about so many percent of every node's cores and pages: VMs of
+    /// 1, 2 or 4 whole cores, scattered by a fixed sequence.
+    pub(crate) fn describe(self, percent: u32) -> String {
+        self.describe_by(|_| percent)
+    }
+
+    /// The same, each node to its own extent.
+    pub(crate) fn describe_by(self, percent: impl Fn(u32) -> u32) -> String {
+        let domain = |at: u32| self.cpus(&(at..(at + L3_CORES).min(self.cores())));
+        let switch = |s: u32| json!({"id": format!("sw{s}"), "node": self.switch_node(s)});
+        let host = json!({
+            "format": "placement-host/1",
+            "name": self.name(),
+            "sockets": self.sockets,
+            "nodes": (0..self.nodes).map(|id| self.node(id)).collect::<Vec<_>>(),
+            "cores": (0..self.cores()).map(|core| self.siblings(core)).collect::<Vec<_>>(),
+            "l3": (0..self.cores()).step_by(L3_CORES as usize).map(domain).collect::<Vec<_>>(),
+            "switches": (0..self.switches()).map(switch).collect::<Vec<_>>(),
+            "gpus": (0..self.gpus).map(|number| self.gpu(number)).collect::<Vec<_>>(),
+            "tenants": self.tenants(percent),
+        });
+        host.to_string()
+    }
+
+    fn tenants(self, percent: impl Fn(u32) -> u32) -> Vec<Value> {
+        let (mut tenants, mut state) = (Vec::new(), 1_u64);
         let mut next = move |below: u32| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             u32::try_from((state >> 33) % u64::from(below)).expect("below a u32")
         };
-        let own = self.cores_per_node();
         for node in 0..self.nodes {
             // Some more on one node, some less on the next.
-            let share = (percent * (80 + next(41)) / 100).min(100);
-            let mut cores: Vec<u32> = (node * own..(node + 1) * own).collect();
+            let share = (percent(node) * (80 + next(41)) / 100).min(100);
+            let mut cores: Vec<u32> = self.cores_of(node).collect();
             for at in (1..cores.len()).rev() {
                 cores.swap(at, next(u32::try_from(at).expect("small") + 1) as usize);
             }
-            cores.truncate((own * share / 100) as usize);
+            cores.truncate(cores.len() * share as usize / 100);
             let pages = self.pages() * u64::from(share) / 100 / cores.len().max(1) as u64;
             while !cores.is_empty() {
                 let size = [1, 2, 4][next(3) as usize].min(cores.len());
                 let taken = cores.split_off(cores.len() - size);
-                let (count, size) = (pages * taken.len() as u64, PageSize::MIB_2);
-                let claim = Claim {
-                    dedicated: taken.iter().flat_map(|core| self.siblings(*core)).collect(),
-                    pages: vec![PageClaim { node: Some(NodeId(node)), size, count }],
-                    ..Claim::default()
-                };
-                let name = format!("t{}", taken[0]);
-                usage.claim(host, &name, claim).expect("the cores and pages are free");
+                let pcpus = taken.iter().flat_map(|core| self.siblings(*core));
+                let pins = pcpus.enumerate().map(|(vcpu, pcpu)| (vcpu.to_string(), json!(pcpu)));
+                tenants.push(json!({"vm": format!("t{}", taken[0]), "gpus": [], "cells": [{
+                    "node": node,
+                    "memory_mib": pages * size as u64 * PAGE_KIB / 1024,
+                    "page_kib": PAGE_KIB,
+                    "pins": Value::Object(pins.collect()),
+                }]}));
             }
         }
-        usage
+        tenants
+    }
+
+    /// The host without its neighbours.
+    pub(crate) fn host(self) -> Host {
+        let described = read_placement_host(&self.describe(0)).expect("the shape is a description");
+        described.host.build().expect("the shape is a host")
+    }
+
+    /// What the neighbours of [`describe`](Self::describe) hold.
+    pub(crate) fn usage(self, host: &Host, percent: u32) -> Usage {
+        let text = self.describe(percent);
+        let described = read_placement_host(&text).expect("the shape is a description");
+        Usage::with_running(host, described.tenants).expect("the cores and pages are free")
     }
 }
 
-/// A VM with so many cells, 8 vCPUs and 16 GiB each, and so many GPUs, all local.
+/// A VM with so many equal cells, 8 vCPUs and 16 GiB each, and so many GPUs, all local.
 pub(crate) fn vm(cells: u32, gpus: u32) -> RequestBuilder {
     let policies = Policies { gpu_locality: Policy::Require, ..Policies::default() };
     RequestBuilder {
         cells: Wish::Require(cells),
         gpus: GpuRequest::Count { count: gpus, model: None },
         page_size: Some(PageSize::MIB_2),
+        even_cells: true,
         policies,
         ..RequestBuilder::new("vm", 8 * cells, Bytes::from_gib(16 * u64::from(cells)))
     }

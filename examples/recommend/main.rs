@@ -91,7 +91,10 @@ fn run(args: &Args) -> Result<(u8, String), String> {
     }
     let placement = &answer.best().placement;
     let text = match args.format {
-        Format::Json => emit::json::recommendation_on(&host, &conflicts, &notes, &answer) + "\n",
+        Format::Json => {
+            emit::json::recommendation_on(&host, &usage, &request, &conflicts, &notes, &answer)
+                + "\n"
+        }
         Format::Xml => xml(placement, domain.as_deref())?,
         Format::Text => {
             let mut text = String::new();

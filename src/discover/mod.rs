@@ -8,6 +8,7 @@ use crate::shown;
 #[cfg(all(feature = "serde", feature = "libvirt-xml"))]
 mod assembly;
 #[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
+mod caches;
 mod cores;
 mod notes;
 #[cfg(feature = "serde")]

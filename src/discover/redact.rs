@@ -53,6 +53,8 @@ pub fn redact(host: &mut HostBuilder, own_name: &str) -> Vec<Redacted> {
         nodes: _,
         cores: _,
         l3_domains: _,
+        caches: _,
+        clusters: _,
         offline: _,
         allowed: _,
         isolated: _,

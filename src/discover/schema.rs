@@ -32,6 +32,8 @@ pub fn host_schema() -> String {
             ("nodes", true, list("node"), "the NUMA nodes"),
             ("cores", true, list("core"), "the physical cores with online pCPUs"),
             ("l3_domains", false, list("l3_domain"), "pCPUs that share one L3 cache"),
+            ("caches", false, list("cache"), "the other caches"),
+            ("clusters", false, list("cpus"), "pCPUs of cores that are grouped below the L3"),
             cpus("offline", false, "pCPUs that exist but are off"),
             cpus("allowed", false, "pCPUs that may be used; all online ones where it is left out"),
             cpus("isolated", false, "pCPUs that the kernel's scheduler leaves alone"),
@@ -63,7 +65,9 @@ fn definitions() -> Map<String, Value> {
         ("pool", pool()),
         ("core", core()),
         ("l3_domain", l3_domain()),
+        ("cache", cache()),
         ("device", device()),
+        ("access", access()),
         ("link", link()),
         ("gpu_link", gpu_link()),
         ("fabric_partition", fabric_partition()),
@@ -184,6 +188,18 @@ fn l3_domain() -> Value {
     )
 }
 
+fn cache() -> Value {
+    object(
+        "the caches of one level, kind and size",
+        vec![
+            ("level", true, number(255), "their level: 1, 2 or 4; an L3 is an L3 domain"),
+            ("kind", true, json!({ "enum": ["data", "instruction", "unified"] }), "what they hold"),
+            ("size", false, of("bytes"), "the size of each"),
+            ("shared_by", true, list("cpus"), "for each of them the pCPUs that share it"),
+        ],
+    )
+}
+
 fn device() -> Value {
     object(
         "a PCI function",
@@ -211,11 +227,30 @@ fn device() -> Value {
             ("link_now", false, of("link"), "what the link to the port above runs at"),
             ("link_max", false, of("link"), "the most that its own side of the link can do"),
             (
+                "access",
+                false,
+                of("access"),
+                "what access control a bridge has on; left out where that is not known",
+            ),
+            (
                 "bars",
                 false,
                 json!({ "type": "array", "items": of("bytes") }),
                 "the sizes of its memory BARs",
             ),
+        ],
+    )
+}
+
+fn access() -> Value {
+    let control = |name, about| (name, false, json!({ "type": "boolean" }), about);
+    object(
+        "the access control services (ACS) of a port; off where they are left out",
+        vec![
+            control("request_redirect", "requests to other devices go up to the root complex"),
+            control("completion_redirect", "answers to other devices go up to the root complex"),
+            control("upstream_forwarding", "what was redirected below is passed on upwards"),
+            control("direct_translated", "requests with translated addresses are not redirected"),
         ],
     )
 }

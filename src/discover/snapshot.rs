@@ -206,6 +206,8 @@ pub fn write_host(host: &HostBuilder) -> String {
         nodes,
         cores,
         l3_domains,
+        caches,
+        clusters,
         offline,
         allowed,
         isolated,
@@ -228,6 +230,8 @@ pub fn write_host(host: &HostBuilder) -> String {
     scalar("nodes", true, lines(nodes));
     scalar("cores", true, lines(cores));
     scalar("l3_domains", !l3_domains.is_empty(), lines(l3_domains));
+    scalar("caches", !caches.is_empty(), lines(caches));
+    scalar("clusters", !clusters.is_empty(), json(clusters));
     scalar("offline", !offline.is_empty(), json(offline));
     scalar("allowed", allowed.is_some(), json(allowed));
     scalar("isolated", !isolated.is_empty(), json(isolated));

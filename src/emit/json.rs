@@ -7,13 +7,15 @@ use crate::explain::{change_text, fact_text, host_line, warning_text};
 use crate::feasibility::Rejection;
 use crate::host::Host;
 use crate::host::sources::PartSource;
-use crate::host::usage::Claim;
+use crate::host::usage::{Claim, Usage};
 use crate::placement::{GuestTopology, MemoryMode, Placement, Style};
 use crate::recommend::{Infeasible, Ranked, Recommendation};
+use crate::request::Request;
 use crate::rules::{Finding, Prediction};
 use crate::score::{Property, Score};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Distance, NodeId, PciAddr};
+use crate::warnings::Warning;
 
 /// The format of [`recommendation`].
 pub const RECOMMENDATION: &str = "pinwise-recommendation/1";
@@ -52,7 +54,7 @@ struct Row {
     findings: Vec<Finding>,
     unmet: Vec<Property>,
     claim: Claim,
-    warnings: Vec<crate::warnings::Warning>,
+    warnings: Vec<Warning>,
 }
 
 #[derive(Serialize)]
@@ -120,8 +122,13 @@ struct Device {
 /// # Panics
 /// Never: every part has a JSON form.
 #[must_use]
-pub fn recommendation(answer: &Recommendation) -> String {
-    written(answer, None)
+pub fn recommendation(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    answer: &Recommendation,
+) -> String {
+    written(&Asked { host, usage, request }, answer, None)
 }
 
 /// The same with a field `host`: the host's name, one line about it, where each part of its description
@@ -132,15 +139,27 @@ pub fn recommendation(answer: &Recommendation) -> String {
 #[must_use]
 pub fn recommendation_on(
     host: &Host,
+    usage: &Usage,
+    request: &Request,
     conflicts: &[String],
     notes: &[String],
     answer: &Recommendation,
 ) -> String {
     let (name, sources) = (host.name(), host.sources());
-    written(answer, Some(HostRow { name, text: host_line(host), sources, conflicts, notes }))
+    let row = HostRow { name, text: host_line(host), sources, conflicts, notes };
+    written(&Asked { host, usage, request }, answer, Some(row))
 }
 
-fn written(answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
+/// What was asked about what.
+struct Asked<'a> {
+    host: &'a Host,
+    usage: &'a Usage,
+    request: &'a Request,
+}
+
+fn written(asked: &Asked<'_>, answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
+    let warnings = |ranked: &Ranked| ranked.warnings(asked.host, asked.usage, asked.request);
+    let texts = |ranked| warnings(ranked).iter().map(warning_text).collect();
     let rows = answer.ranked.iter().map(|r| (r, false));
     let rows = rows.chain(answer.baseline.iter().map(|r| (r, true)));
     let answer = Answer {
@@ -148,7 +167,7 @@ fn written(answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
         host,
         ranked: rows
             .zip(1..)
-            .map(|((ranked, baseline), rank)| row(ranked, baseline, rank))
+            .map(|((ranked, baseline), rank)| row(ranked, warnings(ranked), baseline, rank))
             .collect(),
         rejected: refused(&answer.rejected),
         warnings: answer.ranked.first().map(texts).unwrap_or_default(),
@@ -172,10 +191,6 @@ pub fn refusal(refusal: &Infeasible, changes: &[Change]) -> String {
     serde_json::to_string(&refusal).expect("numbers, texts and lists of them have a JSON form")
 }
 
-fn texts(ranked: &Ranked) -> Vec<String> {
-    ranked.warnings.iter().map(warning_text).collect()
-}
-
 fn refused(rejected: &[Rejection]) -> Vec<Refused> {
     let refused = |rejection: &Rejection| Refused {
         text: rejection.facts.iter().map(fact_text).collect(),
@@ -184,18 +199,18 @@ fn refused(rejected: &[Rejection]) -> Vec<Refused> {
     rejected.iter().map(refused).collect()
 }
 
-fn row(ranked: &Ranked, baseline: bool, rank: usize) -> Row {
+fn row(ranked: &Ranked, warnings: Vec<Warning>, baseline: bool, rank: usize) -> Row {
     Row {
         rank,
         style: ranked.placement.style,
         baseline,
         score: ranked.score,
-        predictions: ranked.predictions.clone(),
+        predictions: ranked.predictions(),
         placement: place(&ranked.placement),
         findings: ranked.findings.clone(),
         unmet: ranked.unmet.clone(),
         claim: ranked.placement.claim(),
-        warnings: ranked.warnings.clone(),
+        warnings,
     }
 }
 

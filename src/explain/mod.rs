@@ -79,7 +79,7 @@ pub fn explain(
     why(&mut text, request, options, recommendation);
     expectations(&mut text, request, recommendation.best());
     cost(&mut text, host, usage, recommendation.best());
-    for warning in &recommendation.best().warnings {
+    for warning in &recommendation.best().warnings(host, usage, request) {
         _ = writeln!(text, "Warning: {}.", warning_text(warning));
     }
     for Rejection { style, facts } in &recommendation.rejected {
@@ -321,10 +321,10 @@ fn shape(ranked: &Ranked) -> String {
 fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranked) -> String {
     let weights = request.workload.weights();
     let find = |r: &Ranked, prediction: &Prediction| {
-        r.predictions.iter().find(|p| p.metric == prediction.metric).cloned()
+        r.predictions().iter().find(|p| p.metric == prediction.metric).cloned()
     };
     let mut parts: Vec<(i64, String)> = Vec::new();
-    for ours in &best.predictions {
+    for ours in &best.predictions() {
         let Some(theirs) = find(next, ours) else { continue };
         let weight = i64::from(weights.of(ours.metric));
         let gain =
@@ -379,7 +379,7 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
         "Expected against the default layout     low    likely  high   grade     weight  from"
     );
     let weights = request.workload.weights();
-    for Prediction { metric, range, grade, from: findings } in &best.predictions {
+    for Prediction { metric, range, grade, from: findings } in &best.predictions() {
         let grade = grade.map_or_else(|| "-".to_owned(), |grade| grade.to_string());
         let line = format!(
             "  {metric:<36}  {:<6} {:<7} {:<6} {grade:<9} {:<7} {}",

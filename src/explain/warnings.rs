@@ -51,6 +51,19 @@ pub fn warning_text(warning: &Warning) -> String {
         Warning::UnknownIommuGroup { address } => format!(
             "which IOMMU group {address} is in is not known: passthrough needs the host's IOMMU switched on, and takes the whole group"
         ),
+        Warning::RedirectedPeers { gpus, ports, translated } => {
+            let ats = if *translated {
+                ", unless the GPUs have their addresses translated ahead (ATS)"
+            } else {
+                ""
+            };
+            format!(
+                "peer-to-peer between {} goes up through the root complex, not through their switch{ats}: \
+                 access control (ACS request redirect) is on at {}; no finding says what that costs",
+                list(gpus),
+                list(ports)
+            )
+        }
         Warning::NoHugepages { size, memory, vfio } => {
             let vfio = if *vfio {
                 "; with passthrough each page is pinned at start, about a quarter second a GB (F41)"

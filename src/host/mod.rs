@@ -1,5 +1,6 @@
 //! A host's hardware: topology and the questions that one can ask of it.
 
+pub(crate) mod access;
 pub(crate) mod builder;
 pub(crate) mod core_set;
 pub(crate) mod derived;

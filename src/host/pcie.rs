@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use super::access::AccessControl;
 use crate::units::{Bytes, NodeId, ParseUnitError, PciAddr};
 
 macro_rules! hex_id {
@@ -146,6 +147,10 @@ pub struct PciDevice {
     /// The most that this function's own side of the link can do.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub link_max: Option<LinkState>,
+    /// What access control a bridge has on; `None` where the source does not tell, as sysfs only does
+    /// to root.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub access: Option<AccessControl>,
     /// The sizes of its memory BARs.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub bars: Vec<Bytes>,
@@ -168,6 +173,7 @@ impl PciDevice {
             physical_function: None,
             link_now: None,
             link_max: None,
+            access: None,
             bars: Vec::new(),
         }
     }
@@ -334,6 +340,19 @@ impl PciTree {
             None if node(a).is_some() && node(a) == node(b) => CommonBridge::Node,
             None => CommonBridge::Sys,
         }
+    }
+
+    /// The bridges on the way between `a` and `b`, without the one where they meet; none where they do
+    /// not meet below a root port.
+    pub(crate) fn ports_between(&self, a: PciAddr, b: PciAddr) -> Vec<&PciDevice> {
+        let above = |address| self.bridges_above(address).collect::<Vec<_>>();
+        let (mut ports, others) = (above(a), above(b));
+        let shared = |bridge: &&PciDevice| others.iter().any(|o| o.address == bridge.address);
+        let Some(meet) = ports.iter().position(shared) else { return Vec::new() };
+        let top = ports[meet].address;
+        ports.truncate(meet);
+        ports.extend(others.iter().take_while(|bridge| bridge.address != top));
+        ports
     }
 
     /// The functions, bridges aside, in the IOMMU group of `address`, itself included; itself alone

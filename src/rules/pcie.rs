@@ -150,7 +150,7 @@ pub(crate) fn peer_linked(profile: &Profile) -> bool {
 /// # What it looks at
 /// The nearest common bridge of the GPUs.
 /// # Why it matters
-/// Traffic stays inside the switch, if ACS lets it.
+/// Traffic stays inside the switch, if ACS lets it; where a port is known not to, a warning says so.
 /// # Evidence
 /// Reasoned; no finding.
 /// # When it is silent

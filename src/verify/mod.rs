@@ -12,6 +12,7 @@ mod guest;
 mod memory;
 mod neighbours;
 mod pci;
+mod peers;
 #[cfg(test)]
 mod tests;
 mod violation;

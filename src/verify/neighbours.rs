@@ -1,15 +1,17 @@
-//! What warnings claim about neighbours, counted again pCPU by pCPU.
+//! What warnings claim about neighbours, counted again pCPU by pCPU, and about GPUs below one switch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::peers::redirected;
 use crate::host::usage::Usage;
 use crate::host::{Core, Host};
 use crate::placement::{Placement, Style};
+use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{L3Id, NodeId, PcpuId};
 use crate::warnings::Warning;
 
-/// What is wrong with the warnings about neighbours.
+/// What is wrong with the warnings about neighbours and peers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrongWarning {
@@ -28,7 +30,7 @@ pub enum WrongWarning {
 }
 
 /// Checks what `warnings` say about the neighbours of `placement`, where `usage` says what the other
-/// tenants hold: each fact is counted again from the records, and none may be missing.
+/// tenants hold, and about what its GPUs can say to each other, where `request` allows it: each fact is counted again from the records, and none may be missing.
 ///
 /// # Errors
 /// [`WrongWarning::False`] for each that is not so, [`WrongWarning::Missing`] for each that is
@@ -36,11 +38,13 @@ pub enum WrongWarning {
 pub fn verify_warnings(
     host: &Host,
     usage: &Usage,
+    request: &Request,
     placement: &Placement,
     warnings: &[Warning],
 ) -> Result<(), Vec<WrongWarning>> {
-    let expected = expected(host, usage, placement);
-    let about_neighbours = |warning: &&Warning| {
+    let mut expected = expected(host, usage, placement);
+    expected.extend(redirected(host, request, placement));
+    let is_checked = |warning: &&Warning| {
         matches!(
             warning,
             Warning::FloatingTenants { .. }
@@ -49,10 +53,11 @@ pub fn verify_warnings(
                 | Warning::SharedL3 { .. }
                 | Warning::SharedNodes { .. }
                 | Warning::StrandedPages { .. }
+                | Warning::RedirectedPeers { .. }
         )
     };
     let mut found = Vec::new();
-    for warning in warnings.iter().filter(about_neighbours) {
+    for warning in warnings.iter().filter(is_checked) {
         if !expected.contains(warning) {
             found.push(WrongWarning::False { warning: warning.clone() });
         }

@@ -2,6 +2,7 @@
 //! mend. Sentences are made by `explain`.
 
 mod neighbours;
+mod peers;
 
 use crate::host::Host;
 use crate::host::pcie::LinkState;
@@ -13,6 +14,7 @@ use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
 
 use neighbours::neighbours;
+use peers::peers;
 
 /// Something to know, as ids and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,18 @@ pub enum Warning {
     UnknownIommuGroup {
         /// The device.
         address: PciAddr,
+    },
+    /// GPUs that meet below one root port, without a direct link, and ports between them that send what
+    /// they say to each other up to the root complex: peer-to-peer does not stay inside the switch. What
+    /// that costs is in no finding.
+    RedirectedPeers {
+        /// The GPUs.
+        gpus: Vec<PciAddr>,
+        /// The ports with request redirect on.
+        ports: Vec<PciAddr>,
+        /// Whether all of these ports let requests pass whose addresses are translated already: GPUs that
+        /// ask the IOMMU ahead (ATS) then still reach each other directly.
+        translated: bool,
     },
     /// Memory in base pages, though the VM is pinned: no hugepages of a fitting size are free.
     /// With VFIO every page is pinned at start, about a quarter second a GB (F41).
@@ -181,6 +195,7 @@ pub(crate) fn warnings(
         let (memory, vfio) = (placement.memory(), !placement.devices.is_empty());
         all.push(Warning::NoHugepages { size, memory, vfio });
     }
+    peers(host, request, placement, &mut all);
     neighbours(host, usage, placement, &mut all);
     if placement.style != Style::Default {
         threads(host, request, placement, &nodes, &mut all);

@@ -91,7 +91,7 @@ pub fn of_profile(answer: &Recommendation, fits: impl Fn(&Profile) -> bool) -> &
     answer.ranked.iter().find(|ranked| fits(&ranked.profile)).expect("such a placement is offered")
 }
 
-pub fn prediction(ranked: &Ranked, metric: Metric) -> &Prediction {
-    let mut predictions = ranked.predictions.iter();
+pub fn prediction(ranked: &Ranked, metric: Metric) -> Prediction {
+    let mut predictions = ranked.predictions().into_iter();
     predictions.find(|prediction| prediction.metric == metric).expect("the metric applies")
 }

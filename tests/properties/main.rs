@@ -50,9 +50,10 @@ fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {
 }
 
 /// The answer as bytes.
-fn bytes(answer: &Answer) -> String {
+fn bytes(scene: &Scene, answer: &Answer) -> String {
+    let (host, usage, request) = (&scene.host, &scene.usage, &checked(&scene.request));
     let json = match answer {
-        Ok(answer) => emit::json::recommendation(answer),
+        Ok(answer) => emit::json::recommendation(host, usage, request, answer),
         Err(refused) => emit::json::refusal(refused, &[]),
     };
     format!("{answer:?}\n{json}")
@@ -137,7 +138,8 @@ fn the_generator_spreads() {
 fn the_same_question_has_the_same_answer() {
     for_cases(1, 110, |rng| {
         let scene = Scene::new(rng);
-        let (first, again) = (bytes(&scene.answer()), bytes(&scene.clone().answer()));
+        let (first, again) =
+            (bytes(&scene, &scene.answer()), bytes(&scene, &scene.clone().answer()));
         ensure(first == again, || format!("{first}\n{again}\n{}", scene.text()))
     });
 }
@@ -148,7 +150,7 @@ fn the_order_of_the_description_does_not_matter() {
         let scene = Scene::new(rng);
         let host = shuffled(rng, scene.description.clone()).build().unwrap();
         let other = Scene { host, ..scene.clone() };
-        let (first, again) = (bytes(&scene.answer()), bytes(&other.answer()));
+        let (first, again) = (bytes(&scene, &scene.answer()), bytes(&other, &other.answer()));
         ensure(first == again, || format!("{first}\n{again}\n{}", scene.text()))
     });
 }
@@ -477,7 +479,7 @@ fn check_numbers(ranked: &Ranked) -> Result<(), String> {
     let Score { total, performance, packing, preferences } = ranked.score;
     ensure(total == performance + packing + preferences, || format!("{:?}", ranked.score))?;
     ensure(packing <= 0 && preferences <= 0, || format!("{:?}", ranked.score))?;
-    for prediction in &ranked.predictions {
+    for prediction in ranked.predictions() {
         let Range { low, likely, high } = prediction.range;
         ensure(low <= likely && likely <= high, || format!("{prediction:?}"))?;
         let findings = ranked.findings.iter().filter(|f| f.metric == prediction.metric);
@@ -485,7 +487,7 @@ fn check_numbers(ranked: &Ranked) -> Result<(), String> {
         ensure(product == prediction.range, || format!("{prediction:?} is not {product:?}"))?;
     }
     let predicted = |finding: &pinwise::Finding| {
-        ranked.predictions.iter().any(|prediction| prediction.metric == finding.metric)
+        ranked.predictions().iter().any(|prediction| prediction.metric == finding.metric)
     };
     ensure(ranked.findings.iter().all(predicted), || format!("{:?}", ranked.findings))
 }

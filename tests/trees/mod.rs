@@ -134,7 +134,7 @@ pub fn root_below(folder: &Path, levels: u32) -> Option<PathBuf> {
 }
 
 /// What the reader does not look at, which is most of the files, and of the time.
-pub const UNREAD: [&str; 22] = [
+pub const UNREAD: [&str; 20] = [
     "cpuidle",
     "power",
     "uevent",
@@ -147,8 +147,6 @@ pub const UNREAD: [&str; 22] = [
     "number_of_sets",
     "coherency_line_size",
     "physical_line_partition",
-    "core_siblings*",
-    "package_cpus*",
     "die_cpus*",
     "microcode",
     "net",

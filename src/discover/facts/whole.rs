@@ -103,6 +103,7 @@ fn fill(host: &mut HostBuilder, other: &HostBuilder, source: &str) {
         device.physical_function = device.physical_function.or(same.physical_function);
         device.link_now = device.link_now.or(same.link_now);
         device.link_max = device.link_max.or(same.link_max);
+        device.access = device.access.or(same.access);
         if device.bars.is_empty() {
             device.bars.clone_from(&same.bars);
         }

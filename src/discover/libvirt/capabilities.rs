@@ -7,11 +7,12 @@ use super::values::{decimal, list, memory};
 use super::xml::{
     self, Node, Value, attribute, child, children, descend, missing, required, text, twice,
 };
+use crate::discover::caches::Caches;
 use crate::discover::cores::{divide, renumber, smt_siblings};
 use crate::discover::notes::Notes;
 use crate::discover::reading::Reading;
 use crate::discover::shown::plain;
-use crate::host::builder::{CoreSpec, HostBuilder, L3Spec, NodeSpec};
+use crate::host::builder::{CacheKind, CacheSpec, CoreSpec, HostBuilder, L3Spec, NodeSpec};
 use crate::host::{CoreKind, CpuVendor, PagePool};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
@@ -52,6 +53,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     }
     let cores = cores(&cpus, &mut notes);
     let l3_domains = l3_domains(host, &cpus, &cores, &mut notes)?;
+    let caches = caches(host, &cpus, &mut notes)?;
     let (cpu_vendor, cpu_model) = model(host)?;
     let mut host = HostBuilder {
         name: "host".to_owned(),
@@ -61,6 +63,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
         nodes,
         cores,
         l3_domains,
+        caches,
         offline: cpus.offline,
         ..HostBuilder::default()
     };
@@ -252,6 +255,27 @@ fn l3_domains(
     }
     let sets: Vec<CpuSet> = domains.iter().map(|l3| l3.cpus.clone()).collect();
     Ok(if divide(&sets, cores, notes) { Vec::new() } else { domains })
+}
+
+/// The caches of other levels, where libvirt tells them.
+fn caches(host: Node<'_>, cpus: &Cpus, notes: &mut Notes) -> Result<Vec<CacheSpec>, LibvirtError> {
+    let online: CpuSet = cpus.online.keys().copied().collect();
+    let mut caches = Caches::default();
+    let banks = child(host, "cache")?;
+    for bank in banks.into_iter().flat_map(|cache| children(cache, "bank")) {
+        let level = bank.attribute("level").and_then(|level| level.parse().ok());
+        let Some(level) = level.filter(|level| Caches::is_told(*level)) else { continue };
+        let kind = match bank.attribute("type") {
+            Some("data") => CacheKind::Data,
+            Some("code") => CacheKind::Instruction,
+            Some("both") => CacheKind::Unified,
+            _ => continue,
+        };
+        let named: CpuSet = required(bank, "cpus")?.parse("a list of pCPUs", list)?;
+        let size = attribute(bank, "size").map(|size| memory(bank, &size)).transpose()?;
+        caches.add(level, kind, size, named.intersection(&online));
+    }
+    Ok(caches.finish(notes))
 }
 
 /// The vendor, and the model that libvirt takes the CPU for.

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::SysfsError;
+use super::cache::{caches, clusters};
+use super::package::packages;
 use super::tree::Tree;
 use crate::discover::cores::{divide, partition, renumber, smt_siblings};
 use crate::discover::notes::Notes;
 use crate::host::CoreKind;
-use crate::host::builder::{CoreSpec, L3Spec, MAX_PCPUS};
+use crate::host::builder::{CacheSpec, CoreSpec, L3Spec, MAX_PCPUS};
 use crate::sets::CpuSet;
-use crate::units::{Bytes, Id as _, PackageId, PcpuId};
+use crate::units::{Bytes, Id as _, PcpuId};
 
-const FOLDER: &str = "sys/devices/system/cpu";
+pub(super) const FOLDER: &str = "sys/devices/system/cpu";
 
 /// What the tree says about pCPUs.
 pub(super) struct Cpus {
@@ -22,6 +24,8 @@ pub(super) struct Cpus {
     pub(super) isolated: CpuSet,
     pub(super) cores: Vec<CoreSpec>,
     pub(super) l3_domains: Vec<L3Spec>,
+    pub(super) caches: Vec<CacheSpec>,
+    pub(super) clusters: Vec<CpuSet>,
 }
 
 pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsError> {
@@ -42,6 +46,8 @@ pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsErro
         offline: present.difference(&online),
         allowed: allowed(tree, &online, &isolated, notes)?,
         isolated,
+        caches: caches(tree, &online, notes)?,
+        clusters: clusters(tree, &online, &cores)?,
         online,
         cores,
         l3_domains,
@@ -143,16 +149,16 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
     }
     let parts = smt_siblings(&siblings, notes);
     let efficiency = efficiency(tree, online)?;
+    let packages = packages(tree, &parts, online, notes)?;
     let mut specs = Vec::with_capacity(parts.len());
-    let (mut packages_missing, mut cores_missing) = (false, false);
-    for pcpus in parts {
+    let mut cores_missing = false;
+    for (pcpus, package) in parts.into_iter().zip(packages) {
         let first = pcpus.iter().next().unwrap_or_default();
         let id = |name: &str| tree.index(&format!("{FOLDER}/cpu{first}/topology/{name}"));
-        let (package, core) = (id("physical_package_id")?, id("core_id")?);
-        packages_missing |= package.is_none();
+        let core = id("core_id")?;
         cores_missing |= core.is_none();
         specs.push(CoreSpec {
-            package: PackageId(package.unwrap_or(0)),
+            package,
             die: id("die_id")?.unwrap_or(0),
             core: core.unwrap_or(0),
             kind: match efficiency.contains(first) {
@@ -162,9 +168,6 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
             max_mhz: max_mhz(tree, &pcpus)?,
             pcpus,
         });
-    }
-    if packages_missing {
-        notes.add("the kernel tells no package of some pCPUs: taken as package 0".to_owned());
     }
     renumber(&mut specs, cores_missing, notes);
     Ok(specs)
@@ -243,6 +246,6 @@ fn l3_domains(
 }
 
 /// `32768K`; nothing where it is unknown, as hypervisors have it.
-fn size(text: &str) -> Option<Bytes> {
+pub(super) fn size(text: &str) -> Option<Bytes> {
     text.parse().ok().filter(|size| *size != Bytes::ZERO)
 }

@@ -4,12 +4,15 @@
 //! bounded, and nothing here panics on what it says. What a kernel must not get wrong (lists of
 //! pCPUs, numbers) is an error if it is; what firmware often gets wrong is left out, with a note.
 //!
-//! Left out on purpose, as nothing here would use it: caches but the L3, clusters, memory tiers, and
-//! PCIe access control (ACS), of which the IOMMU groups are what follows.
+//! Left out on purpose, as nothing here would use it: memory tiers, and the access control (ACS) of what
+//! is no bridge.
 
+mod access;
+mod cache;
 mod cpu;
 mod kfd;
 mod node;
+mod package;
 mod pci;
 mod tree;
 
@@ -86,6 +89,8 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
         nodes,
         cores: cpus.cores,
         l3_domains: cpus.l3_domains,
+        caches: cpus.caches,
+        clusters: cpus.clusters,
         offline: cpus.offline,
         allowed: cpus.allowed,
         isolated: cpus.isolated,

@@ -7,7 +7,7 @@ use crate::discover::cores::adopt;
 use crate::discover::notes::Notes;
 use crate::host::PagePool;
 use crate::host::builder::NodeSpec;
-use crate::sets::CpuSet;
+use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, Distance, Id as _, NodeId, PageSize};
 
 const FOLDER: &str = "sys/devices/system/node";
@@ -29,7 +29,9 @@ pub(super) fn read(
         let (memory, pools) = memory(tree, NodeId(0), "proc/meminfo", POOLS, notes)?;
         let cpus = cpus.online.clone();
         let node = NodeSpec { id: NodeId(0), cpus, memory, pools, distances: Vec::new() };
-        return promised(tree, vec![node], notes);
+        let mut nodes = vec![node];
+        promised(tree, &mut nodes, notes)?;
+        return Ok(nodes);
     }
     let mut nodes = Vec::with_capacity(ids.len());
     let mut seen = CpuSet::new();
@@ -49,17 +51,43 @@ pub(super) fn read(
     }
     adopt(&mut nodes, &cpus.cores, &seen, notes);
     distances(tree, &mut nodes, notes)?;
-    promised(tree, nodes, notes)
+    promised(tree, &mut nodes, notes)?;
+    forbidden(tree, &mut nodes, notes)?;
+    Ok(nodes)
+}
+
+/// A cgroup may forbid nodes to whoever runs this. Their memory stays what it is, and none of it is
+/// free.
+fn forbidden(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
+    const STATUS: &str = "proc/self/status";
+    let text = tree.text(STATUS)?.unwrap_or_default();
+    let Some(list) = text.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:")) else {
+        return Ok(());
+    };
+    let list = list.trim();
+    let allowed: NodeSet = list.parse().map_err(|_| tree.bad(STATUS, list, "a list of nodes"))?;
+    if !nodes.iter().any(|node| allowed.contains(node.id) && node.memory != Bytes::ZERO) {
+        notes.add(format!("{STATUS} allows the memory of no node here ({list:?}): ignored"));
+        return Ok(());
+    }
+    let is_closed = |node: &&mut NodeSpec| !allowed.contains(node.id) && node.memory != Bytes::ZERO;
+    let mut closed = NodeSet::new();
+    for node in nodes.iter_mut().filter(is_closed) {
+        node.pools.iter_mut().for_each(|pool| pool.free = 0);
+        closed.insert(node.id);
+    }
+    if !closed.is_empty() {
+        notes.add(format!(
+            "{STATUS} allows the memory of nodes {list} only: none of nodes {closed} is taken as free"
+        ));
+    }
+    Ok(())
 }
 
 /// Free pages may be promised: to processes that mapped them and have not touched them yet, as VMs
 /// have most of theirs after their start. The kernel counts these for the whole machine, not by node,
 /// so wherever they could be is as good as taken.
-fn promised(
-    tree: &Tree<'_>,
-    mut nodes: Vec<NodeSpec>,
-    notes: &mut Notes,
-) -> Result<Vec<NodeSpec>, SysfsError> {
+fn promised(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
     for name in tree.names(&format!("{POOLS}/hugepages"))? {
         let Some(size) = page_size(&name) else { continue };
         let path = format!("{POOLS}/hugepages/{name}/resv_hugepages");
@@ -78,7 +106,7 @@ fn promised(
             pool.free = pool.free.saturating_sub(pages);
         }
     }
-    Ok(nodes)
+    Ok(())
 }
 
 /// Of `hugepages-2048kB`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::SysfsError;
+use super::access::{self, CONFIG_BYTES};
 use super::tree::Tree;
 use crate::discover::notes::Notes;
 use crate::discover::shown::is_word;
@@ -83,6 +84,10 @@ fn function(
     device.physical_function = tree.link_name(&file("physfn")).and_then(|pf| pf.parse().ok());
     device.link_now = link(tree, &file("current_link"))?;
     device.link_max = link(tree, &file("max_link"))?;
+    if device.kind() == DeviceKind::Bridge {
+        let config = tree.bytes(&file("config"), u64::from(CONFIG_BYTES) + 1);
+        device.access = config.and_then(|config| access::parse(&config));
+    }
     device.bars = bars(&tree.text(&file("resource"))?.unwrap_or_default());
     Ok(device)
 }

@@ -34,7 +34,7 @@ impl<'a> Tree<'a> {
 
     /// Up to `limit` bytes. Absent and unreadable are the same to us: drivers answer a read with all
     /// kinds of errors, and pipes or devices in a hostile tree must not be opened.
-    fn bytes(&self, path: &str, limit: u64) -> Option<Vec<u8>> {
+    pub(super) fn bytes(&self, path: &str, limit: u64) -> Option<Vec<u8>> {
         let path = self.path(path);
         if !fs::metadata(&path).ok()?.is_file() {
             return None;

@@ -13,7 +13,7 @@ use crate::sets::CpuSet;
 use crate::units::{CoreId, Distance, Id as _, L3Id, NodeId, PageSize, PciAddr};
 
 pub use problem::HostError;
-pub use spec::{CoreSpec, L3Spec, NodeSpec};
+pub use spec::{CacheKind, CacheSpec, CoreSpec, L3Spec, NodeSpec};
 
 /// The most nodes of a host: the search keeps node sets in one machine word.
 pub const MAX_NODES: usize = 64;
@@ -53,6 +53,14 @@ pub struct HostBuilder {
     /// The L3 domains; pCPUs in none of them have no known L3.
     #[cfg_attr(feature = "serde", serde(default))]
     pub l3_domains: Vec<L3Spec>,
+    /// The other caches, where a source tells them; informative only.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub caches: Vec<CacheSpec>,
+    /// Cores that are grouped below the L3, such as efficiency cores with an L2 in common, by their
+    /// pCPUs; informative only. Cores are chosen by L3 domain, and inside one by pCPU number, so
+    /// neighbours in a cluster, which kernels number in a row, go together where all are free.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub clusters: Vec<CpuSet>,
     /// pCPUs that exist but are off; informative only.
     #[cfg_attr(feature = "serde", serde(default))]
     pub offline: CpuSet,
@@ -106,6 +114,8 @@ impl HostBuilder {
         at_most("nodes", self.nodes.len(), MAX_NODES)?;
         at_most("cores", self.cores.len(), MAX_PCPUS)?;
         at_most("L3 domains", self.l3_domains.len(), MAX_PCPUS)?;
+        at_most("clusters", self.clusters.len(), MAX_PCPUS)?;
+        at_most("kinds of caches", self.caches.len(), MAX_PCPUS)?;
         at_most("PCI functions", self.devices.len(), MAX_PCI_FUNCTIONS)?;
         at_most("GPU links", self.gpu_links.len(), MAX_GPUS * MAX_GPUS)?;
         at_most("fabric partitions", self.fabric_partitions.len(), MAX_PCI_FUNCTIONS)?;
@@ -113,6 +123,7 @@ impl HostBuilder {
         let online = self.check_cores()?;
         self.check_nodes(&online)?;
         let l3_domains = self.check_l3(&online)?;
+        self.check_caches(&online)?;
         let all_allowed = online.clone();
         let allowed = self.allowed.clone().unwrap_or(all_allowed);
         for (what, set) in [
@@ -233,6 +244,24 @@ impl HostBuilder {
             domains.push(L3Domain { id: L3Id(number), cpus: l3.cpus.clone(), size: l3.size });
         }
         Ok(domains)
+    }
+
+    fn check_caches(&mut self, online: &CpuSet) -> Result<(), HostError> {
+        sort_unique(&mut self.caches, "the cache", |cache| {
+            let size = cache.size.map_or_else(String::new, |size| format!(" of {size}"));
+            format!("{}{size}", cache.what())
+        })?;
+        let mut seen: BTreeMap<String, CpuSet> = BTreeMap::new();
+        for cache in &mut self.caches {
+            cache.shared_by.sort_by_key(CpuSet::first);
+            let what = cache.what();
+            if !matches!(cache.level, 1 | 2 | 4) {
+                return Err(HostError::CacheLevel { level: cache.level });
+            }
+            disjoint(&what, &cache.shared_by, online, seen.entry(what.clone()).or_default())?;
+        }
+        self.clusters.sort_by_key(CpuSet::first);
+        disjoint("cluster", &self.clusters, online, &mut CpuSet::new())
     }
 
     fn finish_nodes(&self) -> Vec<Node> {
@@ -363,6 +392,24 @@ fn core_id(spec: &CoreSpec) -> CoreId {
 fn subset(what: String, set: &CpuSet, online: &CpuSet) -> Result<(), HostError> {
     let cpus = set.difference(online);
     if cpus.is_empty() { Ok(()) } else { Err(HostError::NotOnline { what, cpus }) }
+}
+
+/// Sets of online pCPUs of which no two have one in common.
+fn disjoint(
+    what: &str,
+    sets: &[CpuSet],
+    online: &CpuSet,
+    seen: &mut CpuSet,
+) -> Result<(), HostError> {
+    for set in sets {
+        subset(format!("{what} {set}"), set, online)?;
+        if let Some(pcpu) = set.intersection(seen).first() {
+            let id = format!("{pcpu} of {what} {set}");
+            return Err(HostError::Duplicate { what: "pCPU", id });
+        }
+        seen.extend(set);
+    }
+    Ok(())
 }
 
 fn check_distances(node: &NodeSpec, at: usize, count: usize) -> Result<(), HostError> {

@@ -57,6 +57,12 @@ pub enum HostError {
         /// One of its pCPUs.
         pcpu: PcpuId,
     },
+    /// A cache that is an L3, or of a level that no machine has.
+    #[error("there are caches of level {level}, it must be 1, 2 or 4: an L3 is an L3 domain")]
+    CacheLevel {
+        /// The level.
+        level: u8,
+    },
     /// pCPUs that no core has.
     #[error("{what} names pCPUs {cpus}, which are not online")]
     NotOnline {

@@ -67,3 +67,44 @@ pub struct L3Spec {
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub size: Option<Bytes>,
 }
+
+/// What a cache holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum CacheKind {
+    /// Data only.
+    Data,
+    /// Instructions only.
+    Instruction,
+    /// Both.
+    Unified,
+}
+
+/// The caches of one level, kind and size, the L3 aside, which has [`L3Spec`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct CacheSpec {
+    /// Their level: 1, 2 or 4.
+    pub level: u8,
+    /// What they hold.
+    pub kind: CacheKind,
+    /// The size of each.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub size: Option<Bytes>,
+    /// For each of them the pCPUs that share it.
+    pub shared_by: Vec<CpuSet>,
+}
+
+impl CacheSpec {
+    /// `L1 data`, `L2`.
+    pub(crate) fn what(&self) -> String {
+        let kind = match self.kind {
+            CacheKind::Data => " data",
+            CacheKind::Instruction => " instruction",
+            CacheKind::Unified => "",
+        };
+        format!("L{}{kind}", self.level)
+    }
+}
