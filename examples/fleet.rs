@@ -99,7 +99,8 @@ fn run(args: &Args) -> Result<(bool, String), String> {
         BinName::Spread => Bin::Spread,
     };
     let fleet = read(&args.hosts)?;
-    let answer = rank(&fleet, &request, &FleetOptions { bin, ..FleetOptions::default() });
+    let options = FleetOptions { bin, answers: args.top, ..FleetOptions::default() };
+    let answer = rank(&fleet, &request, &options);
     let text = match args.format {
         Format::Text => table(args, &fleet, &answer),
         Format::Json => lines(args, &fleet, &answer)?,
@@ -257,8 +258,9 @@ fn table(args: &Args, fleet: &Fleet, answer: &FleetAnswer) -> String {
     }
     let short = answer.refused.iter().filter(|(_, why)| matches!(why, HostRefusal::Short(_)));
     text + &format!(
-        "{} hosts fit, {} do not ({} by count alone).\n",
+        "{} hosts fit and come first, {} are behind them, {} do not fit ({} by count alone).\n",
         answer.ranked.len(),
+        answer.behind.len(),
         answer.refused.len(),
         short.count()
     )

@@ -102,8 +102,7 @@ pub fn recommend(
     };
     let mut search = Search::new(host, usage, request, options).map_err(everywhere)?;
     search.run();
-    let mut candidates: Vec<&Candidate> = search.best().collect();
-    candidates.sort_by(|a, b| (a.rank(), a.variant()).cmp(&(b.rank(), b.variant())));
+    let candidates = in_order(&search);
     let mut ranked: Vec<Ranked> = Vec::new();
     let mut failed = Vec::new();
     for candidate in candidates {
@@ -113,13 +112,8 @@ pub fn recommend(
         }
         match build(&search, candidate) {
             Ok(placement) => {
-                let row = rank(&search, candidate, placement);
-                // Cores that turn out whole unasked: where the stricter way fits, it has the same.
-                let way = Way { whole: true, ..candidate.way };
-                let twin = (candidate.style, candidate.memory, candidate.expanders, way);
-                let unasked = row.profile.whole_cores && !candidate.way.whole;
-                if !unasked || !search.best().any(|best| best.variant() == twin) {
-                    ranked.push(row);
+                if !is_told_twice(&search, candidate) {
+                    ranked.push(rank(&search, candidate, placement));
                 }
             }
             Err(fact) => failed.push((candidate.style, fact)),
@@ -135,6 +129,49 @@ pub fn recommend(
         |r: &Ranked| verify_warnings(host, usage, request, &r.placement, &warnings(r)).is_ok();
     debug_assert!(ranked.iter().chain(&baseline).all(told));
     Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
+}
+
+/// The candidates, best first.
+fn in_order<'s>(search: &'s Search<'_>) -> Vec<&'s Candidate> {
+    let mut candidates: Vec<&Candidate> = search.best().collect();
+    candidates.sort_by(|a, b| (a.rank(), a.variant()).cmp(&(b.rank(), b.variant())));
+    candidates
+}
+
+/// Whether its cores turn out whole unasked, and the stricter way fits too: that has the same.
+fn is_told_twice(search: &Search<'_>, candidate: &Candidate) -> bool {
+    let way = Way { whole: true, ..candidate.way };
+    let twin = (candidate.style, candidate.memory, candidate.expanders, way);
+    let unasked = candidate.profile.whole_cores && !candidate.way.whole;
+    unasked && search.best().any(|best| best.variant() == twin)
+}
+
+/// What comes first in an answer.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub(crate) score: Score,
+    pub(crate) cost: HostCost,
+    pub(crate) profile: Profile,
+    pub(crate) placement: Placement,
+}
+
+/// The first of what [`recommend`] answers, without findings and warnings and without the others.
+/// `None` where nothing fits.
+pub(crate) fn first(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    options: &Options,
+) -> Option<First> {
+    let mut search = Search::new(host, usage, request, options).ok()?;
+    search.run();
+    let mut candidates = in_order(&search).into_iter();
+    candidates.find_map(|candidate| {
+        let placement = build(&search, candidate).ok()?;
+        let Candidate { score, cost, profile, .. } = *candidate;
+        let first = First { score, cost, profile, placement };
+        (!is_told_twice(&search, candidate)).then_some(first)
+    })
 }
 
 fn rank(search: &Search<'_>, candidate: &Candidate, placement: Placement) -> Ranked {

@@ -31,7 +31,7 @@ fn gpus(name: &str, count: u32) -> Request {
 }
 
 fn options(bin: Bin) -> FleetOptions {
-    FleetOptions { bin, ..FleetOptions::default() }
+    FleetOptions { bin, answers: usize::MAX, ..FleetOptions::default() }
 }
 
 const TWO_NODES: &str = "hgx-h200-snc2";
@@ -58,7 +58,7 @@ fn each_host_has_what_recommend_says_of_it_alone() {
     let mut fleet = empty(TWO_NODES, 3);
     place_each(&mut fleet, &[gpus("a", 1), gpus("b", 4), gpus("c", 8)], &options(Bin::Spread));
     for wanted in [gpus("x", 2), gpus("y", 8), request(vm(8, 16))] {
-        let answer = rank(&fleet, &wanted, &FleetOptions::default());
+        let answer = rank(&fleet, &wanted, &options(Bin::BestFit));
         assert_eq!(answer.ranked.len() + answer.refused.len(), fleet.len());
         for found in &answer.ranked {
             let member = &fleet[found.host];
@@ -151,6 +151,91 @@ fn claim_and_release_restore_a_host() {
     fleet[0].release("a").unwrap();
     assert_eq!(rank(&fleet, &gpus("a", 4), &FleetOptions::default()), before);
     assert!(fleet[0].claim("b", Claim::default()).is_ok());
+}
+
+/// Two models, each host with what was left of a few VMs that came and went.
+fn used(seed: u64) -> Vec<FleetHost<Arc<Host>>> {
+    let mut state = seed;
+    let mut below = |n: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % n
+    };
+    let mut fleet = empty(TWO_NODES, 20);
+    fleet.extend(empty("rtx-4090-nps4", 8));
+    for number in 0..90 {
+        let (count, at) = (below(4), usize::try_from(below(28)).unwrap());
+        let (vcpus, name) = (2 << below(4), format!("vm{number}"));
+        let base =
+            gpu_vm(vcpus, u64::from(vcpus) * 2, u32::try_from(count).unwrap(), Workload::General);
+        let wanted = request(RequestBuilder { name, ..base });
+        place_each(&mut fleet[at..=at], &[wanted], &options(Bin::BestFit)).clear();
+    }
+    for member in &mut fleet {
+        let names: Vec<String> =
+            member.usage().tenants().map(|(name, _)| name.to_owned()).collect();
+        for name in names.iter().filter(|_| below(3) == 0) {
+            member.release(name).unwrap();
+        }
+    }
+    fleet
+}
+
+/// Requests that bounds could be wrong about: with and without GPUs, on one node and more.
+fn wishes() -> Vec<Request> {
+    let mut wishes = Vec::new();
+    for (count, vcpus) in [(0, 8), (0, 48), (1, 8), (2, 16), (4, 31), (8, 32)] {
+        for policy in [Policy::Require, Policy::Prefer, Policy::Ignore] {
+            let policies =
+                Policies { gpu_locality: policy, one_node: policy, ..Policies::default() };
+            let base = gpu_vm(vcpus, 64, count, Workload::GpuTraining);
+            let one = RequestBuilder { policies, ..base.clone() };
+            let cells = pinwise::Wish::Require(2);
+            let policies = Policies { one_node: Policy::Ignore, ..policies };
+            wishes.extend([one, RequestBuilder { policies, cells, ..base }].map(request));
+        }
+    }
+    wishes
+}
+
+#[test]
+fn a_bound_never_hides_a_better_host() {
+    let (mut unsearched, mut ordered) = (0, 0);
+    for seed in 1..=2 {
+        let fleet = used(seed);
+        for (wanted, bin) in wishes().iter().flat_map(|w| [(w, Bin::BestFit), (w, Bin::Spread)]) {
+            let all = rank(&fleet, wanted, &options(bin));
+            assert!(all.behind.is_empty());
+            assert_eq!(all.ranked.len() + all.refused.len(), fleet.len());
+            for answers in [1, 3] {
+                let few = rank(&fleet, wanted, &FleetOptions { answers, ..options(bin) });
+                let first = answers.min(all.ranked.len());
+                assert_eq!(few.ranked, all.ranked[..first], "{bin:?} {wanted:?}");
+                assert_eq!(
+                    few.ranked.len() + few.behind.len() + few.refused.len(),
+                    fleet.len(),
+                    "every host once"
+                );
+                let is_refused = |at: usize| all.refused.iter().any(|(other, _)| *other == at);
+                assert!(few.refused.iter().all(|(at, _)| is_refused(*at)));
+                unsearched += few.behind.iter().filter(|host| !host.searched).count();
+            }
+            // The order, made anew from what is answered of each.
+            let key = |rank: &pinwise::fleet::HostRank| {
+                let profile = &rank.best.profile;
+                let pieces = profile.l3 == pinwise::L3Use::Pieces;
+                let price = rank.best.cost.price() + if pieces { 1000 } else { 0 };
+                let apart = profile.gpus > 1 && !profile.same_switch;
+                let score = std::cmp::Reverse(rank.best.score.total);
+                (rank.best.unmet.len(), profile.packages, apart, price, score, rank.left)
+            };
+            if bin == Bin::BestFit {
+                assert!(all.ranked.windows(2).all(|two| key(&two[0]) <= key(&two[1])));
+                ordered += all.ranked.len();
+            }
+        }
+    }
+    assert!(unsearched > 500 && ordered > 500, "{unsearched} {ordered}: nothing was bounded");
 }
 
 #[cfg(feature = "rayon")]

@@ -47,7 +47,7 @@ struct Kind<'a> {
 
 /// Replays the trace; the result as JSON text.
 pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, String> {
-    let mut options = options.clone();
+    let mut options = FleetOptions { answers: 1, ..options.clone() };
     let mut kinds: BTreeMap<&str, Kind<'_>> = BTreeMap::new();
     for (name, described) in &trace.templates {
         let host = described.host.clone().build();
@@ -148,7 +148,8 @@ fn decide(
     for way in 0..requests.values().map(Vec::len).max().unwrap_or(0) {
         let ask = |at: usize| cells[at].and_then(|number| requests[&number].get(way));
         let answer = rank_by(fleet, ask, options);
-        tried += answer.ranked.len() + answer.refused.len();
+        let searched = answer.behind.iter().filter(|host| host.searched).count();
+        tried += answer.ranked.len() + searched + answer.refused.len();
         if let Some(best) = answer.ranked.into_iter().next() {
             return Ok((Some(best), tried));
         }

@@ -64,6 +64,13 @@ impl FreePcpus {
         levels
     }
 
+    /// How many whole cores are free among these.
+    pub(crate) fn whole_cores(&self, of: &Range<usize>) -> u32 {
+        let Some(mut free) = self.at_least.first().cloned() else { return 0 };
+        free.without(&self.shared);
+        free.count(of)
+    }
+
     /// How many pCPUs this way may use.
     pub(crate) fn count(&self, host: &Host, way: Way) -> u64 {
         let all = 0..host.cores().len();

@@ -20,7 +20,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::capacity::{HostCost, Slots};
+use crate::capacity::{HostCost, SlotRoom, Slots};
 use crate::feasibility::Fact;
 use crate::host::Host;
 use crate::host::derived::GpuMask;
@@ -137,7 +137,7 @@ pub(crate) struct Search<'a> {
     pub(crate) stocks: Vec<Stock<'a>>,
     pub(crate) pages: Vec<Pages>,
     pub(crate) gpus: GpuSets,
-    pub(crate) slots: Slots,
+    pub(crate) slots: Slots<'a>,
     /// By requested device: its node, where it is known.
     device_nodes: Vec<Option<usize>>,
     /// The known ones of them.
@@ -173,19 +173,7 @@ impl<'a> Search<'a> {
         let stocks: Vec<Stock<'a>> =
             ways(request).into_iter().map(|way| Stock::new(host, &free, request, way)).collect();
         let pages = pages(host, usage, request)?;
-        let cores: Vec<u64> = stocks[0].nodes.iter().map(|node| node.cores[0]).collect();
-        let bytes = |at: usize| -> u128 {
-            pages.iter().map(|p| u128::from(p.free[at]) * u128::from(p.size.bytes())).sum()
-        };
-        let bytes: Vec<u128> = (0..cores.len()).map(bytes).collect();
-        let slots = Slots::new(
-            host,
-            &cores,
-            &bytes,
-            free_gpus(host, usage),
-            &tenants_gpus(host, usage),
-            options.gpu_share,
-        );
+        let slots = slots(host, usage, |at| stocks[0].nodes[at].cores[0], &pages, options);
         let cut = !gpus.complete;
         Ok(Self {
             host,
@@ -244,15 +232,37 @@ fn threads(request: &Request, way: Way) -> Vec<u32> {
     threads
 }
 
+/// What is free for other VMs, in pages that the request could use.
+fn slots<'h>(
+    host: &'h Host,
+    usage: &Usage,
+    cores: impl Fn(usize) -> u64,
+    pages: &[Pages],
+    options: &Options,
+) -> Slots<'h> {
+    let free = free_gpus(host, usage);
+    let on_node = &host.derived().gpu_places.on_node;
+    let bytes = |at: usize| {
+        let of = |pages: &Pages| pages.free[at].saturating_mul(pages.size.bytes());
+        pages.iter().map(of).fold(0, u64::saturating_add)
+    };
+    let room = |at: usize| SlotRoom {
+        gpus: u64::from((on_node[at] & free).count_ones()),
+        cores: cores(at),
+        bytes: bytes(at),
+    };
+    Slots::new(host, room, free, &tenants_gpus(host, usage), options.gpu_share)
+}
+
 /// The GPUs that nobody holds and that VMs usually ask for.
-fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
+pub(crate) fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
     let gpus = host.gpus().iter().enumerate();
     let free = gpus.filter(|(_, gpu)| !gpu.integrated && usage.holder_of(gpu.address).is_none());
     free.fold(0, |mask, (at, _)| mask | (1 << at))
 }
 
 /// The GPUs that each tenant holds.
-fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
+pub(crate) fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
     let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
     for (at, gpu) in host.gpus().iter().enumerate() {
         let Some(holder) = usage.holder_of(gpu.address) else { continue };

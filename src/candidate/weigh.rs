@@ -162,11 +162,10 @@ impl Search<'_> {
         if !share_out(needed, of_nodes, weights, style.shows_cells(), &mut pages) {
             return;
         }
-        let bytes = |i: usize| u128::from(pages[i]) * u128::from(size.bytes());
+        let bytes = |i: usize| pages[i].saturating_mul(size.bytes());
         let set = &self.gpus.sets[gpus];
-        let gpu_nodes = set.node_of(self.host).flatten();
         let cores = if stock.way.dedicated { units } else { &[] };
-        let host_cost = self.slots.host_cost(&at, cores, set.gpus, gpu_nodes, bytes);
+        let host_cost = self.slots.host_cost(&at, cores, set.gpus, bytes);
         let cost = host_cost.millionths();
         let score = score.with_packing(self.options, cost);
         let threads = layout.base.threads;

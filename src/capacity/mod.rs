@@ -13,8 +13,8 @@ mod slots;
 pub use exact::{NodeRoom, vms};
 pub use host::capacity;
 pub use shape::{Allowed, GpuBond, Shape, reference_shapes};
-pub(crate) use slots::Slots;
 pub use slots::{GpuShare, HostCost, SLOT_SIZES, SlotCounts};
+pub(crate) use slots::{NodeRoom as SlotRoom, Slots};
 
 /// How many VMs fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

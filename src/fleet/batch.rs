@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
-use super::{FleetAnswer, FleetHost, FleetOptions, HostRank, HostRefusal, rank_by};
+use super::{FleetAnswer, FleetHost, FleetOptions, HostRank, HostRefusal, rank_some};
 use crate::host::Host;
 use crate::host::usage::Claim;
 use crate::request::{Request, RequestBuilder, RequestError};
@@ -122,7 +122,8 @@ fn place<H>(
 where
     H: Deref<Target = Host> + Sync,
 {
-    let FleetAnswer { ranked, refused } = rank_by(hosts, |at| open(at).then_some(request), options);
+    let asked = |at| open(at).then_some(request);
+    let FleetAnswer { ranked, refused, .. } = rank_some(hosts, asked, options, 1);
     let name = request.name.clone();
     let Some(rank) = ranked.into_iter().next() else {
         return Err(BatchError::NoHost { name, refused });

@@ -1,24 +1,27 @@
 //! One request against many hosts.
 //!
 //! A [`FleetHost`] is a topology, which hosts of one model share, and the [`Usage`] of its own tenants,
-//! with counts of what is free beside it. [`rank`] refuses by these counts first, asks
-//! [`recommend`](crate::recommend()) about the hosts that are left, and orders them by [`Bin`]. With the
-//! feature `rayon` hosts are asked in parallel; the answer is the same, byte for byte.
+//! with counts of what is free beside it. [`rank`] refuses by these counts first, and bounds by them how
+//! good a placement on each host could be. Hosts are searched in the order of that bound, each state
+//! once, until no other can come before those that [`FleetOptions::answers`] asks for; only these are
+//! given to [`recommend`](crate::recommend()) whole. With the feature `rayon` hosts are asked in
+//! parallel; the answer is the same, byte for byte.
 
 mod batch;
+mod bound;
 mod room;
 
-use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crate::host::Host;
 use crate::host::usage::{Claim, ClaimError, Usage};
-use crate::profile::L3Use;
-use crate::recommend::{Infeasible, Ranked, recommend};
+use crate::recommend::{Infeasible, Ranked, first, recommend, unmet};
 use crate::request::Request;
 use crate::score::Options;
 
 pub use batch::{Apart, BatchError, place_each, place_gang};
+use bound::Standing;
 use room::Room;
 pub use room::Shortfall;
 
@@ -37,12 +40,21 @@ pub enum Bin {
 }
 
 /// What the caller may tune.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetOptions {
     /// For the placement on each host.
     pub engine: Options,
     /// Which host is taken.
     pub bin: Bin,
+    /// How many hosts are answered with a placement, one at least. The fewer, the fewer hosts have to be
+    /// searched.
+    pub answers: usize,
+}
+
+impl Default for FleetOptions {
+    fn default() -> Self {
+        Self { engine: Options::default(), bin: Bin::default(), answers: 3 }
+    }
 }
 
 /// A host of a fleet with its tenants. `H` is what holds the topology: `&Host`, `Arc<Host>`, `Box<Host>`.
@@ -124,17 +136,38 @@ pub enum HostRefusal {
     Infeasible(Infeasible),
 }
 
-/// Every host, asked once.
+/// A host that comes after those with a placement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    /// Its position in the fleet.
+    pub host: usize,
+    /// Whether it was searched. Then the rest is what was found; otherwise it is the best that counts
+    /// allow, and whether the VM fits is not known.
+    pub searched: bool,
+    /// What other VMs would lose and wait for at least, in thousandths of GPUs, with pieces of L3
+    /// domains; see [`HostCost::price`](crate::HostCost::price). Zero for [`Bin::Spread`], which does
+    /// not ask.
+    pub price: i64,
+    /// What would be left there.
+    pub left: Left,
+}
+
+/// Every host, once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FleetAnswer {
-    /// The hosts that fit, best first.
+    /// The best hosts, best first: as many as were asked for, or all on which the VM fits.
     pub ranked: Vec<HostRank>,
-    /// Those that do not, in their order, and why.
+    /// The others on which it may fit, in the order of what is known of them.
+    pub behind: Vec<Behind>,
+    /// Those on which it does not, in their order, and why.
     pub refused: Vec<(usize, HostRefusal)>,
 }
 
-/// The hosts on which the VM fits, best first, each with its placement; and why it does not on the
-/// others. With [`Bin::FirstFit`] the hosts after the first that fits are not asked.
+/// So many hosts are searched before the bounds are looked at again; twice as many each time.
+const FIRST_BATCH: usize = 16;
+
+/// The best hosts for the VM, each with its placement, how far the others are behind, and why it does
+/// not fit on those that are refused. With [`Bin::FirstFit`] the hosts after the first that fits are not asked.
 ///
 /// A pure function of its arguments: the number of threads changes nothing, and of hosts that are
 /// equally good the first comes first.
@@ -157,27 +190,79 @@ pub fn rank_by<'r, H>(
 where
     H: Deref<Target = Host> + Sync,
 {
-    let one = |at: usize| Some((at, ask(&hosts[at], request(at)?, options)));
-    let asked: Vec<_> = if options.bin == Bin::FirstFit {
-        let mut asked = Vec::new();
+    rank_some(hosts, request, options, options.answers.max(1))
+}
+
+fn rank_some<'r, H>(
+    hosts: &[FleetHost<H>],
+    request: impl Fn(usize) -> Option<&'r Request> + Sync,
+    options: &FleetOptions,
+    answers: usize,
+) -> FleetAnswer
+where
+    H: Deref<Target = Host> + Sync,
+{
+    let mut answer = FleetAnswer::default();
+    if options.bin == Bin::FirstFit {
         for at in 0..hosts.len() {
-            asked.extend(one(at));
-            if asked.last().is_some_and(|(_, answer): &(usize, Result<_, _>)| answer.is_ok()) {
-                break;
+            let Some(request) = request(at) else { continue };
+            match whole(hosts, at, request, options) {
+                Ok(rank) => {
+                    answer.ranked.push(rank);
+                    break;
+                }
+                Err(refusal) => answer.refused.push((at, refusal)),
             }
         }
-        asked
-    } else {
-        each(hosts.len(), one)
+        return answer;
+    }
+    let bound = |at: usize| {
+        let (FleetHost { host, usage, room }, request) = (&hosts[at], request(at)?);
+        let bound = match room.short(host, usage, request) {
+            Some(short) => Err((at, HostRefusal::Short(short))),
+            None => Ok(Standing::at_best(host, room, at, request, &options.engine, options.bin)),
+        };
+        Some(bound)
     };
-    let mut answer = FleetAnswer::default();
-    for (host, asked) in asked {
-        match asked {
-            Ok(rank) => answer.ranked.push(HostRank { host, ..rank }),
-            Err(refusal) => answer.refused.push((host, refusal)),
+    let mut open = Vec::new();
+    for bound in each(hosts.len(), bound) {
+        match bound {
+            Ok(bound) => open.push(bound),
+            Err(refused) => answer.refused.push(refused),
         }
     }
-    answer.ranked.sort_by_cached_key(|rank| order(rank, options.bin));
+    open.sort_unstable();
+    let mut search = Search { hosts, request: &request, options, known: BTreeMap::new() };
+    let (mut found, mut from, mut batch) = (Vec::<Standing>::new(), 0, FIRST_BATCH);
+    while from < open.len() {
+        let mut end = (from + batch).min(open.len());
+        if let Some(last) = found.get(answers - 1) {
+            end = from + open[from..end].partition_point(|bound| bound < last);
+        }
+        if end == from {
+            break;
+        }
+        for asked in search.all(&open[from..end]) {
+            match asked {
+                Ok(standing) => found.push(standing),
+                Err(refused) => answer.refused.push(refused),
+            }
+        }
+        found.sort_unstable();
+        (from, batch) = (end, batch * 2);
+    }
+    answer.refused.sort_unstable_by_key(|(at, _)| *at);
+    let rest = found.split_off(answers.min(found.len()));
+    let one = |at: usize| {
+        let at = found[at].host;
+        whole(hosts, at, request(at)?, options).ok()
+    };
+    answer.ranked = each(found.len(), one);
+    let behind = |searched: bool| {
+        move |s: &Standing| Behind { host: s.host, searched, price: s.price, left: s.left.left() }
+    };
+    answer.behind = rest.iter().map(behind(true)).collect();
+    answer.behind.extend(open[from..].iter().map(behind(false)));
     answer
 }
 
@@ -194,12 +279,83 @@ fn each<T: Send>(count: usize, one: impl Fn(usize) -> Option<T> + Sync + Send) -
     (0..count).into_par_iter().filter_map(one).collect()
 }
 
-fn ask<H: Deref<Target = Host>>(
-    member: &FleetHost<H>,
+/// Searches hosts, those in the same state once.
+struct Search<'a, H, R> {
+    hosts: &'a [FleetHost<H>],
+    request: &'a R,
+    options: &'a FleetOptions,
+    /// What was found, by request and topology, each by where they are, and by what is free. Nothing
+    /// goes by the order of these.
+    known: BTreeMap<(usize, usize, &'a Room), Vec<(usize, Asked)>>,
+}
+
+/// How a host stands, or its number and why the VM does not fit.
+type Asked = Result<Standing, (usize, HostRefusal)>;
+
+impl<'a, 'r, H, R> Search<'a, H, R>
+where
+    H: Deref<Target = Host> + Sync,
+    R: Fn(usize) -> Option<&'r Request> + Sync,
+{
+    fn all(&mut self, bounds: &[Standing]) -> Vec<Asked> {
+        let hosts = self.hosts;
+        let alike = |a: usize, b: usize| hosts[a].usage.leaves_the_same(&hosts[b].usage);
+        let key = |at: usize| {
+            let request =
+                (self.request)(at).map_or(0, |request| std::ptr::from_ref(request).addr());
+            (request, std::ptr::from_ref::<Host>(&hosts[at].host).addr(), &hosts[at].room)
+        };
+        // The first of each state is searched, unless that was done before.
+        let mut firsts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let mut new = Vec::new();
+        for bound in bounds {
+            let (at, key) = (bound.host, key(bound.host));
+            let known = self.known.get(&key).into_iter().flatten();
+            let firsts = firsts.entry(key).or_default();
+            let mut seen = known.map(|(other, _)| *other).chain(firsts.iter().copied());
+            if !seen.any(|other| alike(at, other)) {
+                firsts.push(at);
+                new.push(at);
+            }
+        }
+        let asked = each(new.len(), |i| Some((new[i], self.one(new[i]))));
+        for (at, asked) in asked {
+            self.known.entry(key(at)).or_default().push((at, asked));
+        }
+        let of = |bound: &Standing| {
+            let at = bound.host;
+            let known = self.known.get(&key(at)).into_iter().flatten();
+            let (_, found) = { known }.find(|(other, _)| alike(at, *other))?;
+            Some(match found {
+                Ok(standing) => Ok(Standing { host: at, ..*standing }),
+                Err((_, refusal)) => Err((at, refusal.clone())),
+            })
+        };
+        bounds.iter().filter_map(of).collect()
+    }
+
+    fn one(&self, at: usize) -> Asked {
+        let FleetHost { host, usage, room } = &self.hosts[at];
+        let FleetOptions { engine, bin, .. } = self.options;
+        let none = |rejected| (at, HostRefusal::Infeasible(Infeasible { rejected }));
+        let request = (self.request)(at).ok_or_else(|| none(Vec::new()))?;
+        let Some(first) = first(host, usage, request, engine) else {
+            // Why not takes more than that it does not.
+            let why = recommend(host, usage, request, engine).err();
+            return Err(none(why.map_or_else(Vec::new, |why| why.rejected)));
+        };
+        Ok(Standing::found(room, at, &first, unmet(request, &first.profile).len(), *bin))
+    }
+}
+
+/// The placement on one host, with all that is known of it.
+fn whole<H: Deref<Target = Host>>(
+    hosts: &[FleetHost<H>],
+    at: usize,
     request: &Request,
     options: &FleetOptions,
 ) -> Result<HostRank, HostRefusal> {
-    let FleetHost { host, usage, room } = member;
+    let FleetHost { host, usage, room } = &hosts[at];
     room.short(host, usage, request).map_or(Ok(()), |short| Err(HostRefusal::Short(short)))?;
     let answer =
         recommend(host, usage, request, &options.engine).map_err(HostRefusal::Infeasible)?;
@@ -211,31 +367,5 @@ fn ask<H: Deref<Target = Host>>(
         gpus: free_gpus.saturating_sub(gpus),
         pcpus: free_pcpus.saturating_sub(claim.dedicated.len() as u64),
     };
-    Ok(HostRank { host: 0, best, left })
-}
-
-/// How a host is ordered, the best first: preferences that it does not meet; packages, and whether the
-/// GPUs of a VM are below several switches; what its bin says; then the score.
-type Order = (usize, u32, bool, i64, Reverse<i64>, Left, usize);
-
-/// What pieces of L3 domains cost, in thousandths of GPUs. Chosen by us: as much as a one-GPU slot.
-const PIECES_PRICE: i64 = 1000;
-
-fn order(rank: &HostRank, bin: Bin) -> Order {
-    let HostRank { host, best, left } = rank;
-    let (unmet, profile) = (best.unmet.len(), &best.profile);
-    let none = (Reverse(0), Left::default());
-    match bin {
-        Bin::BestFit => {
-            let apart = profile.gpus > 1 && !profile.same_switch;
-            let pieces = if profile.l3 == L3Use::Pieces { PIECES_PRICE } else { 0 };
-            let price = best.cost.price() + pieces;
-            (unmet, profile.packages, apart, price, Reverse(best.score.total), *left, *host)
-        }
-        Bin::FirstFit => (0, 0, false, 0, none.0, none.1, *host),
-        Bin::Spread => {
-            let all = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            (unmet, 0, false, -all(left.gpus), Reverse(all(left.pcpus)), none.1, *host)
-        }
-    }
+    Ok(HostRank { host: at, best, left })
 }

@@ -1,7 +1,13 @@
 //! What is free on a host by count, and what that alone rules out.
 
-use crate::host::Host;
+use smallvec::SmallVec;
+
+use crate::candidate::cpus::FreePcpus;
+use crate::candidate::{free_gpus, tenants_gpus};
+use crate::host::builder::MAX_NODES;
+use crate::host::derived::GpuMask;
 use crate::host::usage::Usage;
+use crate::host::{Host, Node};
 use crate::request::{GpuRequest, Policy, Request};
 use crate::units::PageSize;
 
@@ -35,29 +41,63 @@ pub enum Shortfall {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct NodeCounts {
-    pcpus: u32,
-    gpus: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NodeCounts {
+    pub(super) pcpus: u16,
+    /// Whole cores.
+    pub(super) cores: u16,
+    gpus: u16,
 }
 
 /// The counts of one host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Room {
-    nodes: Vec<NodeCounts>,
-    gpus: u32,
+    pub(super) nodes: Box<[NodeCounts]>,
+    /// Free pages, by node and pool as the host has them.
+    pages: Box<[u64]>,
+    gpus: u16,
+    /// Free GPUs that VMs usually ask for.
+    pub(super) free: GpuMask,
+    /// The GPUs of each tenant that has some.
+    pub(super) held: Box<[GpuMask]>,
 }
 
 impl Room {
     pub(super) fn new(host: &Host, usage: &Usage) -> Self {
-        let small = |n: usize| u32::try_from(n).expect("a host has at most 4096 pCPUs");
-        let usable = host.allowed().difference(usage.dedicated()).difference(&host.housekeeping());
+        let small = |n: usize| u16::try_from(n).expect("a host has at most 4096 pCPUs");
+        let pcpus = FreePcpus::new(host, usage.dedicated());
         let free = || host.gpus().iter().filter(|gpu| usage.holder_of(gpu.address).is_none());
-        let node = |node: &crate::host::Node| NodeCounts {
-            pcpus: small(usable.intersection(&node.cpus).len()),
-            gpus: small(free().filter(|gpu| gpu.node == Some(node.id)).count()),
+        let node = |(at, node): (usize, &Node)| {
+            let cores = pcpus.whole_cores(&host.derived().nodes[at].cores);
+            NodeCounts {
+                pcpus: small(pcpus.usable.intersection(&node.cpus).len()),
+                cores: small(cores as usize),
+                gpus: small(free().filter(|gpu| gpu.node == Some(node.id)).count()),
+            }
         };
-        Self { nodes: host.nodes().iter().map(node).collect(), gpus: small(free().count()) }
+        let pools = host.nodes().iter().flat_map(|n| n.pools.iter().map(|pool| (n.id, pool.size)));
+        Self {
+            nodes: host.nodes().iter().enumerate().map(node).collect(),
+            pages: pools.map(|(node, size)| usage.free_pages(host, node, size)).collect(),
+            gpus: small(free().count()),
+            free: free_gpus(host, usage),
+            held: tenants_gpus(host, usage).into(),
+        }
+    }
+
+    /// What could be claimed of a node's memory, by node position, in pages that the request could use.
+    pub(super) fn bytes(&self, host: &Host, request: &Request) -> [u64; MAX_NODES] {
+        let mut bytes = [0_u64; MAX_NODES];
+        let mut free = self.pages.iter();
+        for (node, bytes) in host.nodes().iter().zip(&mut bytes) {
+            for (pool, free) in node.pools.iter().zip(&mut free) {
+                let wanted = request.page_size.is_none_or(|size| size == pool.size);
+                if wanted && pool.size.pages_in(request.memory).is_some() {
+                    *bytes = bytes.saturating_add(free.saturating_mul(pool.size.bytes()));
+                }
+            }
+        }
+        bytes
     }
 
     /// Free GPUs and pCPUs.
@@ -68,14 +108,12 @@ impl Room {
 
     /// What the request needs more of than could be had. `None` proves nothing.
     pub(super) fn short(&self, host: &Host, usage: &Usage, request: &Request) -> Option<Shortfall> {
-        let nodes = match (request.policies.one_node, request.cells.required()) {
-            (Policy::Require, _) => 1,
-            // A guest without cells may still lie on several nodes.
-            (_, Some(cells)) if cells > 1 => cells as usize,
-            _ => self.nodes.len(),
-        };
+        let nodes = most_nodes(host, request);
         let most = |of: &mut dyn Iterator<Item = u64>| {
-            let mut all: Vec<u64> = of.collect();
+            if nodes >= self.nodes.len() {
+                return of.fold(0, u64::saturating_add);
+            }
+            let mut all: SmallVec<[u64; 16]> = of.collect();
             all.sort_unstable_by(|a, b| b.cmp(a));
             all.into_iter().take(nodes).fold(0, u64::saturating_add)
         };
@@ -97,8 +135,20 @@ impl Room {
         }
         let size = request.page_size?;
         let needed = size.pages_in(request.memory)?;
-        let free = most(&mut host.nodes().iter().map(|n| usage.free_pages(host, n.id, size)));
-        let free = free.min(usage.free_pages_in_all(host, size));
+        let bytes = self.bytes(host, request);
+        let pages = || bytes[..self.nodes.len()].iter().map(|free| free / size.bytes());
+        let in_all = pages().fold(0, u64::saturating_add).saturating_sub(usage.unbound_pages(size));
+        let free = most(&mut pages()).min(in_all);
         (free < needed).then_some(Shortfall::Pages { size, needed, free })
+    }
+}
+
+/// On how many nodes the VM may be at most.
+pub(super) fn most_nodes(host: &Host, request: &Request) -> usize {
+    match (request.policies.one_node, request.cells.required()) {
+        (Policy::Require, _) => 1,
+        // A guest without cells may still lie on several nodes.
+        (_, Some(cells)) if cells > 1 => cells as usize,
+        _ => host.nodes().len(),
     }
 }

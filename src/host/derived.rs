@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::core_set::{CoreMap, CoreSet};
+use super::gpu_places::GpuPlaces;
 use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
 use super::{Core, CoreKind, Gpu, Node};
 use crate::sets::CpuSet;
@@ -91,6 +92,9 @@ pub(crate) struct Derived {
     /// By position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
     pub(crate) partitions: Vec<GpuMask>,
+    pub(crate) gpu_places: GpuPlaces,
+    /// The most SMT siblings of a core.
+    pub(crate) widest_core: usize,
 }
 
 impl Derived {
@@ -131,14 +135,18 @@ impl Derived {
         };
         let of_partition = |p: &FabricPartition| mask_of(gpus, |gpu| p.gpus.contains(&gpu.address));
         let masks: Vec<GpuMask> = partitions.iter().map(of_partition).collect();
+        let gpu_facts = with_twins(gpu_facts(nodes, pci, gpus, links), &masks);
+        let cores_of: Vec<usize> = facts.iter().map(|node| node.cores.len()).collect();
         Self {
+            widest_core: cores.iter().map(|core| core.pcpus.len()).max().unwrap_or(1),
+            gpu_places: GpuPlaces::new(nodes, &cores_of, &packages, gpus, &gpu_facts),
             core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
             pcpu_counts: largest_first(nodes.iter().map(|n| n.cpus.len() as u64).collect()),
             memories: largest_first(nodes.iter().map(|node| node.memory.0).collect()),
             nodes_with_memory: nodes.iter().filter(|n| n.memory != Bytes::ZERO).count(),
             hybrid: cores.iter().any(|core| core.kind == CoreKind::Efficiency)
                 && cores.iter().any(|core| core.kind == CoreKind::Performance),
-            gpus: with_twins(gpu_facts(nodes, pci, gpus, links), &masks),
+            gpus: gpu_facts,
             partitions: masks,
             far: distances(nodes),
             core_map: CoreMap::new(cores),

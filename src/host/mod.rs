@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod builder;
 pub(crate) mod core_set;
 pub(crate) mod derived;
+pub(crate) mod gpu_places;
 pub(crate) mod pcie;
 pub(crate) mod sources;
 pub(crate) mod usage;

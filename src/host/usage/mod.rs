@@ -147,6 +147,16 @@ impl Usage {
         bound.fold(0, u64::saturating_add).saturating_sub(self.unbound_pages(size))
     }
 
+    /// Whether the same is free under both, on one host. Who holds the rest is not compared.
+    pub(crate) fn leaves_the_same(&self, other: &Self) -> bool {
+        let (a, b) = (&self.held, &other.held);
+        a.dedicated == b.dedicated
+            && a.pages == b.pages
+            && a.unbound == b.unbound
+            && a.unexplained == b.unexplained
+            && a.devices.keys().eq(b.devices.keys())
+    }
+
     /// Gives `tenant` what `claim` says.
     ///
     /// # Errors

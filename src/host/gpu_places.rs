@@ -1,0 +1,126 @@
+//! The parts of a host that VMs with GPUs are best kept in: counted once, when the host is built.
+
+use super::derived::{GpuFacts, GpuMask};
+use super::{Gpu, Node};
+use crate::host::builder::MAX_NODES;
+use crate::sets::bits;
+use crate::units::PackageId;
+
+/// The sizes of the slots that are counted. Chosen by us: what HGX boards and clouds offer.
+pub const SLOT_SIZES: [u64; 4] = [1, 2, 4, 8];
+
+/// The smallest part of a host that has the GPUs of a slot: what a VM of this size is best kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Switch,
+    Node,
+    Package,
+    Host,
+}
+
+/// What a VM has for each GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) cores: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Where slots could be, free or not. GPUs inside a processor are not counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GpuPlaces {
+    pub(crate) gpus: u64,
+    /// By node: its package's number. Nodes in no single package are a package of their own, the last.
+    pub(crate) packages: Vec<usize>,
+    /// By node: its GPUs.
+    pub(crate) on_node: Vec<GpuMask>,
+    /// GPUs of one switch and one node, and the node.
+    pub(crate) switches: Vec<(usize, GpuMask)>,
+    /// By slot size.
+    pub(crate) parts: [Part; SLOT_SIZES.len()],
+    /// The places of slots of two GPUs or more, with the size.
+    pub(crate) places: Vec<(u64, GpuMask)>,
+    /// Seven eighths of what each GPU can have on its own node: VMs with GPUs are seldom sold with all
+    /// of it. Chosen by us.
+    pub(crate) share: Share,
+}
+
+impl GpuPlaces {
+    /// `cores` has the number of cores by node.
+    pub(super) fn new(
+        nodes: &[Node],
+        cores: &[usize],
+        packages: &[PackageId],
+        gpus: &[Gpu],
+        facts: &[GpuFacts],
+    ) -> Self {
+        let counted: Vec<usize> = (0..gpus.len()).filter(|gpu| !gpus[*gpu].integrated).collect();
+        let on = |at: usize| {
+            let here = counted.iter().filter(|gpu| facts[**gpu].node == Some(at));
+            here.fold(0, |mask: GpuMask, gpu| mask | (1 << gpu))
+        };
+        let on_node: Vec<GpuMask> = (0..nodes.len()).map(on).collect();
+        let mut switches: Vec<(usize, GpuMask)> = Vec::new();
+        for (node, mask) in on_node.iter().enumerate() {
+            let mut own: Vec<_> =
+                bits(*mask).map(|gpu| (node, facts[gpu].on_switch & mask)).collect();
+            own.retain(|(_, switch)| *switch != 0);
+            own.sort_unstable();
+            own.dedup();
+            switches.append(&mut own);
+        }
+        let package = |node: &Node| {
+            let of = |package| packages.binary_search(&package).ok();
+            node.package.and_then(of).unwrap_or(packages.len()).min(MAX_NODES)
+        };
+        let packages: Vec<usize> = nodes.iter().map(package).collect();
+        let mut in_packages = vec![0; packages.iter().max().map_or(0, |last| last + 1)];
+        for (mask, package) in on_node.iter().zip(&packages) {
+            in_packages[*package] |= mask;
+        }
+        let most = |masks: &mut dyn Iterator<Item = GpuMask>| {
+            u64::from(masks.map(GpuMask::count_ones).max().unwrap_or(0))
+        };
+        let of_switch = || switches.iter().map(|(_, mask)| *mask);
+        let on_switch = most(&mut of_switch());
+        let on_one = most(&mut on_node.iter().copied());
+        let in_package = most(&mut in_packages.iter().copied());
+        let parts = SLOT_SIZES.map(|size| match size {
+            _ if size == 1 => Part::Node,
+            _ if size <= on_switch => Part::Switch,
+            _ if size <= on_one => Part::Node,
+            _ if size <= in_package => Part::Package,
+            _ => Part::Host,
+        });
+        let mut places = Vec::new();
+        for (size, part) in SLOT_SIZES.into_iter().zip(parts) {
+            let masks: Vec<GpuMask> = match part {
+                Part::Switch => of_switch().collect(),
+                Part::Node => on_node.clone(),
+                Part::Package => in_packages.clone(),
+                Part::Host => vec![on_node.iter().fold(0, |all, mask| all | mask)],
+            };
+            let possible = (2..=counted.len() as u64).contains(&size);
+            let some = masks.into_iter().filter(|mask| possible && *mask != 0);
+            places.extend(some.map(|mask| (size, mask)));
+        }
+        let share = share(nodes, cores, &on_node);
+        let gpus = counted.len() as u64;
+        Self { gpus, packages, on_node, switches, parts, places, share }
+    }
+}
+
+fn share(nodes: &[Node], cores: &[usize], on_node: &[GpuMask]) -> Share {
+    let on = || nodes.iter().enumerate().filter(|(at, _)| on_node[*at] != 0);
+    let gpus = |at: usize| u64::from(on_node[at].count_ones());
+    let cores = on().map(|(at, _)| cores[at] as u64 / gpus(at)).min();
+    let huge = |node: &Node| {
+        let pools = node.pools.iter().filter(|pool| pool.size.is_huge());
+        pools.fold(0_u64, |sum, p| sum.saturating_add(p.total.saturating_mul(p.size.bytes())))
+    };
+    let bytes = |(at, node): (usize, &Node)| {
+        let huge = huge(node);
+        (if huge > 0 { huge } else { node.memory.0 }) / gpus(at)
+    };
+    let eighth = |whole: u64| u64::try_from(u128::from(whole) * 7 / 8).unwrap_or(whole);
+    Share { cores: eighth(cores.unwrap_or(0)), bytes: eighth(on().map(bytes).min().unwrap_or(0)) }
+}
