@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| _ = pinwise_fuzz::fuzz::request_json(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = pinwise_fuzz::fuzz::request_json(bytes);
+});
