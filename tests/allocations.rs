@@ -1,6 +1,7 @@
 //! How often a recommendation asks the allocator: the same on every run, so that a test can pin it.
 //! `allocations.tsv` has the numbers, with the checks of a debug build and without;
 //! `PINWISE_BLESS=1 cargo test --test allocations` writes those of the build that runs.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 #![cfg(feature = "serde")]
 #![allow(clippy::disallowed_methods, reason = "the environment says whether to record")]
 

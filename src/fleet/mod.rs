@@ -284,10 +284,12 @@ struct Search<'a, H, R> {
     hosts: &'a [FleetHost<H>],
     request: &'a R,
     options: &'a FleetOptions,
-    /// What was found, by request and topology, each by where they are, and by what is free. Nothing
-    /// goes by the order of these.
-    known: BTreeMap<(usize, usize, &'a Room), Vec<(usize, Asked)>>,
+    /// What was found on hosts, by their numbers. Nothing goes by the order of the keys.
+    known: BTreeMap<State<'a>, Vec<(usize, Asked)>>,
 }
+
+/// A request and a topology, each by where they are, and what is free.
+type State<'a> = (usize, usize, &'a Room);
 
 /// How a host stands, or its number and why the VM does not fit.
 type Asked = Result<Standing, (usize, HostRefusal)>;
