@@ -98,7 +98,7 @@ for d in *; do
     real=$(readlink -f $d)
     mkdir -p /out/tree$real
     cd $real
-    cp -d class vendor device numa_node resource iommu_group driver *_link_* /out/tree$real
+    cp -d class vendor device numa_node resource config iommu_group driver *_link_* /out/tree$real
     cd /sys/bus/pci/devices
 done 2>/dev/null
 cp /proc/self/status /out/tree/proc/self

@@ -134,7 +134,7 @@ pub fn root_below(folder: &Path, levels: u32) -> Option<PathBuf> {
 }
 
 /// What the reader does not look at, which is most of the files, and of the time.
-pub const UNREAD: [&str; 20] = [
+pub const UNREAD: [&str; 19] = [
     "cpuidle",
     "power",
     "uevent",
@@ -142,7 +142,6 @@ pub const UNREAD: [&str; 20] = [
     "LNXSYSTM*",
     "firmware",
     "device-tree",
-    "index[01]",
     "ways_of_associativity",
     "number_of_sets",
     "coherency_line_size",
