@@ -93,7 +93,7 @@ fn licence_expressions_are_read() {
 }
 
 #[test]
-#[ignore = "cargo may ask the registry"]
+#[ignore = "cargo may ask the registry; .ci/run runs it"]
 fn dependencies_keep_the_rules() {
     let Some(rules) = rules() else { return };
     let target = "--filter-platform=x86_64-unknown-linux-gnu";
@@ -140,7 +140,7 @@ fn dependencies_keep_the_rules() {
 }
 
 #[test]
-#[ignore = "asks cargo"]
+#[ignore = "asks cargo; .ci/run runs it"]
 fn the_package_has_no_stray_file() {
     let list = cargo(&["package", "--list", "--allow-dirty"]);
     let expected = Regex::new(
