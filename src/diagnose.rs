@@ -63,7 +63,7 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     if facts.is_empty() {
         facts.extend(emulator_room(search, stock, threads, units));
     }
-    let property = search.lacking.get(&style).copied();
+    let property = search.lacking(style);
     facts.extend(property.map(|property| Fact::Lacks { property }));
     facts.extend(unknown_gpu(search).filter(|_| property == Some(Property::GpuLocality)));
     if one_node || local_on_one_node(search) || facts.is_empty() {

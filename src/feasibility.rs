@@ -148,5 +148,5 @@ pub(crate) fn node_set(host: &Host, positions: impl Iterator<Item = usize>) -> N
 
 /// A set of one node.
 pub(crate) fn one_node(id: NodeId) -> NodeSet {
-    std::iter::once(id).collect()
+    NodeSet::one(id)
 }

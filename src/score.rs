@@ -4,7 +4,7 @@ use crate::capacity::GpuShare;
 use crate::profile::Profile;
 use crate::request::{Policy, Request};
 use crate::rules::evidence::{Evidence, Range};
-use crate::rules::{applies, each_finding};
+use crate::rules::{applies, each_row};
 use crate::units::Ratio;
 use crate::workload::{Metric, Weights};
 
@@ -90,14 +90,15 @@ pub(crate) fn performance(
     weights: &Weights,
     caution: u32,
 ) -> i64 {
-    let counts = |metric: Metric| weights.of(metric) > 0 && applies(metric, profile);
+    let counts = Metric::ALL.map(|metric| weights.of(metric) > 0 && applies(metric, profile));
     let mut product = [Range::ONE; Metric::ALL.len()];
-    each_finding(evidence, profile, counts, |finding| {
-        let range = &mut product[finding.metric as usize];
-        *range = range.times(finding.range);
+    let counted = |metric: Metric| counts[metric as usize];
+    each_row(evidence, profile, counted, |row| {
+        let product = &mut product[row.metric as usize];
+        *product = product.times(row.range(profile));
     });
     let (mut sum, mut sum_of_weights) = (0, 0);
-    for metric in Metric::ALL.into_iter().filter(|metric| counts(*metric)) {
+    for metric in Metric::ALL.into_iter().filter(|metric| counted(*metric)) {
         let weight = i64::from(weights.of(metric));
         sum += weight * point(product[metric as usize], caution);
         sum_of_weights += weight;

@@ -85,6 +85,13 @@ impl<T: Id> IdSet<T> {
         Self::default()
     }
 
+    /// This one alone.
+    pub(crate) fn one(id: T) -> Self {
+        assert!(id.index() < T::LIMIT, "{} is below {}", T::WHAT, T::LIMIT);
+        let (skipped, bit) = (id.index() as usize / 64, 1_u64 << (id.index() % 64));
+        Self { skipped, words: SmallVec::from_buf_and_len([bit, 0, 0, 0], 1), kind: PhantomData }
+    }
+
     /// All from `first` on, so many.
     pub(crate) fn row(first: u32, number: u32) -> Self {
         let mut set = Self::new();

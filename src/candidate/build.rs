@@ -2,8 +2,9 @@
 
 use crate::feasibility::{Fact, one_node};
 use crate::host::CpuVendor;
+use crate::host::derived::GpuMask;
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
-use crate::sets::{CpuSet, NodeSet, VcpuSet};
+use crate::sets::{CpuSet, NodeSet, VcpuSet, bits};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 
 use super::cpus::Way;
@@ -74,7 +75,7 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
         distances: vec![Distance::LOCAL],
     };
     let set = &search.gpus.sets[gpus];
-    let devices = placed_devices(search, &set.addresses(search.host), |_| None);
+    let devices = placed_devices(search, set.gpus, |_| None);
     Some(Placement {
         name: search.request.name.clone(),
         style: Style::Default,
@@ -108,7 +109,7 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
         for core in stock.pick(*at, *units, candidate.threads) {
             for (thread, pcpu) in of_core(search, core, candidate.way).enumerate() {
                 if thread < threads {
-                    pcpus.vcpus.push(CpuSet::row(pcpu.0, 1));
+                    pcpus.vcpus.push(CpuSet::one(pcpu));
                 } else if candidate.way.whole {
                     pcpus.idle.insert(pcpu);
                 }
@@ -165,9 +166,13 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
     let (host, request) = (search.host, search.request);
     let mut local = CpuSet::new();
     candidate.nodes.iter().for_each(|at| local.extend(&host.nodes()[*at].cpus));
-    let mut busy = CpuSet::new();
-    pcpus.vcpus.iter().for_each(|set| busy.extend(set));
+    let busy = |pcpus: &Pcpus| {
+        let mut busy = CpuSet::new();
+        pcpus.vcpus.iter().for_each(|set| busy.extend(set));
+        busy
+    };
     if request.emulator_pcpus > 0 {
+        let busy = busy(&pcpus);
         own_pcpus(search, candidate, &busy, &local, &mut pcpus.emulator_own)?;
     }
     if !pcpus.emulator_own.is_empty() {
@@ -177,8 +182,8 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
     }
     let housekeeping = search.free.housekeeping.intersection(&for_emulators(search));
     let here = housekeeping.intersection(&local);
-    let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
-    if here.is_empty() && !idle.is_empty() {
+    if here.is_empty() && !pcpus.idle.is_empty() {
+        let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
         // One sibling each from the end, so that the first vCPUs, which guests load most, keep their
         // cores to themselves for as long as possible.
         let mut from_the_end = idle.iter().rev().cycle().map(|p| std::iter::once(*p).collect());
@@ -191,7 +196,7 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
         pcpus.iothreads = vec![CpuSet::new(); request.io_threads as usize];
         return Ok(pcpus);
     }
-    let free = search.free.usable.difference(&busy);
+    let free = search.free.usable.difference(&busy(&pcpus));
     let choices = [here, housekeeping, free.intersection(&local), free];
     let first = choices.into_iter().find(|set| !set.is_empty());
     pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
@@ -254,6 +259,8 @@ fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell
             distances: vec![Distance::LOCAL],
         }];
     }
+    // libvirt takes 10 for a cell itself only, which the host's builder has checked.
+    let distance = |from, to| host.derived().far(from, to);
     let cell = |(i, number): (usize, u32)| Cell {
         id: CellId(number),
         nodes: one_node(ids[i]),
@@ -261,18 +268,13 @@ fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell
         memory: memory(&candidate.pages[i..=i]),
         page,
         pages: vec![(ids[i], candidate.pages[i])],
-        distances: ids.iter().map(|to| guest_distance(host.distance(ids[i], *to))).collect(),
+        distances: candidate.nodes.iter().map(|to| distance(candidate.nodes[i], *to)).collect(),
     };
     (0..ids.len()).zip(0..).map(cell).collect()
 }
 
 fn small(guest_cores: u64) -> u32 {
     u32::try_from(guest_cores).expect("guest cores are at most as many as vCPUs")
-}
-
-/// libvirt takes 10 for a cell itself only, which the host's builder has checked.
-fn guest_distance(distance: Option<Distance>) -> Distance {
-    distance.unwrap_or(Distance(20))
 }
 
 /// A virtual socket is the largest piece that divides all cells, so that none straddles two.
@@ -299,8 +301,7 @@ fn topology(candidate: &Candidate) -> GuestTopology {
 }
 
 fn devices(search: &Search<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {
-    let set = &search.gpus.sets[candidate.gpus];
-    placed_devices(search, &set.addresses(search.host), |node| {
+    placed_devices(search, search.gpus.sets[candidate.gpus].gpus, |node| {
         let node = node.filter(|_| candidate.expanders)?;
         cells.iter().find(|cell| cell.nodes.contains(node)).map(|cell| cell.id)
     })
@@ -308,21 +309,35 @@ fn devices(search: &Search<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<Pl
 
 fn placed_devices(
     search: &Search<'_>,
-    gpus: &[PciAddr],
+    gpus: GpuMask,
     cell: impl Fn(Option<NodeId>) -> Option<CellId>,
 ) -> Vec<PlacedDevice> {
-    let mut given: Vec<PciAddr> = gpus.iter().chain(&search.request.devices).copied().collect();
-    let mut others: Vec<PciAddr> = search.request.devices.clone();
+    let (host, requested) = (search.host, &search.request.devices);
+    let gpus = || bits(gpus).map(|at| host.gpus()[at].address);
+    let mut others: Vec<PciAddr> = requested.clone();
     others.sort_unstable();
-    let all = gpus.iter().map(|gpu| (*gpu, true)).chain(others.into_iter().map(|d| (d, false)));
-    let mut placed = Vec::new();
-    for (address, is_gpu) in all {
-        let node = search.host.pci().get(address).and_then(|device| device.node);
-        let mut rest = bundle(search.host, address).into_owned();
-        rest.retain(|member| !given.contains(member));
-        given.extend(&rest);
-        let (functions, withheld) = rest.into_iter().partition(|other| other.same_slot(address));
-        placed.push(PlacedDevice { address, is_gpu, node, cell: cell(node), functions, withheld });
+    let mut given: Vec<PciAddr> = gpus().chain(requested.iter().copied()).collect();
+    let mut placed = Vec::with_capacity(given.len());
+    for (address, is_gpu) in gpus().map(|gpu| (gpu, true)).chain(others.iter().map(|d| (*d, false)))
+    {
+        let node = host.pci().get(address).and_then(|device| device.node);
+        let mut device = PlacedDevice {
+            address,
+            is_gpu,
+            node,
+            cell: cell(node),
+            functions: Vec::new(),
+            withheld: Vec::new(),
+        };
+        for member in bundle(host, address).iter().filter(|member| **member != address) {
+            if !given.contains(member) {
+                given.push(*member);
+                let with_it = member.same_slot(address);
+                let list = if with_it { &mut device.functions } else { &mut device.withheld };
+                list.push(*member);
+            }
+        }
+        placed.push(device);
     }
     placed
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use crate::feasibility::Fact;
 use crate::host::derived::{GpuFacts, GpuMask};
 use crate::host::pcie::DeviceKind;
@@ -37,12 +39,27 @@ pub(crate) struct GpuSet {
     pub(crate) kind: usize,
 }
 
+/// What a rule can see of a set, a byte each, none above 127: the less the better, whatever the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marks(u64);
+
+impl Marks {
+    /// Whether no mark is above the other's.
+    pub(crate) fn betters(self, other: Self) -> bool {
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        // A byte keeps its high bit unless something larger is taken from it.
+        ((other.0 | HIGH) - self.0) & HIGH == HIGH
+    }
+}
+
 /// All sets worth trying, best quality first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GpuSets {
     pub(crate) sets: Vec<GpuSet>,
     /// The nodes of all of them.
     pub(crate) nodes: NodeMask,
+    /// The nodes of each whose GPUs are all on known ones; none that holds another.
+    local: SmallVec<[NodeMask; 8]>,
     pub(crate) complete: bool,
     /// Free GPUs that the request would take.
     pub(crate) eligible: Vec<PciAddr>,
@@ -114,7 +131,19 @@ impl GpuSets {
             sets[at].kind = sets[..at].iter().position(|set| seen(set) == own).unwrap_or(at);
         }
         let nodes = sets.iter().fold(0, |nodes, set| nodes | set.nodes);
-        Self { sets, nodes, complete, eligible }
+        let mut local: SmallVec<[NodeMask; 8]> = SmallVec::new();
+        for set in sets.iter().filter(|set| set.unknown == 0) {
+            if !local.iter().any(|fewer| fewer & !set.nodes == 0) {
+                local.retain(|more| set.nodes & !*more != 0);
+                local.push(set.nodes);
+            }
+        }
+        Self { sets, nodes, local, complete, eligible }
+    }
+
+    /// Whether some set is known to be on these nodes whole.
+    pub(crate) fn may_be_local(&self, mask: NodeMask) -> bool {
+        self.local.iter().any(|nodes| nodes & !mask == 0)
     }
 
     fn of_size(host: &Host, eligible: Vec<PciAddr>, size: usize) -> Self {
@@ -196,9 +225,19 @@ impl GpuSet {
         (self.nodes, self.facts, self.unknown)
     }
 
-    /// The addresses, ascending.
-    pub(crate) fn addresses(&self, host: &Host) -> Vec<PciAddr> {
-        bits(self.gpus).map(|at| host.gpus()[at].address).collect()
+    /// All that a rule can see of it, from these nodes.
+    pub(crate) fn marks(&self, from: NodeMask) -> Marks {
+        let SetFacts { path, same_switch, partition, degraded } = self.facts;
+        Marks(u64::from_le_bytes([
+            u8::from(self.nodes & !from != 0),
+            u8::from(self.unknown > 0),
+            u8::from(self.nodes.count_ones() > 1),
+            path as u8,
+            u8::from(!same_switch),
+            u8::from(!partition),
+            u8::from(degraded > 0),
+            u8::from(self.nodes & from == 0),
+        ]))
     }
 
     /// By GPU: the position of its node.

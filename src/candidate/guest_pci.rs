@@ -79,9 +79,13 @@ pub(crate) fn guest_pci(
 ) -> Result<GuestPci, Fact> {
     let mut first = Bus::default();
     let mut buses: BTreeMap<(CellId, RootComplex), Bus> = BTreeMap::new();
+    let root = |address| match host.gpu_index(address) {
+        Some(gpu) => host.derived().gpus[gpu].root,
+        None => host.pci().root_of(address),
+    };
     for device in devices {
         let bus = match device.cell {
-            Some(cell) => buses.entry((cell, host.pci().root_of(device.address))).or_default(),
+            Some(cell) => buses.entry((cell, root(device.address))).or_default(),
             None => &mut first,
         };
         let functions = std::iter::once(device.address).chain(device.functions.iter().copied());

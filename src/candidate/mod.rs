@@ -14,10 +14,10 @@ pub(crate) mod gpus;
 pub(crate) mod guest_pci;
 pub(crate) mod nodes;
 mod search;
+mod splits;
 mod weigh;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::capacity::{HostCost, SlotRoom, Slots};
@@ -35,7 +35,7 @@ use cpus::{FreePcpus, Picked, Stock, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
 use search::Buffers;
-use weigh::{Features, Verdict};
+use weigh::Known;
 
 /// A way to place the VM, decided down to how many cores and pages on which node.
 #[derive(Debug, Clone)]
@@ -75,14 +75,7 @@ impl Candidate {
 /// What orders candidates, best first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    score: Reverse<i64>,
-    nodes: u32,
-    /// Of two styles that score the same, the one with a core for every vCPU: the safer start (F1).
-    threads: u32,
-    /// Expander buses tell the guest more and cost nothing.
-    blind: bool,
-    /// Distances between the VM's nodes, and from its GPUs to them.
-    spread: u64,
+    start: Start,
     /// What it costs the host's other tenants.
     cost: i64,
     cores: u64,
@@ -94,14 +87,17 @@ pub(crate) struct Rank {
     page: Reverse<PageSize>,
 }
 
-/// What a rank begins with.
-type Start = (Reverse<i64>, u32, u32, bool, u64);
-
-impl Rank {
-    /// What is known before the packing cost is.
-    fn start(&self) -> Start {
-        (self.score, self.nodes, self.threads, self.blind, self.spread)
-    }
+/// What a rank begins with: all that is known before the packing cost is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Start {
+    score: Reverse<i64>,
+    nodes: u32,
+    /// Of two styles that score the same, the one with a core for every vCPU: the safer start (F1).
+    threads: u32,
+    /// Expander buses tell the guest more and cost nothing.
+    blind: bool,
+    /// Distances between the VM's nodes, and from its GPUs to them.
+    spread: u64,
 }
 
 impl Pages {
@@ -145,10 +141,11 @@ pub(crate) struct Search<'a> {
     /// The best of each variant: a place for every way, number of threads and choice.
     best: Vec<Option<Candidate>>,
     /// Required properties that stopped a candidate which fits, by style.
-    pub(crate) lacking: BTreeMap<Style, Property>,
+    lacking: [Option<Property>; Style::ALL.len()],
     /// Whether a bound cut the search.
     pub(crate) cut: bool,
-    verdicts: Vec<(Features, Verdict)>,
+    /// What was found out in this pass, by what tells candidates apart.
+    known: Vec<Known>,
     /// By node position: how so many cores would lie, as it was asked last.
     lies: Vec<Option<(u64, Picked)>>,
     /// Positions in [`GpuSets::sets`] that are worth trying, and where they stand by the nodes with
@@ -156,8 +153,17 @@ pub(crate) struct Search<'a> {
     gpu_choices: Vec<usize>,
     gpu_choices_of: Vec<(NodeMask, Range<usize>)>,
     buffers: Buffers,
-    /// Free pages and weights of a candidate.
-    scratch: (Vec<u64>, Vec<u64>),
+    scratch: Scratch,
+}
+
+/// Room for what is counted of one candidate: by node of it, where that is, the free pages, the
+/// weights and the pages that it would have.
+#[derive(Debug, Default)]
+struct Scratch {
+    at: Vec<usize>,
+    free: Vec<u64>,
+    weights: Vec<u64>,
+    pages: Vec<u64>,
 }
 
 impl<'a> Search<'a> {
@@ -187,19 +193,24 @@ impl<'a> Search<'a> {
             device_nodes: device_nodes(host, request).collect(),
             best: Vec::new(),
             devices: device_nodes(host, request).flatten().fold(0, |mask, at| mask | (1 << at)),
-            lacking: BTreeMap::new(),
+            lacking: [None; Style::ALL.len()],
             cut,
-            verdicts: Vec::with_capacity(32),
+            known: Vec::with_capacity(16),
             lies: Vec::new(),
             gpu_choices: Vec::with_capacity(32),
             gpu_choices_of: Vec::with_capacity(16),
             buffers: Buffers::default(),
-            scratch: Default::default(),
+            scratch: Scratch::default(),
         })
     }
 }
 
 impl Search<'_> {
+    /// A required property that stopped a candidate of this style which fits.
+    pub(crate) fn lacking(&self, style: Style) -> Option<Property> {
+        self.lacking[style as usize]
+    }
+
     /// The best candidate of every variant that has one.
     pub(crate) fn best(&self) -> impl Iterator<Item = &Candidate> {
         self.best.iter().flatten()

@@ -30,25 +30,15 @@ pub(crate) fn subsets(
     nodes: &[usize],
     size: usize,
     wanted: impl Iterator<Item = NodeMask>,
-    distance: impl Fn(usize, usize) -> u32,
+    distance: impl Fn(usize, usize) -> u8,
     room: impl Fn(usize) -> u64,
 ) -> Subsets {
     if size == 0 || size > nodes.len() {
         return Subsets { masks: Vec::new(), complete: true };
     }
-    if binomial(nodes.len() as u64, size as u64) <= MAX_SETS {
-        let mut chosen: Vec<usize> = (0..size).collect();
-        let mut masks = Vec::new();
-        loop {
-            masks.push(chosen.iter().fold(0, |mask, at| mask | (1_u64 << nodes[*at])));
-            let next = (0..size).rev().find(|i| chosen[*i] < nodes.len() - size + i);
-            let Some(at) = next else { break };
-            chosen[at] += 1;
-            for i in at + 1..size {
-                chosen[i] = chosen[i - 1] + 1;
-            }
-        }
-        return Subsets { masks, complete: true };
+    let all = binomial(nodes.len() as u64, size as u64);
+    if all <= MAX_SETS {
+        return Subsets { masks: combinations(nodes, size, all), complete: true };
     }
     let mut masks = Vec::new();
     let seeds = nodes.iter().map(|node| 1_u64 << node).chain(wanted);
@@ -70,6 +60,22 @@ pub(crate) fn subsets(
     masks.sort_unstable();
     masks.dedup();
     Subsets { masks, complete: false }
+}
+
+/// All `number` subsets of this size, in the order of their members.
+fn combinations(nodes: &[usize], size: usize, number: u64) -> Vec<NodeMask> {
+    let bit = |at: &usize| 1_u64 << nodes[*at];
+    let mut masks = Vec::with_capacity(usize::try_from(number).unwrap_or(0));
+    let mut chosen: Vec<usize> = (0..size).collect();
+    loop {
+        let (last, others) = chosen.split_last().expect("a subset has a member");
+        let others: NodeMask = others.iter().map(bit).sum();
+        masks.extend((*last..nodes.len()).map(|last| others | bit(&last)));
+        let next = (0..size - 1).rev().find(|i| chosen[*i] < nodes.len() - size + i);
+        let Some(at) = next else { return masks };
+        let first = chosen[at] + 1;
+        chosen.splice(at.., first..first + size - at);
+    }
 }
 
 /// Shares `total` units out by weight, no more than `caps` each and, if asked, at least one each, and

@@ -1,17 +1,19 @@
 //! The weighing of one candidate against the best of its variant so far.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 
 use super::cpus::{Picked, Stock};
 use super::gpus::GpuSet;
 use super::nodes::{NodeMask, share_out};
-use super::{Candidate, Pages, Rank, Search};
+use super::search::CHOICES;
+use super::{Candidate, Pages, Rank, Scratch, Search, Start};
 use crate::feasibility::lacking;
 use crate::placement::{MemoryMode, Style};
 use crate::profile::{Profile, collective, count};
 use crate::score::{Property, Score, score};
 use crate::sets::bits;
-use crate::units::Distance;
+use crate::units::{Distance, PageSize};
 
 /// A set of nodes and of GPUs.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +35,22 @@ pub(super) struct Layout<'s> {
     /// GPUs that are known to be on other nodes.
     pub(super) gpus_remote: u32,
     pub(super) units: u64,
-    /// Distances between the VM's nodes, and from its GPUs to the nearest of them.
-    pub(super) spread: u64,
+    /// Distances between the VM's nodes, once somebody has asked for them.
+    pub(super) between: &'s OnceCell<u64>,
     /// Position in [`GpuSets::sets`](super::gpus::GpuSets::sets).
     pub(super) gpus: usize,
+    /// As [`Even::pages`](super::splits::Even::pages).
+    pub(super) even_pages: &'s [NodeMask],
+}
+
+/// How a layout's guest cores are shared out over its nodes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cores<'s> {
+    pub(super) units: &'s [u64],
+    /// Whether they are as many on every node.
+    pub(super) is_even: bool,
+    /// Where in [`Search::known`] it stands how they would lie.
+    pub(super) known: usize,
 }
 
 /// What the guest is shown.
@@ -49,23 +63,35 @@ pub(super) struct Choice {
     pub(super) expanders: bool,
 }
 
-/// What tells a candidate's profile from the others of its pass.
+impl Choice {
+    /// Its place in [`Known`].
+    fn place(self, page: PageSize) -> usize {
+        self.number * 2 + usize::from(page.is_huge())
+    }
+}
+
+/// What tells a layout's profiles from the others of its pass, and what was found out of each: by
+/// choice, twice, with base pages and with hugepages.
+#[derive(Debug)]
+pub(super) struct Known {
+    features: Features,
+    verdicts: [Option<Verdict>; CHOICES * 2],
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Features {
+struct Features {
     nodes: u32,
     packages: u32,
     devices_far: u32,
     gpus_remote: u32,
     /// The kind of the GPU set.
     gpus: usize,
-    choice: usize,
     lie: Picked,
-    hugepages: bool,
 }
 
 /// What a profile alone decides.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Verdict {
+struct Verdict {
     /// The first required property that it lacks.
     lacking: Option<Property>,
     /// Without the packing cost.
@@ -73,19 +99,34 @@ pub(super) struct Verdict {
 }
 
 impl Search<'_> {
+    /// Where in [`Search::known`] a layout stands whose cores would lie so.
+    pub(super) fn known(&mut self, layout: &Layout<'_>, lie: Picked) -> usize {
+        let features = Features {
+            nodes: count(layout.nodes),
+            packages: layout.packages,
+            devices_far: layout.devices_far,
+            gpus_remote: layout.gpus_remote,
+            gpus: self.gpus.sets[layout.gpus].kind,
+            lie,
+        };
+        self.known.iter().rposition(|known| known.features == features).unwrap_or_else(|| {
+            self.known.push(Known { features, verdicts: [None; CHOICES * 2] });
+            self.known.len() - 1
+        })
+    }
+
     /// Keeps the candidate if it is possible and the best of its variant so far. Whether it is possible.
     pub(super) fn consider(
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        units: &[u64],
-        lie: Picked,
+        cores: Cores<'_>,
         page: usize,
     ) -> bool {
-        let Layout { mask, gpus, packages, devices_far, gpus_remote, .. } = *layout;
+        let mask = layout.mask;
         let cells = choice.style.shows_cells();
         // An expander bus without a device has nothing to show.
-        if choice.expanders && (self.gpus.sets[gpus].nodes | self.devices) & mask == 0 {
+        if choice.expanders && (self.gpus.sets[layout.gpus].nodes | self.devices) & mask == 0 {
             return false;
         }
         // All pages together suffice; each cell needs one at least.
@@ -93,64 +134,48 @@ impl Search<'_> {
         if cells && (pages.needed < layout.nodes as u64 || mask & !pages.some != 0) {
             return false;
         }
-        if cells && self.request.even_cells && !self.are_alike(mask, units, page) {
+        let alike = || cores.is_even && mask & !layout.even_pages[page] == 0;
+        if cells && self.request.even_cells && !alike() {
             return false;
         }
-        let features = Features {
-            nodes: count(layout.nodes),
-            packages,
-            devices_far,
-            gpus_remote,
-            gpus: self.gpus.sets[gpus].kind,
-            choice: choice.number,
-            lie,
-            hugepages: pages.size.is_huge(),
-        };
-        let known = self.verdicts.iter().rfind(|(known, _)| *known == features);
-        let Verdict { lacking, score } = match known {
-            Some((_, verdict)) => *verdict,
-            None => self.verdict(layout, choice, features),
-        };
+        let Verdict { lacking, score } = self.verdict(layout, choice, cores.known, page);
         if let Some(property) = lacking {
-            self.lacking.entry(choice.style).or_insert(property);
+            self.lacking[choice.style as usize].get_or_insert(property);
             return false;
         }
         // The packing cost only lowers a score, so what is behind without it stays behind.
-        let blind = cells && !choice.expanders;
-        let threads = layout.base.threads;
-        let start = (Reverse(score.total), features.nodes, threads, blind, layout.spread);
-        let best = &self.best[layout.first + choice.number];
-        if best.as_ref().is_none_or(|best| best.rank.start() >= start) {
-            self.keep_if_best(layout, choice, units, page, features, score);
+        let best = self.best[layout.first + choice.number].as_ref().map(|best| best.rank.start);
+        if best.is_some_and(|best| best.score.0 > score.total) {
+            return true;
+        }
+        let start = Start {
+            score: Reverse(score.total),
+            nodes: count(layout.nodes),
+            threads: layout.base.threads,
+            blind: cells && !choice.expanders,
+            spread: self.spread(layout),
+        };
+        if best.is_none_or(|best| best >= start) {
+            self.keep_if_best(layout, choice, cores, page, (start, score));
         }
         true
     }
 
-    /// Whether all cells would have as many cores, and can have as many pages.
-    fn are_alike(&self, mask: NodeMask, units: &[u64], page: usize) -> bool {
-        let Pages { needed, ref free, .. } = self.pages[page];
-        let cells = units.len() as u64;
-        units.windows(2).all(|pair| pair[0] == pair[1])
-            && needed.is_multiple_of(cells)
-            && bits(mask).all(|at| free[at] >= needed / cells)
-    }
-
     /// Keeps a possible candidate if its rank is the best of its variant.
-    #[allow(clippy::too_many_arguments, reason = "all that a candidate is")]
     fn keep_if_best(
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        units: &[u64],
+        Cores { units, known, .. }: Cores<'_>,
         page: usize,
-        features: Features,
-        score: Score,
+        (start, score): (Start, Score),
     ) {
         let Choice { style, memory, expanders, .. } = choice;
         let Layout { stock, mask, gpus, .. } = *layout;
         let Pages { size, needed, ref free, .. } = self.pages[page];
-        let at: Vec<usize> = bits(mask).collect();
-        let (of_nodes, weights) = &mut self.scratch;
+        let Scratch { at, free: of_nodes, weights, pages } = &mut self.scratch;
+        at.clear();
+        at.extend(bits(mask));
         of_nodes.clear();
         of_nodes.extend(at.iter().map(|n| free[*n]));
         weights.clear();
@@ -158,23 +183,18 @@ impl Search<'_> {
             MemoryMode::Interleave => weights.resize(at.len(), 1),
             _ => weights.extend(units),
         }
-        let mut pages = Vec::with_capacity(at.len());
-        if !share_out(needed, of_nodes, weights, style.shows_cells(), &mut pages) {
+        pages.clear();
+        if !share_out(needed, of_nodes, weights, style.shows_cells(), pages) {
             return;
         }
         let bytes = |i: usize| pages[i].saturating_mul(size.bytes());
         let set = &self.gpus.sets[gpus];
         let cores = if stock.way.dedicated { units } else { &[] };
-        let host_cost = self.slots.host_cost(&at, cores, set.gpus, bytes);
+        let host_cost = self.slots.host_cost(at, cores, set.gpus, bytes);
         let cost = host_cost.millionths();
         let score = score.with_packing(self.options, cost);
-        let threads = layout.base.threads;
         let rank = Rank {
-            score: Reverse(score.total),
-            nodes: features.nodes,
-            threads,
-            blind: style.shows_cells() && !expanders,
-            spread: layout.spread,
+            start: Start { score: Reverse(score.total), ..start },
             cost,
             cores: cores.iter().sum(),
             gpus,
@@ -189,33 +209,45 @@ impl Search<'_> {
         self.best[place] = Some(Candidate {
             style,
             way: stock.way,
-            threads,
+            threads: layout.base.threads,
             memory,
             expanders,
-            nodes: at,
+            nodes: at.clone(),
             units: units.to_vec(),
             page: size,
-            pages,
+            pages: pages.clone(),
             gpus,
-            profile: self.profile(layout, choice, features),
+            profile: self.profile(layout, choice, known, page),
             score,
             cost: host_cost,
             rank,
         });
     }
 
-    fn verdict(&mut self, layout: &Layout<'_>, choice: Choice, features: Features) -> Verdict {
-        let profile = self.profile(layout, choice, features);
+    fn verdict(
+        &mut self,
+        layout: &Layout<'_>,
+        choice: Choice,
+        known: usize,
+        page: usize,
+    ) -> Verdict {
+        let place = choice.place(self.pages[page].size);
+        if let Some(verdict) = self.known[known].verdicts[place] {
+            return verdict;
+        }
+        let profile = self.profile(layout, choice, known, page);
         let verdict = Verdict {
             lacking: lacking(self.request, &profile),
             score: score(self.request, self.options, &profile, 0),
         };
-        self.verdicts.push((features, verdict));
+        self.known[known].verdicts[place] = Some(verdict);
         verdict
     }
 
-    fn profile(&self, layout: &Layout<'_>, choice: Choice, features: Features) -> Profile {
-        let Features { nodes, packages, devices_far, gpus_remote, lie, hugepages, .. } = features;
+    fn profile(&self, layout: &Layout<'_>, choice: Choice, known: usize, page: usize) -> Profile {
+        let Features { nodes, packages, devices_far, gpus_remote, lie, .. } =
+            self.known[known].features;
+        let hugepages = self.pages[page].size.is_huge();
         let Choice { style, memory, expanders, .. } = choice;
         let set = &self.gpus.sets[layout.gpus];
         let gpus = set.gpus.count_ones();
@@ -245,26 +277,25 @@ impl Search<'_> {
         }
     }
 
-    /// The distances between the VM's nodes.
-    pub(super) fn between(&self, mask: NodeMask) -> u64 {
-        let derived = self.host.derived();
-        let mut sum = 0;
-        for a in bits(mask) {
-            for b in bits(mask & !(u64::MAX << a)) {
-                sum += u64::from(derived.far(a, b));
-            }
-        }
-        sum
+    /// The distances between the VM's nodes, and from its GPUs to the nearest of them.
+    fn spread(&self, layout: &Layout<'_>) -> u64 {
+        let (derived, mask) = (self.host.derived(), layout.mask);
+        let between = layout.between.get_or_init(|| {
+            let below = |a: usize| bits(mask & !(u64::MAX << a));
+            let from = |a| below(a).map(|b| u64::from(derived.far(a, b).0)).sum::<u64>();
+            bits(mask).map(from).sum()
+        });
+        between + self.beside(&self.gpus.sets[layout.gpus], mask)
     }
 
     /// The distances from the GPUs to the nearest of the VM's nodes.
-    pub(super) fn beside(&self, set: &GpuSet, mask: NodeMask) -> u64 {
+    fn beside(&self, set: &GpuSet, mask: NodeMask) -> u64 {
         let derived = self.host.derived();
         let near = u64::from(set.gpus.count_ones() - set.unknown) * u64::from(Distance::LOCAL.0);
         let further = bits(set.nodes & !mask).map(|node| {
             let gpus = u64::from((derived.nodes[node].gpus & set.gpus).count_ones());
-            let nearest = bits(mask).map(|n| derived.far(node, n)).min().unwrap_or(0);
-            gpus * u64::from(nearest.saturating_sub(u32::from(Distance::LOCAL.0)))
+            let nearest = bits(mask).map(|n| derived.far(node, n).0).min().unwrap_or(0);
+            gpus * u64::from(nearest.saturating_sub(Distance::LOCAL.0))
         });
         near + further.sum::<u64>()
     }

@@ -149,7 +149,7 @@ impl<'h> Slots<'h> {
             free,
             share,
         };
-        slots.before = slots.count(|at| slots.served[at], free);
+        slots.before = slots.count(&slots.served, free);
         slots
     }
 
@@ -178,12 +178,14 @@ impl<'h> Slots<'h> {
         gpus: GpuMask,
         bytes: impl Fn(usize) -> u64,
     ) -> SlotCounts {
-        // A node without a served GPU has no slot to lose.
         let mut served = [0; MAX_NODES];
         served[..self.served.len()].copy_from_slice(&self.served);
-        for (node, taken) in self.places.on_node.iter().map(|on| on & gpus).enumerate() {
+        let mut changed = false;
+        for &(node, on_node) in &self.places.with_gpus {
+            // A node without a served GPU has no slot to lose.
+            let (before, taken) = (served[node], on_node & gpus);
             let i = at.iter().position(|at| *at == node);
-            if served[node] == 0 || (taken == 0 && i.is_none()) {
+            if before == 0 || (taken == 0 && i.is_none()) {
                 continue;
             }
             let mut room = self.nodes[node];
@@ -193,8 +195,13 @@ impl<'h> Slots<'h> {
                 room.cores = room.cores.saturating_sub(cores.get(i).copied().unwrap_or(0));
             }
             served[node] = room.served(&self.share);
+            changed |= served[node] != before;
         }
-        self.count(|at| served[at], self.free & !gpus)
+        if changed || self.free & gpus != 0 {
+            self.count(&served, self.free & !gpus)
+        } else {
+            self.before
+        }
     }
 
     /// What a VM on these GPUs puts off, in thousandths of GPUs.
@@ -204,29 +211,34 @@ impl<'h> Slots<'h> {
     }
 
     /// Slots by size, where so many GPUs are served on each node.
-    fn count(&self, served: impl Fn(usize) -> u64, free: GpuMask) -> SlotCounts {
-        let GpuPlaces { packages: package, switches, parts, .. } = self.places;
-        let nodes = 0..self.nodes.len();
+    fn count(&self, served: &[u64], free: GpuMask) -> SlotCounts {
+        let GpuPlaces { packages: package, with_gpus, switches, parts, .. } = self.places;
+        let on_nodes = || with_gpus.iter().map(|(node, _)| *node);
         let mut counts = SlotCounts::default();
         for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(*parts) {
+            // Sizes are powers of two.
+            let whole = |gpus: u64| gpus >> size.trailing_zeros();
             *count = match part {
                 Part::Switch => {
-                    let mut sum = 0;
-                    for of_node in switches.chunk_by(|a, b| a.0 == b.0) {
-                        let most = served(of_node[0].0) / size;
-                        let whole =
-                            |s: &(usize, GpuMask)| u64::from((s.1 & free).count_ones()) / size;
-                        sum += most.min(of_node.iter().map(whole).sum());
-                    }
-                    sum
+                    let of_switch =
+                        |s: &(usize, GpuMask)| whole(u64::from((s.1 & free).count_ones()));
+                    let of_node = |switches: &[(usize, GpuMask)]| {
+                        let most = whole(served[switches[0].0]);
+                        most.min(switches.iter().map(of_switch).sum())
+                    };
+                    switches.chunk_by(|a, b| a.0 == b.0).map(of_node).sum()
                 }
-                Part::Node => nodes.clone().map(|at| served(at) / size).sum(),
+                Part::Node => on_nodes().map(|at| whole(served[at])).sum(),
                 Part::Package => {
-                    let mut in_package: [u64; MAX_NODES + 1] = [0; MAX_NODES + 1];
-                    nodes.clone().for_each(|at| in_package[package[at]] += served(at));
-                    in_package.into_iter().map(|served| served / size).sum()
+                    let mut in_package = [0; MAX_NODES + 1];
+                    let mut last = 0;
+                    for at in on_nodes() {
+                        in_package[package[at]] += served[at];
+                        last = last.max(package[at]);
+                    }
+                    in_package[..=last].iter().map(|served| whole(*served)).sum()
                 }
-                Part::Host => nodes.clone().map(&served).sum::<u64>() / size,
+                Part::Host => whole(on_nodes().map(|at| served[at]).sum()),
             };
         }
         counts

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use super::core_set::{CoreMap, CoreSet};
 use super::gpu_places::GpuPlaces;
-use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
+use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree, RootComplex};
 use super::{Core, CoreKind, Gpu, Node};
 use crate::sets::CpuSet;
-use crate::units::{Bytes, L3Id, PackageId, PciAddr, PcpuId};
+use crate::units::{Bytes, Distance, L3Id, PackageId, PciAddr, PcpuId};
 
 /// A set of GPUs as bits over positions in [`Host::gpus`](super::Host::gpus).
 pub(crate) type GpuMask = u64;
@@ -19,6 +19,7 @@ pub(crate) type GpuMask = u64;
 pub(crate) struct GpuFacts {
     /// Its node, by position in [`Host::nodes`](super::Host::nodes).
     pub(crate) node: Option<usize>,
+    pub(crate) root: RootComplex,
     /// Those on its node; itself alone where that is unknown.
     pub(crate) on_node: GpuMask,
     /// Those that it is linked with.
@@ -70,6 +71,9 @@ pub(crate) struct CoreGroup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Derived {
     pub(crate) packages: Vec<PackageId>,
+    /// By package, as [`NodeFacts::packages`] counts them: the nodes with cores of it, as bits over
+    /// positions in [`Host::nodes`](super::Host::nodes).
+    pub(crate) in_package: Vec<u64>,
     pub(crate) nodes: Vec<NodeFacts>,
     /// By node, L3 domain and kind, as the cores are ordered.
     pub(crate) groups: Vec<CoreGroup>,
@@ -137,7 +141,13 @@ impl Derived {
         let masks: Vec<GpuMask> = partitions.iter().map(of_partition).collect();
         let gpu_facts = with_twins(gpu_facts(nodes, pci, gpus, links), &masks);
         let cores_of: Vec<usize> = facts.iter().map(|node| node.cores.len()).collect();
+        let in_package = (0..packages.len().min(64)).map(|package| {
+            let nodes = facts.iter().enumerate();
+            let here = nodes.filter(|(_, node)| node.packages & (1 << package) != 0);
+            here.fold(0, |mask, (at, _)| mask | (1 << at))
+        });
         Self {
+            in_package: in_package.collect(),
             widest_core: cores.iter().map(|core| core.pcpus.len()).max().unwrap_or(1),
             gpu_places: GpuPlaces::new(nodes, &cores_of, &packages, gpus, &gpu_facts),
             core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
@@ -163,9 +173,14 @@ impl Derived {
 }
 
 impl Derived {
+    /// How many packages these nodes have cores of.
+    pub(crate) fn packages_of(&self, nodes: u64) -> u32 {
+        self.in_package.iter().map(|package| u32::from(package & nodes != 0)).sum()
+    }
+
     /// The relative distance of two nodes by position: the larger of both directions.
-    pub(crate) fn far(&self, a: usize, b: usize) -> u32 {
-        u32::from(self.far[a * self.nodes.len() + b])
+    pub(crate) fn far(&self, a: usize, b: usize) -> Distance {
+        Distance(self.far[a * self.nodes.len() + b])
     }
 }
 
@@ -200,6 +215,7 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
         let switch = pci.switch_of(address);
         let group = pci.group_of(address);
         GpuFacts {
+            root: pci.root_of(address),
             node: gpu.node.and_then(|id| nodes.binary_search_by_key(&id, |node| node.id).ok()),
             on_node: itself | mask_of(gpus, |other| gpu.node.is_some() && other.node == gpu.node),
             linked: itself | mask_of(gpus, |other| linked(address, other.address)),

@@ -33,6 +33,8 @@ pub(crate) struct GpuPlaces {
     pub(crate) packages: Vec<usize>,
     /// By node: its GPUs.
     pub(crate) on_node: Vec<GpuMask>,
+    /// The nodes that have some, and these.
+    pub(crate) with_gpus: Vec<(usize, GpuMask)>,
     /// GPUs of one switch and one node, and the node.
     pub(crate) switches: Vec<(usize, GpuMask)>,
     /// By slot size.
@@ -59,6 +61,8 @@ impl GpuPlaces {
             here.fold(0, |mask: GpuMask, gpu| mask | (1 << gpu))
         };
         let on_node: Vec<GpuMask> = (0..nodes.len()).map(on).collect();
+        let with_gpus = on_node.iter().copied().enumerate().filter(|(_, gpus)| *gpus != 0);
+        let with_gpus: Vec<(usize, GpuMask)> = with_gpus.collect();
         let mut switches: Vec<(usize, GpuMask)> = Vec::new();
         for (node, mask) in on_node.iter().enumerate() {
             let mut own: Vec<_> =
@@ -105,7 +109,7 @@ impl GpuPlaces {
         }
         let share = share(nodes, cores, &on_node);
         let gpus = counted.len() as u64;
-        Self { gpus, packages, on_node, switches, parts, places, share }
+        Self { gpus, packages, on_node, with_gpus, switches, parts, places, share }
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) mod pcie;
 
 use crate::profile::{Collective, Profile};
 use crate::workload::Metric;
-use evidence::{Evidence, FindingId, Grade, Range};
+use evidence::{Evidence, FindingId, Grade, Range, Row};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident => $module:ident::$condition:ident;)*) => {
@@ -155,29 +155,23 @@ pub(crate) fn applies(metric: Metric, profile: &Profile) -> bool {
     }
 }
 
-/// Calls `each` with every finding on the candidate that is about one of the metrics, in the order of
-/// the rules.
-pub(crate) fn each_finding(
-    evidence: &Evidence,
+/// Calls `each` with every row that has something to say about the candidate and one of the metrics,
+/// in the order of the rules.
+pub(crate) fn each_row<'e>(
+    evidence: &'e Evidence,
     profile: &Profile,
     metrics: impl Fn(Metric) -> bool,
-    mut each: impl FnMut(Finding),
+    mut each: impl FnMut(&'e Row),
 ) {
     let mut spoken: Option<Metric> = None;
     for row in evidence.rows() {
         let on_top = row.rule.on_top();
-        let open = on_top || spoken != Some(row.metric);
-        if open && metrics(row.metric) && row.rule.speaks(profile) {
+        let open = metrics(row.metric) && (on_top || spoken != Some(row.metric));
+        if open && row.rule.speaks(profile) {
             if !on_top {
                 spoken = Some(row.metric);
             }
-            each(Finding {
-                rule: row.rule,
-                metric: row.metric,
-                range: row.range(profile),
-                grade: row.grade(profile),
-                from: row.findings,
-            });
+            each(row);
         }
     }
 }
@@ -187,7 +181,15 @@ pub(crate) fn each_finding(
 pub fn findings(evidence: &Evidence, profile: &Profile) -> Vec<Finding> {
     let mut all = Vec::with_capacity(Metric::ALL.len() + 1);
     let measurable = |metric| applies(metric, profile);
-    each_finding(evidence, profile, measurable, |finding| all.push(finding));
+    each_row(evidence, profile, measurable, |row| {
+        all.push(Finding {
+            rule: row.rule,
+            metric: row.metric,
+            range: row.range(profile),
+            grade: row.grade(profile),
+            from: row.findings,
+        });
+    });
     all
 }
 
