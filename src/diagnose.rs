@@ -6,6 +6,7 @@ use crate::feasibility::{Fact, Rejection, node_set};
 use crate::placement::Style;
 use crate::request::Policy;
 use crate::score::Property;
+use crate::sets::bits;
 
 /// The facts for every style that nothing was found for.
 pub(crate) fn rejections(
@@ -115,9 +116,9 @@ fn short(
 }
 
 fn unknown_gpu(search: &Search<'_>) -> Option<Fact> {
-    let mut gpus = search.gpus.eligible.iter();
-    let unknown = gpus.find(|gpu| search.host.gpu(**gpu).is_some_and(|gpu| gpu.node.is_none()));
-    unknown.map(|address| Fact::GpuNodeUnknown { address: *address })
+    let mut gpus = bits(search.gpus.eligible).map(|at| &search.host.gpus()[at]);
+    let unknown = gpus.find(|gpu| gpu.node.is_none())?;
+    Some(Fact::GpuNodeUnknown { address: unknown.address })
 }
 
 /// Whether locality is required and one node could have all the GPUs, so that what that node lacks is

@@ -103,7 +103,7 @@ pub fn recommend(
     let mut search = Search::new(host, usage, request, options).map_err(everywhere)?;
     search.run();
     let candidates = in_order(&search);
-    let mut ranked: Vec<Ranked> = Vec::new();
+    let mut ranked: Vec<Ranked> = Vec::with_capacity(Style::ALL.len());
     let mut failed = Vec::new();
     for candidate in candidates {
         let done = |r: &Ranked| !options.all && r.placement.style == candidate.style;

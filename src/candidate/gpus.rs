@@ -52,6 +52,8 @@ impl Marks {
     }
 }
 
+type Classes = SmallVec<[GpuMask; 16]>;
+
 /// All sets worth trying, best quality first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GpuSets {
@@ -62,7 +64,7 @@ pub(crate) struct GpuSets {
     local: SmallVec<[NodeMask; 8]>,
     pub(crate) complete: bool,
     /// Free GPUs that the request would take.
-    pub(crate) eligible: Vec<PciAddr>,
+    pub(crate) eligible: GpuMask,
 }
 
 fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
@@ -100,31 +102,31 @@ impl GpuSets {
                 }
                 let mask = host.gpu_mask(addresses);
                 let set = GpuSet::of_mask(host, mask, mask);
-                Ok(Self::with(vec![set], true, addresses.clone()))
+                Ok(Self::with(vec![set], true, mask))
             }
             GpuRequest::Count { count: wanted, model } => {
-                let fits = |gpu: &&Gpu| matches_model(gpu, host, model.as_deref());
-                let all: Vec<&Gpu> = host.gpus().iter().filter(fits).collect();
-                let free = all.iter().filter(|gpu| {
-                    holder(host, usage, gpu.address).is_none()
-                        && !request.devices.contains(&gpu.address)
-                });
-                let eligible: Vec<PciAddr> = free.map(|gpu| gpu.address).collect();
-                let needed = usize::try_from(*wanted).unwrap_or(usize::MAX);
-                if eligible.len() < needed {
-                    return Err(vec![Fact::GpusShort {
-                        needed: *wanted,
-                        free: count(eligible.len()),
-                        total: count(all.len()),
-                        model: model.clone(),
-                    }]);
+                let (mut total, mut eligible) = (0, 0);
+                for (at, gpu) in host.gpus().iter().enumerate() {
+                    if !matches_model(gpu, host, model.as_deref()) {
+                        continue;
+                    }
+                    total += 1;
+                    let free = holder(host, usage, gpu.address).is_none();
+                    if free && !request.devices.contains(&gpu.address) {
+                        eligible |= 1 << at;
+                    }
+                }
+                let (needed, free) = (*wanted, GpuMask::count_ones(eligible));
+                if free < needed {
+                    let model = model.clone();
+                    return Err(vec![Fact::GpusShort { needed, free, total, model }]);
                 }
                 Ok(Self::of_size(host, eligible, needed))
             }
         }
     }
 
-    fn with(mut sets: Vec<GpuSet>, complete: bool, eligible: Vec<PciAddr>) -> Self {
+    fn with(mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
         for at in 0..sets.len() {
             let seen = |set: &GpuSet| (set.nodes.count_ones(), set.unknown, set.facts);
             let own = seen(&sets[at]);
@@ -146,11 +148,10 @@ impl GpuSets {
         self.local.iter().any(|nodes| nodes & !mask == 0)
     }
 
-    fn of_size(host: &Host, eligible: Vec<PciAddr>, size: usize) -> Self {
-        let free = host.gpu_mask(&eligible);
+    fn of_size(host: &Host, free: GpuMask, size: u32) -> Self {
         if size == 0 {
             let none = GpuSet::new(host, Together::default(), free);
-            return Self::with(vec![none], true, eligible);
+            return Self::with(vec![none], true, free);
         }
         let twins = classes(free, |at| host.derived().gpus[at].twins);
         let exact = ways(&twins, size) <= MAX_SETS;
@@ -160,21 +161,24 @@ impl GpuSets {
             sets.push(GpuSet::new(host, set, free));
             sets.len() < MAX_SETS
         };
-        let all = walk(&host.derived().gpus, &classes, count(size), Together::default(), &mut add);
+        let all = walk(&host.derived().gpus, &classes, size, Together::default(), &mut add);
         // The fabric's own sets are worth more than any cut: they are always looked at.
         for partition in host.derived().partitions.iter().filter(|_| !exact) {
-            if partition.count_ones() == count(size) && partition & !free == 0 {
+            if partition.count_ones() == size && partition & !free == 0 {
                 sets.push(GpuSet::of_mask(host, *partition, free));
             }
         }
         sets.sort_by_key(|set| (set.quality(), lowest_first(set.gpus)));
-        let mut kept: Vec<GpuSet> = Vec::new();
-        for set in sets {
-            if !kept.iter().any(|other| other.class() == set.class()) {
-                kept.push(set);
+        // Of each class the first.
+        let mut kept = 0;
+        for at in 0..sets.len() {
+            if !sets[..kept].iter().any(|other| other.class() == sets[at].class()) {
+                sets.swap(kept, at);
+                kept += 1;
             }
         }
-        Self::with(kept, exact || (all && host.gpu_links().is_empty()), eligible)
+        sets.truncate(kept);
+        Self::with(sets, exact || (all && host.gpu_links().is_empty()), free)
     }
 }
 
@@ -300,8 +304,8 @@ fn alike(host: &Host, at: usize) -> GpuMask {
 }
 
 /// The free GPUs in classes, by the first of each; `like` gives those that a GPU is like.
-fn classes(free: GpuMask, like: impl Fn(usize) -> GpuMask) -> Vec<GpuMask> {
-    let mut classes: Vec<GpuMask> = Vec::new();
+fn classes(free: GpuMask, like: impl Fn(usize) -> GpuMask) -> Classes {
+    let mut classes = Classes::new();
     let mut rest = free;
     while rest != 0 {
         let class = like(rest.trailing_zeros() as usize) & rest;
@@ -324,10 +328,11 @@ fn walk(
         return add(chosen);
     }
     let Some((class, rest)) = classes.split_first() else { return true };
-    if classes.iter().map(|class| class.count_ones()).sum::<u32>() < size {
-        return true;
-    }
-    (0..=class.count_ones().min(size)).rev().all(|taken| {
+    let others = rest.iter().map(|class| class.count_ones()).sum::<u32>();
+    let most = class.count_ones().min(size);
+    // What the other classes cannot give has to come from this one.
+    let least = size.saturating_sub(others);
+    (least..=most).rev().all(|taken| {
         let first = bits(*class).take(taken as usize);
         let chosen = first.fold(chosen, |set, at| set.with(at, &all[at]));
         walk(all, rest, size - taken, chosen, add)
@@ -335,8 +340,9 @@ fn walk(
 }
 
 /// In how many ways so many GPUs can be taken from the classes, up to one more than [`MAX_SETS`].
-fn ways(classes: &[GpuMask], size: usize) -> usize {
-    let mut ways = vec![0; size + 1];
+fn ways(classes: &[GpuMask], size: u32) -> usize {
+    let size = size as usize;
+    let mut ways: SmallVec<[usize; 16]> = SmallVec::from_elem(0, size + 1);
     ways[0] = 1;
     for class in classes {
         for sum in (1..=size).rev() {

@@ -20,6 +20,8 @@ mod weigh;
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::capacity::{HostCost, SlotRoom, Slots};
 use crate::feasibility::Fact;
 use crate::host::Host;
@@ -37,6 +39,9 @@ use nodes::NodeMask;
 use search::Buffers;
 use weigh::Known;
 
+/// One for each of some nodes; those of most hosts take no memory of their own.
+pub(crate) type PerNode<T> = SmallVec<[T; 8]>;
+
 /// A way to place the VM, decided down to how many cores and pages on which node.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
@@ -46,12 +51,12 @@ pub(crate) struct Candidate {
     pub(crate) memory: MemoryMode,
     pub(crate) expanders: bool,
     /// Positions in [`Host::nodes`], ascending.
-    pub(crate) nodes: Vec<usize>,
+    pub(crate) nodes: PerNode<usize>,
     /// By node: guest cores; vCPUs where they float.
-    pub(crate) units: Vec<u64>,
+    pub(crate) units: PerNode<u64>,
     pub(crate) page: PageSize,
     /// By node.
-    pub(crate) pages: Vec<u64>,
+    pub(crate) pages: PerNode<u64>,
     /// Position in [`Search::gpus`].
     pub(crate) gpus: usize,
     pub(crate) profile: Profile,
@@ -116,7 +121,7 @@ pub(crate) type Variant = (Style, MemoryMode, bool, Way);
 pub(crate) struct Pages {
     pub(crate) size: PageSize,
     pub(crate) needed: u64,
-    pub(crate) free: Vec<u64>,
+    pub(crate) free: PerNode<u64>,
     /// The nodes that have some.
     some: NodeMask,
     /// Free on the whole host, less what tenants hold somewhere.
@@ -295,7 +300,7 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     sizes.retain(|size| request.page_size.is_none_or(|wanted| wanted == *size));
     let of = |size: PageSize| {
         let needed = size.pages_in(request.memory)?;
-        let free: Vec<u64> =
+        let free: PerNode<u64> =
             host.nodes().iter().map(|n| usage.free_pages(host, n.id, size)).collect();
         let some = free.iter().enumerate().filter(|(_, free)| **free > 0);
         let some = some.fold(0, |mask, (at, _)| mask | (1 << at));

@@ -9,7 +9,7 @@ use super::gpus::Marks;
 use super::nodes::{NodeMask, subsets};
 use super::splits::Even;
 use super::weigh::{Choice, Cores, Layout};
-use super::{Search, emulator_room, threads};
+use super::{PerNode, Search, emulator_room, threads};
 use crate::placement::{MemoryMode, Style};
 use crate::profile::{Profile, count};
 use crate::request::{Policy, Request};
@@ -28,13 +28,13 @@ pub(super) struct Pass<'s> {
     pub(super) stock: &'s Stock<'s>,
     pub(super) units: u64,
     /// By node: guest cores that fit.
-    pub(super) caps: Vec<u64>,
+    pub(super) caps: PerNode<u64>,
     /// What is the same for all that is tried.
     pub(super) base: Profile,
     /// Positions of the nodes on which something of the VM could be.
-    pub(super) usable: Vec<usize>,
+    pub(super) usable: PerNode<usize>,
     /// The GPU sets' nodes.
-    of_gpus: Vec<NodeMask>,
+    of_gpus: SmallVec<[NodeMask; 16]>,
     /// Whether only as many cores and pages on every node will do: several cells, all alike.
     alike: bool,
     /// Where its variants begin in [`Search::best`].
@@ -80,7 +80,7 @@ impl Search<'_> {
         if emulator_room(self, stock, threads, units).is_some() {
             return;
         }
-        let caps: Vec<u64> = (0..stock.nodes.len()).map(|at| stock.room(at, threads)).collect();
+        let caps: PerNode<u64> = (0..stock.nodes.len()).map(|at| stock.room(at, threads)).collect();
         let base = Profile {
             whole_cores: stock.way.dedicated && stock.way.whole,
             ..Profile::of_host(self.host, self.request, threads, stock.way.dedicated)
@@ -123,8 +123,9 @@ impl Search<'_> {
             let seeds = pass.of_gpus.iter().filter(on_usable).copied().take(MAX_GPU_SEEDS);
             let far = |a, b| host.derived().far(a, b).0;
             let even = self.even(pass, size);
-            let nodes = if pass.alike { even.nodes(&pass.usable) } else { pass.usable.clone() };
-            let tried = subsets(&nodes, size, seeds, far, |at| pass.caps[at]);
+            let alike = pass.alike.then(|| even.nodes(&pass.usable));
+            let nodes = alike.as_deref().unwrap_or(&pass.usable);
+            let tried = subsets(nodes, size, seeds, far, |at| pass.caps[at]);
             self.cut |= !tried.complete;
             let choices: SmallVec<[Choice; CHOICES]> =
                 choices_of(self.request, pass.base.threads, size).collect();
@@ -150,7 +151,7 @@ impl Search<'_> {
     }
 
     /// The nodes on which something of the VM could be.
-    fn usable(&self, caps: &[u64]) -> Vec<usize> {
+    fn usable(&self, caps: &[u64]) -> PerNode<usize> {
         // One without free pages can still have vCPUs of a flat guest.
         let memory = |at: usize| self.host.nodes()[at].memory != Bytes::ZERO;
         (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect()
@@ -159,7 +160,7 @@ impl Search<'_> {
     /// Whether the roomiest nodes of a number have the cores and, apart from that, the pages.
     fn largest_sums(&self, pass: &Pass<'_>) -> impl Fn(usize) -> bool + use<> {
         let fewest = |by: &[u64], in_all: u64, needed: u64| {
-            let mut room: Vec<u64> = pass.usable.iter().map(|at| by[*at]).collect();
+            let mut room: PerNode<u64> = pass.usable.iter().map(|at| by[*at]).collect();
             room.sort_unstable_by(|a, b| b.cmp(a));
             let mut sum: u64 = 0;
             let enough = |room: &u64| {

@@ -2,11 +2,11 @@
 
 use smallvec::SmallVec;
 
-use super::Search;
 use super::cpus::{Picked, Stock};
 use super::nodes::{NodeMask, share_out};
 use super::search::{Buffers, Pass};
 use super::weigh::Layout;
+use super::{PerNode, Search};
 use crate::profile::L3Use;
 use crate::sets::bits;
 
@@ -14,7 +14,7 @@ use crate::sets::bits;
 /// are settled by this alone.
 #[derive(Debug)]
 pub(super) struct Even {
-    pub(super) share: SmallVec<[u64; 8]>,
+    pub(super) share: PerNode<u64>,
     /// Nodes with room for it.
     pub(super) fits: NodeMask,
     /// By page size, in the order of [`Search::pages`]: nodes with as many free pages as each of so many
@@ -40,7 +40,7 @@ impl Even {
     }
 
     /// Those of these nodes that have the cores and the pages of one of so many equal cells.
-    pub(super) fn nodes(&self, of: &[usize]) -> Vec<usize> {
+    pub(super) fn nodes(&self, of: &[usize]) -> PerNode<usize> {
         let with_pages = self.pages.iter().fold(0, |all, of_size| all | of_size);
         of.iter().copied().filter(|at| self.fits & with_pages & (1 << at) != 0).collect()
     }

@@ -3,6 +3,8 @@
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 
+use smallvec::SmallVec;
+
 use super::cpus::{Picked, Stock};
 use super::gpus::GpuSet;
 use super::nodes::{NodeMask, share_out};
@@ -89,14 +91,9 @@ struct Features {
     lie: Picked,
 }
 
-/// What a profile alone decides.
-#[derive(Debug, Clone, Copy)]
-struct Verdict {
-    /// The first required property that it lacks.
-    lacking: Option<Property>,
-    /// Without the packing cost.
-    score: Score,
-}
+/// What a profile alone decides: its score without the packing cost, or the first required property
+/// that it lacks.
+type Verdict = Result<Score, Property>;
 
 impl Search<'_> {
     /// Where in [`Search::known`] a layout stands whose cores would lie so.
@@ -138,11 +135,13 @@ impl Search<'_> {
         if cells && self.request.even_cells && !alike() {
             return false;
         }
-        let Verdict { lacking, score } = self.verdict(layout, choice, cores.known, page);
-        if let Some(property) = lacking {
-            self.lacking[choice.style as usize].get_or_insert(property);
-            return false;
-        }
+        let score = match self.verdict(layout, choice, cores.known, page) {
+            Ok(score) => score,
+            Err(property) => {
+                self.lacking[choice.style as usize].get_or_insert(property);
+                return false;
+            }
+        };
         // The packing cost only lowers a score, so what is behind without it stays behind.
         let best = self.best[layout.first + choice.number].as_ref().map(|best| best.rank.start);
         if best.is_some_and(|best| best.score.0 > score.total) {
@@ -166,7 +165,7 @@ impl Search<'_> {
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        Cores { units, known, .. }: Cores<'_>,
+        Cores { units, is_even, known }: Cores<'_>,
         page: usize,
         (start, score): (Start, Score),
     ) {
@@ -176,16 +175,22 @@ impl Search<'_> {
         let Scratch { at, free: of_nodes, weights, pages } = &mut self.scratch;
         at.clear();
         at.extend(bits(mask));
-        of_nodes.clear();
-        of_nodes.extend(at.iter().map(|n| free[*n]));
-        weights.clear();
-        match memory {
-            MemoryMode::Interleave => weights.resize(at.len(), 1),
-            _ => weights.extend(units),
-        }
         pages.clear();
-        if !share_out(needed, of_nodes, weights, style.shows_cells(), pages) {
-            return;
+        let alike = memory == MemoryMode::Interleave || is_even;
+        if alike && mask & !layout.even_pages[page] == 0 {
+            pages.resize(at.len(), needed / at.len() as u64);
+        } else {
+            of_nodes.clear();
+            of_nodes.extend(at.iter().map(|n| free[*n]));
+            weights.clear();
+            if alike {
+                weights.resize(at.len(), 1);
+            } else {
+                weights.extend(units);
+            }
+            if !share_out(needed, of_nodes, weights, style.shows_cells(), pages) {
+                return;
+            }
         }
         let bytes = |i: usize| pages[i].saturating_mul(size.bytes());
         let set = &self.gpus.sets[gpus];
@@ -212,10 +217,10 @@ impl Search<'_> {
             threads: layout.base.threads,
             memory,
             expanders,
-            nodes: at.clone(),
-            units: units.to_vec(),
+            nodes: SmallVec::from_slice(at),
+            units: SmallVec::from_slice(units),
             page: size,
-            pages: pages.clone(),
+            pages: SmallVec::from_slice(pages),
             gpus,
             profile: self.profile(layout, choice, known, page),
             score,
@@ -236,9 +241,9 @@ impl Search<'_> {
             return verdict;
         }
         let profile = self.profile(layout, choice, known, page);
-        let verdict = Verdict {
-            lacking: lacking(self.request, &profile),
-            score: score(self.request, self.options, &profile, 0),
+        let verdict = match lacking(self.request, &profile) {
+            Some(property) => Err(property),
+            None => Ok(score(self.request, self.options, &profile, 0)),
         };
         self.known[known].verdicts[place] = Some(verdict);
         verdict

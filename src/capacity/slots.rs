@@ -6,10 +6,11 @@
 //! those that it puts off: a slot whose GPUs tenants hold comes back when they are gone, the later the
 //! more they are.
 
+use smallvec::SmallVec;
+
 use crate::host::Host;
-use crate::host::builder::MAX_NODES;
 use crate::host::derived::GpuMask;
-use crate::host::gpu_places::{GpuPlaces, Part, Share};
+use crate::host::gpu_places::{GpuNode, GpuPlaces, Part, Share};
 use crate::units::Bytes;
 
 pub use crate::host::gpu_places::SLOT_SIZES;
@@ -56,8 +57,10 @@ pub struct GpuShare {
 pub(crate) struct Slots<'h> {
     places: &'h GpuPlaces,
     nodes: Vec<NodeRoom>,
-    /// By node: GPUs that are served.
-    served: Vec<u64>,
+    /// By node with GPUs: how many of them are served, and the slots below it.
+    served: Vec<(u64, SlotCounts)>,
+    /// By package: GPUs that are served.
+    in_package: SmallVec<[u64; 8]>,
     free: GpuMask,
     share: Share,
     free_cores: u64,
@@ -140,7 +143,8 @@ impl<'h> Slots<'h> {
             (tenants > 0).then(|| (*gpus, i64::try_from(price).unwrap_or(i64::MAX)))
         });
         let mut slots = Self {
-            served: nodes.iter().map(|node| node.served(&share)).collect(),
+            served: Vec::with_capacity(places.with_gpus.len()),
+            in_package: SmallVec::new(),
             free_cores: nodes.iter().map(|node| node.cores).sum(),
             held: later.collect(),
             before: SlotCounts::default(),
@@ -149,8 +153,18 @@ impl<'h> Slots<'h> {
             free,
             share,
         };
-        slots.before = slots.count(&slots.served, free);
-        slots
+        for node in &places.with_gpus {
+            let served = slots.nodes[node.at].served(&share);
+            let below = slots.below(node, served, free);
+            slots.served.push((served, below));
+            let package = places.packages[node.at];
+            slots.in_package.resize(slots.in_package.len().max(package + 1), 0);
+            slots.in_package[package] += served;
+            slots.before.iter_mut().zip(below).for_each(|(sum, slots)| *sum += slots);
+        }
+        let mut before = slots.before;
+        slots.set_wide(&slots.in_package, &mut before);
+        Self { before, ..slots }
     }
 
     /// What a placement costs that takes so many cores, none where `cores` is empty, and bytes from each
@@ -178,30 +192,37 @@ impl<'h> Slots<'h> {
         gpus: GpuMask,
         bytes: impl Fn(usize) -> u64,
     ) -> SlotCounts {
-        let mut served = [0; MAX_NODES];
-        served[..self.served.len()].copy_from_slice(&self.served);
-        let mut changed = false;
-        for &(node, on_node) in &self.places.with_gpus {
+        let free = self.free & !gpus;
+        let mut counts = self.before;
+        let mut in_package = None;
+        for (node, (served, below)) in self.places.with_gpus.iter().zip(&self.served) {
+            let taken = node.gpus & gpus;
+            let i = at.iter().position(|at| *at == node.at);
             // A node without a served GPU has no slot to lose.
-            let (before, taken) = (served[node], on_node & gpus);
-            let i = at.iter().position(|at| *at == node);
-            if before == 0 || (taken == 0 && i.is_none()) {
+            if *served == 0 || (taken == 0 && i.is_none()) {
                 continue;
             }
-            let mut room = self.nodes[node];
+            let mut room = self.nodes[node.at];
             room.gpus = room.gpus.saturating_sub(u64::from(taken.count_ones()));
             if let Some(i) = i {
                 room.bytes = room.bytes.saturating_sub(bytes(i));
                 room.cores = room.cores.saturating_sub(cores.get(i).copied().unwrap_or(0));
             }
-            served[node] = room.served(&self.share);
-            changed |= served[node] != before;
+            let left = room.served(&self.share);
+            if left == *served && taken == 0 {
+                continue;
+            }
+            let after = self.below(node, left, free);
+            for ((count, before), after) in counts.iter_mut().zip(below).zip(after) {
+                *count = *count + after - before;
+            }
+            in_package.get_or_insert_with(|| self.in_package.clone())
+                [self.places.packages[node.at]] -= served - left;
         }
-        if changed || self.free & gpus != 0 {
-            self.count(&served, self.free & !gpus)
-        } else {
-            self.before
+        if let Some(in_package) = in_package {
+            self.set_wide(&in_package, &mut counts);
         }
+        counts
     }
 
     /// What a VM on these GPUs puts off, in thousandths of GPUs.
@@ -210,37 +231,38 @@ impl<'h> Slots<'h> {
         later.fold(0_i64, |sum, (_, price)| sum.saturating_add(*price))
     }
 
-    /// Slots by size, where so many GPUs are served on each node.
-    fn count(&self, served: &[u64], free: GpuMask) -> SlotCounts {
-        let GpuPlaces { packages: package, with_gpus, switches, parts, .. } = self.places;
-        let on_nodes = || with_gpus.iter().map(|(node, _)| *node);
+    /// The slots of sizes that are kept below a switch or on a node, on a node that serves so many GPUs.
+    fn below(&self, node: &GpuNode, served: u64, free: GpuMask) -> SlotCounts {
         let mut counts = SlotCounts::default();
-        for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(*parts) {
-            // Sizes are powers of two.
-            let whole = |gpus: u64| gpus >> size.trailing_zeros();
+        for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(self.places.parts) {
+            let most = whole(served, size);
             *count = match part {
                 Part::Switch => {
-                    let of_switch =
-                        |s: &(usize, GpuMask)| whole(u64::from((s.1 & free).count_ones()));
-                    let of_node = |switches: &[(usize, GpuMask)]| {
-                        let most = whole(served[switches[0].0]);
-                        most.min(switches.iter().map(of_switch).sum())
-                    };
-                    switches.chunk_by(|a, b| a.0 == b.0).map(of_node).sum()
+                    let switches = &self.places.switches[node.switches.clone()];
+                    let free = |(_, gpus): &(usize, GpuMask)| u64::from((gpus & free).count_ones());
+                    most.min(switches.iter().map(|switch| whole(free(switch), size)).sum())
                 }
-                Part::Node => on_nodes().map(|at| whole(served[at])).sum(),
-                Part::Package => {
-                    let mut in_package = [0; MAX_NODES + 1];
-                    let mut last = 0;
-                    for at in on_nodes() {
-                        in_package[package[at]] += served[at];
-                        last = last.max(package[at]);
-                    }
-                    in_package[..=last].iter().map(|served| whole(*served)).sum()
-                }
-                Part::Host => whole(on_nodes().map(|at| served[at]).sum()),
+                Part::Node => most,
+                Part::Package | Part::Host => 0,
             };
         }
         counts
     }
+
+    /// Sets the slots of sizes that are kept in a package or on the host, where each package serves so
+    /// many GPUs.
+    fn set_wide(&self, in_package: &[u64], counts: &mut SlotCounts) {
+        for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(self.places.parts) {
+            match part {
+                Part::Switch | Part::Node => {}
+                Part::Package => *count = in_package.iter().map(|gpus| whole(*gpus, size)).sum(),
+                Part::Host => *count = whole(in_package.iter().sum(), size),
+            }
+        }
+    }
+}
+
+/// How many slots of a size, a power of two, so many GPUs are.
+fn whole(gpus: u64, size: u64) -> u64 {
+    gpus >> size.trailing_zeros()
 }

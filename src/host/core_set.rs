@@ -3,17 +3,19 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::Core;
 use crate::sets::CpuSet;
 
 /// A set of a host's cores.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CoreSet(Vec<u64>);
+pub(crate) struct CoreSet(SmallVec<[u64; 4]>);
 
 impl CoreSet {
     /// None of so many cores.
     pub(crate) fn none(cores: usize) -> Self {
-        Self(vec![0; cores.div_ceil(64)])
+        Self(SmallVec::from_elem(0, cores.div_ceil(64)))
     }
 
     /// Those of the cores that are so.

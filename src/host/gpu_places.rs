@@ -1,5 +1,7 @@
 //! The parts of a host that VMs with GPUs are best kept in: counted once, when the host is built.
 
+use std::ops::Range;
+
 use super::derived::{GpuFacts, GpuMask};
 use super::{Gpu, Node};
 use crate::host::builder::MAX_NODES;
@@ -25,6 +27,16 @@ pub(crate) struct Share {
     pub(crate) bytes: u64,
 }
 
+/// A node with GPUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GpuNode {
+    /// Its position in [`Host::nodes`](super::Host::nodes).
+    pub(crate) at: usize,
+    pub(crate) gpus: GpuMask,
+    /// Its switches' positions in [`GpuPlaces::switches`].
+    pub(crate) switches: Range<usize>,
+}
+
 /// Where slots could be, free or not. GPUs inside a processor are not counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GpuPlaces {
@@ -33,8 +45,8 @@ pub(crate) struct GpuPlaces {
     pub(crate) packages: Vec<usize>,
     /// By node: its GPUs.
     pub(crate) on_node: Vec<GpuMask>,
-    /// The nodes that have some, and these.
-    pub(crate) with_gpus: Vec<(usize, GpuMask)>,
+    /// The nodes that have some.
+    pub(crate) with_gpus: Vec<GpuNode>,
     /// GPUs of one switch and one node, and the node.
     pub(crate) switches: Vec<(usize, GpuMask)>,
     /// By slot size.
@@ -61,8 +73,7 @@ impl GpuPlaces {
             here.fold(0, |mask: GpuMask, gpu| mask | (1 << gpu))
         };
         let on_node: Vec<GpuMask> = (0..nodes.len()).map(on).collect();
-        let with_gpus = on_node.iter().copied().enumerate().filter(|(_, gpus)| *gpus != 0);
-        let with_gpus: Vec<(usize, GpuMask)> = with_gpus.collect();
+        let mut with_gpus = Vec::new();
         let mut switches: Vec<(usize, GpuMask)> = Vec::new();
         for (node, mask) in on_node.iter().enumerate() {
             let mut own: Vec<_> =
@@ -70,7 +81,11 @@ impl GpuPlaces {
             own.retain(|(_, switch)| *switch != 0);
             own.sort_unstable();
             own.dedup();
+            let first = switches.len();
             switches.append(&mut own);
+            if *mask != 0 {
+                with_gpus.push(GpuNode { at: node, gpus: *mask, switches: first..switches.len() });
+            }
         }
         let package = |node: &Node| {
             let of = |package| packages.binary_search(&package).ok();
