@@ -119,12 +119,12 @@ impl Search<'_> {
                 continue;
             }
             let host = self.host;
-            let on_usable = |gpus: &&NodeMask| bits(**gpus).all(|n| pass.usable.contains(&n));
-            let seeds = pass.of_gpus.iter().filter(on_usable).copied().take(MAX_GPU_SEEDS);
-            let far = |a, b| host.derived().far(a, b).0;
             let even = self.even(pass, size);
             let alike = pass.alike.then(|| even.nodes(&pass.usable));
             let nodes = alike.as_deref().unwrap_or(&pass.usable);
+            let on_nodes = |gpus: &&NodeMask| bits(**gpus).all(|n| nodes.contains(&n));
+            let seeds = pass.of_gpus.iter().filter(on_nodes).copied().take(MAX_GPU_SEEDS);
+            let far = |a, b| host.derived().far(a, b).0;
             let tried = subsets(nodes, size, seeds, far, |at| pass.caps[at]);
             self.cut |= !tried.complete;
             let choices: SmallVec<[Choice; CHOICES]> =
@@ -186,7 +186,8 @@ impl Search<'_> {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         let all_fit = mask & !even.fits == 0;
-        if !all_fit && bits(mask).map(|at| pass.caps[at]).sum::<u64>() < pass.units {
+        let room = || bits(mask).map(|at| pass.caps[at]).sum::<u64>();
+        if !all_fit && (pass.alike || room() < pass.units) {
             return outcome;
         }
         // Where GPUs have to be local, that others are not is said of every style once.
@@ -235,7 +236,7 @@ impl Search<'_> {
             let no_choice = share.len() != 2 || !pass.stock.way.dedicated || lie.is_good();
             // Where every node has GPUs, these may be a reason for an uneven split.
             let settled = no_choice && mask & !set.nodes != 0;
-            let is_even = pass.alike || (all_fit && settled);
+            let is_even = all_fit && (pass.alike || settled);
             let splits = if is_even {
                 share
             } else {

@@ -239,21 +239,26 @@ impl Brute<'_> {
             // A core that is to be whole has its other pCPUs with the VM too.
             let with = if whole && !beside { core.intersection(&self.usable) } else { only(pcpu) };
             let idle = if whole && beside && !own && carved { only(pcpu) } else { CpuSet::new() };
-            let Some(counts) = spread(&sets, self.request.vcpus as usize) else { continue };
-            let mut cpus = Cpus {
-                dedicated: false,
-                threads: 1,
-                vcpus: Vec::new(),
-                nodes: Vec::new(),
-                idle,
-                own: if own { with.clone() } else { CpuSet::new() },
-                emulator: only(pcpu),
-            };
-            for ((set, id), count) in sets.iter().zip(&chosen).zip(counts) {
-                cpus.vcpus.extend(vec![set.clone(); count]);
-                cpus.nodes.extend(vec![*id; count]);
+            let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
+            let vcpus = u64::from(self.request.vcpus);
+            let alike = shared(&room, vcpus).filter(|_| self.request.even_cells);
+            for counts in fill(&room, vcpus, true).into_iter().chain(alike) {
+                let mut cpus = Cpus {
+                    dedicated: false,
+                    threads: 1,
+                    vcpus: Vec::new(),
+                    nodes: Vec::new(),
+                    idle: idle.clone(),
+                    own: if own { with.clone() } else { CpuSet::new() },
+                    emulator: only(pcpu),
+                };
+                for ((set, id), count) in sets.iter().zip(&chosen).zip(counts) {
+                    let count = count as usize;
+                    cpus.vcpus.extend(vec![set.clone(); count]);
+                    cpus.nodes.extend(vec![*id; count]);
+                }
+                all_cpus.push(cpus);
             }
-            all_cpus.push(cpus);
         }
         all_cpus
     }
@@ -274,7 +279,12 @@ impl Brute<'_> {
             for gpus in self.gpus.clone() {
                 for cells in [false, true] {
                     let single = nodes.len() == 1;
-                    let Some(pages) = fill(&free, needed, cells) else { continue };
+                    let pages = if cells && self.request.even_cells {
+                        shared(&free, needed)
+                    } else {
+                        fill(&free, needed, cells)
+                    };
+                    let Some(pages) = pages else { continue };
                     let modes: &[MemoryMode] = match (cells, single) {
                         (true, true) => continue,
                         (false, false) => &[MemoryMode::Strict, MemoryMode::Interleave],
@@ -446,13 +456,6 @@ struct Memory<'a> {
     mode: MemoryMode,
 }
 
-/// Some way to put `total` vCPUs on the sets, one at least on each and no more than each has.
-fn spread(sets: &[CpuSet], total: usize) -> Option<Vec<usize>> {
-    let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
-    let counts = fill(&room, total as u64, true)?;
-    Some(counts.into_iter().map(|n| n as usize).collect())
-}
-
 /// Some way to take `needed` from the pools, if asked at least one from each.
 fn fill(free: &[u64], needed: u64, one_each: bool) -> Option<Vec<u64>> {
     let least = u64::from(one_each);
@@ -467,4 +470,11 @@ fn fill(free: &[u64], needed: u64, one_each: bool) -> Option<Vec<u64>> {
         left -= more;
     }
     (left == 0).then_some(taken)
+}
+
+/// As many of them from each pool.
+fn shared(free: &[u64], needed: u64) -> Option<Vec<u64>> {
+    let each = needed / free.len() as u64;
+    let fits = each * free.len() as u64 == needed && free.iter().all(|free| *free >= each);
+    fits.then(|| vec![each; free.len()])
 }

@@ -383,6 +383,7 @@ fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
         emulator_pcpus: u32::from(rng.percent(20)),
         io_threads: u32::from(rng.percent(20)),
         policies,
+        even_cells: rng.percent(10),
         ..base
     }
 }

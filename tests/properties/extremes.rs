@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use pinwise::{
-    Bytes, CoreKind, CoreSpec, CpuSet, Distance, FabricPartition, GpuLink, GpuLinkKind, GpuRequest,
-    Host, HostBuilder, L3Spec, NodeId, NodeSpec, Options, PackageId, PagePool, PageSize, PciAddr,
-    PciClass, PciDevice, PciId, PcpuId, Policies, Policy, RequestBuilder, Usage, Wish, Workload,
-    recommend, verify,
+    Bytes, Claim, CoreKind, CoreSpec, CpuSet, Distance, FabricPartition, GpuLink, GpuLinkKind,
+    GpuRequest, Host, HostBuilder, L3Spec, NodeId, NodeSpec, Options, PackageId, PagePool,
+    PageSize, PciAddr, PciClass, PciDevice, PciId, PcpuId, Policies, Policy, RequestBuilder, Usage,
+    Wish, Workload, recommend, verify,
 };
 
 use crate::common::checked;
@@ -137,6 +137,7 @@ fn extreme(rng: &mut Rng, host: &Host) -> RequestBuilder {
         gpus,
         devices,
         cells: rng.pick(&[Wish::Auto, Wish::Auto, Wish::Prefer(cells), Wish::Require(cells)]),
+        even_cells: rng.percent(30),
         smt: rng.pick(&[Wish::Auto, Wish::Auto, Wish::Require(true), Wish::Require(false)]),
         workload: rng.pick(&Workload::PRESETS),
         emulator_pcpus: rng.pick(&[0, 0, 0, 256]),
@@ -185,4 +186,25 @@ fn the_largest_hosts_are_answered_in_time() {
     }
     println!("the slowest took {slowest:?}, {fitting} fit");
     assert!(fitting > 1, "only {fitting} fit");
+}
+
+/// More sets of eight nodes than are all tried: those around the GPUs are, and one of these lacks cores.
+#[test]
+fn equal_cells_stay_off_a_node_without_room_where_not_all_sets_are_tried() {
+    let host = build(Shape { nodes: 64, cores: 512, threads: 2, gpus: 8, linked: false });
+    let cells = |each: u32| RequestBuilder {
+        cells: Wish::Require(8),
+        even_cells: true,
+        smt: Wish::Require(false),
+        gpus: GpuRequest::Count { count: 8, model: None },
+        policies: Policies { gpu_locality: Policy::Require, ..Policies::default() },
+        ..RequestBuilder::new("vm1", 8 * each, Bytes::from_gib(64))
+    };
+    let mut usage = Usage::empty(&host);
+    let half =
+        Claim { dedicated: host.nodes()[0].cpus.iter().take(4).collect(), ..Claim::default() };
+    usage.claim(&host, "neighbour", half).unwrap();
+    assert_eq!([4, 5, 6].map(|each| ask(&host, &usage, &cells(each)).1), [true, false, false]);
+    usage.release("neighbour").unwrap();
+    assert!(ask(&host, &usage, &cells(6)).1);
 }
