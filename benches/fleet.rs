@@ -1,5 +1,6 @@
 //! How long it takes to rank a fleet: `cargo bench --features rayon --bench fleet`, on as many threads as
-//! RAYON_NUM_THREADS says. `-- HOSTS` measures one size; `-- HOSTS --once N` only ranks N times.
+//! RAYON_NUM_THREADS says. `-- HOSTS` measures one size; `-- HOSTS --once N` only ranks N times;
+//! `--tenants N` gives each host up to N tenants, not 10; `--only 1c/0g` asks for these VMs alone.
 //!
 //! The hosts are of four models; each has tenants of its own, so that hardly two are in the same state.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock")]
@@ -54,8 +55,10 @@ fn tenants(host: &Host, sequence: &mut Sequence, most: usize) -> Usage {
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let number = |at: usize| args.get(at).and_then(|arg| arg.parse::<usize>().ok());
-    let once = args.iter().position(|arg| arg == "--once").and_then(|at| number(at + 1));
+    let option = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| number(at + 1));
+    let (once, most) = (option("--once"), option("--tenants").unwrap_or(10));
     let models: Vec<Host> = SHAPES[..4].iter().map(|shape| shape.host()).collect();
+    let only = args.iter().position(|arg| arg == "--only").and_then(|at| args.get(at + 1));
     for size in [1_000, 10_000, 100_000] {
         if number(0).is_some_and(|only| only != size) {
             continue;
@@ -64,10 +67,14 @@ fn main() {
         let fleet: Vec<FleetHost<&Host>> = (0..size)
             .map(|at| {
                 let host = &models[at % models.len()];
-                FleetHost::new(host, tenants(host, &mut sequence, 10))
+                FleetHost::new(host, tenants(host, &mut sequence, most))
             })
             .collect();
-        for (cells, gpus) in [(1, 0), (1, 1), (1, 2), (2, 4), (2, 8)] {
+        for (cells, gpus) in [(1, 0), (2, 0), (1, 1), (1, 2), (2, 4), (2, 8)] {
+            let wanted = format!("{cells}c/{gpus}g");
+            if only.is_some_and(|only| *only != wanted) {
+                continue;
+            }
             for (name, bin) in [("best fit", Bin::BestFit), ("spread", Bin::Spread)] {
                 let request = vm(cells, gpus).build().expect("in range");
                 let options = FleetOptions { bin, ..FleetOptions::default() };
@@ -87,7 +94,7 @@ fn main() {
                 let answer = run();
                 let searched = answer.behind.iter().filter(|host| host.searched).count();
                 println!(
-                    "{size:>7} hosts  {cells}c/{gpus}g  {name:<9} {:>8} us  {} answered, {searched} \
+                    "{size:>7} hosts  {wanted}  {name:<9} {:>8} us  {} answered, {searched} \
                      searched beside them, {} not, {} refused",
                     times[times.len() / 2],
                     answer.ranked.len(),

@@ -5,6 +5,7 @@
 //! Exit status: 0 done, 2 bad input.
 
 mod capacity;
+mod near;
 mod trace;
 mod vm;
 mod world;

@@ -39,9 +39,20 @@ pub(crate) fn cells(host: &Host, vm: &Vm) -> Option<u32> {
     { allowed }.find(|cells| holds(*cells))
 }
 
-/// The ways to ask for the VM in so many cells, the best first. A later one is asked where no host
-/// fits an earlier one.
-pub(crate) fn requests(vm: &Vm, cells: u32) -> Result<Vec<Request>, String> {
+/// Where a placement's GPUs must be, beyond what its request requires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Near {
+    /// Nowhere else.
+    AsAsked,
+    /// On the VM's nodes, where theirs are known.
+    WhereKnown,
+    /// In the packages of the VM's nodes.
+    InPackage,
+}
+
+/// The ways to ask for the VM in so many cells, the best first, by where its GPUs must be. A later one
+/// is asked where no host fits an earlier one.
+pub(crate) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>, String> {
     let bad = |e: &dyn std::fmt::Display| format!("VM {:?}: {e}", vm.id);
     let size = PageSize::from_kib(vm.page_kib)
         .ok_or_else(|| bad(&format!("page_kib: {} KiB is no page size", vm.page_kib)))?;
@@ -63,28 +74,31 @@ pub(crate) fn requests(vm: &Vm, cells: u32) -> Result<Vec<Request>, String> {
         ThreadPolicy::Require => &[(siblings, Policy::Require)],
         ThreadPolicy::Isolate => &[(Wish::Require(false), Policy::Require)],
     };
-    let locality: &[Policy] = match vm.gpu_numa {
-        GpuNuma::Required => &[Policy::Require],
-        GpuNuma::Preferred | GpuNuma::Legacy | GpuNuma::Socket => {
-            &[Policy::Require, Policy::Prefer]
-        }
+    // As OpenStack's "PCI NUMA affinity policies" mean the names.
+    let second = match vm.gpu_numa {
+        GpuNuma::Required => None,
+        GpuNuma::Preferred => Some(Near::AsAsked),
+        GpuNuma::Legacy => Some(Near::WhereKnown),
+        GpuNuma::Socket => Some(Near::InPackage),
     };
-    let mut requests = Vec::new();
-    for policy in locality {
-        for (smt, whole_cores) in threads {
-            let base = RequestBuilder::new(&vm.id, vm.vcpus, memory);
-            let request = RequestBuilder {
-                page_size: Some(size),
-                gpus: GpuRequest::Count { count: vm.gpus, model: None },
-                workload: if vm.gpus > 0 { Workload::GpuTraining } else { Workload::General },
-                cells: Wish::Require(cells),
-                even_cells: true,
-                smt: *smt,
-                policies: Policies { whole_cores: *whole_cores, ..local(*policy) },
-                ..base
-            };
-            requests.push(request.build().map_err(|e| bad(&e))?);
-        }
-    }
-    Ok(requests)
+    let second = second.filter(|_| vm.gpus > 0).map(|near| (Policy::Prefer, near));
+    let locality = std::iter::once((Policy::Require, Near::AsAsked)).chain(second);
+    let request = |policy: Policy, (smt, whole_cores): &(Wish<bool>, Policy)| {
+        let request = RequestBuilder {
+            page_size: Some(size),
+            gpus: GpuRequest::Count { count: vm.gpus, model: None },
+            workload: if vm.gpus > 0 { Workload::GpuTraining } else { Workload::General },
+            cells: Wish::Require(cells),
+            even_cells: true,
+            smt: *smt,
+            policies: Policies { whole_cores: *whole_cores, ..local(policy) },
+            ..RequestBuilder::new(&vm.id, vm.vcpus, memory)
+        };
+        request.build().map_err(|e| bad(&e))
+    };
+    let ways = locality.map(|(policy, near)| {
+        let requests = threads.iter().map(|threads| request(policy, threads));
+        Ok((near, requests.collect::<Result<Vec<Request>, String>>()?))
+    });
+    ways.collect()
 }

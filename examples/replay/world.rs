@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use pinwise::fleet::{FleetHost, FleetOptions, HostRank, rank_by};
+use pinwise::fleet::{FleetHost, FleetOptions, HostRank};
 use pinwise::{Bytes, GpuShare, Host, PciAddr, Placement, Request, Usage};
 use serde::Serialize;
 
+use crate::near;
 use crate::trace::{Event, ThreadPolicy, Trace, Vm};
-use crate::vm;
+use crate::vm::{self, Near};
 
 #[derive(Serialize)]
 struct Outcome<'a> {
@@ -135,7 +136,7 @@ fn decide(
     vm: &Vm,
     options: &FleetOptions,
 ) -> Result<(Option<HostRank>, usize), String> {
-    let mut requests: BTreeMap<u32, Vec<Request>> = BTreeMap::new();
+    let mut requests: BTreeMap<u32, Vec<(Near, Vec<Request>)>> = BTreeMap::new();
     let mut cells = Vec::new();
     for host in fleet {
         let number = vm::cells(host.host(), vm);
@@ -145,13 +146,17 @@ fn decide(
         cells.push(number);
     }
     let mut tried = 0;
-    for way in 0..requests.values().map(Vec::len).max().unwrap_or(0) {
-        let ask = |at: usize| cells[at].and_then(|number| requests[&number].get(way));
-        let answer = rank_by(fleet, ask, options);
-        let searched = answer.behind.iter().filter(|host| host.searched).count();
-        tried += answer.ranked.len() + searched + answer.refused.len();
-        if let Some(best) = answer.ranked.into_iter().next() {
-            return Ok((Some(best), tried));
+    // Where GPUs must be is asked alike for every number of cells.
+    let nears: Vec<Near> = requests.values().next().into_iter().flatten().map(|w| w.0).collect();
+    for (at, near) in nears.into_iter().enumerate() {
+        let of = |number: u32| &requests[&number][at].1;
+        for way in 0..requests.keys().map(|number| of(*number).len()).max().unwrap_or(0) {
+            let ask = |host: usize| cells[host].and_then(|number| of(number).get(way));
+            let (best, asked) = near::best(fleet, ask, near, options);
+            tried += asked;
+            if best.is_some() {
+                return Ok((best, tried));
+            }
         }
     }
     Ok((None, tried))

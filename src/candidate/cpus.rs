@@ -64,11 +64,11 @@ impl FreePcpus {
         levels
     }
 
-    /// How many whole cores are free among these.
-    pub(crate) fn whole_cores(&self, of: &Range<usize>) -> u32 {
-        let Some(mut free) = self.at_least.first().cloned() else { return 0 };
+    /// The whole cores that are free; `None` on a host without cores.
+    pub(crate) fn whole_cores(&self) -> Option<CoreSet> {
+        let mut free = self.at_least.first()?.clone();
         free.without(&self.shared);
-        free.count(of)
+        Some(free)
     }
 
     /// How many pCPUs this way may use.

@@ -1,11 +1,14 @@
 //! How a host stands among others: what a search found there, or the best that counts allow.
 
 use std::cmp::Reverse;
+use std::ops::Deref;
 
+use super::ceiling::Ceiling;
 use super::room::{Room, most_nodes};
-use super::{Bin, Left};
+use super::{Bin, FleetHost, FleetOptions, Left, at_home};
 use crate::capacity::{SlotRoom, Slots};
 use crate::host::Host;
+use crate::host::builder::MAX_NODES;
 use crate::host::derived::GpuMask;
 use crate::profile::{L3Use, Profile};
 use crate::recommend::First;
@@ -17,7 +20,7 @@ use crate::sets::bits;
 const MAX_SETS: usize = 512;
 
 /// What pieces of L3 domains cost, in thousandths of GPUs. Chosen by us: as much as a one-GPU slot.
-const PIECES_PRICE: i64 = 1000;
+pub(super) const PIECES_PRICE: i64 = 1000;
 
 /// How a host is ordered, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,35 +73,39 @@ impl Standing {
     }
 
     /// The best that there could be: no placement on this host stands before it.
-    pub(super) fn at_best(
-        host: &Host,
-        room: &Room,
+    pub(super) fn at_best<H: Deref<Target = Host>>(
+        member: &FleetHost<H>,
         at: usize,
         request: &Request,
-        options: &Options,
-        bin: Bin,
+        options: &FleetOptions,
+        ceiling: Option<&Ceiling>,
     ) -> Self {
+        let FleetHost { host, room, .. } = member;
+        let FleetOptions { engine, bin, .. } = options;
+        let counted = match (bin, ceiling) {
+            (Bin::BestFit, Some(ceiling)) => at_home::best(member, request, engine, ceiling),
+            (Bin::BestFit, None) => {
+                let (packages, apart, price) = cheapest(member, request, engine);
+                Some(Counted { packages, apart, price, ..Counted::nothing(host, request) })
+            }
+            _ => Some(Counted::nothing(host, request)),
+        };
+        // Where nothing can be, the search says why, after all others.
+        let never = || Counted { unmet: usize::MAX, ..Counted::nothing(host, request) };
+        let Counted { unmet, packages, apart, price, score, pcpus } = counted.unwrap_or_else(never);
         let (free_gpus, free_pcpus) = room.free();
         let left = |pcpus: u64| Left {
             gpus: free_gpus.saturating_sub(request.gpus.count() as u64),
             pcpus: free_pcpus.saturating_sub(pcpus),
         };
         let dedicated = request.policies.dedicated_cpus == Policy::Require;
-        let vcpus = u64::from(request.vcpus);
         let left = match bin {
-            Bin::Spread => Order::Most(Reverse(left(if dedicated { vcpus } else { 0 }))),
-            _ => {
-                // With all siblings of its cores, and of those of the emulator threads.
-                let own = vcpus + u64::from(request.emulator_pcpus);
-                Order::Least(left(own.saturating_mul(host.derived().widest_core as u64)))
+            Bin::Spread => {
+                Order::Most(Reverse(left(if dedicated { u64::from(request.vcpus) } else { 0 })))
             }
+            _ => Order::Least(left(pcpus.0)),
         };
-        let (packages, apart, price) = match bin {
-            Bin::BestFit => cheapest(host, room, request, options),
-            _ => (1, false, 0),
-        };
-        let score = Reverse(i64::MAX);
-        Self { unmet: 0, packages, apart, price, left, score, host: at }.in_bin(bin)
+        Self { unmet, packages, apart, price, score, left, host: at }.in_bin(*bin)
     }
 
     /// Without what the bin does not ask about.
@@ -110,20 +117,62 @@ impl Standing {
     }
 }
 
-/// A lower bound of the packages, whether the GPUs are below several switches, and the price, together.
-type Cheapest = (u32, bool, i64);
+/// The best that counts allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Counted {
+    pub(super) unmet: usize,
+    pub(super) packages: u32,
+    pub(super) apart: bool,
+    pub(super) price: i64,
+    pub(super) score: Reverse<i64>,
+    /// The most pCPUs that it takes.
+    pub(super) pcpus: Reverse<u64>,
+}
 
-/// Over all sets of free GPUs that the VM could have: what it takes beside them only costs more.
-fn cheapest(host: &Host, room: &Room, request: &Request, options: &Options) -> Cheapest {
-    let derived = host.derived();
-    let places = &derived.gpu_places;
-    let bytes = room.bytes(host, request);
+impl Counted {
+    /// Where nothing is counted.
+    fn nothing(host: &Host, request: &Request) -> Self {
+        let pcpus = Reverse(most_pcpus(host, request, u64::from(request.vcpus)));
+        let score = Reverse(i64::MAX);
+        Self { unmet: 0, packages: 1, apart: false, price: 0, score, pcpus }
+    }
+}
+
+/// The most pCPUs that a VM on so many cores takes: with all siblings of these, and of those of the
+/// emulator threads.
+pub(super) fn most_pcpus(host: &Host, request: &Request, cores: u64) -> u64 {
+    let own = cores + u64::from(request.emulator_pcpus);
+    own.saturating_mul(host.derived().widest_core as u64)
+}
+
+/// What is free for slots.
+pub(super) fn slots<'h>(
+    host: &'h Host,
+    room: &Room,
+    options: &Options,
+    bytes: &[u64; MAX_NODES],
+) -> Slots<'h> {
+    let places = &host.derived().gpu_places;
     let of_node = |at: usize| SlotRoom {
         gpus: u64::from((places.on_node[at] & room.free).count_ones()),
         cores: u64::from(room.nodes[at].cores),
         bytes: bytes[at],
     };
-    let slots = Slots::new(host, of_node, room.free, &room.held, options.gpu_share);
+    Slots::new(host, of_node, room.free, &room.held, options.gpu_share)
+}
+
+/// A lower bound of the packages, whether the GPUs are below several switches, and the price, together.
+type Cheapest = (u32, bool, i64);
+
+/// Over all sets of free GPUs that the VM could have: what it takes beside them only costs more.
+fn cheapest<H: Deref<Target = Host>>(
+    FleetHost { host, usage, room }: &FleetHost<H>,
+    request: &Request,
+    options: &Options,
+) -> Cheapest {
+    let derived = host.derived();
+    let bytes = room.bytes(host, usage, request);
+    let slots = slots(host, room, options, &bytes);
     let nodes = most_nodes(host, request);
     let local = request.policies.gpu_locality == Policy::Require;
     let of_set = |gpus: GpuMask| -> Option<Cheapest> {

@@ -7,8 +7,10 @@
 //! given to [`recommend`](crate::recommend()) whole. With the feature `rayon` hosts are asked in
 //! parallel; the answer is the same, byte for byte.
 
+mod at_home;
 mod batch;
 mod bound;
+mod ceiling;
 mod room;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ use crate::score::Options;
 
 pub use batch::{Apart, BatchError, place_each, place_gang};
 use bound::Standing;
+use ceiling::Ceiling;
 use room::Room;
 pub use room::Shortfall;
 
@@ -216,11 +219,15 @@ where
         }
         return answer;
     }
+    let ceilings = ceilings(hosts, &request, options);
     let bound = |at: usize| {
         let (FleetHost { host, usage, room }, request) = (&hosts[at], request(at)?);
         let bound = match room.short(host, usage, request) {
             Some(short) => Err((at, HostRefusal::Short(short))),
-            None => Ok(Standing::at_best(host, room, at, request, &options.engine, options.bin)),
+            None => {
+                let ceiling = ceilings.get(&kind(host, request));
+                Ok(Standing::at_best(&hosts[at], at, request, options, ceiling))
+            }
         };
         Some(bound)
     };
@@ -264,6 +271,36 @@ where
     answer.behind = rest.iter().map(behind(true)).collect();
     answer.behind.extend(open[from..].iter().map(behind(false)));
     answer
+}
+
+/// A topology and a request, each by where they are.
+type HostKind = (usize, usize);
+
+fn kind(host: &Host, request: &Request) -> HostKind {
+    (std::ptr::from_ref(host).addr(), std::ptr::from_ref(request).addr())
+}
+
+/// By kind, for those of which there are many: of few hosts all are searched anyway. Nothing goes by the
+/// order of the keys.
+fn ceilings<'r, H>(
+    hosts: &[FleetHost<H>],
+    request: impl Fn(usize) -> Option<&'r Request>,
+    options: &FleetOptions,
+) -> BTreeMap<HostKind, Ceiling>
+where
+    H: Deref<Target = Host>,
+{
+    let mut kinds: BTreeMap<HostKind, (usize, usize)> = BTreeMap::new();
+    for (at, member) in hosts.iter().enumerate() {
+        if let Some(request) = request(at).filter(|_| options.bin == Bin::BestFit) {
+            kinds.entry(kind(&member.host, request)).or_insert((at, 0)).1 += 1;
+        }
+    }
+    let many = kinds.into_iter().filter(|(_, (_, count))| *count >= FIRST_BATCH);
+    let ceiling = |(kind, (at, _)): (HostKind, (usize, usize))| {
+        Some((kind, Ceiling::new(&hosts[at].host, request(at)?, &options.engine)?))
+    };
+    many.filter_map(ceiling).collect()
 }
 
 /// What `one` says of every number below `count`, in their order.
@@ -329,7 +366,11 @@ where
             let known = self.known.get(&key(at)).into_iter().flatten();
             let (_, found) = { known }.find(|(other, _)| alike(at, *other))?;
             Some(match found {
-                Ok(standing) => Ok(Standing { host: at, ..*standing }),
+                Ok(standing) => {
+                    let standing = Standing { host: at, ..*standing };
+                    debug_assert!(*bound <= standing, "{bound:?} bounds {standing:?}");
+                    Ok(standing)
+                }
                 Err((_, refusal)) => Err((at, refusal.clone())),
             })
         };

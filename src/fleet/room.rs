@@ -1,5 +1,7 @@
 //! What is free on a host by count, and what that alone rules out.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use crate::candidate::cpus::FreePcpus;
@@ -49,12 +51,17 @@ pub(super) struct NodeCounts {
     gpus: u16,
 }
 
+/// So many pages and more are not counted here.
+const MANY: u32 = u32::MAX;
+
 /// The counts of one host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Room {
     pub(super) nodes: Box<[NodeCounts]>,
-    /// Free pages, by node and pool as the host has them.
-    pages: Box<[u64]>,
+    /// Whole cores by group, as the host has them.
+    pub(super) groups: Box<[u16]>,
+    /// Free pages, by node and pool as the host has them; [`MANY`] and more are asked of the usage.
+    pages: Box<[u32]>,
     gpus: u16,
     /// Free GPUs that VMs usually ask for.
     pub(super) free: GpuMask,
@@ -67,34 +74,53 @@ impl Room {
         let small = |n: usize| u16::try_from(n).expect("a host has at most 4096 pCPUs");
         let pcpus = FreePcpus::new(host, usage.dedicated());
         let free = || host.gpus().iter().filter(|gpu| usage.holder_of(gpu.address).is_none());
-        let node = |(at, node): (usize, &Node)| {
-            let cores = pcpus.whole_cores(&host.derived().nodes[at].cores);
-            NodeCounts {
-                pcpus: small(pcpus.usable.intersection(&node.cpus).len()),
-                cores: small(cores as usize),
-                gpus: small(free().filter(|gpu| gpu.node == Some(node.id)).count()),
-            }
+        let whole = pcpus.whole_cores();
+        let cores =
+            |of: &Range<usize>| small(whole.as_ref().map_or(0, |whole| whole.count(of)) as usize);
+        let node = |(at, node): (usize, &Node)| NodeCounts {
+            pcpus: small(pcpus.usable.intersection(&node.cpus).len()),
+            cores: cores(&host.derived().nodes[at].cores),
+            gpus: small(free().filter(|gpu| gpu.node == Some(node.id)).count()),
         };
         let pools = host.nodes().iter().flat_map(|n| n.pools.iter().map(|pool| (n.id, pool.size)));
+        let groups = host.derived().groups.iter();
         Self {
+            groups: groups.map(|group| cores(&group.cores)).collect(),
             nodes: host.nodes().iter().enumerate().map(node).collect(),
-            pages: pools.map(|(node, size)| usage.free_pages(host, node, size)).collect(),
+            pages: pools
+                .map(|(node, size)| {
+                    u32::try_from(usage.free_pages(host, node, size)).unwrap_or(MANY)
+                })
+                .collect(),
             gpus: small(free().count()),
             free: free_gpus(host, usage),
             held: tenants_gpus(host, usage).into(),
         }
     }
 
+    /// Free pages by node and pool.
+    fn pages<'a>(
+        &'a self,
+        host: &'a Host,
+        usage: &'a Usage,
+    ) -> impl Iterator<Item = (usize, PageSize, u64)> + 'a {
+        let nodes = host.nodes().iter().enumerate();
+        let pools =
+            nodes.flat_map(|(at, node)| node.pools.iter().map(move |pool| (at, node, pool)));
+        pools.zip(&self.pages).map(|((at, node, pool), free)| {
+            let size = pool.size;
+            let many = || usage.free_pages(host, node.id, size);
+            (at, size, if *free == MANY { many() } else { u64::from(*free) })
+        })
+    }
+
     /// What could be claimed of a node's memory, by node position, in pages that the request could use.
-    pub(super) fn bytes(&self, host: &Host, request: &Request) -> [u64; MAX_NODES] {
+    pub(super) fn bytes(&self, host: &Host, usage: &Usage, request: &Request) -> [u64; MAX_NODES] {
         let mut bytes = [0_u64; MAX_NODES];
-        let mut free = self.pages.iter();
-        for (node, bytes) in host.nodes().iter().zip(&mut bytes) {
-            for (pool, free) in node.pools.iter().zip(&mut free) {
-                let wanted = request.page_size.is_none_or(|size| size == pool.size);
-                if wanted && pool.size.pages_in(request.memory).is_some() {
-                    *bytes = bytes.saturating_add(free.saturating_mul(pool.size.bytes()));
-                }
+        for (at, size, free) in self.pages(host, usage) {
+            let wanted = request.page_size.is_none_or(|wanted| wanted == size);
+            if wanted && size.pages_in(request.memory).is_some() {
+                bytes[at] = bytes[at].saturating_add(free.saturating_mul(size.bytes()));
             }
         }
         bytes
@@ -135,7 +161,7 @@ impl Room {
         }
         let size = request.page_size?;
         let needed = size.pages_in(request.memory)?;
-        let bytes = self.bytes(host, request);
+        let bytes = self.bytes(host, usage, request);
         let pages = || bytes[..self.nodes.len()].iter().map(|free| free / size.bytes());
         let in_all = pages().fold(0, u64::saturating_add).saturating_sub(usage.unbound_pages(size));
         let free = most(&mut pages()).min(in_all);

@@ -5,6 +5,9 @@
 #[path = "../../examples/replay/capacity.rs"]
 mod capacity;
 mod joint;
+#[path = "../../examples/replay/near.rs"]
+mod near;
+mod policies;
 #[path = "../../examples/replay/trace.rs"]
 mod trace;
 #[path = "../../examples/replay/vm.rs"]

@@ -3,13 +3,16 @@
 mod claim;
 mod drift;
 mod offer;
+mod table;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Host;
 use super::pcie::DeviceKind;
 use crate::sets::CpuSet;
 use crate::units::{NodeId, PageSize, PciAddr};
+
+use table::Table;
 
 pub use claim::{Claim, ClaimError, PageClaim};
 pub use drift::{Difference, Drift, PageDrift, TenantDrift};
@@ -28,21 +31,21 @@ pub struct Usage {
     held: Held,
     generation: Generation,
     /// When each tenant came.
-    since: BTreeMap<String, Generation>,
+    since: Table<Arc<str>, Generation>,
 }
 
 /// What is held, and what follows from that: all of a [`Usage`] but its history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Held {
-    tenants: BTreeMap<String, Claim>,
+    tenants: Table<Arc<str>, Claim>,
     dedicated: CpuSet,
-    devices: BTreeMap<PciAddr, String>,
+    devices: Table<PciAddr, Arc<str>>,
     /// Pages that tenants hold, where that is not zero.
-    pages: BTreeMap<PoolKey, u64>,
+    pages: Table<PoolKey, u64>,
     /// Pages that tenants hold somewhere.
-    unbound: BTreeMap<PageSize, u64>,
+    unbound: Table<PageSize, u64>,
     /// Pages in use when the host was described, that no tenant of that time holds.
-    unexplained: BTreeMap<PoolKey, u64>,
+    unexplained: Table<PoolKey, u64>,
 }
 
 impl PartialEq for Usage {
@@ -79,7 +82,7 @@ impl Usage {
         for (name, claim) in tenants {
             usage.claim(host, &name, claim)?;
         }
-        for ((node, size), used) in Self::empty(host).held.unexplained {
+        for &((node, size), used) in Self::empty(host).held.unexplained.iter() {
             let explained = usage.held.pages.get(&(node, size)).copied().unwrap_or(0);
             if used > explained {
                 usage.held.unexplained.insert((node, size), used - explained);
@@ -103,7 +106,7 @@ impl Usage {
 
     /// The tenants by name.
     pub fn tenants(&self) -> impl Iterator<Item = (&str, &Claim)> {
-        self.held.tenants.iter().map(|(name, claim)| (name.as_str(), claim))
+        self.held.tenants.iter().map(|(name, claim)| (&**name, claim))
     }
 
     /// What `tenant` holds.
@@ -121,7 +124,7 @@ impl Usage {
     /// Who holds `address`.
     #[must_use]
     pub fn holder_of(&self, address: PciAddr) -> Option<&str> {
-        self.held.devices.get(&address).map(String::as_str)
+        self.held.devices.get(&address).map(|holder| &**holder)
     }
 
     /// Free pages of `size` on `node`; 0 where there is no such pool. Pages held somewhere
@@ -130,7 +133,7 @@ impl Usage {
     pub fn free_pages(&self, host: &Host, node: NodeId, size: PageSize) -> u64 {
         let total = host.node(node).and_then(|n| n.pool(size)).map_or(0, |pool| pool.total);
         let key = (node, size);
-        let taken = |map: &BTreeMap<PoolKey, u64>| map.get(&key).copied().unwrap_or(0);
+        let taken = |map: &Table<PoolKey, u64>| map.get(&key).copied().unwrap_or(0);
         total.saturating_sub(taken(&self.held.pages)).saturating_sub(taken(&self.held.unexplained))
     }
 
@@ -162,18 +165,21 @@ impl Usage {
     /// # Errors
     /// [`ClaimError`] if the name is taken, a pCPU is not online or held, a pool has too few free
     /// pages, or a device does not exist, is held or is named twice. Nothing has changed then.
-    pub fn claim(&mut self, host: &Host, tenant: &str, claim: Claim) -> Result<(), ClaimError> {
+    pub fn claim(&mut self, host: &Host, tenant: &str, mut claim: Claim) -> Result<(), ClaimError> {
         self.check(host, tenant, &claim)?;
+        claim.pages.shrink_to_fit();
+        claim.devices.shrink_to_fit();
+        let name: Arc<str> = tenant.into();
         self.held.dedicated.extend(&claim.dedicated);
         for device in &claim.devices {
-            self.held.devices.insert(*device, tenant.to_owned());
+            self.held.devices.insert(*device, Arc::clone(&name));
         }
         for page in claim.pages.iter().filter(|page| page.count > 0) {
             *self.counter(page) += page.count;
         }
         self.generation.0 += 1;
-        self.since.insert(tenant.to_owned(), self.generation);
-        self.held.tenants.insert(tenant.to_owned(), claim);
+        self.since.insert(Arc::clone(&name), self.generation);
+        self.held.tenants.insert(name, claim);
         Ok(())
     }
 
@@ -193,21 +199,22 @@ impl Usage {
         for page in claim.pages.iter().filter(|page| page.count > 0) {
             *self.counter(page) -= page.count;
         }
-        self.held.pages.retain(|_, count| *count > 0);
-        self.held.unbound.retain(|_, count| *count > 0);
+        self.held.pages.retain(|count| *count > 0);
+        self.held.unbound.retain(|count| *count > 0);
         Ok(claim)
     }
 
     fn counter(&mut self, page: &PageClaim) -> &mut u64 {
         match page.node {
-            Some(node) => self.held.pages.entry((node, page.size)).or_default(),
-            None => self.held.unbound.entry(page.size).or_default(),
+            Some(node) => self.held.pages.entry((node, page.size)),
+            None => self.held.unbound.entry(page.size),
         }
     }
 
     fn check(&self, host: &Host, tenant: &str, claim: &Claim) -> Result<(), ClaimError> {
+        let taken = self.claim_of(tenant).is_some();
         let tenant = || tenant.to_owned();
-        if self.held.tenants.contains_key(&tenant()) {
+        if taken {
             return Err(ClaimError::NameTaken { tenant: tenant() });
         }
         let cpus = claim.dedicated.union(&claim.floating).difference(host.online());
@@ -218,7 +225,7 @@ impl Usage {
         if !cpus.is_empty() {
             let held = |claim: &Claim| claim.dedicated.intersects(&cpus);
             let holder = self.held.tenants.iter().find(|(_, claim)| held(claim));
-            let holder = holder.map(|(name, _)| name.clone()).unwrap_or_default();
+            let holder = holder.map(|(name, _)| (**name).to_owned()).unwrap_or_default();
             return Err(ClaimError::PcpusHeld { tenant: tenant(), cpus, holder });
         }
         for ((node, size), needed) in claim.pages_by_place() {

@@ -1,0 +1,105 @@
+//! GPUs that need not be on the VM's nodes, but in their packages, or on nodes that nobody knows.
+
+use std::collections::BTreeSet;
+
+use pinwise::fleet::{FleetHost, FleetOptions, HostRank, rank_by};
+use pinwise::{Claim, CpuSet, Host, Node, PackageId, Placement, Request};
+
+use crate::vm::Near;
+
+/// The best host of those whose best placement has its GPUs as near as they must be, and how many were
+/// asked.
+pub(crate) fn best<'r>(
+    fleet: &[FleetHost<&Host>],
+    ask: impl Fn(usize) -> Option<&'r Request> + Sync,
+    near: Near,
+    options: &FleetOptions,
+) -> (Option<HostRank>, usize) {
+    match near {
+        Near::AsAsked => among(fleet, &ask, options, |_, _| true),
+        Near::WhereKnown => among(fleet, &ask, options, |host, placement| {
+            let nodes = placement.nodes();
+            placement.gpus().all(|gpu| {
+                let node = host.gpu(gpu.address).and_then(|gpu| gpu.node);
+                node.is_none_or(|node| nodes.contains(node))
+            })
+        }),
+        Near::InPackage => {
+            let (inside, tried) = in_one_package(fleet, &ask, options);
+            if inside.is_some() {
+                return (inside, tried);
+            }
+            let (across, more) = among(fleet, &ask, options, shares_packages);
+            (across, tried + more)
+        }
+    }
+}
+
+/// The best host whose best placement is right.
+fn among<'r>(
+    fleet: &[FleetHost<&Host>],
+    ask: &(impl Fn(usize) -> Option<&'r Request> + Sync),
+    options: &FleetOptions,
+    is_right: impl Fn(&Host, &Placement) -> bool,
+) -> (Option<HostRank>, usize) {
+    let mut answers = options.answers;
+    loop {
+        let answer = rank_by(fleet, ask, &FleetOptions { answers, ..options.clone() });
+        let searched = answer.behind.iter().filter(|host| host.searched).count();
+        let tried = answer.ranked.len() + searched + answer.refused.len();
+        let all = answer.behind.is_empty();
+        let right = |rank: &HostRank| is_right(fleet[rank.host].host(), &rank.best.placement);
+        let found = answer.ranked.into_iter().find(right);
+        if found.is_some() || all {
+            return (found, tried);
+        }
+        answers = usize::MAX;
+    }
+}
+
+/// The best placement that is all in one package of its host: of each package, what the host is without
+/// the others is asked.
+fn in_one_package<'r>(
+    fleet: &[FleetHost<&Host>],
+    ask: &(impl Fn(usize) -> Option<&'r Request> + Sync),
+    options: &FleetOptions,
+) -> (Option<HostRank>, usize) {
+    let (mut parts, mut of) = (Vec::new(), Vec::new());
+    for (at, member) in fleet.iter().enumerate().filter(|(at, _)| ask(*at).is_some()) {
+        let packages: BTreeSet<_> = member.host().nodes().iter().map(|node| node.package).collect();
+        for package in packages {
+            let mut part = member.clone();
+            let rest = outside(member, package);
+            // No VM of a trace that could be asked for has such a name.
+            if part.claim("/outside", rest).is_ok() {
+                parts.push(part);
+                of.push(at);
+            }
+        }
+    }
+    let (found, tried) = among(&parts, &|part: usize| ask(of[part]), options, shares_packages);
+    (found.map(|rank| HostRank { host: of[rank.host], ..rank }), tried)
+}
+
+/// What is free outside a package. GPUs of no known node are outside of every one.
+fn outside(member: &FleetHost<&Host>, package: Option<PackageId>) -> Claim {
+    let (host, usage) = (member.host(), member.usage());
+    let mut dedicated = CpuSet::new();
+    let others = host.nodes().iter().filter(|node| node.package != package);
+    others.for_each(|node| dedicated.extend(&node.cpus));
+    let is_outside = |node: Option<&Node>| node.is_none_or(|node| node.package != package);
+    let gpus = host.gpus().iter().filter(|gpu| is_outside(gpu.node.and_then(|id| host.node(id))));
+    let free = gpus.map(|gpu| gpu.address).filter(|gpu| usage.holder_of(*gpu).is_none());
+    let dedicated = dedicated.difference(usage.dedicated());
+    Claim { dedicated, devices: free.collect(), ..Claim::default() }
+}
+
+/// Whether every GPU is in a package that one of the VM's nodes is in.
+fn shares_packages(host: &Host, placement: &Placement) -> bool {
+    let package = |id| host.node(id).and_then(|node| node.package);
+    let packages: BTreeSet<PackageId> = placement.nodes().iter().filter_map(package).collect();
+    placement.gpus().all(|gpu| {
+        let node = host.gpu(gpu.address).and_then(|gpu| gpu.node);
+        node.and_then(package).is_some_and(|package| packages.contains(&package))
+    })
+}

@@ -1,0 +1,221 @@
+//! How well a VM without devices could do on the hosts of one model, whatever is free: counted once for
+//! all of them.
+
+use smallvec::SmallVec;
+
+use crate::candidate::nodes::{NodeMask, subsets};
+use crate::feasibility::lacking;
+use crate::host::Host;
+use crate::placement::{MemoryMode, Style};
+use crate::profile::{L3Use, Profile, SetFacts, count};
+use crate::recommend::unmet;
+use crate::request::{Policy, Request};
+use crate::score::{Options, Score, score};
+use crate::sets::bits;
+
+use super::room::most_nodes;
+
+/// Where the VM could be at home on more sets of nodes than this, these are not told apart.
+const MAX_SETS: usize = 64;
+
+/// The placements of a kind: the fewest preferences that one of them leaves unmet, and their lowest and
+/// highest score, without the packing cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) unmet: usize,
+    pub(super) worst: Score,
+    pub(super) best: Score,
+}
+
+impl Span {
+    fn and(self, other: Self) -> Self {
+        Self {
+            unmet: self.unmet.min(other.unmet),
+            worst: self.worst.min(other.worst),
+            best: self.best.max(other.best),
+        }
+    }
+}
+
+/// Placements on so many packages whose cores lie so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    pub(super) packages: u32,
+    pub(super) l3: L3Use,
+    pub(super) span: Span,
+}
+
+/// Nodes that the VM could be at home on, by position, and how many packages they are in.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) nodes: SmallVec<[usize; 2]>,
+    pub(super) packages: u32,
+}
+
+/// What placements on one model score. Those on just as many nodes as the VM has cells, which is where
+/// it is at home, are told apart.
+#[derive(Debug)]
+pub(super) struct Ceiling {
+    /// How many nodes the VM is at home on.
+    pub(super) nodes: usize,
+    /// All of those, unless they are too many, or the cores could be shared out in several ways.
+    pub(super) sets: Option<Vec<Set>>,
+    /// Whether every core has two pCPUs that may be used.
+    pub(super) pairs: bool,
+    /// The best score of all.
+    pub(super) highest: i64,
+    /// By threads of a core, less one.
+    at_home: [Vec<Kind>; 2],
+    /// On more nodes, by threads of a core, less one.
+    wider: [Option<Span>; 2],
+    /// With vCPUs that float.
+    floating: Option<Span>,
+}
+
+impl Ceiling {
+    /// `None` for VMs with devices: theirs depend on more.
+    pub(super) fn new(host: &Host, request: &Request, options: &Options) -> Option<Self> {
+        if request.gpus.count() > 0 || !request.devices.is_empty() {
+            return None;
+        }
+        let nodes = request.cells.required().unwrap_or(1) as usize;
+        let [_, pairs] = &host.derived().allowed;
+        let mut all = Self {
+            nodes,
+            sets: (nodes == 1 || request.even_cells).then(|| sets(host, nodes)).flatten(),
+            pairs: pairs.count(&(0..host.cores().len())) as usize == host.cores().len(),
+            highest: i64::MIN,
+            at_home: Default::default(),
+            wider: [None; 2],
+            floating: None,
+        };
+        let pools = host.nodes().iter().flat_map(|node| &node.pools);
+        let usable = pools.filter(|pool| {
+            let wanted = request.page_size.is_none_or(|size| size == pool.size);
+            wanted && pool.size.pages_in(request.memory).is_some()
+        });
+        let mut hugepages: SmallVec<[bool; 8]> = usable.map(|pool| pool.size.is_huge()).collect();
+        hugepages.sort_unstable();
+        hugepages.dedup();
+        let floats = request.policies.dedicated_cpus != Policy::Require;
+        for (threads, dedicated) in [(1, true), (2, true), (1, false)] {
+            if dedicated || floats {
+                let base = base(host, request, threads, dedicated);
+                each_profile(host, request, &base, &hugepages, |profile| {
+                    all.add(request, options, &profile);
+                });
+            }
+        }
+        Some(all)
+    }
+
+    /// At home, with so many threads a core.
+    pub(super) fn at_home(&self, threads: u64) -> &[Kind] {
+        &self.at_home[usize::from(threads > 1)]
+    }
+
+    /// Everywhere else, with the threads of a core where vCPUs do not float.
+    pub(super) fn elsewhere(&self) -> impl Iterator<Item = (Option<u64>, Span)> {
+        let [one, two] = self.wider;
+        let all = [(Some(1), one), (Some(2), two), (None, self.floating)];
+        all.into_iter().filter_map(|(threads, span)| Some((threads, span?)))
+    }
+
+    fn add(&mut self, request: &Request, options: &Options, profile: &Profile) {
+        if lacking(request, profile).is_some() {
+            return;
+        }
+        let score = score(request, options, profile, 0);
+        self.highest = self.highest.max(score.total);
+        let span = Span { unmet: unmet(request, profile).len(), worst: score, best: score };
+        let add = |to: &mut Option<Span>| *to = Some(to.map_or(span, |known| known.and(span)));
+        let at = profile.threads as usize - 1;
+        if !profile.dedicated {
+            add(&mut self.floating);
+        } else if profile.nodes as usize != self.nodes {
+            add(&mut self.wider[at]);
+        } else {
+            let (home, Profile { packages, l3, .. }) = (&mut self.at_home[at], *profile);
+            match home.iter_mut().find(|kind| (kind.packages, kind.l3) == (packages, l3)) {
+                Some(kind) => kind.span = kind.span.and(span),
+                None => home.push(Kind { packages, l3, span }),
+            }
+        }
+    }
+}
+
+fn sets(host: &Host, size: usize) -> Option<Vec<Set>> {
+    let all: Vec<usize> = (0..host.nodes().len()).collect();
+    let found = subsets(&all, size, std::iter::empty(), |_, _| 0, |_| 0);
+    let facts = &host.derived().nodes;
+    let set = |mask: &NodeMask| Set {
+        nodes: bits(*mask).collect(),
+        packages: bits(*mask).fold(0, |all, at| all | facts[at].packages).count_ones(),
+    };
+    let few = found.complete && found.masks.len() <= MAX_SETS;
+    let mut sets: Vec<Set> = few.then(|| found.masks.iter().map(set).collect())?;
+    // What is in one package may settle it.
+    sets.sort_by_key(|set| set.packages);
+    Some(sets)
+}
+
+fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profile {
+    let SetFacts { path, same_switch, partition, degraded } = SetFacts::of(host, 0);
+    Profile {
+        // Where cores need not be whole, that costs nothing but a preference.
+        whole_cores: dedicated,
+        gpu_path: path,
+        same_switch,
+        partition,
+        gpus_degraded: degraded,
+        ..Profile::of_host(host, request, threads, dedicated)
+    }
+}
+
+/// Every profile that a placement with these threads could have, and some that none can: a bound may be
+/// too high.
+fn each_profile(
+    host: &Host,
+    request: &Request,
+    base: &Profile,
+    hugepages: &[bool],
+    mut each: impl FnMut(Profile),
+) {
+    let derived = host.derived();
+    let (flat, cells) = match base.threads {
+        1 => (Style::Pin, Style::PinNuma),
+        _ => (Style::PinSmt, Style::PinNumaSmt),
+    };
+    let shown =
+        [(flat, MemoryMode::Strict), (flat, MemoryMode::Interleave), (cells, MemoryMode::Strict)];
+    let domains: &[L3Use] = match base.dedicated {
+        true => &[L3Use::NoChoice, L3Use::Whole, L3Use::Pieces],
+        false => &[L3Use::NoChoice],
+    };
+    let kinds: &[bool] = if derived.hybrid { &[false, true] } else { &[false] };
+    let packages = count(derived.packages.len().min(64)).max(1);
+    for nodes in 1..=count(most_nodes(host, request)) {
+        for (style, memory) in shown.into_iter().take(if nodes == 1 { 1 } else { 3 }) {
+            let cells = if style.shows_cells() { nodes } else { 1 };
+            for packages in 1..=packages {
+                for l3 in domains.iter().copied() {
+                    for efficiency_core in kinds.iter().copied() {
+                        for hugepages in hugepages.iter().copied() {
+                            each(Profile {
+                                style,
+                                memory,
+                                nodes,
+                                packages,
+                                cells,
+                                l3,
+                                efficiency_core,
+                                hugepages,
+                                ..*base
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

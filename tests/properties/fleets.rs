@@ -1,0 +1,152 @@
+//! Fleets of hosts in random states: what is ranked with bounds, in any order of search, is what asking
+//! every host says.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use pinwise::fleet::{Bin, FleetHost, FleetOptions, Left, rank};
+use pinwise::{
+    Evidence, GpuRequest, Host, L3Use, Options, Range, Ranked, Request, RequestBuilder, RuleId,
+    Usage, Weights, Workload, recommend,
+};
+
+use crate::common::{checked, host};
+use crate::rng::Rng;
+use crate::scene::{HOSTS, options, request, tenant};
+use crate::{ensure, for_cases};
+
+type Fleet = Vec<FleetHost<Arc<Host>>>;
+
+/// Two or three models, twenty hosts or more of each, with up to six tenants.
+fn fleet(rng: &mut Rng) -> Fleet {
+    let models: Vec<Arc<Host>> =
+        (0..rng.between(2, 3)).map(|_| Arc::new(host(rng.pick(&HOSTS)))).collect();
+    let busy = rng.pick(&[2, 6, 12]);
+    let member = |rng: &mut Rng, model: &Arc<Host>| {
+        let mut usage = Usage::empty(model);
+        for number in 0..rng.below(busy + 1) {
+            // One that cannot hold what it wants does not come.
+            let claim = tenant(rng, model, &usage);
+            _ = usage.claim(model, &format!("tenant{number}"), claim);
+        }
+        FleetHost::new(Arc::clone(model), usage)
+    };
+    let each = rng.between(18, 26);
+    let mut fleet: Fleet =
+        models.iter().flat_map(|model| vec![model; each]).map(|model| member(rng, model)).collect();
+    rng.shuffle(&mut fleet);
+    fleet
+}
+
+/// Mostly of a VM without devices, for which there are the most bounds.
+fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestBuilder {
+    let mut wish = request(rng, fleet[0].host());
+    if rng.percent(70) {
+        wish.gpus = GpuRequest::default();
+        wish.devices.clear();
+        wish.vcpus = wish.vcpus.min(rng.pick(&[4, 8, 16, 24, 32]));
+    }
+    if rng.percent(30) {
+        wish.even_cells = true;
+    }
+    if let GpuRequest::Addresses(_) = wish.gpus {
+        wish.gpus = GpuRequest::Count { count: 1, model: None };
+    }
+    if rng.percent(20) {
+        let mut weight = || u16::try_from(rng.below(5)).unwrap();
+        wish.workload = Workload::Custom(Weights {
+            cpu_single_thread: weight(),
+            cpu_all_threads: weight(),
+            memory_bandwidth: weight(),
+            memory_latency: 1 + weight(),
+            ..Weights::default()
+        });
+    }
+    wish
+}
+
+fn tuned(rng: &mut Rng) -> Options {
+    let mut options = options(rng);
+    options.all = false;
+    options.packing_weight = rng.pick(&[0, 0, 100, 4000]);
+    if rng.percent(30) {
+        // A table of the user's own may contradict ours.
+        let mut evidence = Evidence::default();
+        for _ in 0..3 {
+            let low = 400 + u32::try_from(rng.below(1000)).unwrap();
+            let range = Range::new(low, low + 100, low + 300).unwrap();
+            evidence = evidence.with(rng.pick(&RuleId::ALL), range);
+        }
+        options.evidence = evidence;
+    }
+    options
+}
+
+/// What a fleet's order is said to go by.
+fn key(bin: Bin, best: &Ranked, left: Left) -> impl Ord + std::fmt::Debug + use<> {
+    let profile = &best.profile;
+    let pieces = if profile.l3 == L3Use::Pieces { 1000 } else { 0 };
+    let apart = profile.gpus > 1 && !profile.same_switch;
+    let unmet = best.unmet.len();
+    match bin {
+        Bin::Spread => (unmet, 0, false, 0, Reverse(0), Err(Reverse(left))),
+        _ => {
+            let score = Reverse(best.score.total);
+            (unmet, profile.packages, apart, best.cost.price() + pieces, score, Ok(left))
+        }
+    }
+}
+
+fn left(host: &Host, usage: &Usage, best: &Ranked) -> Left {
+    let gpus = host.gpus().iter().filter(|gpu| usage.holder_of(gpu.address).is_none()).count();
+    let free = host.allowed().difference(usage.dedicated()).difference(&host.housekeeping());
+    let taken = best.placement.claim().dedicated.len();
+    Left {
+        gpus: gpus as u64 - best.placement.gpus().count() as u64,
+        pcpus: (free.len() as u64).saturating_sub(taken as u64),
+    }
+}
+
+/// The hosts in the order of what each says alone.
+fn alone(fleet: &Fleet, wanted: &Request, engine: &Options, bin: Bin) -> Vec<(usize, Ranked)> {
+    let ask = |(at, member): (usize, &FleetHost<Arc<Host>>)| {
+        let (host, usage) = (member.host(), member.usage());
+        let best = recommend(host, usage, wanted, engine).ok()?.ranked.remove(0);
+        Some((key(bin, &best, left(host, usage, &best)), at, best))
+    };
+    let mut all: Vec<_> = fleet.iter().enumerate().filter_map(ask).collect();
+    all.sort_by(|(a, at, _), (b, other, _)| a.cmp(b).then(at.cmp(other)));
+    all.into_iter().map(|(_, at, best)| (at, best)).collect()
+}
+
+#[test]
+fn a_fleet_is_ranked_as_if_every_host_was_asked() {
+    let (mut unsearched, mut ranked) = (0, 0);
+    for_cases(50, 24, |rng| {
+        let fleet = fleet(rng);
+        let wish = wish(rng, &fleet);
+        let (wanted, engine) = (checked(&wish), tuned(rng));
+        for bin in [Bin::BestFit, Bin::Spread] {
+            let all = alone(&fleet, &wanted, &engine, bin);
+            for answers in [1, 3, usize::MAX] {
+                let options = FleetOptions { engine: engine.clone(), bin, answers };
+                let answer = rank(&fleet, &wanted, &options);
+                let found: Vec<_> =
+                    answer.ranked.iter().map(|r| (r.host, r.best.clone())).collect();
+                let first = &all[..answers.min(all.len())];
+                let hosts = |of: &[(usize, Ranked)]| of.iter().map(|r| r.0).collect::<Vec<_>>();
+                ensure(found == first, || {
+                    let (found, all) = (hosts(&found), hosts(&all));
+                    format!("{bin:?} {found:?} of {all:?}\n{wish:?}\n{engine:?}")
+                })?;
+                let places = [answer.ranked.len(), answer.behind.len(), answer.refused.len()];
+                ensure(places.iter().sum::<usize>() == fleet.len(), || format!("{places:?}"))?;
+                unsearched += answer.behind.iter().filter(|host| !host.searched).count();
+                ranked += found.len();
+            }
+        }
+        Ok(())
+    });
+    println!("{ranked} ranked, {unsearched} not searched");
+    assert!(ranked > 1000 && unsearched > 1000, "{ranked} ranked, {unsearched} not searched");
+}
