@@ -13,6 +13,8 @@ mod renumber;
 mod rng;
 mod says;
 mod scene;
+#[cfg(feature = "libvirt-xml")]
+mod xml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
