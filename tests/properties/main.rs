@@ -13,6 +13,7 @@ mod renumber;
 mod rng;
 mod says;
 mod scene;
+mod scores;
 #[cfg(feature = "libvirt-xml")]
 mod xml;
 
