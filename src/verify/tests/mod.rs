@@ -2,6 +2,7 @@
 //! placement makes it panic.
 
 mod hostile;
+mod neighbours;
 mod sabotage;
 mod scenes;
 
