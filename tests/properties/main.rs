@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod extremes;
+mod facts;
 mod renumber;
 #[path = "../common/rng.rs"]
 #[allow(unreachable_pub, clippy::wrong_self_convention, reason = "another test crate's")]
