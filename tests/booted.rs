@@ -12,26 +12,14 @@
     reason = "a lab says what it did, asks the environment whether it is there, and stops at surprises"
 )]
 
-mod common;
-mod lab {
-    pub(crate) mod archive;
-    #[allow(dead_code, reason = "here they boot")]
-    pub(crate) mod judge;
-    #[allow(dead_code, reason = "here only the kernel")]
-    pub(crate) mod machine;
-    #[allow(dead_code, reason = "here only the hosts and their answers")]
-    pub(crate) mod spread;
-    pub(crate) mod stand_in;
-    pub(crate) mod view;
-}
-#[path = "common/rng.rs"]
-#[allow(dead_code, clippy::cast_possible_truncation, reason = "others draw otherwise")]
-mod rng;
+#[path = "lab/mod.rs"]
+mod lab;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use lab::judge::{Driver, judge, pcpus};
+use lab::common;
+use lab::judge::{Driver, driver, judge, pcpus};
 use lab::spread::{Answer, answers, made_up, made_up_with, nics};
 use lab::stand_in::StandIn;
 use lab::view::{Route, View};
@@ -41,18 +29,6 @@ use pinwise::{
     Style, Wish,
 };
 use roxmltree::Document;
-
-/// The driver, where the lab is asked for and has one; says so otherwise.
-fn driver() -> Option<Driver> {
-    if !lab::judge::lab() {
-        return None;
-    }
-    let driver = Driver::of_lab();
-    if driver.is_none() {
-        println!("not run: no QEMU driver, see tests/lab/run");
-    }
-    driver
-}
 
 fn request(vcpus: u32, mib: u64, gpus: &[&str], others: &[&str], cells: u32) -> RequestBuilder {
     let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();

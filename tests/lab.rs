@@ -9,32 +9,21 @@
     reason = "a lab says what it did, and the environment whether it is there"
 )]
 
-mod common;
-#[path = "lab/judge.rs"]
-#[allow(dead_code, reason = "here nothing boots")]
-mod judge;
-#[path = "lab/placements.rs"]
-mod placements;
-#[path = "common/rng.rs"]
-#[allow(dead_code, clippy::cast_possible_truncation, reason = "others draw otherwise")]
-mod rng;
-#[path = "lab/spread.rs"]
-#[allow(dead_code, reason = "other tests make hosts")]
-mod spread;
-#[path = "lab/stand_in.rs"]
-mod stand_in;
+#[path = "lab/mod.rs"]
+mod lab;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use judge::{Driver, judge, lab};
+use lab::judge::{self, Driver, asked, judge};
+use lab::stand_in::StandIn;
+use lab::{placements, spread};
 use pinwise::emit::libvirt;
 use pinwise::{PageSize, Placement, Style};
-use stand_in::StandIn;
 
 #[test]
 fn whole_domains_are_accepted() {
-    if !lab() {
+    if !asked() {
         return;
     }
     for placement in placements::all() {
@@ -48,7 +37,7 @@ fn whole_domains_are_accepted() {
 #[cfg(feature = "libvirt-xml")]
 #[test]
 fn patched_domains_are_accepted() {
-    if !lab() {
+    if !asked() {
         return;
     }
     let desk = include_str!("lab/desk.xml");
@@ -75,7 +64,7 @@ fn patched_domains_are_accepted() {
 /// Every style that is possible on every fixture, small and large, with one GPU, some and none.
 #[test]
 fn every_recommendation_on_every_fixture_is_accepted() {
-    if !lab() {
+    if !asked() {
         return;
     }
     let mut judged = 0;
@@ -142,7 +131,7 @@ fn covers(placements: &[&Placement]) {
 /// another one, so what names pCPUs, nodes and page pools is mapped onto what is here.
 #[test]
 fn a_spread_of_recommendations_starts() {
-    if !lab() {
+    if !asked() {
         return;
     }
     let answers = spread::spread();
@@ -185,10 +174,7 @@ fn a_spread_of_recommendations_starts() {
 #[cfg(feature = "sysfs")]
 #[test]
 fn a_vm_of_this_machine_is_held_where_its_xml_says() {
-    if !lab() {
-        return;
-    }
-    let Some(driver) = Driver::of_lab() else { return };
+    let Some(driver) = judge::driver() else { return };
     let read = pinwise::discover::sysfs::read(Path::new("/")).expect("this machine can be read");
     let host = read.host.build().expect("and is sound");
     let free = |size: PageSize| -> u64 {

@@ -11,15 +11,14 @@
     reason = "a lab says what it did, asks the environment whether it is there, and stops at surprises"
 )]
 
-mod lab {
-    pub(crate) mod archive;
-    pub(crate) mod machine;
-}
+#[path = "lab/mod.rs"]
+mod lab;
 mod trees;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use lab::judge::asked;
 use lab::machine::{Files, NodeShape, Shape, boot};
 use pinwise::discover::{libvirt, read_host, sysfs};
 use pinwise::{
@@ -27,15 +26,6 @@ use pinwise::{
     Recommendation, Request, RequestBuilder, Usage, recommend, verify,
 };
 use serde_json::Value;
-
-/// Whether the lab is asked for; says so where it is not.
-fn asked() -> bool {
-    let asked = std::env::var("PINWISE_LAB").is_ok_and(|value| value == "1");
-    if !asked {
-        println!("not run: set PINWISE_LAB=1 after tests/lab/install");
-    }
-    asked
-}
 
 /// An example that was built beside the tests.
 fn program(name: &str) -> PathBuf {

@@ -16,3 +16,5 @@ mod rng;
 #[path = "../../tests/oracle/tiny.rs"]
 #[allow(clippy::cast_possible_truncation, reason = "small numbers, made there")]
 mod tiny;
+#[path = "../../tests/trees/mod.rs"]
+mod trees;

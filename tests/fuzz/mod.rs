@@ -6,17 +6,19 @@
 #![allow(clippy::unwrap_used, reason = "a harness stops at what it did not expect")]
 
 pub mod answers;
+pub mod sources;
 pub mod values;
 
 use std::sync::OnceLock;
 
 use pinwise::discover::facts::{overlay, read_facts};
 use pinwise::discover::{
-    Reading, hwloc, libvirt, read_host, read_request, read_tenant, redact, write_host,
+    Reading, SnapshotError, hwloc, libvirt, read_described, read_host, read_placement_host,
+    read_request, read_tenant, redact, write_host,
 };
 use pinwise::{
-    Bytes, DeviceKind, GpuRequest, Host, HostBuilder, Options, Placement, RequestBuilder, Style,
-    Usage, emit, recommend,
+    Bytes, DeviceKind, GpuRequest, Host, HostBuilder, Options, PciAddr, Placement, RequestBuilder,
+    Style, Usage, emit, recommend,
 };
 
 use crate::common::{description, host};
@@ -91,6 +93,40 @@ pub fn host_json(bytes: &[u8]) -> Outcome {
     redact(&mut other, "somebody");
     _ = other.build();
     built(Ok::<_, String>(Reading { host, notes: Vec::new() }), bytes)
+}
+
+/// A host in either format, with the tenants that are on it.
+pub fn described(bytes: &[u8]) -> Outcome {
+    let text = lossy(bytes);
+    let described = match read_described(&text) {
+        Ok(described) => described,
+        Err(error) => return refused(error),
+    };
+    match read_placement_host(&text) {
+        Ok(again) => assert!(again == described),
+        // In our own format there is a host, as the other reader reads it, and nobody on it.
+        Err(SnapshotError::Format { .. }) => {
+            assert_eq!(read_host(&text).unwrap(), described.host);
+            assert!(described.tenants.is_empty() && described.gpus.is_empty());
+        }
+        Err(error) => panic!("read, and not: {error}"),
+    }
+    let known =
+        |address: &PciAddr| described.host.devices.iter().any(|device| device.address == *address);
+    assert!(described.gpus.values().all(known), "{:?}", described.gpus);
+    if let Ok(host) = described.host.clone().build() {
+        let tenants = described.tenants.clone();
+        match Usage::with_running(&host, tenants.clone()) {
+            Ok(mut usage) => {
+                for (name, claim) in tenants {
+                    assert_eq!(usage.release(&name).unwrap(), claim, "{name}");
+                }
+                assert!(usage == Usage::empty(&host));
+            }
+            Err(error) => _ = refused(error),
+        }
+    }
+    built(Ok::<_, String>(Reading { host: described.host, notes: Vec::new() }), bytes)
 }
 
 /// A request, as JSON.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Style, Workload};
+use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, PciClass, PciId, Style, Workload};
 
 use super::{Outcome, lossy};
 
@@ -16,6 +16,8 @@ pub fn values(bytes: &[u8]) -> Outcome {
         again::<Bytes>(&text),
         again::<PageSize>(&text),
         again::<PciAddr>(&text),
+        again::<PciClass>(&text),
+        again::<PciId>(&text),
         again::<Style>(&text),
         again::<Workload>(&text),
     ];

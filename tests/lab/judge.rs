@@ -16,7 +16,7 @@ pub(crate) const DONE: &str = "that is all\n";
 pub(crate) const MOST_MEMORY: u64 = 12 << 30;
 
 /// Whether the lab is asked for; says so where it is not.
-pub(crate) fn lab() -> bool {
+pub(crate) fn asked() -> bool {
     let asked = std::env::var("PINWISE_LAB").is_ok_and(|value| value == "1");
     if !asked {
         println!("not run: set PINWISE_LAB=1 after tests/lab/install");
@@ -175,6 +175,18 @@ impl Driver {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         text.trim().parse().expect("a number")
     }
+}
+
+/// The driver, where the lab is asked for and has one; says so otherwise.
+pub(crate) fn driver() -> Option<Driver> {
+    if !asked() {
+        return None;
+    }
+    let driver = Driver::of_lab();
+    if driver.is_none() {
+        println!("not run: no QEMU driver, see tests/lab/run");
+    }
+    driver
 }
 
 /// How many pCPUs this machine has, from 0 on.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::lab::archive::Archive;
+use super::archive::{Archive, unpack};
 
 /// How long a boot may take; on two cores without KVM it is some twenty seconds.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -234,7 +234,7 @@ pub(crate) fn boot(shape: &Shape, programs: &[PathBuf], script: &str) -> Files {
         let log = File::create(&said).expect("the target folder can be written");
         qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let status = wait(&mut qemu);
-        let files = crate::lab::archive::unpack(&fs::read(&out).unwrap_or_default());
+        let files = unpack(&fs::read(&out).unwrap_or_default());
         if files.contains_key("done") {
             return files;
         }

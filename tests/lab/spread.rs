@@ -7,8 +7,8 @@ use pinwise::{
     PcpuId, Placement, RequestBuilder, Usage, Wish, recommend, verify,
 };
 
-use crate::common;
-use crate::rng::Rng;
+use super::common;
+use super::rng::Rng;
 
 const PAGES: [PageSize; 3] = [PageSize::KIB_4, PageSize::MIB_2, PageSize::GIB_1];
 

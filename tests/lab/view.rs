@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::lab::archive::Archive;
-use crate::lab::judge::DONE;
+use super::archive::Archive;
+use super::judge::DONE;
 
 /// Prints the guest's view. A program started for every file would take most of the time.
 const INIT: &str = "#!/bin/busybox sh

@@ -34,12 +34,11 @@ mod trees;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fuzz::Outcome;
 use pinwise::Bytes;
-use pinwise::discover::sysfs;
 use rng::Rng;
 
 /// How often each kind is broken where nobody says.
@@ -175,6 +174,14 @@ fn json_of_hosts() {
 }
 
 #[test]
+fn json_of_hosts_with_tenants() {
+    let (placement, own) =
+        (include_bytes!("../texts/placement-host.json"), fixture("rtx-4080.json"));
+    let sound: [&[u8]; 3] = [placement, placement, &own];
+    mutations("described", &sound, |text, _| fuzz::described(text));
+}
+
+#[test]
 fn json_of_requests_and_tenants() {
     mutations("request", &[include_bytes!("../texts/request.json")], |text, _| {
         fuzz::request_json(text)
@@ -215,38 +222,37 @@ fn answers_to_requests() {
     mutations_of("answers", &mut choices, |bytes, _| fuzz::answers::answer(bytes));
 }
 
-fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap() {
-            kind if kind.is_dir() => all_files(&entry.path(), found),
-            kind if kind.is_file() => found.push(entry.path()),
-            _ => {}
-        }
-    }
-}
-
 #[test]
 fn files_of_sysfs() {
-    let root = trees::small();
-    let mut files = Vec::new();
-    all_files(&root.0, &mut files);
-    files.sort();
-    assert!(files.len() > 90, "{}", files.len());
-    let texts: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+    let mut tree = fuzz::sources::Tree::new();
+    let texts: Vec<_> = tree.files.iter().map(|(_, text)| text.clone()).collect();
+    assert!(texts.len() > 90, "{}", texts.len());
     let mut next = 0;
     // The mutator is given all texts as one kind, and this breaks one file at a time with it.
     let sound: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
     mutations("sysfs", &sound, |text, case| {
         let at = match case {
             0 => next,
-            _ => Rng::new(case).below(files.len()),
+            _ => Rng::new(case).below(texts.len()),
         };
-        next = (next + 1) % files.len();
-        fs::write(&files[at], text).unwrap();
-        let reading = sysfs::read(&root.0).map_err(|error| error.to_string());
-        fs::write(&files[at], &texts[at]).unwrap();
-        let root = root.0.to_string_lossy();
-        fuzz::built(reading.map_err(|error| error.replace(&*root, "")), text)
+        next += 1;
+        tree.with(at, text)
     });
+}
+
+/// A description in parts: capabilities, one of their node devices, tables of GPUs, and all of them
+/// beside lstopo's XML.
+#[test]
+fn sources_of_one_machine() {
+    let lstopo = include_str!("../texts/lstopo-2.xml");
+    let capabilities = include_str!("../texts/capabilities.xml");
+    let device = include_str!("../texts/node-device.xml");
+    let own = String::from_utf8(fixture("rtx-4080.json")).unwrap();
+    let joined = [
+        [capabilities, device, texts::NUMA].join(fuzz::sources::BETWEEN),
+        [texts::TOPO, lstopo, capabilities, device].join(fuzz::sources::BETWEEN),
+        [own.as_str(), lstopo, texts::P2P].join(fuzz::sources::BETWEEN),
+    ];
+    let sound: Vec<&[u8]> = joined.iter().map(|text| text.as_bytes()).collect();
+    mutations("sources", &sound, |text, _| fuzz::sources::assembled(text));
 }

@@ -2,6 +2,7 @@
 //! placement makes it panic.
 
 mod hostile;
+mod neighbours;
 mod sabotage;
 mod scenes;
 
@@ -242,4 +243,15 @@ fn every_violation_is_one_line() {
     };
     let text = "cell 1 has 1536 MiB, which is not one or more pages of 1 GiB";
     assert_eq!(short.to_string(), text);
+    let gpu = address("13:00.0");
+    let (found, wanted) = (None, Some(NodeId(0)));
+    let elsewhere = Violation::DeviceNode { address: gpu, found, wanted };
+    let text = "0000:13:00.0 is said to be on no node, it is on node 0";
+    assert_eq!(elsewhere.to_string(), text);
+    let page = PageSize::GIB_1;
+    for (node, place) in [(None, "the whole host"), (Some(NodeId(1)), "node 1")] {
+        let short = Violation::PagesShort { node, page, needed: 4, free: 2 };
+        let text = format!("4 pages of 1 GiB on {place}, where 2 are free");
+        assert_eq!(short.to_string(), text);
+    }
 }
