@@ -162,7 +162,7 @@ fn bad_input_is_status_2_and_one_sentence_with_the_value() {
         (vec!["--host", "src"], "src"),
         (vec!["--host", broken], "name"),
         (vec!["--host", circle], "circle"),
-        (vec!["--host", empty], "empty.json"),
+        (vec!["--host", empty], "empty.json: the file is empty"),
         (vec!["--request", broken], "format"),
         (vec!["--tenant", empty], "empty.json"),
         (vec!["--domain", "no-such-domain.xml"], "no-such-domain.xml"),

@@ -25,6 +25,9 @@ pub(crate) fn text(path: &Path) -> Result<String, String> {
     if read as u64 > MAX_FILE {
         return Err(format!("{shown}: larger than {} MiB", MAX_FILE >> 20));
     }
+    if text.trim().is_empty() {
+        return Err(format!("{shown}: the file is empty"));
+    }
     Ok(text)
 }
 
@@ -46,8 +49,8 @@ pub(crate) fn files(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Strin
     Ok(files)
 }
 
-/// Adds what a path names: `live`, `hwloc`, `libvirt` or `libvirt:URI`, a captured root with sys/ and proc/, a folder of texts, or a text of
-/// any kind. A captured root may have texts beside its sys/.
+/// Adds what a path names: `live`, `hwloc`, `libvirt` or `libvirt:URI`, a captured root with sys/ and
+/// proc/, a folder of texts, or a text of any kind. A captured root may have texts beside its sys/.
 pub(crate) fn add(assembly: &mut Assembly, path: &Path) -> Result<(), String> {
     if let Some(live) = Live::named(path) {
         return live.add(assembly);
