@@ -1,8 +1,8 @@
 //! From predictions to one number: integers, so that the order is total and the same everywhere.
 
 use crate::capacity::GpuShare;
-use crate::profile::Profile;
-use crate::request::{Policy, Request};
+use crate::profile::{GpuPath, Profile, SetFacts};
+use crate::request::{Policies, Policy, Request};
 use crate::rules::evidence::{Evidence, Range};
 use crate::rules::{applies, each_row};
 use crate::units::Ratio;
@@ -135,28 +135,44 @@ pub enum Property {
     HealthyLinks,
 }
 
+/// What a set of so many GPUs lacks wherever the VM is, and how strictly it is wanted.
+fn set_lacks(policies: &Policies, gpus: u32, facts: SetFacts) -> [(Property, Policy, bool); 3] {
+    let several = gpus > 1;
+    let linked = facts.path == GpuPath::Linked;
+    [
+        (Property::SameSwitch, policies.same_switch, several && !facts.same_switch),
+        (Property::LinkedGpus, policies.linked_gpus, several && !linked),
+        (Property::FabricPartition, policies.fabric_partition, !facts.partition),
+    ]
+}
+
+/// The first required property that no place of the VM could give these GPUs.
+pub(crate) fn set_lacking(policies: &Policies, gpus: u32, facts: SetFacts) -> Option<Property> {
+    let mut lacks = set_lacks(policies, gpus, facts).into_iter();
+    lacks.find_map(|(property, policy, lacking)| {
+        (lacking && policy == Policy::Require).then_some(property)
+    })
+}
+
 /// Calls `each` with every property that the candidate lacks and how strictly it is wanted.
 pub(crate) fn each_lack(
     request: &Request,
     profile: &Profile,
     mut each: impl FnMut(Property, Policy),
 ) {
-    use crate::profile::GpuPath;
     let policies = &request.policies;
-    let several = profile.gpus > 1;
+    let Profile { gpu_path: path, same_switch, partition, gpus_degraded: degraded, .. } = *profile;
+    let facts = SetFacts { path, same_switch, partition, degraded };
+    let [of_switch, of_links, of_partition] = set_lacks(policies, profile.gpus, facts);
     let wish = |required: bool| if required { Policy::Require } else { Policy::Prefer };
     let lacks = [
         (Property::DedicatedCpus, policies.dedicated_cpus, !profile.dedicated),
         (Property::WholeCores, policies.whole_cores, profile.dedicated && !profile.whole_cores),
         (Property::OneNode, policies.one_node, profile.nodes != 1),
         (Property::GpuLocality, policies.gpu_locality, profile.gpus > 0 && !profile.gpus_local()),
-        (Property::SameSwitch, policies.same_switch, several && !profile.same_switch),
-        (
-            Property::LinkedGpus,
-            policies.linked_gpus,
-            several && profile.gpu_path != GpuPath::Linked,
-        ),
-        (Property::FabricPartition, policies.fabric_partition, !profile.partition),
+        of_switch,
+        of_links,
+        of_partition,
         (
             Property::Cells,
             wish(request.cells.required().is_some()),

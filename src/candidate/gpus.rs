@@ -11,6 +11,7 @@ use crate::host::usage::Usage;
 use crate::host::{Gpu, Host};
 use crate::profile::{SetFacts, Together, count};
 use crate::request::{GpuRequest, Request};
+use crate::score::{Property, set_lacking};
 use crate::units::PciAddr;
 
 use super::nodes::NodeMask;
@@ -63,6 +64,8 @@ pub(crate) struct GpuSets {
     /// The nodes of each whose GPUs are all on known ones; none that holds another.
     local: SmallVec<[NodeMask; 8]>,
     pub(crate) complete: bool,
+    /// A required property that no set has, wherever the VM is.
+    pub(crate) lacking: Option<Property>,
     /// Free GPUs that the request would take.
     pub(crate) eligible: GpuMask,
 }
@@ -102,7 +105,7 @@ impl GpuSets {
                 }
                 let mask = host.gpu_mask(addresses);
                 let set = GpuSet::of_mask(host, mask, mask);
-                Ok(Self::with(vec![set], true, mask))
+                Ok(Self::with(request, vec![set], true, mask))
             }
             GpuRequest::Count { count: wanted, model } => {
                 let (mut total, mut eligible) = (0, 0);
@@ -121,12 +124,18 @@ impl GpuSets {
                     let model = model.clone();
                     return Err(vec![Fact::GpusShort { needed, free, total, model }]);
                 }
-                Ok(Self::of_size(host, eligible, needed))
+                Ok(Self::of_size(host, request, eligible, needed))
             }
         }
     }
 
-    fn with(mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
+    /// Of these sets those that are worth trying: where some have what every set must have, they alone.
+    fn with(request: &Request, mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
+        let lacks = |set: &GpuSet| set_lacking(&request.policies, set.gpus.count_ones(), set.facts);
+        let lacking = sets.iter().map(lacks).min().flatten();
+        if lacking.is_none() {
+            sets.retain(|set| lacks(set).is_none());
+        }
         for at in 0..sets.len() {
             let seen = |set: &GpuSet| (set.nodes.count_ones(), set.unknown, set.facts);
             let own = seen(&sets[at]);
@@ -140,7 +149,7 @@ impl GpuSets {
                 local.push(set.nodes);
             }
         }
-        Self { sets, nodes, local, complete, eligible }
+        Self { sets, nodes, local, complete, lacking, eligible }
     }
 
     /// Whether some set is known to be on these nodes whole.
@@ -148,10 +157,10 @@ impl GpuSets {
         self.local.iter().any(|nodes| nodes & !mask == 0)
     }
 
-    fn of_size(host: &Host, free: GpuMask, size: u32) -> Self {
+    fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
         if size == 0 {
             let none = GpuSet::new(host, Together::default(), free);
-            return Self::with(vec![none], true, free);
+            return Self::with(request, vec![none], true, free);
         }
         let twins = classes(free, |at| host.derived().gpus[at].twins);
         let exact = ways(&twins, size) <= MAX_SETS;
@@ -178,7 +187,7 @@ impl GpuSets {
             }
         }
         sets.truncate(kept);
-        Self::with(sets, exact || (all && host.gpu_links().is_empty()), free)
+        Self::with(request, sets, exact || (all && host.gpu_links().is_empty()), free)
     }
 }
 

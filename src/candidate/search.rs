@@ -64,6 +64,10 @@ struct Outcome {
 impl Search<'_> {
     /// Finds the best candidate of every variant.
     pub(crate) fn run(&mut self) {
+        if let Some(property) = self.gpus.lacking {
+            self.lacking.fill(Some(property));
+            return;
+        }
         let stocks = std::mem::take(&mut self.stocks);
         self.best.resize(stocks.len() * 2 * CHOICES, None);
         for (way, stock) in stocks.iter().enumerate() {
@@ -102,7 +106,9 @@ impl Search<'_> {
     fn grow(&mut self, pass: &Pass<'_>, buffers: &mut Buffers) {
         let wanted = self.request.cells.required();
         let one_node = self.request.policies.one_node == Policy::Require;
-        let mut widest = if one_node { 1 } else { pass.usable.len() };
+        // A node without a vCPU would not be the VM's.
+        let most = usize::try_from(pass.units).unwrap_or(usize::MAX).min(pass.usable.len());
+        let mut widest = if one_node { most.min(1) } else { most };
         // A wanted number of cells is a number of nodes.
         let first = wanted.filter(|cells| *cells > 1).map_or(1, |cells| cells as usize);
         if first > 1 {
