@@ -157,6 +157,12 @@ impl GpuSets {
         self.local.iter().any(|nodes| nodes & !mask == 0)
     }
 
+    /// The fewest of these nodes that some set is known to be on whole.
+    pub(crate) fn fewest_local(&self, of: NodeMask) -> Option<usize> {
+        let here = self.local.iter().filter(|nodes| **nodes & !of == 0);
+        here.map(|nodes| nodes.count_ones() as usize).min()
+    }
+
     fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
         if size == 0 {
             let none = GpuSet::new(host, Together::default(), free);

@@ -216,6 +216,11 @@ impl Search<'_> {
         self.lacking[style as usize]
     }
 
+    /// Notes the first required property that stopped a candidate of this style.
+    fn say(&mut self, style: Style, property: Property) {
+        self.lacking[style as usize].get_or_insert(property);
+    }
+
     /// The best candidate of every variant that has one.
     pub(crate) fn best(&self) -> impl Iterator<Item = &Candidate> {
         self.best.iter().flatten()

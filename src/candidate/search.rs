@@ -13,6 +13,7 @@ use super::{PerNode, Search, emulator_room, threads};
 use crate::placement::{MemoryMode, Style};
 use crate::profile::{Profile, count};
 use crate::request::{Policy, Request};
+use crate::score::Property;
 use crate::sets::bits;
 use crate::units::Bytes;
 
@@ -65,7 +66,7 @@ impl Search<'_> {
     /// Finds the best candidate of every variant.
     pub(crate) fn run(&mut self) {
         if let Some(property) = self.gpus.lacking {
-            self.lacking.fill(Some(property));
+            Style::ALL.into_iter().for_each(|style| self.say(style, property));
             return;
         }
         let stocks = std::mem::take(&mut self.stocks);
@@ -115,6 +116,12 @@ impl Search<'_> {
             widest = widest.min(first);
         }
         let enough_for = self.largest_sums(pass);
+        // Fewer nodes than these have not all GPUs, where they have to be local.
+        let usable = pass.usable.iter().fold(0, |mask: NodeMask, at| mask | (1 << at));
+        let fewest = match self.wants_local() {
+            true => self.gpus.fewest_local(usable).unwrap_or(usize::MAX),
+            false => 0,
+        };
         let spread = pass.of_gpus.iter().map(|nodes| nodes.count_ones() as usize).max();
         let mut widening = false;
         for size in first.. {
@@ -122,6 +129,12 @@ impl Search<'_> {
                 break;
             }
             if !enough_for(size) {
+                continue;
+            }
+            let choices: SmallVec<[Choice; CHOICES]> =
+                choices_of(self.request, pass.base.threads, size).collect();
+            if size < fewest {
+                choices.iter().for_each(|choice| self.say(choice.style, Property::GpuLocality));
                 continue;
             }
             let host = self.host;
@@ -133,8 +146,6 @@ impl Search<'_> {
             let far = |a, b| host.derived().far(a, b).0;
             let tried = subsets(nodes, size, seeds, far, |at| pass.caps[at]);
             self.cut |= !tried.complete;
-            let choices: SmallVec<[Choice; CHOICES]> =
-                choices_of(self.request, pass.base.threads, size).collect();
             let mut outcome = Outcome::default();
             for mask in tried.masks {
                 // Once it fits, only GPUs that come to lie on the VM's nodes are worth a wider set.
@@ -154,6 +165,10 @@ impl Search<'_> {
                 widest = widest.min(enough.max(size + spread.unwrap_or(0)));
             }
         }
+    }
+
+    fn wants_local(&self) -> bool {
+        self.request.policies.gpu_locality == Policy::Require
     }
 
     /// The nodes on which something of the VM could be.
@@ -196,10 +211,10 @@ impl Search<'_> {
         if !all_fit && (pass.alike || room() < pass.units) {
             return outcome;
         }
-        // Where GPUs have to be local, that others are not is said of every style once.
-        let said = self.request.policies.gpu_locality == Policy::Require
-            && choices.iter().all(|choice| self.lacking(choice.style).is_some());
-        if said && !self.gpus.may_be_local(mask) {
+        // That GPUs are not local, where they have to be, is said of every style once.
+        let local_only = self.wants_local();
+        let remote = local_only && !self.gpus.may_be_local(mask);
+        if remote && choices.iter().all(|choice| self.lacking(choice.style).is_some()) {
             return outcome;
         }
         let (share, even_pages) = (even.share.as_slice(), even.pages.as_slice());
@@ -210,6 +225,15 @@ impl Search<'_> {
             }
         }
         if buffers.pages.is_empty() {
+            return outcome;
+        }
+        if remote {
+            for choice in choices {
+                let mut sizes = buffers.pages.iter();
+                if sizes.any(|page| self.has_cells(*choice, mask, all_fit, *page, even_pages)) {
+                    self.say(choice.style, Property::GpuLocality);
+                }
+            }
             return outcome;
         }
         let off = |node: &&Option<usize>| node.is_none_or(|at| mask & (1 << at) == 0);
@@ -233,7 +257,7 @@ impl Search<'_> {
             layout.gpus = self.gpu_choices[i];
             let set = &self.gpus.sets[layout.gpus];
             let local = set.nodes & !mask == 0;
-            if said && !(local && set.unknown == 0) {
+            if local_only && !(local && set.unknown == 0) {
                 continue;
             }
             let remote = || set.node_of(self.host).flatten().filter(|at| mask & (1 << at) == 0);

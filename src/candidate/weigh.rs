@@ -121,24 +121,17 @@ impl Search<'_> {
         page: usize,
     ) -> bool {
         let mask = layout.mask;
-        let cells = choice.style.shows_cells();
         // An expander bus without a device has nothing to show.
         if choice.expanders && (self.gpus.sets[layout.gpus].nodes | self.devices) & mask == 0 {
             return false;
         }
-        // All pages together suffice; each cell needs one at least.
-        let pages = &self.pages[page];
-        if cells && (pages.needed < layout.nodes as u64 || mask & !pages.some != 0) {
-            return false;
-        }
-        let alike = || cores.is_even && mask & !layout.even_pages[page] == 0;
-        if cells && self.request.even_cells && !alike() {
+        if !self.has_cells(choice, mask, cores.is_even, page, layout.even_pages) {
             return false;
         }
         let score = match self.verdict(layout, choice, cores.known, page) {
             Ok(score) => score,
             Err(property) => {
-                self.lacking[choice.style as usize].get_or_insert(property);
+                self.say(choice.style, property);
                 return false;
             }
         };
@@ -151,13 +144,29 @@ impl Search<'_> {
             score: Reverse(score.total),
             nodes: count(layout.nodes),
             threads: layout.base.threads,
-            blind: cells && !choice.expanders,
+            blind: choice.style.shows_cells() && !choice.expanders,
             spread: self.spread(layout),
         };
         if best.is_none_or(|best| best >= start) {
             self.keep_if_best(layout, choice, cores, page, (start, score));
         }
         true
+    }
+
+    /// Whether the guest's cells, if it is shown any, could have what each needs of pages that suffice for
+    /// all: one at least, and where cells have to be alike, as many cores and pages as all others.
+    pub(super) fn has_cells(
+        &self,
+        choice: Choice,
+        mask: NodeMask,
+        is_even: bool,
+        page: usize,
+        even_pages: &[NodeMask],
+    ) -> bool {
+        let pages = &self.pages[page];
+        let each = || pages.needed >= u64::from(mask.count_ones()) && mask & !pages.some == 0;
+        let alike = || is_even && mask & !even_pages[page] == 0;
+        !choice.style.shows_cells() || (each() && (!self.request.even_cells || alike()))
     }
 
     /// Keeps a possible candidate if its rank is the best of its variant.
