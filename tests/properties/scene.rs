@@ -83,7 +83,7 @@ impl Scene {
 }
 
 /// The description with pages in use, pCPUs reserved or not allowed, and devices of no known node.
-fn worsened(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
+pub(crate) fn worsened(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
     if rng.percent(25) {
         for pool in host.nodes.iter_mut().flat_map(|node| &mut node.pools) {
             pool.free = pool.total * rng.between(30, 100) as u64 / 100;
