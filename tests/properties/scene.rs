@@ -72,11 +72,18 @@ impl Scene {
             text += &format!("tenant {name}: {}\n", serde_json::to_string(claim).unwrap());
         }
         text += &format!("request: {}\n", serde_json::to_string(&self.request).unwrap());
-        let Options { caution, packing_weight, preference_cost, all, gpu_share, evidence: _ } =
-            &self.options;
+        let Options {
+            caution,
+            packing_weight,
+            preference_cost,
+            all,
+            gpu_share,
+            slot_weights,
+            evidence: _,
+        } = &self.options;
         text += &format!(
             "options: caution {caution}, packing {packing_weight}, preference {preference_cost}, \
-             all {all}, share {gpu_share:?}\n"
+             all {all}, share {gpu_share:?}, slots {slot_weights:?}\n"
         );
         text
     }
