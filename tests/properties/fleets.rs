@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use pinwise::fleet::{Bin, FleetHost, FleetOptions, Left, rank};
+use pinwise::fleet::{Bin, FleetHost, FleetOptions, HostRefusal, Left, rank};
 use pinwise::{
     Bytes, Claim, Evidence, GpuRequest, GpuShare, Host, L3Use, Options, Range, Ranked, Request,
     RequestBuilder, RuleId, Usage, Weights, Wish, Workload, recommend,
@@ -218,4 +218,22 @@ fn a_fleet_is_ranked_as_if_every_host_was_asked() {
     });
     println!("{ranked} ranked, {unsearched} not searched");
     assert!(ranked > 1000 && unsearched > 1000, "{ranked} ranked, {unsearched} not searched");
+}
+
+/// A count, not a time: the first batch is of 16 hosts, and hardly any other should be searched.
+#[test]
+fn few_hosts_are_searched_for_a_vm_without_gpus() {
+    let (mut hosts, mut searched) = (0, 0);
+    for_cases(51, 12, |rng| {
+        let fleet = fleet(rng);
+        let vm = RequestBuilder::new("vm", rng.pick(&[4, 8, 12]), Bytes::from_gib(4));
+        let answer = rank(&fleet, &checked(&vm), &FleetOptions::default());
+        let short = |refused: &&(usize, HostRefusal)| matches!(refused.1, HostRefusal::Short(_));
+        hosts += fleet.len() - answer.refused.iter().filter(short).count();
+        searched += answer.ranked.len() + answer.refused.iter().filter(|r| !short(r)).count();
+        searched += answer.behind.iter().filter(|host| host.searched).count();
+        Ok(())
+    });
+    println!("{searched} of {hosts} hosts were searched");
+    assert!(hosts > 400 && searched <= 20 * 12, "{searched} of {hosts} hosts");
 }
