@@ -164,7 +164,11 @@ fn progress(length: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
-    let style = ProgressStyle::with_template("{pos} of {len} hosts {wide_bar} {elapsed}");
+    // How many a stream will have nobody knows.
+    let style = ProgressStyle::with_template(match length {
+        Some(_) => "{pos} of {len} hosts {wide_bar} {elapsed}",
+        None => "{pos} hosts {spinner} {elapsed}",
+    });
     let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     bar

@@ -129,7 +129,8 @@ pub use verify::{CpuUser, Violation, WrongWarning, verify, verify_warnings};
 pub use workload::{Metric, Weights, Workload};
 
 pub use capacity::{
-    Capacity, GpuShare, HostCost, SLOT_SIZES, Shape, SlotCounts, capacity, reference_shapes,
+    Capacity, GpuShare, HostCost, SLOT_SIZES, Shape, SlotCounts, SlotWeights, capacity,
+    reference_shapes,
 };
 pub use changes::{Change, smallest_changes};
 pub use explain::{

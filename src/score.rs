@@ -1,6 +1,6 @@
 //! From predictions to one number: integers, so that the order is total and the same everywhere.
 
-use crate::capacity::GpuShare;
+use crate::capacity::{GpuShare, SlotWeights};
 use crate::profile::{GpuPath, Profile, SetFacts};
 use crate::request::{Policies, Policy, Request};
 use crate::rules::evidence::{Evidence, Range};
@@ -21,6 +21,9 @@ pub struct Options {
     /// What a VM has for each GPU in the shapes that are usually asked for: the slots that a placement
     /// ends are slots of these. `None` for seven eighths of what each GPU can have on its own node.
     pub gpu_share: Option<GpuShare>,
+    /// What a slot of 1, 2, 4 and 8 GPUs counts, in thousandths of GPUs: by default as many as it has. 0
+    /// for a size that nobody asks for.
+    pub slot_weights: SlotWeights,
     /// What each preference costs that a placement does not meet, in millionths of a natural
     /// logarithm: 100,000 is about 10% of performance.
     pub preference_cost: u32,
@@ -36,6 +39,7 @@ impl Default for Options {
             caution: 500,
             packing_weight: 0,
             gpu_share: None,
+            slot_weights: [1000, 2000, 4000, 8000],
             preference_cost: 100_000,
             all: false,
             evidence: Evidence::default(),

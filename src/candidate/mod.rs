@@ -272,7 +272,14 @@ fn slots<'h>(
         cores: cores(at),
         bytes: bytes(at),
     };
-    Slots::new(host, room, free, &tenants_gpus(host, usage), options.gpu_share)
+    Slots::new(
+        host,
+        room,
+        free,
+        &tenants_gpus(host, usage),
+        options.gpu_share,
+        options.slot_weights,
+    )
 }
 
 /// The GPUs that nobody holds and that VMs usually ask for.

@@ -13,7 +13,7 @@ mod slots;
 pub use exact::{NodeRoom, vms};
 pub use host::capacity;
 pub use shape::{Allowed, GpuBond, Shape, reference_shapes};
-pub use slots::{GpuShare, HostCost, SLOT_SIZES, SlotCounts};
+pub use slots::{GpuShare, HostCost, SLOT_SIZES, SlotCounts, SlotWeights};
 pub(crate) use slots::{NodeRoom as SlotRoom, Slots};
 
 /// How many VMs fit.

@@ -18,6 +18,9 @@ pub use crate::host::gpu_places::SLOT_SIZES;
 /// Slots by size, in the order of [`SLOT_SIZES`].
 pub type SlotCounts = [u64; SLOT_SIZES.len()];
 
+/// What a slot counts, by size, in thousandths of GPUs.
+pub type SlotWeights = [u32; SLOT_SIZES.len()];
+
 /// What is free on a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NodeRoom {
@@ -63,6 +66,7 @@ pub(crate) struct Slots<'h> {
     in_package: SmallVec<[u64; 8]>,
     free: GpuMask,
     share: Share,
+    weights: SlotWeights,
     free_cores: u64,
     before: SlotCounts,
     /// Places that tenants hold a part of, and what putting one off costs.
@@ -77,9 +81,11 @@ pub struct HostCost {
     pub cores: (u64, u64),
     /// The host's GPUs, free or not.
     pub gpus: u64,
-    /// Slots that come back later because of it, in thousandths of GPUs: a slot's size, halved for
+    /// Slots that come back later because of it, in thousandths of GPUs: a slot's weight, halved for
     /// every tenant that is there already.
     pub delayed: i64,
+    /// What a slot of each size counts, in thousandths of GPUs.
+    pub weights: SlotWeights,
     /// Slots before, by size.
     pub slots_before: SlotCounts,
     /// Slots after.
@@ -87,18 +93,20 @@ pub struct HostCost {
 }
 
 impl HostCost {
-    /// What other VMs lose, in GPUs: the slots that end, each by its size.
+    /// What other VMs lose, in thousandths of GPUs: the slots that end, each by its weight. What every
+    /// placement of the VM would end is counted too, and changes no order of them.
     #[must_use]
     pub fn loss(&self) -> i64 {
-        let ended = self.slots_before.iter().zip(&self.slots_after).zip(SLOT_SIZES);
-        let lost = ended.map(|((before, after), size)| before.saturating_sub(*after) * size);
+        let ended = self.slots_before.iter().zip(&self.slots_after).zip(self.weights);
+        let lost = ended
+            .map(|((before, after), weight)| before.saturating_sub(*after) * u64::from(weight));
         i64::try_from(lost.sum::<u64>()).unwrap_or(i64::MAX)
     }
 
     /// What other VMs lose and wait for, in thousandths of GPUs.
     #[must_use]
     pub fn price(&self) -> i64 {
-        self.loss().saturating_mul(1000).saturating_add(self.delayed)
+        self.loss().saturating_add(self.delayed)
     }
 
     /// In millionths of what there is: the share of the free cores, and what other VMs lose and wait
@@ -113,9 +121,12 @@ impl HostCost {
             };
             i64::try_from(share).unwrap_or(i64::MAX)
         };
-        let sizes = SLOT_SIZES.iter().filter(|size| **size <= self.gpus).count() as u64;
+        let of_size = |(size, weight): (u64, u32)| {
+            if size <= self.gpus { self.gpus * u64::from(weight) / size } else { 0 }
+        };
+        let all: u64 = SLOT_SIZES.into_iter().zip(self.weights).map(of_size).sum();
         let price = u64::try_from(self.price()).unwrap_or(0);
-        part(self.cores.0, self.cores.1) + part(price, self.gpus * sizes * 1000)
+        part(self.cores.0, self.cores.1) + part(price, all)
     }
 }
 
@@ -128,6 +139,7 @@ impl<'h> Slots<'h> {
         free: GpuMask,
         held: &[GpuMask],
         named: Option<GpuShare>,
+        weights: SlotWeights,
     ) -> Self {
         let places = &host.derived().gpu_places;
         let named =
@@ -139,8 +151,9 @@ impl<'h> Slots<'h> {
             // sixth is no worse than the fifth: both chosen by us, on 30 random traces of 16 and 24
             // hosts. Free slots are counted as lost, not as put off.
             let tenants = held.iter().filter(|tenant| **tenant & gpus != 0).count();
-            let price = (size * 1000) >> tenants.min(5);
-            (tenants > 0).then(|| (*gpus, i64::try_from(price).unwrap_or(i64::MAX)))
+            let weight = SLOT_SIZES.iter().position(|other| other == size).map(|at| weights[at]);
+            let price = i64::from(weight.unwrap_or(0)) >> tenants.min(5);
+            (tenants > 0).then_some((*gpus, price))
         });
         let mut slots = Self {
             served: Vec::with_capacity(places.with_gpus.len()),
@@ -152,6 +165,7 @@ impl<'h> Slots<'h> {
             nodes,
             free,
             share,
+            weights,
         };
         for node in &places.with_gpus {
             let served = slots.nodes[node.at].served(&share);
@@ -180,6 +194,7 @@ impl<'h> Slots<'h> {
             cores: (cores.iter().sum(), self.free_cores),
             gpus: self.places.gpus,
             delayed: self.delayed(gpus),
+            weights: self.weights,
             slots_before: self.before,
             slots_after: self.after(at, cores, gpus, bytes),
         }

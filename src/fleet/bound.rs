@@ -158,7 +158,7 @@ pub(super) fn slots<'h>(
         cores: u64::from(room.nodes[at].cores),
         bytes: bytes[at],
     };
-    Slots::new(host, of_node, room.free, &room.held, options.gpu_share)
+    Slots::new(host, of_node, room.free, &room.held, options.gpu_share, options.slot_weights)
 }
 
 /// A lower bound of the packages, whether the GPUs are below several switches, and the price, together.

@@ -12,13 +12,14 @@ mod batch;
 mod bound;
 mod ceiling;
 mod room;
+mod search;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crate::host::Host;
 use crate::host::usage::{Claim, ClaimError, Usage};
-use crate::recommend::{Infeasible, Ranked, first, recommend, unmet};
+use crate::recommend::{Infeasible, Ranked, recommend};
 use crate::request::Request;
 use crate::score::Options;
 
@@ -27,6 +28,7 @@ use bound::Standing;
 use ceiling::Ceiling;
 use room::Room;
 pub use room::Shortfall;
+use search::Search;
 
 /// Which of the hosts that fit is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -314,81 +316,6 @@ fn each<T>(count: usize, one: impl Fn(usize) -> Option<T>) -> Vec<T> {
 fn each<T: Send>(count: usize, one: impl Fn(usize) -> Option<T> + Sync + Send) -> Vec<T> {
     use rayon::prelude::*;
     (0..count).into_par_iter().filter_map(one).collect()
-}
-
-/// Searches hosts, those in the same state once.
-struct Search<'a, H, R> {
-    hosts: &'a [FleetHost<H>],
-    request: &'a R,
-    options: &'a FleetOptions,
-    /// What was found on hosts, by their numbers. Nothing goes by the order of the keys.
-    known: BTreeMap<State<'a>, Vec<(usize, Asked)>>,
-}
-
-/// A request and a topology, each by where they are, and what is free.
-type State<'a> = (usize, usize, &'a Room);
-
-/// How a host stands, or its number and why the VM does not fit.
-type Asked = Result<Standing, (usize, HostRefusal)>;
-
-impl<'a, 'r, H, R> Search<'a, H, R>
-where
-    H: Deref<Target = Host> + Sync,
-    R: Fn(usize) -> Option<&'r Request> + Sync,
-{
-    fn all(&mut self, bounds: &[Standing]) -> Vec<Asked> {
-        let hosts = self.hosts;
-        let alike = |a: usize, b: usize| hosts[a].usage.leaves_the_same(&hosts[b].usage);
-        let key = |at: usize| {
-            let request =
-                (self.request)(at).map_or(0, |request| std::ptr::from_ref(request).addr());
-            (request, std::ptr::from_ref::<Host>(&hosts[at].host).addr(), &hosts[at].room)
-        };
-        // The first of each state is searched, unless that was done before.
-        let mut firsts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        let mut new = Vec::new();
-        for bound in bounds {
-            let (at, key) = (bound.host, key(bound.host));
-            let known = self.known.get(&key).into_iter().flatten();
-            let firsts = firsts.entry(key).or_default();
-            let mut seen = known.map(|(other, _)| *other).chain(firsts.iter().copied());
-            if !seen.any(|other| alike(at, other)) {
-                firsts.push(at);
-                new.push(at);
-            }
-        }
-        let asked = each(new.len(), |i| Some((new[i], self.one(new[i]))));
-        for (at, asked) in asked {
-            self.known.entry(key(at)).or_default().push((at, asked));
-        }
-        let of = |bound: &Standing| {
-            let at = bound.host;
-            let known = self.known.get(&key(at)).into_iter().flatten();
-            let (_, found) = { known }.find(|(other, _)| alike(at, *other))?;
-            Some(match found {
-                Ok(standing) => {
-                    let standing = Standing { host: at, ..*standing };
-                    debug_assert!(*bound <= standing, "{bound:?} bounds {standing:?}");
-                    Ok(standing)
-                }
-                Err((_, refusal)) => Err((at, refusal.clone())),
-            })
-        };
-        bounds.iter().filter_map(of).collect()
-    }
-
-    fn one(&self, at: usize) -> Asked {
-        let FleetHost { host, usage, room } = &self.hosts[at];
-        let FleetOptions { engine, bin, .. } = self.options;
-        let none = |rejected| (at, HostRefusal::Infeasible(Infeasible { rejected }));
-        let request = (self.request)(at).ok_or_else(|| none(Vec::new()))?;
-        let Some(first) = first(host, usage, request, engine) else {
-            // Why not takes more than that it does not.
-            let why = recommend(host, usage, request, engine).err();
-            return Err(none(why.map_or_else(Vec::new, |why| why.rejected)));
-        };
-        Ok(Standing::found(room, at, &first, unmet(request, &first.profile).len(), *bin))
-    }
 }
 
 /// The placement on one host, with all that is known of it.

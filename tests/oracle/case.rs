@@ -46,8 +46,15 @@ impl Case {
             "request: {}\n",
             serde_json::to_string(&self.request).expect("it has a JSON form")
         );
-        let Options { caution, packing_weight, gpu_share: _, preference_cost, all, evidence: _ } =
-            &self.options;
+        let Options {
+            caution,
+            packing_weight,
+            gpu_share: _,
+            slot_weights: _,
+            preference_cost,
+            all,
+            evidence: _,
+        } = &self.options;
         text += &format!(
             "options: caution {caution}, packing {packing_weight}, preference {preference_cost}, \
              all {all}\n"

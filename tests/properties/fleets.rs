@@ -4,23 +4,27 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use pinwise::fleet::{Bin, FleetHost, FleetOptions, Left, rank};
+use pinwise::fleet::{Bin, FleetHost, FleetOptions, HostRefusal, Left, rank};
 use pinwise::{
-    Evidence, GpuRequest, Host, L3Use, Options, Range, Ranked, Request, RequestBuilder, RuleId,
-    Usage, Weights, Workload, recommend,
+    Bytes, Claim, Evidence, GpuRequest, GpuShare, Host, L3Use, Options, Range, Ranked, Request,
+    RequestBuilder, RuleId, Usage, Weights, Wish, Workload, recommend,
 };
 
-use crate::common::{checked, host};
+use crate::common::{checked, description};
 use crate::rng::Rng;
-use crate::scene::{HOSTS, options, request, tenant};
+use crate::scene::{HOSTS, options, request, tenant, worsened};
 use crate::{ensure, for_cases};
 
 type Fleet = Vec<FleetHost<Arc<Host>>>;
 
-/// Two or three models, twenty hosts or more of each, with up to six tenants.
+/// Two or three models, about twenty hosts of each, with up to two, six or twelve tenants.
 fn fleet(rng: &mut Rng) -> Fleet {
-    let models: Vec<Arc<Host>> =
-        (0..rng.between(2, 3)).map(|_| Arc::new(host(rng.pick(&HOSTS)))).collect();
+    let model = |rng: &mut Rng| {
+        let described = description(rng.pick(&HOSTS));
+        let described = if rng.percent(50) { worsened(rng, described) } else { described };
+        Arc::new(described.build().unwrap())
+    };
+    let models: Vec<Arc<Host>> = (0..rng.between(2, 3)).map(|_| model(rng)).collect();
     let busy = rng.pick(&[2, 6, 12]);
     let member = |rng: &mut Rng, model: &Arc<Host>| {
         let mut usage = Usage::empty(model);
@@ -45,6 +49,9 @@ fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestBuilder {
         wish.gpus = GpuRequest::default();
         wish.devices.clear();
         wish.vcpus = wish.vcpus.min(rng.pick(&[4, 8, 16, 24, 32]));
+        if rng.percent(50) {
+            fill(rng, fleet, &mut wish);
+        }
     }
     if rng.percent(30) {
         wish.even_cells = true;
@@ -63,6 +70,27 @@ fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestBuilder {
         });
     }
     wish
+}
+
+/// Just about as much as is free on some node.
+fn fill(rng: &mut Rng, fleet: &Fleet, wish: &mut RequestBuilder) {
+    let member = &fleet[rng.below(fleet.len())];
+    let (host, usage) = (member.host(), member.usage());
+    let node = &host.nodes()[rng.below(host.nodes().len())];
+    let free = node.cpus.intersection(host.allowed()).difference(usage.dedicated());
+    let free = free.difference(&host.housekeeping()).len();
+    let vcpus = if rng.percent(70) { free / 2 } else { free };
+    wish.vcpus = u32::try_from(vcpus.saturating_sub(rng.below(3)).max(4)).unwrap();
+    wish.emulator_pcpus = u32::try_from(rng.below(2)).unwrap();
+    let Some(pool) = node.pools.get(rng.below(node.pools.len())) else { return };
+    let pages = usage.free_pages(host, node.id, pool.size);
+    if rng.percent(50) && pages > 0 {
+        wish.page_size = Some(pool.size);
+        wish.memory = pool.size.times(pages);
+    } else {
+        wish.page_size = None;
+        wish.memory = Bytes::from_gib(1);
+    }
 }
 
 fn tuned(rng: &mut Rng) -> Options {
@@ -119,6 +147,47 @@ fn alone(fleet: &Fleet, wanted: &Request, engine: &Options, bin: Bin) -> Vec<(us
     all.into_iter().map(|(_, at, best)| (at, best)).collect()
 }
 
+/// Twenty hosts with two nodes of four GPUs, of which a tenant holds all pCPUs but these.
+fn crowded(allowed: Option<&str>, free: &str) -> Fleet {
+    let mut described = description("hgx-h200-snc2");
+    described.allowed = allowed.map(|cpus| cpus.parse().unwrap());
+    let model = Arc::new(described.build().unwrap());
+    let mut usage = Usage::empty(&model);
+    let dedicated = model.allowed().difference(&free.parse().unwrap());
+    usage.claim(&model, "tenant", Claim { dedicated, ..Claim::default() }).unwrap();
+    vec![FleetHost::new(model, usage); 20]
+}
+
+/// What is chosen, where each GPU needs a core: its threads a core, nodes and price. A build with checks
+/// finds a bound that is above it.
+fn chosen(fleet: &Fleet, wish: RequestBuilder) -> (u32, usize, i64) {
+    let share = GpuShare { cores: 1, memory: Bytes::from_gib(1) };
+    let engine = Options { gpu_share: Some(share), ..Options::default() };
+    let answer = rank(fleet, &checked(&wish), &FleetOptions { engine, ..FleetOptions::default() });
+    let best = &answer.ranked[0].best;
+    (best.placement.topology.threads, best.placement.nodes().len(), best.cost.price())
+}
+
+#[test]
+fn cores_for_the_emulator_threads_are_needed_too() {
+    // Eight cores of node 0 are free, all of which vCPUs with a core each would take.
+    let fleet = crowded(None, "1-8,97-104");
+    let vm = RequestBuilder::new("vm", 8, Bytes::from_gib(8));
+    assert_eq!(chosen(&fleet, vm.clone()).0, 1);
+    assert_eq!(chosen(&fleet, RequestBuilder { emulator_pcpus: 1, ..vm }), (2, 1, 0));
+}
+
+#[test]
+fn a_whole_core_need_not_have_two_pcpus() {
+    // Of the eight whole cores of node 0 four may be used by one thread only; of four more, one thread
+    // is free. Four of node 1 are whole.
+    let allowed = "0-100,105-191";
+    let fleet = crowded(Some(allowed), "1-8,97-100,105-108,24-27,120-123");
+    let vm = RequestBuilder::new("vm", 16, Bytes::from_gib(8));
+    let vm = RequestBuilder { smt: Wish::Require(true), ..vm };
+    assert_eq!(chosen(&fleet, vm), (2, 2, 0));
+}
+
 #[test]
 fn a_fleet_is_ranked_as_if_every_host_was_asked() {
     let (mut unsearched, mut ranked) = (0, 0);
@@ -149,4 +218,22 @@ fn a_fleet_is_ranked_as_if_every_host_was_asked() {
     });
     println!("{ranked} ranked, {unsearched} not searched");
     assert!(ranked > 1000 && unsearched > 1000, "{ranked} ranked, {unsearched} not searched");
+}
+
+/// A count, not a time: the first batch is of 16 hosts, and hardly any other should be searched.
+#[test]
+fn few_hosts_are_searched_for_a_vm_without_gpus() {
+    let (mut hosts, mut searched) = (0, 0);
+    for_cases(51, 12, |rng| {
+        let fleet = fleet(rng);
+        let vm = RequestBuilder::new("vm", rng.pick(&[4, 8, 12]), Bytes::from_gib(4));
+        let answer = rank(&fleet, &checked(&vm), &FleetOptions::default());
+        let short = |refused: &&(usize, HostRefusal)| matches!(refused.1, HostRefusal::Short(_));
+        hosts += fleet.len() - answer.refused.iter().filter(short).count();
+        searched += answer.ranked.len() + answer.refused.iter().filter(|r| !short(r)).count();
+        searched += answer.behind.iter().filter(|host| host.searched).count();
+        Ok(())
+    });
+    println!("{searched} of {hosts} hosts were searched");
+    assert!(hosts > 400 && searched <= 20 * 12, "{searched} of {hosts} hosts");
 }

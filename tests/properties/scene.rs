@@ -72,18 +72,25 @@ impl Scene {
             text += &format!("tenant {name}: {}\n", serde_json::to_string(claim).unwrap());
         }
         text += &format!("request: {}\n", serde_json::to_string(&self.request).unwrap());
-        let Options { caution, packing_weight, preference_cost, all, gpu_share, evidence: _ } =
-            &self.options;
+        let Options {
+            caution,
+            packing_weight,
+            preference_cost,
+            all,
+            gpu_share,
+            slot_weights,
+            evidence: _,
+        } = &self.options;
         text += &format!(
             "options: caution {caution}, packing {packing_weight}, preference {preference_cost}, \
-             all {all}, share {gpu_share:?}\n"
+             all {all}, share {gpu_share:?}, slots {slot_weights:?}\n"
         );
         text
     }
 }
 
 /// The description with pages in use, pCPUs reserved or not allowed, and devices of no known node.
-fn worsened(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
+pub(crate) fn worsened(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
     if rng.percent(25) {
         for pool in host.nodes.iter_mut().flat_map(|node| &mut node.pools) {
             pool.free = pool.total * rng.between(30, 100) as u64 / 100;
