@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use pinwise::{
     GpuPath, Options, Policy, Profile, Property, Range, Ranked, Ratio, RequestBuilder, Score, Wish,
+    score,
 };
 
+use crate::common::checked;
 use crate::scene::Scene;
 use crate::{ensure, for_cases};
 
@@ -50,9 +52,9 @@ fn unmet(request: &RequestBuilder, profile: &Profile) -> Vec<Property> {
     let whole = !profile.dedicated || profile.whole_cores;
     want(Property::WholeCores, policies.whole_cores, whole);
     want(Property::OneNode, policies.one_node, profile.nodes == 1);
-    // A GPU of no known node is not known to be near.
-    let near = profile.gpus_remote + profile.gpus_unknown == 0;
-    want(Property::GpuLocality, policies.gpu_locality, near);
+    // A GPU of no known node is not known to be near, and to a VM that floats none is.
+    let near = profile.nodes > 0 && profile.gpus_remote + profile.gpus_unknown == 0;
+    want(Property::GpuLocality, policies.gpu_locality, profile.gpus == 0 || near);
     let alone = profile.gpus < 2;
     want(Property::SameSwitch, policies.same_switch, alone || profile.same_switch);
     let linked = profile.gpu_path == GpuPath::Linked;
@@ -105,6 +107,12 @@ fn every_score_is_what_its_parts_come_to() {
         // What all are measured against.
         let zero = answer.baseline.as_ref().is_none_or(|ranked| ranked.score == Score::default());
         ensure(zero, || format!("{:?}", answer.baseline))?;
+        if let Some(Ranked { profile, .. }) = &answer.baseline {
+            let lacks = unmet(&scene.request, profile);
+            let cost = -(lacks.len() as i64 * i64::from(scene.options.preference_cost));
+            let found = score(&checked(&scene.request), &scene.options, profile, 0);
+            ensure(found.preferences == cost, || format!("{found:?}: {lacks:?} of {profile:?}"))?;
+        }
         Ok(())
     });
     println!("{seen:#?}");
