@@ -85,6 +85,12 @@ impl Recommendation {
 ///
 /// A pure function of its arguments.
 ///
+/// # Bounds
+/// At most 4096 sets of nodes of each size and 1024 sets of GPUs are tried, whatever is asked, and
+/// [`Recommendation::cut`] says where that left some out. What cannot be by count is refused before: too
+/// few pCPUs, pages or GPUs, a property that no set of GPUs has, and GPUs that have to be local where no
+/// nodes that the VM could be on have them all.
+///
 /// # Errors
 /// [`Infeasible`] if no placement fulfils all that the request requires; it has the decisive facts of
 /// every style.
