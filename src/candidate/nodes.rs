@@ -40,21 +40,22 @@ pub(crate) fn subsets(
     if all <= MAX_SETS {
         return Subsets { masks: combinations(nodes, size, all), complete: true };
     }
-    let mut masks = Vec::new();
+    let (mut masks, mut others) = (Vec::new(), Vec::with_capacity(nodes.len()));
     let seeds = nodes.iter().map(|node| 1_u64 << node).chain(wanted);
     // GPUs on no known node are a reason for no node.
     for seed in seeds.filter(|seed| (1..=size).contains(&(seed.count_ones() as usize))) {
         let first = seed.trailing_zeros() as usize;
         for by_room in [false, true] {
             let outside = |n: &usize| seed & (1 << n) == 0;
-            let mut others: Vec<usize> = nodes.iter().copied().filter(outside).collect();
-            others.sort_by_key(|n| {
+            others.clear();
+            others.extend(nodes.iter().copied().filter(outside));
+            others.sort_unstable_by_key(|n| {
                 let near = u64::from(distance(first, *n));
                 let spare = u64::MAX - room(*n);
                 if by_room { (spare, near, *n) } else { (near, spare, *n) }
             });
-            others.truncate(size - seed.count_ones() as usize);
-            masks.push(others.into_iter().fold(seed, |mask, at| mask | (1 << at)));
+            let wanted = others.iter().take(size - seed.count_ones() as usize);
+            masks.push(wanted.fold(seed, |mask, at| mask | (1 << at)));
         }
     }
     masks.sort_unstable();
