@@ -241,15 +241,21 @@ fn a_bound_never_hides_a_better_host() {
 #[cfg(feature = "rayon")]
 #[test]
 fn one_thread_and_many_give_the_same_answer() {
-    let mut fleet = empty(TWO_NODES, 9);
+    // Enough of one model for the bounds that are counted once for all of them.
+    let mut fleet = empty(TWO_NODES, 20);
     fleet.extend(empty("rtx-4090-nps4", 4));
     let wanted: Vec<Request> = (0..12).map(|n| gpus(&format!("vm{n}"), 1 << (n % 4))).collect();
     place_each(&mut fleet, &wanted, &options(Bin::Spread));
     for threads in [1, 2, 5] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         for bin in [Bin::BestFit, Bin::FirstFit, Bin::Spread] {
-            let many = pool.install(|| rank(&fleet, &gpus("x", 2), &options(bin)));
-            assert_eq!(many, rank(&fleet, &gpus("x", 2), &options(bin)));
+            for wanted in [gpus("x", 2), request(vm(8, 16))] {
+                for answers in [1, usize::MAX] {
+                    let options = FleetOptions { answers, ..options(bin) };
+                    let many = pool.install(|| rank(&fleet, &wanted, &options));
+                    assert_eq!(many, rank(&fleet, &wanted, &options));
+                }
+            }
         }
     }
 }
