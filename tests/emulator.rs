@@ -1,5 +1,7 @@
 //! The pCPUs of the emulator threads: which they are, and what is said where there are none.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 mod common;
 
 use common::{ask, ask_with, vm};
