@@ -1,11 +1,13 @@
-//! Refusals typed out: each fact with its numbers, decisive first.
+//! The pCPUs of the emulator threads: which they are, and what is said where there are none.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod common;
 
-use common::{ask, vm};
+use common::{ask, ask_with, vm};
 use pinwise::{
-    Bytes, CoreKind, CoreSpec, Fact, Host, HostBuilder, NodeId, NodeSpec, PackageId, PcpuId,
-    Policies, Policy, RequestBuilder, Style,
+    Bytes, Claim, CoreKind, CoreSpec, Fact, Host, HostBuilder, NodeId, NodeSpec, Options,
+    PackageId, PcpuId, Policies, Policy, RequestBuilder, Style, Usage,
 };
 
 /// One node of so many cores with one or two pCPUs each; the first is the host's.
@@ -67,4 +69,31 @@ fn no_room_for_the_emulator_is_said_in_pcpus() {
         let wanted = [Fact::NoEmulatorPcpu { needed, free }];
         assert_eq!(facts, wanted, "{cores} x {threads}, {vcpus} + {emulator}, {style}");
     }
+}
+
+/// That cores should be whole is for the vCPUs' sake: the emulator takes what is left of a core.
+#[test]
+fn the_emulator_takes_a_held_cores_other_sibling_where_whole_cores_are_preferred() {
+    let host = host(6, 2);
+    let mut usage = Usage::empty(&host);
+    let held = Claim { dedicated: "11".parse().unwrap(), ..Claim::default() };
+    usage.claim(&host, "other", held).unwrap();
+    let preferred = |whole| Policies {
+        dedicated_cpus: Policy::Require,
+        whole_cores: whole,
+        ..Policies::default()
+    };
+    // Four whole cores beside the host's and the one that is held in part.
+    let request =
+        RequestBuilder { policies: preferred(Policy::Prefer), emulator_pcpus: 1, ..vm(4, 4) };
+    let answer = ask_with(&host, &usage, &request, &Options::default()).unwrap();
+    let pin = common::of_style(&answer, Style::Pin);
+    assert!(pin.unmet.is_empty(), "{:?}", pin.unmet);
+    assert_eq!(pin.placement.vcpu_pcpus().to_string(), "1-4");
+    assert_eq!(pin.placement.emulator_own.to_string(), "5");
+    // Where they have to be whole, that core is nobody's.
+    let request = RequestBuilder { policies: preferred(Policy::Require), ..request };
+    let answer = ask_with(&host, &usage, &request, &Options::default());
+    let pin = answer.map(|answer| answer.ranked.iter().any(|r| r.placement.style == Style::Pin));
+    assert!(!pin.unwrap_or_default());
 }
