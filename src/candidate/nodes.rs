@@ -49,13 +49,17 @@ pub(crate) fn subsets(
             let outside = |n: &usize| seed & (1 << n) == 0;
             others.clear();
             others.extend(nodes.iter().copied().filter(outside));
-            others.sort_unstable_by_key(|n| {
+            let wanted = size - seed.count_ones() as usize;
+            let key = |n: &usize| {
                 let near = u64::from(distance(first, *n));
                 let spare = u64::MAX - room(*n);
                 if by_room { (spare, near, *n) } else { (near, spare, *n) }
-            });
-            let wanted = others.iter().take(size - seed.count_ones() as usize);
-            masks.push(wanted.fold(seed, |mask, at| mask | (1 << at)));
+            };
+            // Only which they are matters, not their order.
+            if (1..others.len()).contains(&wanted) {
+                others.select_nth_unstable_by_key(wanted - 1, key);
+            }
+            masks.push(others.iter().take(wanted).fold(seed, |mask, at| mask | (1 << at)));
         }
     }
     masks.sort_unstable();
