@@ -56,7 +56,7 @@ pub struct Score {
     pub total: i64,
     /// The weighted mean of the predictions' logarithms.
     pub performance: i64,
-    /// What it costs the host's other tenants: zero or less.
+    /// What it costs the host's other tenants beyond what any choice of GPUs would: zero or less.
     pub packing: i64,
     /// What unmet preferences cost: zero or less.
     pub preferences: i64,

@@ -6,7 +6,9 @@
 mod common;
 
 use common::{ask_with, gpu_vm, host};
-use pinwise::{Claim, Host, HostCost, NodeId, Options, PciAddr, SlotWeights, Usage, Workload};
+use pinwise::{
+    Claim, GpuRequest, Host, HostCost, NodeId, Options, PciAddr, SlotWeights, Usage, Workload,
+};
 
 /// Four GPUs on node 0, four on node 2, no switches.
 fn two_boards() -> Host {
@@ -45,9 +47,12 @@ fn a_slot_counts_as_many_gpus_as_it_has_or_what_the_caller_says() {
     assert_eq!((cost.loss(), cost.price()), (1000 + 2000 + 4000 + 8000, 15_000));
     let (_, cost) = placed(&host, &empty, 1, Some([0, 700, 0, 500]));
     assert_eq!((cost.loss(), cost.price()), (1200, 1200));
-    // The share of the free cores, and the price against all slots of the empty host.
+    // The share of the free cores, and the price against all slots of the empty host: whichever GPU it
+    // takes ends as much.
     let cores = i64::try_from(cost.cores.0 * 1_000_000 / cost.cores.1).unwrap();
-    assert_eq!(cost.millionths(), cores + 1200 * 1_000_000 / (4 * 700 + 500));
+    assert_eq!((cost.unavoidable, cost.millionths()), (1200, cores));
+    let avoidable = HostCost { unavoidable: 200, ..cost };
+    assert_eq!(avoidable.millionths(), cores + 1000 * 1_000_000 / (4 * 700 + 500));
     let (_, free) = placed(&host, &empty, 1, Some([0; 4]));
     assert_eq!((free.price(), free.millionths()), (0, cores));
 }
@@ -72,4 +77,21 @@ fn a_held_slot_costs_half_of_its_weight() {
     let (_, cost) = placed(&host, &usage, 1, Some([0, 0, 600, 0]));
     // Free slots of four are on node 0 alone; that of node 2 waits for one tenant.
     assert_eq!((cost.loss(), cost.delayed), (0, 300));
+}
+
+/// The last free GPU of node 2 breaks no board; a VM that wants one of node 0 by name breaks one.
+#[test]
+fn what_no_choice_avoids_is_told_apart() {
+    let host = two_boards();
+    let usage = with_held(&host, 2, 3);
+    let (node, cost) = placed(&host, &usage, 1, None);
+    assert_eq!((node, cost.price()), (NodeId(2), cost.unavoidable));
+    let far = host.gpus().iter().find(|gpu| gpu.node == Some(NodeId(0))).unwrap().address;
+    let mut request = gpu_vm(4, 8, 1, Workload::GpuTraining);
+    request.gpus = GpuRequest::Addresses(vec![far]);
+    let answer = ask_with(&host, &usage, &request, &Options::default()).unwrap();
+    let named = answer.best().cost;
+    // It has no other choice, so all that it ends is unavoidable.
+    assert_eq!(named.price(), named.unavoidable);
+    assert!(named.price() > cost.price(), "{named:?} {cost:?}");
 }

@@ -184,7 +184,8 @@ impl<'a> Search<'a> {
         let stocks: Vec<Stock<'a>> =
             ways(request).into_iter().map(|way| Stock::new(host, &free, request, way)).collect();
         let pages = pages(host, usage, request)?;
-        let slots = slots(host, usage, |at| stocks[0].nodes[at].cores[0], &pages, options);
+        let slots = slots(host, usage, |at| stocks[0].nodes[at].cores[0], &pages, options)
+            .for_one_of(gpus.sets.iter().map(|set| set.gpus));
         let cut = !gpus.complete;
         Ok(Self {
             host,

@@ -69,6 +69,8 @@ pub(crate) struct Slots<'h> {
     weights: SlotWeights,
     free_cores: u64,
     before: SlotCounts,
+    /// As [`HostCost::unavoidable`].
+    unavoidable: i64,
     /// Places that tenants hold a part of, and what putting one off costs.
     held: Vec<(GpuMask, i64)>,
 }
@@ -84,6 +86,9 @@ pub struct HostCost {
     /// Slots that come back later because of it, in thousandths of GPUs: a slot's weight, halved for
     /// every tenant that is there already.
     pub delayed: i64,
+    /// The least that any choice of the VM's GPUs would come to, of the choices that were tried, in
+    /// thousandths of GPUs: slots that end and that come back later.
+    pub unavoidable: i64,
     /// What a slot of each size counts, in thousandths of GPUs.
     pub weights: SlotWeights,
     /// Slots before, by size.
@@ -93,8 +98,7 @@ pub struct HostCost {
 }
 
 impl HostCost {
-    /// What other VMs lose, in thousandths of GPUs: the slots that end, each by its weight. What every
-    /// placement of the VM would end is counted too, and changes no order of them.
+    /// What other VMs lose, in thousandths of GPUs: the slots that end, each by its weight.
     #[must_use]
     pub fn loss(&self) -> i64 {
         let ended = self.slots_before.iter().zip(&self.slots_after).zip(self.weights);
@@ -110,9 +114,18 @@ impl HostCost {
     }
 
     /// In millionths of what there is: the share of the free cores, and what other VMs lose and wait
-    /// for against all slots of the empty host.
+    /// for beyond the unavoidable, against all slots of the empty host.
     #[must_use]
     pub fn millionths(&self) -> i64 {
+        self.share(self.price().saturating_sub(self.unavoidable))
+    }
+
+    /// The same with the unavoidable: what a VM cannot avoid on one host it may on another.
+    pub(crate) fn millionths_in_all(&self) -> i64 {
+        self.share(self.price())
+    }
+
+    fn share(&self, price: i64) -> i64 {
         let part = |taken: u64, of: u64| {
             let of = of.max(1);
             let share = match taken.checked_mul(1_000_000) {
@@ -125,7 +138,7 @@ impl HostCost {
             if size <= self.gpus { self.gpus * u64::from(weight) / size } else { 0 }
         };
         let all: u64 = SLOT_SIZES.into_iter().zip(self.weights).map(of_size).sum();
-        let price = u64::try_from(self.price()).unwrap_or(0);
+        let price = u64::try_from(price).unwrap_or(0);
         part(self.cores.0, self.cores.1) + part(price, all)
     }
 }
@@ -161,6 +174,7 @@ impl<'h> Slots<'h> {
             free_cores: nodes.iter().map(|node| node.cores).sum(),
             held: later.collect(),
             before: SlotCounts::default(),
+            unavoidable: 0,
             places,
             nodes,
             free,
@@ -181,6 +195,13 @@ impl<'h> Slots<'h> {
         Self { before, ..slots }
     }
 
+    /// For a VM that has one of these sets of GPUs.
+    pub(crate) fn for_one_of(self, sets: impl Iterator<Item = GpuMask>) -> Self {
+        let price = |gpus| self.host_cost(&[], &[], gpus, |_| 0).price();
+        let unavoidable = sets.map(price).min().unwrap_or(0);
+        Self { unavoidable, ..self }
+    }
+
     /// What a placement costs that takes so many cores, none where `cores` is empty, and bytes from each
     /// of the nodes `at`, and these GPUs.
     pub(crate) fn host_cost(
@@ -194,6 +215,7 @@ impl<'h> Slots<'h> {
             cores: (cores.iter().sum(), self.free_cores),
             gpus: self.places.gpus,
             delayed: self.delayed(gpus),
+            unavoidable: self.unavoidable,
             weights: self.weights,
             slots_before: self.before,
             slots_after: self.after(at, cores, gpus, bytes),

@@ -53,7 +53,13 @@ impl Order {
 
 impl Standing {
     /// Of the placement that a search found.
-    pub(super) fn found(room: &Room, host: usize, first: &First, unmet: usize, bin: Bin) -> Self {
+    pub(super) fn found(
+        room: &Room,
+        host: usize,
+        first: &First,
+        unmet: usize,
+        options: &FleetOptions,
+    ) -> Self {
         let Profile { packages, gpus, same_switch, l3, .. } = first.profile;
         let pieces = if l3 == L3Use::Pieces { PIECES_PRICE } else { 0 };
         let (free_gpus, free_pcpus) = room.free();
@@ -62,14 +68,15 @@ impl Standing {
             gpus: free_gpus.saturating_sub(first.placement.gpus().count() as u64),
             pcpus: free_pcpus.saturating_sub(dedicated),
         };
-        let score = Reverse(first.score.total);
+        let in_all = first.score.with_packing(&options.engine, first.cost.millionths_in_all());
+        let score = Reverse(in_all.total);
         let price = first.cost.price() + pieces;
-        let left = match bin {
+        let left = match options.bin {
             Bin::Spread => Order::Most(Reverse(left)),
             _ => Order::Least(left),
         };
         Self { unmet, packages, apart: gpus > 1 && !same_switch, price, left, score, host }
-            .in_bin(bin)
+            .in_bin(options.bin)
     }
 
     /// The best that there could be: no placement on this host stands before it.

@@ -72,7 +72,7 @@ where
 
     fn one(&self, at: usize) -> Asked {
         let FleetHost { host, usage, room } = &self.hosts[at];
-        let FleetOptions { engine, bin, .. } = self.options;
+        let engine = &self.options.engine;
         let none = |rejected| (at, HostRefusal::Infeasible(Infeasible { rejected }));
         let request = (self.request)(at).ok_or_else(|| none(Vec::new()))?;
         let Some(first) = first(host, usage, request, engine) else {
@@ -80,6 +80,7 @@ where
             let why = recommend(host, usage, request, engine).err();
             return Err(none(why.map_or_else(Vec::new, |why| why.rejected)));
         };
-        Ok(Standing::found(room, at, &first, unmet(request, &first.profile).len(), *bin))
+        let unmet = unmet(request, &first.profile).len();
+        Ok(Standing::found(room, at, &first, unmet, self.options))
     }
 }

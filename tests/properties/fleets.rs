@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use pinwise::fleet::{Bin, FleetHost, FleetOptions, HostRefusal, Left, rank};
 use pinwise::{
-    Bytes, Claim, Evidence, GpuRequest, GpuShare, Host, L3Use, Options, Range, Ranked, Request,
-    RequestBuilder, RuleId, Usage, Weights, Wish, Workload, recommend,
+    Bytes, Claim, Evidence, GpuRequest, GpuShare, Host, HostCost, L3Use, Options, Range, Ranked,
+    Request, RequestBuilder, RuleId, Usage, Weights, Wish, Workload, recommend,
 };
 
 use crate::common::{checked, description};
@@ -111,7 +111,12 @@ fn tuned(rng: &mut Rng) -> Options {
 }
 
 /// What a fleet's order is said to go by.
-fn key(bin: Bin, best: &Ranked, left: Left) -> impl Ord + std::fmt::Debug + use<> {
+fn key(
+    engine: &Options,
+    bin: Bin,
+    best: &Ranked,
+    left: Left,
+) -> impl Ord + std::fmt::Debug + use<> {
     let profile = &best.profile;
     let pieces = if profile.l3 == L3Use::Pieces { 1000 } else { 0 };
     let apart = profile.gpus > 1 && !profile.same_switch;
@@ -119,7 +124,10 @@ fn key(bin: Bin, best: &Ranked, left: Left) -> impl Ord + std::fmt::Debug + use<
     match bin {
         Bin::Spread => (unmet, 0, false, 0, Reverse(0), Err(Reverse(left))),
         _ => {
-            let score = Reverse(best.score.total);
+            // From host to host, what cannot be avoided on one counts too.
+            let all = HostCost { unavoidable: 0, ..best.cost }.millionths();
+            let packing = all * i64::from(engine.packing_weight) / 1000;
+            let score = Reverse(best.score.performance + best.score.preferences - packing);
             (unmet, profile.packages, apart, best.cost.price() + pieces, score, Ok(left))
         }
     }
@@ -140,7 +148,7 @@ fn alone(fleet: &Fleet, wanted: &Request, engine: &Options, bin: Bin) -> Vec<(us
     let ask = |(at, member): (usize, &FleetHost<Arc<Host>>)| {
         let (host, usage) = (member.host(), member.usage());
         let best = recommend(host, usage, wanted, engine).ok()?.ranked.remove(0);
-        Some((key(bin, &best, left(host, usage, &best)), at, best))
+        Some((key(engine, bin, &best, left(host, usage, &best)), at, best))
     };
     let mut all: Vec<_> = fleet.iter().enumerate().filter_map(ask).collect();
     all.sort_by(|(a, at, _), (b, other, _)| a.cmp(b).then(at.cmp(other)));
