@@ -1,4 +1,5 @@
-//! The pCPUs of the emulator threads: which they are, and what is said where there are none.
+//! The pCPUs of the emulator threads: which they are, and what is said where there are none. And when a
+//! guest has an IOMMU.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -96,4 +97,44 @@ fn the_emulator_takes_a_held_cores_other_sibling_where_whole_cores_are_preferred
     let answer = ask_with(&host, &usage, &request, &Options::default());
     let pin = answer.map(|answer| answer.ranked.iter().any(|r| r.placement.style == Style::Pin));
     assert!(!pin.unwrap_or_default());
+}
+
+/// The host's own core has room for the emulator, so vCPUs that float leave it none of theirs.
+#[test]
+fn floating_vcpus_share_all_that_is_free_where_the_emulator_is_elsewhere() {
+    let policies = Policies { dedicated_cpus: Policy::Ignore, ..Policies::default() };
+    let request = RequestBuilder { policies, ..vm(4, 4) };
+    let host = host(6, 1);
+    let options = Options { all: true, ..Options::default() };
+    let answer = ask_with(&host, &Usage::empty(&host), &request, &options).unwrap();
+    let floats = answer.ranked.iter().map(|ranked| &ranked.placement).find(|p| !p.dedicated);
+    let floats = floats.expect("a way in which vCPUs float");
+    assert_eq!(floats.vcpu_pcpus().to_string(), "1-5");
+    assert_eq!(floats.emulator.to_string(), "0");
+}
+
+#[test]
+fn the_emulators_own_pcpus_are_on_a_node_of_the_vm() {
+    let host = common::host("rtx-pro-6000");
+    let gpus = common::these(&["81:00.0"]);
+    let request = RequestBuilder { gpus, emulator_pcpus: 1, ..vm(4, 8) };
+    let answer = ask(&host, &request).unwrap();
+    let placement = &answer.best().placement;
+    let nodes = placement.nodes();
+    assert_eq!(nodes.to_string(), "1");
+    let here = &host.node(NodeId(1)).unwrap().cpus;
+    assert!(!placement.emulator_own.is_empty() && placement.emulator_own.is_subset(here));
+}
+
+/// From 256 vCPUs on a guest needs an IOMMU for its interrupts, in every style, and below it has none.
+#[test]
+fn an_iommu_comes_with_the_256th_vcpu() {
+    let host = host(300, 1);
+    for (vcpus, wanted) in [(255, false), (256, true)] {
+        let answer = ask(&host, &vm(vcpus, 16)).unwrap();
+        for ranked in answer.ranked.iter().chain(&answer.baseline) {
+            assert_eq!(ranked.placement.iommu, wanted, "{vcpus}, {}", ranked.placement.style);
+        }
+        assert!(answer.baseline.is_some());
+    }
 }
