@@ -30,6 +30,9 @@ use pinwise::{
 };
 use roxmltree::Document;
 
+/// What a guest's kernel needs of a cell.
+const CELL_MIB: u64 = 288;
+
 fn request(vcpus: u32, mib: u64, gpus: &[&str], others: &[&str], cells: u32) -> RequestBuilder {
     let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
     RequestBuilder {
@@ -71,7 +74,9 @@ fn boot(driver: &Driver, name: &str, placement: &Placement) -> (String, View) {
         )
     };
     let serial = port(&console, 0) + &port(&said, 1);
-    let stand_in = StandIn { name: &own, pcpus: Some(pcpus()), boot: &boot, serial: &serial };
+    let pages = placement.cells.iter().any(|cell| cell.page.is_huge());
+    let stand_in =
+        StandIn { name: &own, pcpus: Some(pcpus()), pages, boot: &boot, serial: &serial };
     let xml = stand_in.apply(placement, &printed);
     let start = std::time::Instant::now();
     let (live, report) = driver.booted(name, &xml, placement, &said);
@@ -296,7 +301,7 @@ fn eight_unequal_cells_with_sixteen_devices() {
     let wanted = RequestBuilder {
         gpus: GpuRequest::Addresses(pick(DeviceKind::Gpu, 2)),
         devices: pick(DeviceKind::Nic, 1),
-        ..request(11, 8 * 288, &[], &[], 8)
+        ..request(11, 8 * CELL_MIB, &[], &[], 8)
     };
     let placement = chosen(&host, wanted, Style::PinNuma, true).placement;
     assert_eq!((placement.devices.len(), placement.pci.switches.len()), (16, 8));
@@ -312,7 +317,7 @@ fn ports(driver: &Driver, expanders: u32, ports: u8) {
     let host = made_up_with(cells, CpuVendor::Intel, on);
     let nics = host.pci().devices().iter().filter(|device| device.kind() == DeviceKind::Nic);
     let devices = nics.map(|device| device.address).collect();
-    let base = request(cells, u64::from(cells) * 288, &[], &[], cells);
+    let base = request(cells, u64::from(cells) * CELL_MIB, &[], &[], cells);
     let placement =
         chosen(&host, RequestBuilder { devices, ..base }, Style::PinNuma, true).placement;
     assert_eq!(placement.pci.expanders.len(), expanders as usize);
@@ -340,4 +345,35 @@ fn five_to_eight_expander_buses_with_four_to_one_ports() {
 fn eight_expander_buses_with_eight_ports() {
     let Some(driver) = driver() else { return };
     ports(&driver, 8, 8);
+}
+
+/// All 64 pairs take half an hour: where `PINWISE_LONG=1`.
+#[test]
+fn every_number_of_expander_buses_with_every_number_of_ports() {
+    let Some(driver) = driver() else { return };
+    if std::env::var_os("PINWISE_LONG").is_none_or(|value| value != "1") {
+        println!("PINWISE_LONG=1 boots all 64: not run");
+        return;
+    }
+    for expanders in 1..=8 {
+        (1..=8).for_each(|each| ports(&driver, expanders, each));
+    }
+}
+
+/// Each cell of pages of 2 MiB, which `tests/lab/run` has a pool of.
+#[test]
+fn cells_of_hugepages_boot_and_are_made_of_them() {
+    let Some(driver) = driver() else { return };
+    let cells = RequestBuilder {
+        page_size: Some(PageSize::MIB_2),
+        ..request(4, 2 * CELL_MIB, &[], &[], 2)
+    };
+    let placement = chosen(&made_up(2, CpuVendor::Intel), cells, Style::PinNuma, false).placement;
+    let pool = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+    let free: u64 = std::fs::read_to_string(pool).map_or(0, |text| text.trim().parse().unwrap());
+    if free < CELL_MIB {
+        println!("{free} free pages of 2 MiB here, {CELL_MIB} needed: not run");
+        return;
+    }
+    whole(&driver, "hugepages", &placement);
 }

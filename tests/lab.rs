@@ -201,12 +201,8 @@ fn a_vm_of_this_machine_is_held_where_its_xml_says() {
             let xml = StandIn { name: &own, ..StandIn::default() }.apply(placement, &printed);
             driver.native(&name, &xml);
             driver.paused(&name, &xml, placement, |pid| {
-                let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
-                let status = status.expect("the process runs");
-                let line = status.lines().find_map(|line| line.strip_prefix("HugetlbPages:"));
-                let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
                 let wanted = if page == PageSize::MIB_2 { mib << 10 } else { 0 };
-                assert_eq!(kib, Some(wanted), "{name}: KiB of hugepages");
+                assert_eq!(judge::hugepages(pid), wanted, "{name}: KiB of hugepages");
             });
             println!("held: {name}, {}, {:?}", placement.style, placement.vcpus);
             held += 1;

@@ -142,6 +142,9 @@ impl Driver {
             _ = std::fs::remove_file(said);
             self.virsh(name, &["create", "--validate", path]);
             threads(name, xml, placement, self.pid(own));
+            let huge = placement.cells.iter().filter(|cell| cell.page.is_huge());
+            let wanted: u64 = huge.map(|cell| cell.memory.kib()).sum();
+            assert_eq!(hugepages(self.pid(own)), wanted, "{name}: KiB of hugepages");
             let live = self.virsh(name, &["dumpxml", own]);
             let start = Instant::now();
             let mut text = String::new();
@@ -209,6 +212,14 @@ fn pins(xml: &str, element: &str, id: &str) -> Vec<(u32, CpuSet)> {
             (id, value(line, "cpuset").parse().expect("a list"))
         })
         .collect()
+}
+
+/// KiB of hugepages that a process has.
+pub(crate) fn hugepages(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("HugetlbPages:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kib.expect("the kernel counts them")
 }
 
 /// Every thread of the process may run where the XML says, and nowhere else.

@@ -12,6 +12,8 @@ pub(crate) struct StandIn<'a> {
     pub(crate) name: &'a str,
     /// Whether pCPUs, nodes and page pools are another machine's; with the number of pCPUs here.
     pub(crate) pcpus: Option<u32>,
+    /// Whether this machine has the pages all the same.
+    pub(crate) pages: bool,
     /// What goes at the end of `<os>`, for a kernel to boot.
     pub(crate) boot: &'a str,
     /// What stands in for the serial port.
@@ -25,6 +27,7 @@ const MODEL: &str = "<cpu mode='custom' match='exact' check='none'>
 const CPUSET: &str = " cpuset='";
 const WINDOW: &str = "X-PciMmio64Mb,string=";
 const NODESET: &str = " nodeset='";
+const BACKING: &str = "<!-- memory backing -->";
 
 /// Replaces what is between two words, both included, each time it occurs.
 fn exchange(xml: &str, begin: &str, end: &str, mut by: impl FnMut(&str) -> String) -> String {
@@ -97,8 +100,14 @@ impl StandIn<'_> {
                 let list = found.trim_start_matches(CPUSET).trim_end_matches('\'');
                 format!("{CPUSET}{}'", here(list, pcpus))
             });
+            // Cells of the guest are named there, not nodes.
+            let mut backing = String::new();
+            xml = exchange(&xml, "<memoryBacking>", "</memoryBacking>", |found| {
+                found.clone_into(&mut backing);
+                if self.pages { BACKING.to_owned() } else { String::new() }
+            });
             xml = exchange(&xml, NODESET, "'", |_| format!("{NODESET}0'"));
-            xml = exchange(&xml, "<memoryBacking>", "</memoryBacking>", |_| String::new());
+            xml = xml.replacen(BACKING, &backing, 1);
         }
         if !self.boot.is_empty() {
             // The emulated CPU has 40 address bits, and the emulated functions are small.
