@@ -7,8 +7,9 @@ mod common;
 
 use common::{ask, ask_with, of_style};
 use pinwise::{
-    Bytes, Claim, CoreKind, CoreSpec, CpuSet, Distance, Host, HostBuilder, L3Spec, L3Use, NodeId,
-    NodeSpec, Options, PackageId, PcpuId, RequestBuilder, Style, Usage, Wish, Workload,
+    Bytes, Claim, CoreKind, CoreSpec, CpuSet, Distance, GpuRequest, Host, HostBuilder, L3Spec,
+    L3Use, NodeId, NodeSpec, Options, PackageId, PciAddr, PciClass, PciDevice, PciId, PcpuId,
+    RequestBuilder, Style, Usage, Wish, Workload,
 };
 
 /// Cores of one node: their kind, and whether each has an L3 domain of so many to itself.
@@ -105,4 +106,26 @@ fn a_flat_vm_is_shared_out_so_that_it_fills_whole_l3_domains() {
     // With three left in every domain, six of one node and three of the other.
     let (on, l3) = lies(&[1, 5, 10, 14]);
     assert_eq!(l3, L3Use::Whole, "{on:?}");
+}
+
+/// By GPUs it would be six and two, evenly four and four, which alone is on performance cores.
+#[test]
+fn a_split_by_gpus_and_an_even_one_are_told_apart() {
+    use CoreKind::{Efficiency, Performance};
+    let cores = |slow| [(Performance, 4, false), (Efficiency, slow, false)];
+    let mut described = host([cores(4), cores(1)]).description().clone();
+    for (bus, node) in [(1, 0), (2, 0), (3, 0), (4, 1)] {
+        let address = PciAddr { domain: 0, bus, device: 0, function: 0 };
+        let gpu = PciDevice::new(address, PciClass(0x03_0200), PciId(0x10de), PciId(0x2335));
+        described.devices.push(PciDevice { node: Some(NodeId(node)), ..gpu });
+    }
+    let request = RequestBuilder {
+        workload: Workload::LatencySensitive,
+        gpus: GpuRequest::Count { count: 4, model: None },
+        ..two_cells()
+    };
+    let answer = ask(&described.build().unwrap(), &request).unwrap();
+    let best = of_style(&answer, Style::PinNuma);
+    let sizes: Vec<usize> = best.placement.cells.iter().map(|cell| cell.vcpus.len()).collect();
+    assert_eq!((sizes, best.profile.efficiency_core), (vec![4, 4], false));
 }

@@ -262,8 +262,8 @@ impl Search<'_> {
             }
             let remote = || set.node_of(self.host).flatten().filter(|at| mask & (1 << at) == 0);
             layout.gpus_remote = if local { 0 } else { count(remote().count()) };
-            let mut lie = even.lie(mask);
-            let no_choice = share.len() != 2 || !pass.stock.way.dedicated || lie.is_good();
+            let evenly = even.lie(mask);
+            let no_choice = share.len() != 2 || !pass.stock.way.dedicated || evenly.is_good();
             // Where every node has GPUs, these may be a reason for an uneven split.
             let settled = no_choice && mask & !set.nodes != 0;
             let is_even = all_fit && (pass.alike || settled);
@@ -276,9 +276,10 @@ impl Search<'_> {
             };
             for units in splits.chunks_exact(layout.nodes) {
                 let is_even = is_even || units == share;
-                if !is_even {
-                    lie = self.lie(pass.stock, &buffers.at, units, pass.base.threads);
-                }
+                let lie = match is_even {
+                    true => evenly,
+                    false => self.lie(pass.stock, &buffers.at, units, pass.base.threads),
+                };
                 let cores = Cores { units, is_even, known: self.known(&layout, lie) };
                 for choice in choices {
                     // The largest pages that suffice in all may not let every cell have one.
