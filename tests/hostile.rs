@@ -11,6 +11,7 @@ mod machine;
 use common::{checked, gpu_vm, vm};
 use machine::{Machine, cpus, gpu};
 use pinwise::discover::libvirt::read_domain;
+use pinwise::discover::read_placement_host;
 use pinwise::emit::libvirt::{EmitError, PatchError, domain, fragments, patch};
 use pinwise::{
     Change, Claim, GpuRequest, Host, HostBuilder, NodeId, Options, PageClaim, PageSize, Placement,
@@ -198,5 +199,19 @@ fn a_refused_claim_is_one_short_sentence() {
         let error = usage.claim(&host, &name, Claim::default()).unwrap_err().to_string();
         assert!(error.len() < 500 && !error.contains(char::is_control), "{error}");
         usage.release(&name).unwrap();
+    }
+}
+
+/// Numbers that no pCPU has, wherever such a description names pCPUs.
+#[test]
+fn pcpus_beyond_the_limit_are_refused_with_their_place() {
+    let text = include_str!("texts/placement-host.json");
+    for (from, to, place) in [
+        ("[3, 7]", "[3, 16384]", "cores[3]"),
+        (r#"{"1": 6}"#, r#"{"1": 4294967295}"#, "tenants[1].cells[1].pins"),
+    ] {
+        assert!(text.contains(from));
+        let error = read_placement_host(&text.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(place) && error.contains("is not below 16384"), "{error}");
     }
 }

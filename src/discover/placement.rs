@@ -14,7 +14,7 @@ use crate::host::pcie::{PciClass, PciDevice, PciId};
 use crate::host::usage::{Claim, PageClaim};
 use crate::host::{CoreKind, PagePool};
 use crate::sets::CpuSet;
-use crate::units::{Bytes, Distance, NodeId, PackageId, PageSize, PciAddr, PcpuId};
+use crate::units::{Bytes, Distance, Id as _, NodeId, PackageId, PageSize, PciAddr, PcpuId};
 
 /// The format that [`read_placement_host`] reads.
 pub const PLACEMENT_FORMAT: &str = "placement-host/1";
@@ -177,6 +177,16 @@ fn wrong<T>(path: String, problem: String) -> Result<T, SnapshotError> {
     Err(SnapshotError::Wrong { path, problem })
 }
 
+fn in_range<'a>(
+    path: &str,
+    mut pcpus: impl Iterator<Item = &'a PcpuId>,
+) -> Result<(), SnapshotError> {
+    match pcpus.find(|pcpu| pcpu.index() >= PcpuId::LIMIT) {
+        Some(pcpu) => wrong(path.to_owned(), format!("pCPU {pcpu} is not below {}", PcpuId::LIMIT)),
+        None => Ok(()),
+    }
+}
+
 fn mib(path: &str, mib: u64) -> Result<Bytes, SnapshotError> {
     match mib.checked_mul(1 << 20) {
         Some(bytes) => Ok(Bytes(bytes)),
@@ -236,6 +246,7 @@ fn cores(spec: &Spec) -> Result<Vec<CoreSpec>, SnapshotError> {
         socket_of.extend(node.cpus.iter().map(|pcpu| (pcpu, node.socket)));
     }
     let core = |((at, pcpus), core): ((usize, &Vec<PcpuId>), u32)| {
+        in_range(&format!("cores[{at}]"), pcpus.iter())?;
         let set: CpuSet = pcpus.iter().copied().collect();
         let Some(first) = pcpus.first() else {
             return wrong(format!("cores[{at}]"), "a core without pCPUs".to_owned());
@@ -317,6 +328,7 @@ fn claim(
     let mut vcpus = BTreeSet::new();
     for (i, cell) in tenant.cells.iter().enumerate() {
         let path = |field: &str| format!("tenants[{at}].cells[{i}].{field}");
+        in_range(&path("pins"), cell.pins.values())?;
         for (vcpu, pcpu) in &cell.pins {
             if !vcpus.insert(*vcpu) {
                 return wrong(path("pins"), format!("vCPU {vcpu} is in two cells"));
