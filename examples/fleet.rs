@@ -99,6 +99,9 @@ fn run(args: &Args) -> Result<(bool, String), String> {
         BinName::Spread => Bin::Spread,
     };
     let fleet = read(&args.hosts)?;
+    if fleet.is_empty() {
+        return Err(format!("{}: no host is described there", args.hosts.display()));
+    }
     let options = FleetOptions { bin, answers: args.top, ..FleetOptions::default() };
     let answer = rank(&fleet, &request, &options);
     let text = match args.format {

@@ -182,6 +182,18 @@ fn bad_input_is_status_2_and_one_sentence_with_the_value() {
 }
 
 #[test]
+fn a_fleet_without_hosts_is_status_2_and_says_where() {
+    let empty = file("no-hosts.jsonl", "");
+    for path in [empty.to_str().unwrap(), "src"] {
+        let output = run("fleet", &[path, "--vcpus", "1", "--memory", "1GiB"]);
+        let sentence = text(&output.stderr);
+        assert_eq!(status(&output), 2, "{path}: {sentence}");
+        assert_eq!(sentence, format!("error: {path}: no host is described there\n"));
+        assert!(output.stdout.is_empty(), "{path}");
+    }
+}
+
+#[test]
 fn every_option_of_the_command_line_is_understood() {
     let tenant = file("tenant.json", r#"{"name": "other", "dedicated": "10-20,106-116"}"#);
     let request = file("request.json", r#"{"vcpus": 4, "memory": "4 GiB"}"#);
