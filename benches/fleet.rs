@@ -12,7 +12,7 @@ mod shapes;
 use std::hint::black_box;
 use std::time::Instant;
 
-use pinwise::fleet::{Bin, FleetHost, FleetOptions, rank};
+use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, rank};
 use pinwise::{Claim, Host, PageClaim, PageSize, PciAddr, PcpuId, Usage};
 use shapes::{SHAPES, vm};
 
@@ -75,7 +75,7 @@ fn main() {
             if only.is_some_and(|only| *only != wanted) {
                 continue;
             }
-            for (name, bin) in [("best fit", Bin::BestFit), ("spread", Bin::Spread)] {
+            for (name, bin) in [("best fit", HostOrder::BestFit), ("spread", HostOrder::Spread)] {
                 let request = vm(cells, gpus).build().expect("in range");
                 let options = FleetOptions { bin, ..FleetOptions::default() };
                 let run = || rank(black_box(&fleet), &request, &options);

@@ -1,8 +1,8 @@
 //! How long one recommendation takes: `cargo bench --bench recommend`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use pinwise::discover::read_host;
-use pinwise::{Bytes, GpuRequest, Host, Options, RequestBuilder, Usage, recommend};
+use pinwise::json::read_host;
+use pinwise::{Bytes, GpuRequest, Host, Options, RequestSpec, Usage, recommend};
 
 const HOSTS: [(&str, &str); 3] = [
     ("hgx-h200-snc2", include_str!("../fixtures/hosts/hgx-h200-snc2.json")),
@@ -19,9 +19,9 @@ fn one(c: &mut Criterion) {
         let host = host(text);
         let usage = Usage::empty(&host);
         for (vcpus, gib, gpus) in [(8, 16, 1), (32, 256, 2), (64, 128, 4)] {
-            let request = RequestBuilder {
+            let request = RequestSpec {
                 gpus: GpuRequest::Count { count: gpus, model: None },
-                ..RequestBuilder::new("vm", vcpus, Bytes::from_gib(gib))
+                ..RequestSpec::new("vm", vcpus, Bytes::from_gib(gib))
             };
             let request = request.build().expect("the request is in range");
             let options = Options::default();

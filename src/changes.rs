@@ -1,11 +1,11 @@
 //! The smallest changes that would make a refused request fit, each tried before it is told.
 
+use crate::engine::recommend::recommend;
+use crate::engine::score::{Options, Property};
 use crate::host::Host;
-use crate::host::usage::Usage;
-use crate::recommend::recommend;
-use crate::request::{GpuRequest, Policy, Request, RequestBuilder};
-use crate::score::{Options, Property};
+use crate::request::{GpuRequest, Policy, Request, RequestSpec};
 use crate::units::{Bytes, NodeId, PageSize};
+use crate::usage::Usage;
 
 /// A change to the request or the host that makes it fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,20 +59,20 @@ pub fn smallest_changes(
     request: &Request,
     options: &Options,
 ) -> Vec<Change> {
-    let fits = |host: &Host, changed: RequestBuilder| {
+    let fits = |host: &Host, changed: RequestSpec| {
         changed.build().is_ok_and(|request| recommend(host, usage, &request, options).is_ok())
     };
-    let plain: &RequestBuilder = request;
+    let plain: &RequestSpec = request;
     let mut changes = more_pages(host, request, |host| fits(host, plain.clone()));
     let sizes = [PageSize::GIB_1, PageSize::MIB_2, PageSize::KIB_4];
     let other = |size: &PageSize| {
         request.page_size.is_some_and(|wanted| wanted != *size)
-            && fits(host, RequestBuilder { page_size: Some(*size), ..plain.clone() })
+            && fits(host, RequestSpec { page_size: Some(*size), ..plain.clone() })
     };
     changes.extend(sizes.into_iter().find(other).map(|size| Change::OtherPageSize { size }));
     let vcpus = |vcpus: u64| {
         let vcpus = u32::try_from(vcpus).unwrap_or(u32::MAX);
-        fits(host, RequestBuilder { vcpus, ..plain.clone() })
+        fits(host, RequestSpec { vcpus, ..plain.clone() })
     };
     // Pairs and odd numbers apart: an odd number cannot show siblings, so the two are not one row.
     let fewer = [1, 2].map(|step| {
@@ -89,8 +89,7 @@ pub fn smallest_changes(
     // Each page size apart: what is no multiple of a size cannot use its pages, so all sizes together
     // are not one row.
     let most_of = |size: &PageSize| {
-        let fits =
-            |pages| fits(host, RequestBuilder { memory: size.times(pages), ..plain.clone() });
+        let fits = |pages| fits(host, RequestSpec { memory: size.times(pages), ..plain.clone() });
         most(request.memory.0.div_ceil(size.bytes()), fits).map(|pages| size.times(pages))
     };
     let memory = sizes.iter().filter_map(most_of).max();
@@ -98,7 +97,7 @@ pub fn smallest_changes(
     if let GpuRequest::Count { count, model } = &request.gpus {
         let gpus = |count| GpuRequest::Count { count, model: model.clone() };
         let fewer = (0..*count).rev();
-        let fits = |n: &u32| fits(host, RequestBuilder { gpus: gpus(*n), ..plain.clone() });
+        let fits = |n: &u32| fits(host, RequestSpec { gpus: gpus(*n), ..plain.clone() });
         changes.extend({ fewer }.find(fits).map(|gpus| Change::FewerGpus { gpus }));
     }
     for (property, relaxed) in relaxations(plain) {
@@ -170,7 +169,7 @@ fn more_pages(host: &Host, request: &Request, fits: impl Fn(&Host) -> bool) -> V
 }
 
 /// The request with one requirement less, for each.
-fn relaxations(request: &RequestBuilder) -> Vec<(Property, RequestBuilder)> {
+fn relaxations(request: &RequestSpec) -> Vec<(Property, RequestSpec)> {
     let policies = [
         (Property::DedicatedCpus, request.policies.dedicated_cpus),
         (Property::WholeCores, request.policies.whole_cores),

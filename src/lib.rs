@@ -9,8 +9,8 @@
 //!
 //! ```
 //! use pinwise::{
-//!     Bytes, CoreKind, CoreSpec, CpuSet, HostBuilder, NodeId, NodeSpec, Options, PackageId,
-//!     PcpuId, RequestBuilder, Style, Usage, recommend,
+//!     Bytes, CoreKind, CoreSpec, CpuSet, HostSpec, NodeId, NodeSpec, Options, PackageId,
+//!     PcpuId, RequestSpec, Style, Usage, recommend,
 //! };
 //!
 //! // Two packages of four cores, a node each. `discover` reads real machines.
@@ -30,15 +30,15 @@
 //!     max_mhz: None,
 //!     pcpus: cpus(n..n + 1),
 //! };
-//! let host = HostBuilder {
+//! let host = HostSpec {
 //!     name: "two-nodes".to_owned(),
 //!     nodes: (0..2).map(node).collect(),
 //!     cores: (0..8).map(core).collect(),
-//!     ..HostBuilder::default()
+//!     ..HostSpec::default()
 //! };
 //! let host = host.build()?;
 //!
-//! let request = RequestBuilder::new("vm1", 4, Bytes::from_gib(16)).build()?;
+//! let request = RequestSpec::new("vm1", 4, Bytes::from_gib(16)).build()?;
 //! let answer = recommend(&host, &Usage::empty(&host), &request, &Options::default())?;
 //! // Core 0 is left to the host, so the VM fits on node 1 alone, and stays there whole.
 //! let best = &answer.best().placement;
@@ -49,8 +49,8 @@
 //!
 //! # The map
 //!
-//! - In: [`HostBuilder`] or [`discover`], then [`Host`]; [`Usage`] with a [`Claim`] for each tenant;
-//!   [`RequestBuilder`], then [`Request`], with a [`Workload`] and [`Policies`].
+//! - In: [`HostSpec`] or [`discover`], then [`Host`]; [`Usage`] with a [`Claim`] for each tenant;
+//!   [`RequestSpec`], then [`Request`], with a [`Workload`] and [`Policies`].
 //! - The engine: [`recommend`], tuned by [`Options`]. It enumerates candidates, drops what cannot be
 //!   ([`Fact`], [`Rejection`]), asks every rule ([`RuleId`], [`Profile`], [`Evidence`]), and ranks by
 //!   [`Score`]. A pure function: no I/O, clock, environment or randomness.
@@ -70,46 +70,38 @@
 //! NVIDIA's driver knows, if it is there. `libvirt`: hosts and tenants from a libvirt that runs.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod candidate;
 pub mod capacity;
 mod changes;
-mod diagnose;
-pub mod discover;
-#[cfg(feature = "libvirt-xml")]
-mod document;
 pub mod emit;
+mod engine;
 mod explain;
-mod feasibility;
 pub mod fleet;
-mod host;
-mod placement;
-mod profile;
+pub mod host;
+#[cfg(feature = "serde")]
+pub mod json;
+pub mod placement;
 mod rebalance;
-mod recommend;
-mod request;
-mod rules;
-mod score;
-mod sets;
-mod shown;
-mod units;
+pub mod request;
+pub mod sets;
+#[doc(hidden)]
+pub mod shown;
+pub mod units;
+pub mod usage;
 mod verify;
 mod warnings;
-mod workload;
+pub mod workload;
 
-pub use host::access::AccessControl;
-pub use host::builder::{
-    CacheKind, CacheSpec, CoreSpec, HostBuilder, HostError, L3Spec, MAX_GPUS, MAX_NODES,
-    MAX_PCI_FUNCTIONS, MAX_PCPUS, NodeSpec,
-};
+pub use host::acs::Acs;
 pub use host::pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
     PciDevice, PciId, PciTree, RootComplex,
 };
 pub use host::sources::{Part, PartSource};
-pub use host::usage::{
-    Accepted, Claim, ClaimError, Conflict, Difference, Drift, Generation, Held, Holder, Offer,
-    PageClaim, PageDrift, Taken, TenantDrift, Usage,
+pub use host::spec::{
+    CacheKind, CacheSpec, CoreSpec, HostError, HostSpec, L3Spec, MAX_GPUS, MAX_NODES,
+    MAX_PCI_FUNCTIONS, MAX_PCPUS, NodeSpec,
 };
 pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
 pub use placement::{
@@ -117,7 +109,7 @@ pub use placement::{
     PlacedDevice, Placement, Style,
 };
 pub use request::{
-    GpuRequest, MAX_IO_THREADS, MAX_VCPUS, Policies, Policy, Request, RequestBuilder, RequestError,
+    GpuRequest, MAX_IO_THREADS, MAX_VCPUS, Policies, Policy, Request, RequestError, RequestSpec,
     Wish,
 };
 pub use sets::{CellSet, CpuSet, IdSet, NodeSet, VcpuSet};
@@ -125,29 +117,31 @@ pub use units::{
     Bytes, CellId, CoreId, Distance, Id, L3Id, NodeId, PackageId, PageSize, ParseUnitError,
     PciAddr, PcpuId, Ratio, VcpuId,
 };
+pub use usage::{
+    Accepted, Claim, ClaimError, Conflict, Difference, Drift, Generation, Held, Holder, Offer,
+    PageClaim, PageDrift, Taken, TenantDrift, Usage,
+};
 pub use verify::{CpuUser, Violation, WrongWarning, verify, verify_warnings};
 pub use workload::{Metric, Weights, Workload};
 
-pub use capacity::{
-    Capacity, GpuShare, HostCost, SLOT_SIZES, Shape, SlotCounts, SlotWeights, capacity,
-    reference_shapes,
-};
+pub use capacity::{Capacity, Shape, capacity, reference_shapes};
 pub use changes::{Change, smallest_changes};
+pub use engine::cost::{GpuShare, HostCost, SLOT_SIZES, SlotCounts, SlotWeights};
+pub use engine::profile::{Collective, GpuPath, L3Use, Profile};
+pub use engine::recommend::{Infeasible, Ranked, Recommendation, recommend};
+pub use engine::refusal::{Fact, Rejection};
+pub use engine::rules::evidence::{Evidence, Grade, Range, Row, StudyId};
+pub use engine::rules::findings::{STUDIES, Study};
+pub use engine::rules::{Finding, Prediction, RuleId, findings, predictions};
+pub use engine::score::{Options, Property, Score, score};
 pub use explain::{
     change_text, explain, explain_advice, explain_refusal, fact_text, host_line, property_text,
     step_text, warning_text,
 };
-pub use feasibility::{Fact, Rejection};
-pub use profile::{Collective, GpuPath, L3Use, Profile};
 pub use rebalance::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step, rebalance};
-pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
-pub use rules::evidence::{Evidence, FindingId, Grade, Range, Row};
-pub use rules::findings::{FINDINGS, FindingRecord};
-pub use rules::{Finding, Prediction, RuleId, findings, predictions};
-pub use score::{Options, Property, Score, score};
 pub use warnings::Warning;
 
 /// The README's examples run as tests.
-#[cfg(all(doctest, feature = "serde", feature = "libvirt-xml"))]
+#[cfg(all(doctest, feature = "serde"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

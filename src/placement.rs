@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::host::pcie::RootComplex;
-use crate::host::usage::{Claim, Offer, PageClaim, Usage};
 use crate::request::{Policy, Request};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PageSize, ParseUnitError, PciAddr};
+use crate::usage::{Claim, Offer, PageClaim, Usage};
 
 /// How much of the hardware the guest is shown, and how tightly it is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

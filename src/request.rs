@@ -125,11 +125,11 @@ impl Default for Policies {
     }
 }
 
-/// What is asked for, in plain fields; [`RequestBuilder::build`] checks them.
+/// What is asked for, in plain fields; [`RequestSpec::build`] checks them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
-pub struct RequestBuilder {
+pub struct RequestSpec {
     /// The VM's name.
     #[cfg_attr(feature = "serde", serde(default = "default_name"))]
     pub name: String,
@@ -221,7 +221,7 @@ pub enum RequestError {
     NoWeight,
 }
 
-impl RequestBuilder {
+impl RequestSpec {
     /// A VM of this size, without devices, for a general workload.
     #[must_use]
     pub fn new(name: &str, vcpus: u32, memory: Bytes) -> Self {
@@ -296,13 +296,13 @@ impl RequestBuilder {
     }
 }
 
-/// A request whose fields are in range. Read its fields through [`RequestBuilder`].
+/// A request whose fields are in range. Read its fields through [`RequestSpec`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request(RequestBuilder);
+pub struct Request(RequestSpec);
 
 impl Deref for Request {
-    type Target = RequestBuilder;
-    fn deref(&self) -> &RequestBuilder {
+    type Target = RequestSpec;
+    fn deref(&self) -> &RequestSpec {
         &self.0
     }
 }
@@ -313,16 +313,16 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_one_sentence_each() {
-        let base = RequestBuilder::new("vm1", 4, Bytes::from_gib(4));
+        let base = RequestSpec::new("vm1", 4, Bytes::from_gib(4));
         let cases = [
-            RequestBuilder { vcpus: 0, ..base.clone() },
-            RequestBuilder { vcpus: 1_000_000_000, ..base.clone() },
-            RequestBuilder { memory: Bytes::ZERO, ..base.clone() },
-            RequestBuilder { memory: Bytes(5000), ..base.clone() },
-            RequestBuilder { name: "a\nb".into(), ..base.clone() },
-            RequestBuilder { name: String::new(), ..base.clone() },
-            RequestBuilder { cells: Wish::Require(5), ..base.clone() },
-            RequestBuilder {
+            RequestSpec { vcpus: 0, ..base.clone() },
+            RequestSpec { vcpus: 1_000_000_000, ..base.clone() },
+            RequestSpec { memory: Bytes::ZERO, ..base.clone() },
+            RequestSpec { memory: Bytes(5000), ..base.clone() },
+            RequestSpec { name: "a\nb".into(), ..base.clone() },
+            RequestSpec { name: String::new(), ..base.clone() },
+            RequestSpec { cells: Wish::Require(5), ..base.clone() },
+            RequestSpec {
                 gpus: GpuRequest::Count { count: u32::MAX, model: None },
                 ..base.clone()
             },

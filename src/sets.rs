@@ -173,7 +173,8 @@ impl<T: Id> IdSet<T> {
     }
 
     /// Adds all from `first` to `last`, a word at a time.
-    pub(crate) fn insert_range(&mut self, first: T, last: T) {
+    #[doc(hidden)]
+    pub fn insert_range(&mut self, first: T, last: T) {
         assert!(last.index() < T::LIMIT, "{} is below {}", T::WHAT, T::LIMIT);
         let (first, last) = (first.index() as usize, last.index() as usize);
         if first > last {

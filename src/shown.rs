@@ -1,21 +1,19 @@
 //! Foreign texts, as they are shown.
 
 /// Text that can be shown on a terminal.
-#[cfg(any(feature = "sysfs", feature = "libvirt-xml", feature = "nvml"))]
-pub(crate) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let clean: String = text.trim().chars().filter(|c| !c.is_control()).take(128).collect();
     clean.trim_end().to_owned()
 }
 
 /// Whether a text is a name that a person would give a machine.
-#[cfg(any(feature = "sysfs", feature = "libvirt-xml"))]
-pub(crate) fn is_word(text: &str) -> bool {
+pub fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// The beginning of a foreign text for a message, at most so many bytes of it, without what could drive
 /// a terminal or is not to be seen: quoting would make eight characters of each.
-pub(crate) fn shorten(text: &str, most: usize) -> String {
+pub fn shorten(text: &str, most: usize) -> String {
     let hidden = |c: char| c.is_control() || c.escape_debug().len() > 2;
     let mut shown = String::new();
     for c in text.chars() {

@@ -14,8 +14,8 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use pinwise::discover::read_placement_host;
-use pinwise::{Host, Options, Policy, RequestBuilder, Usage, recommend};
+use pinwise::{Host, Options, Policy, RequestSpec, Usage, recommend};
+use pinwise_discover::read_placement_host;
 use shapes::{SHAPES, Shape, vm};
 
 /// Counts what a thread asks of the system's allocator.
@@ -52,14 +52,14 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Allocations of one recommendation, and whether there is one.
-fn asked(host: &Host, usage: &Usage, request: RequestBuilder) -> (u64, bool) {
+fn asked(host: &Host, usage: &Usage, request: RequestSpec) -> (u64, bool) {
     let (request, options) = (request.build().unwrap(), Options::default());
     let before = ASKED.get();
     let answer = black_box(recommend(black_box(host), usage, &request, &options));
     (ASKED.get() - before, answer.is_ok())
 }
 
-fn of_shape(name: &str, fill: u32, request: RequestBuilder) -> (u64, bool) {
+fn of_shape(name: &str, fill: u32, request: RequestSpec) -> (u64, bool) {
     let shape = SHAPES.into_iter().find(|shape| shape.name() == name).unwrap();
     let host = shape.host();
     let usage = shape.usage(&host, fill);
@@ -70,7 +70,7 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/allocations.tsv"
 
 #[test]
 fn recommendations_allocate_as_often_as_recorded() {
-    let too_large = |cells| RequestBuilder { vcpus: 512 * cells, ..vm(cells, 0) };
+    let too_large = |cells| RequestSpec { vcpus: 512 * cells, ..vm(cells, 0) };
     let cases = [
         ("2n128/0%/1c/0g", of_shape("2n128", 0, vm(1, 0))),
         ("8n256/0%/1c/1g", of_shape("8n256", 0, vm(1, 1))),

@@ -25,7 +25,7 @@ use lab::stand_in::StandIn;
 use lab::view::{Route, View};
 use pinwise::emit::libvirt;
 use pinwise::{
-    Bytes, CpuVendor, DeviceKind, GpuRequest, Host, PageSize, PciAddr, Placement, RequestBuilder,
+    Bytes, CpuVendor, DeviceKind, GpuRequest, Host, PageSize, PciAddr, Placement, RequestSpec,
     Style, Wish,
 };
 use roxmltree::Document;
@@ -33,19 +33,19 @@ use roxmltree::Document;
 /// What a guest's kernel needs of a cell.
 const CELL_MIB: u64 = 288;
 
-fn request(vcpus: u32, mib: u64, gpus: &[&str], others: &[&str], cells: u32) -> RequestBuilder {
+fn request(vcpus: u32, mib: u64, gpus: &[&str], others: &[&str], cells: u32) -> RequestSpec {
     let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-    RequestBuilder {
+    RequestSpec {
         gpus: GpuRequest::Addresses(list(gpus)),
         devices: list(others),
         page_size: Some(PageSize::KIB_4),
         cells: if cells > 1 { Wish::Require(cells) } else { Wish::Auto },
-        ..RequestBuilder::new("booted", vcpus, Bytes::from_mib(mib))
+        ..RequestSpec::new("booted", vcpus, Bytes::from_mib(mib))
     }
 }
 
 /// The answer of a style with so many cells and, where asked for, expander buses.
-fn chosen(host: &Host, wanted: RequestBuilder, style: Style, expanders: bool) -> Answer {
+fn chosen(host: &Host, wanted: RequestSpec, style: Style, expanders: bool) -> Answer {
     let mut all = answers(host, wanted);
     let at = all.iter().position(|answer| {
         let placement = &answer.placement;
@@ -275,7 +275,7 @@ fn four_cells_with_siblings() {
     let host = common::host("rtx-4090-nps4");
     let gpus =
         GpuRequest::Count { count: u32::try_from(host.gpus().len().min(4)).unwrap(), model: None };
-    let wanted = RequestBuilder { gpus, ..request(16, 2048, &[], &[], 4) };
+    let wanted = RequestSpec { gpus, ..request(16, 2048, &[], &[], 4) };
     let placement = chosen(&host, wanted, Style::PinNumaSmt, true).placement;
     whole(&driver, "four-cells", &placement);
 }
@@ -298,7 +298,7 @@ fn eight_unequal_cells_with_sixteen_devices() {
         let all = host.pci().devices().iter().filter(|device| device.kind() == kind);
         all.map(|device| device.address).step_by(every).collect()
     };
-    let wanted = RequestBuilder {
+    let wanted = RequestSpec {
         gpus: GpuRequest::Addresses(pick(DeviceKind::Gpu, 2)),
         devices: pick(DeviceKind::Nic, 1),
         ..request(11, 8 * CELL_MIB, &[], &[], 8)
@@ -318,8 +318,7 @@ fn ports(driver: &Driver, expanders: u32, ports: u8) {
     let nics = host.pci().devices().iter().filter(|device| device.kind() == DeviceKind::Nic);
     let devices = nics.map(|device| device.address).collect();
     let base = request(cells, u64::from(cells) * CELL_MIB, &[], &[], cells);
-    let placement =
-        chosen(&host, RequestBuilder { devices, ..base }, Style::PinNuma, true).placement;
+    let placement = chosen(&host, RequestSpec { devices, ..base }, Style::PinNuma, true).placement;
     assert_eq!(placement.pci.expanders.len(), expanders as usize);
     assert_eq!(placement.pci.ports.len(), expanders as usize * usize::from(ports));
     whole(driver, &format!("ports-{expanders}-{ports}"), &placement);
@@ -364,10 +363,8 @@ fn every_number_of_expander_buses_with_every_number_of_ports() {
 #[test]
 fn cells_of_hugepages_boot_and_are_made_of_them() {
     let Some(driver) = driver() else { return };
-    let cells = RequestBuilder {
-        page_size: Some(PageSize::MIB_2),
-        ..request(4, 2 * CELL_MIB, &[], &[], 2)
-    };
+    let cells =
+        RequestSpec { page_size: Some(PageSize::MIB_2), ..request(4, 2 * CELL_MIB, &[], &[], 2) };
     let placement = chosen(&made_up(2, CpuVendor::Intel), cells, Style::PinNuma, false).placement;
     let pool = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
     let free: u64 = std::fs::read_to_string(pool).map_or(0, |text| text.trim().parse().unwrap());

@@ -1,14 +1,14 @@
 //! Capabilities and node devices read as hosts.
-#![cfg(feature = "libvirt-xml")]
+#![cfg(feature = "xml")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
 
-use pinwise::discover::Reading;
-use pinwise::discover::libvirt::{
-    NodeDevice, add_node_devices, read_capabilities, read_node_device,
-};
 use pinwise::{
     Bytes, CacheKind, CacheSpec, CommonBridge, CpuVendor, DeviceKind, Distance, Host, LinkState,
     NodeId, PageSize, PciAddr,
+};
+use pinwise_discover::Reading;
+use pinwise_discover::libvirt::{
+    NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
 
 /// Two nodes with two cores of two threads each; pCPU 9 is off.

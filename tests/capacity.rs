@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, VecDeque};
 use machine::{Machine, cpus, gpu};
 use pinwise::capacity::{Allowed, GpuBond, NodeRoom, vms};
 use pinwise::{
-    Bytes, Capacity, Claim, CpuSet, FabricPartition, GpuRequest, Host, HostBuilder, NodeId,
-    NodeSet, Options, PageClaim, PageSize, PcpuId, Policies, Policy, RequestBuilder, Shape, Usage,
-    Wish, capacity, recommend, reference_shapes,
+    Bytes, Capacity, Claim, CpuSet, FabricPartition, GpuRequest, Host, HostSpec, NodeId, NodeSet,
+    Options, PageClaim, PageSize, PcpuId, Policies, Policy, RequestSpec, Shape, Usage, Wish,
+    capacity, recommend, reference_shapes,
 };
 
 use rng::Rng;
@@ -224,7 +224,7 @@ fn a_search_that_is_too_large_says_so() {
 }
 
 /// A small host with anything that makes GPUs differ, and some tenants.
-fn random_host(rng: &mut Rng) -> (HostBuilder, Vec<(String, Claim)>) {
+fn random_host(rng: &mut Rng) -> (HostSpec, Vec<(String, Claim)>) {
     let nodes = rng.between(1, 3) as u32;
     let gpus: Vec<u32> = (0..rng.between(0, 5)).map(|_| rng.below(nodes as usize) as u32).collect();
     let count = gpus.len() as u8;
@@ -284,7 +284,7 @@ fn random_shape(rng: &mut Rng, host: &Host) -> Shape {
 
 /// What is left: by core its pCPUs, by node its pages, pages in all, and GPUs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Left {
+struct Remaining {
     cores: Vec<(usize, usize)>,
     pages: Vec<u64>,
     in_all: u64,
@@ -292,7 +292,13 @@ struct Left {
 }
 
 /// Every way to give cells cores of a node, of those with equally many pCPUs any.
-fn take_cores(left: &Left, node: usize, from: usize, units: usize, shape: &Shape) -> Vec<Left> {
+fn take_cores(
+    left: &Remaining,
+    node: usize,
+    from: usize,
+    units: usize,
+    shape: &Shape,
+) -> Vec<Remaining> {
     if units == 0 {
         return vec![left.clone()];
     }
@@ -316,7 +322,7 @@ struct Brute<'a> {
     host: &'a Host,
     shape: &'a Shape,
     choices: Vec<Vec<usize>>,
-    known: BTreeMap<Left, u64>,
+    known: BTreeMap<Remaining, u64>,
 }
 
 impl Brute<'_> {
@@ -339,7 +345,7 @@ impl Brute<'_> {
     }
 
     /// All that a VM could leave.
-    fn ways(&self, left: &Left) -> Vec<Left> {
+    fn ways(&self, left: &Remaining) -> Vec<Remaining> {
         let (host, shape) = (self.host, self.shape);
         let pages = shape.memory.0 / shape.page.bytes();
         let threads = if shape.smt { 2 } else { 1 };
@@ -358,7 +364,7 @@ impl Brute<'_> {
             let mut ways = vec![next];
             for node in nodes {
                 let units = (shape.vcpus / threads) as usize;
-                let more = |way: &Left| take_cores(way, *node, 0, units, shape);
+                let more = |way: &Remaining| take_cores(way, *node, 0, units, shape);
                 ways = ways.iter().flat_map(more).collect();
             }
             for mask in 0_u32..1 << left.gpus.len() {
@@ -389,7 +395,7 @@ impl Brute<'_> {
         all
     }
 
-    fn most(&mut self, left: &Left) -> u64 {
+    fn most(&mut self, left: &Remaining) -> u64 {
         if let Some(count) = self.known.get(left) {
             return *count;
         }
@@ -399,7 +405,7 @@ impl Brute<'_> {
     }
 }
 
-fn left(host: &Host, usage: &Usage, shape: &Shape) -> Left {
+fn left(host: &Host, usage: &Usage, shape: &Shape) -> Remaining {
     let kept = host.housekeeping();
     let cores = host.cores().iter().map(|core| {
         let held = |p: &&PcpuId| usage.dedicated().contains(**p);
@@ -413,7 +419,7 @@ fn left(host: &Host, usage: &Usage, shape: &Shape) -> Left {
         let group = host.pci().group_of(host.gpus()[*at].address);
         group.iter().all(|member| usage.holder_of(*member).is_none())
     };
-    Left {
+    Remaining {
         cores: cores.collect(),
         pages: host.nodes().iter().map(|n| usage.free_pages(host, n.id, PAGE)).collect(),
         in_all: usage.free_pages_in_all(host, PAGE),
@@ -458,10 +464,10 @@ fn on_a_host_the_count_is_that_of_brute_force() {
 }
 
 /// The request of one VM of a shape.
-fn request_of(shape: &Shape, name: &str) -> RequestBuilder {
+fn request_of(shape: &Shape, name: &str) -> RequestSpec {
     let strictly = |wanted: bool| if wanted { Policy::Require } else { Policy::Ignore };
     let several = shape.gpus * shape.cells > 1;
-    RequestBuilder {
+    RequestSpec {
         page_size: Some(shape.page),
         gpus: GpuRequest::Count { count: shape.gpus * shape.cells, model: None },
         cells: Wish::Require(shape.cells),
@@ -474,7 +480,7 @@ fn request_of(shape: &Shape, name: &str) -> RequestBuilder {
             fabric_partition: strictly(shape.bond != GpuBond::Any),
             ..Policies::default()
         },
-        ..RequestBuilder::new(
+        ..RequestSpec::new(
             name,
             shape.vcpus * shape.cells,
             Bytes(shape.memory.0 * u64::from(shape.cells)),
@@ -539,7 +545,7 @@ fn a_further_tenant_never_makes_room() {
 #[test]
 fn where_the_hosts_core_is_taken_one_pcpu_is_left_over() {
     let machine = Machine { nodes: 1, cores: 5, threads: 1, pages: 16, gpus: &[], links: &[] };
-    let host = HostBuilder { reserved: CpuSet::new(), ..machine.describe() }.build().unwrap();
+    let host = HostSpec { reserved: CpuSet::new(), ..machine.describe() }.build().unwrap();
     let mut usage = Usage::empty(&host);
     assert_eq!(capacity(&host, &usage, &shape(1, 2, 1, 0)), Capacity::Exact(2));
     usage.claim(&host, "on 0", Claim { dedicated: cpus("0"), ..Claim::default() }).unwrap();
@@ -601,7 +607,7 @@ fn many_gpus_that_are_all_linked_are_counted_at_once() {
     let six =
         |id: u32| FabricPartition { id, gpus: (0..6).map(|n| gpu(4 * n + id as u8)).collect() };
     let fabric_partitions = (0..4).map(six).collect();
-    let host = HostBuilder { fabric_partitions, ..machine.describe() }.build().unwrap();
+    let host = HostSpec { fabric_partitions, ..machine.describe() }.build().unwrap();
     assert_eq!(capacity(&host, &Usage::empty(&host), &linked), Capacity::Exact(4));
     let five = Shape { gpus: 5, ..linked };
     assert_eq!(capacity(&host, &Usage::empty(&host), &five), Capacity::Exact(0));

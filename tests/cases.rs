@@ -1,6 +1,6 @@
 //! Every folder of `fixtures/cases` is answered as it says. `PINWISE_BLESS=1` rewrites what is
 //! expected; `fixtures/cases/README.md` tells how to add one.
-#![cfg(all(feature = "serde", feature = "libvirt-xml"))]
+#![cfg(all(feature = "serde", feature = "xml"))]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod common;
@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::fixtures;
-use pinwise::discover::{read_host, read_request, read_tenant};
 use pinwise::emit::libvirt::fragments;
+use pinwise::json::{read_host, read_request, read_tenant};
 use pinwise::{Options, Usage, explain, explain_refusal, recommend, smallest_changes, verify};
 
 fn folders() -> Vec<PathBuf> {

@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use pinwise::discover::{Reading, facts, hwloc, libvirt, read_host, sysfs};
+use pinwise::json::read_host;
 use pinwise::{CpuSet, DeviceKind, Host};
+use pinwise_discover::{Reading, facts, hwloc, libvirt, sysfs};
 use trees::{Folder, corpus, root_below, unpack};
 
 /// The longest that a file may take; a debug build is some twenty times slower than what people run.

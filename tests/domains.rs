@@ -1,15 +1,15 @@
 //! Domain XML read back as tenants.
-#![cfg(feature = "libvirt-xml")]
+#![cfg(feature = "xml")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
 
 use std::path::{Path, PathBuf};
 
-use pinwise::discover::libvirt::{Domain, LibvirtError, read_domain};
-use pinwise::discover::read_host;
+use pinwise::json::read_host;
 use pinwise::{
-    Bytes, Claim, CpuSet, GpuRequest, Host, NodeId, Options, PageSize, Request, RequestBuilder,
-    Style, Usage, emit, recommend,
+    Bytes, Claim, CpuSet, GpuRequest, Host, NodeId, Options, PageSize, Request, RequestSpec, Style,
+    Usage, emit, recommend,
 };
+use pinwise_discover::libvirt::{Domain, LibvirtError, read_domain};
 use proptest::prelude::*;
 
 #[path = "common/claims.rs"]
@@ -296,9 +296,9 @@ fn requests() -> impl Strategy<Value = Request> {
     let sizes = prop_oneof![Just(None), Just(Some(PageSize::MIB_2)), Just(Some(PageSize::KIB_4))];
     (1_u32..24, 1_u64..40, 0_u32..3, sizes, 0_u32..3, 0_u32..2).prop_map(
         |(vcpus, memory, gpus, page_size, io_threads, emulator_pcpus)| {
-            let base = RequestBuilder::new("vm", vcpus * 2, Bytes::from_gib(memory * 2));
+            let base = RequestSpec::new("vm", vcpus * 2, Bytes::from_gib(memory * 2));
             let gpus = GpuRequest::Count { count: gpus, model: None };
-            let request = RequestBuilder { gpus, page_size, io_threads, emulator_pcpus, ..base };
+            let request = RequestSpec { gpus, page_size, io_threads, emulator_pcpus, ..base };
             request.build().unwrap()
         },
     )
@@ -351,8 +351,8 @@ proptest! {
         at in 0_usize..4000, part in "[ -~]{0,6}", cut in 0_usize..12
     ) {
         let host = host("rtx-4080");
-        let request = RequestBuilder::new("vm", 8, Bytes::from_gib(8));
-        let request = RequestBuilder { gpus: GpuRequest::Count { count: 1, model: None }, ..request };
+        let request = RequestSpec::new("vm", 8, Bytes::from_gib(8));
+        let request = RequestSpec { gpus: GpuRequest::Count { count: 1, model: None }, ..request };
         let answer = recommend(
             &host, &Usage::empty(&host), &request.build().unwrap(), &Options::default(),
         ).unwrap();
@@ -370,7 +370,7 @@ proptest! {
 #[test]
 fn every_style_comes_back() {
     let host = host("hgx-h200-snc2");
-    let request = RequestBuilder::new("vm", 32, Bytes::from_gib(64)).build().unwrap();
+    let request = RequestSpec::new("vm", 32, Bytes::from_gib(64)).build().unwrap();
     let options = Options { all: true, ..Options::default() };
     let answer = recommend(&host, &Usage::empty(&host), &request, &options).unwrap();
     let mut styles: Vec<_> = answer.ranked.iter().map(|r| r.placement.style).collect();

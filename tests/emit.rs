@@ -1,5 +1,5 @@
 //! What the emitters write, and what a patch leaves alone.
-#![cfg(feature = "libvirt-xml")]
+#![cfg(feature = "xml")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
 
 #[path = "lab/placements.rs"]
@@ -7,8 +7,9 @@ mod placements;
 
 use std::ops::Range;
 
-use pinwise::emit::libvirt::{EmitError, PatchError, domain, fragments, patch};
+use pinwise::emit::libvirt::{EmitError, domain, fragments};
 use pinwise::{PageSize, Placement, Style};
+use pinwise_discover::libvirt::{PatchError, patch};
 use placements::{Card, floating, pinned, split, with_cards};
 use proptest::prelude::*;
 use roxmltree::{Document, Node};

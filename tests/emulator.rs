@@ -7,8 +7,8 @@ mod common;
 
 use common::{ask, ask_with, vm};
 use pinwise::{
-    Bytes, Claim, CoreKind, CoreSpec, Fact, Host, HostBuilder, NodeId, NodeSpec, Options,
-    PackageId, PcpuId, Policies, Policy, RequestBuilder, Style, Usage,
+    Bytes, Claim, CoreKind, CoreSpec, Fact, Host, HostSpec, NodeId, NodeSpec, Options, PackageId,
+    PcpuId, Policies, Policy, RequestSpec, Style, Usage,
 };
 
 /// One node of so many cores with one or two pCPUs each; the first is the host's.
@@ -28,18 +28,18 @@ fn host(cores: u32, threads: u32) -> Host {
         pools: Vec::new(),
         distances: Vec::new(),
     };
-    HostBuilder {
+    HostSpec {
         name: "one-node".to_owned(),
         nodes: vec![node],
         cores: (0..cores).map(core).collect(),
-        ..HostBuilder::default()
+        ..HostSpec::default()
     }
     .build()
     .unwrap()
 }
 
 /// What keeps a style from fitting.
-fn facts(host: &Host, request: &RequestBuilder, style: Style) -> Vec<Fact> {
+fn facts(host: &Host, request: &RequestSpec, style: Style) -> Vec<Fact> {
     let refusal = ask(host, request).expect_err("it fits nowhere");
     let mut rejected = refusal.rejected.into_iter();
     rejected.find(|rejection| rejection.style == style).expect("every style is told of").facts
@@ -65,7 +65,7 @@ fn no_room_for_the_emulator_is_said_in_pcpus() {
     ] {
         let policies =
             Policies { dedicated_cpus: dedicated, whole_cores: whole, ..Policies::default() };
-        let request = RequestBuilder { policies, emulator_pcpus: emulator, ..vm(vcpus, 4) };
+        let request = RequestSpec { policies, emulator_pcpus: emulator, ..vm(vcpus, 4) };
         let facts = facts(&host(cores, threads), &request, style);
         let wanted = [Fact::NoEmulatorPcpu { needed, free }];
         assert_eq!(facts, wanted, "{cores} x {threads}, {vcpus} + {emulator}, {style}");
@@ -86,14 +86,14 @@ fn the_emulator_takes_a_held_cores_other_sibling_where_whole_cores_are_preferred
     };
     // Four whole cores beside the host's and the one that is held in part.
     let request =
-        RequestBuilder { policies: preferred(Policy::Prefer), emulator_pcpus: 1, ..vm(4, 4) };
+        RequestSpec { policies: preferred(Policy::Prefer), emulator_pcpus: 1, ..vm(4, 4) };
     let answer = ask_with(&host, &usage, &request, &Options::default()).unwrap();
     let pin = common::of_style(&answer, Style::Pin);
     assert!(pin.unmet.is_empty(), "{:?}", pin.unmet);
     assert_eq!(pin.placement.vcpu_pcpus().to_string(), "1-4");
     assert_eq!(pin.placement.emulator_own.to_string(), "5");
     // Where they have to be whole, that core is nobody's.
-    let request = RequestBuilder { policies: preferred(Policy::Require), ..request };
+    let request = RequestSpec { policies: preferred(Policy::Require), ..request };
     let answer = ask_with(&host, &usage, &request, &Options::default());
     let pin = answer.map(|answer| answer.ranked.iter().any(|r| r.placement.style == Style::Pin));
     assert!(!pin.unwrap_or_default());
@@ -103,7 +103,7 @@ fn the_emulator_takes_a_held_cores_other_sibling_where_whole_cores_are_preferred
 #[test]
 fn floating_vcpus_share_all_that_is_free_where_the_emulator_is_elsewhere() {
     let policies = Policies { dedicated_cpus: Policy::Ignore, ..Policies::default() };
-    let request = RequestBuilder { policies, ..vm(4, 4) };
+    let request = RequestSpec { policies, ..vm(4, 4) };
     let host = host(6, 1);
     let options = Options { all: true, ..Options::default() };
     let answer = ask_with(&host, &Usage::empty(&host), &request, &options).unwrap();
@@ -117,7 +117,7 @@ fn floating_vcpus_share_all_that_is_free_where_the_emulator_is_elsewhere() {
 fn the_emulators_own_pcpus_are_on_a_node_of_the_vm() {
     let host = common::host("rtx-pro-6000");
     let gpus = common::these(&["81:00.0"]);
-    let request = RequestBuilder { gpus, emulator_pcpus: 1, ..vm(4, 8) };
+    let request = RequestSpec { gpus, emulator_pcpus: 1, ..vm(4, 8) };
     let answer = ask(&host, &request).unwrap();
     let placement = &answer.best().placement;
     let nodes = placement.nodes();

@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use pinwise::discover::facts::{
+use pinwise::{CommonBridge, GpuLinkKind, NodeId};
+use pinwise_discover::facts::{
     Facts, GpuName, LinkFacts, NicName, PathEnd, PeerStatus, read_facts, vendor,
 };
-use pinwise::{CommonBridge, GpuLinkKind, NodeId};
 use texts::{NCCL_TOPOLOGY, NUMA, ROCM, TOPO};
 use trees::corpus;
 

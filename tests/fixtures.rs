@@ -7,7 +7,7 @@ mod hosts;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use pinwise::discover::{read_host, write_host};
+use pinwise::json::{read_host, write_host};
 use pinwise::{CommonBridge, Host, NodeId, PageSize, PciAddr};
 
 fn folder(name: &str) -> PathBuf {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use common::{gpu_vm, host, vm};
 use pinwise::fleet::{
-    Apart, BatchError, Bin, FleetHost, FleetOptions, HostRefusal, Shortfall, place_each,
-    place_gang, rank,
+    AntiAffinity, BatchError, FleetHost, FleetOptions, HostOrder, HostRefusal, Shortfall,
+    place_each, place_gang, rank,
 };
 use pinwise::{
-    Claim, Host, Policies, Policy, Request, RequestBuilder, Usage, Workload, recommend, verify,
+    Claim, Host, Policies, Policy, Request, RequestSpec, Usage, Workload, recommend, verify,
 };
 
 fn empty(name: &str, count: usize) -> Vec<FleetHost<Arc<Host>>> {
@@ -20,17 +20,17 @@ fn empty(name: &str, count: usize) -> Vec<FleetHost<Arc<Host>>> {
     vec![FleetHost::new(host, usage); count]
 }
 
-fn request(builder: RequestBuilder) -> Request {
+fn request(builder: RequestSpec) -> Request {
     builder.build().unwrap()
 }
 
 fn gpus(name: &str, count: u32) -> Request {
     let base = gpu_vm(4 * count, u64::from(8 * count), count, Workload::GpuTraining);
     let policies = Policies { gpu_locality: Policy::Require, ..Policies::default() };
-    request(RequestBuilder { name: name.to_owned(), policies, ..base })
+    request(RequestSpec { name: name.to_owned(), policies, ..base })
 }
 
-fn options(bin: Bin) -> FleetOptions {
+fn options(bin: HostOrder) -> FleetOptions {
     FleetOptions { bin, answers: usize::MAX, ..FleetOptions::default() }
 }
 
@@ -39,7 +39,7 @@ const TWO_NODES: &str = "hgx-h200-snc2";
 #[test]
 fn a_gpu_goes_where_a_set_is_broken_already() {
     let mut fleet = empty(TWO_NODES, 4);
-    let best = options(Bin::BestFit);
+    let best = options(HostOrder::BestFit);
     let one = rank(&fleet, &gpus("a", 1), &best).ranked.remove(0);
     assert_eq!(one.host, 0, "equal hosts keep their order");
     // Host 2 has the broken set of four now: the next single GPU joins it.
@@ -48,17 +48,21 @@ fn a_gpu_goes_where_a_set_is_broken_already() {
     assert_eq!(next.host, 2);
     let node = |rank: &pinwise::fleet::HostRank| rank.best.placement.gpus().next().unwrap().node;
     assert_eq!(node(&one), node(&next));
-    let spread = rank(&fleet, &gpus("b", 1), &options(Bin::Spread));
+    let spread = rank(&fleet, &gpus("b", 1), &options(HostOrder::Spread));
     assert_eq!(spread.ranked.last().unwrap().host, 2);
-    assert_eq!(rank(&fleet, &gpus("b", 1), &options(Bin::FirstFit)).ranked[0].host, 0);
+    assert_eq!(rank(&fleet, &gpus("b", 1), &options(HostOrder::FirstFit)).ranked[0].host, 0);
 }
 
 #[test]
 fn each_host_has_what_recommend_says_of_it_alone() {
     let mut fleet = empty(TWO_NODES, 3);
-    place_each(&mut fleet, &[gpus("a", 1), gpus("b", 4), gpus("c", 8)], &options(Bin::Spread));
+    place_each(
+        &mut fleet,
+        &[gpus("a", 1), gpus("b", 4), gpus("c", 8)],
+        &options(HostOrder::Spread),
+    );
     for wanted in [gpus("x", 2), gpus("y", 8), request(vm(8, 16))] {
-        let answer = rank(&fleet, &wanted, &options(Bin::BestFit));
+        let answer = rank(&fleet, &wanted, &options(HostOrder::BestFit));
         assert_eq!(answer.ranked.len() + answer.refused.len(), fleet.len());
         for found in &answer.ranked {
             let member = &fleet[found.host];
@@ -106,14 +110,17 @@ fn a_gang_is_placed_whole_or_not_at_all() {
     let mut fleet = empty(TWO_NODES, 2);
     let before: Vec<Usage> = fleet.iter().map(|member| member.usage().clone()).collect();
     let best = FleetOptions::default();
-    assert!(place_gang(&mut fleet, &gpus("g", 8), 3, Apart::Nothing, &best).is_err());
-    for apart in [Apart::Hosts, Apart::Packages] {
+    assert!(place_gang(&mut fleet, &gpus("g", 8), 3, AntiAffinity::Nothing, &best).is_err());
+    for apart in [AntiAffinity::Hosts, AntiAffinity::Packages] {
         let refused = place_gang(&mut fleet, &gpus("g", 1), 5, apart, &best);
         assert!(matches!(refused, Err(BatchError::NoHost { .. })), "{apart:?}");
     }
     let after: Vec<Usage> = fleet.iter().map(|member| member.usage().clone()).collect();
     assert_eq!(before, after);
-    assert_eq!(place_gang(&mut fleet, &gpus("g", 4), 4, Apart::Nothing, &best).unwrap().len(), 4);
+    assert_eq!(
+        place_gang(&mut fleet, &gpus("g", 4), 4, AntiAffinity::Nothing, &best).unwrap().len(),
+        4
+    );
     let names: Vec<_> = fleet.iter().flat_map(|member| member.usage().tenants()).collect();
     assert_eq!(names.len(), 4);
     assert!(names.iter().all(|(name, _)| name.starts_with("g-")), "{names:?}");
@@ -124,11 +131,13 @@ fn a_gang_keeps_apart_what_must_be_apart() {
     let best = FleetOptions::default();
     let mut fleet = empty(TWO_NODES, 3);
     let hosts = |gang: &[pinwise::fleet::HostRank]| gang.iter().map(|r| r.host).collect::<Vec<_>>();
-    let together = place_gang(&mut fleet.clone(), &gpus("g", 1), 3, Apart::Nothing, &best).unwrap();
+    let together =
+        place_gang(&mut fleet.clone(), &gpus("g", 1), 3, AntiAffinity::Nothing, &best).unwrap();
     assert_eq!(hosts(&together), [0, 0, 0]);
-    let by_host = place_gang(&mut fleet.clone(), &gpus("g", 1), 3, Apart::Hosts, &best).unwrap();
+    let by_host =
+        place_gang(&mut fleet.clone(), &gpus("g", 1), 3, AntiAffinity::Hosts, &best).unwrap();
     assert_eq!(hosts(&by_host), [0, 1, 2]);
-    let gang = place_gang(&mut fleet, &gpus("g", 1), 6, Apart::Packages, &best).unwrap();
+    let gang = place_gang(&mut fleet, &gpus("g", 1), 6, AntiAffinity::Packages, &best).unwrap();
     let mut packages: Vec<_> = gang
         .iter()
         .flat_map(|rank| {
@@ -168,8 +177,8 @@ fn used(seed: u64) -> Vec<FleetHost<Arc<Host>>> {
         let (vcpus, name) = (2 << below(4), format!("vm{number}"));
         let base =
             gpu_vm(vcpus, u64::from(vcpus) * 2, u32::try_from(count).unwrap(), Workload::General);
-        let wanted = request(RequestBuilder { name, ..base });
-        place_each(&mut fleet[at..=at], &[wanted], &options(Bin::BestFit)).clear();
+        let wanted = request(RequestSpec { name, ..base });
+        place_each(&mut fleet[at..=at], &[wanted], &options(HostOrder::BestFit)).clear();
     }
     for member in &mut fleet {
         let names: Vec<String> =
@@ -189,10 +198,10 @@ fn wishes() -> Vec<Request> {
             let policies =
                 Policies { gpu_locality: policy, one_node: policy, ..Policies::default() };
             let base = gpu_vm(vcpus, 64, count, Workload::GpuTraining);
-            let one = RequestBuilder { policies, ..base.clone() };
+            let one = RequestSpec { policies, ..base.clone() };
             let cells = pinwise::Wish::Require(2);
             let policies = Policies { one_node: Policy::Ignore, ..policies };
-            wishes.extend([one, RequestBuilder { policies, cells, ..base }].map(request));
+            wishes.extend([one, RequestSpec { policies, cells, ..base }].map(request));
         }
     }
     wishes
@@ -203,7 +212,9 @@ fn a_bound_never_hides_a_better_host() {
     let (mut unsearched, mut ordered) = (0, 0);
     for seed in 1..=2 {
         let fleet = used(seed);
-        for (wanted, bin) in wishes().iter().flat_map(|w| [(w, Bin::BestFit), (w, Bin::Spread)]) {
+        for (wanted, bin) in
+            wishes().iter().flat_map(|w| [(w, HostOrder::BestFit), (w, HostOrder::Spread)])
+        {
             let all = rank(&fleet, wanted, &options(bin));
             assert!(all.behind.is_empty());
             assert_eq!(all.ranked.len() + all.refused.len(), fleet.len());
@@ -229,7 +240,7 @@ fn a_bound_never_hides_a_better_host() {
                 let score = std::cmp::Reverse(rank.best.score.total);
                 (rank.best.unmet.len(), profile.packages, apart, price, score, rank.left)
             };
-            if bin == Bin::BestFit {
+            if bin == HostOrder::BestFit {
                 assert!(all.ranked.windows(2).all(|two| key(&two[0]) <= key(&two[1])));
                 ordered += all.ranked.len();
             }
@@ -245,10 +256,10 @@ fn one_thread_and_many_give_the_same_answer() {
     let mut fleet = empty(TWO_NODES, 20);
     fleet.extend(empty("rtx-4090-nps4", 4));
     let wanted: Vec<Request> = (0..12).map(|n| gpus(&format!("vm{n}"), 1 << (n % 4))).collect();
-    place_each(&mut fleet, &wanted, &options(Bin::Spread));
+    place_each(&mut fleet, &wanted, &options(HostOrder::Spread));
     for threads in [1, 2, 5] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        for bin in [Bin::BestFit, Bin::FirstFit, Bin::Spread] {
+        for bin in [HostOrder::BestFit, HostOrder::FirstFit, HostOrder::Spread] {
             for wanted in [gpus("x", 2), request(vm(8, 16))] {
                 for answers in [1, usize::MAX] {
                     let options = FleetOptions { answers, ..options(bin) };

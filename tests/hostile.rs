@@ -1,6 +1,6 @@
 //! Names, models and holders that try to get out of where they are written: into XML, into a line of
 //! their own, or into a command that is printed for a person to run.
-#![cfg(all(feature = "serde", feature = "libvirt-xml"))]
+#![cfg(all(feature = "serde", feature = "xml"))]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 #[path = "common/mod.rs"]
@@ -10,14 +10,15 @@ mod machine;
 
 use common::{checked, gpu_vm, vm};
 use machine::{Machine, cpus, gpu};
-use pinwise::discover::libvirt::read_domain;
-use pinwise::discover::read_placement_host;
-use pinwise::emit::libvirt::{EmitError, PatchError, domain, fragments, patch};
+use pinwise::emit::libvirt::{EmitError, domain, fragments};
 use pinwise::{
-    Change, Claim, GpuRequest, Host, HostBuilder, NodeId, Options, PageClaim, PageSize, Placement,
-    Policies, Policy, RequestBuilder, RequestError, Usage, Workload, emit, explain, explain_advice,
+    Change, Claim, GpuRequest, Host, HostSpec, NodeId, Options, PageClaim, PageSize, Placement,
+    Policies, Policy, RequestError, RequestSpec, Usage, Workload, emit, explain, explain_advice,
     explain_refusal, rebalance, recommend, smallest_changes,
 };
+use pinwise_discover::libvirt::read_domain;
+use pinwise_discover::libvirt::{PatchError, patch};
+use pinwise_discover::read_placement_host;
 use regex_lite::Regex;
 use roxmltree::Document;
 
@@ -103,7 +104,7 @@ fn a_name_stays_in_its_element_or_is_refused() {
 #[test]
 fn a_request_refuses_what_would_break_a_line() {
     for name in HOSTILE {
-        let request = RequestBuilder { name: name.to_owned(), ..vm(1, 1) }.build();
+        let request = RequestSpec { name: name.to_owned(), ..vm(1, 1) }.build();
         let bad = name.chars().any(|c| c == '/' || c.is_control());
         match request {
             Ok(request) => assert!(!bad && request.name == name),
@@ -132,9 +133,9 @@ fn sound(text: &str, lines: usize, hostile: &str) {
 /// A host, a tenant and a wished model whose names all are this text; what is said of a VM that fits,
 /// of one that lacks a GPU, one that lacks pages, and of making room for one.
 fn said(hostile: &str) -> [String; 4] {
-    let builder = HostBuilder { name: hostile.to_owned(), ..host().description().clone() };
+    let builder = HostSpec { name: hostile.to_owned(), ..host().description().clone() };
     let mut builder =
-        HostBuilder { about: hostile.to_owned(), cpu_model: hostile.to_owned(), ..builder };
+        HostSpec { about: hostile.to_owned(), cpu_model: hostile.to_owned(), ..builder };
     builder.devices.iter_mut().for_each(|device| device.name = Some(hostile.to_owned()));
     let host = builder.build().unwrap();
     let mut usage = Usage::empty(&host);
@@ -145,28 +146,28 @@ fn said(hostile: &str) -> [String; 4] {
     let options = Options::default();
     let fits = checked(&vm(2, 1));
     let answer = recommend(&host, &usage, &fits, &options).unwrap();
-    let json = emit::json::recommendation(&host, &usage, &fits, &answer);
+    let json = json::recommendation(&host, &usage, &fits, &answer);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     let first = explain(&host, &usage, &fits, &options, &answer);
 
-    let refusal = |request: &RequestBuilder| {
+    let refusal = |request: &RequestSpec| {
         let request = checked(request);
         let refusal = recommend(&host, &usage, &request, &options).unwrap_err();
         let changes = smallest_changes(&host, &usage, &request, &options);
-        let json = emit::json::refusal(&refusal, &changes);
+        let json = json::refusal(&refusal, &changes);
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
         (explain_refusal(&host, &request, &refusal, Some(&changes)), changes)
     };
     let model = Some(hostile.to_owned());
     let gpus = GpuRequest::Count { count: 3, model };
-    let held = RequestBuilder { gpus: common::these(&["10:00.0"]), ..vm(1, 1) };
-    let both = refusal(&RequestBuilder { gpus, ..vm(1, 1) }).0 + &refusal(&held).0;
+    let held = RequestSpec { gpus: common::these(&["10:00.0"]), ..vm(1, 1) };
+    let both = refusal(&RequestSpec { gpus, ..vm(1, 1) }).0 + &refusal(&held).0;
     let policies = Policies { one_node: Policy::Require, ..Policies::default() };
     let page_size = Some(PageSize::GIB_1);
-    let (pages, changes) = refusal(&RequestBuilder { policies, page_size, ..vm(2, 9) });
+    let (pages, changes) = refusal(&RequestSpec { policies, page_size, ..vm(2, 9) });
     assert!(changes.iter().any(|change| matches!(change, Change::MorePages { .. })), "{pages}");
 
-    let wide = RequestBuilder { policies, ..vm(8, 1) };
+    let wide = RequestSpec { policies, ..vm(8, 1) };
     let wide = checked(&wide);
     let mut advice = rebalance(&host, &usage, &wide, &options, &[]).unwrap();
     advice.placement.name = hostile.to_owned();

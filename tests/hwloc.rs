@@ -18,8 +18,8 @@ use hwlocality::object::TopologyObject;
 use hwlocality::object::attributes::{ObjectAttributes, PCIDeviceAttributes, UpstreamAttributes};
 use hwlocality::object::types::ObjectType;
 use hwlocality::topology::builder::{BuildFlags, TypeFilter};
-use pinwise::discover::{Reading, hwloc, sysfs};
-use pinwise::{CpuSet, DeviceKind, HostBuilder, PackageId, PciAddr, PcpuId};
+use pinwise::{CpuSet, DeviceKind, HostSpec, PackageId, PciAddr, PcpuId};
+use pinwise_discover::{Reading, hwloc, sysfs};
 use trees::{Folder, UNREAD, corpus, extract, root_below};
 
 const FILE: &str = "PINWISE_ORACLE_FILE";
@@ -40,7 +40,7 @@ fn seen(lines: impl IntoIterator<Item = String>) -> Seen {
 }
 
 /// A host in the oracle's words.
-fn ours(host: &HostBuilder) -> Seen {
+fn ours(host: &HostSpec) -> Seen {
     let mut packages: BTreeMap<PackageId, CpuSet> = BTreeMap::new();
     let mut lines = Vec::new();
     for core in &host.cores {

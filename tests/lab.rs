@@ -34,7 +34,7 @@ fn whole_domains_are_accepted() {
 }
 
 /// A desktop's domain with every placement in it, and that with the next one in it.
-#[cfg(feature = "libvirt-xml")]
+#[cfg(feature = "xml")]
 #[test]
 fn patched_domains_are_accepted() {
     if !asked() {
@@ -76,15 +76,15 @@ fn every_recommendation_on_every_fixture_is_accepted() {
     files.sort();
     for path in files {
         let text = std::fs::read_to_string(&path).expect("a fixture is a text");
-        let host = pinwise::discover::read_host(&text).expect("of a host");
+        let host = pinwise::json::read_host(&text).expect("of a host");
         let host = host.build().expect("that is valid");
         for (vcpus, gib, gpus) in [(6, 12, 1), (20, 40, 2), (64, 128, 4), (120, 240, 8), (9, 18, 0)]
         {
             let gpus = pinwise::GpuRequest::Count { count: gpus, model: None };
             let memory = pinwise::Bytes::from_gib(gib);
             let io_threads = vcpus % 3;
-            let base = pinwise::RequestBuilder::new("vm", vcpus, memory);
-            let request = pinwise::RequestBuilder { gpus, io_threads, ..base };
+            let base = pinwise::RequestSpec::new("vm", vcpus, memory);
+            let request = pinwise::RequestSpec { gpus, io_threads, ..base };
             let request = request.build().expect("the request is in range");
             let usage = pinwise::Usage::empty(&host);
             let options = pinwise::Options { all: true, ..pinwise::Options::default() };
@@ -175,7 +175,7 @@ fn a_spread_of_recommendations_starts() {
 #[test]
 fn a_vm_of_this_machine_is_held_where_its_xml_says() {
     let Some(driver) = judge::driver() else { return };
-    let read = pinwise::discover::sysfs::read(Path::new("/")).expect("this machine can be read");
+    let read = pinwise_discover::sysfs::read(Path::new("/")).expect("this machine can be read");
     let host = read.host.build().expect("and is sound");
     let free = |size: PageSize| -> u64 {
         let pools = host.nodes().iter().filter_map(|node| node.pool(size));
@@ -188,8 +188,8 @@ fn a_vm_of_this_machine_is_held_where_its_xml_says() {
             println!("no pages of {page} here: not run");
             continue;
         }
-        let base = pinwise::RequestBuilder::new("here", vcpus, pinwise::Bytes::from_mib(mib));
-        let mut request = pinwise::RequestBuilder { page_size: Some(page), ..base };
+        let base = pinwise::RequestSpec::new("here", vcpus, pinwise::Bytes::from_mib(mib));
+        let mut request = pinwise::RequestSpec { page_size: Some(page), ..base };
         request.policies.dedicated_cpus = pinwise::Policy::Ignore;
         request.policies.whole_cores = pinwise::Policy::Ignore;
         for (answer, at) in spread::answers(&host, request).iter().zip(0..) {

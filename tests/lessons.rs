@@ -1,5 +1,5 @@
 //! What the benchmark taught, as claims about answers on the fixtures' hosts.
-#![cfg(all(feature = "serde", feature = "libvirt-xml"))]
+#![cfg(all(feature = "serde", feature = "xml"))]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod common;
@@ -12,13 +12,13 @@ use common::{
 };
 use pinwise::emit::libvirt::fragments;
 use pinwise::{
-    Claim, CoreKind, FindingId, Host, Metric, NodeId, NodeSet, Options, PageSize, PcpuId, Policies,
-    Policy, Ranked, Recommendation, RequestBuilder, Style, Usage, Warning, Workload, explain,
+    Claim, CoreKind, Host, Metric, NodeId, NodeSet, Options, PageSize, PcpuId, Policies, Policy,
+    Ranked, Recommendation, RequestSpec, StudyId, Style, Usage, Warning, Workload, explain,
     explain_refusal, smallest_changes,
 };
 
-fn ids(numbers: &[u8]) -> Vec<FindingId> {
-    numbers.iter().copied().map(FindingId).collect()
+fn ids(numbers: &[u8]) -> Vec<StudyId> {
+    numbers.iter().copied().map(StudyId).collect()
 }
 
 fn rank_of(answer: &Recommendation, style: Style) -> usize {
@@ -32,13 +32,13 @@ fn vcpu_nodes(host: &Host, ranked: &Ranked) -> NodeSet {
     pcpus.iter().filter_map(|pcpu| host.core_of(pcpu)).map(|core| core.node).collect()
 }
 
-fn text(host: &Host, request: &RequestBuilder, options: &Options) -> String {
+fn text(host: &Host, request: &RequestSpec, options: &Options) -> String {
     let usage = Usage::empty(host);
     let answer = ask_with(host, &usage, request, options).unwrap();
     explain(host, &usage, &checked(request), options, &answer)
 }
 
-fn refusal(host: &Host, request: &RequestBuilder) -> String {
+fn refusal(host: &Host, request: &RequestSpec) -> String {
     let (usage, options) = (Usage::empty(host), Options::default());
     let refusal = ask(host, request).unwrap_err();
     let request = checked(request);
@@ -47,9 +47,9 @@ fn refusal(host: &Host, request: &RequestBuilder) -> String {
 }
 
 /// Training over two nodes, two GPUs on each, peer-to-peer off as in the benchmark.
-fn spread_training(gpus: &[&str], vcpus: u32, gib: u64) -> RequestBuilder {
+fn spread_training(gpus: &[&str], vcpus: u32, gib: u64) -> RequestSpec {
     let base = gpu_vm(vcpus, gib, 4, Workload::GpuTraining);
-    RequestBuilder { gpus: these(gpus), peer_to_peer: Some(false), ..base }
+    RequestSpec { gpus: these(gpus), peer_to_peer: Some(false), ..base }
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn cells_hurt_collectives_that_cross_nodes_through_host_memory_so_pin_comes_firs
             let cells = of_style(&answer, Style::PinNuma);
             assert!(cells.score < answer.best().score, "{name}, {vcpus}");
             let collective = prediction(cells, Metric::CollectiveHost);
-            assert!(collective.from.contains(&FindingId(6)), "{collective:?}");
+            assert!(collective.from.contains(&StudyId(6)), "{collective:?}");
             assert!(collective.range.likely.0 < 1000, "{collective:?}");
         }
     }
@@ -79,7 +79,7 @@ fn a_vm_too_large_for_a_node_gets_its_bandwidth_from_cells() {
         ("hgx-h200-snc2", 80, 1000, 4),
         ("rtx-4090-nps4", 120, 700, 8),
     ] {
-        let request = RequestBuilder { workload: Workload::DataPipeline, ..vm(vcpus, gib) };
+        let request = RequestSpec { workload: Workload::DataPipeline, ..vm(vcpus, gib) };
         let answer = ask_all(&host(name), &request);
         let best = answer.best();
         assert_eq!(best.placement.style, Style::PinNuma, "{name}");
@@ -100,7 +100,7 @@ fn pinning_alone_does_not_unlock_the_bandwidth() {
         of_profile(&answer, |p| p.style == Style::Pin && p.memory == pinwise::MemoryMode::Strict);
     let bandwidth = prediction(strict, Metric::MemoryBandwidth);
     assert_eq!(bandwidth.range.likely.0, 1000);
-    assert!(bandwidth.from.contains(&FindingId(3)), "{bandwidth:?}");
+    assert!(bandwidth.from.contains(&StudyId(3)), "{bandwidth:?}");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_vm_that_fits_on_its_gpus_node_stays_there_whole() {
         for gpu in host.gpus() {
             for workload in Workload::PRESETS {
                 let gpus = these(&[&gpu.address.to_string()]);
-                let request = RequestBuilder { gpus, ..gpu_vm(12, 48, 1, workload) };
+                let request = RequestSpec { gpus, ..gpu_vm(12, 48, 1, workload) };
                 let answer = ask(&host, &request).unwrap();
                 let best = answer.best();
                 let home: NodeSet = gpu.node.into_iter().collect();
@@ -143,7 +143,7 @@ fn with_32_free_cores() -> (Host, Usage) {
 fn thirty_two_vcpus_get_thirty_two_cores_where_they_are_free() {
     let (host, usage) = with_32_free_cores();
     for workload in Workload::PRESETS {
-        let request = RequestBuilder { workload, ..vm(32, 64) };
+        let request = RequestSpec { workload, ..vm(32, 64) };
         let options = Options::default();
         let answer = ask_with(&host, &usage, &request, &options).unwrap();
         let best = answer.best();
@@ -163,7 +163,7 @@ fn thirty_two_vcpus_get_thirty_two_cores_where_they_are_free() {
 #[test]
 fn with_a_high_packing_weight_siblings_may_win_and_the_text_says_what_they_save() {
     let (host, usage) = with_32_free_cores();
-    let request = RequestBuilder { workload: Workload::GpuInference, ..vm(32, 64) };
+    let request = RequestSpec { workload: Workload::GpuInference, ..vm(32, 64) };
     let options = Options { packing_weight: 3000, ..Options::default() };
     let answer = ask_with(&host, &usage, &request, &options).unwrap();
     assert_eq!(answer.best().placement.style, Style::PinSmt);
@@ -215,7 +215,7 @@ fn a_degraded_link_is_reported_and_passed_over() {
 fn a_latency_sensitive_desktop_vm_gets_the_favoured_performance_cores_first() {
     let host = host("i9-14900k");
     for vcpus in [1, 2, 4, 7] {
-        let request = RequestBuilder { workload: Workload::LatencySensitive, ..vm(vcpus, 8) };
+        let request = RequestSpec { workload: Workload::LatencySensitive, ..vm(vcpus, 8) };
         let answer = ask(&host, &request).unwrap();
         let best = answer.best();
         assert_eq!(best.placement.style, Style::Pin, "{vcpus}");
@@ -281,7 +281,7 @@ fn with_links_cells_no_longer_hurt_collectives() {
     let answer = ask(&host("hgx-h200"), &request).unwrap();
     assert_eq!(answer.best().placement.style, Style::PinNuma);
     assert_eq!(prediction(answer.best(), Metric::CollectiveP2p).range, pinwise::Range::ONE);
-    let off = RequestBuilder { peer_to_peer: Some(false), ..request };
+    let off = RequestSpec { peer_to_peer: Some(false), ..request };
     let answer = ask(&host("hgx-h200"), &off).unwrap();
     assert_eq!(answer.best().placement.style, Style::Pin);
 }
@@ -303,7 +303,7 @@ fn cells_over_several_gpu_nodes_are_shown_where_the_gpus_are() {
 #[test]
 fn the_counter_evidence_for_one_node_is_named() {
     let request =
-        RequestBuilder { peer_to_peer: Some(false), ..gpu_vm(32, 128, 4, Workload::GpuTraining) };
+        RequestSpec { peer_to_peer: Some(false), ..gpu_vm(32, 128, 4, Workload::GpuTraining) };
     let text = text(&host("rtx-pro-6000"), &request, &Options::default());
     assert!(text.contains("F18") && text.contains("measure both"), "{text}");
 }
@@ -328,7 +328,7 @@ fn a_host_whose_devices_name_no_node_is_not_guessed_at() {
     let text = text(&host, &request, &Options::default());
     assert!(text.contains("locality is unknown"), "{text}");
     let policies = Policies { gpu_locality: Policy::Require, ..Policies::default() };
-    let required = RequestBuilder { policies, ..request };
+    let required = RequestSpec { policies, ..request };
     let text = refusal(&host, &required);
     assert!(text.contains("which node GPU 0000:01:00.0 is on"), "{text}");
     assert!(text.contains("preferring instead of requiring"), "{text}");
@@ -343,7 +343,7 @@ fn short_of_pages(total: u64) -> Host {
     spec.build().unwrap()
 }
 
-fn a_vm_on_node_0() -> RequestBuilder {
+fn a_vm_on_node_0() -> RequestSpec {
     let policies = Policies {
         one_node: Policy::Require,
         gpu_locality: Policy::Require,
@@ -351,7 +351,7 @@ fn a_vm_on_node_0() -> RequestBuilder {
     };
     let base = gpu_vm(16, 64, 1, Workload::GpuInference);
     let page_size = Some(PageSize::GIB_1);
-    RequestBuilder { gpus: these(&["1b:00.0"]), page_size, policies, ..base }
+    RequestSpec { gpus: these(&["1b:00.0"]), page_size, policies, ..base }
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn three_pages_short_on_the_gpus_node_is_refused_with_the_command_that_mends_it(
 
 #[test]
 fn where_the_page_size_is_free_the_vm_stays_beside_its_gpu_with_smaller_pages() {
-    let request = RequestBuilder { page_size: None, ..a_vm_on_node_0() };
+    let request = RequestSpec { page_size: None, ..a_vm_on_node_0() };
     let host = short_of_pages(61);
     let answer = ask(&host, &request).unwrap();
     let placement = &answer.best().placement;
@@ -389,7 +389,7 @@ fn no_vcpu_runs_beside_another_tenants_sibling() {
     let held = tenant.dedicated.clone();
     let usage = Usage::with_running(&host, [("tenant".to_owned(), tenant)]).unwrap();
     let request =
-        RequestBuilder { gpus: these(&["01:00.0"]), ..gpu_vm(32, 64, 1, Workload::GpuInference) };
+        RequestSpec { gpus: these(&["01:00.0"]), ..gpu_vm(32, 64, 1, Workload::GpuInference) };
     let answer = ask_with(&host, &usage, &request, &Options::default()).unwrap();
     for ranked in &answer.ranked {
         for pcpu in ranked.placement.vcpu_pcpus().iter() {
@@ -417,7 +417,7 @@ fn the_baseline_is_the_same_vm_with_the_same_gpus_and_changes_nothing() {
 #[test]
 fn without_spare_performance_cores_a_throughput_vm_still_takes_those_that_are_free() {
     let host = host("i9-14900k");
-    let request = RequestBuilder { workload: Workload::CpuThroughput, ..vm(7, 8) };
+    let request = RequestSpec { workload: Workload::CpuThroughput, ..vm(7, 8) };
     let answer = ask(&host, &request).unwrap();
     let efficiency = answer.best().placement.vcpu_pcpus();
     let efficiency = efficiency.iter().filter_map(|pcpu| host.core_of(pcpu));
@@ -428,7 +428,7 @@ fn without_spare_performance_cores_a_throughput_vm_still_takes_those_that_are_fr
 #[test]
 fn the_emulators_own_pcpus_are_left_out_of_what_vcpus_float_over() {
     let policies = Policies { dedicated_cpus: Policy::Prefer, ..Policies::default() };
-    let request = RequestBuilder { emulator_pcpus: 1, policies, ..vm(65, 16) };
+    let request = RequestSpec { emulator_pcpus: 1, policies, ..vm(65, 16) };
     ask(&host("rtx-5090-degraded"), &request).unwrap();
 }
 
@@ -436,14 +436,14 @@ fn the_emulators_own_pcpus_are_left_out_of_what_vcpus_float_over() {
 fn siblings_hold_whole_cores_whatever_the_policy() {
     let policies = Policies { whole_cores: Policy::Ignore, ..Policies::default() };
     let host = host("rtx-5090-degraded");
-    let answer = ask(&host, &RequestBuilder { policies, ..vm(4, 16) }).unwrap();
+    let answer = ask(&host, &RequestSpec { policies, ..vm(4, 16) }).unwrap();
     assert!(of_style(&answer, Style::PinSmt).profile.whole_cores);
 }
 
 #[test]
 fn siblings_that_win_are_told_to_save_cores_too() {
     let (host, usage) = with_32_free_cores();
-    let request = RequestBuilder { workload: Workload::GpuInference, ..vm(32, 64) };
+    let request = RequestSpec { workload: Workload::GpuInference, ..vm(32, 64) };
     let options = Options { packing_weight: 3000, ..Options::default() };
     let answer = ask_with(&host, &usage, &request, &options).unwrap();
     let text = explain(&host, &usage, &checked(&request), &options, &answer);
@@ -452,7 +452,7 @@ fn siblings_that_win_are_told_to_save_cores_too() {
 
 #[test]
 fn a_tie_is_not_said_to_be_decided_by_fewer_cores_where_more_won() {
-    let request = RequestBuilder { workload: Workload::GpuInference, ..vm(12, 48) };
+    let request = RequestSpec { workload: Workload::GpuInference, ..vm(12, 48) };
     let host = host("rtx-4090-nps4");
     let answer = ask(&host, &request).unwrap();
     assert!(answer.best().cost.cores.0 > answer.ranked[1].cost.cores.0);
@@ -497,7 +497,7 @@ fn a_one_gpu_vm_takes_the_other_half_of_a_switch_pair_that_is_broken_already() {
     let held = Claim { devices: vec![gpus[2]], ..Claim::default() };
     usage.claim(&host, "other", held).unwrap();
     let one = pinwise::GpuRequest::Count { count: 1, model: None };
-    let request = RequestBuilder { gpus: one, ..vm(8, 16) }.build().unwrap();
+    let request = RequestSpec { gpus: one, ..vm(8, 16) }.build().unwrap();
     let answer = pinwise::recommend(&host, &usage, &request, &Options::default()).unwrap();
     let placement = &answer.best().placement;
     pinwise::verify(&host, &usage, &request, placement).unwrap();

@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use pinwise::discover::libvirt::{Connection, ConnectionError};
-use pinwise::{Bytes, HostBuilder, HostError, NodeId, PageSize, PcpuId};
+use pinwise::{Bytes, HostError, HostSpec, NodeId, PageSize, PcpuId};
+use pinwise_discover::libvirt::{Connection, ConnectionError};
 
 const TEST: &str = "test:///default";
 
@@ -37,7 +37,7 @@ fn running_domains_are_tenants() {
     assert_eq!(domains[0].claim.floating.to_string(), "0-15");
 }
 
-fn host() -> HostBuilder {
+fn host() -> HostSpec {
     Connection::open(TEST).unwrap().host().unwrap().host
 }
 
@@ -163,20 +163,19 @@ fn the_qemu_driver_tells_of_this_machine_what_sysfs_does() {
     let connection = Connection::open(&uri).unwrap();
     let reading = connection.host().unwrap();
     println!("{:?}", reading.notes);
-    let (live, sysfs) =
-        (reading.host, pinwise::discover::sysfs::read(Path::new("/")).unwrap().host);
-    let nodes = |host: &HostBuilder| {
+    let (live, sysfs) = (reading.host, pinwise_discover::sysfs::read(Path::new("/")).unwrap().host);
+    let nodes = |host: &HostSpec| {
         host.nodes.iter().map(|node| (node.id, node.cpus.clone(), node.memory)).collect::<Vec<_>>()
     };
     assert_eq!(nodes(&live), nodes(&sysfs));
-    let cores = |host: &HostBuilder| host.cores.iter().map(|c| c.pcpus.clone()).collect::<Vec<_>>();
+    let cores = |host: &HostSpec| host.cores.iter().map(|c| c.pcpus.clone()).collect::<Vec<_>>();
     assert_eq!(cores(&live), cores(&sysfs));
-    let functions = |host: &HostBuilder| {
+    let functions = |host: &HostSpec| {
         let each = host.devices.iter().map(|device| (device.address, device.vendor, device.device));
         each.collect::<std::collections::BTreeSet<_>>()
     };
     assert_eq!(functions(&live), functions(&sysfs));
-    let free = |host: &HostBuilder| host.nodes[0].pools[0].free;
+    let free = |host: &HostSpec| host.nodes[0].pools[0].free;
     assert!((1..live.nodes[0].pools[0].total).contains(&free(&live)), "{}", free(&live));
 
     let host = live.build().unwrap();

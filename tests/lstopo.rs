@@ -1,9 +1,9 @@
 //! The reader of lstopo's XML on files that the test writes.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use pinwise::discover::Reading;
-use pinwise::discover::hwloc::{LstopoError, read_lstopo};
 use pinwise::{Bytes, CoreKind, CpuVendor, NodeId, PageSize, PciAddr};
+use pinwise_discover::Reading;
+use pinwise_discover::hwloc::{LstopoError, read_lstopo};
 
 const LATER: &str = include_str!("texts/lstopo-2.xml");
 
@@ -126,7 +126,7 @@ fn an_error_names_the_place_and_the_value() {
 
 #[test]
 fn size_and_depth_are_bounded() {
-    let long = " ".repeat(pinwise::discover::hwloc::MAX_LSTOPO + 1);
+    let long = " ".repeat(pinwise_discover::hwloc::MAX_LSTOPO + 1);
     assert!(matches!(read_lstopo(&long), Err(LstopoError::TooLarge { .. })));
     let deep = 200_000;
     let text = format!(

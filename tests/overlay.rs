@@ -4,21 +4,22 @@
 mod common;
 
 use common::description;
-use pinwise::discover::facts::{
+use pinwise::json::{read_host, write_host};
+use pinwise::{
+    Bytes, Distance, GpuLinkKind, HostSpec, LinkState, NodeId, Part, PciAddr, PciId, host_line,
+};
+use pinwise_discover::facts::{
     Conflict, Facts, GpuFacts, GpuName, Laid, LinkFacts, NodeFacts, PartitionFacts, overlay,
     read_facts, vendor,
 };
-use pinwise::discover::{Assembly, AssemblyError, TextKind, read_host, write_host};
-use pinwise::{
-    Bytes, Distance, GpuLinkKind, HostBuilder, LinkState, NodeId, Part, PciAddr, PciId, host_line,
-};
+use pinwise_discover::{Assembly, AssemblyError, TextKind};
 
 fn at(address: &str) -> PciAddr {
     address.parse().unwrap()
 }
 
 /// The 8-GPU host without what only another source than sysfs knows.
-fn bare() -> HostBuilder {
+fn bare() -> HostSpec {
     let mut host = description("hgx-h200-snc2");
     host.gpu_links.clear();
     host.fabric_partitions.clear();
@@ -27,7 +28,7 @@ fn bare() -> HostBuilder {
     host
 }
 
-fn gpus(host: &HostBuilder) -> Vec<PciAddr> {
+fn gpus(host: &HostSpec) -> Vec<PciAddr> {
     host.clone().build().unwrap().gpus().iter().map(|gpu| gpu.address).collect()
 }
 
@@ -43,7 +44,7 @@ fn topo(nodes: &[u32]) -> String {
     text
 }
 
-fn lay(host: &mut HostBuilder, text: &str) -> Laid {
+fn lay(host: &mut HostSpec, text: &str) -> Laid {
     overlay(host, &read_facts(text).unwrap())
 }
 
@@ -142,7 +143,7 @@ fn unknown_nodes_of_devices_are_filled_and_known_ones_stay() {
 }
 
 /// As NVML tells: by address.
-fn nvml(host: &HostBuilder) -> Facts {
+fn nvml(host: &HostSpec) -> Facts {
     let mut facts = Facts { source: "NVML".to_owned(), ..Facts::default() };
     for address in gpus(host) {
         let model = Some("NVIDIA H200".to_owned());
@@ -285,7 +286,7 @@ fn distances_fill_a_gap_as_a_whole_or_not_at_all() {
 #[test]
 fn free_memory_is_taken_where_nobody_counted_it() {
     let mut host = description("hgx-h200");
-    let base = |host: &HostBuilder| {
+    let base = |host: &HostSpec| {
         let host = host.clone().build().unwrap();
         let pool = host.nodes()[0].pools[0];
         (pool.total, pool.free)

@@ -6,8 +6,8 @@ mod trees;
 use std::collections::BTreeMap;
 use std::fs;
 
-use pinwise::discover::{hwloc, sysfs};
 use pinwise::{Host, PciAddr};
+use pinwise_discover::{hwloc, sysfs};
 use trees::{Folder, corpus, root_below, unpack};
 
 /// What both readers can know, by name; PCI functions only where both name them, as lstopo leaves out

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use machine::{Machine, cpus, gpu};
 use pinwise::{
     Advice, Bytes, Claim, CpuSet, GpuRequest, Host, NoAdvice, NodeId, NodeSet, Options, PageClaim,
-    PageSize, PcpuId, Policies, Policy, Request, RequestBuilder, Step, Usage, Wish, rebalance,
+    PageSize, PcpuId, Policies, Policy, Request, RequestSpec, Step, Usage, Wish, rebalance,
     recommend, step_text, verify,
 };
 use rng::Rng;
@@ -26,12 +26,12 @@ fn strict() -> Policies {
     Policies { gpu_locality: Policy::Require, one_node: Policy::Require, ..Policies::default() }
 }
 
-fn vm(name: &str, vcpus: u32, gib: u64, gpus: u32) -> RequestBuilder {
-    RequestBuilder {
+fn vm(name: &str, vcpus: u32, gib: u64, gpus: u32) -> RequestSpec {
+    RequestSpec {
         gpus: GpuRequest::Count { count: gpus, model: None },
         page_size: Some(PageSize::GIB_1),
         policies: strict(),
-        ..RequestBuilder::new(name, vcpus, Bytes::from_gib(gib))
+        ..RequestSpec::new(name, vcpus, Bytes::from_gib(gib))
     }
 }
 
@@ -51,8 +51,8 @@ fn usage(host: &Host, tenants: &[(&str, Claim)]) -> Usage {
 fn ask(
     host: &Host,
     usage: &Usage,
-    request: &RequestBuilder,
-    restartable: &[RequestBuilder],
+    request: &RequestSpec,
+    restartable: &[RequestSpec],
 ) -> Result<Advice, NoAdvice> {
     let request = request.clone().build().unwrap();
     let may: Vec<Request> = restartable.iter().map(|vm| vm.clone().build().unwrap()).collect();
@@ -195,7 +195,7 @@ fn a_broken_pair_is_mended_by_one_restart() {
     let tenants = [("a", with(0, held("1-2", 0, 4))), ("b", with(2, held("8-9", 1, 4)))];
     let usage = usage(&host, &tenants);
     let policies = Policies { linked_gpus: Policy::Require, ..strict() };
-    let new = RequestBuilder { policies, ..vm("new", 4, 8, 2) };
+    let new = RequestSpec { policies, ..vm("new", 4, 8, 2) };
     let both = [vm("a", 2, 4, 1), vm("b", 2, 4, 1)];
     let advice = ask(&host, &usage, &new, &both).unwrap();
     assert_eq!(advice.steps.len(), 1, "{advice:?}");
@@ -212,7 +212,7 @@ fn halves_of_cores_are_put_together() {
     let machine = Machine { nodes: 1, cores: 5, threads: 2, pages: 32, gpus: &[], links: &[] };
     let host = machine.describe().build().unwrap();
     let usage = usage(&host, &[("a", held("1-2", 0, 4)), ("b", held("3-4", 0, 4))]);
-    let new = RequestBuilder { smt: Wish::Require(true), ..vm("new", 4, 8, 0) };
+    let new = RequestSpec { smt: Wish::Require(true), ..vm("new", 4, 8, 0) };
     let advice = ask(&host, &usage, &new, &[]).unwrap();
     let [Step::Repin { moves, left_behind, .. }] = advice.steps.as_slice() else {
         panic!("{advice:?}")

@@ -1,13 +1,14 @@
 //! What the emitters refuse: one thing broken, and just that error. And the last that they take.
-#![cfg(feature = "libvirt-xml")]
+#![cfg(feature = "xml")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
 
 #[path = "lab/placements.rs"]
 #[allow(dead_code, reason = "here only those that are listed")]
 mod placements;
 
-use pinwise::emit::libvirt::{EmitError, PatchError, domain, fragments, patch};
+use pinwise::emit::libvirt::{EmitError, domain, fragments};
 use pinwise::{Bytes, CellId, Distance, MemoryMode, Placement};
+use pinwise_discover::libvirt::{PatchError, patch};
 
 const DESK: &str = include_str!("lab/desk.xml");
 

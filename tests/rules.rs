@@ -9,9 +9,8 @@ use common::{
     ask_all, ask_with, checked, description, gpu_vm, host, hosts, of_profile, of_style, these, vm,
 };
 use pinwise::{
-    Claim, Collective, Evidence, FindingId, GpuPath, Grade, Host, L3Use, MemoryMode, Options,
-    PageSize, Profile, Range, Recommendation, RequestBuilder, RuleId, Style, Usage, Workload,
-    findings,
+    Claim, Collective, Evidence, GpuPath, Grade, Host, L3Use, MemoryMode, Options, PageSize,
+    Profile, Range, Recommendation, RequestSpec, RuleId, StudyId, Style, Usage, Workload, findings,
 };
 
 /// Whether the rule's word counts: it speaks, and no other rule on the metric goes before it.
@@ -46,7 +45,7 @@ fn every_rule_has_a_case_where_it_speaks_and_one_where_it_is_silent() {
     assert_eq!(CASES.len(), RuleId::COUNT, "a rule has its cases twice");
 }
 
-fn placed(host: &Host, request: &RequestBuilder, fits: impl Fn(&Profile) -> bool) -> Profile {
+fn placed(host: &Host, request: &RequestSpec, fits: impl Fn(&Profile) -> bool) -> Profile {
     let profile = of_profile(&ask_all(host, request), fits).profile;
     // What the search counted is what the placement has.
     let answer = ask_all(host, request);
@@ -57,19 +56,19 @@ fn placed(host: &Host, request: &RequestBuilder, fits: impl Fn(&Profile) -> bool
     profile
 }
 
-fn style(host: &Host, request: &RequestBuilder, style: Style) -> Profile {
+fn style(host: &Host, request: &RequestSpec, style: Style) -> Profile {
     placed(host, request, |profile| profile.style == style)
 }
 
 /// A VM that fits on one node of two, beside its GPU.
-fn small() -> RequestBuilder {
+fn small() -> RequestSpec {
     gpu_vm(8, 16, 1, Workload::GpuTraining)
 }
 
 /// A VM too large for one node of two, with two GPUs on each.
-fn wide() -> RequestBuilder {
+fn wide() -> RequestSpec {
     let gpus = these(&["01:00.0", "21:00.0", "81:00.0", "a1:00.0"]);
-    RequestBuilder { gpus, peer_to_peer: Some(false), ..gpu_vm(100, 256, 4, Workload::GpuTraining) }
+    RequestSpec { gpus, peer_to_peer: Some(false), ..gpu_vm(100, 256, 4, Workload::GpuTraining) }
 }
 
 fn pin_on_one_node() -> Profile {
@@ -106,14 +105,14 @@ fn blind_cells() -> Profile {
 
 /// Two linked GPUs.
 fn linked(peer_to_peer: Option<bool>) -> Profile {
-    let request = RequestBuilder { peer_to_peer, ..gpu_vm(8, 16, 2, Workload::GpuTraining) };
+    let request = RequestSpec { peer_to_peer, ..gpu_vm(8, 16, 2, Workload::GpuTraining) };
     style(&host("hgx-h200"), &request, Style::Pin)
 }
 
 /// Two GPUs that are not linked.
 fn peers(host: &Host, gpus: &[&str]) -> Profile {
     let peer_to_peer = Some(true);
-    let request = RequestBuilder { gpus: these(gpus), peer_to_peer, ..small() };
+    let request = RequestSpec { gpus: these(gpus), peer_to_peer, ..small() };
     style(host, &request, Style::Pin)
 }
 
@@ -130,13 +129,13 @@ fn beside_a_full_node() -> Profile {
     let dedicated = host.nodes()[1].cpus.clone();
     let tenant = Claim { dedicated, ..Claim::default() };
     let usage = Usage::with_running(&host, [("tenant".to_owned(), tenant)]).unwrap();
-    let request = RequestBuilder { gpus: these(&["81:00.0"]), ..small() };
+    let request = RequestSpec { gpus: these(&["81:00.0"]), ..small() };
     let answer = ask_with(&host, &usage, &request, &Options::default()).unwrap();
     of_style(&answer, Style::Pin).profile
 }
 
 fn desktop(vcpus: u32) -> Profile {
-    let request = RequestBuilder { workload: Workload::LatencySensitive, ..vm(vcpus, 16) };
+    let request = RequestSpec { workload: Workload::LatencySensitive, ..vm(vcpus, 16) };
     style(&host("i9-14900k"), &request, Style::Pin)
 }
 
@@ -194,7 +193,7 @@ cases! {
     Hugepages {
         hugepages_come_on_top: pin_on_one_node();
         base_pages_gain_nothing: {
-            let request = RequestBuilder { page_size: Some(PageSize::KIB_4), ..small() };
+            let request = RequestSpec { page_size: Some(PageSize::KIB_4), ..small() };
             style(&host("rtx-pro-6000"), &request, Style::Pin)
         };
     }
@@ -248,7 +247,7 @@ cases! {
     }
     CollectiveOneNode {
         everything_on_one_node_keeps_collectives_there: {
-            let request = RequestBuilder {
+            let request = RequestSpec {
                 peer_to_peer: Some(false),
                 ..gpu_vm(32, 64, 4, Workload::GpuTraining)
             };
@@ -326,7 +325,7 @@ const PAGE_BY_NODES: &[(u32, Line)] = &[
     (4, (RuleId::BandwidthInterleaved, [900, 1200, 2000], Grade::Stated, &[16, 31])),
 ];
 
-fn line(rule: RuleId, profile: &Profile) -> (RuleId, [u32; 3], Grade, Vec<FindingId>) {
+fn line(rule: RuleId, profile: &Profile) -> (RuleId, [u32; 3], Grade, Vec<StudyId>) {
     let evidence = Evidence::default();
     let row = evidence.row(rule);
     let Range { low, likely, high } = row.range(profile);
@@ -342,7 +341,7 @@ fn the_table_says_what_the_findings_say() {
     let over = |nodes| Profile { nodes, fewest_nodes: nodes, ..cells_with_expanders() };
     let fixed = PAGE.iter().map(|line| (2, *line));
     for (nodes, (rule, range, grade, ids)) in fixed.chain(PAGE_BY_NODES.iter().copied()) {
-        let ids: Vec<_> = ids.iter().copied().map(FindingId).collect();
+        let ids: Vec<_> = ids.iter().copied().map(StudyId).collect();
         assert_eq!(line(rule, &over(nodes)), (rule, range, grade, ids), "over {nodes} nodes");
     }
 }
@@ -388,9 +387,9 @@ fn by_hand(answer: &Recommendation, fits: impl Fn(&Profile) -> bool, hundredths:
 }
 
 /// 4 GPUs over two nodes, on a host with one L3 domain a node, as the hand had no say on those.
-fn by_hand_over_two() -> RequestBuilder {
+fn by_hand_over_two() -> RequestSpec {
     let gpus = these(&["1b:00.0", "2b:00.0", "9b:00.0", "ab:00.0"]);
-    RequestBuilder { gpus, peer_to_peer: Some(false), ..gpu_vm(90, 256, 4, Workload::GpuTraining) }
+    RequestSpec { gpus, peer_to_peer: Some(false), ..gpu_vm(90, 256, 4, Workload::GpuTraining) }
 }
 
 fn strict_pin(profile: &Profile) -> bool {
@@ -407,7 +406,7 @@ fn training_over_two_nodes_through_host_memory_as_worked_by_hand() {
 
 #[test]
 fn training_over_two_nodes_with_links_as_worked_by_hand() {
-    let request = RequestBuilder { peer_to_peer: None, ..by_hand_over_two() };
+    let request = RequestSpec { peer_to_peer: None, ..by_hand_over_two() };
     let mut spec = description("hgx-h200");
     // Two GPUs of each package are no partition of the fabric; without a manager they are linked.
     spec.fabric_partitions.clear();
@@ -418,7 +417,7 @@ fn training_over_two_nodes_with_links_as_worked_by_hand() {
 
 #[test]
 fn data_pipeline_over_two_nodes_as_worked_by_hand() {
-    let request = RequestBuilder { workload: Workload::DataPipeline, ..by_hand_over_two() };
+    let request = RequestSpec { workload: Workload::DataPipeline, ..by_hand_over_two() };
     let answer = ask_all(&host("hgx-h200"), &request);
     by_hand(&answer, |p| p.style == Style::PinNuma && p.expanders, 19);
     by_hand(&answer, strict_pin, 0);
@@ -430,7 +429,7 @@ fn training_on_one_node_as_worked_by_hand_and_above_the_spread_set() {
     let peer_to_peer = Some(false);
     let base = gpu_vm(32, 64, 4, Workload::GpuTraining);
     let ask = |gpus: &[&str]| {
-        ask_all(&host, &RequestBuilder { gpus: these(gpus), peer_to_peer, ..base.clone() })
+        ask_all(&host, &RequestSpec { gpus: these(gpus), peer_to_peer, ..base.clone() })
     };
     let one = ask(&["1b:00.0", "2b:00.0", "3b:00.0", "4b:00.0"]);
     assert_eq!(one.best().profile.nodes, 1);
@@ -442,14 +441,14 @@ fn training_on_one_node_as_worked_by_hand_and_above_the_spread_set() {
 
 #[test]
 fn siblings_lose_two_fifths_of_a_throughput_vm() {
-    let request = RequestBuilder { workload: Workload::CpuThroughput, ..vm(32, 64) };
+    let request = RequestSpec { workload: Workload::CpuThroughput, ..vm(32, 64) };
     let answer = ask_all(&host("hgx-h200"), &request);
     let score = of_profile(&answer, |p| p.style == Style::PinSmt).score.performance;
     assert!((-450_000..=-380_000).contains(&score), "{score}");
 }
 
 /// Four fifths of a node, and more than one node, with and without GPUs.
-fn sizes(host: &Host) -> Vec<RequestBuilder> {
+fn sizes(host: &Host) -> Vec<RequestSpec> {
     let cores = host.cores().len();
     let nodes = host.nodes().len();
     let small = u32::try_from((cores / nodes * 4 / 5).max(1)).unwrap();
@@ -460,7 +459,7 @@ fn sizes(host: &Host) -> Vec<RequestBuilder> {
         for count in [0, 1, 2, 4, 8] {
             if usize::try_from(count).unwrap() <= gpus {
                 let vm = gpu_vm(vcpus, u64::from(vcpus), count, Workload::General);
-                all.push(RequestBuilder { peer_to_peer: Some(false), ..vm });
+                all.push(RequestSpec { peer_to_peer: Some(false), ..vm });
             }
         }
     }
@@ -475,7 +474,7 @@ fn pin_is_never_below_default_on_any_fixture() {
         for base in sizes(&host) {
             for workload in Workload::PRESETS {
                 let vcpus = if hybrid { base.vcpus.min(7) } else { base.vcpus };
-                let request = RequestBuilder { workload, vcpus, ..base.clone() };
+                let request = RequestSpec { workload, vcpus, ..base.clone() };
                 let answer = ask_all(&host, &request);
                 let score = of_style(&answer, Style::Pin).score.performance;
                 let gpus = request.gpus.count();
@@ -489,7 +488,7 @@ fn pin_is_never_below_default_on_any_fixture() {
 /// and nothing is known of a default layout that floats over both kinds.
 #[test]
 fn pin_is_below_default_only_where_it_must_take_efficiency_cores() {
-    let request = RequestBuilder { workload: Workload::LatencySensitive, ..vm(16, 16) };
+    let request = RequestSpec { workload: Workload::LatencySensitive, ..vm(16, 16) };
     let answer = ask_all(&host("i9-14900k"), &request);
     let pin = of_style(&answer, Style::Pin);
     assert!(pin.score.performance < 0 && pin.profile.efficiency_core);

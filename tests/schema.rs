@@ -11,10 +11,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::{description, fixtures};
-use pinwise::discover::{host_schema, read_host, write_host};
+use pinwise::json::{host_schema, read_host, write_host};
 use pinwise::{
-    AccessControl, Bytes, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind,
-    HostBuilder, LinkState, NodeId, Part,
+    Acs, Bytes, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind, HostSpec,
+    LinkState, NodeId, Part,
 };
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -141,7 +141,7 @@ fn every_description_fits() {
 }
 
 /// A description with every field that there is.
-fn full() -> HostBuilder {
+fn full() -> HostSpec {
     let mut host = description("hgx-h200-snc2");
     host.about = "synthetic".to_owned();
     host.nodes.truncate(1);
@@ -172,7 +172,7 @@ fn full() -> HostBuilder {
     device.physical_function = Some(device.address);
     device.link_now = Some(LinkState { mts: 2500, width: 1 });
     device.link_max = Some(LinkState { mts: 2500, width: 1 });
-    device.access = Some(AccessControl {
+    device.access = Some(Acs {
         request_redirect: true,
         completion_redirect: true,
         upstream_forwarding: true,

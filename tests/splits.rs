@@ -7,9 +7,9 @@ mod common;
 
 use common::{ask, ask_with, of_style};
 use pinwise::{
-    Bytes, Claim, CoreKind, CoreSpec, CpuSet, Distance, GpuRequest, Host, HostBuilder, L3Spec,
-    L3Use, NodeId, NodeSpec, Options, PackageId, PciAddr, PciClass, PciDevice, PciId, PcpuId,
-    RequestBuilder, Style, Usage, Wish, Workload,
+    Bytes, Claim, CoreKind, CoreSpec, CpuSet, Distance, GpuRequest, Host, HostSpec, L3Spec, L3Use,
+    NodeId, NodeSpec, Options, PackageId, PciAddr, PciClass, PciDevice, PciId, PcpuId, RequestSpec,
+    Style, Usage, Wish, Workload,
 };
 
 /// Cores of one node: their kind, and whether each has an L3 domain of so many to itself.
@@ -17,7 +17,7 @@ type Cores = [(CoreKind, u32, bool); 2];
 
 /// Two nodes with these cores of one pCPU each. One more core of each node is the host's.
 fn host(nodes: [Cores; 2]) -> Host {
-    let mut host = HostBuilder { name: "two-nodes".to_owned(), ..HostBuilder::default() };
+    let mut host = HostSpec { name: "two-nodes".to_owned(), ..HostSpec::default() };
     let mut next = 0;
     for (id, groups) in (0..).zip(nodes) {
         let first = next;
@@ -53,18 +53,18 @@ fn host(nodes: [Cores; 2]) -> Host {
 }
 
 /// Eight vCPUs in two cells.
-fn two_cells() -> RequestBuilder {
-    RequestBuilder {
+fn two_cells() -> RequestSpec {
+    RequestSpec {
         cells: Wish::Require(2),
         workload: Workload::CpuThroughput,
-        ..RequestBuilder::new("vm1", 8, Bytes::from_gib(8))
+        ..RequestSpec::new("vm1", 8, Bytes::from_gib(8))
     }
 }
 
 #[test]
 fn cells_are_uneven_where_that_avoids_efficiency_cores() {
     use CoreKind::{Efficiency, Performance};
-    let request = RequestBuilder { workload: Workload::LatencySensitive, ..two_cells() };
+    let request = RequestSpec { workload: Workload::LatencySensitive, ..two_cells() };
     let sizes = |second: u32| {
         let more = [(Performance, 6, false), (Efficiency, 2, false)];
         let fewer = [(Performance, second, false), (Efficiency, 6, false)];
@@ -83,10 +83,10 @@ fn a_flat_vm_is_shared_out_so_that_it_fills_whole_l3_domains() {
     let domains = [(CoreKind::Performance, 4, true); 2];
     let host = host([domains, domains]);
     // More than a node has, and nothing that the guest sees of it.
-    let request = RequestBuilder {
+    let request = RequestSpec {
         cells: Wish::Require(1),
         workload: Workload::CpuThroughput,
-        ..RequestBuilder::new("vm1", 9, Bytes::from_gib(9))
+        ..RequestSpec::new("vm1", 9, Bytes::from_gib(9))
     };
     let lies = |held: &[u32]| {
         let mut usage = Usage::empty(&host);
@@ -119,7 +119,7 @@ fn a_split_by_gpus_and_an_even_one_are_told_apart() {
         let gpu = PciDevice::new(address, PciClass(0x03_0200), PciId(0x10de), PciId(0x2335));
         described.devices.push(PciDevice { node: Some(NodeId(node)), ..gpu });
     }
-    let request = RequestBuilder {
+    let request = RequestSpec {
         workload: Workload::LatencySensitive,
         gpus: GpuRequest::Count { count: 4, model: None },
         ..two_cells()

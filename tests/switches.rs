@@ -1,6 +1,6 @@
 //! GPUs and NICs that share a switch on the host share one in the guest, in every layout but the
 //! default one.
-#![cfg(feature = "libvirt-xml")]
+#![cfg(feature = "xml")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
 
 mod common;
@@ -8,10 +8,11 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{host, vm};
-use pinwise::emit::libvirt::{domain, patch};
+use pinwise::emit::libvirt::domain;
 use pinwise::{
-    GpuRequest, Host, Options, PciAddr, Placement, RequestBuilder, Style, Usage, recommend, verify,
+    GpuRequest, Host, Options, PciAddr, Placement, RequestSpec, Style, Usage, recommend, verify,
 };
+use pinwise_discover::libvirt::patch;
 use roxmltree::Document;
 
 fn addresses(list: &[&str]) -> Vec<PciAddr> {
@@ -20,7 +21,7 @@ fn addresses(list: &[&str]) -> Vec<PciAddr> {
 
 /// Every layout that is possible, each seen by the checker, the default one last.
 fn layouts(host: &Host, gpus: &[&str], others: &[&str]) -> Vec<Placement> {
-    let request = RequestBuilder {
+    let request = RequestSpec {
         gpus: GpuRequest::Addresses(addresses(gpus)),
         devices: addresses(others),
         ..vm(32, 64)

@@ -7,11 +7,9 @@ mod trees;
 use std::fs;
 use std::path::Path;
 
-use pinwise::discover::Reading;
-use pinwise::discover::sysfs::{self, SysfsError};
-use pinwise::{
-    AccessControl, Bytes, CoreKind, CpuVendor, GpuLink, GpuLinkKind, NodeId, PageSize, PciAddr,
-};
+use pinwise::{Acs, Bytes, CoreKind, CpuVendor, GpuLink, GpuLinkKind, NodeId, PageSize, PciAddr};
+use pinwise_discover::Reading;
+use pinwise_discover::sysfs::{self, SysfsError};
 use trees::{Folder, small};
 
 fn reading(root: &Folder) -> Result<Reading, SysfsError> {
@@ -205,7 +203,7 @@ fn access_control_is_read_from_ports_that_show_it() {
     };
     assert_eq!(access(&root), [None; 2]);
     root.write(&format!("{port}/config"), &config).write(&format!("{port}/{gpu}/config"), &config);
-    let on = AccessControl {
+    let on = Acs {
         request_redirect: true,
         completion_redirect: true,
         upstream_forwarding: true,

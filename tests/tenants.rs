@@ -12,13 +12,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use machine::{Machine, cpus, gpu};
-use pinwise::discover::libvirt::read_domain;
 use pinwise::{
-    Accepted, AccessControl, Bytes, Claim, ClaimError, Conflict, CpuSet, Difference, Drift,
-    Generation, GpuRequest, Holder, Host, NodeId, Offer, Options, PageClaim, PageDrift, PageSize,
-    PciClass, PciDevice, PciId, Placement, Policies, Policy, Request, RequestBuilder, Taken,
-    TenantDrift, Usage, Warning, Wish, WrongWarning, emit, recommend, verify_warnings,
+    Accepted, Acs, Bytes, Claim, ClaimError, Conflict, CpuSet, Difference, Drift, Generation,
+    GpuRequest, Holder, Host, NodeId, Offer, Options, PageClaim, PageDrift, PageSize, PciClass,
+    PciDevice, PciId, Placement, Policies, Policy, Request, RequestSpec, Taken, TenantDrift, Usage,
+    Warning, Wish, WrongWarning, emit, recommend, verify_warnings,
 };
+use pinwise_discover::libvirt::read_domain;
 use rng::Rng;
 
 const PAGE: PageSize = PageSize::GIB_1;
@@ -39,11 +39,11 @@ fn dedicated(list: &str) -> Claim {
     Claim { dedicated: cpus(list), ..Claim::default() }
 }
 
-fn wish(name: &str, vcpus: u32, gib: u64, gpus: u32) -> RequestBuilder {
+fn wish(name: &str, vcpus: u32, gib: u64, gpus: u32) -> RequestSpec {
     let gpus = GpuRequest::Count { count: gpus, model: None };
     let page_size = Some(PAGE);
-    let request = RequestBuilder::new(name, vcpus, Bytes::from_gib(gib));
-    RequestBuilder { gpus, page_size, ..request }
+    let request = RequestSpec::new(name, vcpus, Bytes::from_gib(gib));
+    RequestSpec { gpus, page_size, ..request }
 }
 
 fn request(name: &str, vcpus: u32, gib: u64, gpus: u32) -> Request {
@@ -355,14 +355,14 @@ fn domains_of_placements_have_no_drift() {
     let host = host();
     let mut usage = Usage::empty(&host);
     let mut found = Vec::new();
-    let cells = RequestBuilder { cells: Wish::Require(2), ..wish("c", 8, 8, 2) };
+    let cells = RequestSpec { cells: Wish::Require(2), ..wish("c", 8, 8, 2) };
     let shared = Policies { whole_cores: Policy::Ignore, ..Policies::default() };
-    let emulator = RequestBuilder { emulator_pcpus: 1, ..wish("e", 1, 1, 0) };
+    let emulator = RequestSpec { emulator_pcpus: 1, ..wish("e", 1, 1, 0) };
     let asked = [
         request("a", 2, 4, 1),
-        RequestBuilder { smt: Wish::Require(true), ..wish("b", 4, 4, 0) }.build().unwrap(),
+        RequestSpec { smt: Wish::Require(true), ..wish("b", 4, 4, 0) }.build().unwrap(),
         cells.build().unwrap(),
-        RequestBuilder { policies: shared, ..wish("d", 1, 2, 0) }.build().unwrap(),
+        RequestSpec { policies: shared, ..wish("d", 1, 2, 0) }.build().unwrap(),
         emulator.build().unwrap(),
     ];
     for request in &asked {
@@ -497,7 +497,7 @@ fn siblings_across_tenants_are_refused_or_told() {
         recommend(&host, &usage, &strict.clone().build().unwrap(), &Options::default()).is_err()
     );
     let policies = Policies { whole_cores: Policy::Ignore, ..Policies::default() };
-    let lenient = RequestBuilder { policies, ..strict }.build().unwrap();
+    let lenient = RequestSpec { policies, ..strict }.build().unwrap();
     let cpus = best(&host, &usage, &lenient).vcpu_pcpus();
     let shared = Warning::SharedCores { tenants: vec!["half".to_owned()], cpus };
     assert!(told(&host, &usage, &lenient).contains(&shared));
@@ -521,7 +521,7 @@ fn pages_that_no_vm_can_use_any_more_are_told() {
 
 /// GPUs 0 and 1 below one switch, 2 and 3 below root ports of their own; access control of the two
 /// ports above the first two.
-fn with_switch(links: &[(u8, u8)], access: [Option<AccessControl>; 2]) -> Host {
+fn with_switch(links: &[(u8, u8)], access: [Option<Acs>; 2]) -> Host {
     let gpus = [0, 0, 1, 1];
     let machine = Machine { nodes: 2, cores: 8, threads: 2, pages: 32, gpus: &gpus, links };
     let mut host = machine.describe();
@@ -544,20 +544,20 @@ fn with_switch(links: &[(u8, u8)], access: [Option<AccessControl>; 2]) -> Host {
     host.build().unwrap()
 }
 
-const OFF: AccessControl = AccessControl {
+const OFF: Acs = Acs {
     request_redirect: false,
     completion_redirect: false,
     upstream_forwarding: false,
     direct_translated: false,
 };
-const REDIRECTS: AccessControl = AccessControl { request_redirect: true, ..OFF };
-const TRANSLATED: AccessControl = AccessControl { direct_translated: true, ..REDIRECTS };
+const REDIRECTS: Acs = Acs { request_redirect: true, ..OFF };
+const TRANSLATED: Acs = Acs { direct_translated: true, ..REDIRECTS };
 
 #[test]
 fn peers_that_a_switch_sends_up_are_told() {
     let ask = |gpus: [u8; 2], peer_to_peer| {
         let gpus = GpuRequest::Addresses(gpus.map(gpu).to_vec());
-        RequestBuilder { gpus, peer_to_peer, ..wish("vm", 4, 8, 0) }.build().unwrap()
+        RequestSpec { gpus, peer_to_peer, ..wish("vm", 4, 8, 0) }.build().unwrap()
     };
     let redirected = |host: &Host, request: &Request| {
         let told = told(host, &Usage::empty(host), request).into_iter();

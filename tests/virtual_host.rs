@@ -20,11 +20,12 @@ use std::path::{Path, PathBuf};
 
 use lab::judge::asked;
 use lab::machine::{Files, NodeShape, Shape, boot};
-use pinwise::discover::{libvirt, read_host, sysfs};
+use pinwise::json::read_host;
 use pinwise::{
     Bytes, Claim, CpuSet, CpuVendor, GpuRequest, Host, NodeId, Options, PageSize, PciAddr,
-    Recommendation, Request, RequestBuilder, Usage, recommend, verify,
+    Recommendation, Request, RequestSpec, Usage, recommend, verify,
 };
+use pinwise_discover::{libvirt, sysfs};
 use serde_json::Value;
 
 /// An example that was built beside the tests.
@@ -51,9 +52,9 @@ impl Vm {
     }
 
     fn request(&self) -> Request {
-        let base = RequestBuilder::new(self.name, self.vcpus, Bytes::from_mib(self.mib));
+        let base = RequestSpec::new(self.name, self.vcpus, Bytes::from_mib(self.mib));
         let gpus = GpuRequest::Count { count: self.gpus, model: None };
-        RequestBuilder { gpus, ..base }.build().unwrap()
+        RequestSpec { gpus, ..base }.build().unwrap()
     }
 
     /// A domain with nothing in it that a placement says.
@@ -263,7 +264,7 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     let inside = rows(text(files, "answer.json"));
     assert_eq!(
         inside,
-        rows(&pinwise::emit::json::recommendation(&host, &empty, &first.request(), &answer)),
+        rows(&pinwise::json::recommendation(&host, &empty, &first.request(), &answer)),
         "{name}"
     );
     let best = &answer.best().placement;
@@ -286,7 +287,7 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     let inside = rows(text(files, "second.json"));
     assert_eq!(
         inside,
-        rows(&pinwise::emit::json::recommendation(&host, &usage, &second.request(), &beside)),
+        rows(&pinwise::json::recommendation(&host, &usage, &second.request(), &beside)),
         "{name}: beside"
     );
     apart(&host, &domain.claim, &best_claim(&inside));

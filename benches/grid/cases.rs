@@ -3,12 +3,12 @@
 use std::hint::black_box;
 
 use pinwise::capacity::Shape as VmShape;
-use pinwise::discover::libvirt::{read_capabilities, read_domain};
-use pinwise::discover::{read_host, write_host};
+use pinwise::json::{read_host, write_host};
 use pinwise::{
-    Bytes, GpuRequest, Host, HostBuilder, Node, Options, PageSize, Placement, Policy, Request,
-    RequestBuilder, Usage, capacity, emit, recommend, reference_shapes, verify,
+    Bytes, GpuRequest, Host, HostSpec, Node, Options, PageSize, Placement, Policy, Request,
+    RequestSpec, Usage, capacity, emit, recommend, reference_shapes, verify,
 };
+use pinwise_discover::libvirt::{read_capabilities, read_domain};
 
 use crate::shapes::{Shape, vm};
 
@@ -138,8 +138,7 @@ impl Place {
                 let request = vm(2, 2).build().expect("in range");
                 let answer = recommend(host, usage, &request, &Options::default()).ok()?;
                 Box::new(move || {
-                    !emit::json::recommendation(host, usage, &request, black_box(&answer))
-                        .is_empty()
+                    !json::recommendation(host, usage, &request, black_box(&answer)).is_empty()
                 })
             }
             Task::Verify => {
@@ -161,14 +160,14 @@ impl Place {
         })
     }
 
-    fn ask(&self, request: RequestBuilder) -> Run<'_> {
+    fn ask(&self, request: RequestSpec) -> Run<'_> {
         let (request, options) = (request.build().expect("in range"), Options::default());
         Box::new(move || {
             black_box(recommend(black_box(&self.host), &self.usage, &request, &options)).is_ok()
         })
     }
 
-    fn refuse(&self, request: RequestBuilder) -> Run<'_> {
+    fn refuse(&self, request: RequestSpec) -> Run<'_> {
         let name = format!("{}: {request:?}", self.shape.name());
         let mut run = self.ask(request);
         assert!(!run(), "this should fit nowhere: {name}");
@@ -194,25 +193,25 @@ impl Place {
         free.iter().rev().nth(cells as usize - 1).copied()
     }
 
-    fn no_cpus(&self, cells: u32) -> Option<RequestBuilder> {
+    fn no_cpus(&self, cells: u32) -> Option<RequestSpec> {
         let free = self.at_place(cells, |node| u64::from(self.free_pcpus(node)))?;
         let vcpus = cells * (u32::try_from(free).expect("a node's pCPUs") + 2);
-        Some(RequestBuilder { vcpus, ..cell_a_node(cells, 0) })
+        Some(RequestSpec { vcpus, ..cell_a_node(cells, 0) })
     }
 
-    fn no_pages(&self, cells: u32) -> Option<RequestBuilder> {
+    fn no_pages(&self, cells: u32) -> Option<RequestSpec> {
         let size = PageSize::MIB_2;
         let free = |node: &Node| self.usage.free_pages(&self.host, node.id, size);
         let memory = size.times((self.at_place(cells, free)? + 1) * u64::from(cells));
-        Some(RequestBuilder { memory, ..cell_a_node(cells, 0) })
+        Some(RequestSpec { memory, ..cell_a_node(cells, 0) })
     }
 
-    fn no_local_gpus(&self, cells: u32) -> Option<RequestBuilder> {
+    fn no_local_gpus(&self, cells: u32) -> Option<RequestSpec> {
         let (nodes, each) = self.shape.gpu_nodes();
         let most = u32::try_from(nodes.len()).expect("at most 64 nodes");
         if cells < most {
             let gpus = (cells * each + 1).next_power_of_two().min(self.shape.gpus);
-            return Some(RequestBuilder {
+            return Some(RequestSpec {
                 gpus: GpuRequest::Count { count: gpus, model: None },
                 ..cell_a_node(cells, 0)
             });
@@ -222,12 +221,12 @@ impl Place {
         let vcpus = with_gpus.map(|node| self.free_pcpus(node)).min()? + 2;
         let enough = self.at_place(cells, |node| u64::from(self.free_pcpus(node)))?;
         let request = cell_a_node(cells, self.shape.gpus);
-        (enough >= u64::from(vcpus)).then_some(RequestBuilder { vcpus: vcpus * cells, ..request })
+        (enough >= u64::from(vcpus)).then_some(RequestSpec { vcpus: vcpus * cells, ..request })
     }
 }
 
 /// As `vm`, where a single cell may not span nodes either.
-fn cell_a_node(cells: u32, gpus: u32) -> RequestBuilder {
+fn cell_a_node(cells: u32, gpus: u32) -> RequestSpec {
     let mut request = vm(cells, gpus);
     if cells == 1 {
         request.policies.one_node = Policy::Require;
@@ -236,7 +235,7 @@ fn cell_a_node(cells: u32, gpus: u32) -> RequestBuilder {
 }
 
 /// What `virsh capabilities` prints of such a host.
-fn capabilities(host: &HostBuilder) -> String {
+fn capabilities(host: &HostSpec) -> String {
     let mut cells = String::new();
     for node in &host.nodes {
         let mut row = |text: String| cells.push_str(&text);

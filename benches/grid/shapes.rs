@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use pinwise::discover::read_placement_host;
-use pinwise::{Bytes, GpuRequest, Host, PageSize, Policies, Policy, RequestBuilder, Usage, Wish};
+use pinwise::{Bytes, GpuRequest, Host, PageSize, Policies, Policy, RequestSpec, Usage, Wish};
+use pinwise_discover::read_placement_host;
 use serde_json::{Value, json};
 
 /// Cores that share an L3.
@@ -193,14 +193,14 @@ impl Shape {
 }
 
 /// A VM with so many equal cells, 8 vCPUs and 16 GiB each, and so many GPUs, all local.
-pub(crate) fn vm(cells: u32, gpus: u32) -> RequestBuilder {
+pub(crate) fn vm(cells: u32, gpus: u32) -> RequestSpec {
     let policies = Policies { gpu_locality: Policy::Require, ..Policies::default() };
-    RequestBuilder {
+    RequestSpec {
         cells: Wish::Require(cells),
         gpus: GpuRequest::Count { count: gpus, model: None },
         page_size: Some(PageSize::MIB_2),
         even_cells: true,
         policies,
-        ..RequestBuilder::new("vm", 8 * cells, Bytes::from_gib(16 * u64::from(cells)))
+        ..RequestSpec::new("vm", 8 * cells, Bytes::from_gib(16 * u64::from(cells)))
     }
 }

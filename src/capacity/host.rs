@@ -6,9 +6,9 @@ use super::packing::{Packing, Resources, most};
 use super::shape::{Allowed, GpuBond, Shape};
 use crate::host::Host;
 use crate::host::derived::GpuMask;
-use crate::host::usage::Usage;
 use crate::sets::{CpuSet, bits};
 use crate::units::PcpuId;
+use crate::usage::Usage;
 
 /// The most sets of GPUs that are looked at.
 const MAX_GPU_SETS: usize = 16_384;
@@ -16,7 +16,7 @@ const MAX_GPU_SETS: usize = 16_384;
 /// The largest number of further VMs of `shape` that fit on a host, where `usage` says what its
 /// tenants hold, if each is placed as well as can be.
 ///
-/// What counts as free is what [`recommend`](crate::recommend) would use: pCPUs that are allowed, not
+/// What counts as free is what [`recommend`](crate::engine::recommend) would use: pCPUs that are allowed, not
 /// the host's own and held by nobody, whole cores of them where the shape says so; pages free on the
 /// cell's node; GPUs of the cell's node whose whole IOMMU group is free. One more pCPU is left for
 /// emulator threads where no other could take them.

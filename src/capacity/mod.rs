@@ -2,19 +2,16 @@
 //!
 //! [`capacity`] is exact: the largest number of further VMs of a [`Shape`] on a host with its tenants.
 //! [`vms`] is the same over plain numbers per node. What the engine counts for every candidate
-//! ([`HostCost`]) is coarser and cheaper.
+//! ([`HostCost`](crate::HostCost)) is coarser and cheaper.
 
 mod exact;
 mod host;
 mod packing;
 mod shape;
-mod slots;
 
 pub use exact::{NodeRoom, vms};
 pub use host::capacity;
 pub use shape::{Allowed, GpuBond, Shape, reference_shapes};
-pub use slots::{GpuShare, HostCost, SLOT_SIZES, SlotCounts, SlotWeights};
-pub(crate) use slots::{NodeRoom as SlotRoom, Slots};
 
 /// How many VMs fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

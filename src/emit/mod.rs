@@ -4,7 +4,5 @@
 //! placement. It refuses what its reader would misunderstand silently, so that a placement which was
 //! changed by hand fails here rather than in a guest.
 
-#[cfg(feature = "serde")]
-pub mod json;
 pub mod libvirt;
-mod xml;
+pub mod xml;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Whether XML 1.0 can carry the character, escaped or not.
-pub(crate) const fn is_legal(c: char) -> bool {
+pub const fn is_legal(c: char) -> bool {
     !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
@@ -12,7 +12,7 @@ pub(crate) const fn is_legal(c: char) -> bool {
 ///
 /// Tab, line feed and carriage return become references too: a parser would make spaces of them in an
 /// attribute, and a line feed of the last one everywhere. The caller has seen to [`is_legal`].
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+pub fn escape(text: &str) -> Cow<'_, str> {
     let special = |c| matches!(c, '&' | '<' | '>' | '"' | '\'' | '\t' | '\n' | '\r');
     if !text.contains(special) {
         return Cow::Borrowed(text);
@@ -36,11 +36,11 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 
 /// How elements are laid out: as the text around them is.
 #[derive(Debug, Clone)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// What ends a line; empty where everything stands on one.
-    pub(crate) newline: &'static str,
+    pub newline: &'static str,
     /// What one level adds.
-    pub(crate) step: String,
+    pub step: String,
 }
 
 impl Default for Layout {
@@ -51,14 +51,14 @@ impl Default for Layout {
 
 impl Layout {
     /// The end of a line and the beginning of the next.
-    pub(crate) fn line(&self, indent: &str) -> String {
+    pub fn line(&self, indent: &str) -> String {
         if self.newline.is_empty() { String::new() } else { format!("{}{indent}", self.newline) }
     }
 }
 
 /// An element with either children or a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Element {
+pub struct Element {
     name: String,
     /// Attributes, each escaped, with a space before it.
     attributes: String,
@@ -67,53 +67,65 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    pub(crate) fn new(name: &str) -> Self {
+    /// An element without attributes and children.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
         let name = name.to_owned();
         Self { name, attributes: String::new(), text: String::new(), children: Vec::new() }
     }
 
-    pub(crate) fn attr(mut self, name: &str, value: impl ToString) -> Self {
+    /// Adds an attribute; its value is escaped.
+    #[must_use]
+    pub fn attr(mut self, name: &str, value: impl ToString) -> Self {
         let value = value.to_string();
         // Writing to a String cannot fail.
         let _ = write!(self.attributes, " {name}='{}'", escape(&value));
         self
     }
 
-    /// An attribute as it stood elsewhere, quotes and all.
-    #[cfg(feature = "libvirt-xml")]
-    pub(crate) fn raw_attr(mut self, source: &str) -> Self {
+    /// Adds an attribute as it stood elsewhere, quotes and all.
+    #[must_use]
+    pub fn raw_attr(mut self, source: &str) -> Self {
         self.attributes.push(' ');
         self.attributes.push_str(source);
         self
     }
 
-    pub(crate) fn text(mut self, text: impl ToString) -> Self {
+    /// Sets the text, escaped.
+    #[must_use]
+    pub fn text(mut self, text: impl ToString) -> Self {
         self.text = escape(&text.to_string()).into_owned();
         self
     }
 
-    pub(crate) fn child(mut self, child: Self) -> Self {
+    /// Adds a child.
+    #[must_use]
+    pub fn child(mut self, child: Self) -> Self {
         self.children.push(child);
         self
     }
 
-    pub(crate) fn children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
+    /// Adds children.
+    #[must_use]
+    pub fn children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
         self.children.extend(children);
         self
     }
 
-    #[cfg(feature = "libvirt-xml")]
-    pub(crate) fn name(&self) -> &str {
+    /// The name of the element.
+    #[must_use]
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    #[cfg(feature = "libvirt-xml")]
-    pub(crate) fn into_children(self) -> Vec<Self> {
+    /// The children alone.
+    #[must_use]
+    pub fn into_children(self) -> Vec<Self> {
         self.children
     }
 
     /// The element; its further lines start at `indent`, its first is where the caller is.
-    pub(crate) fn render(&self, layout: &Layout, indent: &str) -> String {
+    pub fn render(&self, layout: &Layout, indent: &str) -> String {
         let mut out = String::new();
         self.write(layout, indent, &mut out);
         out
@@ -140,7 +152,7 @@ impl Element {
     }
 }
 
-#[cfg(all(test, feature = "libvirt-xml"))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

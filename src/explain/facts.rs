@@ -1,8 +1,8 @@
 //! Sentences for facts, properties and changes.
 
 use crate::changes::Change;
-use crate::feasibility::Fact;
-use crate::score::Property;
+use crate::engine::refusal::Fact;
+use crate::engine::score::Property;
 use crate::sets::NodeSet;
 
 fn on(nodes: &NodeSet) -> String {

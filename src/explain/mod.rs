@@ -8,19 +8,19 @@ mod warnings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::capacity::SLOT_SIZES;
 use crate::changes::Change;
-use crate::feasibility::Rejection;
+use crate::engine::cost::SLOT_SIZES;
+use crate::engine::recommend::{Infeasible, Ranked, Recommendation};
+use crate::engine::refusal::Rejection;
+use crate::engine::rules::Prediction;
+use crate::engine::rules::evidence::StudyId;
+use crate::engine::score::{Options, point};
 use crate::host::Host;
 use crate::host::sources::sources_text;
-use crate::host::usage::Usage;
 use crate::placement::{MemoryMode, Placement, Style};
-use crate::recommend::{Infeasible, Ranked, Recommendation};
 use crate::request::Request;
-use crate::rules::Prediction;
-use crate::rules::evidence::FindingId;
-use crate::score::{Options, point};
 use crate::units::{NodeId, PageSize, PciAddr};
+use crate::usage::Usage;
 pub use facts::{change_text, fact_text, property_text};
 pub use rebalance::{explain_advice, step_text};
 pub use warnings::warning_text;
@@ -227,7 +227,7 @@ fn short(address: PciAddr) -> String {
     text.strip_prefix("0000:").map(str::to_owned).unwrap_or(text)
 }
 
-fn from(findings: &[FindingId]) -> String {
+fn from(findings: &[StudyId]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -397,12 +397,12 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
 
 /// What the findings that the text names say, and where they were published.
 fn sources(text: &mut String) {
-    let cited: BTreeSet<FindingId> = text
+    let cited: BTreeSet<StudyId> = text
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter_map(|word| word.strip_prefix('F').and_then(|number| number.parse().ok()))
-        .map(FindingId)
+        .map(StudyId)
         .collect();
-    let records: Vec<_> = cited.into_iter().filter_map(FindingId::record).collect();
+    let records: Vec<_> = cited.into_iter().filter_map(StudyId::record).collect();
     if records.is_empty() {
         return;
     }

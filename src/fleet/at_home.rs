@@ -8,16 +8,16 @@ use smallvec::SmallVec;
 
 use super::FleetHost;
 use super::bound::{Counted, PIECES_PRICE, most_pcpus, slots};
-use super::ceiling::{Ceiling, Set};
+use super::ceiling::{Set, UpperBound};
 use super::room::Room;
-use crate::capacity::Slots;
+use crate::engine::cost::Slots;
+use crate::engine::profile::{L3Use, l3_use};
+use crate::engine::score::{Options, Score};
 use crate::host::Host;
-use crate::host::builder::MAX_NODES;
-use crate::host::usage::Usage;
-use crate::profile::{L3Use, l3_use};
+use crate::host::spec::MAX_NODES;
 use crate::request::{Policy, Request};
-use crate::score::{Options, Score};
 use crate::units::{Bytes, PageSize};
+use crate::usage::Usage;
 
 /// A host that is asked for the VM.
 struct Asked<'a> {
@@ -26,7 +26,7 @@ struct Asked<'a> {
     usage: &'a Usage,
     request: &'a Request,
     options: &'a Options,
-    ceiling: &'a Ceiling,
+    ceiling: &'a UpperBound,
     slots: Slots<'a>,
     /// By node.
     bytes: [u64; MAX_NODES],
@@ -70,7 +70,7 @@ pub(super) fn best<H: Deref<Target = Host>>(
     FleetHost { host, usage, room }: &FleetHost<H>,
     request: &Request,
     options: &Options,
-    ceiling: &Ceiling,
+    ceiling: &UpperBound,
 ) -> Option<Counted> {
     let bytes = room.bytes(host, usage, request);
     let slots = slots(host, room, options, &bytes);

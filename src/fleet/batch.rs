@@ -5,17 +5,17 @@ use std::ops::Deref;
 
 use super::{FleetAnswer, FleetHost, FleetOptions, HostRank, HostRefusal, rank_some};
 use crate::host::Host;
-use crate::host::usage::Claim;
-use crate::request::{Request, RequestBuilder, RequestError};
+use crate::request::{Request, RequestError, RequestSpec};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::PackageId;
+use crate::usage::Claim;
 
 /// What the VMs of a gang must not share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[doc(alias = "anti-affinity")]
-pub enum Apart {
+pub enum AntiAffinity {
     /// They may be together.
     #[default]
     Nothing,
@@ -74,7 +74,7 @@ pub fn place_gang<H>(
     hosts: &mut [FleetHost<H>],
     request: &Request,
     count: usize,
-    apart: Apart,
+    apart: AntiAffinity,
     options: &FleetOptions,
 ) -> Result<Vec<HostRank>, BatchError>
 where
@@ -85,13 +85,13 @@ where
     let mut failed = None;
     for number in 0..count {
         let name = format!("{}-{number}", request.name);
-        let named = RequestBuilder { name, ..(**request).clone() }.build();
+        let named = RequestSpec { name, ..(**request).clone() }.build();
         let taken: BTreeSet<usize> = placed.iter().map(|rank| rank.host).collect();
-        let open = |at: usize| apart != Apart::Hosts || !taken.contains(&at);
+        let open = |at: usize| apart != AntiAffinity::Hosts || !taken.contains(&at);
         let rank = named.map_err(BatchError::from).and_then(|r| place(hosts, &r, open, options));
         match rank {
             Ok(rank) => {
-                if apart == Apart::Packages {
+                if apart == AntiAffinity::Packages {
                     barred.push((rank.host, bar(&mut hosts[rank.host], &rank)));
                 }
                 placed.push(rank);

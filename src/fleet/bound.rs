@@ -3,17 +3,17 @@
 use std::cmp::Reverse;
 use std::ops::Deref;
 
-use super::ceiling::Ceiling;
+use super::ceiling::UpperBound;
 use super::room::{Room, most_nodes};
-use super::{Bin, FleetHost, FleetOptions, Left, at_home};
-use crate::capacity::{SlotRoom, Slots};
+use super::{FleetHost, FleetOptions, HostOrder, Remaining, at_home};
+use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
+use crate::engine::profile::{L3Use, Profile};
+use crate::engine::recommend::First;
+use crate::engine::score::Options;
 use crate::host::Host;
-use crate::host::builder::MAX_NODES;
 use crate::host::derived::GpuMask;
-use crate::profile::{L3Use, Profile};
-use crate::recommend::First;
+use crate::host::spec::MAX_NODES;
 use crate::request::{GpuRequest, Policy, Request};
-use crate::score::Options;
 use crate::sets::bits;
 
 /// More ways to choose GPUs than this are not gone through: then they are taken to cost nothing.
@@ -24,7 +24,7 @@ pub(super) const PIECES_PRICE: i64 = 1000;
 
 /// How a host is ordered, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Standing {
+pub(super) struct HostKey {
     /// Preferences that are not met.
     pub(super) unmet: usize,
     pub(super) packages: u32,
@@ -39,19 +39,19 @@ pub(super) struct Standing {
 /// What is left on a host, in the order that its bin wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
-    Least(Left),
-    Most(Reverse<Left>),
+    Least(Remaining),
+    Most(Reverse<Remaining>),
 }
 
 impl Order {
-    pub(super) fn left(self) -> Left {
+    pub(super) fn left(self) -> Remaining {
         match self {
             Self::Least(left) | Self::Most(Reverse(left)) => left,
         }
     }
 }
 
-impl Standing {
+impl HostKey {
     /// Of the placement that a search found.
     pub(super) fn found(
         room: &Room,
@@ -64,7 +64,7 @@ impl Standing {
         let pieces = if l3 == L3Use::Pieces { PIECES_PRICE } else { 0 };
         let (free_gpus, free_pcpus) = room.free();
         let dedicated = first.placement.claim().dedicated.len() as u64;
-        let left = Left {
+        let left = Remaining {
             gpus: free_gpus.saturating_sub(first.placement.gpus().count() as u64),
             pcpus: free_pcpus.saturating_sub(dedicated),
         };
@@ -72,7 +72,7 @@ impl Standing {
         let score = Reverse(in_all.total);
         let price = first.cost.price() + pieces;
         let left = match options.bin {
-            Bin::Spread => Order::Most(Reverse(left)),
+            HostOrder::Spread => Order::Most(Reverse(left)),
             _ => Order::Least(left),
         };
         Self { unmet, packages, apart: gpus > 1 && !same_switch, price, left, score, host }
@@ -85,13 +85,13 @@ impl Standing {
         at: usize,
         request: &Request,
         options: &FleetOptions,
-        ceiling: Option<&Ceiling>,
+        ceiling: Option<&UpperBound>,
     ) -> Self {
         let FleetHost { host, room, .. } = member;
         let FleetOptions { engine, bin, .. } = options;
         let counted = match (bin, ceiling) {
-            (Bin::BestFit, Some(ceiling)) => at_home::best(member, request, engine, ceiling),
-            (Bin::BestFit, None) => {
+            (HostOrder::BestFit, Some(ceiling)) => at_home::best(member, request, engine, ceiling),
+            (HostOrder::BestFit, None) => {
                 let (packages, apart, price) = cheapest(member, request, engine);
                 Some(Counted { packages, apart, price, ..Counted::nothing(host, request) })
             }
@@ -101,13 +101,13 @@ impl Standing {
         let never = || Counted { unmet: usize::MAX, ..Counted::nothing(host, request) };
         let Counted { unmet, packages, apart, price, score, pcpus } = counted.unwrap_or_else(never);
         let (free_gpus, free_pcpus) = room.free();
-        let left = |pcpus: u64| Left {
+        let left = |pcpus: u64| Remaining {
             gpus: free_gpus.saturating_sub(request.gpus.count() as u64),
             pcpus: free_pcpus.saturating_sub(pcpus),
         };
         let dedicated = request.policies.dedicated_cpus == Policy::Require;
         let left = match bin {
-            Bin::Spread => {
+            HostOrder::Spread => {
                 Order::Most(Reverse(left(if dedicated { u64::from(request.vcpus) } else { 0 })))
             }
             _ => Order::Least(left(pcpus.0)),
@@ -116,10 +116,12 @@ impl Standing {
     }
 
     /// Without what the bin does not ask about.
-    fn in_bin(self, bin: Bin) -> Self {
+    fn in_bin(self, bin: HostOrder) -> Self {
         match bin {
-            Bin::BestFit | Bin::FirstFit => self,
-            Bin::Spread => Self { packages: 0, apart: false, price: 0, score: Reverse(0), ..self },
+            HostOrder::BestFit | HostOrder::FirstFit => self,
+            HostOrder::Spread => {
+                Self { packages: 0, apart: false, price: 0, score: Reverse(0), ..self }
+            }
         }
     }
 }

@@ -3,14 +3,14 @@
 
 use smallvec::SmallVec;
 
-use crate::candidate::nodes::{NodeMask, subsets};
-use crate::feasibility::lacking;
+use crate::engine::profile::{L3Use, Profile, SetFacts, count};
+use crate::engine::recommend::unmet;
+use crate::engine::refusal::lacking;
+use crate::engine::score::{Options, Score, score};
+use crate::engine::search::nodes::{NodeMask, subsets};
 use crate::host::Host;
 use crate::placement::{MemoryMode, Style};
-use crate::profile::{L3Use, Profile, SetFacts, count};
-use crate::recommend::unmet;
 use crate::request::{Policy, Request};
-use crate::score::{Options, Score, score};
 use crate::sets::bits;
 
 use super::room::most_nodes;
@@ -55,7 +55,7 @@ pub(super) struct Set {
 /// What placements on one model score. Those on just as many nodes as the VM has cells, which is where
 /// it is at home, are told apart.
 #[derive(Debug)]
-pub(super) struct Ceiling {
+pub(super) struct UpperBound {
     /// How many nodes the VM is at home on.
     pub(super) nodes: usize,
     /// All of those, unless they are too many, or the cores could be shared out in several ways.
@@ -72,7 +72,7 @@ pub(super) struct Ceiling {
     floating: Option<Span>,
 }
 
-impl Ceiling {
+impl UpperBound {
     /// `None` for VMs with devices: theirs depend on more.
     pub(super) fn new(host: &Host, request: &Request, options: &Options) -> Option<Self> {
         if request.gpus.count() > 0 || !request.devices.is_empty() {

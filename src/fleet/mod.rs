@@ -17,15 +17,15 @@ mod search;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use crate::engine::recommend::{Infeasible, Ranked, recommend};
+use crate::engine::score::Options;
 use crate::host::Host;
-use crate::host::usage::{Claim, ClaimError, Usage};
-use crate::recommend::{Infeasible, Ranked, recommend};
 use crate::request::Request;
-use crate::score::Options;
+use crate::usage::{Claim, ClaimError, Usage};
 
-pub use batch::{Apart, BatchError, place_each, place_gang};
-use bound::Standing;
-use ceiling::Ceiling;
+pub use batch::{AntiAffinity, BatchError, place_each, place_gang};
+use bound::HostKey;
+use ceiling::UpperBound;
 use room::Room;
 pub use room::Shortfall;
 use search::Search;
@@ -34,7 +34,7 @@ use search::Search;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
-pub enum Bin {
+pub enum HostOrder {
     /// The one where the VM takes the least from VMs that could still come.
     #[default]
     BestFit,
@@ -50,7 +50,7 @@ pub struct FleetOptions {
     /// For the placement on each host.
     pub engine: Options,
     /// Which host is taken.
-    pub bin: Bin,
+    pub bin: HostOrder,
     /// How many hosts are answered with a placement, one at least. The fewer, the fewer hosts have to be
     /// searched.
     pub answers: usize,
@@ -58,7 +58,7 @@ pub struct FleetOptions {
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { engine: Options::default(), bin: Bin::default(), answers: 3 }
+        Self { engine: Options::default(), bin: HostOrder::default(), answers: 3 }
     }
 }
 
@@ -119,13 +119,13 @@ pub struct HostRank {
     /// The best placement there, with score, findings and cost.
     pub best: Ranked,
     /// What would be left on it.
-    pub left: Left,
+    pub left: Remaining,
 }
 
 /// What a host has left beside a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Left {
+pub struct Remaining {
     /// Free GPUs.
     pub gpus: u64,
     /// Free pCPUs.
@@ -143,18 +143,18 @@ pub enum HostRefusal {
 
 /// A host that comes after those with a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Behind {
+pub struct NotChosen {
     /// Its position in the fleet.
     pub host: usize,
     /// Whether it was searched. Then the rest is what was found; otherwise it is the best that counts
     /// allow, and whether the VM fits is not known.
     pub searched: bool,
     /// What other VMs would lose and wait for at least, in thousandths of GPUs, with pieces of L3
-    /// domains; see [`HostCost::price`](crate::HostCost::price). Zero for [`Bin::Spread`], which does
+    /// domains; see [`HostCost::price`](crate::HostCost::price). Zero for [`HostOrder::Spread`], which does
     /// not ask.
     pub price: i64,
     /// What would be left there.
-    pub left: Left,
+    pub left: Remaining,
 }
 
 /// Every host, once.
@@ -163,7 +163,7 @@ pub struct FleetAnswer {
     /// The best hosts, best first: as many as were asked for, or all on which the VM fits.
     pub ranked: Vec<HostRank>,
     /// The others on which it may fit, in the order of what is known of them.
-    pub behind: Vec<Behind>,
+    pub behind: Vec<NotChosen>,
     /// Those on which it does not, in their order, and why.
     pub refused: Vec<(usize, HostRefusal)>,
 }
@@ -172,7 +172,7 @@ pub struct FleetAnswer {
 const FIRST_BATCH: usize = 16;
 
 /// The best hosts for the VM, each with its placement, how far the others are behind, and why it does
-/// not fit on those that are refused. With [`Bin::FirstFit`] the hosts after the first that fits are not asked.
+/// not fit on those that are refused. With [`HostOrder::FirstFit`] the hosts after the first that fits are not asked.
 ///
 /// A pure function of its arguments: the number of threads changes nothing, and of hosts that are
 /// equally good the first comes first.
@@ -208,7 +208,7 @@ where
     H: Deref<Target = Host> + Sync,
 {
     let mut answer = FleetAnswer::default();
-    if options.bin == Bin::FirstFit {
+    if options.bin == HostOrder::FirstFit {
         for at in 0..hosts.len() {
             let Some(request) = request(at) else { continue };
             match whole(hosts, at, request, options) {
@@ -228,7 +228,7 @@ where
             Some(short) => Err((at, HostRefusal::Short(short))),
             None => {
                 let ceiling = ceilings.get(&kind(host, request));
-                Ok(Standing::at_best(&hosts[at], at, request, options, ceiling))
+                Ok(HostKey::at_best(&hosts[at], at, request, options, ceiling))
             }
         };
         Some(bound)
@@ -242,7 +242,7 @@ where
     }
     open.sort_unstable();
     let mut search = Search { hosts, request: &request, options, known: BTreeMap::new() };
-    let (mut found, mut from, mut batch) = (Vec::<Standing>::new(), 0, FIRST_BATCH);
+    let (mut found, mut from, mut batch) = (Vec::<HostKey>::new(), 0, FIRST_BATCH);
     while from < open.len() {
         let mut end = (from + batch).min(open.len());
         if let Some(last) = found.get(answers - 1) {
@@ -268,7 +268,7 @@ where
     };
     answer.ranked = each(found.len(), one);
     let behind = |searched: bool| {
-        move |s: &Standing| Behind { host: s.host, searched, price: s.price, left: s.left.left() }
+        move |s: &HostKey| NotChosen { host: s.host, searched, price: s.price, left: s.left.left() }
     };
     answer.behind = rest.iter().map(behind(true)).collect();
     answer.behind.extend(open[from..].iter().map(behind(false)));
@@ -288,19 +288,19 @@ fn ceilings<'r, H>(
     hosts: &[FleetHost<H>],
     request: impl Fn(usize) -> Option<&'r Request>,
     options: &FleetOptions,
-) -> BTreeMap<HostKind, Ceiling>
+) -> BTreeMap<HostKind, UpperBound>
 where
     H: Deref<Target = Host>,
 {
     let mut kinds: BTreeMap<HostKind, (usize, usize)> = BTreeMap::new();
     for (at, member) in hosts.iter().enumerate() {
-        if let Some(request) = request(at).filter(|_| options.bin == Bin::BestFit) {
+        if let Some(request) = request(at).filter(|_| options.bin == HostOrder::BestFit) {
             kinds.entry(kind(&member.host, request)).or_insert((at, 0)).1 += 1;
         }
     }
     let many = kinds.into_iter().filter(|(_, (_, count))| *count >= FIRST_BATCH);
     let ceiling = |(kind, (at, _)): (HostKind, (usize, usize))| {
-        Some((kind, Ceiling::new(&hosts[at].host, request(at)?, &options.engine)?))
+        Some((kind, UpperBound::new(&hosts[at].host, request(at)?, &options.engine)?))
     };
     many.filter_map(ceiling).collect()
 }
@@ -333,7 +333,7 @@ fn whole<H: Deref<Target = Host>>(
     let claim = best.placement.claim();
     let gpus = best.placement.gpus().count() as u64;
     let (free_gpus, free_pcpus) = room.free();
-    let left = Left {
+    let left = Remaining {
         gpus: free_gpus.saturating_sub(gpus),
         pcpus: free_pcpus.saturating_sub(claim.dedicated.len() as u64),
     };

@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::candidate::cpus::FreePcpus;
-use crate::candidate::{free_gpus, tenants_gpus};
-use crate::host::builder::MAX_NODES;
+use crate::engine::search::cpus::FreePcpus;
+use crate::engine::search::{free_gpus, tenants_gpus};
 use crate::host::derived::GpuMask;
-use crate::host::usage::Usage;
+use crate::host::spec::MAX_NODES;
 use crate::host::{Host, Node};
 use crate::request::{GpuRequest, Policy, Request};
 use crate::units::PageSize;
+use crate::usage::Usage;
 
 /// What a host has too little of, whatever the placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

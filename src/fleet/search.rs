@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use super::bound::Standing;
+use super::bound::HostKey;
 use super::room::Room;
 use super::{FleetHost, FleetOptions, HostKind, HostRefusal, each, kind};
+use crate::engine::recommend::{Infeasible, first, recommend, unmet};
 use crate::host::Host;
-use crate::recommend::{Infeasible, first, recommend, unmet};
 use crate::request::Request;
 
 /// Searches hosts, those in the same state once.
@@ -23,14 +23,14 @@ pub(super) struct Search<'a, H, R> {
 pub(super) type State<'a> = (Option<HostKind>, &'a Room);
 
 /// How a host stands, or its number and why the VM does not fit.
-pub(super) type Asked = Result<Standing, (usize, HostRefusal)>;
+pub(super) type Asked = Result<HostKey, (usize, HostRefusal)>;
 
 impl<'a, 'r, H, R> Search<'a, H, R>
 where
     H: Deref<Target = Host> + Sync,
     R: Fn(usize) -> Option<&'r Request> + Sync,
 {
-    pub(super) fn all(&mut self, bounds: &[Standing]) -> Vec<Asked> {
+    pub(super) fn all(&mut self, bounds: &[HostKey]) -> Vec<Asked> {
         let hosts = self.hosts;
         let alike = |a: usize, b: usize| hosts[a].usage.leaves_the_same(&hosts[b].usage);
         let key = |at: usize| {
@@ -54,13 +54,13 @@ where
         for (at, asked) in asked {
             self.known.entry(key(at)).or_default().push((at, asked));
         }
-        let of = |bound: &Standing| {
+        let of = |bound: &HostKey| {
             let at = bound.host;
             let known = self.known.get(&key(at)).into_iter().flatten();
             let (_, found) = { known }.find(|(other, _)| alike(at, *other))?;
             Some(match found {
                 Ok(standing) => {
-                    let standing = Standing { host: at, ..*standing };
+                    let standing = HostKey { host: at, ..*standing };
                     debug_assert!(*bound <= standing, "{bound:?} bounds {standing:?}");
                     Ok(standing)
                 }
@@ -81,6 +81,6 @@ where
             return Err(none(why.map_or_else(Vec::new, |why| why.rejected)));
         };
         let unmet = unmet(request, &first.profile).len();
-        Ok(Standing::found(room, at, &first, unmet, self.options))
+        Ok(HostKey::found(room, at, &first, unmet, self.options))
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::derived::{GpuFacts, GpuMask};
 use super::{Gpu, Node};
-use crate::host::builder::MAX_NODES;
+use crate::host::spec::MAX_NODES;
 use crate::sets::bits;
 use crate::units::PackageId;
 

@@ -1,20 +1,27 @@
 //! A host's hardware: topology and the questions that one can ask of it.
 
-pub(crate) mod access;
-pub(crate) mod builder;
+pub(crate) mod acs;
 pub(crate) mod core_set;
 pub(crate) mod derived;
 pub(crate) mod gpu_places;
 pub(crate) mod pcie;
 pub(crate) mod sources;
-pub(crate) mod usage;
+pub(crate) mod spec;
+
+pub use acs::Acs;
+pub use pcie::{
+    CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
+    PciDevice, PciId, PciTree, RootComplex,
+};
+pub use sources::{Part, PartSource};
+pub use spec::{
+    CacheKind, CacheSpec, CoreSpec, HostError, HostSpec, L3Spec, MAX_GPUS, MAX_NODES,
+    MAX_PCI_FUNCTIONS, MAX_PCPUS, NodeSpec,
+};
 
 use crate::sets::CpuSet;
 use crate::units::{Bytes, CoreId, Distance, L3Id, NodeId, PackageId, PageSize, PciAddr, PcpuId};
-use builder::HostBuilder;
 use derived::Derived;
-use pcie::{DeviceKind, FabricPartition, GpuLink, PciTree};
-use sources::PartSource;
 
 /// Who made the CPU. AMD guests need `topoext` to see SMT siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -125,7 +132,7 @@ pub struct Gpu {
     pub integrated: bool,
 }
 
-/// A host's hardware. Immutable; [`HostBuilder::build`] is the only way to one.
+/// A host's hardware. Immutable; [`HostSpec::build`] is the only way to one.
 ///
 /// What always holds:
 /// - pCPUs, cores, nodes, L3 domains, PCI addresses are unique; there is at least one core;
@@ -138,7 +145,7 @@ pub struct Gpu {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// What it was built from, in canonical order.
-    spec: HostBuilder,
+    spec: HostSpec,
     nodes: Vec<Node>,
     cores: Vec<Core>,
     /// By pCPU: the position of its core; `u32::MAX` where there is none.
@@ -184,7 +191,7 @@ impl Host {
 
     /// The description that builds this host again, in canonical order.
     #[must_use]
-    pub fn description(&self) -> &HostBuilder {
+    pub fn description(&self) -> &HostSpec {
         &self.spec
     }
 
@@ -338,8 +345,8 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`](crate::HostError) if one of them is not online.
-    pub fn with_reserved(&self, reserved: CpuSet) -> Result<Self, builder::HostError> {
-        HostBuilder { reserved, ..self.spec.clone() }.build()
+    pub fn with_reserved(&self, reserved: CpuSet) -> Result<Self, spec::HostError> {
+        HostSpec { reserved, ..self.spec.clone() }.build()
     }
 
     /// The GPUs among the functions. SR-IOV virtual functions are none: they are shares of one, and

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::access::AccessControl;
+use super::acs::Acs;
 use crate::units::{Bytes, NodeId, ParseUnitError, PciAddr};
 
 macro_rules! hex_id {
@@ -150,7 +150,7 @@ pub struct PciDevice {
     /// What access control a bridge has on; `None` where the source does not tell, as sysfs only does
     /// to root.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub access: Option<AccessControl>,
+    pub access: Option<Acs>,
     /// The sizes of its memory BARs.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub bars: Vec<Bytes>,
@@ -266,7 +266,7 @@ pub enum CommonBridge {
     Sys,
 }
 
-/// All functions of a host with their bridges. Built and checked by `HostBuilder`: addresses are
+/// All functions of a host with their bridges. Built and checked by `HostSpec`: addresses are
 /// unique, every parent exists and is a bridge, and no chain of parents is a circle.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PciTree {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::builder::HostBuilder;
+use super::spec::HostSpec;
 
 /// A part of a description that has a source of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +44,7 @@ impl Part {
     ];
 
     /// Whether the description has this part; what only another source can tell is never its own.
-    fn is_in(self, host: &HostBuilder) -> bool {
+    fn is_in(self, host: &HostSpec) -> bool {
         match self {
             Self::Cpus => !host.cores.is_empty(),
             Self::Memory => !host.nodes.is_empty(),
@@ -85,7 +85,7 @@ pub struct PartSource {
     pub from: String,
 }
 
-impl HostBuilder {
+impl HostSpec {
     /// Notes that `source` told what is there and has no source yet.
     pub fn mark_source(&mut self, source: &str) {
         let told = |host: &Self, part| host.sources.iter().any(|known| known.part == part);
@@ -130,12 +130,12 @@ pub(crate) fn sources_text(sources: &[PartSource]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::builder::NodeSpec;
+    use crate::host::spec::NodeSpec;
     use crate::units::{Bytes, NodeId};
 
     #[test]
     fn a_part_keeps_its_first_source_and_takes_others_by_name() {
-        let mut host = HostBuilder::default();
+        let mut host = HostSpec::default();
         host.mark_source("nothing is there yet");
         assert_eq!(sources_text(&host.sources), None);
         let node = NodeSpec {

@@ -5,10 +5,10 @@ mod repin;
 mod search;
 
 use crate::host::Host;
-use crate::host::usage::{Claim, ClaimError, Usage};
 use crate::placement::Placement;
 use crate::sets::NodeSet;
 use crate::units::PcpuId;
+use crate::usage::{Claim, ClaimError, Usage};
 
 pub use search::rebalance;
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Step;
-use crate::host::usage::{Claim, Usage};
 use crate::host::{Core, Host};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{CoreId, PcpuId};
+use crate::usage::{Claim, Usage};
 
 /// Finds pCPUs for `held` among those that `usage`, in which the VM has none, leaves free. What
 /// can stay stays, and the others stay on their nodes as far as there is room.

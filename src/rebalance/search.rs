@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 
 use super::repin::repin;
 use super::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step};
+use crate::engine::recommend::recommend;
+use crate::engine::score::Options;
 use crate::host::Host;
-use crate::host::usage::{Claim, Usage};
 use crate::placement::{Placement, Style};
-use crate::recommend::recommend;
 use crate::request::Request;
-use crate::score::Options;
 use crate::sets::{CpuSet, bits};
+use crate::usage::{Claim, Usage};
 use crate::verify::verify;
 
 /// Node sets on which the refused request is tried, at most.

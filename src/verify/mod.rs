@@ -19,12 +19,12 @@ mod violation;
 
 use std::collections::BTreeMap;
 
-use crate::host::usage::Usage;
 use crate::host::{Core, Host};
 use crate::placement::{Cell, Placement, Style};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{PcpuId, VcpuId};
+use crate::usage::Usage;
 
 pub use neighbours::{WrongWarning, verify_warnings};
 pub use violation::{CpuUser, Violation};

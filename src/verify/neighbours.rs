@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::peers::redirected;
-use crate::host::usage::Usage;
 use crate::host::{Core, Host};
 use crate::placement::{Placement, Style};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{L3Id, NodeId, PcpuId};
+use crate::usage::Usage;
 use crate::warnings::Warning;
 
 /// What is wrong with the warnings about neighbours and peers.

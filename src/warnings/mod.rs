@@ -4,14 +4,14 @@
 mod neighbours;
 mod peers;
 
+use crate::engine::profile::{Collective, Profile};
 use crate::host::Host;
 use crate::host::pcie::LinkState;
-use crate::host::usage::Usage;
 use crate::placement::{Placement, Style};
-use crate::profile::{Collective, Profile};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
+use crate::usage::Usage;
 
 use neighbours::neighbours;
 use peers::peers;

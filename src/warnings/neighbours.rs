@@ -2,10 +2,10 @@
 
 use super::Warning;
 use crate::host::Host;
-use crate::host::usage::{Claim, Usage};
 use crate::placement::{Placement, Style};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{L3Id, NodeId};
+use crate::usage::{Claim, Usage};
 
 /// The tenants that hold some of these pCPUs in one way, by name, and which of them.
 fn shared(

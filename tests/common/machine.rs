@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use pinwise::{
-    Bytes, CoreKind, CoreSpec, CpuSet, GpuLink, GpuLinkKind, HostBuilder, L3Spec, NodeId, NodeSpec,
+    Bytes, CoreKind, CoreSpec, CpuSet, GpuLink, GpuLinkKind, HostSpec, L3Spec, NodeId, NodeSpec,
     PackageId, PagePool, PageSize, PciAddr, PciClass, PciDevice, PciId, PcpuId,
 };
 
@@ -32,7 +32,7 @@ pub fn cpus(list: &str) -> CpuSet {
 }
 
 impl Machine<'_> {
-    pub fn describe(&self) -> HostBuilder {
+    pub fn describe(&self) -> HostSpec {
         let all = self.nodes * self.cores;
         let of_core = |core: u32| (0..self.threads).map(move |t| PcpuId(t * all + core));
         let of_node = |node: u32| {
@@ -64,7 +64,7 @@ impl Machine<'_> {
             kind: GpuLinkKind::NvLink,
             count: 4,
         };
-        HostBuilder {
+        HostSpec {
             name: "machine".to_owned(),
             nodes: (0..self.nodes).map(node).collect(),
             cores: (0..all).map(core).collect(),
@@ -72,7 +72,7 @@ impl Machine<'_> {
             devices: (0..).zip(self.gpus).map(device).collect(),
             gpu_links: self.links.iter().map(link).collect(),
             reserved: of_core(0).collect(),
-            ..HostBuilder::default()
+            ..HostSpec::default()
         }
     }
 }

@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use pinwise::discover::read_host;
+use pinwise::json::read_host;
 use pinwise::{
-    Bytes, Evidence, GpuRequest, Host, HostBuilder, Infeasible, Metric, Options, Prediction,
-    Profile, Range, Ranked, Recommendation, Request, RequestBuilder, RuleId, Style, Usage,
-    Workload, recommend, verify,
+    Bytes, Evidence, GpuRequest, Host, HostSpec, Infeasible, Metric, Options, Prediction, Profile,
+    Range, Ranked, Recommendation, Request, RequestSpec, RuleId, Style, Usage, Workload, recommend,
+    verify,
 };
 
 pub fn fixtures(folder: &str) -> PathBuf {
@@ -20,7 +20,7 @@ pub fn fixtures(folder: &str) -> PathBuf {
 }
 
 /// A fixture's description, to be changed.
-pub fn description(name: &str) -> HostBuilder {
+pub fn description(name: &str) -> HostSpec {
     let file = fixtures("hosts").join(format!("{name}.json"));
     read_host(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
@@ -38,14 +38,14 @@ pub fn hosts() -> Vec<Host> {
 }
 
 /// A VM without devices.
-pub fn vm(vcpus: u32, gib: u64) -> RequestBuilder {
-    RequestBuilder::new("vm1", vcpus, Bytes::from_gib(gib))
+pub fn vm(vcpus: u32, gib: u64) -> RequestSpec {
+    RequestSpec::new("vm1", vcpus, Bytes::from_gib(gib))
 }
 
 /// A VM with so many GPUs, any.
-pub fn gpu_vm(vcpus: u32, gib: u64, count: u32, workload: Workload) -> RequestBuilder {
+pub fn gpu_vm(vcpus: u32, gib: u64, count: u32, workload: Workload) -> RequestSpec {
     let gpus = GpuRequest::Count { count, model: None };
-    RequestBuilder { gpus, workload, ..vm(vcpus, gib) }
+    RequestSpec { gpus, workload, ..vm(vcpus, gib) }
 }
 
 /// Just these GPUs, as `01:00.0`.
@@ -57,7 +57,7 @@ pub fn these(addresses: &[&str]) -> GpuRequest {
 pub fn ask_with(
     host: &Host,
     usage: &Usage,
-    request: &RequestBuilder,
+    request: &RequestSpec,
     options: &Options,
 ) -> Result<Recommendation, Infeasible> {
     let request = checked(request);
@@ -68,18 +68,18 @@ pub fn ask_with(
     Ok(answer)
 }
 
-pub fn ask(host: &Host, request: &RequestBuilder) -> Result<Recommendation, Infeasible> {
+pub fn ask(host: &Host, request: &RequestSpec) -> Result<Recommendation, Infeasible> {
     ask_with(host, &Usage::empty(host), request, &Options::default())
 }
 
 /// Every variant of every style, the hugepages' "on top" left out.
-pub fn ask_all(host: &Host, request: &RequestBuilder) -> Recommendation {
+pub fn ask_all(host: &Host, request: &RequestSpec) -> Recommendation {
     let evidence = Evidence::default().with(RuleId::Hugepages, Range::ONE);
     let options = Options { all: true, evidence, ..Options::default() };
     ask_with(host, &Usage::empty(host), request, &options).unwrap()
 }
 
-pub fn checked(request: &RequestBuilder) -> Request {
+pub fn checked(request: &RequestSpec) -> Request {
     request.clone().build().unwrap()
 }
 

@@ -1,11 +1,11 @@
 //! From a request to XML and back, on hosts of at most eight pCPUs: whatever the bytes choose, the
 //! answer is legal, its XML is what it claims, and what is said of it can be shown.
 
-use pinwise::discover::libvirt::read_domain;
 use pinwise::{
     Host, Infeasible, Placement, Ranked, Recommendation, Usage, emit, explain, explain_advice,
     explain_refusal, rebalance, smallest_changes, verify, verify_warnings,
 };
+use pinwise_discover::libvirt::read_domain;
 use roxmltree::Document;
 
 use super::{Outcome, lot};
@@ -54,7 +54,7 @@ fn shown(text: &str) {
 fn placed(case: &Case, built: &Built, answer: &Recommendation, lot: usize) -> Outcome {
     let Built { host, usage, request } = built;
     shown(&explain(host, usage, request, &case.options, answer));
-    let json = emit::json::recommendation(host, usage, request, answer);
+    let json = json::recommendation(host, usage, request, answer);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     for ranked in &answer.ranked {
         let Ranked { placement, .. } = ranked;
@@ -102,8 +102,8 @@ fn back(host: &Host, placement: &Placement) {
     } else {
         assert_eq!(domain.claim, expected, "{xml}");
     }
-    let patched = emit::libvirt::patch(placement, &xml).unwrap();
-    assert_eq!(emit::libvirt::patch(placement, &patched).unwrap(), patched);
+    let patched = pinwise_discover::libvirt::patch(placement, &xml).unwrap();
+    assert_eq!(pinwise_discover::libvirt::patch(placement, &patched).unwrap(), patched);
     assert_eq!(read_domain(host, &patched).unwrap().claim, read_domain(host, &xml).unwrap().claim);
 }
 
@@ -116,7 +116,7 @@ fn not_placed(case: &Case, built: &Built, refusal: &Infeasible, lot: usize) -> O
     };
     let text = explain_refusal(host, request, refusal, changes.as_deref());
     shown(&text);
-    let json = emit::json::refusal(refusal, changes.as_deref().unwrap_or(&[]));
+    let json = json::refusal(refusal, changes.as_deref().unwrap_or(&[]));
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     if lot.is_multiple_of(64)
         && let Ok(advice) = rebalance(host, usage, request, &case.options, &[])

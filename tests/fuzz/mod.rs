@@ -11,15 +11,13 @@ pub mod values;
 
 use std::sync::OnceLock;
 
-use pinwise::discover::facts::{overlay, read_facts};
-use pinwise::discover::{
-    Reading, SnapshotError, hwloc, libvirt, read_described, read_host, read_placement_host,
-    read_request, read_tenant, redact, write_host,
-};
+use pinwise::json::{JsonError, read_host, read_request, read_tenant, write_host};
 use pinwise::{
-    Bytes, DeviceKind, GpuRequest, Host, HostBuilder, Options, PciAddr, Placement, RequestBuilder,
-    Style, Usage, emit, recommend,
+    Bytes, DeviceKind, GpuRequest, Host, HostSpec, Options, PciAddr, Placement, RequestSpec, Style,
+    Usage, emit, recommend,
 };
+use pinwise_discover::facts::{overlay, read_facts};
+use pinwise_discover::{Reading, hwloc, libvirt, read_described, read_placement_host, redact};
 
 use crate::common::{description, host};
 
@@ -73,7 +71,7 @@ pub fn built(reading: Result<Reading, impl ToString>, bytes: &[u8]) -> Outcome {
 }
 
 fn answered(host: &Host) {
-    let request = RequestBuilder::new("vm", 2, Bytes::from_gib(1)).build().unwrap();
+    let request = RequestSpec::new("vm", 2, Bytes::from_gib(1)).build().unwrap();
     let usage = Usage::empty(host);
     if let Ok(answer) = recommend(host, &usage, &request, &Options::default()) {
         for ranked in &answer.ranked {
@@ -105,7 +103,7 @@ pub fn described(bytes: &[u8]) -> Outcome {
     match read_placement_host(&text) {
         Ok(again) => assert!(again == described),
         // In our own format there is a host, as the other reader reads it, and nobody on it.
-        Err(SnapshotError::Format { .. }) => {
+        Err(JsonError::Format { .. }) => {
             assert_eq!(read_host(&text).unwrap(), described.host);
             assert!(described.tenants.is_empty() && described.gpus.is_empty());
         }
@@ -169,7 +167,7 @@ pub fn capabilities(bytes: &[u8]) -> Outcome {
 
 /// A node device of libvirt's, added to a host.
 pub fn node_device(bytes: &[u8]) -> Outcome {
-    static HOST: OnceLock<HostBuilder> = OnceLock::new();
+    static HOST: OnceLock<HostSpec> = OnceLock::new();
     let text = include_str!("../texts/capabilities.xml");
     let host = HOST.get_or_init(|| libvirt::read_capabilities(text).unwrap().host);
     let with = |device: Option<libvirt::NodeDevice>| {
@@ -206,8 +204,7 @@ fn placements() -> &'static [Vec<Placement>; 2] {
     PLACEMENTS.get_or_init(|| {
         [1, 0].map(|count| {
             let gpus = GpuRequest::Count { count, model: None };
-            let request =
-                RequestBuilder { gpus, ..RequestBuilder::new("vm", 8, Bytes::from_gib(8)) };
+            let request = RequestSpec { gpus, ..RequestSpec::new("vm", 8, Bytes::from_gib(8)) };
             let options = Options { all: true, ..Options::default() };
             let host = small();
             let answer = recommend(host, &Usage::empty(host), &request.build().unwrap(), &options);
@@ -230,9 +227,9 @@ pub fn patch(bytes: &[u8]) -> Outcome {
 }
 
 fn patched(placement: &Placement, xml: &str) -> Outcome {
-    let patched = emit::libvirt::patch(placement, xml);
+    let patched = pinwise_discover::libvirt::patch(placement, xml);
     if let Ok(patched) = &patched {
-        let again = emit::libvirt::patch(placement, patched);
+        let again = pinwise_discover::libvirt::patch(placement, patched);
         assert_eq!(again.as_ref(), Ok(patched), "patched twice");
         // Not every domain that can be patched can be read as a tenant: it may lack a name.
         if let Ok(domain) = libvirt::read_domain(small(), patched) {
@@ -247,8 +244,8 @@ fn patched(placement: &Placement, xml: &str) -> Outcome {
 }
 
 /// Hosts with GPUs of both vendors in the numbers that the texts have.
-fn with_gpus() -> &'static [HostBuilder; 3] {
-    static HOSTS: OnceLock<[HostBuilder; 3]> = OnceLock::new();
+fn with_gpus() -> &'static [HostSpec; 3] {
+    static HOSTS: OnceLock<[HostSpec; 3]> = OnceLock::new();
     HOSTS.get_or_init(|| {
         let mut small = description("rtx-4080");
         let beyond = |device: &pinwise::PciDevice| {

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use pinwise::discover::facts::{Facts, overlay_host};
-use pinwise::discover::{Assembly, Reading, read_host, sysfs, write_host};
+use pinwise::json::{read_host, write_host};
+use pinwise_discover::facts::{Facts, overlay_host};
+use pinwise_discover::{Assembly, Reading, sysfs};
 
 use super::{Outcome, built, lossy, refused};
 use crate::trees::{self, Folder};

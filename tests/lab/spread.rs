@@ -2,9 +2,9 @@
 //! pools, and the fixtures, each asked for VMs from two vCPUs to three hundred.
 
 use pinwise::{
-    Bytes, CoreSpec, CpuSet, CpuVendor, DeviceKind, Distance, GpuRequest, Host, HostBuilder,
-    NodeId, NodeSpec, Options, PackageId, PagePool, PageSize, PciAddr, PciClass, PciDevice, PciId,
-    PcpuId, Placement, RequestBuilder, Usage, Wish, recommend, verify,
+    Bytes, CoreSpec, CpuSet, CpuVendor, DeviceKind, Distance, GpuRequest, Host, HostSpec, NodeId,
+    NodeSpec, Options, PackageId, PagePool, PageSize, PciAddr, PciClass, PciDevice, PciId, PcpuId,
+    Placement, RequestSpec, Usage, Wish, recommend, verify,
 };
 
 use super::common;
@@ -55,14 +55,14 @@ pub(crate) fn made_up_with(
         reserved.extend(&row(first(id), CORES / 4));
         reserved.extend(&row(all + first(id), CORES / 4));
     }
-    HostBuilder {
+    HostSpec {
         name: format!("made-up-{nodes}"),
         cpu_vendor: vendor,
         nodes: (0..nodes).map(node).collect(),
         cores: (0..all).map(core).collect(),
         reserved,
         devices: (0..nodes).flat_map(devices).collect(),
-        ..HostBuilder::default()
+        ..HostSpec::default()
     }
     .build()
     .expect("the host is sound")
@@ -115,7 +115,7 @@ pub(crate) struct Answer {
 }
 
 /// The best of every style and number of cells that a request gives on a host.
-pub(crate) fn answers(host: &Host, request: RequestBuilder) -> Vec<Answer> {
+pub(crate) fn answers(host: &Host, request: RequestSpec) -> Vec<Answer> {
     let Ok(request) = request.build() else { return Vec::new() };
     let usage = Usage::empty(host);
     let options = Options { all: true, ..Options::default() };
@@ -133,7 +133,7 @@ pub(crate) fn answers(host: &Host, request: RequestBuilder) -> Vec<Answer> {
 }
 
 /// A VM of any size with devices of the host.
-fn any_request(rng: &mut Rng, host: &Host, at: usize) -> RequestBuilder {
+fn any_request(rng: &mut Rng, host: &Host, at: usize) -> RequestSpec {
     let vcpus = *[2, 3, 4, 6, 8, 12, 16, 24, 40, 64, 96, 128].get(at % 16).unwrap_or(&300);
     let nodes = host.nodes().len();
     let gpus = host.gpus().len().min(rng.pick(&[0, 1, 1, 2, 4, 8]));
@@ -156,13 +156,13 @@ fn any_request(rng: &mut Rng, host: &Host, at: usize) -> RequestBuilder {
     let times = rng.pick(&[1, 1, 1, 2, 4]);
     let gib = (nodes as u64).max(2) * if vcpus > 100 { 1 } else { times };
     let page = rng.pick(&PAGES);
-    RequestBuilder {
+    RequestSpec {
         page_size: Some(page),
         gpus: GpuRequest::Count { count: u32::try_from(gpus).expect("few"), model: None },
         devices: others,
         cells,
         io_threads: u32::try_from(rng.below(3)).expect("few"),
-        ..RequestBuilder::new("spread", vcpus, Bytes::from_gib(gib))
+        ..RequestSpec::new("spread", vcpus, Bytes::from_gib(gib))
     }
 }
 
@@ -179,12 +179,12 @@ pub(crate) fn spread() -> Vec<Answer> {
     let mut nics: Vec<PciAddr> = largest.pci().devices().iter().map(|d| d.address).collect();
     nics.retain(|a| largest.pci().get(*a).is_some_and(|d| d.kind() == DeviceKind::Nic));
     for cells in 1..=8_u32 {
-        let request = RequestBuilder {
+        let request = RequestSpec {
             page_size: Some(PAGES[cells as usize % 3]),
             gpus: GpuRequest::Count { count: cells, model: None },
             devices: nics[..cells as usize].to_vec(),
             cells: if cells > 1 { Wish::Require(cells) } else { Wish::Auto },
-            ..RequestBuilder::new("spread", 7 * cells - 1, Bytes::from_gib(u64::from(cells)))
+            ..RequestSpec::new("spread", 7 * cells - 1, Bytes::from_gib(u64::from(cells)))
         };
         let mut some = answers(&largest, request);
         some.retain(|answer| answer.placement.cells.len() == cells as usize);

@@ -1,6 +1,6 @@
 //! Operators' texts: what is read of a broken one never breaks the host that it is laid over.
 
-use pinwise::discover::write_host;
+use pinwise::json::write_host;
 
 use crate::common::description;
 use crate::texts::{NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};

@@ -9,11 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pinwise::discover::facts::{
-    Facts, GpuName, LinkFacts, PeerAccess, PeerStatus, overlay, vendor,
-};
-use pinwise::discover::nvml::{self, NoNvml};
 use pinwise::{DeviceKind, GpuLinkKind, LinkState, Part, PciAddr};
+use pinwise_discover::facts::{Facts, GpuName, LinkFacts, PeerAccess, PeerStatus, overlay, vendor};
+use pinwise_discover::nvml::{self, NoNvml};
 
 const MACHINE: &str = "PINWISE_FAKE_NVML";
 
@@ -105,7 +103,7 @@ fn what_nvml_says_completes_a_host() {
         return;
     }
     let text = include_str!("../../fixtures/hosts/hgx-h200-snc2.json");
-    let whole = pinwise::discover::read_host(text).unwrap();
+    let whole = pinwise::json::read_host(text).unwrap();
     let mut host = whole.clone();
     host.gpu_links.clear();
     for device in &mut host.devices {
@@ -224,7 +222,7 @@ fn an_answer_of_no_known_meaning_is_no_nvml() {
 }
 
 /// Lays the fake's facts over sysfs, which on this machine may have no GPUs at all.
-#[cfg(all(feature = "serde", feature = "sysfs", feature = "libvirt-xml"))]
+#[cfg(all(feature = "serde", feature = "sysfs", feature = "xml"))]
 #[test]
 fn recommend_asks_nvml_about_the_live_machine() {
     if !on("hgx", "recommend_asks_nvml_about_the_live_machine", None) {
@@ -240,7 +238,7 @@ fn recommend_asks_nvml_about_the_live_machine() {
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
     let known = "0000:1b:00.0";
-    let own = pinwise::discover::sysfs::read(Path::new("/")).unwrap().host.devices;
+    let own = pinwise_discover::sysfs::read(Path::new("/")).unwrap().host.devices;
     let there = own.iter().any(|device| device.address == at(known));
     let answer = ask(None);
     assert!(there || answer.contains(&format!("NVML names GPU {known}")), "{answer}");

@@ -1,16 +1,16 @@
 //! One case: a host, its tenants, a request and options, and how it is written down.
 
-use pinwise::discover::write_host;
+use pinwise::json::write_host;
 use pinwise::{
-    Claim, Host, HostBuilder, Infeasible, Options, Recommendation, Request, RequestBuilder, Usage,
+    Claim, Host, HostSpec, Infeasible, Options, Recommendation, Request, RequestSpec, Usage,
     recommend,
 };
 
 #[derive(Clone)]
 pub(crate) struct Case {
-    pub(crate) host: HostBuilder,
+    pub(crate) host: HostSpec,
     pub(crate) tenants: Vec<(String, Claim)>,
-    pub(crate) request: RequestBuilder,
+    pub(crate) request: RequestSpec,
     pub(crate) options: Options,
 }
 

@@ -1,6 +1,6 @@
 //! Smaller cases that still fail in the same way: what a person wants to read.
 
-use pinwise::{GpuRequest, HostBuilder, Options, Policies, Policy, RequestBuilder, Wish, Workload};
+use pinwise::{GpuRequest, HostSpec, Options, Policies, Policy, RequestSpec, Wish, Workload};
 
 use super::case::Case;
 
@@ -40,13 +40,13 @@ fn steps(case: &Case) -> Vec<Case> {
     }
     let host = &case.host;
     let mut hosts = vec![
-        HostBuilder { reserved: Default::default(), ..host.clone() },
-        HostBuilder { allowed: None, ..host.clone() },
-        HostBuilder { l3_domains: Vec::new(), ..host.clone() },
-        HostBuilder { gpu_links: Vec::new(), ..host.clone() },
-        HostBuilder { fabric_partitions: Vec::new(), ..host.clone() },
-        HostBuilder { offline: Default::default(), ..host.clone() },
-        HostBuilder { cpu_vendor: Default::default(), ..host.clone() },
+        HostSpec { reserved: Default::default(), ..host.clone() },
+        HostSpec { allowed: None, ..host.clone() },
+        HostSpec { l3_domains: Vec::new(), ..host.clone() },
+        HostSpec { gpu_links: Vec::new(), ..host.clone() },
+        HostSpec { fabric_partitions: Vec::new(), ..host.clone() },
+        HostSpec { offline: Default::default(), ..host.clone() },
+        HostSpec { cpu_vendor: Default::default(), ..host.clone() },
     ];
     for at in 0..host.devices.len() {
         let mut smaller = host.clone();
@@ -100,19 +100,19 @@ fn steps(case: &Case) -> Vec<Case> {
         Policies { linked_gpus: ignore, ..*policies },
         Policies { fabric_partition: ignore, ..*policies },
     ];
-    let mut requests: Vec<RequestBuilder> =
-        policies.map(|policies| RequestBuilder { policies, ..request.clone() }).into();
+    let mut requests: Vec<RequestSpec> =
+        policies.map(|policies| RequestSpec { policies, ..request.clone() }).into();
     requests.extend([
-        RequestBuilder { cells: Wish::Auto, ..request.clone() },
-        RequestBuilder { smt: Wish::Auto, ..request.clone() },
-        RequestBuilder { peer_to_peer: None, ..request.clone() },
-        RequestBuilder { page_size: None, ..request.clone() },
-        RequestBuilder { emulator_pcpus: 0, ..request.clone() },
-        RequestBuilder { io_threads: 0, ..request.clone() },
-        RequestBuilder { devices: Vec::new(), ..request.clone() },
-        RequestBuilder { gpus: GpuRequest::default(), ..request.clone() },
-        RequestBuilder { vcpus: request.vcpus - 1, ..request.clone() },
-        RequestBuilder { workload: Workload::General, ..request.clone() },
+        RequestSpec { cells: Wish::Auto, ..request.clone() },
+        RequestSpec { smt: Wish::Auto, ..request.clone() },
+        RequestSpec { peer_to_peer: None, ..request.clone() },
+        RequestSpec { page_size: None, ..request.clone() },
+        RequestSpec { emulator_pcpus: 0, ..request.clone() },
+        RequestSpec { io_threads: 0, ..request.clone() },
+        RequestSpec { devices: Vec::new(), ..request.clone() },
+        RequestSpec { gpus: GpuRequest::default(), ..request.clone() },
+        RequestSpec { vcpus: request.vcpus - 1, ..request.clone() },
+        RequestSpec { workload: Workload::General, ..request.clone() },
     ]);
     requests.retain(|smaller| smaller != request);
     steps.extend(requests.into_iter().map(|request| Case { request, ..case.clone() }));

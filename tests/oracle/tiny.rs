@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use pinwise::{
     Bytes, Claim, CoreKind, CoreSpec, CpuSet, CpuVendor, Distance, FabricPartition, GpuLink,
-    GpuLinkKind, GpuRequest, Host, HostBuilder, L3Spec, LinkState, NodeId, NodeSpec, Options,
+    GpuLinkKind, GpuRequest, Host, HostSpec, L3Spec, LinkState, NodeId, NodeSpec, Options,
     PackageId, PageClaim, PagePool, PageSize, PciAddr, PciClass, PciDevice, PciId, PcpuId,
-    Policies, Policy, RequestBuilder, Usage, Wish, Workload,
+    Policies, Policy, RequestSpec, Usage, Wish, Workload,
 };
 
 use super::case::Case;
@@ -49,7 +49,7 @@ fn options(rng: &mut Rng) -> Options {
     }
 }
 
-fn host(rng: &mut Rng) -> HostBuilder {
+fn host(rng: &mut Rng) -> HostSpec {
     let nodes = rng.pick(&[1, 2, 2]);
     let threads = rng.pick(&[1, 1, 2, 2, 2]);
     let most = 8 / threads;
@@ -104,14 +104,14 @@ fn host(rng: &mut Rng) -> HostBuilder {
         });
     }
     let (devices, gpus) = devices(rng, nodes);
-    let mut host = HostBuilder {
+    let mut host = HostSpec {
         name: "tiny".into(),
         cpu_vendor: rng.pick(&[CpuVendor::Amd, CpuVendor::Intel]),
         nodes: memory(rng, nodes),
         l3_domains: l3(rng, &at_node, &cores, hybrid),
         offline,
         devices,
-        ..HostBuilder::default()
+        ..HostSpec::default()
     };
     for (core, node) in cores.iter().zip(&at_node) {
         host.nodes[*node].cpus.extend(&core.pcpus);
@@ -262,7 +262,7 @@ fn devices(rng: &mut Rng, nodes: usize) -> (Vec<PciDevice>, Vec<PciAddr>) {
     (devices, gpus)
 }
 
-fn fabric(rng: &mut Rng, host: &mut HostBuilder, gpus: &[PciAddr]) {
+fn fabric(rng: &mut Rng, host: &mut HostSpec, gpus: &[PciAddr]) {
     let linked = rng.percent(50);
     for (i, a) in gpus.iter().enumerate() {
         for b in &gpus[..i] {
@@ -331,7 +331,7 @@ fn wish<T>(rng: &mut Rng, value: T) -> Wish<T> {
     }
 }
 
-fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
+fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
     let sizes: Vec<PageSize> = host.nodes()[0].pools.iter().map(|pool| pool.size).collect();
     let unit = rng.pick(&sizes);
     let vcpus = rng.pick(&[1, 1, 2, 2, 2, 2, 2, 3, 3, 4, 4, 4, 5, 6]);
@@ -368,8 +368,8 @@ fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
     workloads.retain(|workload| !choice || quiet(workload));
     let nic = host.pci().devices().iter().find(|device| device.class == NIC);
     let cells = rng.between(1, 2) as u32;
-    let base = RequestBuilder::new("vm", vcpus, unit.times(rng.pick(&[1, 2, 2, 2, 3, 4, 6])));
-    RequestBuilder {
+    let base = RequestSpec::new("vm", vcpus, unit.times(rng.pick(&[1, 2, 2, 2, 3, 4, 6])));
+    RequestSpec {
         page_size: rng.percent(20).then(|| if rng.percent(85) { unit } else { rng.pick(&sizes) }),
         gpus,
         devices: nic.filter(|_| rng.percent(40)).map(|nic| nic.address).into_iter().collect(),

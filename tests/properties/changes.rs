@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pinwise::{
-    Change, GpuRequest, HostBuilder, NodeId, PagePool, PageSize, Policy, smallest_changes,
-};
+use pinwise::{Change, GpuRequest, HostSpec, NodeId, PagePool, PageSize, Policy, smallest_changes};
 
 use crate::common::checked;
 use crate::rng::Rng;
@@ -12,7 +10,7 @@ use crate::scene::{HOSTS, Scene, pool_total};
 use crate::{ensure, policy_of};
 
 /// Hugepages made of the free base pages of a node.
-fn more_pages(mut host: HostBuilder, node: NodeId, size: PageSize, more: u64) -> HostBuilder {
+fn more_pages(mut host: HostSpec, node: NodeId, size: PageSize, more: u64) -> HostSpec {
     let node = host.nodes.iter_mut().find(|spec| spec.id == node).unwrap();
     let base = node.pools.iter_mut().find(|pool| !pool.size.is_huge()).unwrap();
     let taken = more * (size.bytes() / base.size.bytes());

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use pinwise::{
     Bytes, Claim, CoreKind, CoreSpec, CpuSet, Distance, FabricPartition, GpuLink, GpuLinkKind,
-    GpuRequest, Host, HostBuilder, L3Spec, NodeId, NodeSpec, Options, PackageId, PagePool,
-    PageSize, PciAddr, PciClass, PciDevice, PciId, PcpuId, Policies, Policy, RequestBuilder, Usage,
-    Wish, Workload, recommend, verify,
+    GpuRequest, Host, HostSpec, L3Spec, NodeId, NodeSpec, Options, PackageId, PagePool, PageSize,
+    PciAddr, PciClass, PciDevice, PciId, PcpuId, Policies, Policy, RequestSpec, Usage, Wish,
+    Workload, recommend, verify,
 };
 
 use crate::common::checked;
@@ -72,7 +72,7 @@ pub(crate) fn build(shape: Shape) -> Host {
         fabric_partitions =
             (1..).zip(sets).map(|(id, gpus)| FabricPartition { id, gpus: gpus.to_vec() }).collect();
     }
-    let host = HostBuilder {
+    let host = HostSpec {
         name: format!("{shape:?}"),
         nodes: (0..nodes).map(node).collect(),
         cores: (0..cores).map(core).collect(),
@@ -80,14 +80,14 @@ pub(crate) fn build(shape: Shape) -> Host {
         devices,
         gpu_links,
         fabric_partitions,
-        ..HostBuilder::default()
+        ..HostSpec::default()
     };
     host.build().unwrap()
 }
 
 /// Asks, and says how long it took and whether it fits.
 #[allow(clippy::disallowed_methods, reason = "this looks for searches without end")]
-fn ask(host: &Host, usage: &Usage, request: &RequestBuilder) -> (Duration, bool) {
+fn ask(host: &Host, usage: &Usage, request: &RequestSpec) -> (Duration, bool) {
     let asked = checked(request);
     let start = Instant::now();
     let answer = recommend(host, usage, &asked, &Options::default());
@@ -100,7 +100,7 @@ fn ask(host: &Host, usage: &Usage, request: &RequestBuilder) -> (Duration, bool)
 }
 
 /// Something of the sizes that are let in, small and large alike.
-fn extreme(rng: &mut Rng, host: &Host) -> RequestBuilder {
+fn extreme(rng: &mut Rng, host: &Host) -> RequestSpec {
     let vcpus = match rng.below(4) {
         0 => rng.pick(&[1, 2, 3, 2048, 4095, 4096]),
         _ => rng.between(1, (host.online().len()).min(4096)),
@@ -132,7 +132,7 @@ fn extreme(rng: &mut Rng, host: &Host) -> RequestBuilder {
     }
     let cells = rng.between(1, vcpus.min(64)) as u32;
     let require = |rng: &mut Rng, n| if rng.percent(n) { Policy::Require } else { Policy::Prefer };
-    RequestBuilder {
+    RequestSpec {
         page_size,
         gpus,
         devices,
@@ -148,7 +148,7 @@ fn extreme(rng: &mut Rng, host: &Host) -> RequestBuilder {
             linked_gpus: require(rng, 20),
             ..Policies::default()
         },
-        ..RequestBuilder::new("vm1", vcpus as u32, memory)
+        ..RequestSpec::new("vm1", vcpus as u32, memory)
     }
 }
 
@@ -192,13 +192,13 @@ fn the_largest_hosts_are_answered_in_time() {
 #[test]
 fn equal_cells_stay_off_a_node_without_room_where_not_all_sets_are_tried() {
     let host = build(Shape { nodes: 64, cores: 512, threads: 2, gpus: 8, linked: false });
-    let cells = |each: u32| RequestBuilder {
+    let cells = |each: u32| RequestSpec {
         cells: Wish::Require(8),
         even_cells: true,
         smt: Wish::Require(false),
         gpus: GpuRequest::Count { count: 8, model: None },
         policies: Policies { gpu_locality: Policy::Require, ..Policies::default() },
-        ..RequestBuilder::new("vm1", 8 * each, Bytes::from_gib(64))
+        ..RequestSpec::new("vm1", 8 * each, Bytes::from_gib(64))
     };
     let mut usage = Usage::empty(&host);
     let half =

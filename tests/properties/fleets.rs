@@ -4,10 +4,10 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use pinwise::fleet::{Bin, FleetHost, FleetOptions, HostRefusal, Left, rank};
+use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, Remaining, rank};
 use pinwise::{
     Bytes, Claim, Evidence, GpuRequest, GpuShare, Host, HostCost, L3Use, Options, Range, Ranked,
-    Request, RequestBuilder, RuleId, Usage, Weights, Wish, Workload, recommend,
+    Request, RequestSpec, RuleId, Usage, Weights, Wish, Workload, recommend,
 };
 
 use crate::common::{checked, description};
@@ -43,7 +43,7 @@ fn fleet(rng: &mut Rng) -> Fleet {
 }
 
 /// Mostly of a VM without devices, for which there are the most bounds.
-fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestBuilder {
+fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestSpec {
     let mut wish = request(rng, fleet[0].host());
     if rng.percent(70) {
         wish.gpus = GpuRequest::default();
@@ -73,7 +73,7 @@ fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestBuilder {
 }
 
 /// Just about as much as is free on some node.
-fn fill(rng: &mut Rng, fleet: &Fleet, wish: &mut RequestBuilder) {
+fn fill(rng: &mut Rng, fleet: &Fleet, wish: &mut RequestSpec) {
     let member = &fleet[rng.below(fleet.len())];
     let (host, usage) = (member.host(), member.usage());
     let node = &host.nodes()[rng.below(host.nodes().len())];
@@ -113,16 +113,16 @@ fn tuned(rng: &mut Rng) -> Options {
 /// What a fleet's order is said to go by.
 fn key(
     engine: &Options,
-    bin: Bin,
+    bin: HostOrder,
     best: &Ranked,
-    left: Left,
+    left: Remaining,
 ) -> impl Ord + std::fmt::Debug + use<> {
     let profile = &best.profile;
     let pieces = if profile.l3 == L3Use::Pieces { 1000 } else { 0 };
     let apart = profile.gpus > 1 && !profile.same_switch;
     let unmet = best.unmet.len();
     match bin {
-        Bin::Spread => (unmet, 0, false, 0, Reverse(0), Err(Reverse(left))),
+        HostOrder::Spread => (unmet, 0, false, 0, Reverse(0), Err(Reverse(left))),
         _ => {
             // From host to host, what cannot be avoided on one counts too.
             let all = HostCost { unavoidable: 0, ..best.cost }.millionths();
@@ -133,18 +133,23 @@ fn key(
     }
 }
 
-fn left(host: &Host, usage: &Usage, best: &Ranked) -> Left {
+fn left(host: &Host, usage: &Usage, best: &Ranked) -> Remaining {
     let gpus = host.gpus().iter().filter(|gpu| usage.holder_of(gpu.address).is_none()).count();
     let free = host.allowed().difference(usage.dedicated()).difference(&host.housekeeping());
     let taken = best.placement.claim().dedicated.len();
-    Left {
+    Remaining {
         gpus: gpus as u64 - best.placement.gpus().count() as u64,
         pcpus: (free.len() as u64).saturating_sub(taken as u64),
     }
 }
 
 /// The hosts in the order of what each says alone.
-fn alone(fleet: &Fleet, wanted: &Request, engine: &Options, bin: Bin) -> Vec<(usize, Ranked)> {
+fn alone(
+    fleet: &Fleet,
+    wanted: &Request,
+    engine: &Options,
+    bin: HostOrder,
+) -> Vec<(usize, Ranked)> {
     let ask = |(at, member): (usize, &FleetHost<Arc<Host>>)| {
         let (host, usage) = (member.host(), member.usage());
         let best = recommend(host, usage, wanted, engine).ok()?.ranked.remove(0);
@@ -168,7 +173,7 @@ fn crowded(allowed: Option<&str>, free: &str) -> Fleet {
 
 /// What is chosen, where each GPU needs a core: its threads a core, nodes and price. A build with checks
 /// finds a bound that is above it.
-fn chosen(fleet: &Fleet, wish: RequestBuilder) -> (u32, usize, i64) {
+fn chosen(fleet: &Fleet, wish: RequestSpec) -> (u32, usize, i64) {
     let share = GpuShare { cores: 1, memory: Bytes::from_gib(1) };
     let engine = Options { gpu_share: Some(share), ..Options::default() };
     let answer = rank(fleet, &checked(&wish), &FleetOptions { engine, ..FleetOptions::default() });
@@ -180,9 +185,9 @@ fn chosen(fleet: &Fleet, wish: RequestBuilder) -> (u32, usize, i64) {
 fn cores_for_the_emulator_threads_are_needed_too() {
     // Eight cores of node 0 are free, all of which vCPUs with a core each would take.
     let fleet = crowded(None, "1-8,97-104");
-    let vm = RequestBuilder::new("vm", 8, Bytes::from_gib(8));
+    let vm = RequestSpec::new("vm", 8, Bytes::from_gib(8));
     assert_eq!(chosen(&fleet, vm.clone()).0, 1);
-    assert_eq!(chosen(&fleet, RequestBuilder { emulator_pcpus: 1, ..vm }), (2, 1, 0));
+    assert_eq!(chosen(&fleet, RequestSpec { emulator_pcpus: 1, ..vm }), (2, 1, 0));
 }
 
 #[test]
@@ -191,8 +196,8 @@ fn a_whole_core_need_not_have_two_pcpus() {
     // is free. Four of node 1 are whole.
     let allowed = "0-100,105-191";
     let fleet = crowded(Some(allowed), "1-8,97-100,105-108,24-27,120-123");
-    let vm = RequestBuilder::new("vm", 16, Bytes::from_gib(8));
-    let vm = RequestBuilder { smt: Wish::Require(true), ..vm };
+    let vm = RequestSpec::new("vm", 16, Bytes::from_gib(8));
+    let vm = RequestSpec { smt: Wish::Require(true), ..vm };
     assert_eq!(chosen(&fleet, vm), (2, 2, 0));
 }
 
@@ -203,7 +208,7 @@ fn a_fleet_is_ranked_as_if_every_host_was_asked() {
         let fleet = fleet(rng);
         let wish = wish(rng, &fleet);
         let (wanted, engine) = (checked(&wish), tuned(rng));
-        for bin in [Bin::BestFit, Bin::Spread] {
+        for bin in [HostOrder::BestFit, HostOrder::Spread] {
             let all = alone(&fleet, &wanted, &engine, bin);
             for answers in [1, 3, usize::MAX] {
                 let options = FleetOptions { engine: engine.clone(), bin, answers };
@@ -234,7 +239,7 @@ fn few_hosts_are_searched_for_a_vm_without_gpus() {
     let (mut hosts, mut searched) = (0, 0);
     for_cases(51, 12, |rng| {
         let fleet = fleet(rng);
-        let vm = RequestBuilder::new("vm", rng.pick(&[4, 8, 12]), Bytes::from_gib(4));
+        let vm = RequestSpec::new("vm", rng.pick(&[4, 8, 12]), Bytes::from_gib(4));
         let answer = rank(&fleet, &checked(&vm), &FleetOptions::default());
         let short = |refused: &&(usize, HostRefusal)| matches!(refused.1, HostRefusal::Short(_));
         hosts += fleet.len() - answer.refused.iter().filter(short).count();

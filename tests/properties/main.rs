@@ -21,15 +21,14 @@ mod says;
 mod scene;
 mod scores;
 mod tenants;
-#[cfg(feature = "libvirt-xml")]
+#[cfg(feature = "xml")]
 mod xml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pinwise::{
-    GpuRequest, Policies, Policy, Property, Range, Ranked, RequestBuilder, Score, Style, emit,
-    verify,
+    GpuRequest, Policies, Policy, Property, Range, Ranked, RequestSpec, Score, Style, emit, verify,
 };
 
 use common::checked;
@@ -61,8 +60,8 @@ fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {
 fn bytes(scene: &Scene, answer: &Answer) -> String {
     let (host, usage, request) = (&scene.host, &scene.usage, &checked(&scene.request));
     let json = match answer {
-        Ok(answer) => emit::json::recommendation(host, usage, request, answer),
-        Err(refused) => emit::json::refusal(refused, &[]),
+        Ok(answer) => json::recommendation(host, usage, request, answer),
+        Err(refused) => json::refusal(refused, &[]),
     };
     format!("{answer:?}\n{json}")
 }
@@ -204,8 +203,8 @@ fn every_answer_is_legal_and_adds_up() {
 #[test]
 fn a_card_whose_functions_are_asked_for_one_by_one_stays_on_one_port() {
     let host = common::host("rtx-4080");
-    let request = RequestBuilder { devices: vec!["01:00.1".parse().unwrap()], ..common::vm(4, 8) };
-    let request = RequestBuilder { gpus: common::these(&["01:00.0"]), ..request };
+    let request = RequestSpec { devices: vec!["01:00.1".parse().unwrap()], ..common::vm(4, 8) };
+    let request = RequestSpec { gpus: common::these(&["01:00.0"]), ..request };
     let answer = common::ask(&host, &request).unwrap();
     assert_eq!(answer.best().placement.pci.ports.len(), 1);
 }

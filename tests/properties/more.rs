@@ -1,8 +1,8 @@
 //! More hardware, or less required, never makes a VM impossible.
 
 use pinwise::{
-    Bytes, CoreKind, CoreSpec, CpuSet, Distance, HostBuilder, L3Spec, NodeId, NodeSpec, PackageId,
-    PagePool, PageSize, PciAddr, PcpuId, Policy, RequestBuilder, Wish,
+    Bytes, CoreKind, CoreSpec, CpuSet, Distance, HostSpec, L3Spec, NodeId, NodeSpec, PackageId,
+    PagePool, PageSize, PciAddr, PcpuId, Policy, RequestSpec, Wish,
 };
 
 use crate::rng::Rng;
@@ -10,7 +10,7 @@ use crate::scene::Scene;
 use crate::{POLICIES, ensure, for_cases, policy_of};
 
 /// An idle node of eight cores with two pCPUs each, in a package of its own.
-fn with_node(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
+fn with_node(rng: &mut Rng, mut host: HostSpec) -> HostSpec {
     let id = NodeId(host.nodes.iter().map(|node| node.id.0 + 1).max().unwrap());
     let last = host.cores.iter().flat_map(|core| core.pcpus.iter()).max().unwrap();
     let package = PackageId(host.cores.iter().map(|core| core.package.0 + 1).max().unwrap());
@@ -38,7 +38,7 @@ fn with_node(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
 }
 
 /// One GPU more, like one that is there, on a root bus of its own.
-fn with_gpu(rng: &mut Rng, mut host: HostBuilder, like: PciAddr) -> HostBuilder {
+fn with_gpu(rng: &mut Rng, mut host: HostSpec, like: PciAddr) -> HostSpec {
     let mut gpu = host.devices.iter().find(|device| device.address == like).unwrap().clone();
     gpu.address = PciAddr { domain: 7, bus: 1, device: 0, function: 0 };
     gpu.parent = None;
@@ -69,7 +69,7 @@ fn more_hardware_never_makes_it_infeasible() {
 }
 
 /// The request with one requirement less, for each.
-fn relaxed(request: &RequestBuilder) -> Vec<RequestBuilder> {
+fn relaxed(request: &RequestSpec) -> Vec<RequestSpec> {
     let mut all = Vec::new();
     for property in POLICIES {
         let mut other = request.clone();
@@ -80,13 +80,13 @@ fn relaxed(request: &RequestBuilder) -> Vec<RequestBuilder> {
         }
     }
     if request.cells.required().is_some() {
-        all.push(RequestBuilder { cells: Wish::Auto, ..request.clone() });
+        all.push(RequestSpec { cells: Wish::Auto, ..request.clone() });
     }
     if request.smt.required().is_some() {
-        all.push(RequestBuilder { smt: Wish::Auto, ..request.clone() });
+        all.push(RequestSpec { smt: Wish::Auto, ..request.clone() });
     }
     if request.page_size.is_some() {
-        all.push(RequestBuilder { page_size: None, ..request.clone() });
+        all.push(RequestSpec { page_size: None, ..request.clone() });
     }
     all
 }

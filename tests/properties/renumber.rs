@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use pinwise::{
-    Claim, CpuSet, GpuRequest, HostBuilder, NodeId, PageClaim, PciAddr, PcpuId, RequestBuilder,
+    Claim, CpuSet, GpuRequest, HostSpec, NodeId, PageClaim, PciAddr, PcpuId, RequestSpec,
 };
 
 use crate::rng::Rng;
 
-pub(crate) fn shuffled(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
+pub(crate) fn shuffled(rng: &mut Rng, mut host: HostSpec) -> HostSpec {
     rng.shuffle(&mut host.nodes);
     rng.shuffle(&mut host.cores);
     rng.shuffle(&mut host.l3_domains);
@@ -34,7 +34,7 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     /// Bus 0 stays: on it a display controller is a part of the CPU.
-    pub(crate) fn new(rng: &mut Rng, host: &HostBuilder) -> Self {
+    pub(crate) fn new(rng: &mut Rng, host: &HostSpec) -> Self {
         let pcpus: CpuSet = host.cores.iter().flat_map(|core| core.pcpus.iter()).collect();
         let offline = host.offline.clone();
         let pcpus: Vec<PcpuId> = pcpus.union(&offline).iter().collect();
@@ -58,7 +58,7 @@ impl Numbers {
         addresses.iter().map(|address| self.address(*address)).collect()
     }
 
-    pub(crate) fn host(&self, host: &HostBuilder) -> HostBuilder {
+    pub(crate) fn host(&self, host: &HostSpec) -> HostSpec {
         let mut other = host.clone();
         let mut old: Vec<NodeId> = self.nodes.keys().copied().collect();
         old.sort_by_key(|id| self.nodes[id]);
@@ -102,7 +102,7 @@ impl Numbers {
         }
     }
 
-    pub(crate) fn request(&self, request: &RequestBuilder) -> RequestBuilder {
+    pub(crate) fn request(&self, request: &RequestSpec) -> RequestSpec {
         let mut other = request.clone();
         if let GpuRequest::Addresses(addresses) = &mut other.gpus {
             *addresses = self.addresses(addresses);

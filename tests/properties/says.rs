@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use pinwise::{
     Bytes, Fact, GpuRequest, NodeId, PagePool, PageSize, Policies, Policy, Property, Ranked,
-    RequestBuilder, Wish, emit, explain,
+    RequestSpec, Wish, emit, explain,
 };
 
 use crate::common::checked;
@@ -23,7 +23,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
 /// Everything that an explanation may count, without what it is told in.
 fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     let Scene { host, usage, request, .. } = scene;
-    let mut text = emit::json::recommendation(host, usage, &checked(request), answer);
+    let mut text = json::recommendation(host, usage, &checked(request), answer);
     text += &format!("{:?} {:?} {request:?}", answer.ranked, answer.baseline);
     text += &format!("{:?} {} {}", request.workload.weights(), host.name(), host.about());
     text += host.cpu_model();
@@ -115,14 +115,14 @@ fn about(fact: &Fact) -> Vec<About> {
 }
 
 /// The request without what no fact is about: as few vCPUs, as little memory, no devices.
-fn reduced(request: &RequestBuilder, cited: &BTreeSet<About>) -> RequestBuilder {
+fn reduced(request: &RequestSpec, cited: &BTreeSet<About>) -> RequestSpec {
     let mut request = request.clone();
     let cells = match request.cells {
         Wish::Auto => 1,
         Wish::Prefer(cells) | Wish::Require(cells) => cells,
     };
     if !cited.contains(&About::Cpus) {
-        request = RequestBuilder { emulator_pcpus: 0, io_threads: 0, ..request };
+        request = RequestSpec { emulator_pcpus: 0, io_threads: 0, ..request };
         (request.vcpus, request.smt) = (cells, Wish::Auto);
     }
     if !cited.contains(&About::Memory) {

@@ -1,9 +1,9 @@
 //! Scenes: a fixture's host, made a little worse, with tenants, and a request for it.
 
-use pinwise::discover::write_host;
+use pinwise::json::write_host;
 use pinwise::{
-    Bytes, Claim, CpuSet, DeviceKind, GpuRequest, Host, HostBuilder, Infeasible, NodeId, Options,
-    PageClaim, PageSize, PciAddr, Policies, Policy, Recommendation, RequestBuilder, Usage, Wish,
+    Bytes, Claim, CpuSet, DeviceKind, GpuRequest, Host, HostSpec, Infeasible, NodeId, Options,
+    PageClaim, PageSize, PciAddr, Policies, Policy, Recommendation, RequestSpec, Usage, Wish,
     Workload, recommend,
 };
 
@@ -26,11 +26,11 @@ pub(crate) type Answer = Result<Recommendation, Infeasible>;
 
 #[derive(Clone)]
 pub(crate) struct Scene {
-    pub(crate) description: HostBuilder,
+    pub(crate) description: HostSpec,
     pub(crate) host: Host,
     pub(crate) tenants: Vec<(String, Claim)>,
     pub(crate) usage: Usage,
-    pub(crate) request: RequestBuilder,
+    pub(crate) request: RequestSpec,
     pub(crate) options: Options,
 }
 
@@ -61,7 +61,7 @@ impl Scene {
         self.answer_to(&self.request)
     }
 
-    pub(crate) fn answer_to(&self, request: &RequestBuilder) -> Answer {
+    pub(crate) fn answer_to(&self, request: &RequestSpec) -> Answer {
         recommend(&self.host, &self.usage, &checked(request), &self.options)
     }
 
@@ -90,7 +90,7 @@ impl Scene {
 }
 
 /// The description with pages in use, pCPUs reserved or not allowed, and devices of no known node.
-pub(crate) fn worsened(rng: &mut Rng, mut host: HostBuilder) -> HostBuilder {
+pub(crate) fn worsened(rng: &mut Rng, mut host: HostSpec) -> HostSpec {
     if rng.percent(25) {
         for pool in host.nodes.iter_mut().flat_map(|node| &mut node.pools) {
             pool.free = pool.total * rng.between(30, 100) as u64 / 100;
@@ -189,7 +189,7 @@ fn wish<T>(rng: &mut Rng, auto: usize, value: T) -> Wish<T> {
     }
 }
 
-pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
+pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
     let cores = host.cores().len();
     let nodes = host.nodes().len();
     let a_node = (cores / nodes).max(2);
@@ -226,7 +226,7 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
         devices.push(rng.pick(&others));
     }
     let peer_to_peer = rng.pick(&[None, None, Some(false), Some(true)]);
-    RequestBuilder {
+    RequestSpec {
         page_size,
         gpus: gpus(rng, host),
         devices,
@@ -245,7 +245,7 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestBuilder {
             linked_gpus: policy(rng, 8, 12),
             fabric_partition: policy(rng, 25, 50),
         },
-        ..RequestBuilder::new("vm1", vcpus as u32, memory)
+        ..RequestSpec::new("vm1", vcpus as u32, memory)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use pinwise::{
-    GpuPath, Options, Policy, Profile, Property, Range, Ranked, Ratio, RequestBuilder, Score, Wish,
+    GpuPath, Options, Policy, Profile, Property, Range, Ranked, Ratio, RequestSpec, Score, Wish,
     score,
 };
 
@@ -18,7 +18,7 @@ fn micro(ratio: Ratio) -> f64 {
 }
 
 /// The weighted mean of the points between low and likely, over the metrics that are predicted.
-fn performance(ranked: &Ranked, request: &RequestBuilder, options: &Options) -> f64 {
+fn performance(ranked: &Ranked, request: &RequestSpec, options: &Options) -> f64 {
     let weights = request.workload.weights();
     let caution = f64::from(options.caution) / 1000.0;
     let (mut sum, mut weight_of_all) = (0.0, 0.0);
@@ -40,7 +40,7 @@ fn is_met<T: PartialEq>(wish: &Wish<T>, has: T) -> bool {
 }
 
 /// What is wanted and missing, as the request says and the profile shows.
-fn unmet(request: &RequestBuilder, profile: &Profile) -> Vec<Property> {
+fn unmet(request: &RequestSpec, profile: &Profile) -> Vec<Property> {
     let policies = &request.policies;
     let mut unmet = Vec::new();
     let mut want = |property, policy: Policy, met: bool| {

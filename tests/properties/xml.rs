@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use pinwise::discover::libvirt::read_domain;
 use pinwise::{Style, Usage, emit, verify};
+use pinwise_discover::libvirt::read_domain;
 
 use crate::common::checked;
 use crate::scene::Scene;
@@ -43,7 +43,8 @@ fn an_answers_domain_is_read_back_as_its_claim_and_stays_as_it_is() {
             tenants.push((domain.name, domain.claim));
             let beside = Usage::with_running(host, tenants);
             beside.map_err(|error| format!("{error} of\n{xml}{}", scene.text()))?;
-            let again = emit::libvirt::patch(placement, &xml).map_err(|e| format!("{e}\n{xml}"))?;
+            let again = pinwise_discover::libvirt::patch(placement, &xml)
+                .map_err(|e| format!("{e}\n{xml}"))?;
             ensure(again == xml, || format!("{again}\nis not\n{xml}"))?;
             *seen.entry(placement.style).or_default() += 1;
         }

@@ -17,8 +17,8 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use pinwise::discover::read_placement_host;
-use pinwise::fleet::{Bin, FleetOptions};
+use pinwise_discover::read_placement_host;
+use pinwise::fleet::{FleetOptions, HostOrder};
 use pinwise::{Bytes, Claim, CpuSet, NodeId, PageClaim, PageSize, PcpuId, Usage};
 use serde_json::{Value, json};
 
@@ -108,7 +108,7 @@ fn arrivals(seed: u64, count: u32) -> Vec<Value> {
     (0..count).map(arrive).collect()
 }
 
-fn decisions(trace: &str, bin: Bin) -> Vec<Value> {
+fn decisions(trace: &str, bin: HostOrder) -> Vec<Value> {
     let mut options = FleetOptions { bin, ..FleetOptions::default() };
     options.engine.packing_weight = 4000;
     let text = world::replay(&trace::read(trace).unwrap(), &options).unwrap();
@@ -150,7 +150,7 @@ fn every_decision_can_be_and_every_gpu_is_local() {
     let templates = [("two", template(2, 32)), ("four", template(4, 24))];
     let fleet = ["two", "four", "four", "two", "two"];
     let text = a_trace(&templates, &fleet, events.clone());
-    for bin in [Bin::BestFit, Bin::FirstFit, Bin::Spread] {
+    for bin in [HostOrder::BestFit, HostOrder::FirstFit, HostOrder::Spread] {
         let decided = decisions(&text, bin);
         let again = decisions(&text, bin);
         let plain = |d: &Value| (d["host"].clone(), d["cells"].clone(), d["gpus"].clone());
@@ -211,7 +211,7 @@ fn one_host_seldom_refuses_what_could_be_placed_jointly() {
         for seed in 0..100 {
             let events = arrivals(1000 + seed, 40);
             let trace = a_trace(&[("made", host.clone())], &["made"], events.clone());
-            let decided = decisions(&trace, Bin::BestFit);
+            let decided = decisions(&trace, HostOrder::BestFit);
             let Some(first) = decided.iter().position(|d| d["host"].is_null()) else { continue };
             refused += 1;
             let vms: Vec<&Value> = events[..=first].iter().map(|event| &event["vm"]).collect();
@@ -232,7 +232,7 @@ fn thread_policies_take_cores_as_they_say() {
     };
     let cores = |policy: &str, vcpus: u32| {
         let trace = a_trace(&[("made", template(2, 32))], &["made"], vec![vm(policy, vcpus)]);
-        let decision = decisions(&trace, Bin::BestFit).remove(0);
+        let decision = decisions(&trace, HostOrder::BestFit).remove(0);
         let pins = decision["cells"][0]["pins"].as_object()?.clone();
         let mut cores: Vec<u64> = pins.values().map(|pcpu| pcpu.as_u64().unwrap() % 64).collect();
         cores.sort_unstable();

@@ -14,7 +14,7 @@ const LAST_BUS: u32 = 255;
 const XAPIC_VCPUS: usize = 255;
 
 /// Refuses a placement that this format cannot say.
-pub(super) fn check(placement: &Placement) -> Result<(), EmitError> {
+pub fn check(placement: &Placement) -> Result<(), EmitError> {
     name(&placement.name)?;
     vcpus(placement)?;
     cells(placement)?;

@@ -5,23 +5,23 @@ use crate::emit::xml::Element;
 use crate::placement::Placement;
 
 /// `<vcpu>`.
-pub(super) fn vcpu(placement: &Placement) -> Element {
+pub fn vcpu(placement: &Placement) -> Element {
     Element::new("vcpu").attr("placement", "static").text(placement.vcpus.len())
 }
 
 /// `<iothreads>`.
-pub(super) fn iothreads(placement: &Placement) -> Option<Element> {
+pub fn iothreads(placement: &Placement) -> Option<Element> {
     let count = placement.iothreads.len();
     (count > 0).then(|| Element::new("iothreads").text(count))
 }
 
 /// Whether each vCPU is held somewhere, so that what the guest sees of the caches is true.
-pub(super) fn is_pinned(placement: &Placement) -> bool {
+pub fn is_pinned(placement: &Placement) -> bool {
     placement.vcpus.iter().all(|set| !set.is_empty())
 }
 
 /// `<cputune>`, where anything is pinned.
-pub(super) fn tune(placement: &Placement) -> Option<Element> {
+pub fn tune(placement: &Placement) -> Option<Element> {
     let pin = |name| Element::new(name);
     let mut pins = Vec::new();
     for (set, vcpu) in placement.vcpus.iter().zip(0_u32..).filter(|(set, _)| !set.is_empty()) {
@@ -41,7 +41,7 @@ pub(super) fn tune(placement: &Placement) -> Option<Element> {
 ///
 /// `migratable='off'` shows the invariant clock too, which only a VM that stays may rely on; one with
 /// passed-through GPUs stays.
-pub(super) fn cpu(placement: &Placement) -> Element {
+pub fn cpu(placement: &Placement) -> Element {
     let cpu = Element::new("cpu").attr("mode", "host-passthrough").attr("check", "none");
     let cpu = cpu.attr("migratable", "off").child(topology(placement));
     let cpu = cpu.children(cache(placement)).children(topoext(placement));
@@ -49,7 +49,7 @@ pub(super) fn cpu(placement: &Placement) -> Element {
 }
 
 /// `<topology>`, without `clusters`: x86 has none, and older libvirt does not know the word.
-pub(super) fn topology(placement: &Placement) -> Element {
+pub fn topology(placement: &Placement) -> Element {
     let topology = placement.topology;
     Element::new("topology")
         .attr("sockets", topology.sockets)
@@ -59,23 +59,23 @@ pub(super) fn topology(placement: &Placement) -> Element {
 }
 
 /// The host's caches, for vCPUs that stay with them.
-pub(super) fn cache(placement: &Placement) -> Option<Element> {
+pub fn cache(placement: &Placement) -> Option<Element> {
     is_pinned(placement).then(|| Element::new("cache").attr("mode", "passthrough"))
 }
 
 /// AMD guests take no SMT siblings without it.
-pub(super) fn topoext(placement: &Placement) -> Option<Element> {
+pub fn topoext(placement: &Placement) -> Option<Element> {
     let feature = || Element::new("feature").attr("policy", "require").attr("name", "topoext");
     placement.topoext.then(feature)
 }
 
 /// `<numa>` with the whole distance matrix: libvirt fills what is left out with 10 and 20.
-pub(super) fn numa(placement: &Placement) -> Element {
+pub fn numa(placement: &Placement) -> Element {
     numa_with(placement, |cell| cell)
 }
 
 /// `<numa>`, each cell passed through `more` before it gets its distances.
-pub(super) fn numa_with(placement: &Placement, more: impl Fn(Element) -> Element) -> Element {
+pub fn numa_with(placement: &Placement, more: impl Fn(Element) -> Element) -> Element {
     let cells = placement.cells.iter().map(|cell| {
         let element = Element::new("cell")
             .attr("id", cell.id)
@@ -92,7 +92,7 @@ pub(super) fn numa_with(placement: &Placement, more: impl Fn(Element) -> Element
 }
 
 /// `<iommu>`: brings x2APIC. With passed-through devices QEMU starts only in caching mode.
-pub(super) fn iommu(placement: &Placement) -> Option<Element> {
+pub fn iommu(placement: &Placement) -> Option<Element> {
     let mut driver = Element::new("driver").attr("intremap", "on");
     if !placement.pci.functions.is_empty() {
         driver = driver.attr("caching_mode", "on");

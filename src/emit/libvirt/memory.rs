@@ -8,14 +8,14 @@ use crate::placement::{MemoryMode, Placement};
 use crate::sets::CellSet;
 
 /// `<memory>` and `<currentMemory>`: equal, since the pages of a VM with devices are all in use.
-pub(super) fn sizes(placement: &Placement) -> [Element; 2] {
+pub fn sizes(placement: &Placement) -> [Element; 2] {
     // Always with the unit: libvirt reads "MB" as decimal.
     ["memory", "currentMemory"]
         .map(|name| Element::new(name).attr("unit", "KiB").text(placement.memory().kib()))
 }
 
 /// `<memoryBacking>`, where there are hugepages.
-pub(super) fn backing(placement: &Placement) -> Option<Element> {
+pub fn backing(placement: &Placement) -> Option<Element> {
     let pages = hugepages(placement)?;
     Some(Element::new("memoryBacking").child(pages))
 }
@@ -34,7 +34,7 @@ fn hugepages(placement: &Placement) -> Option<Element> {
 }
 
 /// `<numatune>`: host nodes. Needed beside the pinning, which acts only after the memory is there.
-pub(super) fn tune(placement: &Placement) -> Option<Element> {
+pub fn tune(placement: &Placement) -> Option<Element> {
     let mode = match placement.memory_mode {
         MemoryMode::Strict => "strict",
         MemoryMode::Interleave => "interleave",

@@ -4,15 +4,12 @@
 //! starts and is wrong in the guest only (bus numbers too close, cells that leave vCPUs out); what of
 //! that a placement could say is refused here, see [`EmitError`].
 
-mod check;
-mod cpu;
-mod memory;
-#[cfg(feature = "libvirt-xml")]
-mod patch;
-mod pci;
+pub(crate) mod check;
+pub mod cpu;
+pub mod memory;
+pub mod pci;
 
-#[cfg(feature = "libvirt-xml")]
-pub use patch::{PatchError, patch};
+pub use check::check;
 
 use crate::emit::xml::{Element, Layout};
 use crate::placement::{GuestTopology, MemoryMode, Placement};
@@ -196,8 +193,9 @@ pub fn domain(placement: &Placement) -> Result<String, EmitError> {
     Ok(domain.render(&Layout::default(), "") + "\n")
 }
 
-/// What stands right below `<domain>`.
-fn domain_parts(placement: &Placement) -> Vec<Element> {
+/// The elements right below `<domain>` that a placement decides, in libvirt's order.
+#[must_use]
+pub fn domain_parts(placement: &Placement) -> Vec<Element> {
     let mut parts = memory::sizes(placement).to_vec();
     parts.extend(memory::backing(placement));
     parts.push(cpu::vcpu(placement));
@@ -209,8 +207,9 @@ fn domain_parts(placement: &Placement) -> Vec<Element> {
     parts
 }
 
-/// What has to be in `<features>`.
-fn features(placement: &Placement) -> Vec<Element> {
+/// The elements that have to be in `<features>`.
+#[must_use]
+pub fn features(placement: &Placement) -> Vec<Element> {
     let mut features = Vec::new();
     if shows_cells(placement) {
         // The cells and their distances are ACPI tables.
@@ -224,6 +223,7 @@ fn features(placement: &Placement) -> Vec<Element> {
 }
 
 /// Whether the guest gets `<cell>`s: several, or one that an expander bus belongs to.
-fn shows_cells(placement: &Placement) -> bool {
+#[must_use]
+pub fn shows_cells(placement: &Placement) -> bool {
     placement.cells.len() > 1 || !placement.pci.expanders.is_empty()
 }

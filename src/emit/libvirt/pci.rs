@@ -5,27 +5,27 @@ use crate::placement::{GuestFunction, Placement};
 use crate::units::PciAddr;
 
 /// QEMU's own arguments are in a namespace of their own.
-pub(super) const QEMU_NS: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
+pub const QEMU_NS: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 /// The firmware reads its MMIO window's size from here, in MiB.
-pub(super) const WINDOW_KEY: &str = "opt/ovmf/X-PciMmio64Mb";
+pub const WINDOW_KEY: &str = "opt/ovmf/X-PciMmio64Mb";
 
 /// Models of PCI controllers.
-pub(super) const EXPANDER: &str = "pcie-expander-bus";
-pub(super) const ROOT_PORT: &str = "pcie-root-port";
-pub(super) const UPSTREAM: &str = "pcie-switch-upstream-port";
-pub(super) const DOWNSTREAM: &str = "pcie-switch-downstream-port";
+pub const EXPANDER: &str = "pcie-expander-bus";
+pub const ROOT_PORT: &str = "pcie-root-port";
+pub const UPSTREAM: &str = "pcie-switch-upstream-port";
+pub const DOWNSTREAM: &str = "pcie-switch-downstream-port";
 
 /// What the placement's controllers are called in the domain: the placement numbers them from 1, a
 /// domain with controllers of its own has other numbers free.
-pub(super) type Numbers<'a> = &'a dyn Fn(u32) -> u32;
+pub type Numbers<'a> = &'a dyn Fn(u32) -> u32;
 
 /// The controllers of a domain that has none of its own but the first.
-pub(super) fn controllers(placement: &Placement) -> Vec<Element> {
+pub fn controllers(placement: &Placement) -> Vec<Element> {
     numbered_controllers(placement, &|index| index)
 }
 
 /// Expander buses, ports and switches, by index.
-pub(super) fn numbered_controllers(placement: &Placement, number: Numbers<'_>) -> Vec<Element> {
+pub fn numbered_controllers(placement: &Placement, number: Numbers<'_>) -> Vec<Element> {
     let mut all = Vec::new();
     let pci = &placement.pci;
     for expander in &pci.expanders {
@@ -53,29 +53,29 @@ pub(super) fn numbered_controllers(placement: &Placement, number: Numbers<'_>) -
     all.into_iter().map(|(_, element)| element).collect()
 }
 
-pub(super) fn controller(index: u32, model: &str) -> Element {
+pub fn controller(index: u32, model: &str) -> Element {
     let element = Element::new("controller").attr("type", "pci");
     element.attr("index", index).attr("model", model)
 }
 
 /// The host devices of a domain that has no controllers of its own.
-pub(super) fn host_devices(placement: &Placement) -> Vec<Element> {
+pub fn host_devices(placement: &Placement) -> Vec<Element> {
     let functions = placement.pci.functions.iter();
     functions.map(|function| host_device(function, &|index| index)).collect()
 }
 
 /// What the aliases of our host devices begin with. libvirt keeps a user's alias (`ua-`), so a later
 /// patch knows which devices an earlier placement brought.
-pub(super) const ALIAS: &str = "ua-pinwise-";
+pub const ALIAS: &str = "ua-pinwise-";
 
 /// The alias of the function.
-pub(super) fn alias(host: PciAddr) -> Element {
+pub fn alias(host: PciAddr) -> Element {
     let address = host.to_string().replace([':', '.'], "-");
     Element::new("alias").attr("name", format!("{ALIAS}{address}"))
 }
 
 /// A `<hostdev>`. libvirt takes it from the host's driver and gives it back.
-pub(super) fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
+pub fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
     let host = function.host;
     let source = attributes(Element::new("address"), host, u32::from(host.bus));
     Element::new("hostdev")
@@ -88,7 +88,7 @@ pub(super) fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Elem
 }
 
 /// Where the guest finds the function: slot 0 behind its port, whose number is the bus.
-pub(super) fn guest_address(function: &GuestFunction, number: Numbers<'_>) -> Element {
+pub fn guest_address(function: &GuestFunction, number: Numbers<'_>) -> Element {
     let guest = PciAddr { domain: 0, bus: 0, device: 0, function: function.function };
     let element = address(guest, number(function.port));
     if function.multifunction { element.attr("multifunction", "on") } else { element }
@@ -108,14 +108,14 @@ fn attributes(element: Element, at: PciAddr, bus: u32) -> Element {
 
 /// `<qemu:commandline>`: libvirt has no element for the firmware's MMIO window, and refuses `opt/ovmf`
 /// names in `<sysinfo type='fwcfg'>`.
-pub(super) fn window(placement: &Placement) -> Option<Element> {
+pub fn window(placement: &Placement) -> Option<Element> {
     let arguments = window_arguments(placement, "qemu")?;
     let element = Element::new("qemu:commandline").attr("xmlns:qemu", QEMU_NS);
     Some(element.children(arguments))
 }
 
 /// The arguments in it.
-pub(super) fn window_arguments(placement: &Placement, prefix: &str) -> Option<[Element; 2]> {
+pub fn window_arguments(placement: &Placement, prefix: &str) -> Option<[Element; 2]> {
     let mib = placement.pci.mmio64_mib?;
     let value = format!("name={WINDOW_KEY},string={mib}");
     let argument = |value: &str| Element::new(&format!("{prefix}:arg")).attr("value", value);

@@ -1,10 +1,10 @@
 //! What is to be told about neighbours, told and left out, case by case.
 
 use super::scenes::{Scene, cpus, default, floating, nodes, numa_smt, pin};
-use crate::host::builder::L3Spec;
-use crate::host::usage::{Claim, PageClaim};
+use crate::host::spec::L3Spec;
 use crate::request::Policy;
 use crate::units::{L3Id, NodeId, PageSize};
+use crate::usage::{Claim, PageClaim};
 use crate::verify::{WrongWarning, verify_warnings};
 use crate::warnings::Warning::{self, *};
 

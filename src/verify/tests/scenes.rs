@@ -6,25 +6,25 @@
 
 use std::str::FromStr;
 
-use crate::host::builder::{CoreSpec, HostBuilder, NodeSpec};
 use crate::host::pcie::{
     FabricPartition, GpuLink, GpuLinkKind, PciClass, PciDevice, PciId, RootComplex,
 };
-use crate::host::usage::{Claim, PageClaim, Usage};
+use crate::host::spec::{CoreSpec, HostSpec, NodeSpec};
 use crate::host::{CoreKind, CpuVendor, Host, PagePool};
 use crate::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
     PlacedDevice, Placement, Style,
 };
-use crate::request::{GpuRequest, Policy, Request, RequestBuilder};
+use crate::request::{GpuRequest, Policy, Request, RequestSpec};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PackageId, PageSize, PciAddr, PcpuId};
+use crate::usage::{Claim, PageClaim, Usage};
 use crate::verify::{Violation, verify};
 
 pub(super) struct Scene {
-    pub(super) host: HostBuilder,
+    pub(super) host: HostSpec,
     pub(super) tenants: Vec<Claim>,
-    pub(super) request: RequestBuilder,
+    pub(super) request: RequestSpec,
     pub(super) placement: Placement,
 }
 
@@ -104,7 +104,7 @@ fn device(text: &str, class: u32, node: Option<u32>, parent: Option<&str>) -> Pc
     }
 }
 
-fn host() -> HostBuilder {
+fn host() -> HostSpec {
     let node = |id: u32, list: &str, gib: u64, distances: [u8; 3]| NodeSpec {
         id: NodeId(id),
         cpus: cpus(list),
@@ -152,7 +152,7 @@ fn host() -> HostBuilder {
         group(6, device("c0:00.0", 0x0001_0802, None, None)),
     ];
     let (a, b) = (address("13:00.0"), address("14:00.0"));
-    HostBuilder {
+    HostSpec {
         name: "two-nodes".to_owned(),
         cpu_vendor: CpuVendor::Amd,
         // The first node is nearer to the second than the other way round.
@@ -167,7 +167,7 @@ fn host() -> HostBuilder {
         devices,
         gpu_links: vec![GpuLink { a, b, kind: GpuLinkKind::NvLink, count: 18 }],
         fabric_partitions: vec![FabricPartition { id: 1, gpus: vec![a, b] }],
-        ..HostBuilder::default()
+        ..HostSpec::default()
     }
 }
 
@@ -228,8 +228,8 @@ fn placement(style: Style, topology: [u32; 4], pins: &[&str]) -> Placement {
     }
 }
 
-fn request(vcpus: u32, gib: u64) -> RequestBuilder {
-    RequestBuilder::new("vm1", vcpus, Bytes::from_gib(gib))
+fn request(vcpus: u32, gib: u64) -> RequestSpec {
+    RequestSpec::new("vm1", vcpus, Bytes::from_gib(gib))
 }
 
 /// Two vCPUs on the first pCPUs of two cores of node 0, with a GPU that has sound and a withheld

@@ -1,0 +1,3 @@
+//! The program `pinwise`.
+
+fn main() {}

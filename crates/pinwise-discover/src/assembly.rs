@@ -1,0 +1,273 @@
+//! One machine from several sources: descriptions, node devices and facts, each known by its text.
+
+use super::facts::{Conflict, Facts, FactsError, overlay, overlay_host, read_facts};
+use super::hwloc::{LstopoError, read_lstopo};
+use super::libvirt::{
+    LibvirtError, NodeDevice, add_node_devices, read_capabilities, read_node_device,
+};
+use super::reading::Reading;
+use pinwise::host::HostSpec;
+use pinwise::json::{JsonError, read_host};
+
+/// What kind of text it is, as far as its beginning tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TextKind {
+    /// A description as [`write_host`](pinwise::json::write_host) writes it: anything that begins with `{`.
+    Description,
+    /// XML of lstopo: `<topology>`.
+    Lstopo,
+    /// `virsh capabilities`.
+    Capabilities,
+    /// `virsh nodedev-dumpxml`: `<device>`.
+    NodeDevice,
+    /// A domain, so a tenant and no part of a host: `<domain>` or `<domstatus>`.
+    Domain,
+    /// Anything else: facts, if it is anything that is known.
+    Facts,
+}
+
+impl TextKind {
+    /// Tells the kind of a text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        match root_element(text) {
+            Some("topology") => Self::Lstopo,
+            Some("capabilities") => Self::Capabilities,
+            Some("device") => Self::NodeDevice,
+            Some("domain" | "domstatus") => Self::Domain,
+            Some(_) => Self::Facts,
+            None if beginning(text).starts_with('{') => Self::Description,
+            None => Self::Facts,
+        }
+    }
+}
+
+fn beginning(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim_start()
+}
+
+/// The name of the first element, past the declaration, the DTD's name and comments; `None` where the
+/// text is not XML.
+fn root_element(text: &str) -> Option<&str> {
+    let mut rest = beginning(text);
+    while let Some(inside) = rest.strip_prefix('<') {
+        let end = match inside {
+            _ if inside.starts_with("!--") => "-->",
+            _ if inside.starts_with(['?', '!']) => ">",
+            _ => return inside.split(|c: char| c.is_whitespace() || "/>".contains(c)).next(),
+        };
+        rest = inside.split_once(end)?.1.trim_start();
+    }
+    None
+}
+
+/// Why sources do not make a host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssemblyError {
+    /// A description that is none.
+    #[error("{name}: {problem}")]
+    Description {
+        /// The text's name.
+        name: String,
+        /// What is wrong with it.
+        problem: JsonError,
+    },
+    /// XML of lstopo that is none.
+    #[error("{name}: {problem}")]
+    Lstopo {
+        /// The text's name.
+        name: String,
+        /// What is wrong with it.
+        problem: LstopoError,
+    },
+    /// XML of libvirt that is none.
+    #[error("{name}: {problem}")]
+    Libvirt {
+        /// The text's name.
+        name: String,
+        /// What is wrong with it.
+        problem: LibvirtError,
+    },
+    /// Facts that are none, or nothing that is known at all.
+    #[error("{name}: {problem}")]
+    Facts {
+        /// The text's name.
+        name: String,
+        /// What is wrong with it.
+        problem: FactsError,
+    },
+    /// A domain, where a part of a host was expected.
+    #[error("{name}: a domain is a tenant, not a part of a host")]
+    Domain {
+        /// The text's name.
+        name: String,
+    },
+    /// Two sources of one kind that each describe the whole host.
+    #[error("{name}: {kind} of the host was given already")]
+    Twice {
+        /// The second text's name.
+        name: String,
+        /// What kind of source.
+        kind: &'static str,
+    },
+    /// Facts or node devices, but nothing that describes the host they belong to.
+    #[error(
+        "no source describes the host: a description, sysfs, XML of lstopo or of virsh capabilities"
+    )]
+    NoHost,
+}
+
+/// A source that describes a whole host, the more specific first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whole {
+    Description,
+    Reading,
+    Lstopo,
+    Capabilities,
+}
+
+impl Whole {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Description => "a description",
+            Self::Reading => "a reading",
+            Self::Lstopo => "XML of lstopo",
+            Self::Capabilities => "virsh capabilities",
+        }
+    }
+}
+
+/// A host that was put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assembled {
+    /// The host, unchecked until it is built. Its `sources` tell where each part is from.
+    pub host: HostSpec,
+    /// What was left out, replaced or guessed, and why: a sentence each.
+    pub notes: Vec<String>,
+    /// What the sources disagree about.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// Sources of one machine, collected in any order and put together by [`finish`](Self::finish).
+///
+/// A host needs one source that describes it whole. Of several the most specific is kept: a
+/// description, then sysfs, then lstopo, then libvirt's capabilities; the others and all facts are laid
+/// over it.
+#[derive(Debug, Clone, Default)]
+pub struct Assembly {
+    wholes: Vec<(Whole, Reading)>,
+    devices: Vec<NodeDevice>,
+    facts: Vec<Facts>,
+}
+
+impl Assembly {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds what a live reader or that of sysfs has read.
+    ///
+    /// # Errors
+    /// [`AssemblyError::Twice`] if there is such a reading already.
+    pub fn add_reading(&mut self, name: &str, reading: Reading) -> Result<(), AssemblyError> {
+        self.add_whole(name, Whole::Reading, reading)
+    }
+
+    /// Adds facts.
+    pub fn add_facts(&mut self, facts: Facts) {
+        self.facts.push(facts);
+    }
+
+    /// Adds a text of any kind. `name` is what errors and the sources of facts call it, such as its
+    /// file.
+    ///
+    /// # Errors
+    /// [`AssemblyError`] if the text is not what its beginning says, is of no kind that is known, is a
+    /// domain, or describes the whole host as another of its kind did.
+    pub fn add_text(&mut self, name: &str, text: &str) -> Result<TextKind, AssemblyError> {
+        let called = || name.to_owned();
+        let kind = TextKind::of(text);
+        match kind {
+            TextKind::Description => {
+                let mut host = read_host(text)
+                    .map_err(|problem| AssemblyError::Description { name: called(), problem })?;
+                host.mark_source(name);
+                let reading = Reading { host, notes: Vec::new() };
+                self.add_whole(name, Whole::Description, reading)?;
+            }
+            TextKind::Lstopo => {
+                let reading = read_lstopo(text)
+                    .map_err(|problem| AssemblyError::Lstopo { name: called(), problem })?;
+                self.add_whole(name, Whole::Lstopo, reading)?;
+            }
+            TextKind::Capabilities => {
+                let reading = read_capabilities(text)
+                    .map_err(|problem| AssemblyError::Libvirt { name: called(), problem })?;
+                self.add_whole(name, Whole::Capabilities, reading)?;
+            }
+            TextKind::NodeDevice => {
+                let device = read_node_device(text)
+                    .map_err(|problem| AssemblyError::Libvirt { name: called(), problem })?;
+                self.devices.extend(device);
+            }
+            TextKind::Domain => return Err(AssemblyError::Domain { name: called() }),
+            TextKind::Facts => {
+                let facts = read_facts(text)
+                    .map_err(|problem| AssemblyError::Facts { name: called(), problem })?;
+                self.facts.extend(facts.into_iter().map(|mut facts| {
+                    facts.source = format!("{} ({name})", facts.source);
+                    facts
+                }));
+            }
+        }
+        Ok(kind)
+    }
+
+    fn add_whole(
+        &mut self,
+        name: &str,
+        whole: Whole,
+        reading: Reading,
+    ) -> Result<(), AssemblyError> {
+        if self.wholes.iter().any(|(known, _)| *known == whole) {
+            return Err(AssemblyError::Twice { name: name.to_owned(), kind: whole.name() });
+        }
+        self.wholes.push((whole, reading));
+        Ok(())
+    }
+
+    /// Puts the sources together.
+    ///
+    /// # Errors
+    /// [`AssemblyError::NoHost`] if none of them describes a host.
+    pub fn finish(self) -> Result<Assembled, AssemblyError> {
+        let Self { mut wholes, devices, facts } = self;
+        wholes.sort_by_key(|(whole, _)| *whole);
+        let mut wholes = wholes.into_iter();
+        let (first, Reading { mut host, mut notes }) =
+            wholes.next().ok_or(AssemblyError::NoHost)?;
+        let mut conflicts = Vec::new();
+        // Node devices belong to the capabilities, which have no devices of their own.
+        let mut devices = Some(devices).filter(|devices| !devices.is_empty());
+        if first == Whole::Capabilities {
+            notes.extend(add_node_devices(&mut host, devices.take().unwrap_or_default()));
+        }
+        for (whole, Reading { host: mut other, notes: more }) in wholes {
+            notes.extend(more);
+            if whole == Whole::Capabilities {
+                notes.extend(add_node_devices(&mut other, devices.take().unwrap_or_default()));
+            }
+            let laid = overlay_host(&mut host, &other, whole.name());
+            notes.extend(laid.notes);
+            conflicts.extend(laid.conflicts);
+        }
+        notes.extend(add_node_devices(&mut host, devices.unwrap_or_default()));
+        let laid = overlay(&mut host, &facts);
+        notes.extend(laid.notes);
+        conflicts.extend(laid.conflicts);
+        Ok(Assembled { host, notes, conflicts })
+    }
+}

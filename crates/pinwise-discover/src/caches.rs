@@ -1,0 +1,56 @@
+//! Caches of one level, kind and size put together.
+
+use std::collections::BTreeMap;
+
+use super::notes::Notes;
+use pinwise::host::{CacheKind, CacheSpec};
+use pinwise::sets::CpuSet;
+use pinwise::units::Bytes;
+
+/// The caches that a reader found, each once for every time that it was named.
+#[derive(Default)]
+pub(super) struct Caches(BTreeMap<(u8, CacheKind, Option<Bytes>), Vec<CpuSet>>);
+
+impl Caches {
+    /// Whether caches of this level are told here. The L3 has its domains.
+    pub(super) fn is_told(level: u8) -> bool {
+        matches!(level, 1 | 2 | 4)
+    }
+
+    pub(super) fn add(&mut self, level: u8, kind: CacheKind, size: Option<Bytes>, cpus: CpuSet) {
+        let size = size.filter(|size| *size != Bytes::ZERO);
+        let sets = self.0.entry((level, kind, size)).or_default();
+        // Named by each of its pCPUs, one after another or in two runs of SMT siblings.
+        if !cpus.is_empty() && !sets.iter().rev().any(|known| *known == cpus) {
+            sets.push(cpus);
+        }
+    }
+
+    /// A level and kind where caches overlap, which none do, is left out with a note.
+    pub(super) fn finish(self, notes: &mut Notes) -> Vec<CacheSpec> {
+        let mut seen: BTreeMap<(u8, CacheKind), CpuSet> = BTreeMap::new();
+        let mut overlap = Vec::new();
+        for ((level, kind, _), sets) in &self.0 {
+            let seen = seen.entry((*level, *kind)).or_default();
+            for set in sets {
+                if set.intersects(seen) && !overlap.contains(&(*level, *kind)) {
+                    overlap.push((*level, *kind));
+                }
+                seen.extend(set);
+            }
+        }
+        let spec = |((level, kind, size), mut shared_by): ((u8, CacheKind, _), Vec<CpuSet>)| {
+            shared_by.sort_unstable_by_key(CpuSet::first);
+            CacheSpec { level, kind, size, shared_by }
+        };
+        let mut caches: Vec<CacheSpec> = self.0.into_iter().map(spec).collect();
+        for (level, kind) in overlap {
+            let is_odd = |cache: &CacheSpec| (cache.level, cache.kind) == (level, kind);
+            if let Some(odd) = caches.iter().find(|cache| is_odd(cache)) {
+                notes.add(format!("pCPUs are in several {odd} caches: left out"));
+            }
+            caches.retain(|cache| !is_odd(cache));
+        }
+        caches
+    }
+}

@@ -1,0 +1,95 @@
+//! A text as lines with their numbers, without what a terminal would make of it.
+
+use std::borrow::Cow;
+
+use super::FactsError;
+use crate::shown::shorten;
+
+/// The longest part of a foreign text that a message shows.
+const MAX_SHOWN: usize = 60;
+
+/// A line and its number, from 1.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) number: usize,
+    pub(super) text: &'a str,
+}
+
+/// The lines of a text, colours and carriage returns taken out.
+pub(super) struct Lines<'a> {
+    text: Cow<'a, str>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let odd = text.contains(['\u{1b}', '\r']);
+        Self { text: if odd { Cow::Owned(without_escapes(text)) } else { Cow::Borrowed(text) } }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Line<'_>> {
+        self.text.lines().zip(1..).map(|(text, number)| Line { number, text })
+    }
+
+    /// The first line that is not empty, cut.
+    pub(super) fn beginning(&self) -> String {
+        let first = self.text.lines().map(str::trim).find(|line| !line.is_empty());
+        shorten(first.unwrap_or_default(), MAX_SHOWN)
+    }
+}
+
+/// A text without the escape sequences with which programs colour their words (`ESC [ … m` and its
+/// kin), and without carriage returns.
+fn without_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {}
+            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
+                // Parameters, then one final letter; a line's end means that the sequence was broken.
+                while chars.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
+                chars.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
+            }
+            '\u{1b}' => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+impl Line<'_> {
+    /// The error that a value is not what its place allows.
+    pub(super) fn bad(self, what: &str, value: &str, expected: &'static str) -> FactsError {
+        let (what, value) = (shorten(what, MAX_SHOWN), shorten(value, MAX_SHOWN));
+        FactsError::Value { line: self.number, what, value, expected }
+    }
+
+    pub(super) fn twice(self, what: String) -> FactsError {
+        FactsError::Twice { line: self.number, what: shorten(&what, MAX_SHOWN) }
+    }
+}
+
+/// Decimal digits only.
+pub(super) fn decimal(text: &str) -> Option<u32> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+/// `None` for what a program says where it knows nothing.
+pub(super) fn known(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !matches!(*text, "N/A" | "n/a" | "-" | "-1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_and_carriage_returns_go_and_line_numbers_stay() {
+        let text = "\u{1b}[4m\tGPU0\u{1b}[0m\r\nGPU0\t X \u{1b}[\nend\u{1b}";
+        let lines = Lines::new(text);
+        let lines: Vec<_> = lines.iter().map(|line| (line.number, line.text.to_owned())).collect();
+        let expected = [(1, "\tGPU0"), (2, "GPU0\t X "), (3, "end")];
+        assert_eq!(lines, expected.map(|(number, text)| (number, text.to_owned())));
+    }
+}

@@ -1,0 +1,234 @@
+//! Tables whose rows and columns are devices: `nvidia-smi topo` and `rocm-smi --showtopo`.
+
+use std::collections::BTreeMap;
+
+use super::FactsError;
+use super::lines::{Line, decimal};
+use crate::shown::shorten;
+
+/// The most devices of a table: GPUs and NICs.
+pub(super) const MAX_COLUMNS: usize = 256;
+
+/// What a table names in its rows and columns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Device {
+    Gpu(u32),
+    Nic(String),
+}
+
+impl Device {
+    /// `GPU0`; any other word that can be a device's name is a NIC's: `NIC0`, `mlx5_0`, `hfi1_0`.
+    fn parse(word: &str) -> Option<Self> {
+        if let Some(number) = word.strip_prefix("GPU") {
+            return decimal(number).map(Self::Gpu);
+        }
+        let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        let fine = word.len() <= 32 && word.bytes().all(name);
+        let numbered = word.bytes().next_back().is_some_and(|b| b.is_ascii_digit());
+        let lettered = word.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+        (fine && numbered && lettered && !is_cell(word)).then(|| Self::Nic(word.to_owned()))
+    }
+}
+
+/// `NV4` looks like a name and is a cell.
+fn is_cell(word: &str) -> bool {
+    word.strip_prefix("NV").and_then(decimal).is_some()
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Gpu(number) => write!(f, "GPU{number}"),
+            Self::Nic(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A row of a table.
+pub(super) struct Row<'a> {
+    pub(super) line: Line<'a>,
+    pub(super) device: Device,
+    /// A word for each column.
+    pub(super) cells: Vec<&'a str>,
+    /// The words that follow them.
+    pub(super) rest: Vec<&'a str>,
+}
+
+/// A table.
+pub(super) struct Matrix<'a> {
+    pub(super) header: Line<'a>,
+    pub(super) columns: Vec<Device>,
+    /// How many further columns the header names: CPU affinity, NUMA affinity, GPU NUMA id.
+    pub(super) affinities: usize,
+    pub(super) rows: Vec<Row<'a>>,
+}
+
+impl<'a> Matrix<'a> {
+    /// The table that begins with this line; `None` where it is no table's header.
+    pub(super) fn begin(line: Line<'a>) -> Result<Option<Self>, FactsError> {
+        let words: Vec<&str> = line.text.split_whitespace().take(2 * MAX_COLUMNS).collect();
+        // "GPU NUMA ID" is no device.
+        let devices = words.iter().map_while(|word| Device::parse(word));
+        let columns: Vec<Device> = devices.collect();
+        let rest = &words[columns.len()..];
+        let affinities = ["CPU Affinity", "NUMA Affinity", "GPU NUMA ID"];
+        let joined = rest.join(" ");
+        let known = (0..=3).find(|count| affinities[..*count].join(" ") == joined);
+        let has_gpu = columns.iter().any(|device| matches!(device, Device::Gpu(_)));
+        // A header names devices and affinities only, and stands in no row: a row repeats its name
+        // at the most once and has cells.
+        let Some(affinities) = known.filter(|_| has_gpu) else { return Ok(None) };
+        if columns.len() > MAX_COLUMNS {
+            let (line, limit) = (line.number, MAX_COLUMNS);
+            return Err(FactsError::TooMany { line, what: "devices in a table", limit });
+        }
+        let mut seen: Vec<&Device> = columns.iter().collect();
+        seen.sort_unstable();
+        if let Some(pair) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(line.twice(format!("column {}", pair[0])));
+        }
+        Ok(Some(Self { header: line, columns, affinities, rows: Vec::new() }))
+    }
+
+    /// Takes a line as a row; `false` where it is none, so where the table has ended.
+    pub(super) fn take(&mut self, line: Line<'a>) -> Result<bool, FactsError> {
+        let mut words = line.text.split_whitespace();
+        let Some(device) = words.next().and_then(Device::parse) else { return Ok(false) };
+        let of_gpu = matches!(device, Device::Gpu(_));
+        if !of_gpu && !self.columns.contains(&device) {
+            return Ok(false);
+        }
+        if !self.columns.contains(&device) {
+            let expected = "one of the table's columns";
+            return Err(line.bad("the row", &device.to_string(), expected));
+        }
+        if self.rows.iter().any(|row| row.device == device) {
+            return Err(line.twice(format!("the row of {device}")));
+        }
+        let cells: Vec<&str> = words.by_ref().take(self.columns.len()).collect();
+        if cells.len() < self.columns.len() {
+            return Err(FactsError::Short {
+                line: line.number,
+                row: shorten(&device.to_string(), 40),
+                found: cells.len(),
+                columns: self.columns.len(),
+            });
+        }
+        let rest: Vec<&str> = words.take(8).collect();
+        self.rows.push(Row { line, device, cells, rest });
+        Ok(true)
+    }
+
+    /// The table's GPUs, which must be those from 0 without a gap: a vendor's tool counts all that it
+    /// sees, and a number left out would shift those behind it.
+    pub(super) fn gpus(&self) -> Result<u32, FactsError> {
+        let mut numbers: Vec<u32> = self
+            .columns
+            .iter()
+            .filter_map(|device| match device {
+                Device::Gpu(number) => Some(*number),
+                Device::Nic(_) => None,
+            })
+            .collect();
+        numbers.sort_unstable();
+        let gap = numbers.iter().zip(0..).find(|(number, at)| *number != at);
+        if let Some((_, at)) = gap {
+            let what = format!("the column of GPU{at}");
+            return Err(FactsError::Missing { line: self.header.number, what });
+        }
+        u32::try_from(numbers.len()).map_err(|_| FactsError::TooMany {
+            line: self.header.number,
+            what: "devices in a table",
+            limit: MAX_COLUMNS,
+        })
+    }
+
+    /// The cells of each pair, the one that stands first in the table; each must be `sound`, so what is
+    /// `expected`, and the same in both directions.
+    pub(super) fn pairs(
+        &self,
+        itself: &[&str],
+        sound: impl Fn(&str) -> bool,
+        expected: &'static str,
+    ) -> Result<Vec<Pair<'_, 'a>>, FactsError> {
+        let mut seen: BTreeMap<(&Device, &Device), &str> = BTreeMap::new();
+        let mut pairs = Vec::new();
+        for row in &self.rows {
+            for (column, cell) in self.columns.iter().zip(&row.cells) {
+                if *column == row.device {
+                    if !itself.contains(cell) {
+                        let what = format!("{column} with itself");
+                        return Err(row.line.bad(&what, cell, "the mark of the device itself"));
+                    }
+                    continue;
+                }
+                if !sound(cell) {
+                    return Err(row.line.bad(
+                        &format!("{} with {column}", row.device),
+                        cell,
+                        expected,
+                    ));
+                }
+                if let Some(other) = seen.get(&(column, &row.device)) {
+                    if cell != other {
+                        return Err(FactsError::Asymmetric {
+                            line: row.line.number,
+                            of: format!("{} with {column}", row.device),
+                            value: shorten(cell, 40),
+                            other: shorten(other, 40),
+                        });
+                    }
+                    continue;
+                }
+                seen.insert((&row.device, column), cell);
+                pairs.push(Pair { line: row.line, a: &row.device, b: column, cell });
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// A note on rows that a cut text does not have.
+    pub(super) fn missing_rows(&self) -> Option<String> {
+        let has_row = |column: &&Device| self.rows.iter().any(|row| row.device == **column);
+        let missing: Vec<String> =
+            self.columns.iter().filter(|c| !has_row(c)).map(ToString::to_string).collect();
+        let line = self.header.number;
+        (!missing.is_empty()).then(|| {
+            format!("the table at line {line} has no rows of {}", shorten(&missing.join(", "), 100))
+        })
+    }
+}
+
+/// A cell of two devices.
+pub(super) struct Pair<'m, 'a> {
+    pub(super) line: Line<'a>,
+    pub(super) a: &'m Device,
+    pub(super) b: &'m Device,
+    pub(super) cell: &'a str,
+}
+
+/// Every table of a text that has rows, with the line of `====` around words that stands right above.
+pub(super) fn tables<'a>(
+    lines: impl Iterator<Item = Line<'a>>,
+) -> Result<Vec<(Option<&'a str>, Matrix<'a>)>, FactsError> {
+    let mut found: Vec<(Option<&str>, Matrix<'_>)> = Vec::new();
+    let mut open = false;
+    let mut title = None;
+    for line in lines {
+        if let Some(table) = Matrix::begin(line)? {
+            found.push((title, table));
+            open = true;
+        } else if open {
+            open = match found.last_mut() {
+                Some((_, table)) => table.take(line)?,
+                None => false,
+            };
+        }
+        let text = line.text.trim();
+        if !text.is_empty() {
+            title = text.starts_with("==").then(|| text.trim_matches(['=', ' ']));
+        }
+    }
+    found.retain(|(_, table)| !table.rows.is_empty());
+    Ok(found)
+}

@@ -1,0 +1,212 @@
+//! `nvidia-smi topo -m` and `nvidia-smi topo -p2p`.
+
+use super::lines::{Line, decimal, known};
+use super::matrix::{Device, Matrix};
+use super::{
+    Facts, FactsError, GpuFacts, GpuName, LinkFacts, NicName, PathEnd, PathFacts, PeerFacts,
+    PeerStatus, vendor,
+};
+use pinwise::host::{CommonBridge, GpuLinkKind};
+use pinwise::sets::{CpuSet, NodeSet};
+use pinwise::units::{Id as _, NodeId};
+
+const TOPO: &str = "nvidia-smi topo -m";
+const P2P: &str = "nvidia-smi topo -p2p";
+/// More NVLinks than any GPU has.
+const MAX_LINKS: u32 = 1024;
+
+fn gpu(index: u32) -> GpuName {
+    GpuName::Nth { vendor: vendor::NVIDIA, index }
+}
+
+/// The facts of each table that is one of nvidia-smi's.
+pub(super) fn read(
+    tables: &[(Option<&str>, Matrix<'_>)],
+    names: &[(String, String)],
+) -> Result<Vec<Facts>, FactsError> {
+    let mut found = Vec::new();
+    let (mut topo, mut p2p) = (None, None);
+    for (_, table) in tables {
+        let reaches = |cell: &&str| status(cell).is_some();
+        let is_p2p = table.rows.iter().flat_map(|row| &row.cells).any(reaches);
+        let line = table.header.number;
+        // nvidia-smi prints a table of connections once; it prints one of access for each kind.
+        if !is_p2p && topo.replace(line).is_some() {
+            return Err(table.header.twice("a table of connections".to_owned()));
+        }
+        if is_p2p && p2p.replace(line).is_some() {
+            return Err(table.header.twice("a table of peer access".to_owned()));
+        }
+        found.push(if is_p2p { peers(table)? } else { connections(table, names)? });
+    }
+    Ok(found)
+}
+
+/// What a cell says of two devices.
+enum Cell {
+    Links(u32),
+    Path(CommonBridge),
+}
+
+fn cell(word: &str) -> Option<Cell> {
+    let path = match word {
+        "PIX" => CommonBridge::Pix,
+        "PXB" => CommonBridge::Pxb,
+        "PHB" => CommonBridge::Phb,
+        "NODE" => CommonBridge::Node,
+        // Drivers before 390 knew no nodes within a socket and said SOC between sockets.
+        "SYS" | "SOC" => CommonBridge::Sys,
+        _ => {
+            let count = word.strip_prefix("NV").and_then(decimal);
+            return count.filter(|count| (1..=MAX_LINKS).contains(count)).map(Cell::Links);
+        }
+    };
+    Some(Cell::Path(path))
+}
+
+fn connections(table: &Matrix<'_>, names: &[(String, String)]) -> Result<Facts, FactsError> {
+    let mut facts = Facts { source: TOPO.to_owned(), ..Facts::default() };
+    facts.gpus = (0..table.gpus()?).map(|index| GpuFacts::new(gpu(index))).collect();
+    facts.notes.extend(table.missing_rows());
+    let nic = |name: &str| {
+        let legend = names.iter().find(|(short, _)| short == name).map(|(_, long)| long.as_str());
+        NicName::Called(legend.unwrap_or(name).to_owned())
+    };
+    let end = |device: &Device| match device {
+        Device::Gpu(index) => PathEnd::Gpu(gpu(*index)),
+        Device::Nic(name) => PathEnd::Nic(nic(name)),
+    };
+    for device in &table.columns {
+        if let Device::Nic(name) = device {
+            facts.nics.push(nic(name));
+        }
+    }
+    let expected = "NV#, PIX, PXB, PHB, NODE or SYS";
+    for pair in table.pairs(&["X"], |word| cell(word).is_some(), expected)? {
+        let what = || format!("{} with {}", pair.a, pair.b);
+        let bad = || pair.line.bad(&what(), pair.cell, expected);
+        match (cell(pair.cell).ok_or_else(bad)?, pair.a, pair.b) {
+            (Cell::Links(count), Device::Gpu(a), Device::Gpu(b)) => facts.links.push(LinkFacts {
+                a: gpu(*a),
+                b: gpu(*b),
+                kind: GpuLinkKind::NvLink,
+                count: Some(count),
+            }),
+            (Cell::Links(_), ..) => return Err(bad()),
+            (Cell::Path(path), a, b) => facts.paths.push(PathFacts { a: end(a), b: end(b), path }),
+        }
+    }
+    for row in &table.rows {
+        let Device::Gpu(index) = row.device else { continue };
+        let of = |what: &str| format!("the {what} of GPU{index}");
+        let affinity = affinity(table, row.line, &row.rest, &of, &mut facts.notes)?;
+        let Some(own) = facts.gpus.iter_mut().find(|own| own.gpu == gpu(index)) else { continue };
+        (own.cpus, own.node) = affinity;
+    }
+    Ok(facts)
+}
+
+/// The pCPUs and the node behind a row's cells. Where a blank may stand for either, neither is taken.
+fn affinity(
+    table: &Matrix<'_>,
+    line: Line<'_>,
+    rest: &[&str],
+    of: &dyn Fn(&str) -> String,
+    notes: &mut Vec<String>,
+) -> Result<(Option<CpuSet>, Option<NodeId>), FactsError> {
+    if table.affinities == 0 && !rest.is_empty() {
+        let expected = "the end of the row";
+        return Err(line.bad("the word behind the last column", &rest.join(" "), expected));
+    }
+    // A header cut behind its first words still has the rows' words.
+    let (cpus, node, memory) = match *rest {
+        [] => return Ok((None, None)),
+        [cpus, node, memory] => (Some(cpus), Some(node), Some(memory)),
+        [cpus, node] if table.affinities < 3 => (Some(cpus), Some(node), None),
+        [cpus] if table.affinities == 1 => (Some(cpus), None, None),
+        [_, _] | [_] => {
+            if rest.iter().any(|word| known(word).is_some()) {
+                let text = rest.join(" ");
+                notes.push(format!(
+                    "line {}: {text:.40?} may be pCPUs or a node: left out",
+                    line.number
+                ));
+            }
+            return Ok((None, None));
+        }
+        _ => {
+            let expected = "the end of the row";
+            return Err(line.bad("what stands behind the affinities", rest[3], expected));
+        }
+    };
+    let cpus = cpus.and_then(known).map(|text| {
+        let set = text.parse::<CpuSet>().ok().filter(|set| !set.is_empty());
+        set.ok_or_else(|| line.bad(&of("CPU affinity"), text, "a list of pCPUs such as 0-7,16-23"))
+    });
+    let nodes = |text: Option<&str>, what: &str| {
+        let nodes = text.and_then(known).map(|text| {
+            let set = text.parse::<NodeSet>().ok().filter(|set| !set.is_empty());
+            set.ok_or_else(|| line.bad(&of(what), text, "a node's number or a list of them"))
+        });
+        nodes.transpose()
+    };
+    let near = nodes(node, "NUMA affinity")?;
+    if let Some(own) = nodes(memory, "GPU NUMA ID")? {
+        notes.push(format!("{}: the GPU's memory is node {own}: not used", of("NUMA ID")));
+    }
+    // A GPU that is as near to several nodes is on none of them.
+    let single = near.filter(|near| near.len() == 1).and_then(|near| near.first());
+    Ok((cpus.transpose()?, single.filter(|node| node.index() < NodeId::LIMIT)))
+}
+
+fn status(word: &str) -> Option<PeerStatus> {
+    Some(match word {
+        "OK" => PeerStatus::Ok,
+        "CNS" => PeerStatus::ChipsetNotSupported,
+        "GNS" => PeerStatus::GpuNotSupported,
+        "TNS" => PeerStatus::TopologyNotSupported,
+        "NS" => PeerStatus::NotSupported,
+        "DR" => PeerStatus::Disabled,
+        "U" => PeerStatus::Unknown,
+        _ => return None,
+    })
+}
+
+fn peers(table: &Matrix<'_>) -> Result<Facts, FactsError> {
+    let mut facts = Facts { source: P2P.to_owned(), ..Facts::default() };
+    facts.gpus = (0..table.gpus()?).map(|index| GpuFacts::new(gpu(index))).collect();
+    facts.notes.extend(table.missing_rows());
+    // One GPU may reach another that does not reach it, so each direction is a fact of its own.
+    for row in &table.rows {
+        for (column, cell) in table.columns.iter().zip(&row.cells) {
+            let (Device::Gpu(from), Device::Gpu(to)) = (&row.device, column) else {
+                let what = format!("the column {column}");
+                return Err(row.line.bad(&what, cell, "one of a GPU, as all of this table are"));
+            };
+            let bad =
+                |expected| row.line.bad(&format!("{} with {column}", row.device), cell, expected);
+            if from == to {
+                if *cell != "X" {
+                    return Err(bad("X, the mark of the device itself"));
+                }
+                continue;
+            }
+            let status = status(cell).ok_or_else(|| bad("OK, CNS, GNS, TNS, NS, DR or U"))?;
+            facts.peers.push(PeerFacts { from: gpu(*from), to: gpu(*to), access: None, status });
+        }
+    }
+    Ok(facts)
+}
+
+/// `NIC0: mlx5_0`, as the legend below a table has it.
+pub(super) fn legend<'a>(lines: impl Iterator<Item = Line<'a>>) -> Vec<(String, String)> {
+    let entry = |line: Line<'a>| {
+        let (short, long) = line.text.trim().split_once(": ")?;
+        let number = short.strip_prefix("NIC").and_then(decimal)?;
+        let long = long.trim();
+        let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        let sound = (1..=32).contains(&long.len()) && long.bytes().all(word);
+        sound.then(|| (format!("NIC{number}"), long.to_owned()))
+    };
+    lines.filter_map(entry).take(super::matrix::MAX_COLUMNS).collect()
+}

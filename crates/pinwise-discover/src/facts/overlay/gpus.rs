@@ -1,0 +1,348 @@
+//! GPUs: which of the host's is meant, what is known of each, and PCI functions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::conflict::{Conflict, Difference, Report};
+use crate::facts::{Facts, GpuFacts, GpuName};
+use pinwise::host::HostSpec;
+use pinwise::host::Part;
+use pinwise::host::{DeviceKind, PciDevice, PciId};
+use pinwise::sets::CpuSet;
+use pinwise::units::{NodeId, PackageId, PciAddr};
+
+/// Which of the host's GPUs each name of a source means.
+pub(super) struct Names(BTreeMap<GpuName, PciAddr>);
+
+impl Names {
+    pub(super) fn get(&self, name: GpuName) -> Option<PciAddr> {
+        self.0.get(&name).copied()
+    }
+
+    /// The names that can be resolved; `None` where the source numbers GPUs and is not of this host,
+    /// as far as its numbers and nodes tell.
+    pub(super) fn resolve(host: &HostSpec, facts: &Facts, report: &mut Report) -> Option<Self> {
+        let mut names = BTreeMap::new();
+        let gpus = host.devices.iter().filter(|device| device.kind() == DeviceKind::Gpu);
+        // A virtual function is a share of a GPU that is there itself.
+        let mut whole: Vec<(PciAddr, PciId)> = gpus
+            .clone()
+            .filter(|device| device.physical_function.is_none())
+            .map(|device| (device.address, device.vendor))
+            .collect();
+        whole.sort_unstable();
+        let all: BTreeSet<PciAddr> = gpus.map(|device| device.address).collect();
+        let mut numbered: BTreeMap<PciId, usize> = BTreeMap::new();
+        for gpu in &facts.gpus {
+            match gpu.gpu {
+                GpuName::At(address) if all.contains(&address) => {
+                    names.insert(gpu.gpu, address);
+                }
+                GpuName::At(address) => report.unknown(&facts.source, "GPU", address.to_string()),
+                GpuName::Nth { vendor, .. } => *numbered.entry(vendor).or_default() += 1,
+            }
+        }
+        for (vendor, found) in numbered {
+            let own: Vec<PciAddr> =
+                whole.iter().filter(|(_, of)| *of == vendor).map(|(at, _)| *at).collect();
+            if own.len() != found {
+                report.conflict(Conflict::GpuCount {
+                    source: facts.source.clone(),
+                    found,
+                    host: own.len(),
+                    host_source: host.source_of(Part::Pci),
+                });
+                return None;
+            }
+            for (address, index) in own.into_iter().zip(0..) {
+                names.insert(GpuName::Nth { vendor, index }, address);
+            }
+        }
+        let names = Self(names);
+        names.on_their_nodes(host, facts, report).then_some(names)
+    }
+
+    /// Whether no GPU that has a number only is on another node than the description has it, or near to
+    /// pCPUs of a package that its node is not in. (Near to others of its package is what drivers say
+    /// that know nothing of a package's division.)
+    fn on_their_nodes(&self, host: &HostSpec, facts: &Facts, report: &mut Report) -> bool {
+        for gpu in facts.gpus.iter().filter(|gpu| matches!(gpu.gpu, GpuName::Nth { .. })) {
+            let Some(address) = self.get(gpu.gpu) else { continue };
+            let device = host.devices.iter().find(|device| device.address == address);
+            let (Some(node), Some(known)) = (device.and_then(|d| d.node), node_of(host, gpu))
+            else {
+                continue;
+            };
+            if node != known {
+                report.conflict(Conflict::OtherNodes {
+                    source: facts.source.clone(),
+                    gpu: address,
+                    found: known.to_string(),
+                    host: node.to_string(),
+                    host_source: host.source_of(Part::Pci),
+                });
+                return false;
+            }
+            let Some(node) = host.nodes.iter().find(|known| known.id == node) else { continue };
+            let Some(cpus) = gpu.cpus.as_ref().filter(|_| !node.cpus.is_empty()) else { continue };
+            let own = packages(host, &node.cpus);
+            if !packages(host, cpus).is_subset(&own) {
+                report.conflict(Conflict::OtherNodes {
+                    source: facts.source.clone(),
+                    gpu: address,
+                    found: format!("{} with pCPUs {cpus}", node.id),
+                    host: format!("{} with pCPUs {}", node.id, node.cpus),
+                    host_source: host.source_of(Part::Memory),
+                });
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn packages(host: &HostSpec, cpus: &CpuSet) -> BTreeSet<PackageId> {
+    let cores = host.cores.iter().filter(|core| core.pcpus.intersects(cpus));
+    cores.map(|core| core.package).collect()
+}
+
+/// The node that a GPU is next to: the one that the source names, or else the one that has all the
+/// pCPUs that it names. Of several none.
+fn node_of(host: &HostSpec, gpu: &GpuFacts) -> Option<NodeId> {
+    gpu.node.or_else(|| {
+        let cpus = gpu.cpus.as_ref().filter(|cpus| !cpus.is_empty())?;
+        let near = host.nodes.iter().find(|node| cpus.is_subset(&node.cpus));
+        near.map(|node| node.id)
+    })
+}
+
+/// Takes over the PCI functions where the description has none.
+pub(super) fn add_functions(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
+    if !host.devices.is_empty() || facts.functions.is_empty() {
+        return;
+    }
+    let mut unknown = 0_u32;
+    for function in &facts.functions {
+        let (Some(class), Some((vendor, device))) = (function.class, function.ids) else {
+            unknown += 1;
+            continue;
+        };
+        let mut new = PciDevice::new(function.address, class, vendor, device);
+        new.link_max = function.link_max;
+        new.parent = function.above;
+        new.node = function.node.filter(|node| host.nodes.iter().any(|n| n.id == *node));
+        host.devices.push(new);
+    }
+    let known = host.devices.iter().filter(|device| device.kind() == DeviceKind::Bridge);
+    let bridges: BTreeSet<PciAddr> = known.map(|device| device.address).collect();
+    for device in &mut host.devices {
+        device.parent.take_if(|parent| !bridges.contains(parent));
+    }
+    if unknown > 0 {
+        let source = &facts.source;
+        report.note(format!("{source}: {unknown} PCI functions without class and ids: left out"));
+    }
+    if !host.devices.is_empty() {
+        host.add_source(Part::Pci, &facts.source);
+    }
+}
+
+/// What the facts say of functions and GPUs that the description has.
+pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
+    let before = Before {
+        pci: host.source_of(Part::Pci),
+        nodes: told(host, Part::DeviceNodes),
+        names: told(host, Part::GpuNames),
+    };
+    if before.pci != facts.source {
+        functions(host, facts, &before, report);
+    }
+    for gpu in &facts.gpus {
+        let Some(address) = names.get(gpu.gpu) else { continue };
+        affinity(host, facts, gpu, address, report);
+        node(host, facts, &before, (address, node_of(host, gpu)), report);
+        let Some(at) = host.devices.iter().position(|device| device.address == address) else {
+            continue;
+        };
+        let device = &mut host.devices[at];
+        let mut filled = false;
+        if let (None, Some(now)) = (device.link_now, gpu.link_now) {
+            // Where both are known, they were read at different times: an idle link runs slower.
+            device.link_now = Some(now);
+            filled = true;
+        }
+        match (device.link_max, gpu.link_max) {
+            (None, Some(most)) => {
+                device.link_max = Some(most);
+                filled = true;
+            }
+            (Some(known), Some(most)) if known != most => report.differ(Difference {
+                part: Part::PciLinks,
+                what: "the most of the link",
+                of: address.to_string(),
+                host: known.to_string(),
+                host_source: before.pci.clone(),
+                found: most.to_string(),
+                source: &facts.source,
+                taken: false,
+            }),
+            _ => {}
+        }
+        if gpu.mig == Some(true) {
+            report.note(format!("{}: {address} is divided into instances (MIG)", facts.source));
+        }
+        if filled {
+            host.add_source(Part::PciLinks, &facts.source);
+        }
+        name(host, facts, &before, (gpu, at), report);
+    }
+}
+
+/// Where the description had its parts from before these facts.
+struct Before {
+    pci: String,
+    /// Where nodes of devices are from that another source than that of the devices told.
+    nodes: Option<String>,
+    /// The same of names.
+    names: Option<String>,
+}
+
+fn told(host: &HostSpec, part: Part) -> Option<String> {
+    let known = host.sources.iter().any(|known| known.part == part);
+    known.then(|| host.source_of(part))
+}
+
+/// A vendor's tool names its GPUs better than a list of PCI ids does. Of two names of which one has
+/// the other in it, the longer is taken, and there is no conflict.
+fn name(
+    host: &mut HostSpec,
+    facts: &Facts,
+    before: &Before,
+    (gpu, at): (&GpuFacts, usize),
+    report: &mut Report,
+) {
+    let Some(model) = &gpu.model else { return };
+    let named = before.names.is_some();
+    let device = &mut host.devices[at];
+    if let Some(known) = &device.name {
+        let (short, long) = (known.to_lowercase(), model.to_lowercase());
+        if long == short || short.contains(&long) {
+            return;
+        }
+        if !long.contains(&short) {
+            report.differ(Difference {
+                part: Part::GpuNames,
+                what: "the name",
+                of: device.address.to_string(),
+                host: known.clone(),
+                host_source: before.names.as_ref().unwrap_or(&before.pci).clone(),
+                found: model.clone(),
+                source: &facts.source,
+                taken: !named,
+            });
+            if named {
+                return;
+            }
+        }
+    }
+    device.name = Some(model.clone());
+    host.add_source(Part::GpuNames, &facts.source);
+}
+
+/// Functions that are no GPUs say where they are, too.
+fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, report: &mut Report) {
+    for function in &facts.functions {
+        let device = host.devices.iter().find(|device| device.address == function.address);
+        let kind = function.class.map(|class| {
+            let (vendor, id) = function.ids.unwrap_or_default();
+            PciDevice::new(function.address, class, vendor, id).kind()
+        });
+        match (device, kind) {
+            // An unknown GPU is reported by its name already, a bridge may be one that NCCL made up.
+            (None, Some(DeviceKind::Nic)) => {
+                report.unknown(&facts.source, "NIC", function.address.to_string());
+            }
+            (Some(device), _) if device.kind() != DeviceKind::Bridge => {
+                let own = (device.vendor, device.device);
+                if let Some(ids) = function.ids.filter(|ids| *ids != own) {
+                    report.differ(Difference {
+                        part: Part::Pci,
+                        what: "the ids",
+                        of: function.address.to_string(),
+                        host: format!("{}:{}", own.0, own.1),
+                        host_source: before.pci.clone(),
+                        found: format!("{}:{}", ids.0, ids.1),
+                        source: &facts.source,
+                        taken: false,
+                    });
+                }
+                node(host, facts, before, (function.address, function.node), report);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The node of a device: added where it is unknown.
+fn node(
+    host: &mut HostSpec,
+    facts: &Facts,
+    before: &Before,
+    (address, node): (PciAddr, Option<NodeId>),
+    report: &mut Report,
+) {
+    let Some(node) = node else { return };
+    if !host.nodes.iter().any(|known| known.id == node) {
+        report.unknown(&facts.source, "node", node.to_string());
+        return;
+    }
+    let device = host.devices.iter_mut().find(|device| device.address == address);
+    let Some(device) = device else { return };
+    match device.node {
+        None => {
+            device.node = Some(node);
+            host.add_source(Part::DeviceNodes, &facts.source);
+        }
+        Some(known) if known != node => {
+            let Before { pci, nodes, .. } = before;
+            let host_source = match nodes {
+                Some(nodes) => format!("{pci} and {nodes}"),
+                None => pci.clone(),
+            };
+            report.differ(Difference {
+                part: Part::DeviceNodes,
+                what: "the node",
+                of: address.to_string(),
+                host: known.to_string(),
+                host_source,
+                found: node.to_string(),
+                source: &facts.source,
+                taken: false,
+            });
+        }
+        Some(_) => {}
+    }
+}
+
+/// The pCPUs that a source has near a GPU are those of the node that it names, as far as they are
+/// online; some lack one, and that is no conflict.
+fn affinity(host: &HostSpec, facts: &Facts, gpu: &GpuFacts, address: PciAddr, report: &mut Report) {
+    let (Some(cpus), Some(node)) = (&gpu.cpus, gpu.node) else { return };
+    let Some(node) = host.nodes.iter().find(|known| known.id == node) else { return };
+    let online = host.cores.iter().fold(CpuSet::new(), |mut all, core| {
+        all.extend(&core.pcpus);
+        all
+    });
+    let own = cpus.intersection(&online);
+    if !node.cpus.is_empty() && !own.is_subset(&node.cpus) {
+        report.differ(Difference {
+            part: Part::DeviceNodes,
+            what: "the pCPUs of the node",
+            of: address.to_string(),
+            host: node.cpus.to_string(),
+            host_source: host.source_of(Part::Memory),
+            found: cpus.to_string(),
+            source: &facts.source,
+            taken: false,
+        });
+    }
+}

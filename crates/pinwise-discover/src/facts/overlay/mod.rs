@@ -1,0 +1,50 @@
+//! Laying facts over a host's description.
+
+mod conflict;
+mod gpus;
+mod links;
+mod nodes;
+mod paths;
+
+use super::{Facts, GpuName};
+use conflict::Report;
+pub use conflict::{Conflict, Laid};
+use gpus::Names;
+use pinwise::host::HostSpec;
+
+/// Lays facts over a host's description, and notes in it where each part is from.
+///
+/// What the description lacks is added: links of GPUs, names of models, nodes of devices, limits of
+/// links, distances of nodes, partitions of the fabric; PCI functions too, where it has none at all.
+/// Where both speak, the more specific stays. Facts are therefore taken in the order of how much they
+/// can know, not in which they are given: first those that name GPUs by address, then those that
+/// number them, last those that tell of links without their number; and what the description has
+/// stays, except names of models (the vendor's own tool knows them better than a list of PCI ids) and
+/// the number of free pages where no source of the description told it.
+///
+/// Nothing is guessed. A source that numbers the GPUs is taken only where it has as many as the
+/// description has of that vendor, virtual functions aside, and none on another node or near another
+/// package's pCPUs; otherwise nothing that names a GPU is taken from it. Every conflict is reported with both sources.
+pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Laid {
+    let mut report = Report::default();
+    let mut ordered: Vec<&Facts> = facts.iter().collect();
+    ordered.sort_by_key(|facts| rank(facts));
+    for facts in ordered {
+        for note in &facts.notes {
+            report.note(format!("{}: {note}", facts.source));
+        }
+        nodes::lay(host, facts, &mut report);
+        gpus::add_functions(host, facts, &mut report);
+        let Some(names) = Names::resolve(host, facts, &mut report) else { continue };
+        gpus::lay(host, facts, &names, &mut report);
+        links::lay(host, facts, &names, &mut report);
+        paths::check(host, facts, &names, &mut report);
+    }
+    report.finish()
+}
+
+/// Sources that know more come first; else the order in which they are given.
+fn rank(facts: &Facts) -> (bool, bool) {
+    let numbered = facts.gpus.iter().any(|gpu| matches!(gpu.gpu, GpuName::Nth { .. }));
+    (numbered, facts.links.iter().any(|link| link.count.is_none()))
+}

@@ -1,0 +1,114 @@
+//! Nodes: their pCPUs, memory and distances.
+
+use super::conflict::{Difference, Report};
+use crate::facts::{Facts, NodeFacts};
+use pinwise::host::HostSpec;
+use pinwise::host::PagePool;
+use pinwise::host::Part;
+use pinwise::units::{Bytes, Distance, NodeId, PageSize};
+
+pub(super) fn lay(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
+    for node in &facts.nodes {
+        let Some(at) = host.nodes.iter().position(|known| known.id == node.id) else {
+            report.unknown(&facts.source, "node", node.id.to_string());
+            continue;
+        };
+        let memory_source = host.source_of(Part::Memory);
+        let differ = |part, what, host: String, found: String| Difference {
+            part,
+            what,
+            of: format!("node {}", node.id),
+            host,
+            host_source: memory_source.clone(),
+            found,
+            source: &facts.source,
+            taken: false,
+        };
+        let known = &host.nodes[at];
+        if let Some(cpus) = node.cpus.as_ref().filter(|cpus| **cpus != known.cpus) {
+            let (host, found) = (known.cpus.to_string(), cpus.to_string());
+            report.differ(differ(Part::Memory, "the pCPUs", host, found));
+        }
+        if let Some(memory) = node.memory.filter(|memory| !close(known.memory, *memory, node)) {
+            if known.memory == Bytes::ZERO && known.pools.iter().all(|pool| pool.total == 0) {
+                let known = &mut host.nodes[at];
+                known.memory = memory;
+                let (size, total) = (PageSize::KIB_4, memory.0 / PageSize::KIB_4.bytes());
+                known.pools.retain(|pool| pool.size.is_huge());
+                known.pools.insert(0, PagePool { size, total, free: total });
+                host.add_source(Part::Memory, &facts.source);
+            } else {
+                let (host, found) = (known.memory.to_string(), memory.to_string());
+                report.differ(differ(Part::Memory, "the memory", host, found));
+            }
+        }
+        free(host, facts, node, at);
+    }
+    distances(host, facts, report);
+}
+
+/// Whether an amount of memory and a rounded one can be the same.
+fn close(known: Bytes, found: Bytes, node: &NodeFacts) -> bool {
+    known.0.abs_diff(found.0) <= node.rounding.0
+}
+
+/// Where every page counts as free, nobody counted them; a source that did is taken.
+fn free(host: &mut HostSpec, facts: &Facts, node: &NodeFacts, at: usize) {
+    let Some(free) = node.free else { return };
+    let base = host.nodes[at].pools.iter_mut().find(|pool| !pool.size.is_huge());
+    let Some(pool) = base else { return };
+    let pages = free.0 / pool.size.bytes();
+    if pool.free == pool.total && pages < pool.total {
+        pool.free = pages;
+        host.add_source(Part::Memory, &facts.source);
+    }
+}
+
+/// The table, where the description has none; it must have a distance for each pair of its nodes.
+fn distances(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
+    let mut ids: Vec<NodeId> = host.nodes.iter().map(|node| node.id).collect();
+    ids.sort_unstable();
+    let row = |id: NodeId| {
+        let told = &facts.nodes.iter().find(|node| node.id == id)?.distances;
+        let distance = |to: &NodeId| {
+            let found =
+                told.iter().find(|(other, _)| other == to).map(|(_, distance)| *distance)?;
+            let sound = (found == Distance::LOCAL) == (*to == id);
+            sound.then_some(found)
+        };
+        ids.iter().map(distance).collect::<Option<Vec<Distance>>>()
+    };
+    if facts.nodes.iter().all(|node| node.distances.is_empty()) {
+        return;
+    }
+    let Some(rows) = ids.iter().map(|id| row(*id)).collect::<Option<Vec<_>>>() else {
+        let source = &facts.source;
+        report.note(format!("{source}: the distances are incomplete or not relative: left out"));
+        return;
+    };
+    let told = host.nodes.iter().all(|node| node.distances.len() == ids.len());
+    for (id, found) in ids.iter().zip(rows) {
+        let source = host.source_of(Part::Distances);
+        let Some(node) = host.nodes.iter_mut().find(|node| node.id == *id) else { continue };
+        if !told {
+            node.distances = found;
+        } else if node.distances != found {
+            let list = |row: &[Distance]| {
+                row.iter().map(|distance| distance.0.to_string()).collect::<Vec<_>>().join(" ")
+            };
+            report.differ(Difference {
+                part: Part::Distances,
+                what: "the distances",
+                of: format!("node {id}"),
+                host: list(&node.distances),
+                host_source: source,
+                found: list(&found),
+                source: &facts.source,
+                taken: false,
+            });
+        }
+    }
+    if !told {
+        host.add_source(Part::Distances, &facts.source);
+    }
+}

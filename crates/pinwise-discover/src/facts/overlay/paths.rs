@@ -1,0 +1,89 @@
+//! Paths and peer access: what the description cannot keep, compared with it.
+
+use std::collections::BTreeMap;
+
+use super::conflict::{Difference, Report};
+use super::gpus::Names;
+use crate::facts::{Facts, PathEnd, PeerStatus};
+use pinwise::host::HostSpec;
+use pinwise::host::Part;
+use pinwise::host::{CommonBridge, DeviceKind, PciTree};
+
+fn text(path: CommonBridge) -> &'static str {
+    match path {
+        CommonBridge::Pix => "PIX",
+        CommonBridge::Pxb => "PXB",
+        CommonBridge::Phb => "PHB",
+        CommonBridge::Node => "NODE",
+        CommonBridge::Sys => "SYS",
+    }
+}
+
+fn reason(status: PeerStatus) -> &'static str {
+    match status {
+        PeerStatus::Ok => "OK",
+        PeerStatus::ChipsetNotSupported => "the chipset does not support it",
+        PeerStatus::GpuNotSupported => "the GPU does not support it",
+        PeerStatus::TopologyNotSupported => "the topology does not support it",
+        PeerStatus::NotSupported => "it is not supported",
+        PeerStatus::Disabled => "it is turned off",
+        PeerStatus::Unknown => "it is unknown",
+    }
+}
+
+pub(super) fn check(host: &HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
+    paths(host, facts, names, report);
+    let mut refused: BTreeMap<PeerStatus, u32> = BTreeMap::new();
+    for peer in facts.peers.iter().filter(|peer| peer.status != PeerStatus::Ok) {
+        if names.get(peer.from).is_some() && names.get(peer.to).is_some() {
+            *refused.entry(peer.status).or_default() += 1;
+        }
+    }
+    for (status, count) in refused {
+        let (source, reason) = (&facts.source, reason(status));
+        let ways = if count == 1 { "way" } else { "ways" };
+        report.note(format!("{source}: no peer-to-peer on {count} {ways} between GPUs, {reason}"));
+    }
+}
+
+/// A path that a source names and the description's bridges contradict.
+fn paths(host: &HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
+    // Without bridges every path would be one between root ports.
+    let bridges = host.devices.iter().any(|device| device.kind() == DeviceKind::Bridge);
+    if !bridges || facts.paths.is_empty() {
+        return;
+    }
+    let Some(tree) = tree(host) else { return };
+    let mut unnamed = 0_u32;
+    for path in &facts.paths {
+        let (PathEnd::Gpu(a), PathEnd::Gpu(b)) = (&path.a, &path.b) else {
+            unnamed += 1;
+            continue;
+        };
+        let (Some(a), Some(b)) = (names.get(*a), names.get(*b)) else { continue };
+        let own = tree.common_bridge(a, b);
+        let node = |address| tree.get(address).and_then(|device| device.node);
+        let unknown = own == CommonBridge::Sys && (node(a).is_none() || node(b).is_none());
+        if own != path.path && !unknown {
+            report.differ(Difference {
+                part: Part::Pci,
+                what: "the nearest common bridge",
+                of: format!("{}-{}", a.min(b), a.max(b)),
+                host: text(own).to_owned(),
+                host_source: host.source_of(Part::Pci),
+                found: text(path.path).to_owned(),
+                source: &facts.source,
+                taken: false,
+            });
+        }
+    }
+    if unnamed > 0 {
+        let source = &facts.source;
+        report.note(format!("{source}: {unnamed} paths of NICs that it names by no address"));
+    }
+}
+
+/// The description's PCI tree, if its parents are sound; building the host will say if not.
+fn tree(host: &HostSpec) -> Option<PciTree> {
+    host.clone().build().ok().map(|host| host.pci().clone())
+}

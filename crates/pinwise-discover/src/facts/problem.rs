@@ -1,0 +1,93 @@
+//! What can be wrong with a text of facts.
+
+/// Why a text gives no facts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FactsError {
+    /// A text beyond [`MAX_FACTS`](super::MAX_FACTS).
+    #[error("the text has {bytes} bytes, the limit is {limit}")]
+    TooLong {
+        /// How long.
+        bytes: usize,
+        /// The most: [`MAX_FACTS`](super::MAX_FACTS), or less for XML.
+        limit: usize,
+    },
+    /// None of the texts that are known.
+    #[error(
+        "the text is none of nvidia-smi topo, rocm-smi --showtopo, numactl --hardware and a topology \
+         of NCCL, it begins with {beginning:?}"
+    )]
+    Unknown {
+        /// How it begins.
+        beginning: String,
+    },
+    /// XML, which needs the feature `libvirt-xml`.
+    #[error("the text is XML, which this build does not read")]
+    NoXml,
+    /// A value that its place does not allow.
+    #[error("line {line}: {what} {value:?} is not {expected}")]
+    Value {
+        /// The line, from 1.
+        line: usize,
+        /// What the value is of.
+        what: String,
+        /// The value, cut.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A row with fewer cells than its table has columns.
+    #[error("line {line}: the row of {row} has {found} cells, the table has {columns} columns")]
+    Short {
+        /// The line, from 1.
+        line: usize,
+        /// The row's name.
+        row: String,
+        /// Its cells.
+        found: usize,
+        /// The columns.
+        columns: usize,
+    },
+    /// More of something than a host can have.
+    #[error("line {line}: there are more than {limit} {what}")]
+    TooMany {
+        /// The line of the first one too many, from 1.
+        line: usize,
+        /// What there is too much of.
+        what: &'static str,
+        /// The most.
+        limit: usize,
+    },
+    /// Something that may be there once.
+    #[error("line {line}: {what} is there already")]
+    Twice {
+        /// The line of the second, from 1.
+        line: usize,
+        /// What.
+        what: String,
+    },
+    /// Something that the rest cannot be without.
+    #[error("line {line}: {what} is missing")]
+    Missing {
+        /// The line of what lacks it, from 1.
+        line: usize,
+        /// What.
+        what: String,
+    },
+    /// Two cells that say of the same pair what cannot both be so.
+    #[error("line {line}: {of} is {value:?}, the other way round it is {other:?}")]
+    Asymmetric {
+        /// The line of the second, from 1.
+        line: usize,
+        /// The pair.
+        of: String,
+        /// What the second says.
+        value: String,
+        /// What the first says.
+        other: String,
+    },
+    /// XML that is not read here.
+    #[cfg(feature = "xml")]
+    #[error(transparent)]
+    Document(#[from] crate::libvirt::LibvirtError),
+}

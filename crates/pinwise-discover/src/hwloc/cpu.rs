@@ -1,0 +1,163 @@
+//! pCPUs, cores and L3 domains, from what was found.
+
+use std::collections::BTreeSet;
+
+use super::LstopoError;
+use super::element::Element;
+use super::walk::Found;
+use crate::cores::{divide, renumber};
+use crate::notes::Notes;
+use pinwise::host::CoreKind;
+use pinwise::host::{CoreSpec, L3Spec};
+use pinwise::sets::CpuSet;
+use pinwise::units::{Id as _, PackageId, PcpuId};
+
+/// Kinds of cores; real machines have up to five.
+const MAX_KINDS: usize = 256;
+
+/// What the file says about pCPUs.
+pub(super) struct Cpus {
+    pub(super) online: CpuSet,
+    pub(super) offline: CpuSet,
+    pub(super) allowed: Option<CpuSet>,
+    pub(super) cores: Vec<CoreSpec>,
+    pub(super) l3_domains: Vec<L3Spec>,
+}
+
+pub(super) fn finish(
+    root: Element<'_>,
+    machine: Element<'_>,
+    found: &Found<'_>,
+    notes: &mut Notes,
+) -> Result<Cpus, LstopoError> {
+    // Only hwloc 1 tells which pCPUs are on; later ones leave the others out.
+    let told = machine.cpus("online_cpuset")?;
+    let online = told.as_ref().map_or(found.pcpus.clone(), |on| found.pcpus.intersection(on));
+    if online.is_empty() {
+        return Err(LstopoError::NoPcpus);
+    }
+    let last = PcpuId(PcpuId::LIMIT - 1);
+    let complete = machine.cpus("complete_cpuset")?.filter(|cpus| !cpus.contains(last));
+    let complete = complete.unwrap_or_default().union(&found.pcpus);
+    let offline = told.map_or(CpuSet::new(), |on| complete.difference(&on));
+    let silent = complete.difference(&found.pcpus).difference(&offline);
+    if !silent.is_empty() {
+        notes.add(format!(
+            "pCPUs {silent} are named but not described: off, or forbidden to who wrote the file"
+        ));
+    }
+    let allowed = allowed(machine, &online, notes)?;
+    let cores = cores(root, found, &online, notes)?;
+    let l3_domains = l3_domains(found, &online, &cores, notes);
+    Ok(Cpus { online, offline, allowed, cores, l3_domains })
+}
+
+fn allowed(
+    machine: Element<'_>,
+    online: &CpuSet,
+    notes: &mut Notes,
+) -> Result<Option<CpuSet>, LstopoError> {
+    let Some(told) = machine.cpus("allowed_cpuset")? else { return Ok(None) };
+    let cpus = told.intersection(online);
+    if cpus.is_empty() {
+        notes.add("allowed_cpuset allows none of the pCPUs that are on: ignored".to_owned());
+        return Ok(None);
+    }
+    Ok((cpus != *online).then_some(cpus))
+}
+
+/// What a `<cpukind>` says.
+struct Kind {
+    cpus: CpuSet,
+    efficient: bool,
+    capacity: Option<u64>,
+    mhz: Option<u32>,
+}
+
+fn kinds(root: Element<'_>) -> Result<Vec<Kind>, LstopoError> {
+    let mut kinds = Vec::new();
+    for element in root.children("cpukind") {
+        element.within(kinds.len(), MAX_KINDS)?;
+        let Some(cpus) = element.cpus("cpuset")? else { return Err(element.missing("cpuset")) };
+        kinds.push(Kind {
+            cpus,
+            efficient: element.info("CoreType") == Some("IntelAtom"),
+            capacity: element.info("LinuxCapacity").and_then(|text| text.parse().ok()),
+            mhz: element.info("FrequencyMaxMHz").and_then(|text| text.parse().ok()),
+        });
+    }
+    // As in sysfs: cores of one kind differ by a few percent, kinds by a third and more.
+    if !kinds.iter().any(|kind| kind.efficient) {
+        let most = kinds.iter().filter_map(|kind| kind.capacity).max().unwrap_or(0);
+        let low = |capacity: u64| capacity.saturating_mul(4) < most.saturating_mul(3);
+        for kind in &mut kinds {
+            kind.efficient = kind.capacity.is_some_and(low);
+        }
+    }
+    Ok(kinds)
+}
+
+fn cores(
+    root: Element<'_>,
+    found: &Found<'_>,
+    online: &CpuSet,
+    notes: &mut Notes,
+) -> Result<Vec<CoreSpec>, LstopoError> {
+    let packages = packages(found, notes)?;
+    let kinds = kinds(root)?;
+    let mut specs = Vec::with_capacity(found.cores.len());
+    let (mut lone, mut missing) = (false, false);
+    for core in &found.cores {
+        let pcpus = core.pcpus.intersection(online);
+        if pcpus.is_empty() {
+            continue;
+        }
+        let package = core.package.and_then(|at| packages.get(at)).copied();
+        lone |= package.is_none();
+        missing |= core.os_index.is_none();
+        let own = || kinds.iter().filter(|kind| kind.cpus.intersects(&pcpus));
+        specs.push(CoreSpec {
+            package: package.unwrap_or(PackageId(0)),
+            die: core.die.unwrap_or(0),
+            core: core.os_index.unwrap_or(0),
+            kind: match own().any(|kind| kind.efficient) {
+                true => CoreKind::Efficiency,
+                false => CoreKind::Performance,
+            },
+            max_mhz: own().filter_map(|kind| kind.mhz).filter(|mhz| *mhz > 0).max(),
+            pcpus,
+        });
+    }
+    if lone {
+        notes.add("some pCPUs are in no package: taken as in package 0".to_owned());
+    }
+    renumber(&mut specs, missing, notes);
+    Ok(specs)
+}
+
+/// The ids of the packages in the file's order.
+fn packages(found: &Found<'_>, notes: &mut Notes) -> Result<Vec<PackageId>, LstopoError> {
+    let mut told = Vec::with_capacity(found.packages.len());
+    for package in &found.packages {
+        told.extend(package.os_index()?);
+    }
+    let unique = told.iter().collect::<BTreeSet<_>>().len();
+    if unique == found.packages.len() && told.len() == unique {
+        return Ok(told.into_iter().map(PackageId).collect());
+    }
+    notes.add("package ids are missing or not unique: packages are numbered in order".to_owned());
+    Ok(found.packages.iter().zip(0..).map(|(_, number)| PackageId(number)).collect())
+}
+
+fn l3_domains(
+    found: &Found<'_>,
+    online: &CpuSet,
+    cores: &[CoreSpec],
+    notes: &mut Notes,
+) -> Vec<L3Spec> {
+    let domains = found.l3.iter();
+    let domains = domains.map(|l3| L3Spec { cpus: l3.cpus.intersection(online), size: l3.size });
+    let domains: Vec<_> = domains.filter(|l3| !l3.cpus.is_empty()).collect();
+    let sets: Vec<CpuSet> = domains.iter().map(|l3| l3.cpus.clone()).collect();
+    if divide(&sets, cores, notes) { Vec::new() } else { domains }
+}

@@ -1,0 +1,59 @@
+//! This machine, as libhwloc sees it.
+
+use hwlocality::Topology;
+use hwlocality::topology::builder::{BuildFlags, TypeFilter};
+use hwlocality::topology::export::xml::XMLExportFlags;
+
+use super::{LstopoError, read_lstopo};
+use crate::reading::Reading;
+use crate::shown::plain;
+
+/// Why libhwloc's view of this machine was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HwlocError {
+    /// libhwloc could not look, or not write what it saw.
+    #[error("libhwloc: {problem}")]
+    Library {
+        /// What it says.
+        problem: String,
+    },
+    /// What it saw is no host.
+    #[error("the topology of this machine: {problem}")]
+    Topology {
+        /// What is wrong with it.
+        #[source]
+        problem: LstopoError,
+    },
+}
+
+/// Reads the running machine through libhwloc: the XML that it exports, with all PCI functions and
+/// bridges, as [`read_lstopo`] reads it. `HWLOC_XMLFILE` and its like are for libhwloc to obey.
+///
+/// pCPUs and nodes that a cgroup forbids to this process are in, as not allowed. hwloc knows the pages
+/// of each node but not how many are free, so all count as free, and a note says so.
+///
+/// # Errors
+/// [`HwlocError`] if libhwloc fails, or [`read_lstopo`] refuses what it exports.
+pub fn read_live() -> Result<Reading, HwlocError> {
+    let xml = export().map_err(|problem| HwlocError::Library { problem: plain(&problem) })?;
+    let mut reading = read_lstopo(&xml).map_err(|problem| HwlocError::Topology { problem })?;
+    reading.host.about = "read from hwloc".to_owned();
+    reading.host.sources.clear();
+    reading.host.mark_source("hwloc");
+    Ok(reading)
+}
+
+fn export() -> Result<String, String> {
+    let said = |error: &dyn std::fmt::Display| error.to_string();
+    let topology = Topology::builder()
+        .with_flags(BuildFlags::INCLUDE_DISALLOWED)
+        .map_err(|error| said(&error))?
+        .with_io_type_filter(TypeFilter::KeepAll)
+        .map_err(|error| said(&error))?
+        .build()
+        .map_err(|error| said(&error))?;
+    let xml = topology.export_xml(XMLExportFlags::empty()).map_err(|error| said(&error))?;
+    // A name may have foreign bytes, so not as a `str`.
+    Ok(String::from_utf8_lossy(xml.as_raw().to_bytes()).into_owned())
+}

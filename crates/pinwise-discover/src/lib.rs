@@ -1,0 +1,41 @@
+//! Where a host's description comes from: a file, or the machine itself.
+//!
+//! Every reader ends in a [`HostSpec`](pinwise::HostSpec), whose `build` checks it; nothing that
+//! comes from outside is trusted before.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+
+#[cfg(all(feature = "serde", feature = "xml"))]
+mod assembly;
+#[cfg(any(feature = "sysfs", feature = "xml"))]
+mod caches;
+mod cores;
+#[cfg(feature = "xml")]
+mod document;
+mod notes;
+#[cfg(feature = "serde")]
+mod placement_host;
+#[cfg(any(feature = "sysfs", feature = "xml"))]
+mod reading;
+mod redact;
+
+pub mod facts;
+#[cfg(feature = "xml")]
+pub mod hwloc;
+#[cfg(feature = "xml")]
+pub mod libvirt;
+#[cfg(feature = "nvml")]
+pub mod nvml;
+#[cfg(feature = "sysfs")]
+pub mod sysfs;
+
+#[cfg(all(feature = "serde", feature = "xml"))]
+pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};
+#[cfg(feature = "serde")]
+pub use placement_host::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};
+#[cfg(any(feature = "sysfs", feature = "xml"))]
+pub use reading::Reading;
+pub use redact::{Redacted, redact};
+
+use pinwise::shown;

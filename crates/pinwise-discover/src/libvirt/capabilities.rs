@@ -1,0 +1,292 @@
+//! A host from `virsh capabilities`.
+
+use std::collections::BTreeMap;
+
+use super::LibvirtError;
+use super::values::{decimal, list, memory};
+use super::xml::{
+    self, Node, Value, attribute, child, children, descend, missing, required, text, twice,
+};
+use crate::caches::Caches;
+use crate::cores::{divide, renumber, smt_siblings};
+use crate::notes::Notes;
+use crate::reading::Reading;
+use crate::shown::plain;
+use pinwise::host::{CacheKind, CacheSpec, CoreSpec, HostSpec, L3Spec, NodeSpec};
+use pinwise::host::{CoreKind, CpuVendor, PagePool};
+use pinwise::sets::{CpuSet, NodeSet};
+use pinwise::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
+
+/// Which a connection can mend.
+pub(super) const ALL_FREE: &str = "capabilities tell no free pages: all are taken as free";
+
+/// Reads what `virsh capabilities` prints: nodes, memory, page pools, distances, cores, L3 caches.
+/// Devices are documents of their own, see [`add_node_devices`](super::add_node_devices).
+///
+/// libvirt tells how many pages there are, not how many are free, so all are taken as free. It names
+/// no host, no frequencies, no kinds of cores, and neither isolated nor allowed pCPUs.
+///
+/// # Errors
+/// [`LibvirtError`] if the text is too long or no XML of capabilities, has no host topology, or has a
+/// number or a list that is not one.
+pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
+    let document = xml::parse(xml)?;
+    let root = xml::root(&document, "capabilities")?;
+    let mut notes = Notes::default();
+    let host = child(root, "host")?.ok_or_else(|| missing(root, "<host>"))?;
+    let cells = descend(host, &["topology", "cells"])?;
+    let cells = cells.ok_or_else(|| missing(host, "<topology> with <cells>"))?;
+    let mut nodes = Vec::new();
+    let mut cpus = Cpus::default();
+    let mut seen = NodeSet::new();
+    for cell in children(cells, "cell") {
+        let node = node(cell, &mut cpus, &mut notes)?;
+        if !seen.insert(node.id) {
+            return Err(twice(cell, format!("cell {}", node.id)));
+        }
+        nodes.push((node, cell));
+    }
+    nodes.sort_by_key(|(node, _)| node.id);
+    let nodes = distances(nodes, &mut notes)?;
+    if nodes.iter().any(|node| !node.pools.is_empty()) {
+        notes.add(ALL_FREE.to_owned());
+    }
+    let cores = cores(&cpus, &mut notes);
+    let l3_domains = l3_domains(host, &cpus, &cores, &mut notes)?;
+    let caches = caches(host, &cpus, &mut notes)?;
+    let (cpu_vendor, cpu_model) = model(host)?;
+    let mut host = HostSpec {
+        name: "host".to_owned(),
+        about: "read from libvirt's capabilities".to_owned(),
+        cpu_vendor,
+        cpu_model,
+        nodes,
+        cores,
+        l3_domains,
+        caches,
+        offline: cpus.offline,
+        ..HostSpec::default()
+    };
+    host.mark_source("virsh capabilities");
+    Ok(Reading { host, notes: notes.into_sentences() })
+}
+
+/// A pCPU's own words.
+struct Cpu {
+    package: Option<u32>,
+    die: u32,
+    core: Option<u32>,
+    siblings: CpuSet,
+}
+
+#[derive(Default)]
+struct Cpus {
+    online: BTreeMap<PcpuId, Cpu>,
+    offline: CpuSet,
+}
+
+fn below<T: Id>(value: &Value<'_>, what: &'static str) -> Result<T, LibvirtError> {
+    let id = |text: &str| u32::try_from(decimal(text)?).ok().filter(|id| *id < T::LIMIT);
+    value.parse(what, id).map(T::from_index)
+}
+
+/// A number that the kernel has, or -1 where it has none.
+fn index(node: Node<'_>, name: &'static str) -> Result<Option<u32>, LibvirtError> {
+    let Some(value) = attribute(node, name) else { return Ok(None) };
+    if value.trimmed() == "-1" {
+        return Ok(None);
+    }
+    value.parse("a number", |text| u32::try_from(decimal(text)?).ok()).map(Some)
+}
+
+fn node(cell: Node<'_>, cpus: &mut Cpus, notes: &mut Notes) -> Result<NodeSpec, LibvirtError> {
+    let id: NodeId = below(&required(cell, "id")?, "a node's number")?;
+    let mut own = CpuSet::new();
+    let listed = child(cell, "cpus")?;
+    for cpu in listed.into_iter().flat_map(|cpus| children(cpus, "cpu")) {
+        let pcpu: PcpuId = below(&required(cpu, "id")?, "a pCPU's number")?;
+        let siblings = attribute(cpu, "siblings");
+        let package = index(cpu, "socket_id")?;
+        if siblings.is_none() && package.is_none() {
+            // libvirt can tell nothing else of a pCPU that is off.
+            cpus.offline.insert(pcpu);
+            continue;
+        }
+        let siblings = siblings.map(|value| value.parse("a list of pCPUs", list)).transpose()?;
+        let core = index(cpu, "core_id")?;
+        let die = index(cpu, "die_id")?.unwrap_or(0);
+        let siblings = siblings.unwrap_or_default();
+        if cpus.online.insert(pcpu, Cpu { package, die, core, siblings }).is_some() {
+            return Err(twice(cpu, format!("pCPU {pcpu}")));
+        }
+        own.insert(pcpu);
+    }
+    let (memory, pools) = pools(cell, id, notes)?;
+    Ok(NodeSpec { id, cpus: own, memory, pools, distances: Vec::new() })
+}
+
+/// The node's memory, and its pools in it.
+fn pools(
+    cell: Node<'_>,
+    id: NodeId,
+    notes: &mut Notes,
+) -> Result<(Bytes, Vec<PagePool>), LibvirtError> {
+    let mut told = BTreeMap::new();
+    for pages in children(cell, "pages") {
+        let value = required(pages, "size")?;
+        let size = memory(pages, &value)?;
+        let size = PageSize::from_kib(size.kib()).filter(|page| page.bytes() == size.0);
+        let size = size.ok_or_else(|| value.bad("a page size"))?;
+        let count = text(pages, "pages").parse("a number of pages", decimal)?;
+        if told.insert(size, count).is_some() {
+            return Err(twice(pages, format!("the pool of {size}")));
+        }
+    }
+    let total = match child(cell, "memory")? {
+        Some(node) => memory(node, &text(node, "memory"))?,
+        // Old versions tell the pages only, or nothing.
+        None => Bytes(
+            told.iter().fold(0, |sum: u64, (size, count)| sum.saturating_add(size.times(*count).0)),
+        ),
+    };
+    if total == Bytes::ZERO {
+        notes.add(format!("node {id} tells no memory: it is taken to have none"));
+    }
+    let base = told.keys().copied().find(|size| !size.is_huge()).unwrap_or(PageSize::KIB_4);
+    let mut rest = total;
+    let mut pools = Vec::new();
+    for (size, count) in told.into_iter().filter(|(size, _)| size.is_huge()) {
+        let fits = count.min(rest.0 / size.bytes());
+        if fits != count {
+            notes.add(format!("node {id} has {count} pages of {size} in {rest}: cut to fit"));
+        }
+        rest = rest.saturating_sub(size.times(fits));
+        pools.push(PagePool { size, total: fits, free: fits });
+    }
+    let count = rest.0 / base.bytes();
+    pools.insert(0, PagePool { size: base, total: count, free: count });
+    Ok((total, pools))
+}
+
+/// Rows in the order of the nodes. A table with a hole, or that is not one of relative distances, is
+/// left out as a whole.
+fn distances(
+    nodes: Vec<(NodeSpec, Node<'_>)>,
+    notes: &mut Notes,
+) -> Result<Vec<NodeSpec>, LibvirtError> {
+    let ids: Vec<NodeId> = nodes.iter().map(|(node, _)| node.id).collect();
+    let mut rows = Vec::with_capacity(ids.len());
+    for (node, cell) in &nodes {
+        let mut told = BTreeMap::new();
+        let siblings = child(*cell, "distances")?;
+        for sibling in siblings.into_iter().flat_map(|node| children(node, "sibling")) {
+            let id: NodeId = below(&required(sibling, "id")?, "a node's number")?;
+            let distance = |text: &str| u8::try_from(decimal(text)?).ok().map(Distance);
+            let value = required(sibling, "value")?;
+            told.insert(id, value.parse("a relative distance up to 255", distance)?);
+        }
+        let sound = |to: &NodeId| {
+            let distance = *told.get(to)?;
+            let local = *to == node.id;
+            let fine = (distance == Distance::LOCAL) == local && distance >= Distance::LOCAL;
+            fine.then_some(distance)
+        };
+        rows.extend(ids.iter().map(sound).collect::<Option<Vec<_>>>());
+    }
+    let mut nodes: Vec<_> = nodes.into_iter().map(|(node, _)| node).collect();
+    if rows.len() == nodes.len() {
+        nodes.iter_mut().zip(rows).for_each(|(node, row)| node.distances = row);
+    } else if nodes.len() > 1 {
+        notes.add("the distances are incomplete or not relative: 10 and 20 taken".to_owned());
+    }
+    Ok(nodes)
+}
+
+fn cores(cpus: &Cpus, notes: &mut Notes) -> Vec<CoreSpec> {
+    let online: CpuSet = cpus.online.keys().copied().collect();
+    let named = |(pcpu, cpu): (&PcpuId, &Cpu)| {
+        let mut siblings = cpu.siblings.intersection(&online);
+        siblings.insert(*pcpu);
+        (*pcpu, siblings)
+    };
+    let named: Vec<_> = cpus.online.iter().map(named).collect();
+    let mut unnumbered = false;
+    let mut specs = Vec::new();
+    for pcpus in smt_siblings(&named, notes) {
+        let Some(cpu) = pcpus.first().and_then(|first| cpus.online.get(&first)) else { continue };
+        unnumbered |= cpu.core.is_none();
+        specs.push(CoreSpec {
+            package: PackageId(cpu.package.unwrap_or(0)),
+            die: cpu.die,
+            core: cpu.core.unwrap_or(0),
+            kind: CoreKind::default(),
+            max_mhz: None,
+            pcpus,
+        });
+    }
+    renumber(&mut specs, unnumbered, notes);
+    specs
+}
+
+fn l3_domains(
+    host: Node<'_>,
+    cpus: &Cpus,
+    cores: &[CoreSpec],
+    notes: &mut Notes,
+) -> Result<Vec<L3Spec>, LibvirtError> {
+    let online: CpuSet = cpus.online.keys().copied().collect();
+    let mut domains = Vec::new();
+    let mut seen = CpuSet::new();
+    let banks = child(host, "cache")?;
+    for bank in banks.into_iter().flat_map(|cache| children(cache, "bank")) {
+        if bank.attribute("level") != Some("3") || bank.attribute("type") == Some("code") {
+            continue;
+        }
+        let named: CpuSet = required(bank, "cpus")?.parse("a list of pCPUs", list)?;
+        let size = attribute(bank, "size").map(|size| memory(bank, &size)).transpose()?;
+        let named = named.intersection(&online);
+        if named.intersects(&seen) {
+            notes.add(format!("pCPUs {named} are in several L3 caches: all are left out"));
+            return Ok(Vec::new());
+        }
+        seen.extend(&named);
+        let size = size.filter(|size| *size != Bytes::ZERO);
+        domains.push(L3Spec { cpus: named, size });
+    }
+    let sets: Vec<CpuSet> = domains.iter().map(|l3| l3.cpus.clone()).collect();
+    Ok(if divide(&sets, cores, notes) { Vec::new() } else { domains })
+}
+
+/// The caches of other levels, where libvirt tells them.
+fn caches(host: Node<'_>, cpus: &Cpus, notes: &mut Notes) -> Result<Vec<CacheSpec>, LibvirtError> {
+    let online: CpuSet = cpus.online.keys().copied().collect();
+    let mut caches = Caches::default();
+    let banks = child(host, "cache")?;
+    for bank in banks.into_iter().flat_map(|cache| children(cache, "bank")) {
+        let level = bank.attribute("level").and_then(|level| level.parse().ok());
+        let Some(level) = level.filter(|level| Caches::is_told(*level)) else { continue };
+        let kind = match bank.attribute("type") {
+            Some("data") => CacheKind::Data,
+            Some("code") => CacheKind::Instruction,
+            Some("both") => CacheKind::Unified,
+            _ => continue,
+        };
+        let named: CpuSet = required(bank, "cpus")?.parse("a list of pCPUs", list)?;
+        let size = attribute(bank, "size").map(|size| memory(bank, &size)).transpose()?;
+        caches.add(level, kind, size, named.intersection(&online));
+    }
+    Ok(caches.finish(notes))
+}
+
+/// The vendor, and the model that libvirt takes the CPU for.
+fn model(host: Node<'_>) -> Result<(CpuVendor, String), LibvirtError> {
+    let Some(cpu) = child(host, "cpu")? else { return Ok((CpuVendor::Other, String::new())) };
+    let vendor = child(cpu, "vendor")?.map(|node| text(node, "vendor"));
+    let vendor = match vendor.as_ref().map_or("", |vendor| vendor.trimmed()) {
+        "Intel" => CpuVendor::Intel,
+        "AMD" | "Hygon" => CpuVendor::Amd,
+        _ => CpuVendor::Other,
+    };
+    let model = child(cpu, "model")?.map(|node| plain(text(node, "model").raw()));
+    Ok((vendor, model.unwrap_or_default()))
+}

@@ -1,0 +1,162 @@
+//! Where a domain's threads run.
+
+use std::collections::BTreeSet;
+
+use crate::libvirt::LibvirtError;
+use crate::libvirt::values::{decimal, list};
+use crate::libvirt::xml::{Node, Value, attribute, child, children, required, text, twice};
+use crate::notes::Notes;
+use pinwise::host::Host;
+use pinwise::sets::CpuSet;
+use pinwise::units::{Id as _, VcpuId};
+
+/// The most I/O threads that are counted; QEMU starts failing far below.
+const MAX_IO_THREADS: u64 = 4096;
+
+pub(super) struct Cpus {
+    pub(super) dedicated: CpuSet,
+    pub(super) floating: CpuSet,
+    /// Those that the domain names and the host does not have.
+    off: CpuSet,
+    /// Whether numad chose where the domain runs, which only the host's libvirt knows.
+    pub(super) placed_by_numad: bool,
+}
+
+pub(super) fn read(root: Node<'_>, host: &Host, notes: &mut Notes) -> Result<Cpus, LibvirtError> {
+    let vcpu = child(root, "vcpu")?;
+    let mut count = 1;
+    let (mut area, mut placed_by_numad) = (None, false);
+    if let Some(vcpu) = vcpu {
+        let in_range = |n: &u64| (1..=u64::from(VcpuId::LIMIT)).contains(n);
+        let number = |text: &str| decimal(text).filter(in_range);
+        count = text(vcpu, "vcpu").parse("a number of vCPUs", number)?;
+        if let Some(current) = attribute(vcpu, "current") {
+            let now = current.parse("a number of vCPUs up to all", |text| {
+                decimal(text).filter(|now| (1..=count).contains(now))
+            })?;
+            if now < count {
+                notes.add(format!("{now} of {count} vCPUs are plugged in: all are counted"));
+            }
+        }
+        placed_by_numad = match attribute(vcpu, "placement") {
+            None => false,
+            Some(value) => value.parse("static or auto", |text| match text {
+                "static" => Some(false),
+                "auto" => Some(true),
+                _ => None,
+            })?,
+        };
+        // Then libvirt does not look at the list.
+        area = attribute(vcpu, "cpuset").filter(|_| !placed_by_numad);
+    }
+    if placed_by_numad {
+        notes.add("numad places the vCPUs: they may be on any pCPU".to_owned());
+    }
+    let mut off = CpuSet::new();
+    let area = area.map(|value| cpus(&value, host, &mut off)).transpose()?;
+    let area = area.unwrap_or_else(|| host.online().clone());
+    let (dedicated, floating) = (CpuSet::new(), CpuSet::new());
+    let mut found = Cpus { dedicated, floating, off, placed_by_numad };
+    let tune = child(root, "cputune")?;
+    pins(tune, count, &area, host, &mut found, notes)?;
+    match tune.map(|tune| child(tune, "emulatorpin")).transpose()?.flatten() {
+        Some(pin) => {
+            let set = cpus(&required(pin, "cpuset")?, host, &mut found.off)?;
+            found.floating.extend(&set);
+        }
+        None => found.floating.extend(&area),
+    }
+    iothreads(root, tune, &area, host, &mut found)?;
+    if !found.off.is_empty() {
+        notes.add(format!("pCPUs {} are not online: left out", found.off));
+    }
+    Ok(found)
+}
+
+fn pins(
+    tune: Option<Node<'_>>,
+    count: u64,
+    area: &CpuSet,
+    host: &Host,
+    found: &mut Cpus,
+    notes: &mut Notes,
+) -> Result<(), LibvirtError> {
+    let mut pinned = BTreeSet::new();
+    let mut beyond = 0_u32;
+    for pin in tune.into_iter().flat_map(|tune| children(tune, "vcpupin")) {
+        let vcpu = required(pin, "vcpu")?.parse("a vCPU's number", decimal)?;
+        if vcpu >= count {
+            beyond += 1;
+            continue;
+        }
+        if !pinned.insert(vcpu) {
+            return Err(twice(pin, format!("the <vcpupin> of vCPU {vcpu}")));
+        }
+        let value = required(pin, "cpuset")?;
+        let named = value.parse(LIST, list)?;
+        let set = online(&value, &named, host, &mut found.off)?;
+        match named.len() {
+            1 => found.dedicated.extend(&set),
+            _ => found.floating.extend(&set),
+        }
+    }
+    if beyond > 0 {
+        notes.add(format!(
+            "{beyond} <vcpupin> are for vCPUs beyond {count}: left out, as libvirt does"
+        ));
+    }
+    if (pinned.len() as u64) < count {
+        found.floating.extend(area);
+    }
+    Ok(())
+}
+
+fn iothreads(
+    root: Node<'_>,
+    tune: Option<Node<'_>>,
+    area: &CpuSet,
+    host: &Host,
+    found: &mut Cpus,
+) -> Result<(), LibvirtError> {
+    let mut count = 0;
+    if let Some(node) = child(root, "iothreads")? {
+        let number = |text: &str| decimal(text).filter(|n| *n <= MAX_IO_THREADS);
+        count = text(node, "iothreads").parse("a number of I/O threads", number)?;
+    }
+    let mut pinned = BTreeSet::new();
+    for pin in tune.into_iter().flat_map(|tune| children(tune, "iothreadpin")) {
+        let expected = "an I/O thread's number";
+        let number = |text: &str| decimal(text).filter(|n| *n <= MAX_IO_THREADS);
+        let id = required(pin, "iothread")?.parse(expected, number)?;
+        if !pinned.insert(id) {
+            return Err(twice(pin, format!("the <iothreadpin> of I/O thread {id}")));
+        }
+        let set = cpus(&required(pin, "cpuset")?, host, &mut found.off)?;
+        found.floating.extend(&set);
+    }
+    if (pinned.len() as u64) < count {
+        found.floating.extend(area);
+    }
+    Ok(())
+}
+
+const LIST: &str = "a list of pCPUs such as 0-3,8 or 0-7,^5";
+
+fn cpus(value: &Value<'_>, host: &Host, off: &mut CpuSet) -> Result<CpuSet, LibvirtError> {
+    online(value, &value.parse(LIST, list)?, host, off)
+}
+
+/// Those that are online, the others to `off`: the kernel runs a thread on what there is of its mask.
+fn online(
+    value: &Value<'_>,
+    named: &CpuSet,
+    host: &Host,
+    off: &mut CpuSet,
+) -> Result<CpuSet, LibvirtError> {
+    let there = named.intersection(host.online());
+    if there.is_empty() {
+        return Err(value.absent(format!("pCPUs {named}")));
+    }
+    off.extend(&named.difference(&there));
+    Ok(there)
+}

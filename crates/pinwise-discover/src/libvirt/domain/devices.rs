@@ -1,0 +1,61 @@
+//! The host's PCI devices that a domain has.
+
+use std::collections::BTreeSet;
+
+use crate::libvirt::LibvirtError;
+use crate::libvirt::values::pci_address;
+use crate::libvirt::xml::{Node, attribute, child, children, descend, missing, shorten};
+use crate::notes::Notes;
+use pinwise::host::DeviceKind;
+use pinwise::host::Host;
+use pinwise::units::PciAddr;
+
+/// Sorted, with the whole IOMMU groups.
+pub(super) fn read(
+    root: Node<'_>,
+    host: &Host,
+    notes: &mut Notes,
+) -> Result<Vec<PciAddr>, LibvirtError> {
+    let mut all = BTreeSet::new();
+    let devices = child(root, "devices")?;
+    for node in devices.into_iter().flat_map(|devices| devices.children()) {
+        let Some(source) = source(node, notes)? else { continue };
+        let address = child(source, "address")?.ok_or_else(|| missing(source, "<address>"))?;
+        let address = pci_address(address)?;
+        // The group is given as a whole, whichever of its functions the guest sees.
+        match host.pci().get(address).map(|device| device.kind()) {
+            None => notes.add(format!("{address} is no device of the host: left out")),
+            Some(DeviceKind::Bridge) => {
+                notes.add(format!("{address} is a bridge of the host: left out"));
+            }
+            Some(_) => all.extend(host.pci().group_of(address)),
+        }
+    }
+    Ok(all.into_iter().collect())
+}
+
+/// The `<source>` that names a PCI device of the host, where the device has one.
+fn source<'a>(node: Node<'a>, notes: &mut Notes) -> Result<Option<Node<'a>>, LibvirtError> {
+    let kind = node.attribute("type").unwrap_or_default();
+    match (node.tag_name().name(), kind) {
+        ("hostdev", "pci") => {
+            child(node, "source")?.ok_or_else(|| missing(node, "<source>")).map(Some)
+        }
+        ("hostdev", "mdev") => {
+            let address = descend(node, &["source", "address"])?;
+            let uuid = address.and_then(|address| attribute(address, "uuid"));
+            let uuid = uuid.map_or_else(String::new, |uuid| shorten(uuid.trimmed()) + " ");
+            notes.add(format!("mediated device {uuid}is a share of some device: left out"));
+            Ok(None)
+        }
+        // One from a network of virtual functions has this type only while the domain runs.
+        ("interface", "hostdev") => {
+            child(node, "source")?.ok_or_else(|| missing(node, "<source>")).map(Some)
+        }
+        ("disk", "nvme") => {
+            let mut sources = children(node, "source");
+            Ok(sources.find(|source| source.attribute("type") == Some("pci")))
+        }
+        _ => Ok(None),
+    }
+}

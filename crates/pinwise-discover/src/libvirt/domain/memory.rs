@@ -1,0 +1,279 @@
+//! A domain's memory: how much, in which pages, from which nodes.
+
+use std::collections::BTreeMap;
+
+use crate::libvirt::LibvirtError;
+use crate::libvirt::values::{decimal, list, memory};
+use crate::libvirt::xml::{
+    Node, Value, attribute, child, children, descend, missing, required, text, twice,
+};
+use crate::notes::Notes;
+use pinwise::host::Host;
+use pinwise::sets::{CellSet, NodeSet};
+use pinwise::units::{Bytes, CellId, Id as _, NodeId, PageSize};
+use pinwise::usage::PageClaim;
+
+/// A part of the guest's memory that is of one kind.
+struct Part {
+    /// The guest cell; 0 where there are none.
+    cell: CellId,
+    memory: Bytes,
+    /// Its own page size and nodes, where it is a memory module that names them.
+    page: Option<PageSize>,
+    nodes: Option<Binding>,
+}
+
+/// Where memory may be.
+#[derive(Clone, Default)]
+struct Binding {
+    /// Empty for anywhere.
+    nodes: NodeSet,
+    /// Whether it may be elsewhere too.
+    preferred: bool,
+}
+
+pub(super) fn read(
+    root: Node<'_>,
+    host: &Host,
+    placed_by_numad: bool,
+    notes: &mut Notes,
+) -> Result<Vec<PageClaim>, LibvirtError> {
+    let cells = cells(root)?;
+    let ids: CellSet = cells.iter().map(|part| part.cell).collect();
+    let pages = hugepages(root, host, &ids, notes)?;
+    let (all, by_cell) = bindings(root, host, &ids, placed_by_numad, notes)?;
+    let modules = modules(root, host, &ids)?;
+    let base = base_page(host);
+    let mut counts: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
+    for part in cells.into_iter().chain(modules) {
+        let page = part.page.or_else(|| pages.by_cell.get(&part.cell).copied());
+        let page = page.or(pages.all).unwrap_or(base);
+        let count = part.memory.0.div_ceil(page.bytes());
+        if page.is_huge() && page.pages_in(part.memory).is_none() {
+            let Part { cell, memory, .. } = part;
+            notes.add(format!("cell {cell} has {memory}: counted as {count} pages of {page}"));
+        }
+        let binding = part.nodes.as_ref().or_else(|| by_cell.get(&part.cell)).unwrap_or(&all);
+        if binding.nodes.len() > 1 {
+            let (cell, nodes) = (part.cell, &binding.nodes);
+            notes.add(format!("cell {cell} is on nodes {nodes}: counted as even shares"));
+        }
+        spread(count, page, binding, host, &mut counts);
+    }
+    let claims = counts.into_iter().filter(|(_, count)| *count > 0);
+    Ok(claims.map(|((node, size), count)| PageClaim { node, size, count }).collect())
+}
+
+/// The page of memory that is not in hugepages; the kernel has one.
+fn base_page(host: &Host) -> PageSize {
+    let sizes = host.nodes().iter().flat_map(|node| &node.pools).map(|pool| pool.size);
+    sizes.filter(|size| !size.is_huge()).min().unwrap_or(PageSize::KIB_4)
+}
+
+/// The guest cells, or all memory as cell 0.
+fn cells(root: Node<'_>) -> Result<Vec<Part>, LibvirtError> {
+    let whole = |cell, memory| Part { cell, memory, page: None, nodes: None };
+    let mut parts = Vec::new();
+    let mut seen = CellSet::new();
+    let numa = descend(root, &["cpu", "numa"])?;
+    for (node, at) in numa.into_iter().flat_map(|numa| children(numa, "cell")).zip(0..) {
+        let id = match attribute(node, "id") {
+            Some(id) => id.parse("a cell's number", below_limit)?,
+            None if at < CellId::LIMIT => CellId(at),
+            None => return Err(missing(node, "id")),
+        };
+        if !seen.insert(id) {
+            return Err(twice(node, format!("cell {id}")));
+        }
+        parts.push(whole(id, memory(node, &required(node, "memory")?)?));
+    }
+    if parts.is_empty() {
+        let node = child(root, "memory")?.ok_or_else(|| missing(root, "<memory>"))?;
+        parts.push(whole(CellId(0), memory(node, &text(node, "memory"))?));
+    }
+    Ok(parts)
+}
+
+fn below_limit(text: &str) -> Option<CellId> {
+    let id = u32::try_from(decimal(text)?).ok()?;
+    (id < CellId::LIMIT).then_some(CellId(id))
+}
+
+/// One of the guest's cells.
+fn cell(value: &Value<'_>, ids: &CellSet) -> Result<CellId, LibvirtError> {
+    value.parse("a cell of the guest", |text| below_limit(text).filter(|id| ids.contains(*id)))
+}
+
+#[derive(Default)]
+struct Pages {
+    /// For all cells that are not named.
+    all: Option<PageSize>,
+    by_cell: BTreeMap<CellId, PageSize>,
+}
+
+fn hugepages(
+    root: Node<'_>,
+    host: &Host,
+    ids: &CellSet,
+    notes: &mut Notes,
+) -> Result<Pages, LibvirtError> {
+    let mut pages = Pages::default();
+    let Some(node) = descend(root, &["memoryBacking", "hugepages"])? else { return Ok(pages) };
+    for page in children(node, "page") {
+        let value = required(page, "size")?;
+        let size = page_size(page, &value)?;
+        let Some(nodeset) = attribute(page, "nodeset") else {
+            if pages.all.replace(size).is_some() {
+                return Err(twice(page, "a <page> for all cells".to_owned()));
+            }
+            continue;
+        };
+        let named: CellSet = nodeset.parse("a list of the guest's cells", |text| {
+            list(text).filter(|named: &CellSet| named.is_subset(ids))
+        })?;
+        for cell in named.iter() {
+            if pages.by_cell.insert(cell, size).is_some() {
+                return Err(twice(page, format!("a <page> for cell {cell}")));
+            }
+        }
+    }
+    if pages.all.is_none() && pages.by_cell.is_empty() {
+        // The host's default size, which is not in the XML; the kernel's own is the smallest.
+        let sizes = host.nodes().iter().flat_map(|node| &node.pools).map(|pool| pool.size);
+        let size = sizes.filter(|size| size.is_huge()).min().unwrap_or(PageSize::MIB_2);
+        notes.add(format!("<hugepages> names no size: taken as {size}"));
+        pages.all = Some(size);
+    }
+    Ok(pages)
+}
+
+fn page_size(node: Node<'_>, value: &Value<'_>) -> Result<PageSize, LibvirtError> {
+    let bytes = memory(node, value)?;
+    let size = PageSize::from_kib(bytes.kib()).filter(|size| size.bytes() == bytes.0);
+    size.ok_or_else(|| value.bad("a page size: a power of two from 4 KiB"))
+}
+
+/// Where cells are that no `<memnode>` names, and where the named ones are.
+fn bindings(
+    root: Node<'_>,
+    host: &Host,
+    ids: &CellSet,
+    placed_by_numad: bool,
+    notes: &mut Notes,
+) -> Result<(Binding, BTreeMap<CellId, Binding>), LibvirtError> {
+    let mut by_cell = BTreeMap::new();
+    let tune = child(root, "numatune")?;
+    for node in tune.into_iter().flat_map(|tune| children(tune, "memnode")) {
+        let id = cell(&required(node, "cellid")?, ids)?;
+        let binding = binding(node, required(node, "nodeset")?, host)?;
+        if by_cell.insert(id, binding).is_some() {
+            return Err(twice(node, format!("the <memnode> of cell {id}")));
+        }
+    }
+    let memory = tune.map(|tune| child(tune, "memory")).transpose()?.flatten();
+    let nodeset = memory.and_then(|node| attribute(node, "nodeset"));
+    let auto = match memory.and_then(|node| attribute(node, "placement")) {
+        Some(placement) => placement.parse("static or auto", |text| match text {
+            "static" => Some(false),
+            "auto" => Some(true),
+            _ => None,
+        })?,
+        // Where numad places the vCPUs, the memory goes with them.
+        None => placed_by_numad && nodeset.is_none(),
+    };
+    let all = match (memory, nodeset) {
+        _ if auto => {
+            notes.add("numad places the memory: it may be on any node".to_owned());
+            Binding::default()
+        }
+        (Some(node), Some(nodeset)) => binding(node, nodeset, host)?,
+        (Some(node), None) => return Err(missing(node, "nodeset")),
+        (None, _) => Binding::default(),
+    };
+    Ok((all, by_cell))
+}
+
+fn binding(node: Node<'_>, nodeset: Value<'_>, host: &Host) -> Result<Binding, LibvirtError> {
+    let preferred = match attribute(node, "mode") {
+        None => false,
+        Some(mode) => {
+            mode.parse("strict, preferred, interleave or restrictive", |text| match text {
+                "strict" | "interleave" | "restrictive" => Some(false),
+                "preferred" => Some(true),
+                _ => None,
+            })?
+        }
+    };
+    Ok(Binding { nodes: nodes(&nodeset, host)?, preferred })
+}
+
+/// Nodes, all of which the host must have: libvirt starts no domain otherwise.
+fn nodes(value: &Value<'_>, host: &Host) -> Result<NodeSet, LibvirtError> {
+    let named: NodeSet = value.parse("a list of nodes such as 0-3,8 or 0-7,^5", list)?;
+    let absent = named.iter().find(|id| host.node(*id).is_none());
+    match absent {
+        Some(id) => Err(value.absent(format!("node {id}"))),
+        None => Ok(named),
+    }
+}
+
+/// Memory modules that are plugged into cells. Where there are no cells, `<memory>` has them already.
+fn modules(root: Node<'_>, host: &Host, ids: &CellSet) -> Result<Vec<Part>, LibvirtError> {
+    let mut parts = Vec::new();
+    if descend(root, &["cpu", "numa"])?.is_none() {
+        return Ok(parts);
+    }
+    let devices = child(root, "devices")?;
+    for node in devices.into_iter().flat_map(|devices| children(devices, "memory")) {
+        // The others are files, or memory of a kind of its own. A virtio-mem may grow to its size.
+        if !matches!(node.attribute("model"), Some("dimm" | "virtio-mem")) {
+            continue;
+        }
+        let target = child(node, "target")?.ok_or_else(|| missing(node, "<target>"))?;
+        let size = child(target, "size")?.ok_or_else(|| missing(target, "<size>"))?;
+        let place =
+            child(target, "node")?.map(|node| cell(&text(node, "node"), ids)).transpose()?;
+        let page = descend(node, &["source", "pagesize"])?;
+        let page = page.map(|page| page_size(page, &text(page, "pagesize"))).transpose()?;
+        let mask = descend(node, &["source", "nodemask"])?;
+        let mask = mask.map(|mask| nodes(&text(mask, "nodemask"), host)).transpose()?;
+        parts.push(Part {
+            cell: place.unwrap_or_default(),
+            memory: memory(size, &text(size, "size"))?,
+            page,
+            nodes: mask.map(|nodes| Binding { nodes, preferred: false }),
+        });
+    }
+    Ok(parts)
+}
+
+/// Counts the pages where they are expected: in even shares, as far as the nodes' pages go.
+fn spread(
+    count: u64,
+    size: PageSize,
+    binding: &Binding,
+    host: &Host,
+    counts: &mut BTreeMap<(Option<NodeId>, PageSize), u64>,
+) {
+    let mut add = |node, count| {
+        let sum: &mut u64 = counts.entry((node, size)).or_default();
+        *sum = sum.saturating_add(count);
+        *sum
+    };
+    let mut rooms: Vec<(u64, NodeId)> = Vec::new();
+    for id in binding.nodes.iter() {
+        let pages = host.node(id).and_then(|node| node.pool(size)).map_or(0, |pool| pool.total);
+        rooms.push((pages.saturating_sub(add(Some(id), 0)), id));
+    }
+    // The smallest first: what it cannot give falls on the others.
+    rooms.sort_unstable();
+    let mut left = count;
+    for (at, (room, id)) in rooms.iter().enumerate() {
+        let share = left.div_ceil((rooms.len() - at) as u64).min(*room);
+        add(Some(*id), share);
+        left -= share;
+    }
+    // More than there is, on a node where it must be: whoever counts the node's pages says so.
+    let rest = rooms.first().map(|(_, id)| *id).filter(|_| !binding.preferred);
+    add(rest, left);
+}

@@ -1,0 +1,261 @@
+//! A libvirt that runs: its host and its domains, over a connection that can only read.
+
+use virt::connect::Connect;
+use virt::error::{Error, ErrorNumber, clear_error_callback};
+use virt::sys;
+
+use super::capabilities::ALL_FREE;
+use super::{Domain, LibvirtError, add_node_devices};
+use super::{read_capabilities, read_domain, read_node_device};
+use crate::notes::Notes;
+use crate::reading::Reading;
+use crate::shown::{is_word, plain};
+use pinwise::host::Host;
+use pinwise::host::{MAX_PCI_FUNCTIONS, NodeSpec};
+
+/// Where libvirt manages the VMs of the whole machine.
+pub const SYSTEM: &str = "qemu:///system";
+/// More domains than any machine runs.
+const MAX_DOMAINS: usize = 10_000;
+
+/// Why a libvirt did not tell.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// It cannot be reached, or refuses.
+    #[error("{uri}: {what}: {said}")]
+    Refused {
+        /// The connection.
+        uri: String,
+        /// What was asked for.
+        what: String,
+        /// What libvirt said.
+        said: String,
+    },
+    /// It told something that is not read here.
+    #[error("{uri}: {what}: {problem}")]
+    Document {
+        /// The connection.
+        uri: String,
+        /// The document.
+        what: String,
+        /// What is wrong with it.
+        problem: LibvirtError,
+    },
+    /// It lists more than a machine has.
+    #[error("{uri}: {found} {what}, the limit is {limit}")]
+    TooMany {
+        /// The connection.
+        uri: String,
+        /// What there are too many of.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// The most.
+        limit: usize,
+    },
+}
+
+/// An open connection that can only read.
+#[derive(Debug)]
+pub struct Connection {
+    connect: Connect,
+    uri: String,
+}
+
+impl Connection {
+    /// Connects to the libvirt that a URI names, such as [`SYSTEM`]. A libvirt that hangs keeps this
+    /// waiting, and so do the other questions. libvirt's own printing of errors is turned off for the
+    /// whole process.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Refused`] if there is none, or it does not let this user read.
+    pub fn open(uri: &str) -> Result<Self, ConnectionError> {
+        let refused = |said: &str| ConnectionError::Refused {
+            uri: plain(uri),
+            what: "libvirt does not connect".to_owned(),
+            said: plain(said),
+        };
+        if uri.contains('\0') {
+            return Err(refused("the URI has a zero byte"));
+        }
+        clear_error_callback();
+        let connect = Connect::open_read_only(Some(uri)).map_err(|e| refused(e.message()))?;
+        Ok(Self { connect, uri: plain(uri) })
+    }
+
+    fn refused(&self, what: impl Into<String>) -> impl FnOnce(Error) -> ConnectionError {
+        let (uri, what) = (self.uri.clone(), what.into());
+        move |error| ConnectionError::Refused { uri, what, said: plain(error.message()) }
+    }
+
+    fn document(&self, what: impl Into<String>) -> impl FnOnce(LibvirtError) -> ConnectionError {
+        let (uri, what) = (self.uri.clone(), what.into());
+        move |problem| ConnectionError::Document { uri, what, problem }
+    }
+
+    fn within(
+        &self,
+        what: &'static str,
+        found: usize,
+        limit: usize,
+    ) -> Result<(), ConnectionError> {
+        if found <= limit {
+            return Ok(());
+        }
+        Err(ConnectionError::TooMany { uri: self.uri.clone(), what, found, limit })
+    }
+
+    /// The host: capabilities, PCI functions, and the free pages of each node. Of the base page only
+    /// what is free counts, not what the kernel would give back from its caches.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if libvirt does not tell its capabilities or devices, or tells what
+    /// [`read_capabilities`] or [`read_node_device`] do not read. A device that is gone before it is
+    /// read, and free pages that are not told, are notes.
+    pub fn host(&self) -> Result<Reading, ConnectionError> {
+        let xml = self.connect.capabilities().map_err(self.refused("capabilities"))?;
+        let mut reading = read_capabilities(&xml).map_err(self.document("capabilities"))?;
+        let mut notes = Notes::default();
+        let host = &mut reading.host;
+        host.about = "read from libvirt".to_owned();
+        if let Some(name) = self.connect.hostname().ok().filter(|name| is_word(name)) {
+            host.name = name;
+        }
+        for node in &mut host.nodes {
+            self.free_pages(node, &mut notes);
+        }
+        // Now said of each node where it is so.
+        reading.notes.retain(|note| note != ALL_FREE);
+        let mut devices = Vec::new();
+        let listed =
+            self.connect.list_all_node_devices(sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV);
+        let listed = match listed {
+            Err(error) if is(&error, ErrorNumber::NoSupport) => {
+                notes.add(format!("{} tells no devices ({})", self.uri, plain(error.message())));
+                Vec::new()
+            }
+            listed => listed.map_err(self.refused("devices"))?,
+        };
+        self.within("PCI functions", listed.len(), MAX_PCI_FUNCTIONS)?;
+        for device in listed {
+            let name = device.name().map_or_else(|_| "a device".to_owned(), |name| plain(&name));
+            match device.xml_desc(0) {
+                Ok(xml) => devices.extend(read_node_device(&xml).map_err(self.document(name))?),
+                Err(error) if is(&error, ErrorNumber::NoNodeDevice) => {
+                    notes.add(format!("{name} was gone before it was read"));
+                }
+                Err(error) => return Err(self.refused(name)(error)),
+            }
+        }
+        reading.notes.extend(add_node_devices(&mut reading.host, devices));
+        reading.host.sources.clear();
+        reading.host.mark_source("libvirt");
+        reading.notes.extend(notes.into_sentences());
+        Ok(reading)
+    }
+
+    /// Takes the free pages of a node's pools.
+    fn free_pages(&self, node: &mut NodeSpec, notes: &mut Notes) {
+        let kib = |size: u64| u32::try_from(size / 1024).unwrap_or(u32::MAX);
+        let sizes: Vec<u32> = node.pools.iter().map(|pool| kib(pool.size.bytes())).collect();
+        if sizes.is_empty() {
+            return;
+        }
+        let id = node.id;
+        let told = self.connect.free_pages(&sizes, id.0, 1, 0);
+        let told = told.map_err(|error| plain(error.message())).and_then(|free| {
+            let whole = free.len() == sizes.len();
+            if whole { Ok(free) } else { Err(format!("{} of {}", free.len(), sizes.len())) }
+        });
+        let free = match told {
+            Ok(free) => free,
+            Err(said) => {
+                notes.add(format!("node {id} tells no free pages ({said}): all are taken as free"));
+                return;
+            }
+        };
+        for (pool, free) in node.pools.iter_mut().zip(free) {
+            if free > pool.total {
+                let (size, total) = (pool.size, pool.total);
+                notes.add(format!("node {id} has {free} free pages of {size} of {total}: cut"));
+            }
+            pool.free = free.min(pool.total);
+        }
+    }
+
+    /// The domains that run, as tenants of `host`, by name; with `off`, those that are merely defined
+    /// too. The second part is notes, a sentence each: of domains that were gone before they were
+    /// read.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if libvirt does not list them, or one of them is not read by
+    /// [`read_domain`].
+    pub fn domains(
+        &self,
+        host: &Host,
+        off: bool,
+    ) -> Result<(Vec<Domain>, Vec<String>), ConnectionError> {
+        let which = if off { 0 } else { sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE };
+        let listed = self.connect.list_all_domains(which).map_err(self.refused("domains"))?;
+        self.within("domains", listed.len(), MAX_DOMAINS)?;
+        let (mut domains, notes) = self.read_domains(host, &listed)?;
+        // One that was listed as running may be off by now, and holds nothing.
+        domains.retain(|domain| off || domain.running);
+        domains.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((domains, notes.into_sentences()))
+    }
+
+    fn read_domains(
+        &self,
+        host: &Host,
+        listed: &[virt::domain::Domain],
+    ) -> Result<(Vec<Domain>, Notes), ConnectionError> {
+        let (mut domains, mut notes) = (Vec::new(), Notes::default());
+        for domain in listed {
+            let name = domain.name().map_err(self.refused("a domain's name"))?;
+            let shown = format!("domain {}", plain(&name));
+            match domain.xml_desc(0) {
+                Ok(xml) => domains.push(read_domain(host, &xml).map_err(self.document(shown))?),
+                Err(error) if is(&error, ErrorNumber::NoDomain) => {
+                    notes.add(format!("{shown} was gone before it was read"));
+                }
+                Err(error) => return Err(self.refused(shown)(error)),
+            }
+        }
+        Ok((domains, notes))
+    }
+}
+
+fn is(error: &Error, number: ErrorNumber) -> bool {
+    error.code().is_known_and(|code| code == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAYED: &str = "<node><domain type='test'><name>brief</name>
+        <memory unit='GiB'>1</memory><vcpu>1</vcpu><os><type arch='i686'>hvm</type></os>
+        </domain></node>";
+
+    #[test]
+    fn a_domain_that_is_gone_before_it_is_read_is_a_note() {
+        let file = std::env::temp_dir().join(format!("pinwise-brief-{}.xml", std::process::id()));
+        std::fs::write(&file, PLAYED).unwrap();
+        let uri = format!("test://{}", file.display());
+        let host = Connection::open("test:///default").unwrap().host().unwrap();
+        let host = host.host.build().unwrap();
+        // This one may write, to end a domain after it was listed.
+        let connection = Connection { connect: Connect::open(Some(&uri)).unwrap(), uri };
+        let listed = connection.connect.list_all_domains(0).unwrap();
+        let (domains, _) = connection.read_domains(&host, &listed).unwrap();
+        assert_eq!(domains.len(), 1);
+        listed[0].destroy().unwrap();
+        listed[0].undefine().unwrap();
+        let (domains, notes) = connection.read_domains(&host, &listed).unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(domains, []);
+        assert_eq!(notes.into_sentences(), ["domain brief was gone before it was read"]);
+    }
+}

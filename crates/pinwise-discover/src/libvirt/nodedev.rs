@@ -1,0 +1,200 @@
+//! PCI functions from `virsh nodedev-dumpxml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::LibvirtError;
+use super::values::{decimal, pci_address};
+use super::xml::{self, Node, attribute, child, children, missing, required, text};
+use crate::document::number;
+use crate::notes::Notes;
+use crate::shown::plain;
+use pinwise::host::HostSpec;
+use pinwise::host::Part;
+use pinwise::host::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
+use pinwise::units::{NodeId, PciAddr};
+
+/// Old versions of libvirt tell no class.
+const UNKNOWN: PciClass = PciClass(0);
+const BRIDGE: PciClass = PciClass(0x06_0400);
+
+/// A PCI function as libvirt describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeDevice {
+    /// The function. Its parent may be no bridge, or not described; its node may not exist.
+    pub device: PciDevice,
+    /// The functions in its IOMMU group.
+    pub group: Vec<PciAddr>,
+}
+
+/// Reads one document of `virsh nodedev-dumpxml`; `None` for a device that is no PCI function.
+///
+/// # Errors
+/// [`LibvirtError`] if the text is too long or no XML of a device, or a PCI function's address or ids
+/// are missing or a value of it is not what it should be.
+pub fn read_node_device(xml: &str) -> Result<Option<NodeDevice>, LibvirtError> {
+    let document = xml::parse(xml)?;
+    let root = xml::root(&document, "device")?;
+    let is_pci = |node: &Node<'_>| node.attribute("type") == Some("pci");
+    let Some(pci) = children(root, "capability").find(is_pci) else { return Ok(None) };
+    let class = child(pci, "class")?.map(|node| {
+        text(node, "class").parse("a PCI class such as 0x030200", |class| class.parse().ok())
+    });
+    let (vendor, _) = id(pci, "vendor", "<vendor>")?;
+    let (model, name) = id(pci, "product", "<product>")?;
+    let class = class.transpose()?.unwrap_or(UNKNOWN);
+    let mut device = PciDevice::new(address(pci)?, class, vendor, model);
+    device.name = name;
+    if device.class == UNKNOWN && capability(pci, "pci-bridge").is_some() {
+        device.class = BRIDGE;
+    }
+    if let Some(numa) = child(pci, "numa")? {
+        let value = required(numa, "node")?;
+        if value.trimmed() != "-1" {
+            let node = |text: &str| u32::try_from(decimal(text)?).ok().map(NodeId);
+            device.node = Some(value.parse("a node's number", node)?);
+        }
+    }
+    // The root of the tree is a device of another kind, and so no address.
+    let parent = child(root, "parent")?.map(|node| text(node, "parent"));
+    device.parent = parent.and_then(|parent| by_name(parent.trimmed()));
+    let driver = child(root, "driver")?.map(|node| child(node, "name")).transpose()?.flatten();
+    let driver = driver.map(|node| text(node, "name").trimmed().to_owned());
+    let word = |text: &String| text.bytes().all(|b| b.is_ascii_graphic());
+    device.driver = driver.filter(|text| (1..=64).contains(&text.len()) && word(text));
+    let physical = capability(pci, "phys_function").map(|node| child(node, "address"));
+    device.physical_function = physical.transpose()?.flatten().map(pci_address).transpose()?;
+    let mut group = Vec::new();
+    if let Some(node) = child(pci, "iommuGroup")? {
+        let number = |text: &str| u32::try_from(decimal(text)?).ok();
+        device.iommu_group = Some(required(node, "number")?.parse("a group's number", number)?);
+        for member in children(node, "address") {
+            group.push(pci_address(member)?);
+        }
+    }
+    let links = child(pci, "pci-express")?;
+    for link in links.into_iter().flat_map(|links| children(links, "link")) {
+        match link.attribute("validity") {
+            Some("cap") => device.link_max = link_state(link)?,
+            Some("sta") => device.link_now = link_state(link)?,
+            _ => {}
+        }
+    }
+    Ok(Some(NodeDevice { device, group }))
+}
+
+fn capability<'a>(pci: Node<'a>, kind: &str) -> Option<Node<'a>> {
+    children(pci, "capability").find(|node| node.attribute("type") == Some(kind))
+}
+
+fn address(pci: Node<'_>) -> Result<PciAddr, LibvirtError> {
+    let part = |name: &'static str, element, expected, limit: u32| {
+        let node = child(pci, name)?.ok_or_else(|| missing(pci, element))?;
+        text(node, name).parse(expected, |text| number(text).filter(|n| *n <= limit))
+    };
+    let small = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
+    Ok(PciAddr {
+        domain: part("domain", "<domain>", "a PCI domain", u32::MAX)?,
+        bus: small(part("bus", "<bus>", "a PCI bus up to 255", 0xff)?),
+        device: small(part("slot", "<slot>", "a PCI slot up to 31", 0x1f)?),
+        function: small(part("function", "<function>", "a PCI function up to 7", 7)?),
+    })
+}
+
+/// An id and the name that comes with it.
+fn id(
+    pci: Node<'_>,
+    name: &'static str,
+    element: &'static str,
+) -> Result<(PciId, Option<String>), LibvirtError> {
+    let node = child(pci, name)?.ok_or_else(|| missing(pci, element))?;
+    let id = required(node, "id")?.parse("a PCI id such as 0x10de", |id| id.parse().ok())?;
+    let name = plain(text(node, name).raw());
+    Ok((id, Some(name).filter(|name| !name.is_empty())))
+}
+
+/// `pci_0000_00_01_0`.
+fn by_name(name: &str) -> Option<PciAddr> {
+    let mut parts = name.strip_prefix("pci_")?.split('_');
+    let (domain, bus) = (parts.next()?, parts.next()?);
+    let (slot, function) = (parts.next()?, parts.next()?);
+    let end = parts.next().is_none();
+    format!("{domain}:{bus}:{slot}.{function}").parse().ok().filter(|_| end)
+}
+
+/// Speed in GT/s and width; nothing where the link is down, which has no speed and a width of 0.
+fn link_state(link: Node<'_>) -> Result<Option<LinkState>, LibvirtError> {
+    let (Some(speed), Some(width)) = (attribute(link, "speed"), attribute(link, "width")) else {
+        return Ok(None);
+    };
+    let mts = speed.parse("a speed such as 16 or 2.5", |text| {
+        let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
+        let (whole, tenth) = (decimal(whole)?, decimal(tenth)?);
+        let sound = (1..1000).contains(&whole) && tenth < 10;
+        if sound { u32::try_from(whole * 1000 + tenth * 100).ok() } else { None }
+    })?;
+    let width = width.parse("a number of lanes", |text| u8::try_from(decimal(text)?).ok())?;
+    Ok((width > 0).then_some(LinkState { mts, width }))
+}
+
+/// Lays PCI functions over a host that has none, or others. What cannot be true of this host is left
+/// out of them: nodes that do not exist, parents that are no bridges, a function's second description.
+///
+/// Returns what was left out or guessed, a sentence each.
+pub fn add_node_devices<I>(host: &mut HostSpec, devices: I) -> Vec<String>
+where
+    I: IntoIterator<Item = NodeDevice>,
+{
+    let mut notes = Notes::default();
+    let there: BTreeSet<PciAddr> = host.devices.iter().map(|device| device.address).collect();
+    let mut all: BTreeMap<PciAddr, NodeDevice> = BTreeMap::new();
+    for device in devices {
+        let address = device.device.address;
+        if all.contains_key(&address) || there.contains(&address) {
+            notes.add(format!("{address} is described twice: the first is taken"));
+        } else {
+            all.insert(address, device);
+        }
+    }
+    let parents: BTreeSet<PciAddr> = all.values().filter_map(|d| d.device.parent).collect();
+    let shared: BTreeSet<PciAddr> =
+        all.values().filter_map(|d| d.device.physical_function).collect();
+    let mut classless = 0_u32;
+    for NodeDevice { device, .. } in all.values_mut().filter(|d| d.device.class == UNKNOWN) {
+        // What has others below it is a bridge, unless those are its own shares; nothing else can be
+        // told without the class.
+        if parents.contains(&device.address) && !shared.contains(&device.address) {
+            device.class = BRIDGE;
+        } else {
+            classless += 1;
+        }
+    }
+    if classless > 0 {
+        notes.add(format!("{classless} PCI functions tell no class: none is taken for a GPU"));
+    }
+    let known = host.devices.iter().chain(all.values().map(|d| &d.device));
+    let known: BTreeMap<PciAddr, DeviceKind> = known.map(|d| (d.address, d.kind())).collect();
+    let mut lost = BTreeSet::new();
+    for (address, NodeDevice { device, group }) in &mut all {
+        let exists = |node: &NodeId| host.nodes.iter().any(|spec| spec.id == *node);
+        if let Some(node) = device.node.take_if(|node| !exists(node)) {
+            notes.add(format!("{address} is on node {node}, which does not exist: left out"));
+        }
+        let is_bridge = |parent: &PciAddr| known.get(parent) == Some(&DeviceKind::Bridge);
+        if let Some(parent) = device.parent.take_if(|parent| !is_bridge(parent)) {
+            notes.add(format!("{parent} above {address} is no PCI-to-PCI bridge here: left out"));
+        }
+        let physical = |function: &PciAddr| known.contains_key(function);
+        if let Some(function) = device.physical_function.filter(|function| !physical(function)) {
+            notes.add(format!("{function}, whose share {address} is, is not described"));
+        }
+        lost.extend(group.iter().filter(|member| !known.contains_key(member)).copied());
+    }
+    for member in lost {
+        notes.add(format!("{member} is in an IOMMU group with others and is not described"));
+    }
+    if !all.is_empty() {
+        host.devices.extend(all.into_values().map(|d| d.device));
+        host.add_source(Part::Pci, "virsh nodedev-dumpxml");
+    }
+    notes.into_sentences()
+}

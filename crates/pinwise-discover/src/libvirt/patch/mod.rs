@@ -1,0 +1,341 @@
+//! A placement into a domain that the user already has.
+
+mod cpu;
+mod devices;
+mod edit;
+
+use roxmltree::Node;
+
+use crate::document::{self, Bounds, Refused, number};
+use crate::shown::shorten;
+use edit::Source;
+use pinwise::emit::libvirt::cpu::tune;
+use pinwise::emit::libvirt::{EmitError, check, domain_parts, features, memory, pci};
+use pinwise::emit::xml::Element;
+use pinwise::placement::Placement;
+use pinwise::units::PciAddr;
+
+/// Far more than a domain has.
+const BOUNDS: Bounds = Bounds { bytes: 4 << 20, nodes: 200_000, document_type: false };
+/// The longest part of a foreign text that a message shows.
+const MAX_SHOWN: usize = 60;
+
+/// Why a domain was not patched. It is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatchError {
+    /// The placement itself is wrong, or its buses do not fit beside the domain's.
+    #[error("the placement does not fit into domain XML")]
+    Emit(#[from] EmitError),
+    /// Too long to be a domain.
+    #[error("the domain has {bytes} bytes, the limit is {limit}")]
+    TooLong {
+        /// How long.
+        bytes: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// Not well-formed, or with a document type, or with too many elements.
+    #[error("the domain is not XML that is read here: {reason}")]
+    Xml {
+        /// What the parser says, with the place.
+        reason: String,
+    },
+    /// Some other document.
+    #[error("the document is a <{found}>, not a <domain>")]
+    NotADomain {
+        /// Its root element.
+        found: String,
+    },
+    /// An element that must be there once at most.
+    #[error("<{element}> occurs twice")]
+    Twice {
+        /// The element.
+        element: String,
+    },
+    /// A value that is not the number or address it should be.
+    #[error("{text:?} is not {what}")]
+    Value {
+        /// What it should be.
+        what: &'static str,
+        /// What it is, cut.
+        text: String,
+    },
+    /// Something that the placement knows nothing of and that would not be true after it.
+    #[error("<{element}> would no longer be true: {reason}")]
+    Conflict {
+        /// The element.
+        element: &'static str,
+        /// What it says that the placement cannot keep.
+        reason: &'static str,
+    },
+    /// A device uses an I/O thread that the placement does not have.
+    #[error("a device uses I/O thread {id}, the placement has {count}")]
+    IoThread {
+        /// The I/O thread.
+        id: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// PCIe root ports, for devices, need the q35 machine.
+    #[error("machine type {machine:?} has no PCIe root ports: take q35")]
+    Machine {
+        /// The domain's machine type.
+        machine: String,
+    },
+    /// A chassis number that one of the new root ports would have too.
+    #[error("chassis {chassis} is taken already")]
+    Chassis {
+        /// The number, and the controller index that it would belong to.
+        chassis: u32,
+    },
+}
+
+impl PatchError {
+    fn value(what: &'static str, text: &str) -> Self {
+        Self::Value { what, text: shorten(text, MAX_SHOWN) }
+    }
+}
+
+/// The domain with the placement in it, and every other byte as it was: comments, CDATA, unknown
+/// elements, quotes, blanks. Patching twice gives what patching once gave.
+///
+/// - Replaced as a whole: `<memory>` (a `dumpCore` stays), `<currentMemory>`, `<vcpu>`, `<numatune>`.
+///   Taken out: `<vcpus>`, `<numatune>` where memory floats, `<iothreadids>` where the placement has
+///   I/O threads. Where it has none, the domain's own stay, without their pins.
+/// - `<cputune>`: pins are replaced. Where the vCPUs are dedicated, quotas and periods go, as they
+///   would only stall pCPUs that nobody else has. All else (`shares`, `cachetune`, …) stays.
+/// - `<memoryBacking>`: `<hugepages>` is replaced, all else stays.
+/// - `<cpu>`: `<topology>`, `<numa>` and, where it is needed, the `topoext` feature are replaced. Mode,
+///   model and other features stay, since a model may be chosen for a reason that a placement knows
+///   nothing of; only where neither is given is it host-passthrough. The host's caches are shown where
+///   the mode allows it. `memAccess` and `discard` stay if they are the same in all cells.
+/// - `<features>`: `<acpi>` and `<ioapic>` are added where they are needed.
+/// - Host devices of the placement that the domain has keep all but their guest address, and get an
+///   alias (`ua-pinwise-…`) unless the user gave them one; missing ones are added. Devices with such an
+///   alias that the placement does not have were an earlier one's, and are taken out; others stay.
+/// - Controllers that held nothing but these devices are replaced. The new ones take over their
+///   numbers and go on after the domain's highest; a number left over becomes a plain root port.
+/// - The domain's name stays.
+///
+/// # Errors
+/// [`PatchError`] if the placement is wrong, the XML is none (a document type is refused), is longer
+/// than 4 MiB or has more than 200,000 nodes, is not of a domain, or says something that would not be
+/// true after the placement: memory devices or `<maxMemory>`, a device's I/O thread, guest cells with
+/// caches of their own, another machine type than q35 where there are devices, bus numbers that
+/// collide.
+pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchError> {
+    check(placement)?;
+    let document = document::parse(domain_xml, &BOUNDS).map_err(|refused| match refused {
+        Refused::TooLong => PatchError::TooLong { bytes: domain_xml.len(), limit: BOUNDS.bytes },
+        Refused::Unread(reason) => PatchError::Xml { reason },
+    })?;
+    let root = document.root_element();
+    if !root.has_tag_name("domain") {
+        return Err(PatchError::NotADomain { found: shorten(root.tag_name().name(), MAX_SHOWN) });
+    }
+    if child(root, "maxMemory")?.is_some() {
+        let reason = "memory that is plugged later belongs to no cell";
+        return Err(PatchError::Conflict { element: "maxMemory", reason });
+    }
+    let mut source = Source::new(domain_xml, root);
+    for element in domain_parts(placement) {
+        // What has more in it than the placement's follows below.
+        match element.name() {
+            "cpu" | "cputune" | "memoryBacking" | "qemu:commandline" => {}
+            name => {
+                let existing = child(root, name)?;
+                let dump = existing.and_then(|node| node.attribute_node("dumpCore"));
+                let dump = dump.filter(|_| name == "memory").map(|a| source.text(a.range()));
+                let element = dump.into_iter().fold(element.clone(), Element::raw_attr);
+                match existing {
+                    Some(node) => source.replace(node, &[element]),
+                    None => insert(&mut source, root, element),
+                }
+            }
+        }
+    }
+    let mut stale = vec!["vcpus"];
+    stale.extend(memory::tune(placement).is_none().then_some("numatune"));
+    stale.extend((!placement.iothreads.is_empty()).then_some("iothreadids"));
+    for name in stale {
+        child(root, name)?.into_iter().for_each(|node| source.remove(node));
+    }
+    check_iothreads(placement, root)?;
+    let is_pin = |name: &str| matches!(name, "vcpupin" | "emulatorpin" | "iothreadpin");
+    let is_quota = |name: &str| name.ends_with("quota") || name.ends_with("period");
+    merge(&mut source, root, "cputune", tune(placement), |node| {
+        let name = node.tag_name().name();
+        is_pin(name) || (placement.dedicated && is_quota(name))
+    })?;
+    merge(&mut source, root, "memoryBacking", memory::backing(placement), |node| {
+        node.has_tag_name("hugepages")
+    })?;
+    cpu::patch(&mut source, root, placement)?;
+    patch_features(&mut source, root, placement)?;
+    patch_window(&mut source, root, placement);
+    devices::patch(&mut source, root, placement)?;
+    Ok(source.finish())
+}
+
+/// The child of this name, which is there once at most.
+fn child<'a, 'i>(parent: Node<'a, 'i>, name: &str) -> Result<Option<Node<'a, 'i>>, PatchError> {
+    let mut found = parent.children().filter(|node| node.has_tag_name(name));
+    let first = found.next();
+    if found.next().is_some() {
+        return Err(PatchError::Twice { element: name.to_owned() });
+    }
+    Ok(first)
+}
+
+/// The order in which libvirt writes what is below `<domain>`, as far as it matters here.
+const ORDER: [&str; 23] = [
+    "name",
+    "uuid",
+    "genid",
+    "title",
+    "description",
+    "metadata",
+    "maxMemory",
+    "memory",
+    "currentMemory",
+    "memoryBacking",
+    "vcpu",
+    "vcpus",
+    "iothreads",
+    "iothreadids",
+    "cputune",
+    "numatune",
+    "resource",
+    "sysinfo",
+    "os",
+    "features",
+    "cpu",
+    "clock",
+    "devices",
+];
+
+/// Puts an element that the domain does not have where libvirt would write it.
+fn insert(source: &mut Source<'_>, root: Node<'_, '_>, element: Element) {
+    let rank = ORDER.iter().position(|name| *name == element.name()).unwrap_or(ORDER.len());
+    let has = |name: &&&str| root.children().any(|node| node.has_tag_name(**name));
+    let before = ORDER[..rank].iter().rev().find(has);
+    let anchor = before.and_then(|name| root.children().find(|node| node.has_tag_name(*name)));
+    match anchor {
+        _ if rank == ORDER.len() => source.insert_last(root, &[element]),
+        Some(anchor) => source.insert_after(anchor, &[element]),
+        None => source.insert_first(root, &[element]),
+    }
+}
+
+/// Exchanges those children of an element that are the placement's for the placement's.
+fn merge(
+    source: &mut Source<'_>,
+    root: Node<'_, '_>,
+    name: &str,
+    ours: Option<Element>,
+    is_ours: impl Fn(&Node<'_, '_>) -> bool,
+) -> Result<(), PatchError> {
+    let Some(container) = child(root, name)? else {
+        ours.into_iter().for_each(|element| insert(source, root, element));
+        return Ok(());
+    };
+    let (owned, kept): (Vec<_>, Vec<_>) = container
+        .children()
+        .filter(|node| node.is_element() || node.is_comment())
+        .partition(|node| node.is_element() && is_ours(node));
+    let ours = ours.map(Element::into_children).unwrap_or_default();
+    if ours.is_empty() && kept.is_empty() && !owned.is_empty() {
+        source.remove(container);
+    } else {
+        source.exchange(container, &owned, &ours);
+    }
+    Ok(())
+}
+
+fn patch_features(
+    source: &mut Source<'_>,
+    root: Node<'_, '_>,
+    placement: &Placement,
+) -> Result<(), PatchError> {
+    let existing = child(root, "features")?;
+    let mut owned = Vec::new();
+    let mut ours = Vec::new();
+    for feature in features(placement) {
+        let node = existing.map(|node| child(node, feature.name())).transpose()?.flatten();
+        match node {
+            Some(_) if feature.name() == "acpi" => {}
+            node => {
+                owned.extend(node);
+                ours.push(feature);
+            }
+        }
+    }
+    match existing {
+        _ if ours.is_empty() => {}
+        Some(node) => source.exchange(node, &owned, &ours),
+        None => insert(source, root, Element::new("features").children(ours)),
+    }
+    Ok(())
+}
+
+/// The MMIO window among the domain's own arguments to QEMU. One that is there while the placement
+/// needs none stays: a larger window than needed does no harm.
+fn patch_window(source: &mut Source<'_>, root: Node<'_, '_>, placement: &Placement) {
+    let Some(window) = pci::window(placement) else { return };
+    let existing = root.children().find(|node| node.has_tag_name((pci::QEMU_NS, "commandline")));
+    let Some(node) = existing else {
+        insert(source, root, window);
+        return;
+    };
+    let arguments: Vec<_> =
+        node.children().filter(|node| node.has_tag_name((pci::QEMU_NS, "arg"))).collect();
+    let is_key = |node: &Node<'_, '_>| {
+        node.attribute("value").is_some_and(|value| value.contains(pci::WINDOW_KEY))
+    };
+    let pair = arguments
+        .windows(2)
+        .find(|pair| pair[0].attribute("value") == Some("-fw_cfg") && is_key(&pair[1]));
+    // The domain's own prefix: its namespace is declared further up under that name.
+    let tag = source.text(node.range());
+    let prefix =
+        tag[1..].split_once(':').filter(|(prefix, _)| !prefix.contains(char::is_whitespace));
+    let prefix = prefix.map_or("", |(prefix, _)| prefix);
+    let ours = pci::window_arguments(placement, prefix);
+    source.exchange(
+        node,
+        pair.unwrap_or_default(),
+        ours.as_ref().map_or(&[], |all| all.as_slice()),
+    );
+}
+
+/// Devices name I/O threads by number.
+fn check_iothreads(placement: &Placement, root: Node<'_, '_>) -> Result<(), PatchError> {
+    let count = placement.iothreads.len();
+    if count == 0 {
+        return Ok(());
+    }
+    let devices = root.children().filter(|node| node.has_tag_name("devices"));
+    for node in devices.flat_map(|node| node.descendants()) {
+        let id = match node.tag_name().name() {
+            "driver" => node.attribute("iothread"),
+            "iothread" => node.attribute("id"),
+            _ => None,
+        };
+        if let Some(text) = id {
+            let id = number(text)
+                .ok_or_else(|| PatchError::value("the number of an I/O thread", text))?;
+            if !usize::try_from(id).is_ok_and(|id| (1..=count).contains(&id)) {
+                return Err(PatchError::IoThread { id, count });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of an `<address>`; what is left out is 0.
+fn pci_address(node: Node<'_, '_>) -> Result<PciAddr, PatchError> {
+    document::pci_address(node, |name, expected| {
+        PatchError::value(expected, node.attribute(name).unwrap_or_default())
+    })
+}

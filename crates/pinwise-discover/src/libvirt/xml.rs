@@ -1,0 +1,167 @@
+//! A document of libvirt's: bounded, and every value with its place.
+
+use std::borrow::Cow;
+
+use roxmltree::Document;
+
+use super::{LibvirtError, Place};
+use crate::document::{self, Bounds, Refused};
+use crate::shown;
+
+/// A capabilities document of 4096 pCPUs has less than 1 MiB.
+const BOUNDS: Bounds = Bounds { bytes: 8 << 20, nodes: 200_000, document_type: false };
+/// The longest part of a foreign text that a message shows.
+const MAX_SHOWN: usize = 60;
+
+/// An element of the document.
+pub(crate) type Node<'a> = roxmltree::Node<'a, 'a>;
+
+/// The document, unless it is longer, wider or deeper than anything that libvirt writes.
+pub(crate) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
+    document::parse(text, &BOUNDS).map_err(|refused| match refused {
+        Refused::TooLong => LibvirtError::TooLong { bytes: text.len(), limit: BOUNDS.bytes },
+        Refused::Unread(reason) => LibvirtError::Xml { reason },
+    })
+}
+
+/// The root element, which must have this name.
+pub(crate) fn root<'a>(
+    document: &'a Document<'a>,
+    expected: &'static str,
+) -> Result<Node<'a>, LibvirtError> {
+    let root = document.root_element();
+    if is(root, expected) {
+        return Ok(root);
+    }
+    Err(LibvirtError::Document { found: shorten(root.tag_name().name()), expected })
+}
+
+/// The beginning of a foreign text, for a message.
+pub(crate) fn shorten(text: &str) -> String {
+    shown::shorten(text, MAX_SHOWN)
+}
+
+/// Whether this is libvirt's element of that name, and not one of a foreign namespace.
+fn is(node: Node<'_>, name: &str) -> bool {
+    let own = node.document().root_element().tag_name().namespace();
+    node.is_element() && node.tag_name().name() == name && node.tag_name().namespace() == own
+}
+
+pub(crate) fn place(node: Node<'_>) -> Place {
+    place_at(node, node.range().start)
+}
+
+fn place_at(node: Node<'_>, at: usize) -> Place {
+    let position = node.document().text_pos_at(at);
+    Place { line: position.row, column: position.col }
+}
+
+/// The children of that name.
+pub(crate) fn children<'a>(node: Node<'a>, name: &'a str) -> impl Iterator<Item = Node<'a>> {
+    node.children().filter(move |child| is(*child, name))
+}
+
+/// The child of that name, of which there may be one.
+pub(crate) fn child<'a>(
+    node: Node<'a>,
+    name: &'static str,
+) -> Result<Option<Node<'a>>, LibvirtError> {
+    let mut found = children(node, name);
+    let first = found.next();
+    match found.next() {
+        Some(second) => Err(twice(second, format!("<{name}>"))),
+        None => Ok(first),
+    }
+}
+
+/// What stands at the end of a way of children.
+pub(crate) fn descend<'a>(
+    node: Node<'a>,
+    way: &[&'static str],
+) -> Result<Option<Node<'a>>, LibvirtError> {
+    let mut at = node;
+    for name in way {
+        match child(at, name)? {
+            Some(next) => at = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(at))
+}
+
+pub(crate) fn twice(node: Node<'_>, what: String) -> LibvirtError {
+    LibvirtError::Twice { place: place(node), what }
+}
+
+pub(crate) fn missing(node: Node<'_>, what: &'static str) -> LibvirtError {
+    let element = node.tag_name().name();
+    LibvirtError::Missing { place: place(node), element: shorten(element), what }
+}
+
+/// A text of the document, and where it stands.
+pub(crate) struct Value<'a> {
+    node: Node<'a>,
+    at: usize,
+    name: &'static str,
+    text: Cow<'a, str>,
+}
+
+/// What stands in the element, comments aside, without white space around it.
+pub(crate) fn text<'a>(node: Node<'a>, name: &'static str) -> Value<'a> {
+    let mut parts = node.children().filter(roxmltree::Node::is_text);
+    let first = parts.next();
+    let at = first.map_or(node.range().start, |part| part.range().start);
+    let mut text = Cow::Borrowed(first.and_then(|part| part.text()).unwrap_or_default());
+    for part in parts {
+        text.to_mut().push_str(part.text().unwrap_or_default());
+    }
+    Value { node, at, name, text }
+}
+
+/// The attribute of that name.
+pub(crate) fn attribute<'a>(node: Node<'a>, name: &'static str) -> Option<Value<'a>> {
+    let attribute = node.attribute_node(name)?;
+    let text = Cow::Borrowed(attribute.value());
+    Some(Value { node, at: attribute.range().start, name, text })
+}
+
+/// The attribute of that name, which must be there.
+pub(crate) fn required<'a>(node: Node<'a>, name: &'static str) -> Result<Value<'a>, LibvirtError> {
+    attribute(node, name).ok_or_else(|| missing(node, name))
+}
+
+impl Value<'_> {
+    /// As it stands there.
+    pub(crate) fn raw(&self) -> &str {
+        &self.text
+    }
+
+    /// Without white space around it.
+    pub(crate) fn trimmed(&self) -> &str {
+        self.text.trim()
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        place_at(self.node, self.at)
+    }
+
+    /// The error that this is not what it should be.
+    pub(crate) fn bad(&self, expected: &'static str) -> LibvirtError {
+        let text = shorten(self.trimmed());
+        LibvirtError::Value { place: self.place(), name: self.name, text, expected }
+    }
+
+    /// The error that the host does not have this.
+    pub(crate) fn absent(&self, what: String) -> LibvirtError {
+        LibvirtError::Absent { place: self.place(), name: self.name, what }
+    }
+
+    /// What `parse` makes of it, or that it is not what it should be.
+    pub(crate) fn parse<T>(
+        &self,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, LibvirtError> {
+        parse(self.trimmed()).ok_or_else(|| self.bad(expected))
+    }
+}

@@ -1,0 +1,251 @@
+//! pCPUs, cores and L3 domains.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::SysfsError;
+use super::cache::{caches, clusters};
+use super::package::packages;
+use super::tree::Tree;
+use crate::cores::{divide, partition, renumber, smt_siblings};
+use crate::notes::Notes;
+use pinwise::host::CoreKind;
+use pinwise::host::{CacheSpec, CoreSpec, L3Spec, MAX_PCPUS};
+use pinwise::sets::CpuSet;
+use pinwise::units::{Bytes, Id as _, PcpuId};
+
+pub(super) const FOLDER: &str = "sys/devices/system/cpu";
+
+/// What the tree says about pCPUs.
+pub(super) struct Cpus {
+    pub(super) online: CpuSet,
+    pub(super) offline: CpuSet,
+    pub(super) allowed: Option<CpuSet>,
+    pub(super) isolated: CpuSet,
+    pub(super) cores: Vec<CoreSpec>,
+    pub(super) l3_domains: Vec<L3Spec>,
+    pub(super) caches: Vec<CacheSpec>,
+    pub(super) clusters: Vec<CpuSet>,
+}
+
+pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsError> {
+    let present = present(tree)?;
+    let online = online(tree, &present)?;
+    if online.is_empty() {
+        return Err(SysfsError::NoPcpus { root: tree.root().to_owned() });
+    }
+    if online.len() > MAX_PCPUS {
+        let path = tree.path(FOLDER);
+        return Err(SysfsError::TooLarge { path, limit: MAX_PCPUS, unit: "pCPUs" });
+    }
+    let cores = cores(tree, &online, notes)?;
+    let l3_domains = l3_domains(tree, &online, &cores, notes)?;
+    let list = |path: &str| tree.cpus(path, "");
+    let isolated = list(&format!("{FOLDER}/isolated"))?.unwrap_or_default().intersection(&online);
+    Ok(Cpus {
+        offline: present.difference(&online),
+        allowed: allowed(tree, &online, &isolated, notes)?,
+        isolated,
+        caches: caches(tree, &online, notes)?,
+        clusters: clusters(tree, &online, &cores)?,
+        online,
+        cores,
+        l3_domains,
+    })
+}
+
+/// The pCPUs with a folder, and those that the kernel says are present.
+fn present(tree: &Tree<'_>) -> Result<CpuSet, SysfsError> {
+    let folders = tree.numbered(FOLDER, "cpu")?;
+    let mut cpus: CpuSet =
+        folders.into_iter().filter(|cpu| *cpu < PcpuId::LIMIT).map(PcpuId).collect();
+    cpus.extend(&tree.cpus(&format!("{FOLDER}/present"), "")?.unwrap_or_default());
+    Ok(cpus)
+}
+
+fn online(tree: &Tree<'_>, present: &CpuSet) -> Result<CpuSet, SysfsError> {
+    if let Some(online) = tree.cpus(&format!("{FOLDER}/online"), "")? {
+        return Ok(online);
+    }
+    // Kernels before 2.6.26 have no such list; a pCPU without a file of its own cannot be turned off.
+    let mut online = CpuSet::new();
+    for cpu in present.iter() {
+        if tree.text(&format!("{FOLDER}/cpu{cpu}/online"))?.is_none_or(|text| text == "1") {
+            online.insert(cpu);
+        }
+    }
+    Ok(online)
+}
+
+/// A cgroup or an affinity mask may forbid pCPUs to whoever runs this.
+fn allowed(
+    tree: &Tree<'_>,
+    online: &CpuSet,
+    isolated: &CpuSet,
+    notes: &mut Notes,
+) -> Result<Option<CpuSet>, SysfsError> {
+    const STATUS: &str = "proc/self/status";
+    let text = tree.text(STATUS)?.unwrap_or_default();
+    let Some(list) = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")) else {
+        return Ok(None);
+    };
+    let mask: CpuSet =
+        list.parse().map_err(|_| tree.bad(STATUS, list.trim(), "a list of pCPUs"))?;
+    let mut cpus = mask.intersection(online);
+    if cpus.is_empty() {
+        notes.add(format!("{STATUS} allows {}, none of them online: ignored", list.trim()));
+        return Ok(None);
+    }
+    // The kernel starts every process without the isolated pCPUs, which are for those that ask for
+    // them, as VMs with pins do. Only a cgroup forbids them.
+    if !isolated.intersects(&cpus) {
+        let within = cgroup(tree)?.unwrap_or_else(|| online.clone());
+        cpus.extend(&isolated.intersection(&within));
+    }
+    Ok((cpus != *online).then_some(cpus))
+}
+
+/// The pCPUs of this process's cgroup: those of the nearest one above it that lists them.
+fn cgroup(tree: &Tree<'_>) -> Result<Option<CpuSet>, SysfsError> {
+    let text = tree.text("proc/self/cgroup")?.unwrap_or_default();
+    // "0::/system.slice" of version 2, "4:cpuset:/docker" of version 1.
+    for line in text.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(kinds), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let (folder, file) = match kinds {
+            "" => ("sys/fs/cgroup", "cpuset.cpus.effective"),
+            "cpuset" => ("sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
+            _ => continue,
+        };
+        // A namespace shows what is above it as "..": its own top is all that can be seen from in it.
+        let seen = if path.split('/').any(|name| name == "..") { "" } else { path };
+        for above in Path::new(seen.trim_matches('/')).ancestors() {
+            let file = Path::new(folder).join(above).join(file);
+            if let Some(cpus) = tree.value(&file.to_string_lossy(), "a list of pCPUs")? {
+                return Ok(Some(cpus));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<CoreSpec>, SysfsError> {
+    let (mut siblings, mut unknown) = (Vec::new(), 0_u32);
+    for cpu in online.iter() {
+        let file = |name: &str| format!("{FOLDER}/cpu{cpu}/topology/{name}");
+        let mut set = tree.cpus(&file("thread_siblings_list"), &file("thread_siblings"))?;
+        if set.is_none() {
+            set = tree.cpus(&file("core_cpus_list"), &file("core_cpus"))?;
+        }
+        unknown += u32::from(set.is_none());
+        let mut set = set.unwrap_or_default().intersection(online);
+        set.insert(cpu);
+        siblings.push((cpu, set));
+    }
+    if unknown > 0 {
+        notes.add(format!(
+            "SMT siblings of {unknown} pCPUs are not shown: each is taken as a core of its own"
+        ));
+    }
+    let parts = smt_siblings(&siblings, notes);
+    let efficiency = efficiency(tree, online)?;
+    let packages = packages(tree, &parts, online, notes)?;
+    let mut specs = Vec::with_capacity(parts.len());
+    let mut cores_missing = false;
+    for (pcpus, package) in parts.into_iter().zip(packages) {
+        let first = pcpus.iter().next().unwrap_or_default();
+        let id = |name: &str| tree.index(&format!("{FOLDER}/cpu{first}/topology/{name}"));
+        let core = id("core_id")?;
+        cores_missing |= core.is_none();
+        specs.push(CoreSpec {
+            package,
+            die: id("die_id")?.unwrap_or(0),
+            core: core.unwrap_or(0),
+            kind: match efficiency.contains(first) {
+                true => CoreKind::Efficiency,
+                false => CoreKind::Performance,
+            },
+            max_mhz: max_mhz(tree, &pcpus)?,
+            pcpus,
+        });
+    }
+    renumber(&mut specs, cores_missing, notes);
+    Ok(specs)
+}
+
+/// The pCPUs of efficiency cores: those of a PMU of their own on x86, those of clearly lower capacity
+/// elsewhere.
+fn efficiency(tree: &Tree<'_>, online: &CpuSet) -> Result<CpuSet, SysfsError> {
+    let mut cpus = CpuSet::new();
+    for pmu in ["cpu_atom", "cpu_lowpower"] {
+        cpus.extend(&tree.cpus(&format!("sys/devices/{pmu}/cpus"), "")?.unwrap_or_default());
+    }
+    if !cpus.is_empty() {
+        return Ok(cpus);
+    }
+    let mut capacities = Vec::new();
+    for cpu in online.iter() {
+        let capacity = tree.index(&format!("{FOLDER}/cpu{cpu}/cpu_capacity"))?;
+        capacities.extend(capacity.map(|capacity| (cpu, u64::from(capacity))));
+    }
+    // Cores of one kind differ by a few percent, kinds by a third and more; the limit is ours.
+    let most = capacities.iter().map(|(_, capacity)| *capacity).max().unwrap_or(0);
+    let low = capacities.into_iter().filter(|(_, capacity)| capacity * 4 < most * 3);
+    Ok(low.map(|(cpu, _)| cpu).collect())
+}
+
+/// The highest top frequency of a core's pCPUs; the kernel says kHz.
+fn max_mhz(tree: &Tree<'_>, pcpus: &CpuSet) -> Result<Option<u32>, SysfsError> {
+    let mut most = None;
+    for cpu in pcpus.iter() {
+        let khz = tree.index(&format!("{FOLDER}/cpu{cpu}/cpufreq/cpuinfo_max_freq"))?;
+        most = most.max(khz.map(|khz| khz / 1000).filter(|mhz| *mhz > 0));
+    }
+    Ok(most)
+}
+
+fn l3_domains(
+    tree: &Tree<'_>,
+    online: &CpuSet,
+    cores: &[CoreSpec],
+    notes: &mut Notes,
+) -> Result<Vec<L3Spec>, SysfsError> {
+    let mut shared = Vec::new();
+    let mut sizes = BTreeMap::new();
+    let mut caches = false;
+    for cpu in online.iter() {
+        let cache = format!("{FOLDER}/cpu{cpu}/cache");
+        for index in tree.numbered(&cache, "index")? {
+            caches = true;
+            let file = |name: &str| format!("{cache}/index{index}/{name}");
+            let instructions = tree.text(&file("type"))?.is_some_and(|kind| kind == "Instruction");
+            if tree.index(&file("level"))? != Some(3) || instructions {
+                continue;
+            }
+            // The list may name pCPUs that are off by now.
+            let set = tree.cpus(&file("shared_cpu_list"), &file("shared_cpu_map"))?;
+            let mut set = set.unwrap_or_default().intersection(online);
+            set.insert(cpu);
+            shared.push((cpu, set));
+            sizes.insert(cpu, size(&tree.text(&file("size"))?.unwrap_or_default()));
+            break;
+        }
+    }
+    if !caches {
+        notes.add("no caches are shown: which pCPUs share an L3 is not known".to_owned());
+    }
+    let parts = partition(&shared);
+    if divide(&parts, cores, notes) {
+        return Ok(Vec::new());
+    }
+    let domain = |cpus: CpuSet| {
+        let size = cpus.first().and_then(|cpu| sizes.get(&cpu).copied().flatten());
+        L3Spec { cpus, size }
+    };
+    Ok(parts.into_iter().map(domain).collect())
+}
+
+/// `32768K`; nothing where it is unknown, as hypervisors have it.
+pub(super) fn size(text: &str) -> Option<Bytes> {
+    text.parse().ok().filter(|size| *size != Bytes::ZERO)
+}

@@ -1,0 +1,132 @@
+//! The host that a sysfs tree shows: the running machine's, or one that was captured to a folder.
+//!
+//! Firmware errs, kernels differ, and a captured tree may come from anywhere, so every file is
+//! bounded, and nothing here panics on what it says. What a kernel must not get wrong (lists of
+//! pCPUs, numbers) is an error if it is; what firmware often gets wrong is left out, with a note.
+//!
+//! Left out on purpose, as nothing here would use it: memory tiers, and the access control (ACS) of what
+//! is no bridge.
+
+mod access;
+mod cache;
+mod cpu;
+mod kfd;
+mod node;
+mod package;
+mod pci;
+mod tree;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::notes::Notes;
+use crate::reading::Reading;
+use crate::shown::{is_word, plain};
+use pinwise::host::CpuVendor;
+use pinwise::host::HostSpec;
+use tree::Tree;
+
+/// Why a tree could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SysfsError {
+    /// There are no pCPUs below the root.
+    #[error("{} shows no pCPUs: it is not the root of a tree with sysfs", root.display())]
+    NoPcpus {
+        /// The root.
+        root: PathBuf,
+    },
+    /// A folder that cannot be listed.
+    #[error("{}: {kind}", path.display())]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        kind: io::ErrorKind,
+    },
+    /// A file or folder beyond what any kernel shows.
+    #[error("{} has more than {limit} {unit}", path.display())]
+    TooLarge {
+        /// The file or folder.
+        path: PathBuf,
+        /// The most.
+        limit: usize,
+        /// Bytes, entries, or pCPUs.
+        unit: &'static str,
+    },
+    /// A value that cannot be what the file holds.
+    #[error("{}: {problem}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The value, and what it should be.
+        problem: String,
+    },
+}
+
+/// Reads the tree below `root`: `/` for this machine, or a folder with a copy of `sys` and, where it
+/// was copied too, `proc`.
+///
+/// The pCPUs that this process may use are the host's allowed ones, if the tree says which.
+///
+/// # Errors
+/// [`SysfsError`] if there are no pCPUs, a folder cannot be listed, a file is larger than any
+/// kernel's, or a number, a list of pCPUs or a PCI id is not one.
+pub fn read(root: &Path) -> Result<Reading, SysfsError> {
+    let tree = Tree::new(root);
+    let mut notes = Notes::default();
+    let cpus = cpu::read(&tree, &mut notes)?;
+    let nodes = node::read(&tree, &cpus, &mut notes)?;
+    let ids: Vec<_> = nodes.iter().map(|node| node.id).collect();
+    let devices = pci::read(&tree, &ids, &mut notes)?;
+    let gpu_links = kfd::read(&tree, &devices, &mut notes)?;
+    let (cpu_vendor, cpu_model) = model(&tree);
+    let mut host = HostSpec {
+        name: name(&tree)?,
+        about: "read from sysfs".to_owned(),
+        cpu_vendor,
+        cpu_model,
+        nodes,
+        cores: cpus.cores,
+        l3_domains: cpus.l3_domains,
+        caches: cpus.caches,
+        clusters: cpus.clusters,
+        offline: cpus.offline,
+        allowed: cpus.allowed,
+        isolated: cpus.isolated,
+        devices,
+        gpu_links,
+        ..HostSpec::default()
+    };
+    host.mark_source("sysfs");
+    Ok(Reading { host, notes: notes.into_sentences() })
+}
+
+/// A name that a person would give a machine; "host" where the tree tells none.
+fn name(tree: &Tree<'_>) -> Result<String, SysfsError> {
+    for path in ["proc/sys/kernel/hostname", "etc/hostname"] {
+        let text = tree.text(path)?.unwrap_or_default();
+        let word = text.trim();
+        if is_word(word) {
+            return Ok(word.to_owned());
+        }
+    }
+    Ok("host".to_owned())
+}
+
+/// From the first processor in cpuinfo: machines of different models in one do not exist.
+fn model(tree: &Tree<'_>) -> (CpuVendor, String) {
+    let text = tree.beginning("proc/cpuinfo");
+    let field = |names: &[&str]| {
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.map(|(key, value)| (key.trim(), value.trim()));
+        found.filter(|(key, _)| names.contains(key)).map(|(_, value)| value).next()
+    };
+    let vendor = match field(&["vendor_id", "vendor"]) {
+        Some("GenuineIntel") => CpuVendor::Intel,
+        Some("AuthenticAMD" | "HygonGenuine") => CpuVendor::Amd,
+        _ => CpuVendor::Other,
+    };
+    // "cpu" is what POWER calls it.
+    (vendor, field(&["model name", "cpu"]).map(plain).unwrap_or_default())
+}

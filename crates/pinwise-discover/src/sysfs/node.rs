@@ -1,0 +1,204 @@
+//! Nodes: their pCPUs, memory, page pools and distances.
+
+use super::SysfsError;
+use super::cpu::Cpus;
+use super::tree::Tree;
+use crate::cores::adopt;
+use crate::notes::Notes;
+use pinwise::host::NodeSpec;
+use pinwise::host::PagePool;
+use pinwise::sets::{CpuSet, NodeSet};
+use pinwise::units::{Bytes, Distance, Id as _, NodeId, PageSize};
+
+const FOLDER: &str = "sys/devices/system/node";
+/// The machine's pools, all nodes together.
+const POOLS: &str = "sys/kernel/mm";
+
+pub(super) fn read(
+    tree: &Tree<'_>,
+    cpus: &Cpus,
+    notes: &mut Notes,
+) -> Result<Vec<NodeSpec>, SysfsError> {
+    let ids = tree.numbered(FOLDER, "node")?;
+    if let Some(id) = ids.iter().find(|id| **id >= NodeId::LIMIT) {
+        return Err(tree.bad(FOLDER, &format!("node{id}"), "a node in range"));
+    }
+    if ids.is_empty() {
+        // A kernel without NUMA support, or a container: one node with everything.
+        notes.add("no nodes are shown: all pCPUs and memory are taken as one".to_owned());
+        let (memory, pools) = memory(tree, NodeId(0), "proc/meminfo", POOLS, notes)?;
+        let cpus = cpus.online.clone();
+        let node = NodeSpec { id: NodeId(0), cpus, memory, pools, distances: Vec::new() };
+        let mut nodes = vec![node];
+        promised(tree, &mut nodes, notes)?;
+        return Ok(nodes);
+    }
+    let mut nodes = Vec::with_capacity(ids.len());
+    let mut seen = CpuSet::new();
+    for id in ids.into_iter().map(NodeId) {
+        let folder = format!("{FOLDER}/node{id}");
+        let file = |name: &str| format!("{folder}/{name}");
+        let listed = tree.cpus(&file("cpulist"), &file("cpumap"))?.unwrap_or_default();
+        let listed = listed.intersection(&cpus.online);
+        if listed.intersects(&seen) {
+            let twice = listed.intersection(&seen);
+            notes.add(format!("pCPUs {twice} are on several nodes: node {id} does not keep them"));
+        }
+        let (memory, pools) = memory(tree, id, &file("meminfo"), &folder, notes)?;
+        let own = listed.difference(&seen);
+        seen.extend(&listed);
+        nodes.push(NodeSpec { id, cpus: own, memory, pools, distances: Vec::new() });
+    }
+    adopt(&mut nodes, &cpus.cores, &seen, notes);
+    distances(tree, &mut nodes, notes)?;
+    promised(tree, &mut nodes, notes)?;
+    forbidden(tree, &mut nodes, notes)?;
+    Ok(nodes)
+}
+
+/// A cgroup may forbid nodes to whoever runs this. Their memory stays what it is, and none of it is
+/// free.
+fn forbidden(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
+    const STATUS: &str = "proc/self/status";
+    let text = tree.text(STATUS)?.unwrap_or_default();
+    let Some(list) = text.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:")) else {
+        return Ok(());
+    };
+    let list = list.trim();
+    let allowed: NodeSet = list.parse().map_err(|_| tree.bad(STATUS, list, "a list of nodes"))?;
+    if !nodes.iter().any(|node| allowed.contains(node.id) && node.memory != Bytes::ZERO) {
+        notes.add(format!("{STATUS} allows the memory of no node here ({list:?}): ignored"));
+        return Ok(());
+    }
+    let is_closed = |node: &&mut NodeSpec| !allowed.contains(node.id) && node.memory != Bytes::ZERO;
+    let mut closed = NodeSet::new();
+    for node in nodes.iter_mut().filter(is_closed) {
+        node.pools.iter_mut().for_each(|pool| pool.free = 0);
+        closed.insert(node.id);
+    }
+    if !closed.is_empty() {
+        notes.add(format!(
+            "{STATUS} allows the memory of nodes {list} only: none of nodes {closed} is taken as free"
+        ));
+    }
+    Ok(())
+}
+
+/// Free pages may be promised: to processes that mapped them and have not touched them yet, as VMs
+/// have most of theirs after their start. The kernel counts these for the whole machine, not by node,
+/// so wherever they could be is as good as taken.
+fn promised(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
+    for name in tree.names(&format!("{POOLS}/hugepages"))? {
+        let Some(size) = page_size(&name) else { continue };
+        let path = format!("{POOLS}/hugepages/{name}/resv_hugepages");
+        let pages: u64 = tree.value(&path, "a number of pages")?.unwrap_or(0);
+        let mut pools: Vec<_> = nodes.iter_mut().flat_map(|node| &mut node.pools).collect();
+        pools.retain(|pool| pool.size == size && pool.free > 0);
+        if pages == 0 || pools.is_empty() {
+            continue;
+        }
+        if pools.len() > 1 {
+            notes.add(format!(
+                "{pages} free pages of {size} are promised to processes, on unknown nodes: taken off every node"
+            ));
+        }
+        for pool in pools {
+            pool.free = pool.free.saturating_sub(pages);
+        }
+    }
+    Ok(())
+}
+
+/// Of `hugepages-2048kB`.
+fn page_size(name: &str) -> Option<PageSize> {
+    let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+    PageSize::from_kib(kib.parse().ok()?)
+}
+
+/// Rows in the order of the nodes. A table that is not one of relative distances is left out as a
+/// whole: what firmware got wrong in one row is not right in another.
+fn distances(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
+    let mut rows = Vec::with_capacity(nodes.len());
+    for (at, node) in nodes.iter().enumerate() {
+        let text = tree.text(&format!("{FOLDER}/node{}/distance", node.id))?.unwrap_or_default();
+        let row: Vec<_> =
+            text.split_whitespace().map(|word| word.parse().ok().map(Distance)).collect();
+        let sound = |(to, distance): (usize, &Option<Distance>)| match distance {
+            Some(distance) if to == at => *distance == Distance::LOCAL,
+            Some(distance) => *distance > Distance::LOCAL,
+            None => false,
+        };
+        if row.len() != nodes.len() || !row.iter().enumerate().all(sound) {
+            let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
+            notes.add(format!(
+                "the distances of node {} are no relative distances ({shown:?}): 10 and 20 taken",
+                node.id
+            ));
+            return Ok(());
+        }
+        rows.push(row.into_iter().flatten().collect());
+    }
+    for (node, row) in nodes.iter_mut().zip(rows) {
+        node.distances = row;
+    }
+    Ok(())
+}
+
+/// A node's memory and its pools; `pools` is the folder that has the folder `hugepages`. Surplus pages
+/// go as soon as they are free, but count as pages: else their holders would hold more than there are.
+fn memory(
+    tree: &Tree<'_>,
+    id: NodeId,
+    meminfo: &str,
+    pools: &str,
+    notes: &mut Notes,
+) -> Result<(Bytes, Vec<PagePool>), SysfsError> {
+    let text = tree.text(meminfo)?;
+    if text.is_none() {
+        notes.add(format!("{meminfo} is missing: node {id} is taken to have no memory"));
+    }
+    let text = text.unwrap_or_default();
+    // "Node 0 MemTotal: 5073100 kB" and "MemTotal: 5073100 kB".
+    let field = |name: &str| -> Result<Bytes, SysfsError> {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(key, _)| key.split_whitespace().last() == Some(name));
+        let Some((_, value)) = found else { return Ok(Bytes::ZERO) };
+        let number = value.split_whitespace().next().unwrap_or_default();
+        let kib: u64 = number
+            .parse()
+            .map_err(|_| tree.bad(meminfo, value.trim(), &format!("{name} in kB")))?;
+        Ok(Bytes::from_kib(kib))
+    };
+    let memory = field("MemTotal")?;
+    let mut rest = memory;
+    let mut found = Vec::new();
+    for name in tree.names(&format!("{pools}/hugepages"))? {
+        let Some(size) = page_size(&name) else { continue };
+        let count = |file: &str| -> Result<u64, SysfsError> {
+            let path = format!("{pools}/hugepages/{name}/{file}");
+            Ok(tree.value(&path, "a number of pages")?.unwrap_or(0))
+        };
+        let (told, free) = (count("nr_hugepages")?, count("free_hugepages")?);
+        let total = told.min(rest.0 / size.bytes());
+        if total != told || free > total {
+            notes.add(format!(
+                "node {id} has {told} pages of {size}, {free} of them free, in {rest}: cut to fit"
+            ));
+        }
+        rest = rest.saturating_sub(size.times(total));
+        // Arm has hugepages no larger than another kernel's base page; an empty pool says nothing.
+        if size.is_huge() || total > 0 {
+            found.push(PagePool { size, total, free: free.min(total) });
+        }
+    }
+    // Page cache can be dropped for a guest, so it counts as free; slab may not be droppable. sysfs
+    // does not tell the base page: it is counted in pages of 4 KiB, as only their sum matters.
+    let free = [field("MemFree")?, field("Active(file)")?, field("Inactive(file)")?];
+    let free: u64 = free.iter().fold(0, |sum, part| sum.saturating_add(part.0));
+    let base = PageSize::KIB_4;
+    let total = rest.0 / base.bytes();
+    found.retain(|pool| pool.size != base);
+    found.push(PagePool { size: base, total, free: (free / base.bytes()).min(total) });
+    found.sort_unstable();
+    Ok((memory, found))
+}

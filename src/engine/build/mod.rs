@@ -1,0 +1,344 @@
+//! From a candidate to a placement: which pCPU each vCPU gets, and all that an emitter prints.
+
+use crate::engine::refusal::{Fact, one_node};
+use crate::host::CpuVendor;
+use crate::host::derived::GpuMask;
+use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
+use crate::sets::{CpuSet, NodeSet, VcpuSet, bits};
+use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
+
+use crate::engine::search::cpus::Way;
+use crate::engine::search::gpus::bundle;
+mod pci;
+use crate::engine::search::{Candidate, Search, emulator_way};
+use pci::guest_pci;
+
+/// The most vCPUs that a guest can have without an IOMMU that remaps interrupts.
+const MAX_XAPIC_VCPUS: u32 = 255;
+
+/// The pCPUs of a VM.
+#[derive(Debug, Default)]
+struct Pcpus {
+    vcpus: Vec<CpuSet>,
+    idle: CpuSet,
+    emulator_own: CpuSet,
+    emulator: CpuSet,
+    iothreads: Vec<CpuSet>,
+}
+
+/// The placement of a candidate.
+///
+/// # Errors
+/// A [`Fact`] if the guest's PCI tree has no room for the devices, or, on hosts whose cores have
+/// unequal numbers of usable siblings, no pCPU is left for the emulator threads.
+pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placement, Fact> {
+    let host = search.host;
+    let pcpus = pick(search, candidate)?;
+    let ids: Vec<NodeId> = candidate.nodes.iter().map(|at| host.nodes()[*at].id).collect();
+    let cells = cells(search, candidate, &ids);
+    let devices = devices(search, candidate, &cells);
+    let pci = guest_pci(host, &devices, true)?;
+    let amd = host.cpu_vendor() == CpuVendor::Amd;
+    Ok(Placement {
+        name: search.request.name.clone(),
+        style: candidate.style,
+        dedicated: candidate.way.dedicated,
+        memory_mode: candidate.memory,
+        topology: topology(candidate),
+        vcpus: pcpus.vcpus,
+        idle: pcpus.idle,
+        emulator_own: pcpus.emulator_own,
+        emulator: pcpus.emulator,
+        iothreads: pcpus.iothreads,
+        cells,
+        devices,
+        pci,
+        iommu: search.request.vcpus > MAX_XAPIC_VCPUS,
+        topoext: amd && candidate.threads > 1,
+    })
+}
+
+/// The default layout with the GPUs of a candidate: the yardstick that predictions are against.
+/// `None` where the host has too few pages of any size.
+pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placement> {
+    // What people get who choose nothing: base pages, unless they are too few.
+    let mut sizes: Vec<_> = search.pages.iter().filter(|p| p.in_all >= p.needed).collect();
+    sizes.reverse();
+    let page = sizes.first()?.size;
+    let vcpus = search.request.vcpus;
+    let cell = Cell {
+        id: CellId(0),
+        nodes: NodeSet::new(),
+        vcpus: VcpuSet::row(0, vcpus),
+        memory: search.request.memory,
+        page,
+        pages: Vec::new(),
+        distances: vec![Distance::LOCAL],
+    };
+    let set = &search.gpus.sets[gpus];
+    let devices = placed_devices(search, set.gpus, |_| None);
+    Some(Placement {
+        name: search.request.name.clone(),
+        style: Style::Default,
+        dedicated: false,
+        memory_mode: MemoryMode::Unbound,
+        topology: GuestTopology { sockets: 1, dies: 1, cores: vcpus, threads: 1 },
+        vcpus: vec![CpuSet::new(); vcpus as usize],
+        idle: CpuSet::new(),
+        emulator_own: CpuSet::new(),
+        emulator: CpuSet::new(),
+        iothreads: vec![CpuSet::new(); search.request.io_threads as usize],
+        cells: vec![cell],
+        pci: guest_pci(search.host, &devices, false).ok()?,
+        devices,
+        iommu: vcpus > MAX_XAPIC_VCPUS,
+        topoext: false,
+    })
+}
+
+fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
+    let mut pcpus = Pcpus::default();
+    if !candidate.way.dedicated {
+        float(search, candidate, &mut pcpus);
+        return emulator(search, candidate, pcpus);
+    }
+    let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
+    let stock = stock.expect("a candidate's way is one of the stocks'");
+    let threads = candidate.threads as usize;
+    pcpus.vcpus.reserve(search.request.vcpus as usize);
+    for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
+        for core in stock.pick(*at, *units, candidate.threads) {
+            for (thread, pcpu) in of_core(search, core, candidate.way).enumerate() {
+                if thread < threads {
+                    pcpus.vcpus.push(CpuSet::one(pcpu));
+                } else if candidate.way.whole {
+                    pcpus.idle.insert(pcpu);
+                }
+            }
+        }
+    }
+    emulator(search, candidate, pcpus)
+}
+
+fn of_core<'a>(search: &'a Search<'_>, core: usize, way: Way) -> impl Iterator<Item = PcpuId> + 'a {
+    search.free.of_core(core, &search.host.cores()[core], way)
+}
+
+/// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
+fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
+    let host = search.host;
+    let free_on = |at: &usize| -> CpuSet {
+        let cores = host.derived().nodes[*at].cores.clone();
+        cores.flat_map(|core| of_core(search, core, candidate.way)).collect()
+    };
+    let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
+    let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
+    let beside = for_emulators(search).difference(&all);
+    let needed = match search.request.emulator_pcpus as usize {
+        0 => usize::from(beside.is_empty() && !host.is_for_vms_only()),
+        own => own,
+    };
+    for _ in 0..needed {
+        // From where most is left.
+        let spare = |at: &usize| shared[*at].len() as u64 - candidate.units[*at];
+        let at = (0..shared.len()).max_by_key(|at| (spare(at), usize::MAX - at));
+        let Some(at) = at.filter(|at| spare(at) > 0) else { break };
+        if let Some(last) = shared[at].iter().last() {
+            shared[at].remove(last);
+            pcpus.emulator_own.insert(last);
+        }
+    }
+    for (units, shared) in candidate.units.iter().zip(&shared) {
+        for _ in 0..*units {
+            pcpus.vcpus.push(shared.clone());
+        }
+    }
+}
+
+/// Where emulator threads may run beside others' work: what nobody holds, allowed or reserved.
+fn for_emulators(search: &Search<'_>) -> CpuSet {
+    search.host.allowed().union(search.host.reserved()).difference(&search.free.held)
+}
+
+/// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for
+/// some, else the host's on the VM's nodes, else idle siblings beside its vCPUs, else the host's
+/// anywhere, else whatever is free.
+fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Result<Pcpus, Fact> {
+    let (host, request) = (search.host, search.request);
+    let mut local = CpuSet::new();
+    candidate.nodes.iter().for_each(|at| local.extend(&host.nodes()[*at].cpus));
+    let busy = |pcpus: &Pcpus| {
+        let mut busy = CpuSet::new();
+        pcpus.vcpus.iter().for_each(|set| busy.extend(set));
+        busy
+    };
+    if request.emulator_pcpus > 0 {
+        let busy = busy(&pcpus);
+        own_pcpus(search, candidate, &busy, &local, &mut pcpus.emulator_own)?;
+    }
+    if !pcpus.emulator_own.is_empty() {
+        pcpus.emulator = pcpus.emulator_own.clone();
+        pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
+        return Ok(pcpus);
+    }
+    let housekeeping = search.free.housekeeping.intersection(&for_emulators(search));
+    let here = housekeeping.intersection(&local);
+    if here.is_empty() && !pcpus.idle.is_empty() {
+        let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
+        // One sibling each from the end, so that the first vCPUs, which guests load most, keep their
+        // cores to themselves for as long as possible.
+        let mut from_the_end = idle.iter().rev().cycle().map(|p| std::iter::once(*p).collect());
+        pcpus.emulator = from_the_end.next().unwrap_or_default();
+        pcpus.iothreads = from_the_end.take(request.io_threads as usize).collect();
+        return Ok(pcpus);
+    }
+    if host.is_for_vms_only() {
+        // Without a pin they run where the host's own work does.
+        pcpus.iothreads = vec![CpuSet::new(); request.io_threads as usize];
+        return Ok(pcpus);
+    }
+    let free = search.free.usable.difference(&busy(&pcpus));
+    let choices = [here, housekeeping, free.intersection(&local), free];
+    let first = choices.into_iter().find(|set| !set.is_empty());
+    pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
+    pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
+    Ok(pcpus)
+}
+
+/// Adds what is missing to the pCPUs for the emulator alone, the VM's nodes first: whole cores where
+/// cores have to be whole, else single pCPUs. Floating vCPUs have given what their nodes have already.
+fn own_pcpus(
+    search: &Search<'_>,
+    candidate: &Candidate,
+    busy: &CpuSet,
+    local: &CpuSet,
+    own: &mut CpuSet,
+) -> Result<(), Fact> {
+    let host = search.host;
+    let needed = search.request.emulator_pcpus as usize;
+    let way = emulator_way(search.request, candidate.way);
+    let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
+    let busy = |core: &usize| host.cores()[*core].pcpus.iter().any(|pcpu| busy.contains(*pcpu));
+    let free = || (0..host.cores().len()).filter(|core| !busy(core));
+    let near_by = free().filter(|core| way.dedicated && near(core));
+    for core in near_by.chain(free().filter(|core| !near(core))) {
+        if own.len() >= needed {
+            break;
+        }
+        for pcpu in of_core(search, core, way) {
+            if way.whole || own.len() < needed {
+                own.insert(pcpu);
+            }
+        }
+    }
+    if own.len() < needed {
+        return Err(Fact::NoEmulatorPcpu { needed: needed as u64, free: own.len() as u64 });
+    }
+    Ok(())
+}
+
+fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell> {
+    let (host, page) = (search.host, candidate.page);
+    let memory = |pages: &[u64]| Bytes(pages.iter().map(|n| n * page.bytes()).sum());
+    // By node in a row, as they were picked.
+    let vcpus_on = |i: usize| -> VcpuSet {
+        let first = candidate.units[..i].iter().sum();
+        VcpuSet::row(
+            small(first) * candidate.threads,
+            small(candidate.units[i]) * candidate.threads,
+        )
+    };
+    if !candidate.style.shows_cells() {
+        let share = ids.iter().copied().zip(candidate.pages.iter().copied());
+        return vec![Cell {
+            id: CellId(0),
+            nodes: ids.iter().copied().collect(),
+            vcpus: VcpuSet::row(0, search.request.vcpus),
+            memory: memory(&candidate.pages),
+            page,
+            pages: share.filter(|(_, pages)| *pages > 0).collect(),
+            distances: vec![Distance::LOCAL],
+        }];
+    }
+    // libvirt takes 10 for a cell itself only, which the host's builder has checked.
+    let distance = |from, to| host.derived().far(from, to);
+    let cell = |(i, number): (usize, u32)| Cell {
+        id: CellId(number),
+        nodes: one_node(ids[i]),
+        vcpus: vcpus_on(i),
+        memory: memory(&candidate.pages[i..=i]),
+        page,
+        pages: vec![(ids[i], candidate.pages[i])],
+        distances: candidate.nodes.iter().map(|to| distance(candidate.nodes[i], *to)).collect(),
+    };
+    (0..ids.len()).zip(0..).map(cell).collect()
+}
+
+fn small(guest_cores: u64) -> u32 {
+    u32::try_from(guest_cores).expect("guest cores are at most as many as vCPUs")
+}
+
+/// A virtual socket is the largest piece that divides all cells, so that none straddles two.
+fn topology(candidate: &Candidate) -> GuestTopology {
+    let gcd = |a: u64, b: u64| {
+        let (mut a, mut b) = (a, b);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let all: u64 = candidate.units.iter().sum();
+    let socket = if candidate.style.shows_cells() {
+        candidate.units.iter().copied().fold(0, gcd)
+    } else {
+        all
+    };
+    GuestTopology {
+        sockets: small(all / socket.max(1)),
+        dies: 1,
+        cores: small(socket),
+        threads: candidate.threads,
+    }
+}
+
+fn devices(search: &Search<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {
+    placed_devices(search, search.gpus.sets[candidate.gpus].gpus, |node| {
+        let node = node.filter(|_| candidate.expanders)?;
+        cells.iter().find(|cell| cell.nodes.contains(node)).map(|cell| cell.id)
+    })
+}
+
+fn placed_devices(
+    search: &Search<'_>,
+    gpus: GpuMask,
+    cell: impl Fn(Option<NodeId>) -> Option<CellId>,
+) -> Vec<PlacedDevice> {
+    let (host, requested) = (search.host, &search.request.devices);
+    let gpus = || bits(gpus).map(|at| host.gpus()[at].address);
+    let mut others: Vec<PciAddr> = requested.clone();
+    others.sort_unstable();
+    let mut given: Vec<PciAddr> = gpus().chain(requested.iter().copied()).collect();
+    let mut placed = Vec::with_capacity(given.len());
+    for (address, is_gpu) in gpus().map(|gpu| (gpu, true)).chain(others.iter().map(|d| (*d, false)))
+    {
+        let node = host.pci().get(address).and_then(|device| device.node);
+        let mut device = PlacedDevice {
+            address,
+            is_gpu,
+            node,
+            cell: cell(node),
+            functions: Vec::new(),
+            withheld: Vec::new(),
+        };
+        for member in bundle(host, address).iter().filter(|member| **member != address) {
+            if !given.contains(member) {
+                given.push(*member);
+                let with_it = member.same_slot(address);
+                let list = if with_it { &mut device.functions } else { &mut device.withheld };
+                list.push(*member);
+            }
+        }
+        placed.push(device);
+    }
+    placed
+}

@@ -1,0 +1,219 @@
+//! The pipeline: candidates, feasibility, rules, score, ranking.
+
+use crate::engine::build::{build, default_layout};
+use crate::engine::cost::HostCost;
+use crate::engine::diagnose::rejections;
+use crate::engine::profile::Profile;
+use crate::engine::refusal::Rejection;
+use crate::engine::rules::{Finding, Prediction, findings, predictions};
+use crate::engine::score::{Options, Property, Score, each_lack};
+use crate::engine::search::cpus::Way;
+use crate::engine::search::{Candidate, Search};
+use crate::host::Host;
+use crate::placement::{Placement, Style};
+use crate::request::Request;
+use crate::usage::Usage;
+use crate::verify::{verify, verify_warnings};
+use crate::warnings::{Warning, warnings};
+
+/// A placement with its score and the reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ranked {
+    /// Where the VM would live.
+    pub placement: Placement,
+    /// How good that is.
+    pub score: Score,
+    /// The rules' words; [`Ranked::predictions`] are made of them.
+    pub findings: Vec<Finding>,
+    /// Preferred properties that it lacks.
+    pub unmet: Vec<Property>,
+    /// What it costs the host.
+    pub cost: HostCost,
+    /// What the rules saw of it.
+    pub profile: Profile,
+}
+
+/// The answer: at least one placement that fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recommendation {
+    /// Best first; the best of each style, or of each variant with [`Options::all`].
+    pub ranked: Vec<Ranked>,
+    /// The default layout with the first placement's GPUs, which all predictions are against. Score
+    /// and predictions are those of no change. `None` where even that does not fit.
+    pub baseline: Option<Ranked>,
+    /// The styles that do not fit, and why.
+    pub rejected: Vec<Rejection>,
+    /// Whether a bound cut the search, so that something better may exist.
+    pub cut: bool,
+}
+
+/// The answer that nothing fits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no style of placement fits")]
+pub struct Infeasible {
+    /// Every style, and why.
+    pub rejected: Vec<Rejection>,
+}
+
+impl Ranked {
+    /// What is expected of each metric, against the default layout.
+    #[must_use]
+    pub fn predictions(&self) -> Vec<Prediction> {
+        predictions(&self.findings, &self.profile)
+    }
+
+    /// What to know before using it, as the host and its tenants were when it was recommended. Who asks
+    /// a thousand hosts needs them of one.
+    #[must_use]
+    pub fn warnings(&self, host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
+        warnings(host, usage, request, &self.placement, &self.profile)
+    }
+}
+
+impl Recommendation {
+    /// The best placement.
+    ///
+    /// # Panics
+    /// Never for a value that [`recommend`] returned: it has at least one.
+    #[must_use]
+    pub fn best(&self) -> &Ranked {
+        self.ranked.first().expect("a recommendation has a placement: checked by recommend")
+    }
+}
+
+/// Where on this host the VM should live, best first, with scores and reasons.
+///
+/// A pure function of its arguments.
+///
+/// # Bounds
+/// At most 4096 sets of nodes of each size and 1024 sets of GPUs are tried, whatever is asked, and
+/// [`Recommendation::cut`] says where that left some out. What cannot be by count is refused before: too
+/// few pCPUs, pages or GPUs, a property that no set of GPUs has, and GPUs that have to be local where no
+/// nodes that the VM could be on have them all.
+///
+/// # Errors
+/// [`Infeasible`] if no placement fulfils all that the request requires; it has the decisive facts of
+/// every style.
+pub fn recommend(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    options: &Options,
+) -> Result<Recommendation, Infeasible> {
+    let everywhere = |facts: Vec<_>| Infeasible {
+        rejected: Style::ALL[1..]
+            .iter()
+            .map(|s| Rejection { style: *s, facts: facts.clone() })
+            .collect(),
+    };
+    let mut search = Search::new(host, usage, request, options).map_err(everywhere)?;
+    search.run();
+    let candidates = in_order(&search);
+    let mut ranked: Vec<Ranked> = Vec::with_capacity(Style::ALL.len());
+    let mut failed = Vec::new();
+    for candidate in candidates {
+        let done = |r: &Ranked| !options.all && r.placement.style == candidate.style;
+        if ranked.iter().any(done) {
+            continue;
+        }
+        match build(&search, candidate) {
+            Ok(placement) => {
+                if !is_told_twice(&search, candidate) {
+                    ranked.push(rank(&search, candidate, placement));
+                }
+            }
+            Err(fact) => failed.push((candidate.style, fact)),
+        }
+    }
+    let found: Vec<Style> = ranked.iter().map(|row| row.placement.style).collect();
+    let rejected = rejections(&search, &found, failed);
+    let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
+    let baseline = baseline(&search, best);
+    debug_assert!(ranked.iter().all(|r| verify(host, usage, request, &r.placement).is_ok()));
+    let warnings = |r: &Ranked| r.warnings(host, usage, request);
+    let told =
+        |r: &Ranked| verify_warnings(host, usage, request, &r.placement, &warnings(r)).is_ok();
+    debug_assert!(ranked.iter().chain(&baseline).all(told));
+    Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
+}
+
+/// The candidates, best first.
+fn in_order<'s>(search: &'s Search<'_>) -> Vec<&'s Candidate> {
+    let mut candidates: Vec<&Candidate> = search.best().collect();
+    candidates.sort_by(|a, b| (a.rank(), a.variant()).cmp(&(b.rank(), b.variant())));
+    candidates
+}
+
+/// Whether its cores turn out whole unasked, and the stricter way fits too: that has the same.
+fn is_told_twice(search: &Search<'_>, candidate: &Candidate) -> bool {
+    let way = Way { whole: true, ..candidate.way };
+    let twin = (candidate.style, candidate.memory, candidate.expanders, way);
+    let unasked = candidate.profile.whole_cores && !candidate.way.whole;
+    unasked && search.best().any(|best| best.variant() == twin)
+}
+
+/// What comes first in an answer.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub(crate) score: Score,
+    pub(crate) cost: HostCost,
+    pub(crate) profile: Profile,
+    pub(crate) placement: Placement,
+}
+
+/// The first of what [`recommend`] answers, without findings and warnings and without the others.
+/// `None` where nothing fits.
+pub(crate) fn first(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    options: &Options,
+) -> Option<First> {
+    let mut search = Search::new(host, usage, request, options).ok()?;
+    search.run();
+    let mut candidates = in_order(&search).into_iter();
+    candidates.find_map(|candidate| {
+        let placement = build(&search, candidate).ok()?;
+        let Candidate { score, cost, profile, .. } = *candidate;
+        let first = First { score, cost, profile, placement };
+        (!is_told_twice(&search, candidate)).then_some(first)
+    })
+}
+
+fn rank(search: &Search<'_>, candidate: &Candidate, placement: Placement) -> Ranked {
+    let Search { host, request, options, .. } = search;
+    let profile = candidate.profile;
+    debug_assert_eq!(profile, Profile::of(host, request, &placement), "counted as it was built");
+    let findings = findings(&options.evidence, &profile);
+    Ranked {
+        placement,
+        score: candidate.score,
+        findings,
+        unmet: unmet(request, &profile),
+        cost: candidate.cost,
+        profile,
+    }
+}
+
+/// The preferred properties that a profile lacks.
+pub(crate) fn unmet(request: &Request, profile: &Profile) -> Vec<Property> {
+    let mut unmet = Vec::new();
+    each_lack(request, profile, |property, _| unmet.push(property));
+    unmet
+}
+
+fn baseline(search: &Search<'_>, best: &Ranked) -> Option<Ranked> {
+    let gpus: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
+    let set = search.gpus.sets.iter().position(|set| set.gpus == search.host.gpu_mask(&gpus))?;
+    let placement = default_layout(search, set)?;
+    // No rule speaks about the yardstick itself.
+    let profile = Profile::of(search.host, search.request, &placement);
+    Some(Ranked {
+        placement,
+        score: Score::default(),
+        findings: Vec::new(),
+        unmet: Vec::new(),
+        cost: HostCost::default(),
+        profile,
+    })
+}

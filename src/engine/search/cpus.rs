@@ -1,0 +1,268 @@
+//! The free cores of each node, and which of them a VM takes: whole L3 domains first, best fit among
+//! partly used ones, performance cores before efficiency cores.
+
+use std::ops::Range;
+
+use crate::engine::profile::{L3Use, l3_use};
+use crate::host::core_set::CoreSet;
+use crate::host::{Core, CoreKind, Host};
+use crate::request::Request;
+use crate::sets::CpuSet;
+use crate::units::PcpuId;
+
+/// How pCPUs may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Way {
+    /// A pCPU for every vCPU.
+    pub(crate) dedicated: bool,
+    /// Only cores that nobody else is on; idle siblings are held.
+    pub(crate) whole: bool,
+}
+
+/// The pCPUs that a new VM may use.
+#[derive(Debug, Clone)]
+pub(crate) struct FreePcpus {
+    /// Allowed, not kept for the host, held by nobody.
+    pub(crate) usable: CpuSet,
+    /// Held by tenants.
+    pub(crate) held: CpuSet,
+    /// Kept for the host.
+    pub(crate) housekeeping: CpuSet,
+    /// Cores that somebody else is on.
+    shared: CoreSet,
+    /// By number, from one: the cores with at least so many usable pCPUs.
+    at_least: Vec<CoreSet>,
+}
+
+impl FreePcpus {
+    pub(crate) fn new(host: &Host, held: &CpuSet) -> Self {
+        let housekeeping = host.housekeeping();
+        let usable = host.allowed().difference(held).difference(&housekeeping);
+        let taken = held.union(&housekeeping.intersection(host.allowed()));
+        let map = &host.derived().core_map;
+        let (shared, at_least) = (map.any(&taken), map.at_least(&usable));
+        Self { usable, held: held.clone(), housekeeping, shared, at_least }
+    }
+
+    /// The pCPUs of a core that this way may use: none where the core must be whole and is not.
+    pub(crate) fn of_core<'a>(
+        &'a self,
+        core: usize,
+        of: &'a Core,
+        way: Way,
+    ) -> impl Iterator<Item = PcpuId> + 'a {
+        let closed = way.whole && self.shared.contains(core);
+        of.pcpus.iter().copied().filter(move |pcpu| !closed && self.usable.contains(*pcpu))
+    }
+
+    /// By number, from one: the cores of which this way may use at least so many pCPUs.
+    fn levels(&self, way: Way) -> Vec<CoreSet> {
+        let mut levels = self.at_least.clone();
+        if way.whole {
+            levels.iter_mut().for_each(|level| level.without(&self.shared));
+        }
+        levels
+    }
+
+    /// The whole cores that are free; `None` on a host without cores.
+    pub(crate) fn whole_cores(&self) -> Option<CoreSet> {
+        let mut free = self.at_least.first()?.clone();
+        free.without(&self.shared);
+        Some(free)
+    }
+
+    /// How many pCPUs this way may use.
+    pub(crate) fn count(&self, host: &Host, way: Way) -> u64 {
+        let all = 0..host.cores().len();
+        self.levels(way).iter().map(|level| u64::from(level.count(&all))).sum()
+    }
+}
+
+/// From this weight on (in hundredths for the presets) one thread's speed is what a workload waits
+/// for. Chosen by us: latency-sensitive has 40, inference 20.
+const FAVOURED_WEIGHT: u16 = 30;
+
+/// What a number of cores on a node would come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Picked {
+    pub(crate) l3: L3Use,
+    pub(crate) efficiency: bool,
+    /// Whether the VM would hold all of each core.
+    pub(crate) whole: bool,
+}
+
+impl Picked {
+    /// Whether no other split could lie better.
+    pub(crate) fn is_good(self) -> bool {
+        self.l3 != L3Use::Pieces && !self.efficiency
+    }
+}
+
+/// What is free on a node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NodeRoom {
+    /// By threads less one: cores with at least so many usable pCPUs.
+    pub(crate) cores: [u64; 2],
+    /// Usable pCPUs.
+    pub(crate) pcpus: u64,
+}
+
+/// The free cores of all nodes under one way of taking them.
+#[derive(Debug, Clone)]
+pub(crate) struct Stock<'h> {
+    host: &'h Host,
+    pub(crate) way: Way,
+    /// By position in [`Host::nodes`].
+    pub(crate) nodes: Vec<NodeRoom>,
+    /// By number, from one: the cores with at least so many usable pCPUs.
+    levels: Vec<CoreSet>,
+    /// By group of cores: those that count, by threads less one.
+    counts: Vec<[u32; 2]>,
+    /// Whether the fastest cores go first, rather than last.
+    wants_favoured: bool,
+}
+
+impl<'h> Stock<'h> {
+    pub(crate) fn new(host: &'h Host, free: &FreePcpus, request: &Request, way: Way) -> Self {
+        let levels = free.levels(way);
+        let level = |threads: usize, of: &Range<usize>| {
+            levels.get(threads - 1).map_or(0, |level| level.count(of))
+        };
+        let derived = host.derived();
+        let groups = derived.groups.iter();
+        let counts: Vec<[u32; 2]> =
+            groups.map(|group| [1, 2].map(|threads| level(threads, &group.cores))).collect();
+        let node = |at: usize| {
+            let facts = &derived.nodes[at];
+            let pcpus = (3..=levels.len()).map(|threads| u64::from(level(threads, &facts.cores)));
+            let of_node = &counts[facts.groups.clone()];
+            let cores = [0, 1].map(|t| of_node.iter().map(|group| u64::from(group[t])).sum());
+            NodeRoom { cores, pcpus: cores[0] + cores[1] + pcpus.sum::<u64>() }
+        };
+        let nodes = (0..host.nodes().len()).map(node).collect();
+        let wants_favoured = request.workload.weights().cpu_single_thread >= FAVOURED_WEIGHT;
+        Self { host, way, nodes, counts, wants_favoured, levels }
+    }
+
+    /// How many guest cores of so many threads fit on a node; vCPUs where they float.
+    pub(crate) fn room(&self, node: usize, threads: u32) -> u64 {
+        let room = &self.nodes[node];
+        if self.way.dedicated { room.cores[threads as usize - 1] } else { room.pcpus }
+    }
+
+    /// How many usable pCPUs the smallest free cores of the host have together.
+    pub(crate) fn smallest(&self, cores: u64) -> u64 {
+        let all = 0..self.host.cores().len();
+        let (mut left, mut pcpus) = (cores, 0);
+        let sizes = self.levels.iter().map(|level| u64::from(level.count(&all)));
+        let next = sizes.clone().skip(1).chain([0]);
+        for (size, (this, larger)) in (1..).zip(sizes.zip(next)) {
+            let taken = left.min(this - larger);
+            left -= taken;
+            pcpus += taken * size;
+        }
+        pcpus
+    }
+
+    /// How `cores` cores would lie on a node, if so many are free.
+    pub(crate) fn estimate(&self, node: usize, cores: u64, threads: u32) -> Picked {
+        let derived = self.host.derived();
+        let facts = &derived.nodes[node];
+        let mut domains = 0;
+        let (mut efficiency, mut whole) = (false, true);
+        self.plan(node, cores, threads, |at, count| {
+            let group = &derived.groups[at];
+            whole &= self.holds_all(at, count, threads);
+            efficiency |= group.kind == CoreKind::Efficiency;
+            // Efficiency cores come after all performance cores, also those of their own domain.
+            let known = group.kind == CoreKind::Efficiency
+                && facts.groups.clone().any(|other| {
+                    let of = &derived.groups[other];
+                    let taken = self.counts[other][threads as usize - 1] > 0;
+                    of.kind == CoreKind::Performance && of.l3 == group.l3 && taken
+                });
+            domains += usize::from(!known);
+        });
+        let cores = usize::try_from(cores).unwrap_or(usize::MAX);
+        let efficiency = efficiency && derived.hybrid;
+        Picked { l3: l3_use(&facts.l3_sizes, cores, domains), efficiency, whole }
+    }
+
+    /// Whether so many of a group's cores have no more pCPUs than a VM with these threads would use.
+    fn holds_all(&self, group: usize, count: usize, threads: u32) -> bool {
+        let derived = self.host.derived();
+        let (of, small) = (&derived.groups[group].cores, &derived.allowed[threads as usize - 1]);
+        match small.count(of) as usize {
+            0 => false,
+            all if all == of.len() => true,
+            _ => self.first(group, count, threads).all(|core| small.contains(core)),
+        }
+    }
+
+    /// Chooses groups: the smallest that holds all that is left, else the largest whole.
+    fn plan(&self, node: usize, cores: u64, threads: u32, mut take: impl FnMut(usize, usize)) {
+        let t = threads as usize - 1;
+        let derived = self.host.derived();
+        let mut left = usize::try_from(cores).unwrap_or(usize::MAX);
+        for kind in [CoreKind::Performance, CoreKind::Efficiency] {
+            // The largest go first, so what is taken already comes before the last.
+            let mut last = (usize::MAX, 0);
+            while left > 0 {
+                let (mut fitting, mut largest) = (None, None);
+                for at in derived.nodes[node].groups.clone() {
+                    let count = self.counts[at][t] as usize;
+                    let key = (count, usize::MAX - at);
+                    if count == 0 || derived.groups[at].kind != kind || key >= last {
+                        continue;
+                    }
+                    // Among those that hold the rest, the tightest, and of two the smaller domain, so
+                    // that an untouched larger one stays whole.
+                    let tight = (count, derived.groups[at].cores.len(), at);
+                    if count >= left && fitting.is_none_or(|best| tight < best) {
+                        fitting = Some(tight);
+                    }
+                    if largest.is_none_or(|best| key > best) {
+                        largest = Some(key);
+                    }
+                }
+                if let Some((.., at)) = fitting {
+                    take(at, left);
+                    return;
+                }
+                let Some((count, from_end)) = largest else { break };
+                take(usize::MAX - from_end, count);
+                last = (count, from_end);
+                left -= count;
+            }
+        }
+    }
+
+    /// The cores of a group that are taken first. Work that waits for single threads takes the fastest;
+    /// other work leaves them. Where cores may be shared, those with most siblings free come first.
+    fn first(&self, group: usize, count: usize, threads: u32) -> impl Iterator<Item = usize> + '_ {
+        let derived = self.host.derived();
+        let of = &derived.groups[group].cores;
+        let sizes = move || (threads as usize..=self.levels.len()).rev();
+        let favoured = [self.wants_favoured, !self.wants_favoured];
+        let turns =
+            favoured.into_iter().flat_map(move |fast| sizes().map(move |size| (fast, size)));
+        let of_turn = move |(fast, size): (bool, usize)| {
+            let is_larger = move |core: &usize| {
+                self.levels.get(size).is_some_and(|larger| larger.contains(*core))
+            };
+            let wanted = move |core: &usize| derived.favoured.contains(*core) == fast;
+            self.levels[size - 1].iter(of).filter(wanted).filter(move |core| !is_larger(core))
+        };
+        turns.flat_map(of_turn).take(count)
+    }
+
+    /// The cores that a VM takes on a node, as positions in [`Host::cores`], in the order of its vCPUs:
+    /// by L3 domain, so that neighbours in the guest are neighbours in the host.
+    pub(crate) fn pick(&self, node: usize, cores: u64, threads: u32) -> Vec<usize> {
+        let mut picked: Vec<usize> = Vec::new();
+        self.plan(node, cores, threads, |group, count| {
+            picked.extend(self.first(group, count, threads));
+        });
+        picked
+    }
+}

@@ -1,0 +1,370 @@
+//! Which sets of GPUs are tried: one of each class, never permutations.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use crate::engine::profile::{SetFacts, Together, count};
+use crate::engine::refusal::Fact;
+use crate::engine::score::{Property, set_lacking};
+use crate::host::derived::{GpuFacts, GpuMask};
+use crate::host::pcie::DeviceKind;
+use crate::host::{Gpu, Host};
+use crate::request::{GpuRequest, Request};
+use crate::units::PciAddr;
+use crate::usage::Usage;
+
+use super::nodes::NodeMask;
+use crate::sets::bits;
+
+/// At most so many sets are looked at; beyond that GPUs of one kind in one place count as equal, and
+/// then the search stops here and says so.
+const MAX_SETS: usize = 1024;
+
+/// A set of GPUs that could be given to the VM, and what distinguishes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GpuSet {
+    pub(crate) gpus: GpuMask,
+    /// The known nodes, by position in [`Host::nodes`].
+    pub(crate) nodes: NodeMask,
+    /// GPUs whose node is unknown.
+    pub(crate) unknown: u32,
+    pub(crate) facts: SetFacts,
+    /// Different models.
+    models: u32,
+    /// Other GPUs that go with them because of IOMMU groups.
+    withheld: u32,
+    /// How much it breaks that larger VMs could use: see [`broken`].
+    broken: u32,
+    /// The first set that a rule sees no difference to, but where its GPUs are.
+    pub(crate) kind: usize,
+}
+
+/// What a rule can see of a set, a byte each, none above 127: the less the better, whatever the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marks(u64);
+
+impl Marks {
+    /// Whether no mark is above the other's.
+    pub(crate) fn betters(self, other: Self) -> bool {
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        // A byte keeps its high bit unless something larger is taken from it.
+        ((other.0 | HIGH) - self.0) & HIGH == HIGH
+    }
+}
+
+type Classes = SmallVec<[GpuMask; 16]>;
+
+/// All sets worth trying, best quality first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GpuSets {
+    pub(crate) sets: Vec<GpuSet>,
+    /// The nodes of all of them.
+    pub(crate) nodes: NodeMask,
+    /// The nodes of each whose GPUs are all on known ones; none that holds another.
+    local: SmallVec<[NodeMask; 8]>,
+    pub(crate) complete: bool,
+    /// A required property that no set has, wherever the VM is.
+    pub(crate) lacking: Option<Property>,
+    /// Free GPUs that the request would take.
+    pub(crate) eligible: GpuMask,
+}
+
+fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
+    let Some(model) = model else { return !gpu.integrated };
+    let wanted = model.to_lowercase();
+    let ids = host.pci().get(gpu.address).map(|d| format!("{:04x}:{:04x}", d.vendor.0, d.device.0));
+    gpu.model.to_lowercase().contains(&wanted) || ids.is_some_and(|ids| ids.contains(&wanted))
+}
+
+/// The functions that have to go together with `address`, itself included.
+pub(crate) fn bundle(host: &Host, address: PciAddr) -> Cow<'_, [PciAddr]> {
+    match host.gpu_index(address) {
+        Some(at) => Cow::Borrowed(&host.derived().gpus[at].bundle),
+        None => Cow::Owned(host.pci().bundle_of(address)),
+    }
+}
+
+fn holder<'a>(host: &Host, usage: &'a Usage, address: PciAddr) -> Option<&'a str> {
+    bundle(host, address).iter().find_map(|member| usage.holder_of(*member))
+}
+
+impl GpuSets {
+    /// The sets for a request, or the facts that leave none.
+    pub(crate) fn new(host: &Host, usage: &Usage, request: &Request) -> Result<Self, Vec<Fact>> {
+        for address in &request.devices {
+            check_device(host, usage, *address)?;
+        }
+        match &request.gpus {
+            GpuRequest::Addresses(addresses) => {
+                for address in addresses {
+                    check_device(host, usage, *address)?;
+                    if host.gpu(*address).is_none() {
+                        return Err(vec![Fact::NotAGpu { address: *address }]);
+                    }
+                }
+                let mask = host.gpu_mask(addresses);
+                let set = GpuSet::of_mask(host, mask, mask);
+                Ok(Self::with(request, vec![set], true, mask))
+            }
+            GpuRequest::Count { count: wanted, model } => {
+                let (mut total, mut eligible) = (0, 0);
+                for (at, gpu) in host.gpus().iter().enumerate() {
+                    if !matches_model(gpu, host, model.as_deref()) {
+                        continue;
+                    }
+                    total += 1;
+                    let free = holder(host, usage, gpu.address).is_none();
+                    if free && !request.devices.contains(&gpu.address) {
+                        eligible |= 1 << at;
+                    }
+                }
+                let (needed, free) = (*wanted, GpuMask::count_ones(eligible));
+                if free < needed {
+                    let model = model.clone();
+                    return Err(vec![Fact::GpusShort { needed, free, total, model }]);
+                }
+                Ok(Self::of_size(host, request, eligible, needed))
+            }
+        }
+    }
+
+    /// Of these sets those that are worth trying: where some have what every set must have, they alone.
+    fn with(request: &Request, mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
+        let lacks = |set: &GpuSet| set_lacking(&request.policies, set.gpus.count_ones(), set.facts);
+        let lacking = sets.iter().map(lacks).min().flatten();
+        if lacking.is_none() {
+            sets.retain(|set| lacks(set).is_none());
+        }
+        for at in 0..sets.len() {
+            let seen = |set: &GpuSet| (set.nodes.count_ones(), set.unknown, set.facts);
+            let own = seen(&sets[at]);
+            sets[at].kind = sets[..at].iter().position(|set| seen(set) == own).unwrap_or(at);
+        }
+        let nodes = sets.iter().fold(0, |nodes, set| nodes | set.nodes);
+        let mut local: SmallVec<[NodeMask; 8]> = SmallVec::new();
+        for set in sets.iter().filter(|set| set.unknown == 0) {
+            if !local.iter().any(|fewer| fewer & !set.nodes == 0) {
+                local.retain(|more| set.nodes & !*more != 0);
+                local.push(set.nodes);
+            }
+        }
+        Self { sets, nodes, local, complete, lacking, eligible }
+    }
+
+    /// Whether some set is known to be on these nodes whole.
+    pub(crate) fn may_be_local(&self, mask: NodeMask) -> bool {
+        self.local.iter().any(|nodes| nodes & !mask == 0)
+    }
+
+    /// The fewest of these nodes that some set is known to be on whole.
+    pub(crate) fn fewest_local(&self, of: NodeMask) -> Option<usize> {
+        let here = self.local.iter().filter(|nodes| **nodes & !of == 0);
+        here.map(|nodes| nodes.count_ones() as usize).min()
+    }
+
+    fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
+        if size == 0 {
+            let none = GpuSet::new(host, Together::default(), free);
+            return Self::with(request, vec![none], true, free);
+        }
+        let twins = classes(free, |at| host.derived().gpus[at].twins);
+        let exact = ways(&twins, size) <= MAX_SETS;
+        let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
+        let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
+        let mut add = |set: Together| {
+            sets.push(GpuSet::new(host, set, free));
+            sets.len() < MAX_SETS
+        };
+        let all = walk(&host.derived().gpus, &classes, size, Together::default(), &mut add);
+        // The fabric's own sets are worth more than any cut: they are always looked at.
+        for partition in host.derived().partitions.iter().filter(|_| !exact) {
+            if partition.count_ones() == size && partition & !free == 0 {
+                sets.push(GpuSet::of_mask(host, *partition, free));
+            }
+        }
+        sets.sort_by_key(|set| (set.quality(), lowest_first(set.gpus)));
+        // Of each class the first.
+        let mut kept = 0;
+        for at in 0..sets.len() {
+            if !sets[..kept].iter().any(|other| other.class() == sets[at].class()) {
+                sets.swap(kept, at);
+                kept += 1;
+            }
+        }
+        sets.truncate(kept);
+        Self::with(request, sets, exact || (all && host.gpu_links().is_empty()), free)
+    }
+}
+
+impl GpuSet {
+    fn of_mask(host: &Host, gpus: GpuMask, free: GpuMask) -> Self {
+        let all = &host.derived().gpus;
+        Self::new(
+            host,
+            bits(gpus).fold(Together::default(), |set, at| set.with(at, &all[at])),
+            free,
+        )
+    }
+
+    fn new(host: &Host, set: Together, free: GpuMask) -> Self {
+        let (all, gpus) = (&host.derived().gpus, set.gpus);
+        let mut new = Self {
+            gpus,
+            nodes: 0,
+            unknown: 0,
+            facts: set.facts(host),
+            models: 0,
+            withheld: 0,
+            broken: broken(host, gpus, free),
+            kind: 0,
+        };
+        let (mut models, mut groups): (GpuMask, GpuMask) = (0, 0);
+        for at in bits(gpus) {
+            let gpu = &all[at];
+            match gpu.node {
+                Some(node) => new.nodes |= 1 << node,
+                None => new.unknown += 1,
+            }
+            new.models += u32::from(models & gpu.model == 0);
+            models |= gpu.model;
+            groups |= gpu.group;
+        }
+        new.withheld = (groups & !gpus).count_ones();
+        new
+    }
+
+    fn quality(&self) -> (u32, u32, u32, u32, u32) {
+        let degraded = self.facts.degraded;
+        (self.models, degraded, self.withheld, self.broken, self.nodes.count_ones())
+    }
+
+    /// Sets of one class differ in nothing that a prediction could see.
+    fn class(&self) -> (NodeMask, SetFacts, u32) {
+        (self.nodes, self.facts, self.unknown)
+    }
+
+    /// All that a rule can see of it, from these nodes.
+    pub(crate) fn marks(&self, from: NodeMask) -> Marks {
+        let SetFacts { path, same_switch, partition, degraded } = self.facts;
+        Marks(u64::from_le_bytes([
+            u8::from(self.nodes & !from != 0),
+            u8::from(self.unknown > 0),
+            u8::from(self.nodes.count_ones() > 1),
+            path as u8,
+            u8::from(!same_switch),
+            u8::from(!partition),
+            u8::from(degraded > 0),
+            u8::from(self.nodes & from == 0),
+        ]))
+    }
+
+    /// By GPU: the position of its node.
+    pub(crate) fn node_of(&self, host: &Host) -> impl Iterator<Item = Option<usize>> {
+        bits(self.gpus).map(|at| host.derived().gpus[at].node)
+    }
+}
+
+/// Orders sets by their addresses: of two, the one whose first different GPU comes first.
+fn lowest_first(gpus: GpuMask) -> std::cmp::Reverse<GpuMask> {
+    std::cmp::Reverse(gpus.reverse_bits())
+}
+
+fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<Fact>> {
+    if host.pci().get(address).is_none_or(|device| device.kind() == DeviceKind::Bridge) {
+        return Err(vec![Fact::NoDevice { address }]);
+    }
+    match holder(host, usage, address) {
+        Some(holder) => Err(vec![Fact::DeviceHeld { address, holder: holder.to_owned() }]),
+        None => Ok(()),
+    }
+}
+
+/// Free groups that the set takes a part of and leaves a part of: switches count four times, nodes
+/// twice, direct links and larger fabric partitions that end with it once each. Chosen by us: a switch
+/// pair is the smallest thing that another VM could want whole. Where every two are linked, every
+/// choice cuts as many links: only differences matter.
+fn broken(host: &Host, gpus: GpuMask, free: GpuMask) -> u32 {
+    let derived = host.derived();
+    let rest = free & !gpus;
+    let mut broken = 0;
+    let (mut switches, mut nodes): (GpuMask, GpuMask) = (0, 0);
+    for gpu in bits(gpus).map(|at| (at, &derived.gpus[at])) {
+        let (at, gpu) = gpu;
+        // Each switch and node once, at its first GPU.
+        if switches & (1 << at) == 0 && gpu.on_switch & rest != 0 {
+            broken += 4;
+        }
+        if nodes & (1 << at) == 0 && gpu.on_node & rest != 0 {
+            broken += 2;
+        }
+        switches |= gpu.on_switch;
+        nodes |= gpu.on_node;
+        broken += (gpu.linked & rest).count_ones();
+    }
+    let larger = |p: &&GpuMask| p.count_ones() > gpus.count_ones();
+    let lost = |p: &&GpuMask| *p & !free == 0 && *p & gpus != 0;
+    broken + count(derived.partitions.iter().filter(|p| larger(p) && lost(p)).count())
+}
+
+/// GPUs of one model in one place: not quite equal, but what is told apart where not all sets can be.
+fn alike(host: &Host, at: usize) -> GpuMask {
+    let all = &host.derived().gpus;
+    let gpu = &all[at];
+    let same = |other: &usize| {
+        (all[*other].degraded, all[*other].on_switch) == (gpu.degraded, gpu.on_switch)
+    };
+    let mask = gpu.on_node & gpu.around & gpu.model;
+    bits(mask).filter(same).fold(0, |mask: GpuMask, at| mask | (1 << at))
+}
+
+/// The free GPUs in classes, by the first of each; `like` gives those that a GPU is like.
+fn classes(free: GpuMask, like: impl Fn(usize) -> GpuMask) -> Classes {
+    let mut classes = Classes::new();
+    let mut rest = free;
+    while rest != 0 {
+        let class = like(rest.trailing_zeros() as usize) & rest;
+        classes.push(class);
+        rest &= !class;
+    }
+    classes
+}
+
+/// Calls `add` with every way to take `size` GPUs more from the classes, the first of each class first,
+/// until it says stop. Whether it went through them all.
+fn walk(
+    all: &[GpuFacts],
+    classes: &[GpuMask],
+    size: u32,
+    chosen: Together,
+    add: &mut impl FnMut(Together) -> bool,
+) -> bool {
+    if size == 0 {
+        return add(chosen);
+    }
+    let Some((class, rest)) = classes.split_first() else { return true };
+    let others = rest.iter().map(|class| class.count_ones()).sum::<u32>();
+    let most = class.count_ones().min(size);
+    // What the other classes cannot give has to come from this one.
+    let least = size.saturating_sub(others);
+    (least..=most).rev().all(|taken| {
+        let first = bits(*class).take(taken as usize);
+        let chosen = first.fold(chosen, |set, at| set.with(at, &all[at]));
+        walk(all, rest, size - taken, chosen, add)
+    })
+}
+
+/// In how many ways so many GPUs can be taken from the classes, up to one more than [`MAX_SETS`].
+fn ways(classes: &[GpuMask], size: u32) -> usize {
+    let size = size as usize;
+    let mut ways: SmallVec<[usize; 16]> = SmallVec::from_elem(0, size + 1);
+    ways[0] = 1;
+    for class in classes {
+        for sum in (1..=size).rev() {
+            let most = sum.min(class.count_ones() as usize);
+            let more: usize = (1..=most).map(|taken| ways[sum - taken]).sum();
+            ways[sum] = (ways[sum] + more).min(MAX_SETS + 1);
+        }
+    }
+    ways[size]
+}

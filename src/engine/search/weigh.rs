@@ -1,0 +1,316 @@
+//! The weighing of one candidate against the best of its variant so far.
+
+use std::cell::OnceCell;
+use std::cmp::Reverse;
+
+use smallvec::SmallVec;
+
+use super::cpus::{Picked, Stock};
+use super::gpus::GpuSet;
+use super::nodes::{NodeMask, share_out};
+use super::search::CHOICES;
+use super::{Candidate, Pages, Rank, Scratch, Search, Start};
+use crate::engine::profile::{Profile, collective, count};
+use crate::engine::refusal::lacking;
+use crate::engine::score::{Property, Score, score};
+use crate::placement::{MemoryMode, Style};
+use crate::sets::bits;
+use crate::units::{Distance, PageSize};
+
+/// A set of nodes and of GPUs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout<'s> {
+    pub(super) stock: &'s Stock<'s>,
+    /// What is the same for all that is tried in this pass.
+    pub(super) base: &'s Profile,
+    /// Where the pass's variants begin in [`Search::best`].
+    pub(super) first: usize,
+    /// By node: guest cores that fit.
+    pub(super) caps: &'s [u64],
+    pub(super) mask: NodeMask,
+    /// How many they are.
+    pub(super) nodes: usize,
+    /// Packages of the nodes.
+    pub(super) packages: u32,
+    /// Devices that are not on these nodes.
+    pub(super) devices_far: u32,
+    /// GPUs that are known to be on other nodes.
+    pub(super) gpus_remote: u32,
+    pub(super) units: u64,
+    /// Distances between the VM's nodes, once somebody has asked for them.
+    pub(super) between: &'s OnceCell<u64>,
+    /// Position in [`GpuSets::sets`](super::gpus::GpuSets::sets).
+    pub(super) gpus: usize,
+    /// As [`Even::pages`](super::splits::Even::pages).
+    pub(super) even_pages: &'s [NodeMask],
+}
+
+/// How a layout's guest cores are shared out over its nodes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cores<'s> {
+    pub(super) units: &'s [u64],
+    /// Whether they are as many on every node.
+    pub(super) is_even: bool,
+    /// Where in [`Search::known`] it stands how they would lie.
+    pub(super) known: usize,
+}
+
+/// What the guest is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice {
+    /// From 0, unlike all others of a pass.
+    pub(super) number: usize,
+    pub(super) style: Style,
+    pub(super) memory: MemoryMode,
+    pub(super) expanders: bool,
+}
+
+impl Choice {
+    /// Its place in [`Known`].
+    fn place(self, page: PageSize) -> usize {
+        self.number * 2 + usize::from(page.is_huge())
+    }
+}
+
+/// What tells a layout's profiles from the others of its pass, and what was found out of each: by
+/// choice, twice, with base pages and with hugepages.
+#[derive(Debug)]
+pub(super) struct Known {
+    features: Features,
+    verdicts: [Option<Verdict>; CHOICES * 2],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Features {
+    nodes: u32,
+    packages: u32,
+    devices_far: u32,
+    gpus_remote: u32,
+    /// The kind of the GPU set.
+    gpus: usize,
+    lie: Picked,
+}
+
+/// What a profile alone decides: its score without the packing cost, or the first required property
+/// that it lacks.
+type Verdict = Result<Score, Property>;
+
+impl Search<'_> {
+    /// Where in [`Search::known`] a layout stands whose cores would lie so.
+    pub(super) fn known(&mut self, layout: &Layout<'_>, lie: Picked) -> usize {
+        let features = Features {
+            nodes: count(layout.nodes),
+            packages: layout.packages,
+            devices_far: layout.devices_far,
+            gpus_remote: layout.gpus_remote,
+            gpus: self.gpus.sets[layout.gpus].kind,
+            lie,
+        };
+        self.known.iter().rposition(|known| known.features == features).unwrap_or_else(|| {
+            self.known.push(Known { features, verdicts: [None; CHOICES * 2] });
+            self.known.len() - 1
+        })
+    }
+
+    /// Keeps the candidate if it is possible and the best of its variant so far. Whether it is possible.
+    pub(super) fn consider(
+        &mut self,
+        layout: &Layout<'_>,
+        choice: Choice,
+        cores: Cores<'_>,
+        page: usize,
+    ) -> bool {
+        let mask = layout.mask;
+        // An expander bus without a device has nothing to show.
+        if choice.expanders && (self.gpus.sets[layout.gpus].nodes | self.devices) & mask == 0 {
+            return false;
+        }
+        if !self.has_cells(choice, mask, cores.is_even, page, layout.even_pages) {
+            return false;
+        }
+        let score = match self.verdict(layout, choice, cores.known, page) {
+            Ok(score) => score,
+            Err(property) => {
+                self.say(choice.style, property);
+                return false;
+            }
+        };
+        // The packing cost only lowers a score, so what is behind without it stays behind.
+        let best = self.best[layout.first + choice.number].as_ref().map(|best| best.rank.start);
+        if best.is_some_and(|best| best.score.0 > score.total) {
+            return true;
+        }
+        let start = Start {
+            score: Reverse(score.total),
+            nodes: count(layout.nodes),
+            threads: layout.base.threads,
+            blind: choice.style.shows_cells() && !choice.expanders,
+            spread: self.spread(layout),
+        };
+        if best.is_none_or(|best| best >= start) {
+            self.keep_if_best(layout, choice, cores, page, (start, score));
+        }
+        true
+    }
+
+    /// Whether the guest's cells, if it is shown any, could have what each needs of pages that suffice for
+    /// all: one at least, and where cells have to be alike, as many cores and pages as all others.
+    pub(super) fn has_cells(
+        &self,
+        choice: Choice,
+        mask: NodeMask,
+        is_even: bool,
+        page: usize,
+        even_pages: &[NodeMask],
+    ) -> bool {
+        let pages = &self.pages[page];
+        let each = || pages.needed >= u64::from(mask.count_ones()) && mask & !pages.some == 0;
+        let alike = || is_even && mask & !even_pages[page] == 0;
+        !choice.style.shows_cells() || (each() && (!self.request.even_cells || alike()))
+    }
+
+    /// Keeps a possible candidate if its rank is the best of its variant.
+    fn keep_if_best(
+        &mut self,
+        layout: &Layout<'_>,
+        choice: Choice,
+        Cores { units, is_even, known }: Cores<'_>,
+        page: usize,
+        (start, score): (Start, Score),
+    ) {
+        let Choice { style, memory, expanders, .. } = choice;
+        let Layout { stock, mask, gpus, .. } = *layout;
+        let Pages { size, needed, ref free, .. } = self.pages[page];
+        let Scratch { at, free: of_nodes, weights, pages } = &mut self.scratch;
+        at.clear();
+        at.extend(bits(mask));
+        pages.clear();
+        let alike = memory == MemoryMode::Interleave || is_even;
+        if alike && mask & !layout.even_pages[page] == 0 {
+            pages.resize(at.len(), needed / at.len() as u64);
+        } else {
+            of_nodes.clear();
+            of_nodes.extend(at.iter().map(|n| free[*n]));
+            weights.clear();
+            if alike {
+                weights.resize(at.len(), 1);
+            } else {
+                weights.extend(units);
+            }
+            if !share_out(needed, of_nodes, weights, style.shows_cells(), pages) {
+                return;
+            }
+        }
+        let bytes = |i: usize| pages[i].saturating_mul(size.bytes());
+        let set = &self.gpus.sets[gpus];
+        let cores = if stock.way.dedicated { units } else { &[] };
+        let host_cost = self.slots.host_cost(at, cores, set.gpus, bytes);
+        let cost = host_cost.millionths();
+        let score = score.with_packing(self.options, cost);
+        let rank = Rank {
+            start: Start { score: Reverse(score.total), ..start },
+            cost,
+            cores: cores.iter().sum(),
+            gpus,
+            left_over: at.iter().map(|at| layout.caps[*at]).sum::<u64>() - layout.units,
+            mask,
+            page: Reverse(size),
+        };
+        let place = layout.first + choice.number;
+        if self.best[place].as_ref().is_some_and(|best| best.rank <= rank) {
+            return;
+        }
+        self.best[place] = Some(Candidate {
+            style,
+            way: stock.way,
+            threads: layout.base.threads,
+            memory,
+            expanders,
+            nodes: SmallVec::from_slice(at),
+            units: SmallVec::from_slice(units),
+            page: size,
+            pages: SmallVec::from_slice(pages),
+            gpus,
+            profile: self.profile(layout, choice, known, page),
+            score,
+            cost: host_cost,
+            rank,
+        });
+    }
+
+    fn verdict(
+        &mut self,
+        layout: &Layout<'_>,
+        choice: Choice,
+        known: usize,
+        page: usize,
+    ) -> Verdict {
+        let place = choice.place(self.pages[page].size);
+        if let Some(verdict) = self.known[known].verdicts[place] {
+            return verdict;
+        }
+        let profile = self.profile(layout, choice, known, page);
+        let verdict = match lacking(self.request, &profile) {
+            Some(property) => Err(property),
+            None => Ok(score(self.request, self.options, &profile, 0)),
+        };
+        self.known[known].verdicts[place] = Some(verdict);
+        verdict
+    }
+
+    fn profile(&self, layout: &Layout<'_>, choice: Choice, known: usize, page: usize) -> Profile {
+        let Features { nodes, packages, devices_far, gpus_remote, lie, .. } =
+            self.known[known].features;
+        let hugepages = self.pages[page].size.is_huge();
+        let Choice { style, memory, expanders, .. } = choice;
+        let set = &self.gpus.sets[layout.gpus];
+        let gpus = set.gpus.count_ones();
+        let dedicated = layout.stock.way.dedicated;
+        Profile {
+            style,
+            memory,
+            expanders,
+            nodes,
+            packages,
+            cells: if style.shows_cells() { nodes } else { 1 },
+            hugepages,
+            l3: lie.l3,
+            efficiency_core: lie.efficiency,
+            whole_cores: layout.base.whole_cores || (dedicated && lie.whole),
+            devices_far,
+            gpus,
+            gpu_nodes: set.nodes.count_ones(),
+            gpus_unknown: set.unknown,
+            gpus_remote,
+            gpus_degraded: set.facts.degraded,
+            gpu_path: set.facts.path,
+            same_switch: set.facts.same_switch,
+            partition: set.facts.partition,
+            collective: collective(self.request, gpus as usize, set.facts.path),
+            ..*layout.base
+        }
+    }
+
+    /// The distances between the VM's nodes, and from its GPUs to the nearest of them.
+    fn spread(&self, layout: &Layout<'_>) -> u64 {
+        let (derived, mask) = (self.host.derived(), layout.mask);
+        let between = layout.between.get_or_init(|| {
+            let below = |a: usize| bits(mask & !(u64::MAX << a));
+            let from = |a| below(a).map(|b| u64::from(derived.far(a, b).0)).sum::<u64>();
+            bits(mask).map(from).sum()
+        });
+        between + self.beside(&self.gpus.sets[layout.gpus], mask)
+    }
+
+    /// The distances from the GPUs to the nearest of the VM's nodes.
+    fn beside(&self, set: &GpuSet, mask: NodeMask) -> u64 {
+        let derived = self.host.derived();
+        let near = u64::from(set.gpus.count_ones() - set.unknown) * u64::from(Distance::LOCAL.0);
+        let further = bits(set.nodes & !mask).map(|node| {
+            let gpus = u64::from((derived.nodes[node].gpus & set.gpus).count_ones());
+            let nearest = bits(mask).map(|n| derived.far(node, n).0).min().unwrap_or(0);
+            gpus * u64::from(nearest.saturating_sub(Distance::LOCAL.0))
+        });
+        near + further.sum::<u64>()
+    }
+}

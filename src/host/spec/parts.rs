@@ -1,0 +1,112 @@
+//! Nodes, cores and L3 domains as a description has them.
+
+use std::fmt;
+
+use crate::host::{CoreKind, PagePool};
+use crate::sets::CpuSet;
+use crate::units::{Bytes, Distance, NodeId, PackageId};
+
+/// A node as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct NodeSpec {
+    /// Its OS index.
+    pub id: NodeId,
+    /// Its pCPUs. Those that are not online are an error.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub cpus: CpuSet,
+    /// All of its memory, hugepages included.
+    pub memory: Bytes,
+    /// Its pools. Where the base page is missing, what the hugepages leave is its pool, all free.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub pools: Vec<PagePool>,
+    /// Relative distances to all nodes by ascending id; empty for the kernel's 10 and 20.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub distances: Vec<Distance>,
+}
+
+/// A core as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct CoreSpec {
+    /// Its package.
+    pub package: PackageId,
+    /// Its die inside the package.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
+    pub die: u32,
+    /// The kernel's `core_id`.
+    pub core: u32,
+    /// Its kind.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_performance"))]
+    pub kind: CoreKind,
+    /// Its top frequency in MHz.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub max_mhz: Option<u32>,
+    /// Its online pCPUs.
+    pub pcpus: CpuSet,
+}
+
+#[cfg(feature = "serde")]
+fn is_zero(die: &u32) -> bool {
+    *die == 0
+}
+
+#[cfg(feature = "serde")]
+fn is_performance(kind: &CoreKind) -> bool {
+    *kind == CoreKind::Performance
+}
+
+/// An L3 domain as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct L3Spec {
+    /// Its pCPUs.
+    pub cpus: CpuSet,
+    /// The cache's size.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub size: Option<Bytes>,
+}
+
+/// What a cache holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum CacheKind {
+    /// Data only.
+    Data,
+    /// Instructions only.
+    Instruction,
+    /// Both.
+    Unified,
+}
+
+/// The caches of one level, kind and size, the L3 aside, which has [`L3Spec`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct CacheSpec {
+    /// Their level: 1, 2 or 4.
+    pub level: u8,
+    /// What they hold.
+    pub kind: CacheKind,
+    /// The size of each.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub size: Option<Bytes>,
+    /// For each of them the pCPUs that share it.
+    pub shared_by: Vec<CpuSet>,
+}
+
+/// `L1 data`, `L2`.
+impl fmt::Display for CacheSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            CacheKind::Data => " data",
+            CacheKind::Instruction => " instruction",
+            CacheKind::Unified => "",
+        };
+        write!(f, "L{}{kind}", self.level)
+    }
+}

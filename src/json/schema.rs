@@ -1,0 +1,302 @@
+//! The JSON Schema of host descriptions.
+
+use serde_json::{Map, Value, json};
+
+use super::host::FORMAT;
+use crate::host::sources::Part;
+use crate::units::{Id as _, NodeId};
+
+/// A field: its name, whether it must be there, what it holds, and what that means.
+type Field = (&'static str, bool, Value, &'static str);
+
+/// The JSON Schema (draft 2020-12) of what [`write_host`](super::write_host) writes and
+/// [`read_host`](super::read_host) reads, as JSON text with a line's end. The same bytes each time.
+///
+/// It says what each field may hold, not that the fields fit together: a node that a device names must
+/// exist, for one. [`HostSpec::build`](crate::HostSpec::build) checks that.
+#[must_use]
+pub fn host_schema() -> String {
+    let mut schema = object(
+        "a host: what its placements are chosen from",
+        vec![
+            ("format", true, json!({ "const": FORMAT }), "this format and its version"),
+            ("name", true, json!({ "type": "string" }), "the host's name"),
+            text("about", "where the description comes from; whether it is synthetic"),
+            (
+                "cpu_vendor",
+                false,
+                json!({ "enum": ["intel", "amd", "other"] }),
+                "the CPU's vendor; other where it is left out",
+            ),
+            text("cpu_model", "the CPU's model"),
+            ("nodes", true, list("node"), "the NUMA nodes"),
+            ("cores", true, list("core"), "the physical cores with online pCPUs"),
+            ("l3_domains", false, list("l3_domain"), "pCPUs that share one L3 cache"),
+            ("caches", false, list("cache"), "the other caches"),
+            ("clusters", false, list("cpus"), "pCPUs of cores that are grouped below the L3"),
+            cpus("offline", false, "pCPUs that exist but are off"),
+            cpus("allowed", false, "pCPUs that may be used; all online ones where it is left out"),
+            cpus("isolated", false, "pCPUs that the kernel's scheduler leaves alone"),
+            cpus("reserved", false, "pCPUs kept for the host"),
+            ("devices", false, list("device"), "PCI functions, bridges included"),
+            ("gpu_links", false, list("gpu_link"), "direct connections of GPUs"),
+            (
+                "fabric_partitions",
+                false,
+                list("fabric_partition"),
+                "sets of GPUs that the fabric manager can give to one VM",
+            ),
+            ("sources", false, list("source"), "where each part was read from"),
+        ],
+    );
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!(FORMAT);
+    schema["$defs"] = Value::Object(definitions());
+    let text = serde_json::to_string_pretty(&schema);
+    text.expect("a value that was made here is JSON") + "\n"
+}
+
+fn definitions() -> Map<String, Value> {
+    let all = [
+        ("cpus", pattern(CPUS, "pCPUs in the kernel's list format: 0-3,8; strides as 0-31:2/4")),
+        ("bytes", pattern(BYTES, "an amount of memory with a binary unit: 64 GiB")),
+        ("address", pattern(ADDRESS, "a PCI address: 0000:1b:00.0")),
+        ("node", node()),
+        ("pool", pool()),
+        ("core", core()),
+        ("l3_domain", l3_domain()),
+        ("cache", cache()),
+        ("device", device()),
+        ("access", access()),
+        ("link", link()),
+        ("gpu_link", gpu_link()),
+        ("fabric_partition", fabric_partition()),
+        ("source", source()),
+    ];
+    all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+const CPUS: &str =
+    r"^\s*([0-9]+(-[0-9]+)?(:[0-9]+/[0-9]+)?(,[0-9]+(-[0-9]+)?(:[0-9]+/[0-9]+)?)*)?\s*$";
+const BYTES: &str = r"^\s*[0-9]+\s*([kKmMgGtTpPeE]([iI][bB])?|B)?\s*$";
+const ADDRESS: &str = r"^\s*([0-9a-fA-F]{1,8}:)?[0-9a-fA-F]{1,2}:[01]?[0-9a-fA-F]\.[0-7]\s*$";
+const CLASS: &str = r"^\s*(0x)?[0-9a-fA-F]{1,6}\s*$";
+const ID: &str = r"^\s*(0x)?[0-9a-fA-F]{1,4}\s*$";
+
+fn object(about: &str, fields: Vec<Field>) -> Value {
+    let required: Vec<&str> = fields.iter().filter(|field| field.1).map(|field| field.0).collect();
+    let mut properties = Map::new();
+    for (name, _, mut schema, about) in fields {
+        schema["description"] = json!(about);
+        properties.insert(name.to_owned(), schema);
+    }
+    json!({
+        "type": "object",
+        "description": about,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn of(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+fn list(name: &str) -> Value {
+    json!({ "type": "array", "items": of(name) })
+}
+
+fn pattern(pattern: &str, about: &str) -> Value {
+    json!({ "type": "string", "pattern": pattern, "description": about })
+}
+
+fn number(most: u64) -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": most })
+}
+
+const U32: u64 = u32::MAX as u64;
+
+fn text(name: &'static str, about: &'static str) -> Field {
+    (name, false, json!({ "type": "string" }), about)
+}
+
+fn cpus(name: &'static str, required: bool, about: &'static str) -> Field {
+    (name, required, of("cpus"), about)
+}
+
+fn node() -> Value {
+    object(
+        "a NUMA node",
+        vec![
+            ("id", true, number(u64::from(NodeId::LIMIT) - 1), "its OS index"),
+            cpus("cpus", false, "its online pCPUs; none on a node with memory only"),
+            ("memory", true, of("bytes"), "all of its memory, hugepages included"),
+            (
+                "pools",
+                false,
+                list("pool"),
+                "its page pools; without one of the base page, what the others leave is free",
+            ),
+            (
+                "distances",
+                false,
+                json!({ "type": "array", "items": number(255) }),
+                "relative distances to all nodes by ascending id; 10 and 20 where they are left out",
+            ),
+        ],
+    )
+}
+
+fn pool() -> Value {
+    object(
+        "the pages of one size on a node",
+        vec![
+            ("size", true, of("bytes"), "the size of a page, a power of two from 4 KiB"),
+            ("total", true, number(u64::MAX), "how many there are"),
+            ("free", true, number(u64::MAX), "how many nobody holds"),
+        ],
+    )
+}
+
+fn core() -> Value {
+    object(
+        "a physical core",
+        vec![
+            ("package", true, number(U32), "its package"),
+            ("die", false, number(U32), "its die inside the package; 0 where it is left out"),
+            ("core", true, number(U32), "the kernel's core_id"),
+            (
+                "kind",
+                false,
+                json!({ "enum": ["performance", "efficiency"] }),
+                "its kind on a hybrid CPU; performance where it is left out",
+            ),
+            ("max_mhz", false, number(U32), "its top frequency in MHz"),
+            cpus("pcpus", true, "its online pCPUs, SMT siblings of each other"),
+        ],
+    )
+}
+
+fn l3_domain() -> Value {
+    object(
+        "an L3 cache",
+        vec![
+            cpus("cpus", true, "the pCPUs that share it"),
+            ("size", false, of("bytes"), "its size"),
+        ],
+    )
+}
+
+fn cache() -> Value {
+    object(
+        "the caches of one level, kind and size",
+        vec![
+            ("level", true, number(255), "their level: 1, 2 or 4; an L3 is an L3 domain"),
+            ("kind", true, json!({ "enum": ["data", "instruction", "unified"] }), "what they hold"),
+            ("size", false, of("bytes"), "the size of each"),
+            ("shared_by", true, list("cpus"), "for each of them the pCPUs that share it"),
+        ],
+    )
+}
+
+fn device() -> Value {
+    object(
+        "a PCI function",
+        vec![
+            ("address", true, of("address"), "where it is"),
+            ("class", true, pattern(CLASS, ""), "its class: 0x030200 is a 3D controller"),
+            ("vendor", true, pattern(ID, ""), "its vendor's id"),
+            ("device", true, pattern(ID, ""), "its device id"),
+            text("name", "the model's name"),
+            (
+                "node",
+                false,
+                number(u64::from(u32::MAX)),
+                "the kernel's numa_node; left out where that is -1",
+            ),
+            ("parent", false, of("address"), "the bridge above; left out on a root bus"),
+            ("iommu_group", false, number(U32), "its IOMMU group"),
+            text("driver", "the kernel driver that holds it"),
+            (
+                "physical_function",
+                false,
+                of("address"),
+                "the physical function that this virtual function belongs to",
+            ),
+            ("link_now", false, of("link"), "what the link to the port above runs at"),
+            ("link_max", false, of("link"), "the most that its own side of the link can do"),
+            (
+                "access",
+                false,
+                of("access"),
+                "what access control a bridge has on; left out where that is not known",
+            ),
+            (
+                "bars",
+                false,
+                json!({ "type": "array", "items": of("bytes") }),
+                "the sizes of its memory BARs",
+            ),
+        ],
+    )
+}
+
+fn access() -> Value {
+    let control = |name, about| (name, false, json!({ "type": "boolean" }), about);
+    object(
+        "the access control services (ACS) of a port; off where they are left out",
+        vec![
+            control("request_redirect", "requests to other devices go up to the root complex"),
+            control("completion_redirect", "answers to other devices go up to the root complex"),
+            control("upstream_forwarding", "what was redirected below is passed on upwards"),
+            control("direct_translated", "requests with translated addresses are not redirected"),
+        ],
+    )
+}
+
+fn link() -> Value {
+    object(
+        "a PCIe link's speed and width",
+        vec![
+            ("mts", true, number(U32), "megatransfers per second and lane: 32000 is 32 GT/s"),
+            ("width", true, number(255), "lanes"),
+        ],
+    )
+}
+
+fn gpu_link() -> Value {
+    object(
+        "a direct connection of two GPUs, or one through switches of the same kind",
+        vec![
+            ("a", true, of("address"), "one end"),
+            ("b", true, of("address"), "the other end"),
+            ("kind", true, json!({ "enum": ["nvlink", "xgmi"] }), "the kind of link"),
+            ("count", true, number(U32), "how many links side by side"),
+        ],
+    )
+}
+
+fn fabric_partition() -> Value {
+    object(
+        "a set of GPUs that the fabric manager can give to one VM",
+        vec![
+            ("id", true, number(U32), "the fabric manager's number of it"),
+            ("gpus", true, json!({ "type": "array", "items": of("address") }), "its GPUs"),
+        ],
+    )
+}
+
+fn source() -> Value {
+    let parts: Vec<Value> = Part::ALL
+        .iter()
+        .map(|part| serde_json::to_value(part).expect("a name of a part is JSON"))
+        .collect();
+    object(
+        "where a part was read from; a part with several sources is there several times",
+        vec![
+            ("part", true, json!({ "enum": parts }), "the part"),
+            ("from", true, json!({ "type": "string" }), "the source"),
+        ],
+    )
+}

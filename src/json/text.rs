@@ -1,0 +1,204 @@
+//! JSON texts of a named format: bounded, and every mistake with its place.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::CowStrDeserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer as _, MapAccess, Visitor,
+};
+
+use crate::shown::shorten;
+
+/// The longest text that is read: 64 MiB, some hundred times the largest host.
+pub const MAX_TEXT: usize = 64 << 20;
+/// The longest part of a foreign text that a message shows.
+const MAX_SHOWN: usize = 200;
+
+/// Why a text is not what its format says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// A text beyond [`MAX_TEXT`].
+    #[error("the description has {bytes} bytes, the limit is {MAX_TEXT}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A format that is not the expected one.
+    #[error("the description's format is {found:?}, this version reads {expected:?}")]
+    Format {
+        /// The format that the text names.
+        found: String,
+        /// The format that was expected.
+        expected: &'static str,
+    },
+    /// No format is named: probably not such a text at all.
+    #[error("the description names no format, it must begin with \"format\": {expected:?}")]
+    NoFormat {
+        /// The format that was expected.
+        expected: &'static str,
+    },
+    /// A name or a number that cannot be: it refers to nothing, is there twice, or is too large.
+    #[error("at {path}: {problem}")]
+    Wrong {
+        /// The way to the value, e.g. `gpus[1].switch`.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Not JSON, an unknown or missing field, or a value that the field does not allow.
+    #[error("line {line}, column {column}, at {path}: {problem}")]
+    Value {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// The way to the value, e.g. `nodes[1].memory`; `.` for the description itself.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Reads a text that names the format `expected`; unknown fields are `T`'s to refuse.
+///
+/// # Errors
+/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
+/// that is unknown, missing, twice there, or of the wrong form.
+pub fn read_as<'de, T: Deserialize<'de>>(
+    text: &'de str,
+    expected: &'static str,
+) -> Result<T, JsonError> {
+    // The format first and apart: a later format's unknown fields must not be what is reported.
+    match format_of(text)? {
+        Some(found) if found == expected => {}
+        Some(found) => {
+            return Err(JsonError::Format { found: shorten(&found, MAX_SHOWN), expected });
+        }
+        None => return Err(JsonError::NoFormat { expected }),
+    }
+    read(text, |json| T::deserialize(WithoutFormat(json)))
+}
+
+pub(super) fn bounded(text: &str) -> Result<(), JsonError> {
+    match text.len() {
+        bytes if bytes > MAX_TEXT => Err(JsonError::TooLong { bytes }),
+        _ => Ok(()),
+    }
+}
+
+/// The format that a text names; `None` where it names none.
+///
+/// # Errors
+/// [`JsonError`] if the text is too long or not a JSON object.
+pub fn format_of(text: &str) -> Result<Option<String>, JsonError> {
+    bounded(text)?;
+    read(text, |json| json.deserialize_map(FormatVisitor))
+}
+
+type Json<'a, 'de> = serde_path_to_error::Deserializer<
+    'a,
+    'a,
+    &'a mut serde_json::Deserializer<serde_json::de::StrRead<'de>>,
+>;
+
+/// Runs `parse` over the whole text and says where it failed.
+pub(super) fn read<'de, T>(
+    text: &'de str,
+    parse: impl FnOnce(Json<'_, 'de>) -> Result<T, serde_json::Error>,
+) -> Result<T, JsonError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let mut track = serde_path_to_error::Track::new();
+    let result = parse(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    result.and_then(|value| json.end().map(|()| value)).map_err(|error| {
+        let whole = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        JsonError::Value {
+            line: error.line(),
+            column: error.column(),
+            path: place_of(&track.path().to_string()),
+            problem: shorten(whole.strip_suffix(&place).unwrap_or(&whole), MAX_SHOWN),
+        }
+    })
+}
+
+/// The path, `.` where the text ended before there was one.
+fn place_of(path: &str) -> String {
+    if path == "?" { ".".to_owned() } else { shorten(path, MAX_SHOWN) }
+}
+
+/// Finds the format and skips all else.
+struct FormatVisitor;
+
+impl<'de> Visitor<'de> for FormatVisitor {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a host description")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut format = None;
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            if key == "format" {
+                format = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(format)
+    }
+}
+
+/// A deserializer that hides the field `format` from a structure that refuses unknown fields;
+/// `serde(flatten)` would accept them all and lose the paths.
+struct WithoutFormat<D>(D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithoutFormat<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(WithoutFormat(visitor))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for WithoutFormat<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.0.visit_map(WithoutFormat(map))
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutFormat<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        while let Some(key) = self.0.next_key::<std::borrow::Cow<'de, str>>()? {
+            if key != "format" {
+                let key: CowStrDeserializer<'_, A::Error> = key.into_deserializer();
+                return seed.deserialize(key).map(Some);
+            }
+            self.0.next_value::<IgnoredAny>()?;
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        self.0.next_value_seed(seed)
+    }
+}

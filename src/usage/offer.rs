@@ -1,0 +1,343 @@
+//! Claiming what was computed a while ago: it still holds, or who took what is said.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::claim::named;
+use super::{Claim, ClaimError, Usage};
+use crate::host::Host;
+use crate::sets::CpuSet;
+use crate::units::{CoreId, NodeId, PageSize, PciAddr};
+
+/// How often something was claimed from a [`Usage`] or released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct Generation(pub u64);
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a placement would take, and the generation that it was computed at:
+/// [`Placement::offer`](crate::Placement::offer) makes it, [`Usage::accept`] takes it.
+///
+/// A scheduler with several threads copies the [`Usage`], computes without a lock, and has the offer
+/// accepted under one. Whoever came in between is found, and then it computes anew:
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use pinwise::{Conflict, Host, Options, Placement, Request, Usage, recommend};
+///
+/// /// `None` where nothing fits, or others are always faster.
+/// fn place(host: &Host, shared: &Mutex<Usage>, request: &Request) -> Option<Placement> {
+///     for _ in 0..10 {
+///         let seen = shared.lock().expect("no thread panics").clone();
+///         let answer = recommend(host, &seen, request, &Options::default()).ok()?;
+///         let placement = &answer.best().placement;
+///         let offer = placement.offer(request, &seen);
+///         match shared.lock().expect("no thread panics").accept(host, &offer) {
+///             Ok(_) => return Some(placement.clone()),
+///             Err(Conflict::Taken { .. }) => continue,
+///             Err(_) => return None,
+///         }
+///     }
+///     None
+/// }
+/// # use pinwise::{Bytes, CoreKind, CoreSpec, HostSpec, NodeId, NodeSpec, PackageId, PcpuId};
+/// # use pinwise::RequestSpec;
+/// # let cpus = |range: std::ops::Range<u32>| range.map(PcpuId).collect();
+/// # let (pools, distances) = (Vec::new(), Vec::new());
+/// # let memory = Bytes::from_gib(64);
+/// # let node = NodeSpec { id: NodeId(0), cpus: cpus(0..8), memory, pools, distances };
+/// # let core = |core: u32| CoreSpec {
+/// #     package: PackageId(0), die: 0, core, kind: CoreKind::Performance, max_mhz: None,
+/// #     pcpus: cpus(core..core + 1),
+/// # };
+/// # let (nodes, cores) = (vec![node], (0..8).map(core).collect());
+/// # let host = HostSpec { nodes, cores, ..HostSpec::default() }.build()?;
+/// # let shared = Mutex::new(Usage::empty(&host));
+/// # let request = |name: &str| RequestSpec::new(name, 3, Bytes::from_gib(8)).build();
+/// # assert!(place(&host, &shared, &request("a")?).is_some());
+/// # assert!(place(&host, &shared, &request("b")?).is_some());
+/// # assert!(place(&host, &shared, &request("c")?).is_none(), "core 0 is the host's");
+/// // When a VM is gone, what it held is free again.
+/// shared.lock().expect("no thread panics").release("a")?;
+/// # assert!(place(&host, &shared, &request("c")?).is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// An offer that is lost, with the thread that made it, has taken nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct Offer {
+    /// Who would hold it.
+    pub tenant: String,
+    /// What.
+    pub claim: Claim,
+    /// What it was computed at.
+    pub generation: Generation,
+    /// Whether another tenant's pCPU on one of its cores forbids it.
+    pub whole_cores: bool,
+}
+
+/// An offer was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Accepted {
+    /// The generation that this made.
+    pub generation: Generation,
+    /// How many claims and releases came between computing and accepting. Above zero, a better
+    /// placement may have become free since; this one is as legal as it was.
+    pub meanwhile: u64,
+    /// Tenants that float over what the VM now has for itself, and where. Nothing forbids it.
+    pub floating: Vec<(String, CpuSet)>,
+}
+
+/// Who holds something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Holder {
+    /// Its name.
+    pub tenant: String,
+    /// The generation that its claim made. Not above the offer's, it was there when the offer was
+    /// computed, so that was computed against something else.
+    pub since: Generation,
+}
+
+/// What an offer needs and somebody holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(tag = "taken", rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum Taken {
+    /// The tenant's own name.
+    Name {
+        /// Who has it.
+        holder: Holder,
+    },
+    /// pCPUs that both want for themselves.
+    Pcpus {
+        /// The pCPUs.
+        cpus: CpuSet,
+        /// Who has them.
+        holder: Holder,
+    },
+    /// pCPUs where the VM's vCPUs, emulator or I/O threads would float and that somebody has for
+    /// itself.
+    Floating {
+        /// The pCPUs.
+        cpus: CpuSet,
+        /// Who has them.
+        holder: Holder,
+    },
+    /// A core that the VM must not share.
+    Core {
+        /// The core.
+        core: CoreId,
+        /// The holder's pCPUs on it.
+        cpus: CpuSet,
+        /// Who has them.
+        holder: Holder,
+    },
+    /// Pages.
+    Pages {
+        /// The node; `None` for all together.
+        node: Option<NodeId>,
+        /// The page size.
+        size: PageSize,
+        /// Pages needed.
+        needed: u64,
+        /// Pages free.
+        free: u64,
+        /// Who took pages there since the offer was computed, and how many.
+        holders: Vec<(Holder, u64)>,
+    },
+    /// A device.
+    Device {
+        /// The device.
+        address: PciAddr,
+        /// Who has it.
+        holder: Holder,
+    },
+}
+
+/// Why an offer was not accepted. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// Others hold what it needs: compute anew.
+    #[error("tenant {}, computed at generation {offered}, conflicts at generation {now} with {}",
+        named(.tenant),         .taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Taken {
+        /// Who would hold it.
+        tenant: String,
+        /// The generation that it was computed at.
+        offered: Generation,
+        /// The generation now.
+        now: Generation,
+        /// All that is taken.
+        taken: Vec<Taken>,
+    },
+    /// It was computed at a generation that this usage has not reached: against another one, or one
+    /// that was lost.
+    #[error(
+        "tenant {} was computed at generation {offered}, which is still to come after {now}",
+        named(.tenant)
+    )]
+    Ahead {
+        /// Who would hold it.
+        tenant: String,
+        /// The generation that it was computed at.
+        offered: Generation,
+        /// The generation now.
+        now: Generation,
+    },
+    /// This host could never give it: the offer was computed for another.
+    #[error(transparent)]
+    Impossible(#[from] ClaimError),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant, since } = self;
+        write!(f, "{} (since generation {since})", named(tenant))
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name { holder } => write!(f, "the name, which has {holder}"),
+            Self::Pcpus { cpus, holder } => write!(f, "pCPUs {cpus}, which has {holder}"),
+            Self::Floating { cpus, holder } => {
+                write!(f, "pCPUs {cpus} to float on, which has {holder}")
+            }
+            Self::Core { core, cpus, holder } => {
+                write!(f, "core {core}, of which pCPUs {cpus} has {holder}")
+            }
+            Self::Pages { node, size, needed, free, holders } => {
+                let place =
+                    node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}"));
+                write!(f, "{needed} pages of {size} on {place}, where {free} are free")?;
+                holders.iter().try_for_each(|(holder, n)| write!(f, ", {n} has {holder}"))
+            }
+            Self::Device { address, holder } => write!(f, "device {address}, which has {holder}"),
+        }
+    }
+}
+
+impl Usage {
+    /// Gives the offer's tenant what the offer says, whatever happened since it was computed, if it
+    /// still holds: pCPUs, pages and devices are free, nobody has for itself what it would float on,
+    /// and its cores are its own where they must be.
+    ///
+    /// All is checked, also where nothing seems to have changed. So an offer is safe that was made
+    /// against a copy of this usage in which more was claimed since.
+    ///
+    /// # Errors
+    /// [`Conflict::Taken`] with all that others hold of it, [`Conflict::Ahead`] if the offer's
+    /// generation is above this usage's, [`Conflict::Impossible`] if the host has no such pCPU or
+    /// device or a device is named twice. Nothing has changed then.
+    pub fn accept(&mut self, host: &Host, offer: &Offer) -> Result<Accepted, Conflict> {
+        let Offer { tenant, claim, generation: offered, whole_cores } = offer;
+        let (offered, now) = (*offered, self.generation);
+        if offered > now {
+            return Err(Conflict::Ahead { tenant: tenant.clone(), offered, now });
+        }
+        let mut taken = Vec::new();
+        self.taken_by_others(host, offer, &mut taken);
+        if *whole_cores {
+            self.cores_shared(host, claim, &mut taken);
+        }
+        self.pages_taken(host, offer, &mut taken);
+        if !taken.is_empty() {
+            return Err(Conflict::Taken { tenant: tenant.clone(), offered, now, taken });
+        }
+        let over = |(name, other): (&str, &Claim)| {
+            let cpus = other.floating.intersection(&claim.dedicated);
+            (!cpus.is_empty()).then(|| (name.to_owned(), cpus))
+        };
+        let floating = self.tenants().filter_map(over).collect();
+        self.claim(host, tenant, claim.clone())?;
+        Ok(Accepted { generation: self.generation, meanwhile: now.0 - offered.0, floating })
+    }
+
+    fn holder(&self, tenant: &str) -> Holder {
+        let since = self.since.get(tenant).copied().unwrap_or_default();
+        Holder { tenant: tenant.to_owned(), since }
+    }
+
+    fn taken_by_others(&self, host: &Host, offer: &Offer, taken: &mut Vec<Taken>) {
+        let claim = &offer.claim;
+        if self.claim_of(&offer.tenant).is_some() {
+            taken.push(Taken::Name { holder: self.holder(&offer.tenant) });
+        }
+        for (name, other) in self.tenants() {
+            let cpus = claim.dedicated.intersection(&other.dedicated);
+            if !cpus.is_empty() {
+                taken.push(Taken::Pcpus { cpus, holder: self.holder(name) });
+            }
+            let cpus = claim.floating.intersection(&other.dedicated);
+            if !cpus.is_empty() {
+                taken.push(Taken::Floating { cpus, holder: self.holder(name) });
+            }
+        }
+        for address in claim.devices.iter().filter(|at| host.pci().get(**at).is_some()) {
+            if let Some(name) = self.holder_of(*address) {
+                taken.push(Taken::Device { address: *address, holder: self.holder(name) });
+            }
+        }
+    }
+
+    fn cores_shared(&self, host: &Host, claim: &Claim, taken: &mut Vec<Taken>) {
+        let mut cores: BTreeMap<CoreId, CpuSet> = BTreeMap::new();
+        for core in claim.dedicated.iter().filter_map(|pcpu| host.core_of(pcpu)) {
+            cores.entry(core.id).or_insert_with(|| core.pcpus.iter().copied().collect());
+        }
+        for (core, pcpus) in cores {
+            // What both claim is told already.
+            let rest = pcpus.difference(&claim.dedicated);
+            for (name, other) in self.tenants() {
+                let cpus = rest.intersection(&other.dedicated);
+                if !cpus.is_empty() {
+                    taken.push(Taken::Core { core, cpus, holder: self.holder(name) });
+                }
+            }
+        }
+    }
+
+    fn pages_taken(&self, host: &Host, offer: &Offer, taken: &mut Vec<Taken>) {
+        // Nodes first: what one lacks, all together may lack too, and it is told once.
+        let wanted = offer.claim.pages_by_place();
+        let (on_nodes, in_all): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|((node, _), _)| node.is_some());
+        for ((node, size), needed) in on_nodes.into_iter().chain(in_all) {
+            let free = match node {
+                Some(node) => self.free_pages(host, node, size),
+                None => self.free_pages_in_all(host, size),
+            };
+            let told = |t: &Taken| matches!(t, Taken::Pages { size: other, .. } if *other == size);
+            if needed <= free || (node.is_none() && taken.iter().any(told)) {
+                continue;
+            }
+            let mut holders = Vec::new();
+            for (name, other) in self.tenants() {
+                let holder = self.holder(name);
+                let there = |page: &&super::PageClaim| {
+                    page.size == size && (node.is_none() || page.node == node)
+                };
+                let count =
+                    other.pages.iter().filter(there).fold(0, |n: u64, p| n.saturating_add(p.count));
+                if count > 0 && holder.since > offer.generation {
+                    holders.push((holder, count));
+                }
+            }
+            taken.push(Taken::Pages { node, size, needed, free, holders });
+        }
+    }
+}
