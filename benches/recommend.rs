@@ -26,7 +26,7 @@ fn one(c: &mut Criterion) {
             let request = request.build().expect("the request is in range");
             let options = Options::default();
             c.bench_function(&format!("recommend/{name}/{vcpus}-vcpus-{gpus}-gpus"), |b| {
-                b.iter(|| recommend(&host, &usage, &request, &options));
+                b.iter(|| recommend(Question::new(&host, &usage, &request).with(&options)));
             });
         }
     }

@@ -1,11 +1,11 @@
 //! The smallest changes that would make a refused request fit, each tried before it is told.
 
 use crate::engine::recommend::recommend;
-use crate::engine::score::{Options, Property};
+use crate::engine::score::Property;
 use crate::host::Host;
+use crate::question::Question;
 use crate::request::{GpuRequest, Policy, Request, RequestSpec};
 use crate::units::{Bytes, NodeId, PageSize};
-use crate::usage::Usage;
 
 /// A change to the request or the host that makes it fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,20 +53,18 @@ pub enum Change {
 
 /// The smallest changes that would each, alone, make a refused request fit. Every one was tried.
 #[must_use]
-pub fn smallest_changes(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    options: &Options,
-) -> Vec<Change> {
+pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
+    let Question { host, usage, request, options } = question;
     let fits = |host: &Host, changed: RequestSpec| {
-        changed.build().is_ok_and(|request| recommend(host, usage, &request, options).is_ok())
+        changed.build().is_ok_and(|request| {
+            recommend(Question::new(host, usage, &request).with(options)).is_ok()
+        })
     };
-    let plain: &RequestSpec = request;
+    let plain = request.spec();
     let mut changes = more_pages(host, request, |host| fits(host, plain.clone()));
     let sizes = [PageSize::GIB_1, PageSize::MIB_2, PageSize::KIB_4];
     let other = |size: &PageSize| {
-        request.page_size.is_some_and(|wanted| wanted != *size)
+        request.spec().page_size.is_some_and(|wanted| wanted != *size)
             && fits(host, RequestSpec { page_size: Some(*size), ..plain.clone() })
     };
     changes.extend(sizes.into_iter().find(other).map(|size| Change::OtherPageSize { size }));
@@ -76,12 +74,12 @@ pub fn smallest_changes(
     };
     // Pairs and odd numbers apart: an odd number cannot show siblings, so the two are not one row.
     let fewer = [1, 2].map(|step| {
-        let below = u64::from(request.vcpus).div_ceil(step);
+        let below = u64::from(request.spec().vcpus).div_ceil(step);
         most(below, |n| vcpus(n * step)).map_or(0, |n| n * step)
     });
     // Nor is a row always without gaps: a few more may fit where one less did not.
     let fewer = fewer[0].max(fewer[1]);
-    let below = fewer + 1..u64::from(request.vcpus).min(fewer + 9);
+    let below = fewer + 1..u64::from(request.spec().vcpus).min(fewer + 9);
     let fewer = if fewer > 0 { below.rev().find(|n| vcpus(*n)).unwrap_or(fewer) } else { 0 };
     if fewer > 0 {
         changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
@@ -90,11 +88,11 @@ pub fn smallest_changes(
     // are not one row.
     let most_of = |size: &PageSize| {
         let fits = |pages| fits(host, RequestSpec { memory: size.times(pages), ..plain.clone() });
-        most(request.memory.0.div_ceil(size.bytes()), fits).map(|pages| size.times(pages))
+        most(request.spec().memory.0.div_ceil(size.bytes()), fits).map(|pages| size.times(pages))
     };
     let memory = sizes.iter().filter_map(most_of).max();
     changes.extend(memory.map(|memory| Change::LessMemory { memory }));
-    if let GpuRequest::Count { count, model } = &request.gpus {
+    if let GpuRequest::Count { count, model } = &request.spec().gpus {
         let gpus = |count| GpuRequest::Count { count, model: model.clone() };
         let fewer = (0..*count).rev();
         let fits = |n: &u32| fits(host, RequestSpec { gpus: gpus(*n), ..plain.clone() });
@@ -123,8 +121,9 @@ fn most(above: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
 
 /// The fewest pages more of one size on one node that would do.
 fn more_pages(host: &Host, request: &Request, fits: impl Fn(&Host) -> bool) -> Vec<Change> {
-    let size = request.page_size.filter(|size| size.is_huge());
-    let Some((size, needed)) = size.and_then(|s| Some((s, s.pages_in(request.memory)?))) else {
+    let size = request.spec().page_size.filter(|size| size.is_huge());
+    let Some((size, needed)) = size.and_then(|s| Some((s, s.pages_in(request.spec().memory)?)))
+    else {
         return Vec::new();
     };
     let with = |at: usize, more: u64| {

@@ -82,6 +82,7 @@ pub mod host;
 #[cfg(feature = "serde")]
 pub mod json;
 pub mod placement;
+mod question;
 mod rebalance;
 pub mod request;
 pub mod sets;
@@ -138,6 +139,7 @@ pub use explain::{
     change_text, explain, explain_advice, explain_refusal, fact_text, host_line, property_text,
     step_text, warning_text,
 };
+pub use question::Question;
 pub use rebalance::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step, rebalance};
 pub use warnings::Warning;
 

@@ -4,10 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::host::pcie::RootComplex;
-use crate::request::{Policy, Request};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PageSize, ParseUnitError, PciAddr};
-use crate::usage::{Claim, Offer, PageClaim, Usage};
+use crate::usage::{Claim, PageClaim};
 
 /// How much of the hardware the guest is shown, and how tightly it is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -318,17 +317,5 @@ impl Placement {
         devices.sort_unstable();
         devices.dedup();
         Claim { floating: shared.difference(&dedicated), dedicated, pages, devices }
-    }
-
-    /// What [`Usage::accept`](crate::Usage::accept) takes: the claim of this placement of `request`,
-    /// which was computed against `seen`.
-    #[must_use]
-    pub fn offer(&self, request: &Request, seen: &Usage) -> Offer {
-        Offer {
-            tenant: self.name.clone(),
-            claim: self.claim(),
-            generation: seen.generation(),
-            whole_cores: self.dedicated && request.policies.whole_cores == Policy::Require,
-        }
     }
 }

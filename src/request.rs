@@ -1,7 +1,6 @@
 //! What is asked for: a VM's size, its devices, and how strictly each wish is meant.
 
 use std::collections::BTreeSet;
-use std::ops::Deref;
 
 use crate::units::{Bytes, PageSize, PciAddr};
 use crate::workload::Workload;
@@ -296,13 +295,14 @@ impl RequestSpec {
     }
 }
 
-/// A request whose fields are in range. Read its fields through [`RequestSpec`].
+/// A request whose fields are in range; [`Request::spec`] shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request(RequestSpec);
 
-impl Deref for Request {
-    type Target = RequestSpec;
-    fn deref(&self) -> &RequestSpec {
+impl Request {
+    /// The fields, all in range.
+    #[must_use]
+    pub const fn spec(&self) -> &RequestSpec {
         &self.0
     }
 }

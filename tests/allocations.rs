@@ -55,7 +55,8 @@ static ALLOCATOR: Counting = Counting;
 fn asked(host: &Host, usage: &Usage, request: RequestSpec) -> (u64, bool) {
     let (request, options) = (request.build().unwrap(), Options::default());
     let before = ASKED.get();
-    let answer = black_box(recommend(black_box(host), usage, &request, &options));
+    let answer =
+        black_box(recommend(Question::new(black_box(host), usage, &request).with(&options)));
     (ASKED.get() - before, answer.is_ok())
 }
 
@@ -130,7 +131,7 @@ fn rejected_candidates_allocate_nothing() {
         let [few, many] = [eight, sixteen].map(|shape| {
             let (host, usage) = crowded(shape);
             let request = wanted.clone().build().unwrap();
-            let answer = recommend(&host, &usage, &request, &Options::default()).unwrap();
+            let answer = recommend(Question::new(&host, &usage, &request)).unwrap();
             let nodes = answer.best().placement.nodes();
             assert!(nodes.iter().all(|node| node.0 < 4), "{cells} cells on nodes {nodes}");
             asked(&host, &usage, wanted.clone()).0

@@ -499,7 +499,7 @@ fn the_count_is_what_the_engine_could_place() {
         for number in 0.. {
             let name = format!("vm{number}");
             let request = request_of(&shape, &name).build().unwrap();
-            let answer = recommend(&host, &usage, &request, &Options::default());
+            let answer = recommend(Question::new(&host, &usage, &request));
             let before = capacity(&host, &usage, &shape);
             let text = || format!("case {case}.{number}: {before:?} {shape:?} {usage:?} {host:?}");
             assert!(answer.is_ok() || before.at_least() == 0, "refused: {}", text());

@@ -51,17 +51,17 @@ fn answer(folder: &Path) -> (String, Option<String>) {
         .unwrap_or_else(|e| panic!("{shown}/request.json: {e}"));
     let request = request.build().unwrap_or_else(|e| panic!("{shown}/request.json: {e}"));
     let options = Options::default();
-    match recommend(&host, &usage, &request, &options) {
+    match recommend(Question::new(&host, &usage, &request).with(&options)) {
         Ok(found) => {
             for ranked in &found.ranked {
-                verify(&host, &usage, &request, &ranked.placement)
+                verify(Question::new(&host, &usage, &request), &ranked.placement)
                     .unwrap_or_else(|e| panic!("{shown}: {e:?}"));
             }
             let xml = fragments(&found.best().placement).unwrap();
-            (explain(&host, &usage, &request, &options, &found), Some(xml))
+            (explain(Question::new(&host, &usage, &request).with(&options), &found), Some(xml))
         }
         Err(refusal) => {
-            let changes = smallest_changes(&host, &usage, &request, &options);
+            let changes = smallest_changes(Question::new(&host, &usage, &request).with(&options));
             (explain_refusal(&host, &request, &refusal, Some(&changes)), None)
         }
     }

@@ -329,7 +329,7 @@ proptest! {
         let host = host(name);
         let usage = Usage::empty(&host);
         let options = Options { all: true, ..Options::default() };
-        let Ok(answer) = recommend(&host, &usage, &request, &options) else { return Ok(()) };
+        let Ok(answer) = recommend(Question::new(&host, &usage, &request).with(&options)) else { return Ok(()) };
         for ranked in answer.ranked.iter().chain(&answer.baseline) {
             let placement = &ranked.placement;
             let xml = emit::libvirt::domain(placement).unwrap();
@@ -353,9 +353,7 @@ proptest! {
         let host = host("rtx-4080");
         let request = RequestSpec::new("vm", 8, Bytes::from_gib(8));
         let request = RequestSpec { gpus: GpuRequest::Count { count: 1, model: None }, ..request };
-        let answer = recommend(
-            &host, &Usage::empty(&host), &request.build().unwrap(), &Options::default(),
-        ).unwrap();
+        let answer = recommend(Question::new(&host, &Usage::empty(&host), &request.build().unwrap())).unwrap();
         let mut xml = emit::libvirt::domain(&answer.best().placement).unwrap();
         let at = at % xml.len();
         let end = (at + cut).min(xml.len());
@@ -372,7 +370,8 @@ fn every_style_comes_back() {
     let host = host("hgx-h200-snc2");
     let request = RequestSpec::new("vm", 32, Bytes::from_gib(64)).build().unwrap();
     let options = Options { all: true, ..Options::default() };
-    let answer = recommend(&host, &Usage::empty(&host), &request, &options).unwrap();
+    let answer =
+        recommend(Question::new(&host, &Usage::empty(&host), &request).with(&options)).unwrap();
     let mut styles: Vec<_> = answer.ranked.iter().map(|r| r.placement.style).collect();
     styles.extend(answer.baseline.iter().map(|r| r.placement.style));
     styles.sort();

@@ -67,13 +67,18 @@ fn each_host_has_what_recommend_says_of_it_alone() {
         for found in &answer.ranked {
             let member = &fleet[found.host];
             let (host, usage) = (member.host(), member.usage());
-            let alone = recommend(host, usage, &wanted, &FleetOptions::default().engine).unwrap();
+            let alone = recommend(
+                Question::new(host, usage, &wanted).with(&FleetOptions::default().engine),
+            )
+            .unwrap();
             assert_eq!(&found.best, alone.best());
-            verify(host, usage, &wanted, &found.best.placement).unwrap();
+            verify(Question::new(host, usage, &wanted), &found.best.placement).unwrap();
         }
         for (at, _) in &answer.refused {
             let (host, usage) = (fleet[*at].host(), fleet[*at].usage());
-            let alone = recommend(host, usage, &wanted, &FleetOptions::default().engine);
+            let alone = recommend(
+                Question::new(host, usage, &wanted).with(&FleetOptions::default().engine),
+            );
             assert!(alone.is_err(), "a count refused {wanted:?} on host {at}");
         }
     }

@@ -59,7 +59,7 @@ fn host() -> Host {
 fn placed(name: &str) -> Placement {
     let host = host();
     let request = checked(&gpu_vm(4, 4, 1, Workload::default()));
-    let answer = recommend(&host, &Usage::empty(&host), &request, &Options::default()).unwrap();
+    let answer = recommend(Question::new(&host, &Usage::empty(&host), &request)).unwrap();
     Placement { name: name.to_owned(), ..answer.best().placement.clone() }
 }
 
@@ -107,7 +107,7 @@ fn a_request_refuses_what_would_break_a_line() {
         let request = RequestSpec { name: name.to_owned(), ..vm(1, 1) }.build();
         let bad = name.chars().any(|c| c == '/' || c.is_control());
         match request {
-            Ok(request) => assert!(!bad && request.name == name),
+            Ok(request) => assert!(!bad && request.spec().name == name),
             Err(error) => {
                 assert!(bad && matches!(error, RequestError::Name { .. }), "{name:?}");
                 assert!(!error.to_string().contains(char::is_control), "{error}");
@@ -145,15 +145,15 @@ fn said(hostile: &str) -> [String; 4] {
     usage.claim(&host, hostile, claim).unwrap();
     let options = Options::default();
     let fits = checked(&vm(2, 1));
-    let answer = recommend(&host, &usage, &fits, &options).unwrap();
-    let json = json::recommendation(&host, &usage, &fits, &answer);
+    let answer = recommend(Question::new(&host, &usage, &fits).with(&options)).unwrap();
+    let json = json::recommendation(Question::new(&host, &usage, &fits), &answer);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
-    let first = explain(&host, &usage, &fits, &options, &answer);
+    let first = explain(Question::new(&host, &usage, &fits).with(&options), &answer);
 
     let refusal = |request: &RequestSpec| {
         let request = checked(request);
-        let refusal = recommend(&host, &usage, &request, &options).unwrap_err();
-        let changes = smallest_changes(&host, &usage, &request, &options);
+        let refusal = recommend(Question::new(&host, &usage, &request).with(&options)).unwrap_err();
+        let changes = smallest_changes(Question::new(&host, &usage, &request).with(&options));
         let json = json::refusal(&refusal, &changes);
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
         (explain_refusal(&host, &request, &refusal, Some(&changes)), changes)
@@ -169,7 +169,7 @@ fn said(hostile: &str) -> [String; 4] {
 
     let wide = RequestSpec { policies, ..vm(8, 1) };
     let wide = checked(&wide);
-    let mut advice = rebalance(&host, &usage, &wide, &options, &[]).unwrap();
+    let mut advice = rebalance(Question::new(&host, &usage, &wide).with(&options), &[]).unwrap();
     advice.placement.name = hostile.to_owned();
     [first, both, pages, explain_advice(&host, &advice)]
 }

@@ -88,12 +88,15 @@ fn every_recommendation_on_every_fixture_is_accepted() {
             let request = request.build().expect("the request is in range");
             let usage = pinwise::Usage::empty(&host);
             let options = pinwise::Options { all: true, ..pinwise::Options::default() };
-            let Ok(answer) = pinwise::recommend(&host, &usage, &request, &options) else {
+            let Ok(answer) =
+                pinwise::recommend(Question::new(&host, &usage, &request).with(&options))
+            else {
                 continue;
             };
             for (ranked, at) in answer.ranked.iter().chain(&answer.baseline).zip(0..) {
                 let placement = &ranked.placement;
-                pinwise::verify(&host, &usage, &request, placement).expect("the checker agrees");
+                pinwise::verify(Question::new(&host, &usage, &request), placement)
+                    .expect("the checker agrees");
                 let xml = libvirt::domain(placement).expect("what the engine gives can be printed");
                 judge(&format!("{}-{vcpus}-{at}", host.name()), &xml);
                 judged += 1;
@@ -190,8 +193,8 @@ fn a_vm_of_this_machine_is_held_where_its_xml_says() {
         }
         let base = pinwise::RequestSpec::new("here", vcpus, pinwise::Bytes::from_mib(mib));
         let mut request = pinwise::RequestSpec { page_size: Some(page), ..base };
-        request.policies.dedicated_cpus = pinwise::Policy::Ignore;
-        request.policies.whole_cores = pinwise::Policy::Ignore;
+        request.spec().policies.dedicated_cpus = pinwise::Policy::Ignore;
+        request.spec().policies.whole_cores = pinwise::Policy::Ignore;
         for (answer, at) in spread::answers(&host, request).iter().zip(0..) {
             let placement = &answer.placement;
             let printed = libvirt::domain(placement).expect("what the engine gives can be printed");

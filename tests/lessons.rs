@@ -35,14 +35,14 @@ fn vcpu_nodes(host: &Host, ranked: &Ranked) -> NodeSet {
 fn text(host: &Host, request: &RequestSpec, options: &Options) -> String {
     let usage = Usage::empty(host);
     let answer = ask_with(host, &usage, request, options).unwrap();
-    explain(host, &usage, &checked(request), options, &answer)
+    explain(Question::new(host, &usage, &checked(request)).with(options), &answer)
 }
 
 fn refusal(host: &Host, request: &RequestSpec) -> String {
     let (usage, options) = (Usage::empty(host), Options::default());
     let refusal = ask(host, request).unwrap_err();
     let request = checked(request);
-    let changes = smallest_changes(host, &usage, &request, &options);
+    let changes = smallest_changes(Question::new(host, &usage, &request).with(&options));
     explain_refusal(host, &request, &refusal, Some(&changes))
 }
 
@@ -155,7 +155,8 @@ fn thirty_two_vcpus_get_thirty_two_cores_where_they_are_free() {
         let threads = prediction(smt, Metric::CpuAllThreads);
         assert!((500..=650).contains(&threads.range.likely.0), "{threads:?}");
         assert!(ids(&[8, 19]).iter().all(|id| threads.from.contains(id)), "{threads:?}");
-        let text = explain(&host, &usage, &checked(&request), &options, &answer);
+        let text =
+            explain(Question::new(&host, &usage, &checked(&request)).with(&options), &answer);
         assert!(text.contains("saves 16 cores"), "{workload}:\n{text}");
     }
 }
@@ -168,7 +169,7 @@ fn with_a_high_packing_weight_siblings_may_win_and_the_text_says_what_they_save(
     let answer = ask_with(&host, &usage, &request, &options).unwrap();
     assert_eq!(answer.best().placement.style, Style::PinSmt);
     assert!(answer.best().score.packing > of_style(&answer, Style::Pin).score.packing);
-    let text = explain(&host, &usage, &checked(&request), &options, &answer);
+    let text = explain(Question::new(&host, &usage, &checked(&request)).with(&options), &answer);
     assert!(text.contains("it takes more from the host's other tenants"), "{text}");
     assert!(text.contains("16 of 32 free cores"), "{text}");
 }
@@ -196,7 +197,8 @@ fn a_degraded_link_is_reported_and_passed_over() {
         let best = answer.best();
         let has = best.placement.gpus().any(|gpu| gpu.address.to_string() == slow);
         assert_eq!(has, given, "{count} GPUs");
-        let warnings = best.warnings(&host, &Usage::empty(&host), &checked(&request));
+        let warnings =
+            best.warnings(Question::new(&host, &Usage::empty(&host), &checked(&request)));
         let told = warnings.iter().any(|warning| match warning {
             Warning::DegradedLink { address, given: says, .. } => {
                 address.to_string() == slow && *says == given
@@ -321,7 +323,7 @@ fn a_host_whose_devices_name_no_node_is_not_guessed_at() {
     let request = gpu_vm(8, 16, 1, Workload::GpuInference);
     let preferred = ask(&host, &request).unwrap();
     let best = preferred.best();
-    let warnings = best.warnings(&host, &Usage::empty(&host), &checked(&request));
+    let warnings = best.warnings(Question::new(&host, &Usage::empty(&host), &checked(&request)));
     assert!(warnings.iter().any(|w| matches!(w, Warning::UnknownNode { .. })));
     assert!(best.placement.gpus().all(|gpu| gpu.node.is_none()));
     assert!(best.findings.iter().all(|f| f.metric != Metric::HostGpuTransfer), "nothing is known");
@@ -376,7 +378,8 @@ fn where_the_page_size_is_free_the_vm_stays_beside_its_gpu_with_smaller_pages() 
     assert_eq!(placement.cells[0].page, PageSize::KIB_4);
     assert_eq!(placement.nodes(), std::iter::once(NodeId(0)).collect());
     let told = |w: &Warning| matches!(w, Warning::NoHugepages { vfio: true, .. });
-    let warnings = answer.best().warnings(&host, &Usage::empty(&host), &checked(&request));
+    let warnings =
+        answer.best().warnings(Question::new(&host, &Usage::empty(&host), &checked(&request)));
     assert!(warnings.iter().any(told));
 }
 
@@ -446,7 +449,7 @@ fn siblings_that_win_are_told_to_save_cores_too() {
     let request = RequestSpec { workload: Workload::GpuInference, ..vm(32, 64) };
     let options = Options { packing_weight: 3000, ..Options::default() };
     let answer = ask_with(&host, &usage, &request, &options).unwrap();
-    let text = explain(&host, &usage, &checked(&request), &options, &answer);
+    let text = explain(Question::new(&host, &usage, &checked(&request)).with(&options), &answer);
     assert!(text.contains("saves 16 cores"), "{text}");
 }
 
@@ -481,8 +484,8 @@ fn names_from_outside_cannot_drive_a_terminal() {
     let floating = Claim { floating: "1-40".parse().unwrap(), ..Claim::default() };
     usage.claim(&host, "t\u{1b}[31m", floating).unwrap();
     let options = Options::default();
-    let answer = pinwise::recommend(&host, &usage, &request, &options).unwrap();
-    let text = pinwise::explain(&host, &usage, &request, &options, &answer);
+    let answer = pinwise::recommend(Question::new(&host, &usage, &request).with(&options)).unwrap();
+    let text = pinwise::explain(Question::new(&host, &usage, &request).with(&options), &answer);
     assert!(text.contains("floating tenants"), "{text}");
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
 }
@@ -498,9 +501,9 @@ fn a_one_gpu_vm_takes_the_other_half_of_a_switch_pair_that_is_broken_already() {
     usage.claim(&host, "other", held).unwrap();
     let one = pinwise::GpuRequest::Count { count: 1, model: None };
     let request = RequestSpec { gpus: one, ..vm(8, 16) }.build().unwrap();
-    let answer = pinwise::recommend(&host, &usage, &request, &Options::default()).unwrap();
+    let answer = pinwise::recommend(Question::new(&host, &usage, &request)).unwrap();
     let placement = &answer.best().placement;
-    pinwise::verify(&host, &usage, &request, placement).unwrap();
+    pinwise::verify(Question::new(&host, &usage, &request), placement).unwrap();
     let given: Vec<_> = placement.gpus().map(|gpu| gpu.address).collect();
     assert_eq!(given, [gpus[3]]);
 }

@@ -62,7 +62,7 @@ fn with_tenants(host: &Host, count: usize) -> Usage {
     for number in 0..count {
         let place = |gpus| {
             let request = vm(1, gpus).build().unwrap();
-            recommend(host, &usage, &request, &Options::default()).ok()
+            recommend(Question::new(host, &usage, &request)).ok()
         };
         let answer = if number % 2 == 0 { place(1).or_else(|| place(0)) } else { place(0) };
         let claim = answer.unwrap().best().placement.claim();

@@ -56,7 +56,7 @@ fn ask(
 ) -> Result<Advice, NoAdvice> {
     let request = request.clone().build().unwrap();
     let may: Vec<Request> = restartable.iter().map(|vm| vm.clone().build().unwrap()).collect();
-    let advice = rebalance(host, usage, &request, &Options::default(), &may);
+    let advice = rebalance(Question::new(host, usage, &request), &may);
     if let Ok(advice) = &advice {
         check(host, usage, &request, &may, advice).unwrap();
     }
@@ -122,7 +122,8 @@ fn check(
                 for (name, claim) in &claims {
                     others.claim(host, name, claim.clone()).map_err(|e| e.to_string())?;
                 }
-                verify(host, &others, vm, placement).map_err(|found| format!("{found:?}"))?;
+                verify(Question::new(host, &others, vm), placement)
+                    .map_err(|found| format!("{found:?}"))?;
             }
             other => return Err(format!("{other:?}")),
         }
@@ -132,8 +133,9 @@ fn check(
     for (name, claim) in claims {
         then.claim(host, &name, claim).map_err(|e| e.to_string())?;
     }
-    verify(host, &then, request, &advice.placement).map_err(|found| format!("{found:?}"))?;
-    let again = recommend(host, &then, request, &Options::default());
+    verify(Question::new(host, &then, request), &advice.placement)
+        .map_err(|found| format!("{found:?}"))?;
+    let again = recommend(Question::new(host, &then, request));
     again.map(|_| ()).map_err(|_| "it is still refused".to_owned())
 }
 
@@ -264,7 +266,7 @@ fn the_check_of_these_tests_sees_what_is_wrong() {
     let host = gpu_beside_node_0();
     let usage = usage(&host, &[("a", held("1-6", 0, 8)), ("b", held("8-9", 1, 8))]);
     let request = vm("new", 5, 8, 1).build().unwrap();
-    let advice = rebalance(&host, &usage, &request, &Options::default(), &[]).unwrap();
+    let advice = rebalance(Question::new(&host, &usage, &request), &[]).unwrap();
     let wrong = |change: &dyn Fn(&mut Advice)| {
         let mut advice = advice.clone();
         change(&mut advice);
@@ -318,13 +320,13 @@ fn what_is_advised_works() {
             let gpus = rng.pick(&[0, 0, 1, 1, 2]);
             let (vcpus, gib) = (rng.between(1, 6) as u32, rng.between(1, 8) as u64);
             let mut request = vm(&format!("vm{number}"), vcpus, gib, gpus);
-            request.policies.whole_cores = rng.pick(&[Policy::Require, Policy::Ignore]);
-            request.policies.linked_gpus = rng.pick(&[Policy::Require, Policy::Ignore]);
+            request.spec().policies.whole_cores = rng.pick(&[Policy::Require, Policy::Ignore]);
+            request.spec().policies.linked_gpus = rng.pick(&[Policy::Require, Policy::Ignore]);
             let asked = request.clone().build().unwrap();
-            match recommend(&host, &usage, &asked, &Options::default()) {
+            match recommend(Question::new(&host, &usage, &asked)) {
                 Ok(answer) => {
                     let claim = answer.best().placement.claim();
-                    usage.claim(&host, &request.name, claim).unwrap();
+                    usage.claim(&host, &request.spec().name, claim).unwrap();
                     if rng.percent(50) {
                         may.push(request);
                     }
@@ -388,7 +390,7 @@ fn brute(host: &Host, usage: &Usage, request: &Request) -> bool {
             let floating = held.floating.difference(&dedicated);
             let mut then = others.clone();
             then.claim(host, name, Claim { dedicated, floating, ..held.clone() }).unwrap();
-            recommend(host, &then, request, &Options::default()).is_ok()
+            recommend(Question::new(host, &then, request)).is_ok()
         })
     })
 }
@@ -412,13 +414,13 @@ fn a_single_move_is_found_if_there_is_one() {
         let mut usage = Usage::empty(&host);
         for number in 0..4 {
             let mut request = vm(&format!("vm{number}"), rng.between(1, 3) as u32, 2, 0);
-            request.gpus = GpuRequest::Count { count: rng.pick(&[0, 0, 1]), model: None };
-            request.policies =
+            request.spec().gpus = GpuRequest::Count { count: rng.pick(&[0, 0, 1]), model: None };
+            request.spec().policies =
                 Policies { one_node: rng.pick(&[Policy::Ignore, Policy::Require]), ..strict() };
             let request = request.build().unwrap();
-            if let Ok(answer) = recommend(&host, &usage, &request, &Options::default()) {
+            if let Ok(answer) = recommend(Question::new(&host, &usage, &request)) {
                 let claim = rng.pick(&answer.ranked).placement.claim();
-                usage.claim(&host, &request.name, claim).unwrap();
+                usage.claim(&host, &request.spec().name, claim).unwrap();
             }
         }
         let new = vm("new", rng.between(1, 3) as u32, 4, rng.pick(&[0, 1, 2]));

@@ -29,11 +29,11 @@ fn layouts(host: &Host, gpus: &[&str], others: &[&str]) -> Vec<Placement> {
     let request = request.build().unwrap();
     let usage = Usage::empty(host);
     let options = Options { all: true, ..Options::default() };
-    let answer = recommend(host, &usage, &request, &options).unwrap();
+    let answer = recommend(Question::new(host, &usage, &request).with(&options)).unwrap();
     let all = answer.ranked.iter().chain(&answer.baseline).map(|ranked| ranked.placement.clone());
     let all: Vec<_> = all.collect();
     for placement in &all {
-        assert_eq!(verify(host, &usage, &request, placement), Ok(()));
+        assert_eq!(verify(Question::new(host, &usage, &request), placement), Ok(()));
     }
     all
 }

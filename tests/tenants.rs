@@ -51,7 +51,7 @@ fn request(name: &str, vcpus: u32, gib: u64, gpus: u32) -> Request {
 }
 
 fn best(host: &Host, usage: &Usage, request: &Request) -> Placement {
-    recommend(host, usage, request, &Options::default()).unwrap().best().placement.clone()
+    recommend(Question::new(host, usage, request)).unwrap().best().placement.clone()
 }
 
 fn holder(tenant: &str, since: u64) -> Holder {
@@ -300,7 +300,7 @@ fn eight_threads_never_book_anything_twice() {
                 let asked = rng.below(200) == 0;
                 let offer = if asked {
                     let request = request(&name, rng.between(1, 4) as u32, 4, rng.below(2) as u32);
-                    let answer = recommend(&host, &seen, &request, &Options::default());
+                    let answer = recommend(Question::new(&host, &seen, &request));
                     answer.ok().map(|a| a.best().placement.offer(&request, &seen))
                 } else {
                     some(&mut rng, &host, &seen).map(|claim| Offer {
@@ -367,7 +367,7 @@ fn domains_of_placements_have_no_drift() {
     ];
     for request in &asked {
         let placement = best(&host, &usage, request);
-        usage.claim(&host, &request.name, placement.claim()).unwrap();
+        usage.claim(&host, &request.spec().name, placement.claim()).unwrap();
         let domain = read_domain(&host, &emit::libvirt::domain(&placement).unwrap()).unwrap();
         found.push((domain.name, domain.claim));
     }
@@ -421,14 +421,16 @@ fn domains_of_placements_have_no_drift() {
 
 /// The warnings of the best placement, which the checker counts again, and accepts no other.
 fn told(host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
-    let answer = recommend(host, usage, request, &Options::default()).unwrap();
+    let answer = recommend(Question::new(host, usage, request)).unwrap();
     let best = answer.best();
-    let (placement, warnings) = (&best.placement, best.warnings(host, usage, request));
-    assert_eq!(verify_warnings(host, usage, request, placement, &warnings), Ok(()));
+    let (placement, warnings) =
+        (&best.placement, best.warnings(Question::new(host, usage, request)));
+    assert_eq!(verify_warnings(Question::new(host, usage, request), placement, &warnings), Ok(()));
     for at in 0..warnings.len() {
         let mut fewer = warnings.clone();
         let warning = fewer.remove(at);
-        if let Err(found) = verify_warnings(host, usage, request, placement, &fewer) {
+        if let Err(found) = verify_warnings(Question::new(host, usage, request), placement, &fewer)
+        {
             assert_eq!(found, [WrongWarning::Missing { warning }]);
         }
     }
@@ -450,11 +452,11 @@ fn the_default_layout_floats_over_tenants() {
     let (host, mut usage) = (host(), Usage::empty(&host()));
     usage.claim(&host, "pinned", dedicated("3,19")).unwrap();
     let request = request("vm", 2, 4, 0);
-    let answer = recommend(&host, &usage, &request, &Options::default()).unwrap();
+    let answer = recommend(Question::new(&host, &usage, &request)).unwrap();
     let baseline = answer.baseline.unwrap();
     let over =
         Warning::FloatsOverTenants { tenants: vec!["pinned".to_owned()], cpus: cpus("3,19") };
-    assert_eq!(baseline.warnings(&host, &usage, &request).last(), Some(&over));
+    assert_eq!(baseline.warnings(Question::new(&host, &usage, &request)).last(), Some(&over));
 }
 
 /// Node 1 is full, so the VM has node 0 with somebody.
@@ -493,9 +495,7 @@ fn siblings_across_tenants_are_refused_or_told() {
     let (host, mut usage) = (host(), Usage::empty(&host()));
     usage.claim(&host, "half", dedicated("1-15")).unwrap();
     let strict = wish("vm", 2, 4, 0);
-    assert!(
-        recommend(&host, &usage, &strict.clone().build().unwrap(), &Options::default()).is_err()
-    );
+    assert!(recommend(Question::new(&host, &usage, &strict.clone().build().unwrap())).is_err());
     let policies = Policies { whole_cores: Policy::Ignore, ..Policies::default() };
     let lenient = RequestSpec { policies, ..strict }.build().unwrap();
     let cpus = best(&host, &usage, &lenient).vcpu_pcpus();
@@ -589,15 +589,16 @@ fn peers_that_a_switch_sends_up_are_told() {
     assert_eq!(redirected(&with_switch(&[(0, 1)], on), &pair), []);
 
     // A warning with a port that is not on the way is found.
-    let answer = recommend(&host, &Usage::empty(&host), &pair, &Options::default()).unwrap();
-    let mut warnings = answer.best().warnings(&host, &Usage::empty(&host), &pair);
+    let answer = recommend(Question::new(&host, &Usage::empty(&host), &pair)).unwrap();
+    let mut warnings = answer.best().warnings(Question::new(&host, &Usage::empty(&host), &pair));
     for warning in &mut warnings {
         if let Warning::RedirectedPeers { ports, .. } = warning {
             ports.push("01:00.0".parse().unwrap());
         }
     }
     let usage = Usage::empty(&host);
-    let found = verify_warnings(&host, &usage, &pair, &answer.best().placement, &warnings);
+    let found =
+        verify_warnings(Question::new(&host, &usage, &pair), &answer.best().placement, &warnings);
     assert_eq!(found.unwrap_err().len(), 2);
 }
 
@@ -607,15 +608,16 @@ fn a_false_warning_is_found() {
     usage.claim(&host, "beside", Claim { pages: vec![pages(0, 2)], ..dedicated("1,17") }).unwrap();
     usage.claim(&host, "full", dedicated("8-15,24-31")).unwrap();
     let request = request("vm", 2, 4, 0);
-    let answer = recommend(&host, &usage, &request, &Options::default()).unwrap();
+    let answer = recommend(Question::new(&host, &usage, &request)).unwrap();
     let best = answer.best();
-    let mut warnings = best.warnings(&host, &usage, &request);
+    let mut warnings = best.warnings(Question::new(&host, &usage, &request));
     for warning in &mut warnings {
         if let Warning::SharedNodes { tenants, .. } = warning {
             *tenants = vec!["full".to_owned()];
         }
     }
-    let found = verify_warnings(&host, &usage, &request, &best.placement, &warnings).unwrap_err();
+    let found = verify_warnings(Question::new(&host, &usage, &request), &best.placement, &warnings)
+        .unwrap_err();
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(matches!(found[0], WrongWarning::False { .. }));
     assert!(matches!(found[1], WrongWarning::Missing { .. }));

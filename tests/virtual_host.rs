@@ -217,9 +217,9 @@ fn compare_gpus(shape: &Shape, host: &Host) {
 /// The answer that is made outside, every placement of which the checker accepts.
 fn outside(host: &Host, usage: &Usage, vm: &Vm) -> Recommendation {
     let request = vm.request();
-    let answer = recommend(host, usage, &request, &Options::default()).unwrap();
+    let answer = recommend(Question::new(host, usage, &request)).unwrap();
     for ranked in answer.ranked.iter().chain(&answer.baseline) {
-        verify(host, usage, &request, &ranked.placement).unwrap();
+        verify(Question::new(host, usage, &request), &ranked.placement).unwrap();
     }
     answer
 }
@@ -264,7 +264,10 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     let inside = rows(text(files, "answer.json"));
     assert_eq!(
         inside,
-        rows(&pinwise::json::recommendation(&host, &empty, &first.request(), &answer)),
+        rows(&pinwise::json::recommendation(
+            Question::new(&host, &empty, &first.request()),
+            &answer
+        )),
         "{name}"
     );
     let best = &answer.best().placement;
@@ -287,7 +290,10 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     let inside = rows(text(files, "second.json"));
     assert_eq!(
         inside,
-        rows(&pinwise::json::recommendation(&host, &usage, &second.request(), &beside)),
+        rows(&pinwise::json::recommendation(
+            Question::new(&host, &usage, &second.request()),
+            &beside
+        )),
         "{name}: beside"
     );
     apart(&host, &domain.claim, &best_claim(&inside));

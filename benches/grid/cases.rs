@@ -136,14 +136,17 @@ impl Place {
             }
             Task::EmitJson => {
                 let request = vm(2, 2).build().expect("in range");
-                let answer = recommend(host, usage, &request, &Options::default()).ok()?;
+                let answer = recommend(Question::new(host, usage, &request)).ok()?;
                 Box::new(move || {
-                    !json::recommendation(host, usage, &request, black_box(&answer)).is_empty()
+                    !json::recommendation(Question::new(host, usage, &request), black_box(&answer))
+                        .is_empty()
                 })
             }
             Task::Verify => {
                 let (request, placement) = self.answer()?;
-                Box::new(move || verify(host, usage, &request, black_box(&placement)).is_ok())
+                Box::new(move || {
+                    verify(Question::new(host, usage, &request), black_box(&placement)).is_ok()
+                })
             }
             Task::CapacityGpu => {
                 let shape = reference_shapes(host).into_iter().next()?;
@@ -163,7 +166,10 @@ impl Place {
     fn ask(&self, request: RequestSpec) -> Run<'_> {
         let (request, options) = (request.build().expect("in range"), Options::default());
         Box::new(move || {
-            black_box(recommend(black_box(&self.host), &self.usage, &request, &options)).is_ok()
+            black_box(recommend(
+                Question::new(black_box(&self.host), &self.usage, &request).with(&options),
+            ))
+            .is_ok()
         })
     }
 
@@ -177,7 +183,7 @@ impl Place {
     /// The request of two cells and two GPUs, and the best answer.
     fn answer(&self) -> Option<(Request, Placement)> {
         let request = vm(2, 2).build().expect("in range");
-        let answer = recommend(&self.host, &self.usage, &request, &Options::default()).ok()?;
+        let answer = recommend(Question::new(&self.host, &self.usage, &request)).ok()?;
         Some((request, answer.best().placement.clone()))
     }
 
@@ -229,7 +235,7 @@ impl Place {
 fn cell_a_node(cells: u32, gpus: u32) -> RequestSpec {
     let mut request = vm(cells, gpus);
     if cells == 1 {
-        request.policies.one_node = Policy::Require;
+        request.spec().policies.one_node = Policy::Require;
     }
     request
 }

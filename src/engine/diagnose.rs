@@ -29,14 +29,14 @@ pub(crate) fn rejections(
 fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     let request = search.request;
     let threads = if style.shows_smt() { 2 } else { 1 };
-    if request.smt.required().is_some_and(|shown| shown != style.shows_smt()) {
+    if request.spec().smt.required().is_some_and(|shown| shown != style.shows_smt()) {
         return vec![Fact::Lacks { property: Property::Smt }];
     }
-    if request.cells.required().is_some_and(|cells| (cells > 1) != style.shows_cells()) {
+    if request.spec().cells.required().is_some_and(|cells| (cells > 1) != style.shows_cells()) {
         return vec![Fact::Lacks { property: Property::Cells }];
     }
-    if !request.vcpus.is_multiple_of(threads) {
-        return vec![Fact::OddVcpus { vcpus: request.vcpus, threads }];
+    if !request.spec().vcpus.is_multiple_of(threads) {
+        return vec![Fact::OddVcpus { vcpus: request.spec().vcpus, threads }];
     }
     // Of the ways that the request allows, the loosest: what it lacks, all lack.
     let dedicated = |stock: &&Stock<'_>| threads == 1 || stock.way.dedicated;
@@ -44,7 +44,7 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     if threads > 1 && stock.nodes.iter().all(|node| node.cores[1] == 0) {
         return vec![Fact::NoSmt];
     }
-    let one_node = request.policies.one_node == Policy::Require;
+    let one_node = request.spec().policies.one_node == Policy::Require;
     if style.shows_cells() && one_node {
         return vec![Fact::Lacks { property: Property::OneNode }];
     }
@@ -52,13 +52,13 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
         stock.room(*at, threads) > 0 && search.pages.iter().any(|pages| pages.free[*at] > 0)
     });
     let usable: Vec<usize> = usable.collect();
-    let wanted = request.cells.required().unwrap_or(if style.shows_cells() { 2 } else { 1 });
+    let wanted = request.spec().cells.required().unwrap_or(if style.shows_cells() { 2 } else { 1 });
     let mut facts = Vec::new();
     if usable.len() < wanted as usize && wanted > 1 {
         let have = u32::try_from(usable.len()).unwrap_or(u32::MAX);
         facts.push(Fact::NodesShort { needed: wanted, usable: have });
     }
-    let units = u64::from(request.vcpus / threads);
+    let units = u64::from(request.spec().vcpus / threads);
     let all: Vec<usize> = (0..stock.nodes.len()).collect();
     facts.extend(short(search, stock, threads, units, &all));
     if facts.is_empty() {
@@ -124,14 +124,14 @@ fn unknown_gpu(search: &Search<'_>) -> Option<Fact> {
 /// Whether locality is required and one node could have all the GPUs, so that what that node lacks is
 /// what the user wants to know.
 fn local_on_one_node(search: &Search<'_>) -> bool {
-    search.request.policies.gpu_locality == Policy::Require
+    search.request.spec().policies.gpu_locality == Policy::Require
         && search.gpus.sets.iter().any(|set| set.nodes.count_ones() == 1)
 }
 
 /// What each node lacks for the whole VM, the one that lacks least first. Where locality is required,
 /// of the nodes with enough GPUs only.
 fn closest_nodes(search: &Search<'_>, stock: &Stock<'_>, threads: u32, units: u64) -> Vec<Fact> {
-    let local = search.request.policies.gpu_locality == Policy::Require;
+    let local = search.request.spec().policies.gpu_locality == Policy::Require;
     let near =
         |at: &usize| !local || search.gpus.sets.iter().any(|set| set.nodes & !(1_u64 << at) == 0);
     let mut lacks: Vec<(u64, Vec<Fact>)> = (0..stock.nodes.len())

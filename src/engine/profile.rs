@@ -209,7 +209,7 @@ pub(crate) fn count(n: usize) -> u32 {
 /// How a VM with GPUs on this path does collectives: from GPU to GPU where links or a switch allow it
 /// and the request does not say no, or where the request says yes.
 pub(crate) fn collective(request: &Request, gpus: usize, path: GpuPath) -> Collective {
-    match (gpus, request.peer_to_peer) {
+    match (gpus, request.spec().peer_to_peer) {
         (0 | 1, _) => Collective::None,
         (_, Some(true)) => Collective::PeerToPeer,
         (_, None) if path <= GpuPath::SameSwitch => Collective::PeerToPeer,
@@ -290,7 +290,7 @@ pub(crate) fn devices_far(host: &Host, request: &Request, nodes: &NodeSet) -> u3
         let node = host.pci().get(*address).and_then(|device| device.node);
         node.is_some_and(|node| nodes.contains(node))
     };
-    count(request.devices.iter().filter(|address| !near(address)).count())
+    count(request.spec().devices.iter().filter(|address| !near(address)).count())
 }
 
 /// How `cores` cores in `used` of the node's domains compare with the fewest domains possible.
@@ -331,9 +331,9 @@ fn fewest_nodes(host: &Host, request: &Request, threads: u32, dedicated: bool) -
     };
     let derived = host.derived();
     let by_cpus = if dedicated {
-        fewest(&derived.core_counts, u64::from(request.vcpus.div_ceil(threads.max(1))))
+        fewest(&derived.core_counts, u64::from(request.spec().vcpus.div_ceil(threads.max(1))))
     } else {
-        fewest(&derived.pcpu_counts, u64::from(request.vcpus))
+        fewest(&derived.pcpu_counts, u64::from(request.spec().vcpus))
     };
-    count(by_cpus.max(fewest(&derived.memories, request.memory.0)))
+    count(by_cpus.max(fewest(&derived.memories, request.spec().memory.0)))
 }

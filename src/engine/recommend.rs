@@ -6,13 +6,12 @@ use crate::engine::diagnose::rejections;
 use crate::engine::profile::Profile;
 use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction, findings, predictions};
-use crate::engine::score::{Options, Property, Score, each_lack};
+use crate::engine::score::{Property, Score, each_lack};
 use crate::engine::search::cpus::Way;
 use crate::engine::search::{Candidate, Search};
-use crate::host::Host;
 use crate::placement::{Placement, Style};
+use crate::question::Question;
 use crate::request::Request;
-use crate::usage::Usage;
 use crate::verify::{verify, verify_warnings};
 use crate::warnings::{Warning, warnings};
 
@@ -65,8 +64,8 @@ impl Ranked {
     /// What to know before using it, as the host and its tenants were when it was recommended. Who asks
     /// a thousand hosts needs them of one.
     #[must_use]
-    pub fn warnings(&self, host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
-        warnings(host, usage, request, &self.placement, &self.profile)
+    pub fn warnings(&self, question: Question<'_>) -> Vec<Warning> {
+        warnings(question, &self.placement, &self.profile)
     }
 }
 
@@ -94,19 +93,15 @@ impl Recommendation {
 /// # Errors
 /// [`Infeasible`] if no placement fulfils all that the request requires; it has the decisive facts of
 /// every style.
-pub fn recommend(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    options: &Options,
-) -> Result<Recommendation, Infeasible> {
+pub fn recommend(question: Question<'_>) -> Result<Recommendation, Infeasible> {
+    let options = question.options;
     let everywhere = |facts: Vec<_>| Infeasible {
         rejected: Style::ALL[1..]
             .iter()
             .map(|s| Rejection { style: *s, facts: facts.clone() })
             .collect(),
     };
-    let mut search = Search::new(host, usage, request, options).map_err(everywhere)?;
+    let mut search = Search::new(question).map_err(everywhere)?;
     search.run();
     let candidates = in_order(&search);
     let mut ranked: Vec<Ranked> = Vec::with_capacity(Style::ALL.len());
@@ -129,10 +124,9 @@ pub fn recommend(
     let rejected = rejections(&search, &found, failed);
     let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
     let baseline = baseline(&search, best);
-    debug_assert!(ranked.iter().all(|r| verify(host, usage, request, &r.placement).is_ok()));
-    let warnings = |r: &Ranked| r.warnings(host, usage, request);
-    let told =
-        |r: &Ranked| verify_warnings(host, usage, request, &r.placement, &warnings(r)).is_ok();
+    debug_assert!(ranked.iter().all(|r| verify(question, &r.placement).is_ok()));
+    let warnings = |r: &Ranked| r.warnings(question);
+    let told = |r: &Ranked| verify_warnings(question, &r.placement, &warnings(r)).is_ok();
     debug_assert!(ranked.iter().chain(&baseline).all(told));
     Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
 }
@@ -163,13 +157,8 @@ pub(crate) struct First {
 
 /// The first of what [`recommend`] answers, without findings and warnings and without the others.
 /// `None` where nothing fits.
-pub(crate) fn first(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    options: &Options,
-) -> Option<First> {
-    let mut search = Search::new(host, usage, request, options).ok()?;
+pub(crate) fn first(question: Question<'_>) -> Option<First> {
+    let mut search = Search::new(question).ok()?;
     search.run();
     let mut candidates = in_order(&search).into_iter();
     candidates.find_map(|candidate| {

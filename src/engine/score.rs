@@ -164,7 +164,7 @@ pub(crate) fn each_lack(
     profile: &Profile,
     mut each: impl FnMut(Property, Policy),
 ) {
-    let policies = &request.policies;
+    let policies = &request.spec().policies;
     let Profile { gpu_path: path, same_switch, partition, gpus_degraded: degraded, .. } = *profile;
     let facts = SetFacts { path, same_switch, partition, degraded };
     let [of_switch, of_links, of_partition] = set_lacks(policies, profile.gpus, facts);
@@ -179,13 +179,13 @@ pub(crate) fn each_lack(
         of_partition,
         (
             Property::Cells,
-            wish(request.cells.required().is_some()),
-            !request.cells.is_met_by(profile.cells),
+            wish(request.spec().cells.required().is_some()),
+            !request.spec().cells.is_met_by(profile.cells),
         ),
         (
             Property::Smt,
-            wish(request.smt.required().is_some()),
-            !request.smt.is_met_by(profile.threads > 1),
+            wish(request.spec().smt.required().is_some()),
+            !request.spec().smt.is_met_by(profile.threads > 1),
         ),
         (Property::NearDevices, Policy::Prefer, profile.devices_far > 0),
         (Property::HealthyLinks, Policy::Prefer, profile.gpus_degraded > 0),
@@ -200,7 +200,7 @@ pub(crate) fn each_lack(
 /// The score of a candidate whose packing cost, in millionths of what is free, is known.
 #[must_use]
 pub fn score(request: &Request, options: &Options, profile: &Profile, cost: i64) -> Score {
-    let weights = request.workload.weights();
+    let weights = request.spec().workload.weights();
     let performance = performance(&options.evidence, profile, &weights, options.caution);
     let mut unmet = 0;
     each_lack(request, profile, |_, _| unmet += 1);

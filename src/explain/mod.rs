@@ -18,6 +18,7 @@ use crate::engine::score::{Options, point};
 use crate::host::Host;
 use crate::host::sources::sources_text;
 use crate::placement::{MemoryMode, Placement, Style};
+use crate::question::Question;
 use crate::request::Request;
 use crate::units::{NodeId, PageSize, PciAddr};
 use crate::usage::Usage;
@@ -67,19 +68,14 @@ fn plain(text: &str) -> String {
 /// A recommendation as text for a person: the ranking, the reasons, the expectations, the cost, the
 /// warnings.
 #[must_use]
-pub fn explain(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    options: &Options,
-    recommendation: &Recommendation,
-) -> String {
-    let mut text = format!("{} on {}\n\n", request.name, host_line(host));
+pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> String {
+    let Question { host, usage, request, options } = question;
+    let mut text = format!("{} on {}\n\n", request.spec().name, host_line(host));
     table(&mut text, recommendation);
     why(&mut text, request, options, recommendation);
     expectations(&mut text, request, recommendation.best());
     cost(&mut text, host, usage, recommendation.best());
-    for warning in &recommendation.best().warnings(host, usage, request) {
+    for warning in &recommendation.best().warnings(question) {
         _ = writeln!(text, "Warning: {}.", warning_text(warning));
     }
     for Rejection { style, facts } in &recommendation.rejected {
@@ -103,7 +99,7 @@ pub fn explain_refusal(
     refusal: &Infeasible,
     changes: Option<&[Change]>,
 ) -> String {
-    let mut text = format!("{} does not fit on {}\n\n", request.name, host_line(host));
+    let mut text = format!("{} does not fit on {}\n\n", request.spec().name, host_line(host));
     let mut by_facts: Vec<(String, Vec<&Rejection>)> = Vec::new();
     for rejection in &refusal.rejected {
         let facts: Vec<String> = rejection.facts.iter().take(4).map(fact_text).collect();
@@ -249,7 +245,7 @@ fn why(text: &mut String, request: &Request, options: &Options, recommendation: 
             text,
             "Layout {rank} ({}) is {behind} for {} (low to likely): {}.",
             other.placement.style,
-            request.workload,
+            request.spec().workload,
             differences(request, options, best, other)
         );
     }
@@ -319,7 +315,7 @@ fn shape(ranked: &Ranked) -> String {
 
 /// The metrics that make most of the difference, the winner's side first.
 fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranked) -> String {
-    let weights = request.workload.weights();
+    let weights = request.spec().workload.weights();
     let find = |r: &Ranked, prediction: &Prediction| {
         r.predictions().iter().find(|p| p.metric == prediction.metric).cloned()
     };
@@ -378,7 +374,7 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
         text,
         "Expected against the default layout     low    likely  high   grade     weight  from"
     );
-    let weights = request.workload.weights();
+    let weights = request.spec().workload.weights();
     for Prediction { metric, range, grade, from: findings } in &best.predictions() {
         let grade = grade.map_or_else(|| "-".to_owned(), |grade| grade.to_string());
         let line = format!(

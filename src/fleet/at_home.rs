@@ -74,12 +74,12 @@ pub(super) fn best<H: Deref<Target = Host>>(
 ) -> Option<Counted> {
     let bytes = room.bytes(host, usage, request);
     let slots = slots(host, room, options, &bytes);
-    let emulates = request.emulator_pcpus == 0
-        && (room.free().1 > u64::from(request.vcpus) || host.is_for_vms_only());
+    let emulates = request.spec().emulator_pcpus == 0
+        && (room.free().1 > u64::from(request.spec().vcpus) || host.is_for_vms_only());
     let asked = Asked { host, room, usage, request, options, ceiling, slots, bytes, emulates };
     let mut plans = Plans { all: SmallVec::new(), sure: i64::MIN, first: None };
     (1..=2).for_each(|threads| asked.at_home(threads, &mut plans));
-    let vcpus = u64::from(request.vcpus);
+    let vcpus = u64::from(request.spec().vcpus);
     for (threads, span) in ceiling.elsewhere() {
         let cores = threads.map_or(0, |threads| vcpus / threads);
         let score = Reverse(span.best.with_packing(options, asked.least_cost(cores)).total);
@@ -111,8 +111,8 @@ impl Asked<'_> {
     /// Adds the placements with so many threads a core on as many nodes as the VM has cells.
     fn at_home(&self, threads: u64, plans: &mut Plans) {
         let Self { request, options, ceiling, .. } = self;
-        let vcpus = u64::from(request.vcpus);
-        let wanted = request.smt.required().is_none_or(|shown| shown == (threads == 2));
+        let vcpus = u64::from(request.spec().vcpus);
+        let wanted = request.spec().smt.required().is_none_or(|shown| shown == (threads == 2));
         if !wanted || !vcpus.is_multiple_of(threads) {
             return;
         }
@@ -143,8 +143,8 @@ impl Asked<'_> {
     fn on_set(&self, set: &Set, threads: u64, share: u64, plans: &mut Plans) {
         let Self { room, request, options, ceiling, .. } = self;
         let nodes = ceiling.nodes as u64;
-        let memory = request.memory.0 / nodes;
-        let whole_only = request.policies.whole_cores == Policy::Require;
+        let memory = request.spec().memory.0 / nodes;
+        let whole_only = request.spec().policies.whole_cores == Policy::Require;
         let enough = |at: &usize| u64::from(room.nodes[*at].cores) >= share;
         let whole = set.nodes.iter().all(enough);
         let pcpus = |at: &usize| u64::from(room.nodes[*at].pcpus) >= share * threads;
@@ -209,7 +209,8 @@ impl Asked<'_> {
             usage.unbound_pages(size) == 0 && set.nodes.iter().all(enough)
         };
         let mut sizes = host.nodes()[set.nodes[0]].pools.iter().map(|pool| pool.size);
-        let wanted = |size: &PageSize| request.page_size.is_none_or(|wanted| wanted == *size);
+        let wanted =
+            |size: &PageSize| request.spec().page_size.is_none_or(|wanted| wanted == *size);
         sizes.any(|size| wanted(&size) && pages(size))
     }
 

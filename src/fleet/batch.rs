@@ -84,8 +84,8 @@ where
     let mut barred: Vec<(usize, String)> = Vec::new();
     let mut failed = None;
     for number in 0..count {
-        let name = format!("{}-{number}", request.name);
-        let named = RequestSpec { name, ..(**request).clone() }.build();
+        let name = format!("{}-{number}", request.spec().name);
+        let named = RequestSpec { name, ..request.spec().clone() }.build();
         let taken: BTreeSet<usize> = placed.iter().map(|rank| rank.host).collect();
         let open = |at: usize| apart != AntiAffinity::Hosts || !taken.contains(&at);
         let rank = named.map_err(BatchError::from).and_then(|r| place(hosts, &r, open, options));
@@ -124,7 +124,7 @@ where
 {
     let asked = |at| open(at).then_some(request);
     let FleetAnswer { ranked, refused, .. } = rank_some(hosts, asked, options, 1);
-    let name = request.name.clone();
+    let name = request.spec().name.clone();
     let Some(rank) = ranked.into_iter().next() else {
         return Err(BatchError::NoHost { name, refused });
     };

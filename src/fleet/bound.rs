@@ -102,14 +102,16 @@ impl HostKey {
         let Counted { unmet, packages, apart, price, score, pcpus } = counted.unwrap_or_else(never);
         let (free_gpus, free_pcpus) = room.free();
         let left = |pcpus: u64| Remaining {
-            gpus: free_gpus.saturating_sub(request.gpus.count() as u64),
+            gpus: free_gpus.saturating_sub(request.spec().gpus.count() as u64),
             pcpus: free_pcpus.saturating_sub(pcpus),
         };
-        let dedicated = request.policies.dedicated_cpus == Policy::Require;
+        let dedicated = request.spec().policies.dedicated_cpus == Policy::Require;
         let left = match bin {
-            HostOrder::Spread => {
-                Order::Most(Reverse(left(if dedicated { u64::from(request.vcpus) } else { 0 })))
-            }
+            HostOrder::Spread => Order::Most(Reverse(left(if dedicated {
+                u64::from(request.spec().vcpus)
+            } else {
+                0
+            }))),
             _ => Order::Least(left(pcpus.0)),
         };
         Self { unmet, packages, apart, price, score, left, host: at }.in_bin(*bin)
@@ -141,7 +143,7 @@ pub(super) struct Counted {
 impl Counted {
     /// Where nothing is counted.
     fn nothing(host: &Host, request: &Request) -> Self {
-        let pcpus = Reverse(most_pcpus(host, request, u64::from(request.vcpus)));
+        let pcpus = Reverse(most_pcpus(host, request, u64::from(request.spec().vcpus)));
         let score = Reverse(i64::MAX);
         Self { unmet: 0, packages: 1, apart: false, price: 0, score, pcpus }
     }
@@ -150,7 +152,7 @@ impl Counted {
 /// The most pCPUs that a VM on so many cores takes: with all siblings of these, and of those of the
 /// emulator threads.
 pub(super) fn most_pcpus(host: &Host, request: &Request, cores: u64) -> u64 {
-    let own = cores + u64::from(request.emulator_pcpus);
+    let own = cores + u64::from(request.spec().emulator_pcpus);
     own.saturating_mul(host.derived().widest_core as u64)
 }
 
@@ -183,7 +185,7 @@ fn cheapest<H: Deref<Target = Host>>(
     let bytes = room.bytes(host, usage, request);
     let slots = slots(host, room, options, &bytes);
     let nodes = most_nodes(host, request);
-    let local = request.policies.gpu_locality == Policy::Require;
+    let local = request.spec().policies.gpu_locality == Policy::Require;
     let of_set = |gpus: GpuMask| -> Option<Cheapest> {
         let several = gpus.count_ones() > 1;
         let first = derived.gpus.get(gpus.trailing_zeros() as usize);
@@ -205,7 +207,7 @@ fn cheapest<H: Deref<Target = Host>>(
         Some((packages, apart, price))
     };
     let least = (1, false, 0);
-    match &request.gpus {
+    match &request.spec().gpus {
         GpuRequest::Addresses(addresses) => of_set(host.gpu_mask(addresses)).unwrap_or(least),
         GpuRequest::Count { model: Some(_), .. } => least,
         GpuRequest::Count { count, model: None } => {
@@ -232,13 +234,14 @@ fn on_node(
     gpus: GpuMask,
     bytes: u64,
 ) -> Option<i64> {
-    let dedicated = request.policies.dedicated_cpus == Policy::Require;
-    let siblings = request.smt.required() != Some(false) && request.vcpus.is_multiple_of(2);
-    let fewest = u64::from(if siblings { request.vcpus / 2 } else { request.vcpus });
-    let short = bytes < request.memory.0
-        || dedicated && u64::from(room.nodes[at].pcpus) < u64::from(request.vcpus);
+    let dedicated = request.spec().policies.dedicated_cpus == Policy::Require;
+    let siblings =
+        request.spec().smt.required() != Some(false) && request.spec().vcpus.is_multiple_of(2);
+    let fewest = u64::from(if siblings { request.spec().vcpus / 2 } else { request.spec().vcpus });
+    let short = bytes < request.spec().memory.0
+        || dedicated && u64::from(room.nodes[at].pcpus) < u64::from(request.spec().vcpus);
     let cores: &[u64] = if dedicated { &[fewest] } else { &[] };
-    let price = || slots.host_cost(&[at], cores, gpus, |_| request.memory.0).price();
+    let price = || slots.host_cost(&[at], cores, gpus, |_| request.spec().memory.0).price();
     (!short).then(price)
 }
 

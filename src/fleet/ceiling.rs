@@ -75,14 +75,14 @@ pub(super) struct UpperBound {
 impl UpperBound {
     /// `None` for VMs with devices: theirs depend on more.
     pub(super) fn new(host: &Host, request: &Request, options: &Options) -> Option<Self> {
-        if request.gpus.count() > 0 || !request.devices.is_empty() {
+        if request.spec().gpus.count() > 0 || !request.spec().devices.is_empty() {
             return None;
         }
-        let nodes = request.cells.required().unwrap_or(1) as usize;
+        let nodes = request.spec().cells.required().unwrap_or(1) as usize;
         let [_, pairs] = &host.derived().allowed;
         let mut all = Self {
             nodes,
-            sets: (nodes == 1 || request.even_cells).then(|| sets(host, nodes)).flatten(),
+            sets: (nodes == 1 || request.spec().even_cells).then(|| sets(host, nodes)).flatten(),
             pairs: pairs.count(&(0..host.cores().len())) as usize == host.cores().len(),
             highest: i64::MIN,
             at_home: Default::default(),
@@ -91,13 +91,13 @@ impl UpperBound {
         };
         let pools = host.nodes().iter().flat_map(|node| &node.pools);
         let usable = pools.filter(|pool| {
-            let wanted = request.page_size.is_none_or(|size| size == pool.size);
-            wanted && pool.size.pages_in(request.memory).is_some()
+            let wanted = request.spec().page_size.is_none_or(|size| size == pool.size);
+            wanted && pool.size.pages_in(request.spec().memory).is_some()
         });
         let mut hugepages: SmallVec<[bool; 8]> = usable.map(|pool| pool.size.is_huge()).collect();
         hugepages.sort_unstable();
         hugepages.dedup();
-        let floats = request.policies.dedicated_cpus != Policy::Require;
+        let floats = request.spec().policies.dedicated_cpus != Policy::Require;
         for (threads, dedicated) in [(1, true), (2, true), (1, false)] {
             if dedicated || floats {
                 let base = base(host, request, threads, dedicated);

@@ -20,6 +20,7 @@ use std::ops::Deref;
 use crate::engine::recommend::{Infeasible, Ranked, recommend};
 use crate::engine::score::Options;
 use crate::host::Host;
+use crate::question::Question;
 use crate::request::Request;
 use crate::usage::{Claim, ClaimError, Usage};
 
@@ -327,8 +328,8 @@ fn whole<H: Deref<Target = Host>>(
 ) -> Result<HostRank, HostRefusal> {
     let FleetHost { host, usage, room } = &hosts[at];
     room.short(host, usage, request).map_or(Ok(()), |short| Err(HostRefusal::Short(short)))?;
-    let answer =
-        recommend(host, usage, request, &options.engine).map_err(HostRefusal::Infeasible)?;
+    let answer = recommend(Question::new(host, usage, request).with(&options.engine))
+        .map_err(HostRefusal::Infeasible)?;
     let best = answer.ranked.into_iter().next().expect("an answer has a placement");
     let claim = best.placement.claim();
     let gpus = best.placement.gpus().count() as u64;

@@ -118,8 +118,8 @@ impl Room {
     pub(super) fn bytes(&self, host: &Host, usage: &Usage, request: &Request) -> [u64; MAX_NODES] {
         let mut bytes = [0_u64; MAX_NODES];
         for (at, size, free) in self.pages(host, usage) {
-            let wanted = request.page_size.is_none_or(|wanted| wanted == size);
-            if wanted && size.pages_in(request.memory).is_some() {
+            let wanted = request.spec().page_size.is_none_or(|wanted| wanted == size);
+            if wanted && size.pages_in(request.spec().memory).is_some() {
                 bytes[at] = bytes[at].saturating_add(free.saturating_mul(size.bytes()));
             }
         }
@@ -143,24 +143,24 @@ impl Room {
             all.sort_unstable_by(|a, b| b.cmp(a));
             all.into_iter().take(nodes).fold(0, u64::saturating_add)
         };
-        if let GpuRequest::Count { count, .. } = &request.gpus {
+        if let GpuRequest::Count { count, .. } = &request.spec().gpus {
             let (needed, all) = (u64::from(*count), u64::from(self.gpus));
-            let local = request.policies.gpu_locality == Policy::Require;
+            let local = request.spec().policies.gpu_locality == Policy::Require;
             let on_nodes = || most(&mut self.nodes.iter().map(|node| u64::from(node.gpus)));
             let free = if local { on_nodes() } else { all };
             if free < needed {
                 return Some(Shortfall::Gpus { needed, free });
             }
         }
-        if request.policies.dedicated_cpus == Policy::Require {
-            let needed = u64::from(request.vcpus);
+        if request.spec().policies.dedicated_cpus == Policy::Require {
+            let needed = u64::from(request.spec().vcpus);
             let free = most(&mut self.nodes.iter().map(|node| u64::from(node.pcpus)));
             if free < needed {
                 return Some(Shortfall::Pcpus { needed, free });
             }
         }
-        let size = request.page_size?;
-        let needed = size.pages_in(request.memory)?;
+        let size = request.spec().page_size?;
+        let needed = size.pages_in(request.spec().memory)?;
         let bytes = self.bytes(host, usage, request);
         let pages = || bytes[..self.nodes.len()].iter().map(|free| free / size.bytes());
         let in_all = pages().fold(0, u64::saturating_add).saturating_sub(usage.unbound_pages(size));
@@ -171,7 +171,7 @@ impl Room {
 
 /// On how many nodes the VM may be at most.
 pub(super) fn most_nodes(host: &Host, request: &Request) -> usize {
-    match (request.policies.one_node, request.cells.required()) {
+    match (request.spec().policies.one_node, request.spec().cells.required()) {
         (Policy::Require, _) => 1,
         // A guest without cells may still lie on several nodes.
         (_, Some(cells)) if cells > 1 => cells as usize,

@@ -8,6 +8,7 @@ use super::room::Room;
 use super::{FleetHost, FleetOptions, HostKind, HostRefusal, each, kind};
 use crate::engine::recommend::{Infeasible, first, recommend, unmet};
 use crate::host::Host;
+use crate::question::Question;
 use crate::request::Request;
 
 /// Searches hosts, those in the same state once.
@@ -75,9 +76,9 @@ where
         let engine = &self.options.engine;
         let none = |rejected| (at, HostRefusal::Infeasible(Infeasible { rejected }));
         let request = (self.request)(at).ok_or_else(|| none(Vec::new()))?;
-        let Some(first) = first(host, usage, request, engine) else {
+        let Some(first) = first(Question::new(host, usage, request).with(engine)) else {
             // Why not takes more than that it does not.
-            let why = recommend(host, usage, request, engine).err();
+            let why = recommend(Question::new(host, usage, request).with(engine)).err();
             return Err(none(why.map_or_else(Vec::new, |why| why.rejected)));
         };
         let unmet = unmet(request, &first.profile).len();

@@ -8,13 +8,12 @@ use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction};
 use crate::engine::score::{Property, Score};
 use crate::explain::{change_text, fact_text, host_line, warning_text};
-use crate::host::Host;
 use crate::host::sources::PartSource;
 use crate::placement::{GuestTopology, MemoryMode, Placement, Style};
-use crate::request::Request;
+use crate::question::Question;
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Distance, NodeId, PciAddr};
-use crate::usage::{Claim, Usage};
+use crate::usage::Claim;
 use crate::warnings::Warning;
 
 /// The format of [`recommendation`].
@@ -122,13 +121,8 @@ struct Device {
 /// # Panics
 /// Never: every part has a JSON form.
 #[must_use]
-pub fn recommendation(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    answer: &Recommendation,
-) -> String {
-    written(&Asked { host, usage, request }, answer, None)
+pub fn recommendation(question: Question<'_>, answer: &Recommendation) -> String {
+    written(question, answer, None)
 }
 
 /// The same with a field `host`: the host's name, one line about it, where each part of its description
@@ -138,27 +132,19 @@ pub fn recommendation(
 /// Never: every part has a JSON form.
 #[must_use]
 pub fn recommendation_on(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
+    question: Question<'_>,
     conflicts: &[String],
     notes: &[String],
     answer: &Recommendation,
 ) -> String {
+    let host = question.host;
     let (name, sources) = (host.name(), host.sources());
     let row = HostRow { name, text: host_line(host), sources, conflicts, notes };
-    written(&Asked { host, usage, request }, answer, Some(row))
+    written(question, answer, Some(row))
 }
 
-/// What was asked about what.
-struct Asked<'a> {
-    host: &'a Host,
-    usage: &'a Usage,
-    request: &'a Request,
-}
-
-fn written(asked: &Asked<'_>, answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
-    let warnings = |ranked: &Ranked| ranked.warnings(asked.host, asked.usage, asked.request);
+fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
+    let warnings = |ranked: &Ranked| ranked.warnings(question);
     let texts = |ranked| warnings(ranked).iter().map(warning_text).collect();
     let rows = answer.ranked.iter().map(|r| (r, false));
     let rows = rows.chain(answer.baseline.iter().map(|r| (r, true)));

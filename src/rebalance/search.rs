@@ -8,6 +8,7 @@ use crate::engine::recommend::recommend;
 use crate::engine::score::Options;
 use crate::host::Host;
 use crate::placement::{Placement, Style};
+use crate::question::Question;
 use crate::request::Request;
 use crate::sets::{CpuSet, bits};
 use crate::usage::{Claim, Usage};
@@ -33,19 +34,14 @@ const OUTSIDE: &str = "/outside";
 /// # Errors
 /// [`NoAdvice`] if the request fits as it is, would not fit if all were gone that may be moved, or the
 /// search found nothing within its bounds.
-pub fn rebalance(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    options: &Options,
-    restartable: &[Request],
-) -> Result<Advice, NoAdvice> {
+pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advice, NoAdvice> {
+    let Question { host, usage, request, options } = question;
     let mut search = Search { host, usage, request, options, questions: 0 };
     if search.fits(usage) {
         return Err(NoAdvice::Fits);
     }
     let restarts: Vec<&Request> =
-        restartable.iter().filter(|vm| usage.claim_of(&vm.name).is_some()).collect();
+        restartable.iter().filter(|vm| usage.claim_of(&vm.spec().name).is_some()).collect();
     let pinned = usage.tenants().filter(|(_, claim)| !claim.dedicated.is_empty());
     let repins: Vec<(&str, &Claim)> = pinned.collect();
     let everyone = Set { restarts: restarts.clone(), repins: repins.clone() };
@@ -55,7 +51,7 @@ pub fn rebalance(
     for stops in 0..=MAX_STEPS.min(restarts.len()) {
         for moved in 0..=(MAX_STEPS - stops).min(repins.len()) {
             let tried = each_of(&restarts, stops, &mut Vec::new(), &mut |restarts| {
-                let stays = |(name, _): &(&str, &Claim)| restarts.iter().all(|vm| vm.name != *name);
+                let stays = |(name, _): &(&str, &Claim)| restarts.iter().all(|vm| vm.spec().name != *name);
                 let others: Vec<(&str, &Claim)> = repins.iter().copied().filter(stays).collect();
                 each_of(&others, moved, &mut Vec::new(), &mut |repins| {
                     let set = Set { restarts: restarts.to_vec(), repins: repins.to_vec() };
@@ -93,7 +89,7 @@ struct Search<'a> {
 impl Search<'_> {
     fn ask(&mut self, usage: &Usage, request: &Request) -> Vec<Placement> {
         self.questions += 1;
-        let answer = recommend(self.host, usage, request, self.options);
+        let answer = recommend(Question::new(self.host, usage, request).with(self.options));
         let ranked = answer.into_iter().flat_map(|answer| answer.ranked);
         let placed = ranked.map(|ranked| ranked.placement);
         placed.filter(|placement| placement.style != Style::Default).collect()
@@ -107,7 +103,7 @@ impl Search<'_> {
     fn without(&self, set: &Set<'_>) -> Option<Usage> {
         let mut left = self.usage.clone();
         for vm in &set.restarts {
-            left.release(&vm.name).ok()?;
+            left.release(&vm.spec().name).ok()?;
         }
         for (name, claim) in &set.repins {
             if left.release(name).is_ok() {
@@ -171,8 +167,8 @@ impl Search<'_> {
         }
         for vm in &set.restarts {
             let placement = Box::new(self.ask(&full, vm).into_iter().next()?);
-            full.claim(self.host, &vm.name, placement.claim()).ok()?;
-            steps.push(Step::Restart { tenant: vm.name.clone(), placement });
+            full.claim(self.host, &vm.spec().name, placement.claim()).ok()?;
+            steps.push(Step::Restart { tenant: vm.spec().name.clone(), placement });
         }
         // Whoever does not move after all was in a smaller set.
         let idle = |step: &Step| matches!(step, Step::Repin { moves, .. } if moves.is_empty());
@@ -184,7 +180,8 @@ impl Search<'_> {
         // The judge of all of this: the steps as the caller does them, and the request again.
         let after = advice.after(self.host, self.usage).ok()?;
         let answer = self.ask(&after, self.request);
-        let sound = |p: &Placement| verify(self.host, &after, self.request, p).is_ok();
+        let sound =
+            |p: &Placement| verify(Question::new(self.host, &after, self.request), p).is_ok();
         advice.placement = answer.into_iter().find(sound)?;
         Some(advice)
     }

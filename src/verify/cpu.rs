@@ -24,18 +24,21 @@ pub(super) struct Cpus<'a> {
 impl Cpus<'_> {
     pub(super) fn check(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
         let request = case.request;
-        if usize::try_from(request.vcpus) != Ok(self.vcpus.len()) {
-            found.push(Violation::VcpuCount { found: self.vcpus.len(), wanted: request.vcpus });
+        if usize::try_from(request.spec().vcpus) != Ok(self.vcpus.len()) {
+            found.push(Violation::VcpuCount {
+                found: self.vcpus.len(),
+                wanted: request.spec().vcpus,
+            });
         }
-        if usize::try_from(request.io_threads) != Ok(self.iothreads.len()) {
+        if usize::try_from(request.spec().io_threads) != Ok(self.iothreads.len()) {
             found.push(Violation::IoThreadCount {
                 found: self.iothreads.len(),
-                wanted: request.io_threads,
+                wanted: request.spec().io_threads,
             });
         }
         let floats = case.style == Style::Default;
         // The default layout is the yardstick, not an answer: policies about layout do not bind it.
-        let required = request.policies.dedicated_cpus == Policy::Require && !floats;
+        let required = request.spec().policies.dedicated_cpus == Policy::Require && !floats;
         if required && !self.dedicated {
             found.push(Violation::NotDedicated);
         }
@@ -79,7 +82,7 @@ impl Cpus<'_> {
         self.emulator(case, found);
         self.idle(case, &vcpus, found);
         // vCPUs that float share pCPUs, and so cores, by nature.
-        if request.policies.whole_cores == Policy::Require && self.dedicated {
+        if request.spec().policies.whole_cores == Policy::Require && self.dedicated {
             self.whole_cores(case, &vcpus, found);
         }
     }
@@ -185,7 +188,7 @@ impl Cpus<'_> {
     }
 
     fn emulator(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
-        let wanted = case.request.emulator_pcpus;
+        let wanted = case.request.spec().emulator_pcpus;
         if wanted == 0 {
             return;
         }

@@ -55,11 +55,11 @@ pub(super) fn check(
 
 /// As many GPUs as asked for, or just those that are named; and just the other devices named.
 fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation>) {
-    let named = match &case.request.gpus {
+    let named = match &case.request.spec().gpus {
         GpuRequest::Addresses(named) => Some(named),
         GpuRequest::Count { .. } => None,
     };
-    let others = Some(&case.request.devices);
+    let others = Some(&case.request.spec().devices);
     for (as_gpu, wanted) in [(true, named), (false, others)] {
         let mut placed = Vec::new();
         for device in devices {
@@ -68,7 +68,7 @@ fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violatio
             }
         }
         let Some(wanted) = wanted else {
-            let wanted = case.request.gpus.count();
+            let wanted = case.request.spec().gpus.count();
             if placed.len() != wanted {
                 found.push(Violation::GpuCount { found: placed.len(), wanted });
             }
@@ -93,7 +93,7 @@ fn gpu(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Violation>) {
         found.push(Violation::NotGpu { address });
         return;
     };
-    let GpuRequest::Count { model, .. } = &case.request.gpus else { return };
+    let GpuRequest::Count { model, .. } = &case.request.spec().gpus else { return };
     match model {
         Some(wanted) => {
             let ids = format!("{:04x}:{:04x}", record.vendor.0, record.device.0);
@@ -177,7 +177,7 @@ fn groups(
 }
 
 fn policies(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation>) {
-    let policies = &case.request.policies;
+    let policies = &case.request.spec().policies;
     let mut gpus = Vec::new();
     for device in devices {
         if device.is_gpu {

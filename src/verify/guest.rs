@@ -17,7 +17,7 @@ pub(super) fn check(
 ) {
     let GuestTopology { sockets, dies, cores, threads } = *topology;
     let request = case.request;
-    let vcpus = request.vcpus;
+    let vcpus = request.spec().vcpus;
     let product =
         sockets.checked_mul(dies).and_then(|n| n.checked_mul(cores)?.checked_mul(threads));
     if product == Some(vcpus) {
@@ -28,7 +28,7 @@ pub(super) fn check(
     if case.style.shows_smt() != (threads > 1) {
         found.push(Violation::StyleThreads { style: case.style, threads });
     }
-    if let Some(wanted) = request.smt.required().filter(|_| case.style != Style::Default) {
+    if let Some(wanted) = request.spec().smt.required().filter(|_| case.style != Style::Default) {
         if wanted != (threads > 1) {
             found.push(Violation::Smt { threads, wanted });
         }
@@ -47,7 +47,7 @@ pub(super) fn check(
     if case.style.shows_cells() != (cells > 1) {
         found.push(Violation::StyleCells { style: case.style, cells });
     }
-    if let Some(wanted) = request.cells.required().filter(|_| case.style != Style::Default) {
+    if let Some(wanted) = request.spec().cells.required().filter(|_| case.style != Style::Default) {
         if usize::try_from(wanted) != Ok(cells) {
             found.push(Violation::CellCount { found: cells, wanted });
         }
@@ -60,7 +60,7 @@ pub(super) fn check(
 /// vCPUs are numbered with the sockets outermost.
 fn sockets_whole(case: &Case<'_>, sockets: u32, found: &mut Vec<Violation>) {
     // The product is the number of vCPUs, so there is a socket, and the division is exact.
-    let each = case.request.vcpus.checked_div(sockets).unwrap_or(0);
+    let each = case.request.spec().vcpus.checked_div(sockets).unwrap_or(0);
     for socket in 0..sockets {
         let mut first: Option<CellId> = None;
         for offset in 0..each {
@@ -77,7 +77,7 @@ fn sockets_whole(case: &Case<'_>, sockets: u32, found: &mut Vec<Violation>) {
 /// The cells are counted from 0, and every vCPU is in just one of them.
 fn partition(case: &Case<'_>, found: &mut Vec<Violation>) {
     let mut missing = VcpuSet::new();
-    for vcpu in 0..case.request.vcpus {
+    for vcpu in 0..case.request.spec().vcpus {
         missing.insert(VcpuId(vcpu));
     }
     let all = missing.clone();
@@ -118,7 +118,7 @@ fn nodes(case: &Case<'_>, found: &mut Vec<Violation>) {
             }
         }
     }
-    let required = case.request.policies.one_node == Policy::Require;
+    let required = case.request.spec().policies.one_node == Policy::Require;
     if required && case.nodes.len() != 1 && case.style != Style::Default {
         found.push(Violation::NotOneNode { nodes: case.nodes.clone() });
     }

@@ -11,14 +11,14 @@ pub(super) fn check(case: &Case<'_>, mode: MemoryMode, found: &mut Vec<Violation
     if (mode == MemoryMode::Unbound) != (case.style == Style::Default) {
         found.push(Violation::StyleMemory { style: case.style, mode });
     }
-    let wanted = case.request.memory;
+    let wanted = case.request.spec().memory;
     let mut sum = 0_u64;
     for cell in case.cells {
         sum = sum.saturating_add(cell.memory.0);
         amounts(case, cell, found);
         nodes(case, cell, mode, found);
     }
-    for cell in case.cells.iter().filter(|_| case.request.even_cells) {
+    for cell in case.cells.iter().filter(|_| case.request.spec().even_cells) {
         let (vcpus, memory) = (cell.vcpus.len(), cell.memory);
         if case.cells.first().is_some_and(|one| (one.vcpus.len(), one.memory) != (vcpus, memory)) {
             found.push(Violation::CellsDiffer { cell: cell.id, found: vcpus, memory });
@@ -38,7 +38,7 @@ fn amounts(case: &Case<'_>, cell: &Cell, found: &mut Vec<Violation>) {
     if memory == Bytes::ZERO || page.pages_in(memory).is_none() {
         found.push(Violation::CellMemory { cell: id, memory, page });
     }
-    if let Some(wanted) = case.request.page_size {
+    if let Some(wanted) = case.request.spec().page_size {
         if wanted != page {
             found.push(Violation::CellPageSize { cell: id, found: page, wanted });
         }

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use crate::host::{Core, Host};
 use crate::placement::{Cell, Placement, Style};
+use crate::question::Question;
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{PcpuId, VcpuId};
@@ -57,12 +58,8 @@ impl Case<'_> {
 /// # Errors
 /// Every [`Violation`] found, grouped by subject: CPUs, what the guest sees, memory, devices, the
 /// guest's PCIe tree. One mistake may break several rules.
-pub fn verify(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
-    placement: &Placement,
-) -> Result<(), Vec<Violation>> {
+pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Vec<Violation>> {
+    let Question { host, usage, request, .. } = question;
     // Without `..` here and below: a new field of a placement does not compile until it is checked.
     let Placement {
         name,
@@ -94,8 +91,8 @@ pub fn verify(
     let housekeeping = housekeeping(host, &cores);
     let case = Case { host, usage, request, style: *style, cells, cores, housekeeping, nodes };
     let mut found = Vec::new();
-    if *name != request.name {
-        found.push(Violation::Name { found: name.clone(), wanted: request.name.clone() });
+    if *name != request.spec().name {
+        found.push(Violation::Name { found: name.clone(), wanted: request.spec().name.clone() });
     }
     let cpus = cpu::Cpus {
         dedicated: *dedicated,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::peers::redirected;
 use crate::host::{Core, Host};
 use crate::placement::{Placement, Style};
-use crate::request::Request;
+use crate::question::Question;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{L3Id, NodeId, PcpuId};
 use crate::usage::Usage;
@@ -36,12 +36,11 @@ pub enum WrongWarning {
 /// [`WrongWarning::False`] for each that is not so, [`WrongWarning::Missing`] for each that is
 /// so and not told. Warnings about other things are not looked at.
 pub fn verify_warnings(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
+    question: Question<'_>,
     placement: &Placement,
     warnings: &[Warning],
 ) -> Result<(), Vec<WrongWarning>> {
+    let Question { host, usage, request, .. } = question;
     let mut expected = expected(host, usage, placement);
     expected.extend(redirected(host, request, placement));
     let is_checked = |warning: &&Warning| {

@@ -48,7 +48,7 @@ pub(super) fn redirected(host: &Host, request: &Request, placement: &Placement) 
             }
         }
     }
-    if through.is_empty() || request.peer_to_peer == Some(false) {
+    if through.is_empty() || request.spec().peer_to_peer == Some(false) {
         return None;
     }
     Some(Warning::RedirectedPeers {

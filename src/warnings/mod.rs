@@ -8,10 +8,10 @@ use crate::engine::profile::{Collective, Profile};
 use crate::host::Host;
 use crate::host::pcie::LinkState;
 use crate::placement::{Placement, Style};
+use crate::question::Question;
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
-use crate::usage::Usage;
 
 use neighbours::neighbours;
 use peers::peers;
@@ -162,12 +162,11 @@ pub enum Warning {
 
 /// All that is to be known about a placement.
 pub(crate) fn warnings(
-    host: &Host,
-    usage: &Usage,
-    request: &Request,
+    question: Question<'_>,
     placement: &Placement,
     profile: &Profile,
 ) -> Vec<Warning> {
+    let Question { host, usage, request, .. } = question;
     let mut all = Vec::new();
     links(host, placement, &mut all);
     let nodes = placement.nodes();
@@ -237,7 +236,7 @@ fn threads(
         .emulator
         .iter()
         .any(|pcpu| host.core_of(pcpu).is_some_and(|core| nodes.contains(core.node)));
-    if !near && request.emulator_pcpus == 0 && !placement.emulator.is_empty() {
+    if !near && request.spec().emulator_pcpus == 0 && !placement.emulator.is_empty() {
         all.push(Warning::EmulatorFar { cpus: placement.emulator.clone(), nodes: nodes.clone() });
     }
 }

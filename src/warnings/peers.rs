@@ -11,7 +11,7 @@ use crate::units::PciAddr;
 /// The warning about GPUs that share a switch and whose traffic its ports redirect. Unknown ports say
 /// nothing.
 pub(super) fn peers(host: &Host, request: &Request, placement: &Placement, all: &mut Vec<Warning>) {
-    if request.peer_to_peer == Some(false) {
+    if request.spec().peer_to_peer == Some(false) {
         return;
     }
     let given: Vec<PciAddr> = placement.gpus().map(|gpu| gpu.address).collect();

@@ -61,9 +61,9 @@ pub fn ask_with(
     options: &Options,
 ) -> Result<Recommendation, Infeasible> {
     let request = checked(request);
-    let answer = recommend(host, usage, &request, options)?;
+    let answer = recommend(Question::new(host, usage, &request).with(options))?;
     for ranked in &answer.ranked {
-        verify(host, usage, &request, &ranked.placement).unwrap();
+        verify(Question::new(host, usage, &request), &ranked.placement).unwrap();
     }
     Ok(answer)
 }

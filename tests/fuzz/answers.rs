@@ -35,7 +35,7 @@ pub fn answer(bytes: &[u8]) -> Outcome {
     let mut rng = Rng::of(bytes);
     let mut case = tiny::drawn(&mut rng);
     if rng.percent(20) {
-        case.request.name = rng.pick(&NAMES).to_owned();
+        case.request.spec().name = rng.pick(&NAMES).to_owned();
     }
     case.options.all = rng.percent(20);
     let built = case.build().unwrap();
@@ -53,14 +53,19 @@ fn shown(text: &str) {
 
 fn placed(case: &Case, built: &Built, answer: &Recommendation, lot: usize) -> Outcome {
     let Built { host, usage, request } = built;
-    shown(&explain(host, usage, request, &case.options, answer));
-    let json = json::recommendation(host, usage, request, answer);
+    shown(&explain(Question::new(host, usage, request).with(&case.options), answer));
+    let json = json::recommendation(Question::new(host, usage, request), answer);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     for ranked in &answer.ranked {
         let Ranked { placement, .. } = ranked;
-        let warnings = ranked.warnings(host, usage, request);
-        assert_eq!(verify(host, usage, request, placement), Ok(()), "{}", case.text());
-        let told = verify_warnings(host, usage, request, placement, &warnings);
+        let warnings = ranked.warnings(Question::new(host, usage, request));
+        assert_eq!(
+            verify(Question::new(host, usage, request), placement),
+            Ok(()),
+            "{}",
+            case.text()
+        );
+        let told = verify_warnings(Question::new(host, usage, request), placement, &warnings);
         assert_eq!(told, Ok(()), "{}", case.text());
         let mut after = usage.clone();
         after.claim(host, &format!("{}'", placement.name), placement.claim()).unwrap();
@@ -111,7 +116,7 @@ fn not_placed(case: &Case, built: &Built, refusal: &Infeasible, lot: usize) -> O
     let Built { host, usage, request } = built;
     assert!(refusal.rejected.iter().all(|rejection| !rejection.facts.is_empty()), "{refusal:?}");
     let changes = match lot % 8 {
-        0 => Some(smallest_changes(host, usage, request, &case.options)),
+        0 => Some(smallest_changes(Question::new(host, usage, request).with(&case.options))),
         _ => None,
     };
     let text = explain_refusal(host, request, refusal, changes.as_deref());
@@ -119,11 +124,16 @@ fn not_placed(case: &Case, built: &Built, refusal: &Infeasible, lot: usize) -> O
     let json = json::refusal(refusal, changes.as_deref().unwrap_or(&[]));
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     if lot.is_multiple_of(64)
-        && let Ok(advice) = rebalance(host, usage, request, &case.options, &[])
+        && let Ok(advice) = rebalance(Question::new(host, usage, request).with(&case.options), &[])
     {
         shown(&explain_advice(host, &advice));
         let after: Usage = advice.after(host, usage).unwrap();
-        assert_eq!(verify(host, &after, request, &advice.placement), Ok(()), "{}", case.text());
+        assert_eq!(
+            verify(Question::new(host, &after, request), &advice.placement),
+            Ok(()),
+            "{}",
+            case.text()
+        );
     }
     Outcome::Refused(text.lines().next().unwrap_or_default().to_owned())
 }

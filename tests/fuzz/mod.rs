@@ -73,9 +73,9 @@ pub fn built(reading: Result<Reading, impl ToString>, bytes: &[u8]) -> Outcome {
 fn answered(host: &Host) {
     let request = RequestSpec::new("vm", 2, Bytes::from_gib(1)).build().unwrap();
     let usage = Usage::empty(host);
-    if let Ok(answer) = recommend(host, &usage, &request, &Options::default()) {
+    if let Ok(answer) = recommend(Question::new(host, &usage, &request)) {
         for ranked in &answer.ranked {
-            pinwise::verify(host, &usage, &request, &ranked.placement).unwrap();
+            pinwise::verify(Question::new(host, &usage, &request), &ranked.placement).unwrap();
         }
     }
 }
@@ -207,7 +207,9 @@ fn placements() -> &'static [Vec<Placement>; 2] {
             let request = RequestSpec { gpus, ..RequestSpec::new("vm", 8, Bytes::from_gib(8)) };
             let options = Options { all: true, ..Options::default() };
             let host = small();
-            let answer = recommend(host, &Usage::empty(host), &request.build().unwrap(), &options);
+            let answer = recommend(
+                Question::new(host, &Usage::empty(host), &request.build().unwrap()).with(&options),
+            );
             let answer = answer.unwrap();
             let of = |style| answer.ranked.iter().find(|ranked| ranked.placement.style == style);
             let all = Style::ALL.into_iter().filter_map(of);

@@ -119,13 +119,15 @@ pub(crate) fn answers(host: &Host, request: RequestSpec) -> Vec<Answer> {
     let Ok(request) = request.build() else { return Vec::new() };
     let usage = Usage::empty(host);
     let options = Options { all: true, ..Options::default() };
-    let Ok(answer) = recommend(host, &usage, &request, &options) else { return Vec::new() };
+    let Ok(answer) = recommend(Question::new(host, &usage, &request).with(&options)) else {
+        return Vec::new();
+    };
     let mut seen = std::collections::BTreeSet::new();
     let mut all = Vec::new();
     for ranked in answer.ranked.iter().chain(&answer.baseline) {
         let placement = &ranked.placement;
         if seen.insert((placement.style, placement.cells.len(), placement.pci.expanders.len())) {
-            verify(host, &usage, &request, placement).expect("the checker agrees");
+            verify(Question::new(host, &usage, &request), placement).expect("the checker agrees");
             all.push(Answer { host: host.clone(), placement: placement.clone() });
         }
     }

@@ -86,7 +86,7 @@ fn only(pcpu: PcpuId) -> CpuSet {
 }
 
 fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
-    match &request.gpus {
+    match &request.spec().gpus {
         GpuRequest::Addresses(named) => {
             let mut named = named.clone();
             named.sort_unstable();
@@ -106,7 +106,7 @@ fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
 impl Brute<'_> {
     /// All ways to take cores for pinned vCPUs.
     fn dedicated(&mut self, threads: u32) {
-        if !self.request.vcpus.is_multiple_of(threads) {
+        if !self.request.spec().vcpus.is_multiple_of(threads) {
             return;
         }
         let cores = self.host.cores().iter();
@@ -126,7 +126,7 @@ impl Brute<'_> {
         let classes: Vec<Vec<&Core>> = classes.into_values().collect();
         let mut counts = vec![0; classes.len()];
         loop {
-            if counts.iter().sum::<usize>() == (self.request.vcpus / threads) as usize {
+            if counts.iter().sum::<usize>() == (self.request.spec().vcpus / threads) as usize {
                 let taken = classes.iter().zip(&counts);
                 let cores: Vec<&Core> =
                     taken.flat_map(|(class, count)| class[..*count].iter().copied()).collect();
@@ -169,8 +169,8 @@ impl Brute<'_> {
         }
         let mut vcpus = CpuSet::new();
         cpus.vcpus.iter().for_each(|set| vcpus.extend(set));
-        if self.request.emulator_pcpus > 0 {
-            let whole = self.request.policies.whole_cores == Policy::Require;
+        if self.request.spec().emulator_pcpus > 0 {
+            let whole = self.request.spec().policies.whole_cores == Policy::Require;
             for core in self.host.cores().iter().filter(|core| !all_of(core).intersects(&beside)) {
                 if self.is_whole(core) || !whole {
                     cpus.own.extend(&all_of(core).intersection(&self.usable));
@@ -201,11 +201,11 @@ impl Brute<'_> {
     /// All node sets for vCPUs that float.
     fn floating(&self) -> Vec<Cpus> {
         let mut all_cpus = Vec::new();
-        if self.request.policies.dedicated_cpus == Policy::Require {
+        if self.request.spec().policies.dedicated_cpus == Policy::Require {
             return all_cpus;
         }
         let nodes = self.host.nodes();
-        let whole = self.request.policies.whole_cores == Policy::Require;
+        let whole = self.request.spec().policies.whole_cores == Policy::Require;
         let free_on = |id: NodeId| {
             let cores = self.host.cores().iter().filter(|core| core.node == id);
             let mut free = CpuSet::new();
@@ -220,7 +220,7 @@ impl Brute<'_> {
             let mut sets: Vec<CpuSet> = chosen.iter().map(|id| free_on(*id)).collect();
             let all = sets.iter().fold(CpuSet::new(), |all, set| all.union(set));
             // The emulator's pCPU is one that no vCPU could have, or else from the largest set.
-            let own = self.request.emulator_pcpus > 0;
+            let own = self.request.spec().emulator_pcpus > 0;
             let outside = if own { self.usable.clone() } else { self.for_emulators() };
             let outside = outside.difference(&all).iter().find(|p| {
                 let core = self.host.core_of(*p).expect("an online pCPU has a core");
@@ -240,8 +240,8 @@ impl Brute<'_> {
             let with = if whole && !beside { core.intersection(&self.usable) } else { only(pcpu) };
             let idle = if whole && beside && !own && carved { only(pcpu) } else { CpuSet::new() };
             let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
-            let vcpus = u64::from(self.request.vcpus);
-            let alike = shared(&room, vcpus).filter(|_| self.request.even_cells);
+            let vcpus = u64::from(self.request.spec().vcpus);
+            let alike = shared(&room, vcpus).filter(|_| self.request.spec().even_cells);
             for counts in fill(&room, vcpus, true).into_iter().chain(alike) {
                 let mut cpus = Cpus {
                     dedicated: false,
@@ -269,17 +269,17 @@ impl Brute<'_> {
         nodes.dedup();
         let mut sizes: BTreeSet<PageSize> =
             self.host.nodes().iter().flat_map(|n| n.pools.iter().map(|p| p.size)).collect();
-        if let Some(size) = self.request.page_size {
+        if let Some(size) = self.request.spec().page_size {
             sizes.retain(|other| *other == size);
         }
         for size in sizes {
-            let Some(needed) = size.pages_in(self.request.memory) else { continue };
+            let Some(needed) = size.pages_in(self.request.spec().memory) else { continue };
             let free: Vec<u64> =
                 nodes.iter().map(|n| self.usage.free_pages(self.host, *n, size)).collect();
             for gpus in self.gpus.clone() {
                 for cells in [false, true] {
                     let single = nodes.len() == 1;
-                    let pages = if cells && self.request.even_cells {
+                    let pages = if cells && self.request.spec().even_cells {
                         shared(&free, needed)
                     } else {
                         fill(&free, needed, cells)
@@ -318,13 +318,13 @@ impl Brute<'_> {
             return;
         }
         let placement = Placement {
-            name: self.request.name.clone(),
+            name: self.request.spec().name.clone(),
             style,
             dedicated: cpus.dedicated,
             memory_mode: memory.mode,
             // A socket a core straddles nothing.
             topology: GuestTopology {
-                sockets: self.request.vcpus / cpus.threads,
+                sockets: self.request.spec().vcpus / cpus.threads,
                 dies: 1,
                 cores: 1,
                 threads: cpus.threads,
@@ -333,7 +333,7 @@ impl Brute<'_> {
             idle: cpus.idle.clone(),
             emulator_own: cpus.own.clone(),
             emulator: cpus.emulator.clone(),
-            iothreads: vec![cpus.emulator.clone(); self.request.io_threads as usize],
+            iothreads: vec![cpus.emulator.clone(); self.request.spec().io_threads as usize],
             cells: self.cells(cpus, memory),
             pci: self.guest_pci(&devices),
             devices,
@@ -344,7 +344,7 @@ impl Brute<'_> {
         let profile = Profile::of(self.host, self.request, &placement);
         let score = score(self.request, self.options, &profile, 0);
         if self.best.get(&style).is_none_or(|(best, _)| score.total > best.total)
-            && verify(self.host, self.usage, self.request, &placement).is_ok()
+            && verify(Question::new(self.host, self.usage, self.request), &placement).is_ok()
         {
             self.best.insert(style, (score, placement));
         }
@@ -386,7 +386,8 @@ impl Brute<'_> {
         cell: impl Fn(Option<NodeId>) -> Option<CellId>,
     ) -> Vec<PlacedDevice> {
         let records = self.host.pci().devices();
-        let named: Vec<PciAddr> = gpus.iter().chain(&self.request.devices).copied().collect();
+        let named: Vec<PciAddr> =
+            gpus.iter().chain(&self.request.spec().devices).copied().collect();
         let mut given: BTreeSet<PciAddr> = named.iter().copied().collect();
         let mut placed = Vec::new();
         for (position, address) in named.into_iter().enumerate() {

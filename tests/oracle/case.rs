@@ -65,6 +65,6 @@ impl Case {
 
 impl Built {
     pub(crate) fn recommend(&self, options: &Options) -> Result<Recommendation, Infeasible> {
-        recommend(&self.host, &self.usage, &self.request, options)
+        recommend(Question::new(&self.host, &self.usage, &self.request).with(options))
     }
 }

@@ -90,10 +90,14 @@ pub(crate) fn build(shape: Shape) -> Host {
 fn ask(host: &Host, usage: &Usage, request: &RequestSpec) -> (Duration, bool) {
     let asked = checked(request);
     let start = Instant::now();
-    let answer = recommend(host, usage, &asked, &Options::default());
+    let answer = recommend(Question::new(host, usage, &asked));
     let took = start.elapsed();
     for ranked in answer.iter().flat_map(|answer| &answer.ranked) {
-        assert_eq!(verify(host, usage, &asked, &ranked.placement), Ok(()), "{request:?}");
+        assert_eq!(
+            verify(Question::new(host, usage, &asked), &ranked.placement),
+            Ok(()),
+            "{request:?}"
+        );
     }
     assert!(took < LIMIT, "{took:?} on {} for {request:?}", host.name());
     (took, answer.is_ok())

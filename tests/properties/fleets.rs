@@ -152,7 +152,8 @@ fn alone(
 ) -> Vec<(usize, Ranked)> {
     let ask = |(at, member): (usize, &FleetHost<Arc<Host>>)| {
         let (host, usage) = (member.host(), member.usage());
-        let best = recommend(host, usage, wanted, engine).ok()?.ranked.remove(0);
+        let best =
+            recommend(Question::new(host, usage, wanted).with(engine)).ok()?.ranked.remove(0);
         Some((key(engine, bin, &best, left(host, usage, &best)), at, best))
     };
     let mut all: Vec<_> = fleet.iter().enumerate().filter_map(ask).collect();

@@ -73,13 +73,13 @@ fn a_host_fills_up_and_empties_again() {
     for_cases(8, 100, |rng| {
         let mut scene = Scene::new(rng);
         let mut usage = Usage::empty(&scene.host);
-        scene.request.vcpus = rng.between(1, scene.host.cores().len() / 4) as u32;
-        scene.request.cells = Wish::Auto;
+        scene.request.spec().vcpus = rng.between(1, scene.host.cores().len() / 4) as u32;
+        scene.request.spec().cells = Wish::Auto;
         let same = rng.percent(50);
         let (mut names, mut refused): (Vec<String>, u32) = (Vec::new(), 0);
         while names.len() < 30 && refused < 6 {
             let asked = checked(&scene.request);
-            let answer = recommend(&scene.host, &usage, &asked, &scene.options);
+            let answer = recommend(Question::new(&scene.host, &usage, &asked).with(&scene.options));
             let Ok(answer) = answer else {
                 // The same VM over and over, once there is one that fits; else six more are tried.
                 refused += if same && !names.is_empty() { 6 } else { 1 };
@@ -87,7 +87,7 @@ fn a_host_fills_up_and_empties_again() {
                 continue;
             };
             for ranked in &answer.ranked {
-                let legal = verify(&scene.host, &usage, &asked, &ranked.placement);
+                let legal = verify(Question::new(&scene.host, &usage, &asked), &ranked.placement);
                 legal.map_err(|violations| format!("{violations:?}\n{}", scene.text()))?;
             }
             let name = format!("vm{}", names.len());

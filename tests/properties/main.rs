@@ -60,7 +60,7 @@ fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {
 fn bytes(scene: &Scene, answer: &Answer) -> String {
     let (host, usage, request) = (&scene.host, &scene.usage, &checked(&scene.request));
     let json = match answer {
-        Ok(answer) => json::recommendation(host, usage, request, answer),
+        Ok(answer) => json::recommendation(Question::new(host, usage, request), answer),
         Err(refused) => json::refusal(refused, &[]),
     };
     format!("{answer:?}\n{json}")
@@ -94,12 +94,12 @@ fn the_generator_spreads() {
         let mut seen = vec![
             scene.host.name().to_owned(),
             format!("{} tenants", scene.tenants.len()),
-            format!("{} GPUs", scene.request.gpus.count()),
-            format!("for {}", scene.request.workload),
-            format!("page size {}", scene.request.page_size.is_some()),
+            format!("{} GPUs", scene.request.spec().gpus.count()),
+            format!("for {}", scene.request.spec().workload),
+            format!("page size {}", scene.request.spec().page_size.is_some()),
             if answer.is_ok() { "fits" } else { "refused" }.to_owned(),
         ];
-        if let GpuRequest::Addresses(_) = &scene.request.gpus {
+        if let GpuRequest::Addresses(_) = &scene.request.spec().gpus {
             seen.push("GPUs by address".to_owned());
         }
         let styles: BTreeSet<Style> = best(&answer).into_keys().collect();
@@ -192,7 +192,8 @@ fn every_answer_is_legal_and_adds_up() {
         ensure(totals.is_sorted(), || format!("not in order\n{}", scene.text()))?;
         for ranked in &answer.ranked {
             let request = checked(&scene.request);
-            let legal = verify(&scene.host, &scene.usage, &request, &ranked.placement);
+            let legal =
+                verify(Question::new(&scene.host, &scene.usage, &request), &ranked.placement);
             legal.map_err(|violations| format!("{violations:?}\n{}", scene.text()))?;
             check_numbers(ranked).map_err(|text| format!("{text}\n{}", scene.text()))?;
         }

@@ -23,9 +23,9 @@ fn numbers(text: &str) -> BTreeSet<String> {
 /// Everything that an explanation may count, without what it is told in.
 fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     let Scene { host, usage, request, .. } = scene;
-    let mut text = json::recommendation(host, usage, &checked(request), answer);
+    let mut text = json::recommendation(Question::new(host, usage, &checked(request)), answer);
     text += &format!("{:?} {:?} {request:?}", answer.ranked, answer.baseline);
-    text += &format!("{:?} {} {}", request.workload.weights(), host.name(), host.about());
+    text += &format!("{:?} {} {}", request.spec().workload.weights(), host.name(), host.about());
     text += host.cpu_model();
     host.gpus().iter().for_each(|gpu| text += &format!(" {} ", gpu.model));
     let mut all = numbers(&text);
@@ -65,7 +65,10 @@ fn every_number_of_an_explanation_is_in_the_data() {
         let scene = Scene::new(rng);
         let Ok(answer) = scene.answer() else { return Ok(()) };
         let request = checked(&scene.request);
-        let text = explain(&scene.host, &scene.usage, &request, &scene.options, &answer);
+        let text = explain(
+            Question::new(&scene.host, &scene.usage, &request).with(&scene.options),
+            &answer,
+        );
         // The findings are told as they were published.
         let text = text.split("\nFindings (").next().unwrap();
         let data = data(&scene, &answer);
@@ -117,25 +120,25 @@ fn about(fact: &Fact) -> Vec<About> {
 /// The request without what no fact is about: as few vCPUs, as little memory, no devices.
 fn reduced(request: &RequestSpec, cited: &BTreeSet<About>) -> RequestSpec {
     let mut request = request.clone();
-    let cells = match request.cells {
+    let cells = match request.spec().cells {
         Wish::Auto => 1,
         Wish::Prefer(cells) | Wish::Require(cells) => cells,
     };
     if !cited.contains(&About::Cpus) {
         request = RequestSpec { emulator_pcpus: 0, io_threads: 0, ..request };
-        (request.vcpus, request.smt) = (cells, Wish::Auto);
+        (request.spec().vcpus, request.spec().smt) = (cells, Wish::Auto);
     }
     if !cited.contains(&About::Memory) {
-        request.page_size = None;
-        request.memory = Bytes(u64::from(cells) * PageSize::GIB_1.bytes());
+        request.spec().page_size = None;
+        request.spec().memory = Bytes(u64::from(cells) * PageSize::GIB_1.bytes());
     }
     if !cited.contains(&About::Devices) {
         // A GPU may be why a node was not looked at, and the facts name the others alone then.
-        let near = [request.policies.gpu_locality, request.policies.same_switch];
+        let near = [request.spec().policies.gpu_locality, request.spec().policies.same_switch];
         if near.iter().all(|policy| *policy != Policy::Require) {
-            let Policies { dedicated_cpus, whole_cores, one_node, .. } = request.policies;
+            let Policies { dedicated_cpus, whole_cores, one_node, .. } = request.spec().policies;
             let ignored = Policy::Ignore;
-            request.policies = Policies {
+            request.spec().policies = Policies {
                 dedicated_cpus,
                 whole_cores,
                 one_node,
@@ -144,7 +147,7 @@ fn reduced(request: &RequestSpec, cited: &BTreeSet<About>) -> RequestSpec {
                 linked_gpus: ignored,
                 fabric_partition: ignored,
             };
-            (request.gpus, request.devices) = (GpuRequest::default(), Vec::new());
+            (request.spec().gpus, request.spec().devices) = (GpuRequest::default(), Vec::new());
         }
     }
     request

@@ -62,7 +62,7 @@ impl Scene {
     }
 
     pub(crate) fn answer_to(&self, request: &RequestSpec) -> Answer {
-        recommend(&self.host, &self.usage, &checked(request), &self.options)
+        recommend(Question::new(&self.host, &self.usage, &checked(request)).with(&self.options))
     }
 
     /// What the caller's formats say of it, for a report.
@@ -159,9 +159,9 @@ pub(crate) fn tenant(rng: &mut Rng, host: &Host, usage: &Usage) -> Claim {
         // A VM where it was recommended to be.
         _ => {
             let mut request = request(rng, host);
-            request.vcpus = request.vcpus.min(host.cores().len() as u32 / 3).max(1);
-            request.cells = Wish::Auto;
-            let answer = recommend(host, usage, &checked(&request), &Options::default());
+            request.spec().vcpus = request.spec().vcpus.min(host.cores().len() as u32 / 3).max(1);
+            request.spec().cells = Wish::Auto;
+            let answer = recommend(Question::new(host, usage, &checked(&request)));
             answer.map(|answer| rng.pick(&answer.ranked).placement.claim()).unwrap_or_default()
         }
     }

@@ -23,7 +23,7 @@ fn an_answers_domain_is_read_back_as_its_claim_and_stays_as_it_is() {
         let (host, request) = (&scene.host, checked(&scene.request));
         for ranked in answer.ranked.iter().chain(&answer.baseline) {
             let placement = &ranked.placement;
-            let legal = verify(host, &scene.usage, &request, placement);
+            let legal = verify(Question::new(host, &scene.usage, &request), placement);
             legal.map_err(|violations| format!("{violations:?}\n{}", scene.text()))?;
             let xml = emit::libvirt::domain(placement).map_err(|error| error.to_string())?;
             let domain = read_domain(host, &xml).map_err(|error| format!("{error}\n{xml}"))?;

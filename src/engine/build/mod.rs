@@ -40,7 +40,7 @@ pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placem
     let pci = guest_pci(host, &devices, true)?;
     let amd = host.cpu_vendor() == CpuVendor::Amd;
     Ok(Placement {
-        name: search.request.name.clone(),
+        name: search.request.spec().name.clone(),
         style: candidate.style,
         dedicated: candidate.way.dedicated,
         memory_mode: candidate.memory,
@@ -53,7 +53,7 @@ pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placem
         cells,
         devices,
         pci,
-        iommu: search.request.vcpus > MAX_XAPIC_VCPUS,
+        iommu: search.request.spec().vcpus > MAX_XAPIC_VCPUS,
         topoext: amd && candidate.threads > 1,
     })
 }
@@ -65,12 +65,12 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
     let mut sizes: Vec<_> = search.pages.iter().filter(|p| p.in_all >= p.needed).collect();
     sizes.reverse();
     let page = sizes.first()?.size;
-    let vcpus = search.request.vcpus;
+    let vcpus = search.request.spec().vcpus;
     let cell = Cell {
         id: CellId(0),
         nodes: NodeSet::new(),
         vcpus: VcpuSet::row(0, vcpus),
-        memory: search.request.memory,
+        memory: search.request.spec().memory,
         page,
         pages: Vec::new(),
         distances: vec![Distance::LOCAL],
@@ -78,7 +78,7 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
     let set = &search.gpus.sets[gpus];
     let devices = placed_devices(search, set.gpus, |_| None);
     Some(Placement {
-        name: search.request.name.clone(),
+        name: search.request.spec().name.clone(),
         style: Style::Default,
         dedicated: false,
         memory_mode: MemoryMode::Unbound,
@@ -87,7 +87,7 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
         idle: CpuSet::new(),
         emulator_own: CpuSet::new(),
         emulator: CpuSet::new(),
-        iothreads: vec![CpuSet::new(); search.request.io_threads as usize],
+        iothreads: vec![CpuSet::new(); search.request.spec().io_threads as usize],
         cells: vec![cell],
         pci: guest_pci(search.host, &devices, false).ok()?,
         devices,
@@ -105,7 +105,7 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
     let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
     let stock = stock.expect("a candidate's way is one of the stocks'");
     let threads = candidate.threads as usize;
-    pcpus.vcpus.reserve(search.request.vcpus as usize);
+    pcpus.vcpus.reserve(search.request.spec().vcpus as usize);
     for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
         for core in stock.pick(*at, *units, candidate.threads) {
             for (thread, pcpu) in of_core(search, core, candidate.way).enumerate() {
@@ -134,7 +134,7 @@ fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
     let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
     let beside = for_emulators(search).difference(&all);
-    let needed = match search.request.emulator_pcpus as usize {
+    let needed = match search.request.spec().emulator_pcpus as usize {
         0 => usize::from(beside.is_empty() && !host.is_for_vms_only()),
         own => own,
     };
@@ -172,13 +172,13 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
         pcpus.vcpus.iter().for_each(|set| busy.extend(set));
         busy
     };
-    if request.emulator_pcpus > 0 {
+    if request.spec().emulator_pcpus > 0 {
         let busy = busy(&pcpus);
         own_pcpus(search, candidate, &busy, &local, &mut pcpus.emulator_own)?;
     }
     if !pcpus.emulator_own.is_empty() {
         pcpus.emulator = pcpus.emulator_own.clone();
-        pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
+        pcpus.iothreads = vec![pcpus.emulator.clone(); request.spec().io_threads as usize];
         return Ok(pcpus);
     }
     let housekeeping = search.free.housekeeping.intersection(&for_emulators(search));
@@ -189,19 +189,19 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
         // cores to themselves for as long as possible.
         let mut from_the_end = idle.iter().rev().cycle().map(|p| std::iter::once(*p).collect());
         pcpus.emulator = from_the_end.next().unwrap_or_default();
-        pcpus.iothreads = from_the_end.take(request.io_threads as usize).collect();
+        pcpus.iothreads = from_the_end.take(request.spec().io_threads as usize).collect();
         return Ok(pcpus);
     }
     if host.is_for_vms_only() {
         // Without a pin they run where the host's own work does.
-        pcpus.iothreads = vec![CpuSet::new(); request.io_threads as usize];
+        pcpus.iothreads = vec![CpuSet::new(); request.spec().io_threads as usize];
         return Ok(pcpus);
     }
     let free = search.free.usable.difference(&busy(&pcpus));
     let choices = [here, housekeeping, free.intersection(&local), free];
     let first = choices.into_iter().find(|set| !set.is_empty());
     pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
-    pcpus.iothreads = vec![pcpus.emulator.clone(); request.io_threads as usize];
+    pcpus.iothreads = vec![pcpus.emulator.clone(); request.spec().io_threads as usize];
     Ok(pcpus)
 }
 
@@ -215,7 +215,7 @@ fn own_pcpus(
     own: &mut CpuSet,
 ) -> Result<(), Fact> {
     let host = search.host;
-    let needed = search.request.emulator_pcpus as usize;
+    let needed = search.request.spec().emulator_pcpus as usize;
     let way = emulator_way(search.request, candidate.way);
     let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
     let busy = |core: &usize| host.cores()[*core].pcpus.iter().any(|pcpu| busy.contains(*pcpu));
@@ -253,7 +253,7 @@ fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell
         return vec![Cell {
             id: CellId(0),
             nodes: ids.iter().copied().collect(),
-            vcpus: VcpuSet::row(0, search.request.vcpus),
+            vcpus: VcpuSet::row(0, search.request.spec().vcpus),
             memory: memory(&candidate.pages),
             page,
             pages: share.filter(|(_, pages)| *pages > 0).collect(),
@@ -313,7 +313,7 @@ fn placed_devices(
     gpus: GpuMask,
     cell: impl Fn(Option<NodeId>) -> Option<CellId>,
 ) -> Vec<PlacedDevice> {
-    let (host, requested) = (search.host, &search.request.devices);
+    let (host, requested) = (search.host, &search.request.spec().devices);
     let gpus = || bits(gpus).map(|at| host.gpus()[at].address);
     let mut others: Vec<PciAddr> = requested.clone();
     others.sort_unstable();

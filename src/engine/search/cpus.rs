@@ -140,7 +140,7 @@ impl<'h> Stock<'h> {
             NodeRoom { cores, pcpus: cores[0] + cores[1] + pcpus.sum::<u64>() }
         };
         let nodes = (0..host.nodes().len()).map(node).collect();
-        let wants_favoured = request.workload.weights().cpu_single_thread >= FAVOURED_WEIGHT;
+        let wants_favoured = request.spec().workload.weights().cpu_single_thread >= FAVOURED_WEIGHT;
         Self { host, way, nodes, counts, wants_favoured, levels }
     }
 

@@ -92,10 +92,10 @@ fn holder<'a>(host: &Host, usage: &'a Usage, address: PciAddr) -> Option<&'a str
 impl GpuSets {
     /// The sets for a request, or the facts that leave none.
     pub(crate) fn new(host: &Host, usage: &Usage, request: &Request) -> Result<Self, Vec<Fact>> {
-        for address in &request.devices {
+        for address in &request.spec().devices {
             check_device(host, usage, *address)?;
         }
-        match &request.gpus {
+        match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
                 for address in addresses {
                     check_device(host, usage, *address)?;
@@ -115,7 +115,7 @@ impl GpuSets {
                     }
                     total += 1;
                     let free = holder(host, usage, gpu.address).is_none();
-                    if free && !request.devices.contains(&gpu.address) {
+                    if free && !request.spec().devices.contains(&gpu.address) {
                         eligible |= 1 << at;
                     }
                 }
@@ -131,7 +131,8 @@ impl GpuSets {
 
     /// Of these sets those that are worth trying: where some have what every set must have, they alone.
     fn with(request: &Request, mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
-        let lacks = |set: &GpuSet| set_lacking(&request.policies, set.gpus.count_ones(), set.facts);
+        let lacks =
+            |set: &GpuSet| set_lacking(&request.spec().policies, set.gpus.count_ones(), set.facts);
         let lacking = sets.iter().map(lacks).min().flatten();
         if lacking.is_none() {
             sets.retain(|set| lacks(set).is_none());

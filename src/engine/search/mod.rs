@@ -27,6 +27,7 @@ use crate::engine::score::{Options, Property, Score};
 use crate::host::Host;
 use crate::host::derived::GpuMask;
 use crate::placement::{MemoryMode, Style};
+use crate::question::Question;
 use crate::request::{Policy, Request};
 use crate::sets::bits;
 use crate::units::PageSize;
@@ -171,12 +172,8 @@ struct Scratch {
 
 impl<'a> Search<'a> {
     /// Takes stock of what is free; the facts where no GPUs or no page size would do.
-    pub(crate) fn new(
-        host: &'a Host,
-        usage: &'a Usage,
-        request: &'a Request,
-        options: &'a Options,
-    ) -> Result<Self, Vec<Fact>> {
+    pub(crate) fn new(question: Question<'a>) -> Result<Self, Vec<Fact>> {
+        let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
         let free = FreePcpus::new(host, usage.dedicated());
         let stocks: Vec<Stock<'a>> =
@@ -229,11 +226,11 @@ impl Search<'_> {
 /// The ways in which a request lets pCPUs be taken, the strictest first.
 fn ways(request: &Request) -> Vec<Way> {
     let mut ways = vec![Way { dedicated: true, whole: true }];
-    if request.policies.whole_cores != Policy::Require {
+    if request.spec().policies.whole_cores != Policy::Require {
         ways.push(Way { dedicated: true, whole: false });
     }
-    if request.policies.dedicated_cpus != Policy::Require {
-        let whole = request.policies.whole_cores == Policy::Require;
+    if request.spec().policies.dedicated_cpus != Policy::Require {
+        let whole = request.spec().policies.whole_cores == Policy::Require;
         ways.push(Way { dedicated: false, whole });
     }
     ways
@@ -241,12 +238,12 @@ fn ways(request: &Request) -> Vec<Way> {
 
 /// The threads a guest core may have.
 fn threads(request: &Request, way: Way) -> Vec<u32> {
-    let wanted = request.smt.required();
+    let wanted = request.spec().smt.required();
     let mut threads = Vec::new();
     if wanted != Some(true) {
         threads.push(1);
     }
-    if wanted != Some(false) && way.dedicated && request.vcpus.is_multiple_of(2) {
+    if wanted != Some(false) && way.dedicated && request.spec().vcpus.is_multiple_of(2) {
         threads.push(2);
     }
     threads
@@ -305,12 +302,12 @@ pub(crate) fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
 fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Vec<Fact>> {
     let mut sizes: Vec<PageSize> =
         host.nodes().iter().flat_map(|node| node.pools.iter().map(|pool| pool.size)).collect();
-    sizes.extend(request.page_size);
+    sizes.extend(request.spec().page_size);
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     sizes.dedup();
-    sizes.retain(|size| request.page_size.is_none_or(|wanted| wanted == *size));
+    sizes.retain(|size| request.spec().page_size.is_none_or(|wanted| wanted == *size));
     let of = |size: PageSize| {
-        let needed = size.pages_in(request.memory)?;
+        let needed = size.pages_in(request.spec().memory)?;
         let free: PerNode<u64> =
             host.nodes().iter().map(|n| usage.free_pages(host, n.id, size)).collect();
         let some = free.iter().enumerate().filter(|(_, free)| **free > 0);
@@ -321,7 +318,10 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     };
     let pages: Vec<Pages> = sizes.into_iter().filter_map(of).collect();
     if pages.is_empty() {
-        return Err(vec![Fact::NoPageSize { memory: request.memory, size: request.page_size }]);
+        return Err(vec![Fact::NoPageSize {
+            memory: request.spec().memory,
+            size: request.spec().page_size,
+        }]);
     }
     Ok(pages)
 }
@@ -329,7 +329,7 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
 /// How pCPUs for the emulator threads may be taken: the VM's cores may be whole unasked, and then
 /// these need not be.
 pub(crate) fn emulator_way(request: &Request, way: Way) -> Way {
-    Way { whole: request.policies.whole_cores == Policy::Require, ..way }
+    Way { whole: request.spec().policies.whole_cores == Policy::Require, ..way }
 }
 
 /// The fact that no pCPU is left for the emulator threads, if so.
@@ -339,7 +339,7 @@ pub(crate) fn emulator_room(
     threads: u32,
     units: u64,
 ) -> Option<Fact> {
-    let own = u64::from(search.request.emulator_pcpus);
+    let own = u64::from(search.request.spec().emulator_pcpus);
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
@@ -359,5 +359,5 @@ pub(crate) fn emulator_room(
 /// The node of each requested device that is no GPU of the request.
 fn device_nodes(host: &Host, request: &Request) -> impl Iterator<Item = Option<usize>> {
     let node = |address| host.pci().get(address).and_then(|device| device.node);
-    request.devices.iter().map(move |a| node(*a).and_then(|node| host.node_index(node)))
+    request.spec().devices.iter().map(move |a| node(*a).and_then(|node| host.node_index(node)))
 }

@@ -81,7 +81,7 @@ impl Search<'_> {
     }
 
     fn search(&mut self, stock: &Stock<'_>, threads: u32, first: usize) {
-        let units = u64::from(self.request.vcpus / threads);
+        let units = u64::from(self.request.spec().vcpus / threads);
         if emulator_room(self, stock, threads, units).is_some() {
             return;
         }
@@ -92,8 +92,8 @@ impl Search<'_> {
         };
         let usable = self.usable(&caps);
         let of_gpus = self.gpus.sets.iter().map(|set| set.nodes).collect();
-        let several = self.request.cells.required().is_some_and(|cells| cells > 1);
-        let alike = self.request.even_cells && several;
+        let several = self.request.spec().cells.required().is_some_and(|cells| cells > 1);
+        let alike = self.request.spec().even_cells && several;
         let pass = Pass { stock, units, caps, base, usable, of_gpus, alike, first };
         // What is told apart is told apart inside one pass.
         self.known.clear();
@@ -105,8 +105,8 @@ impl Search<'_> {
 
     /// Tries node sets of growing size.
     fn grow(&mut self, pass: &Pass<'_>, buffers: &mut Buffers) {
-        let wanted = self.request.cells.required();
-        let one_node = self.request.policies.one_node == Policy::Require;
+        let wanted = self.request.spec().cells.required();
+        let one_node = self.request.spec().policies.one_node == Policy::Require;
         // A node without a vCPU would not be the VM's.
         let most = usize::try_from(pass.units).unwrap_or(usize::MAX).min(pass.usable.len());
         let mut widest = if one_node { most.min(1) } else { most };
@@ -168,7 +168,7 @@ impl Search<'_> {
     }
 
     fn wants_local(&self) -> bool {
-        self.request.policies.gpu_locality == Policy::Require
+        self.request.spec().policies.gpu_locality == Policy::Require
     }
 
     /// The nodes on which something of the VM could be.
@@ -334,7 +334,7 @@ fn choices_of(request: &Request, threads: u32, nodes: usize) -> impl Iterator<It
         strict(3, cells, false),
     ];
     // Left out here is only what the number of cells rules out; policies give facts.
-    let wanted = request.cells.required();
+    let wanted = request.spec().cells.required();
     all.into_iter().take(if nodes > 1 { CHOICES } else { 1 }).filter(move |choice| {
         let cells = if choice.style.shows_cells() { count(nodes) } else { 1 };
         wanted.is_none_or(|wanted| wanted == cells)

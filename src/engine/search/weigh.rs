@@ -166,7 +166,7 @@ impl Search<'_> {
         let pages = &self.pages[page];
         let each = || pages.needed >= u64::from(mask.count_ones()) && mask & !pages.some == 0;
         let alike = || is_even && mask & !even_pages[page] == 0;
-        !choice.style.shows_cells() || (each() && (!self.request.even_cells || alike()))
+        !choice.style.shows_cells() || (each() && (!self.request.spec().even_cells || alike()))
     }
 
     /// Keeps a possible candidate if its rank is the best of its variant.

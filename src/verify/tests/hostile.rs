@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::CLEAN;
 use crate::placement::{MemoryMode, Placement, Style};
+use crate::question::Question;
 use crate::sets::IdSet;
 use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr};
 use crate::verify::verify;
@@ -106,11 +107,11 @@ proptest! {
         let (host, usage) = (scene.host(), scene.usage());
         // Against its own request, and against one that it was never for.
         for request in [scene.request(), CLEAN[other].1().request()] {
-            let found = verify(&host, &usage, &request, &scene.placement);
+            let found = verify(Question::new(&host, &usage, &request), &scene.placement);
             for violation in found.clone().err().unwrap_or_default() {
                 prop_assert!(!violation.to_string().is_empty());
             }
-            prop_assert_eq!(found, verify(&host, &usage, &request, &scene.placement));
+            prop_assert_eq!(found, verify(Question::new(&host, &usage, &request), &scene.placement));
         }
     }
 }

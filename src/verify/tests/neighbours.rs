@@ -2,6 +2,7 @@
 
 use super::scenes::{Scene, cpus, default, floating, nodes, numa_smt, pin};
 use crate::host::spec::L3Spec;
+use crate::question::Question;
 use crate::request::Policy;
 use crate::units::{L3Id, NodeId, PageSize};
 use crate::usage::{Claim, PageClaim};
@@ -36,7 +37,7 @@ fn cases() -> Vec<(&'static str, Scene, Vec<Warning>)> {
     let shared = |on| SharedNodes { tenants: other(), nodes: nodes(on) };
     let stranded = |size, pages| StrandedPages { node: NodeId(0), size, pages };
     let mut split = beside(pin, "9", "", &[]);
-    split.request.policies.whole_cores = Policy::Prefer;
+    split.request.spec().policies.whole_cores = Policy::Prefer;
     split.placement.idle = cpus("10");
     let mut empty_share = beside(pin, "4", "", &[(1, 1)]);
     empty_share.placement.cells[0].pages.push((NodeId(1), 0));
@@ -98,7 +99,7 @@ fn cases() -> Vec<(&'static str, Scene, Vec<Warning>)> {
 
 fn told(scene: &Scene, warnings: &[Warning]) -> Result<(), Vec<WrongWarning>> {
     let (host, usage, request) = (scene.host(), scene.usage(), scene.request());
-    verify_warnings(&host, &usage, &request, &scene.placement, warnings)
+    verify_warnings(Question::new(&host, &usage, &request), &scene.placement, warnings)
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
     PlacedDevice, Placement, Style,
 };
+use crate::question::Question;
 use crate::request::{GpuRequest, Policy, Request, RequestSpec};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PackageId, PageSize, PciAddr, PcpuId};
@@ -48,7 +49,7 @@ impl Scene {
     }
 
     pub(super) fn verify(&self) -> Result<(), Vec<Violation>> {
-        verify(&self.host(), &self.usage(), &self.request(), &self.placement)
+        verify(Question::new(&self.host(), &self.usage(), &self.request()), &self.placement)
     }
 
     /// The other tenant has these pCPUs for itself, and these devices.
@@ -74,7 +75,7 @@ impl Scene {
 
     /// No core need be whole: the VM holds these siblings beside its vCPUs.
     pub(super) fn idle(&mut self, idle: &str) {
-        self.request.policies.whole_cores = Policy::Ignore;
+        self.request.spec().policies.whole_cores = Policy::Ignore;
         self.placement.idle = cpus(idle);
     }
 }
@@ -236,8 +237,8 @@ fn request(vcpus: u32, gib: u64) -> RequestSpec {
 /// function.
 pub(super) fn pin() -> Scene {
     let mut request = request(2, 4);
-    request.io_threads = 1;
-    request.gpus = GpuRequest::Count { count: 1, model: Some("h100".to_owned()) };
+    request.spec().io_threads = 1;
+    request.spec().gpus = GpuRequest::Count { count: 1, model: Some("h100".to_owned()) };
     let mut placement = placement(Style::Pin, [1, 1, 2, 1], &["1", "2"]);
     placement.idle = cpus("9-10");
     placement.iothreads = vec![cpus("9")];
@@ -257,7 +258,7 @@ pub(super) fn pin() -> Scene {
 /// Like `pin`, with both GPUs of the switch at 11:00.0 below a switch of the guest.
 pub(super) fn switched() -> Scene {
     let mut scene = pin();
-    scene.request.gpus = GpuRequest::Count { count: 2, model: None };
+    scene.request.spec().gpus = GpuRequest::Count { count: 2, model: None };
     scene.placement.devices.push(placed("14:00.0", 0, &[], &[]));
     scene.placement.pci = GuestPci {
         expanders: Vec::new(),
@@ -278,11 +279,11 @@ pub(super) fn switched() -> Scene {
 /// NVMe drive of no known node is on a plain port.
 pub(super) fn numa_smt() -> Scene {
     let mut request = request(8, 8);
-    request.gpus = GpuRequest::Addresses(vec![address("13:00.0"), address("81:00.0")]);
-    request.devices = vec![address("82:00.0"), address("c0:00.0")];
-    request.page_size = Some(PageSize::GIB_1);
-    request.emulator_pcpus = 1;
-    request.io_threads = 1;
+    request.spec().gpus = GpuRequest::Addresses(vec![address("13:00.0"), address("81:00.0")]);
+    request.spec().devices = vec![address("82:00.0"), address("c0:00.0")];
+    request.spec().page_size = Some(PageSize::GIB_1);
+    request.spec().emulator_pcpus = 1;
+    request.spec().io_threads = 1;
     let pins = ["1", "9", "2", "10", "4", "12", "5", "13"];
     let mut placement = placement(Style::PinNumaSmt, [2, 1, 2, 2], &pins);
     placement.emulator_own = cpus("3");
@@ -337,8 +338,8 @@ pub(super) fn smt() -> Scene {
 /// Everything floats; one GPU.
 pub(super) fn default() -> Scene {
     let mut request = request(4, 4);
-    request.policies.dedicated_cpus = Policy::Prefer;
-    request.gpus = GpuRequest::Count { count: 1, model: None };
+    request.spec().policies.dedicated_cpus = Policy::Prefer;
+    request.spec().gpus = GpuRequest::Count { count: 1, model: None };
     let mut placement = placement(Style::Default, [1, 1, 4, 1], &["", "", "", ""]);
     placement.dedicated = false;
     placement.memory_mode = MemoryMode::Unbound;
@@ -355,7 +356,7 @@ pub(super) fn default() -> Scene {
 /// Four vCPUs anywhere on two cores of node 0, memory over both nodes.
 pub(super) fn floating() -> Scene {
     let mut request = request(4, 4);
-    request.policies.dedicated_cpus = Policy::Prefer;
+    request.spec().policies.dedicated_cpus = Policy::Prefer;
     let mut placement = placement(Style::Pin, [1, 1, 4, 1], &["1-2,9-10"; 4]);
     placement.dedicated = false;
     placement.memory_mode = MemoryMode::Interleave;

@@ -51,16 +51,16 @@ fn run(args: &Args) -> Result<(u8, String), String> {
     let request = input::request(args)?;
     let options = Options { all: args.all, ..Options::default() };
     let domain = args.domain.as_deref().map(sources::text).transpose()?;
-    let mut answer = match recommend(&host, &usage, &request, &options) {
+    let mut answer = match recommend(Question::new(&host, &usage, &request).with(&options)) {
         Ok(answer) => answer,
         Err(refusal) => {
-            let changes = smallest_changes(&host, &usage, &request, &options);
+            let changes = smallest_changes(Question::new(&host, &usage, &request).with(&options));
             let text = match args.format {
                 Format::Json => json::refusal(&refusal, &changes) + "\n",
                 Format::Text | Format::Xml => {
                     let text = explain_refusal(&host, &request, &refusal, Some(&changes));
                     // Requests of who is there are not known here, so nobody can be placed anew.
-                    let advice = rebalance(&host, &usage, &request, &options, &[]);
+                    let advice = rebalance(Question::new(&host, &usage, &request).with(&options), &[]);
                     let advice =
                         advice.map_or_else(|_| String::new(), |a| explain_advice(&host, &a));
                     said(&notes) + &text + &advice
@@ -92,7 +92,7 @@ fn run(args: &Args) -> Result<(u8, String), String> {
     let placement = &answer.best().placement;
     let text = match args.format {
         Format::Json => {
-            json::recommendation_on(&host, &usage, &request, &conflicts, &notes, &answer)
+            json::recommendation_on(Question::new(&host, &usage, &request), &conflicts, &notes, &answer)
                 + "\n"
         }
         Format::Xml => xml(placement, domain.as_deref())?,
@@ -106,7 +106,7 @@ fn run(args: &Args) -> Result<(u8, String), String> {
                 text += &format!("Conflict: {conflict}.\n");
             }
             text += &said(&notes);
-            text += &explain(&host, &usage, &request, &options, &answer);
+            text += &explain(Question::new(&host, &usage, &request).with(&options), &answer);
             text + "\n" + &xml(placement, domain.as_deref())?
         }
     };
