@@ -13,7 +13,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, rank};
-use pinwise::{Claim, Host, PageClaim, PageSize, PciAddr, PcpuId, Usage};
+use pinwise::units::PcpuId;
+use pinwise::usage::PageClaim;
+use pinwise::{Claim, Host, PageSize, PciAddr, Usage};
 use shapes::{SHAPES, vm};
 
 /// A fixed sequence.

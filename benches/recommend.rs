@@ -2,7 +2,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pinwise::json::read_host;
-use pinwise::{Bytes, GpuRequest, Host, Options, RequestSpec, Usage, recommend};
+use pinwise::request::GpuRequest;
+use pinwise::{Bytes, Host, Options, Question, RequestSpec, Usage, recommend};
 
 const HOSTS: [(&str, &str); 3] = [
     ("hgx-h200-snc2", include_str!("../fixtures/hosts/hgx-h200-snc2.json")),

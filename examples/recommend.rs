@@ -6,9 +6,8 @@
 
 use std::error::Error;
 
-use pinwise::{
-    Bytes, GpuRequest, Question, RequestSpec, Usage, Workload, emit, explain, recommend,
-};
+use pinwise::request::GpuRequest;
+use pinwise::{Bytes, Question, RequestSpec, Usage, Workload, emit, explain, recommend};
 use pinwise_discover::Assembly;
 
 const EMBEDDED: &str = include_str!("../fixtures/hosts/hgx-h200-snc2.json");

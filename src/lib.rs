@@ -73,75 +73,40 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod capacity;
-mod changes;
+pub mod changes;
 pub mod emit;
-mod engine;
-mod explain;
+pub mod engine;
+pub mod explain;
 pub mod fleet;
 pub mod host;
 #[cfg(feature = "serde")]
 pub mod json;
 pub mod placement;
 mod question;
-mod rebalance;
+pub mod rebalance;
 pub mod request;
 pub mod sets;
 #[doc(hidden)]
 pub mod shown;
 pub mod units;
 pub mod usage;
-mod verify;
+pub mod verify;
 mod warnings;
 pub mod workload;
 
-pub use host::acs::Acs;
-pub use host::pcie::{
-    CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
-    PciDevice, PciId, PciTree, RootComplex,
-};
-pub use host::sources::{Part, PartSource};
-pub use host::spec::{
-    CacheKind, CacheSpec, CoreSpec, HostError, HostSpec, L3Spec, MAX_GPUS, MAX_NODES,
-    MAX_PCI_FUNCTIONS, MAX_PCPUS, NodeSpec,
-};
-pub use host::{Core, CoreKind, CpuVendor, Gpu, Host, L3Domain, Node, PagePool};
-pub use placement::{
-    Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
-    PlacedDevice, Placement, Style,
-};
-pub use request::{
-    GpuRequest, MAX_IO_THREADS, MAX_VCPUS, Policies, Policy, Request, RequestError, RequestSpec,
-    Wish,
-};
-pub use sets::{CellSet, CpuSet, IdSet, NodeSet, VcpuSet};
-pub use units::{
-    Bytes, CellId, CoreId, Distance, Id, L3Id, NodeId, PackageId, PageSize, ParseUnitError,
-    PciAddr, PcpuId, Ratio, VcpuId,
-};
-pub use usage::{
-    Accepted, Claim, ClaimError, Conflict, Difference, Drift, Generation, Held, Holder, Offer,
-    PageClaim, PageDrift, Taken, TenantDrift, Usage,
-};
-pub use verify::{CpuUser, Violation, WrongWarning, verify, verify_warnings};
-pub use workload::{Metric, Weights, Workload};
-
-pub use capacity::{Capacity, Shape, capacity, reference_shapes};
-pub use changes::{Change, smallest_changes};
-pub use engine::cost::{GpuShare, HostCost, SLOT_SIZES, SlotCounts, SlotWeights};
-pub use engine::profile::{Collective, GpuPath, L3Use, Profile};
-pub use engine::recommend::{Infeasible, Ranked, Recommendation, recommend};
-pub use engine::refusal::{Fact, Rejection};
-pub use engine::rules::evidence::{Evidence, Grade, Range, Row, StudyId};
-pub use engine::rules::findings::{STUDIES, Study};
-pub use engine::rules::{Finding, Prediction, RuleId, findings, predictions};
-pub use engine::score::{Options, Property, Score, score};
-pub use explain::{
-    change_text, explain, explain_advice, explain_refusal, fact_text, host_line, property_text,
-    step_text, warning_text,
-};
+pub use engine::rules;
+pub use engine::{Infeasible, Options, Ranked, Recommendation, Score, recommend};
+pub use explain::explain;
+pub use host::{Host, HostError, HostSpec};
+pub use placement::{Placement, Style};
 pub use question::Question;
-pub use rebalance::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step, rebalance};
+pub use request::{Policies, Policy, Request, RequestError, RequestSpec};
+pub use sets::{CpuSet, NodeSet};
+pub use units::{Bytes, PageSize, PciAddr};
+pub use usage::{Claim, Usage};
+pub use verify::{Violation, verify};
 pub use warnings::Warning;
+pub use workload::{Metric, Workload};
 
 /// The README's examples run as tests.
 #[cfg(all(doctest, feature = "serde"))]

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use pinwise::{Host, Options, Policy, RequestSpec, Usage, recommend};
+use pinwise::{Host, Options, Policy, Question, RequestSpec, Usage, recommend};
 use pinwise_discover::read_placement_host;
 use shapes::{SHAPES, Shape, vm};
 

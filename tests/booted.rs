@@ -24,10 +24,9 @@ use lab::spread::{Answer, answers, made_up, made_up_with, nics};
 use lab::stand_in::StandIn;
 use lab::view::{Route, View};
 use pinwise::emit::libvirt;
-use pinwise::{
-    Bytes, CpuVendor, DeviceKind, GpuRequest, Host, PageSize, PciAddr, Placement, RequestSpec,
-    Style, Wish,
-};
+use pinwise::host::{CpuVendor, DeviceKind};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::{Bytes, Host, PageSize, PciAddr, Placement, RequestSpec, Style};
 use roxmltree::Document;
 
 /// What a guest's kernel needs of a cell.
@@ -164,8 +163,8 @@ fn compare(name: &str, placement: &Placement, live: &str, view: &View) {
     assert_eq!(view.packages(), of(package), "{name}: packages");
     for vcpu in 0..vcpus {
         let first = vcpu - vcpu % topology.threads;
-        let core: pinwise::VcpuSet =
-            (first..first + topology.threads).map(pinwise::VcpuId).collect();
+        let core: pinwise::sets::VcpuSet =
+            (first..first + topology.threads).map(pinwise::units::VcpuId).collect();
         assert_eq!(view.siblings(vcpu), core.to_string(), "{name}: siblings of vCPU {vcpu}");
     }
     devices(name, placement, live, view, shows_cells);
@@ -256,7 +255,7 @@ fn without_cells_no_device_has_a_node_and_the_comparison_notices() {
         |check: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_err();
     assert!(unkept(&|| compare("control", &promised, &live, &view)));
     let mut moved = placement.clone();
-    moved.devices[0].cell = Some(pinwise::CellId(0));
+    moved.devices[0].cell = Some(pinwise::units::CellId(0));
     assert!(unkept(&|| devices("control", &moved, &live, &view, true)));
 }
 

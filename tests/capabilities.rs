@@ -2,10 +2,9 @@
 #![cfg(feature = "xml")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
 
-use pinwise::{
-    Bytes, CacheKind, CacheSpec, CommonBridge, CpuVendor, DeviceKind, Distance, Host, LinkState,
-    NodeId, PageSize, PciAddr,
-};
+use pinwise::host::{CacheKind, CacheSpec, CommonBridge, CpuVendor, DeviceKind, LinkState};
+use pinwise::units::{Distance, NodeId};
+use pinwise::{Bytes, Host, PageSize, PciAddr};
 use pinwise_discover::Reading;
 use pinwise_discover::libvirt::{
     NodeDevice, add_node_devices, read_capabilities, read_node_device,

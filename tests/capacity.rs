@@ -14,10 +14,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use machine::{Machine, cpus, gpu};
 use pinwise::capacity::{Allowed, GpuBond, NodeRoom, vms};
+use pinwise::capacity::{Capacity, Shape, capacity, reference_shapes};
+use pinwise::host::FabricPartition;
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::{NodeId, PcpuId};
+use pinwise::usage::PageClaim;
 use pinwise::{
-    Bytes, Capacity, Claim, CpuSet, FabricPartition, GpuRequest, Host, HostSpec, NodeId, NodeSet,
-    Options, PageClaim, PageSize, PcpuId, Policies, Policy, RequestSpec, Shape, Usage, Wish,
-    capacity, recommend, reference_shapes,
+    Bytes, Claim, CpuSet, Host, HostSpec, NodeSet, Options, PageSize, Policies, Policy, Question,
+    RequestSpec, Usage, recommend,
 };
 
 use rng::Rng;

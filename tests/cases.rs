@@ -9,9 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::fixtures;
+use pinwise::changes::smallest_changes;
 use pinwise::emit::libvirt::fragments;
+use pinwise::explain::explain_refusal;
 use pinwise::json::{read_host, read_request, read_tenant};
-use pinwise::{Options, Usage, explain, explain_refusal, recommend, smallest_changes, verify};
+use pinwise::{Options, Question, Usage, explain, recommend, verify};
 
 fn folders() -> Vec<PathBuf> {
     let entries = fs::read_dir(fixtures("cases")).unwrap().map(|entry| entry.unwrap().path());

@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use pinwise::host::DeviceKind;
 use pinwise::json::read_host;
-use pinwise::{CpuSet, DeviceKind, Host};
+use pinwise::{CpuSet, Host};
 use pinwise_discover::{Reading, facts, hwloc, libvirt, sysfs};
 use trees::{Folder, corpus, root_below, unpack};
 
@@ -66,7 +67,8 @@ fn built(reading: Reading) -> Result<(Host, usize), String> {
 fn figures(host: &Host, notes: usize) -> Vec<(&'static str, usize)> {
     let description = host.description();
     let devices = host.pci().devices();
-    let with = |known: fn(&pinwise::PciDevice) -> bool| devices.iter().filter(|d| known(d)).count();
+    let with =
+        |known: fn(&pinwise::host::PciDevice) -> bool| devices.iter().filter(|d| known(d)).count();
     let huge = host.nodes().iter().flat_map(|node| &node.pools);
     let huge = huge.filter(|pool| pool.size.is_huge()).map(|pool| pool.total);
     let empty = host.nodes().iter().filter(|node| node.cpus.is_empty()).count();
@@ -279,7 +281,7 @@ fn files_of_lstopo_are_read_as_pinned_and_as_they_were_counted() {
             let devices = host.pci().devices().iter();
             devices.filter(|device| device.class.0 >> 16 == class).count()
         };
-        let bridge = |device: &&pinwise::PciDevice| device.kind() == DeviceKind::Bridge;
+        let bridge = |device: &&pinwise::host::PciDevice| device.kind() == DeviceKind::Bridge;
         let functions = host.pci().devices().iter().filter(|device| !bridge(device)).count();
         let ours = [functions, class(3), class(0x12)];
         let told = [9, 10, 11].map(|at| column(at).unwrap_or(0));
@@ -381,7 +383,7 @@ fn a_real_machines_xgmi_links_are_read() {
     fs::rename(nodes, root.0.join("sys/class/kfd/kfd/topology/nodes")).unwrap();
     let host = sysfs::read(&root.0).unwrap().host.build().unwrap();
     let links = host.gpu_links();
-    let linked = |gpu: &&pinwise::Gpu| {
+    let linked = |gpu: &&pinwise::host::Gpu| {
         links.iter().filter(|l| l.a == gpu.address || l.b == gpu.address).count() == 3
     };
     assert_eq!((gpus, links.len()), (8, 12));

@@ -5,9 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use pinwise::json::read_host;
+use pinwise::request::GpuRequest;
+use pinwise::units::NodeId;
 use pinwise::{
-    Bytes, Claim, CpuSet, GpuRequest, Host, NodeId, Options, PageSize, Request, RequestSpec, Style,
-    Usage, emit, recommend,
+    Bytes, Claim, CpuSet, Host, Options, PageSize, Question, Request, RequestSpec, Style, Usage,
+    emit, recommend,
 };
 use pinwise_discover::libvirt::{Domain, LibvirtError, read_domain};
 use proptest::prelude::*;

@@ -6,10 +6,10 @@
 mod common;
 
 use common::{ask, ask_with, vm};
-use pinwise::{
-    Bytes, Claim, CoreKind, CoreSpec, Fact, Host, HostSpec, NodeId, NodeSpec, Options, PackageId,
-    PcpuId, Policies, Policy, RequestSpec, Style, Usage,
-};
+use pinwise::engine::Fact;
+use pinwise::host::{CoreKind, CoreSpec, NodeSpec};
+use pinwise::units::{NodeId, PackageId, PcpuId};
+use pinwise::{Bytes, Claim, Host, HostSpec, Options, Policies, Policy, RequestSpec, Style, Usage};
 
 /// One node of so many cores with one or two pCPUs each; the first is the host's.
 fn host(cores: u32, threads: u32) -> Host {

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use pinwise::{CommonBridge, GpuLinkKind, NodeId};
+use pinwise::host::{CommonBridge, GpuLinkKind};
+use pinwise::units::NodeId;
 use pinwise_discover::facts::{
     Facts, GpuName, LinkFacts, NicName, PathEnd, PeerStatus, read_facts, vendor,
 };

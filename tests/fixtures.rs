@@ -7,8 +7,10 @@ mod hosts;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use pinwise::host::CommonBridge;
 use pinwise::json::{read_host, write_host};
-use pinwise::{CommonBridge, Host, NodeId, PageSize, PciAddr};
+use pinwise::units::NodeId;
+use pinwise::{Host, PageSize, PciAddr};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)

@@ -11,7 +11,8 @@ use pinwise::fleet::{
     place_each, place_gang, rank,
 };
 use pinwise::{
-    Claim, Host, Policies, Policy, Request, RequestSpec, Usage, Workload, recommend, verify,
+    Claim, Host, Policies, Policy, Question, Request, RequestSpec, Usage, Workload, recommend,
+    verify,
 };
 
 fn empty(name: &str, count: usize) -> Vec<FleetHost<Arc<Host>>> {
@@ -204,7 +205,7 @@ fn wishes() -> Vec<Request> {
                 Policies { gpu_locality: policy, one_node: policy, ..Policies::default() };
             let base = gpu_vm(vcpus, 64, count, Workload::GpuTraining);
             let one = RequestSpec { policies, ..base.clone() };
-            let cells = pinwise::Wish::Require(2);
+            let cells = pinwise::request::Wish::Require(2);
             let policies = Policies { one_node: Policy::Ignore, ..policies };
             wishes.extend([one, RequestSpec { policies, cells, ..base }].map(request));
         }
@@ -239,7 +240,7 @@ fn a_bound_never_hides_a_better_host() {
             // The order, made anew from what is answered of each.
             let key = |rank: &pinwise::fleet::HostRank| {
                 let profile = &rank.best.profile;
-                let pieces = profile.l3 == pinwise::L3Use::Pieces;
+                let pieces = profile.l3 == pinwise::engine::L3Use::Pieces;
                 let price = rank.best.cost.price() + if pieces { 1000 } else { 0 };
                 let apart = profile.gpus > 1 && !profile.same_switch;
                 let score = std::cmp::Reverse(rank.best.score.total);

@@ -10,11 +10,16 @@ mod machine;
 
 use common::{checked, gpu_vm, vm};
 use machine::{Machine, cpus, gpu};
+use pinwise::changes::{Change, smallest_changes};
 use pinwise::emit::libvirt::{EmitError, domain, fragments};
+use pinwise::explain::{explain_advice, explain_refusal};
+use pinwise::rebalance::rebalance;
+use pinwise::request::GpuRequest;
+use pinwise::units::NodeId;
+use pinwise::usage::PageClaim;
 use pinwise::{
-    Change, Claim, GpuRequest, Host, HostSpec, NodeId, Options, PageClaim, PageSize, Placement,
-    Policies, Policy, RequestError, RequestSpec, Usage, Workload, emit, explain, explain_advice,
-    explain_refusal, rebalance, recommend, smallest_changes,
+    Claim, Host, HostSpec, Options, PageSize, Placement, Policies, Policy, Question, RequestError,
+    RequestSpec, Usage, Workload, emit, explain, recommend,
 };
 use pinwise_discover::libvirt::read_domain;
 use pinwise_discover::libvirt::{PatchError, patch};

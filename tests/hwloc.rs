@@ -18,7 +18,9 @@ use hwlocality::object::TopologyObject;
 use hwlocality::object::attributes::{ObjectAttributes, PCIDeviceAttributes, UpstreamAttributes};
 use hwlocality::object::types::ObjectType;
 use hwlocality::topology::builder::{BuildFlags, TypeFilter};
-use pinwise::{CpuSet, DeviceKind, HostSpec, PackageId, PciAddr, PcpuId};
+use pinwise::host::DeviceKind;
+use pinwise::units::{PackageId, PcpuId};
+use pinwise::{CpuSet, HostSpec, PciAddr};
 use pinwise_discover::{Reading, hwloc, sysfs};
 use trees::{Folder, UNREAD, corpus, extract, root_below};
 

@@ -19,7 +19,7 @@ use lab::judge::{self, Driver, asked, judge};
 use lab::stand_in::StandIn;
 use lab::{placements, spread};
 use pinwise::emit::libvirt;
-use pinwise::{PageSize, Placement, Style};
+use pinwise::{PageSize, Placement, Question, Style};
 
 #[test]
 fn whole_domains_are_accepted() {
@@ -80,7 +80,7 @@ fn every_recommendation_on_every_fixture_is_accepted() {
         let host = host.build().expect("that is valid");
         for (vcpus, gib, gpus) in [(6, 12, 1), (20, 40, 2), (64, 128, 4), (120, 240, 8), (9, 18, 0)]
         {
-            let gpus = pinwise::GpuRequest::Count { count: gpus, model: None };
+            let gpus = pinwise::request::GpuRequest::Count { count: gpus, model: None };
             let memory = pinwise::Bytes::from_gib(gib);
             let io_threads = vcpus % 3;
             let base = pinwise::RequestSpec::new("vm", vcpus, memory);

@@ -10,11 +10,15 @@ use common::{
     ask, ask_all, ask_with, checked, description, gpu_vm, host, hosts, of_profile, of_style,
     prediction, these, vm,
 };
+use pinwise::changes::smallest_changes;
 use pinwise::emit::libvirt::fragments;
+use pinwise::explain::explain_refusal;
+use pinwise::host::CoreKind;
+use pinwise::rules::StudyId;
+use pinwise::units::{NodeId, PcpuId};
 use pinwise::{
-    Claim, CoreKind, Host, Metric, NodeId, NodeSet, Options, PageSize, PcpuId, Policies, Policy,
-    Ranked, Recommendation, RequestSpec, StudyId, Style, Usage, Warning, Workload, explain,
-    explain_refusal, smallest_changes,
+    Claim, Host, Metric, NodeSet, Options, PageSize, Policies, Policy, Question, Ranked,
+    Recommendation, RequestSpec, Style, Usage, Warning, Workload, explain,
 };
 
 fn ids(numbers: &[u8]) -> Vec<StudyId> {
@@ -96,8 +100,9 @@ fn a_vm_too_large_for_a_node_gets_its_bandwidth_from_cells() {
 #[test]
 fn pinning_alone_does_not_unlock_the_bandwidth() {
     let answer = ask_all(&host("rtx-pro-6000"), &vm(100, 1000));
-    let strict =
-        of_profile(&answer, |p| p.style == Style::Pin && p.memory == pinwise::MemoryMode::Strict);
+    let strict = of_profile(&answer, |p| {
+        p.style == Style::Pin && p.memory == pinwise::placement::MemoryMode::Strict
+    });
     let bandwidth = prediction(strict, Metric::MemoryBandwidth);
     assert_eq!(bandwidth.range.likely.0, 1000);
     assert!(bandwidth.from.contains(&StudyId(3)), "{bandwidth:?}");
@@ -181,7 +186,7 @@ fn no_layout_changes_gpu_compute() {
             let Ok(answer) = ask(host, &gpu_vm(8, 16, gpus, Workload::General)) else { continue };
             for ranked in answer.ranked.iter().chain(&answer.baseline) {
                 let compute = prediction(ranked, Metric::GpuCompute);
-                assert_eq!(compute.range, pinwise::Range::ONE, "{}", host.name());
+                assert_eq!(compute.range, pinwise::rules::Range::ONE, "{}", host.name());
             }
         }
     }
@@ -282,7 +287,7 @@ fn with_links_cells_no_longer_hurt_collectives() {
     let request = gpu_vm(90, 1000, 8, Workload::GpuTraining);
     let answer = ask(&host("hgx-h200"), &request).unwrap();
     assert_eq!(answer.best().placement.style, Style::PinNuma);
-    assert_eq!(prediction(answer.best(), Metric::CollectiveP2p).range, pinwise::Range::ONE);
+    assert_eq!(prediction(answer.best(), Metric::CollectiveP2p).range, pinwise::rules::Range::ONE);
     let off = RequestSpec { peer_to_peer: Some(false), ..request };
     let answer = ask(&host("hgx-h200"), &off).unwrap();
     assert_eq!(answer.best().placement.style, Style::Pin);
@@ -413,7 +418,7 @@ fn the_baseline_is_the_same_vm_with_the_same_gpus_and_changes_nothing() {
         let gpus = |ranked: &Ranked| ranked.placement.gpus().map(|g| g.address).collect::<Vec<_>>();
         assert_eq!(gpus(baseline), gpus(answer.best()), "{}", host.name());
         assert_eq!(baseline.score.total, 0);
-        assert!(baseline.predictions().iter().all(|p| p.range == pinwise::Range::ONE));
+        assert!(baseline.predictions().iter().all(|p| p.range == pinwise::rules::Range::ONE));
     }
 }
 
@@ -499,7 +504,7 @@ fn a_one_gpu_vm_takes_the_other_half_of_a_switch_pair_that_is_broken_already() {
     let mut usage = Usage::empty(&host);
     let held = Claim { devices: vec![gpus[2]], ..Claim::default() };
     usage.claim(&host, "other", held).unwrap();
-    let one = pinwise::GpuRequest::Count { count: 1, model: None };
+    let one = pinwise::request::GpuRequest::Count { count: 1, model: None };
     let request = RequestSpec { gpus: one, ..vm(8, 16) }.build().unwrap();
     let answer = pinwise::recommend(Question::new(&host, &usage, &request)).unwrap();
     let placement = &answer.best().placement;

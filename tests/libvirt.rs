@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use pinwise::{Bytes, HostError, HostSpec, NodeId, PageSize, PcpuId};
+use pinwise::units::{NodeId, PcpuId};
+use pinwise::{Bytes, HostError, HostSpec, PageSize};
 use pinwise_discover::libvirt::{Connection, ConnectionError};
 
 const TEST: &str = "test:///default";

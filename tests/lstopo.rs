@@ -1,7 +1,9 @@
 //! The reader of lstopo's XML on files that the test writes.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use pinwise::{Bytes, CoreKind, CpuVendor, NodeId, PageSize, PciAddr};
+use pinwise::host::{CoreKind, CpuVendor};
+use pinwise::units::NodeId;
+use pinwise::{Bytes, PageSize, PciAddr};
 use pinwise_discover::Reading;
 use pinwise_discover::hwloc::{LstopoError, read_lstopo};
 

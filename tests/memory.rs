@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use pinwise::fleet::FleetHost;
-use pinwise::{Host, Options, Usage, recommend};
+use pinwise::{Host, Options, Question, Usage, recommend};
 use shapes::{SHAPES, vm};
 
 /// Counts what a thread has from the system's allocator and has not given back.

@@ -4,10 +4,11 @@
 mod common;
 
 use common::description;
+use pinwise::explain::host_line;
+use pinwise::host::{GpuLinkKind, LinkState, Part, PciId};
 use pinwise::json::{read_host, write_host};
-use pinwise::{
-    Bytes, Distance, GpuLinkKind, HostSpec, LinkState, NodeId, Part, PciAddr, PciId, host_line,
-};
+use pinwise::units::{Distance, NodeId};
+use pinwise::{Bytes, HostSpec, PciAddr};
 use pinwise_discover::facts::{
     Conflict, Facts, GpuFacts, GpuName, Laid, LinkFacts, NodeFacts, PartitionFacts, overlay,
     read_facts, vendor,

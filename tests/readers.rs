@@ -24,7 +24,7 @@ fn facts(host: &Host, other: &Host) -> BTreeMap<&'static str, String> {
     packages.iter_mut().for_each(|cpus| cpus.sort());
     packages.sort();
     let nodes = host.nodes();
-    let huge = |node: &pinwise::Node| {
+    let huge = |node: &pinwise::host::Node| {
         let pools = node.pools.iter().filter(|pool| pool.size.is_huge() && pool.total > 0);
         pools.map(|pool| (pool.size, pool.total)).collect::<Vec<_>>()
     };

@@ -11,10 +11,14 @@ mod rng;
 use std::collections::BTreeMap;
 
 use machine::{Machine, cpus, gpu};
+use pinwise::explain::step_text;
+use pinwise::rebalance::{Advice, NoAdvice, Step, rebalance};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::{NodeId, PcpuId};
+use pinwise::usage::PageClaim;
 use pinwise::{
-    Advice, Bytes, Claim, CpuSet, GpuRequest, Host, NoAdvice, NodeId, NodeSet, Options, PageClaim,
-    PageSize, PcpuId, Policies, Policy, Request, RequestSpec, Step, Usage, Wish, rebalance,
-    recommend, step_text, verify,
+    Bytes, Claim, CpuSet, Host, NodeSet, Options, PageSize, Policies, Policy, Question, Request,
+    RequestSpec, Usage, recommend, verify,
 };
 use rng::Rng;
 

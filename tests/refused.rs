@@ -7,7 +7,9 @@
 mod placements;
 
 use pinwise::emit::libvirt::{EmitError, domain, fragments};
-use pinwise::{Bytes, CellId, Distance, MemoryMode, Placement};
+use pinwise::placement::MemoryMode;
+use pinwise::units::{CellId, Distance};
+use pinwise::{Bytes, Placement};
 use pinwise_discover::libvirt::{PatchError, patch};
 
 const DESK: &str = include_str!("lab/desk.xml");
@@ -25,7 +27,7 @@ fn what_libvirt_takes_and_the_guest_does_not_is_refused() {
         ("overflow", |p| p.topology.cores = u32::MAX, |e| matches!(e, EmitError::Topology { .. })),
         (
             "vCPU in no cell",
-            |p| assert!(p.cells[1].vcpus.remove(pinwise::VcpuId(9))),
+            |p| assert!(p.cells[1].vcpus.remove(pinwise::units::VcpuId(9))),
             |e| matches!(e, EmitError::Cells),
         ),
         ("cell numbers", |p| p.cells[1].id = CellId(2), |e| matches!(e, EmitError::Cells)),

@@ -8,9 +8,11 @@ mod common;
 use common::{
     ask_all, ask_with, checked, description, gpu_vm, host, hosts, of_profile, of_style, these, vm,
 };
+use pinwise::engine::{Collective, GpuPath, L3Use, Profile};
+use pinwise::placement::MemoryMode;
+use pinwise::rules::{Evidence, Grade, Range, RuleId, StudyId, findings};
 use pinwise::{
-    Claim, Collective, Evidence, GpuPath, Grade, Host, L3Use, MemoryMode, Options, PageSize,
-    Profile, Range, Recommendation, RequestSpec, RuleId, StudyId, Style, Usage, Workload, findings,
+    Claim, Host, Options, PageSize, Recommendation, RequestSpec, Style, Usage, Workload,
 };
 
 /// Whether the rule's word counts: it speaks, and no other rule on the metric goes before it.

@@ -11,11 +11,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::{description, fixtures};
-use pinwise::json::{host_schema, read_host, write_host};
-use pinwise::{
-    Acs, Bytes, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind, HostSpec,
-    LinkState, NodeId, Part,
+use pinwise::host::{
+    Acs, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, Part,
 };
+use pinwise::json::{host_schema, read_host, write_host};
+use pinwise::units::NodeId;
+use pinwise::{Bytes, HostSpec};
 use regex_lite::Regex;
 use serde_json::{Value, json};
 

@@ -6,9 +6,10 @@
 mod common;
 
 use common::{ask_with, gpu_vm, host};
-use pinwise::{
-    Claim, GpuRequest, Host, HostCost, NodeId, Options, PciAddr, SlotWeights, Usage, Workload,
-};
+use pinwise::engine::{HostCost, SlotWeights};
+use pinwise::request::GpuRequest;
+use pinwise::units::NodeId;
+use pinwise::{Claim, Host, Options, PciAddr, Usage, Workload};
 
 /// Four GPUs on node 0, four on node 2, no switches.
 fn two_boards() -> Host {

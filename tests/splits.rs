@@ -6,10 +6,12 @@
 mod common;
 
 use common::{ask, ask_with, of_style};
+use pinwise::engine::L3Use;
+use pinwise::host::{CoreKind, CoreSpec, L3Spec, NodeSpec, PciClass, PciDevice, PciId};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
 use pinwise::{
-    Bytes, Claim, CoreKind, CoreSpec, CpuSet, Distance, GpuRequest, Host, HostSpec, L3Spec, L3Use,
-    NodeId, NodeSpec, Options, PackageId, PciAddr, PciClass, PciDevice, PciId, PcpuId, RequestSpec,
-    Style, Usage, Wish, Workload,
+    Bytes, Claim, CpuSet, Host, HostSpec, Options, PciAddr, RequestSpec, Style, Usage, Workload,
 };
 
 /// Cores of one node: their kind, and whether each has an L3 domain of so many to itself.

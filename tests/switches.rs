@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{host, vm};
 use pinwise::emit::libvirt::domain;
+use pinwise::request::GpuRequest;
 use pinwise::{
-    GpuRequest, Host, Options, PciAddr, Placement, RequestSpec, Style, Usage, recommend, verify,
+    Host, Options, PciAddr, Placement, Question, RequestSpec, Style, Usage, recommend, verify,
 };
 use pinwise_discover::libvirt::patch;
 use roxmltree::Document;

@@ -7,7 +7,9 @@ mod trees;
 use std::fs;
 use std::path::Path;
 
-use pinwise::{Acs, Bytes, CoreKind, CpuVendor, GpuLink, GpuLinkKind, NodeId, PageSize, PciAddr};
+use pinwise::host::{Acs, CoreKind, CpuVendor, GpuLink, GpuLinkKind};
+use pinwise::units::NodeId;
+use pinwise::{Bytes, PageSize, PciAddr};
 use pinwise_discover::Reading;
 use pinwise_discover::sysfs::{self, SysfsError};
 use trees::{Folder, small};
@@ -105,7 +107,7 @@ fn packages_are_told_apart_by_the_pcpus_they_list() {
         |cpu: u32, name: &str| format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}");
     let packages = |root: &Folder| {
         let Reading { host, notes } = reading(root).unwrap();
-        let of = |core: &pinwise::CoreSpec| format!("{}: {}", core.package, core.pcpus);
+        let of = |core: &pinwise::host::CoreSpec| format!("{}: {}", core.package, core.pcpus);
         (host.cores.iter().map(of).collect::<Vec<_>>(), notes)
     };
     let apart = ["0: 0,4", "0: 1,5", "1: 2,6", "1: 3"];
@@ -175,7 +177,7 @@ fn memory_that_a_cgroup_forbids_is_not_free() {
         let Reading { host, notes } = reading(&root)?;
         let host = host.build().unwrap();
         assert_eq!(host.nodes()[1].memory, Bytes::from_gib(8));
-        let free = |node: &pinwise::Node| node.pools.iter().map(|pool| pool.free).collect();
+        let free = |node: &pinwise::host::Node| node.pools.iter().map(|pool| pool.free).collect();
         Ok((host.nodes().iter().map(free).collect::<Vec<Vec<u64>>>(), notes))
     };
     let (open, closed) = (vec![1 << 19, 0, 3], vec![0, 0, 0]);
@@ -237,7 +239,7 @@ fn caches_and_clusters_are_those_that_pcpus_name_alike() {
     }
     let Reading { host, notes } = reading(&root).unwrap();
     assert_eq!(notes, [""; 0]);
-    let text = |cache: &pinwise::CacheSpec| {
+    let text = |cache: &pinwise::host::CacheSpec| {
         let sets: Vec<_> = cache.shared_by.iter().map(ToString::to_string).collect();
         format!("{} {:?} {:?}: {}", cache.level, cache.kind, cache.size, sets.join(" "))
     };
@@ -270,7 +272,7 @@ fn pages_that_are_promised_are_not_free() {
     let free = |root: &Folder| {
         let Reading { host, notes } = reading(root).unwrap();
         let host = host.build().unwrap();
-        let free = |node: &pinwise::Node| node.pool(PageSize::GIB_1).map(|pool| pool.free);
+        let free = |node: &pinwise::host::Node| node.pool(PageSize::GIB_1).map(|pool| pool.free);
         (host.nodes().iter().map(free).collect::<Vec<_>>(), notes)
     };
     let (before, notes) = free(&root);

@@ -12,11 +12,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use machine::{Machine, cpus, gpu};
+use pinwise::host::{Acs, PciClass, PciDevice, PciId};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::NodeId;
+use pinwise::usage::{
+    Accepted, ClaimError, Conflict, Difference, Drift, Generation, Holder, Offer, PageClaim,
+    PageDrift, Taken, TenantDrift,
+};
+use pinwise::verify::{WrongWarning, verify_warnings};
 use pinwise::{
-    Accepted, Acs, Bytes, Claim, ClaimError, Conflict, CpuSet, Difference, Drift, Generation,
-    GpuRequest, Holder, Host, NodeId, Offer, Options, PageClaim, PageDrift, PageSize, PciClass,
-    PciDevice, PciId, Placement, Policies, Policy, Request, RequestSpec, Taken, TenantDrift, Usage,
-    Warning, Wish, WrongWarning, emit, recommend, verify_warnings,
+    Bytes, Claim, CpuSet, Host, Options, PageSize, Placement, Policies, Policy, Question, Request,
+    RequestSpec, Usage, Warning, emit, recommend,
 };
 use pinwise_discover::libvirt::read_domain;
 use rng::Rng;
@@ -135,7 +141,7 @@ fn a_conflict_says_who_took_what() {
     // A sibling that the offer does not hold.
     let part = dedicated("1,2");
     let mut usage = meanwhile(&[("a", dedicated("18"))]);
-    let core = host.core_of(pinwise::PcpuId(2)).unwrap().id;
+    let core = host.core_of(pinwise::units::PcpuId(2)).unwrap().id;
     let shared = Taken::Core { core, cpus: cpus("18"), holder: holder("a", 1) };
     assert_eq!(refused(&host, &mut usage, &offer(part.clone())), [shared]);
     let lenient = Offer { whole_cores: false, ..offer(part) };
@@ -251,7 +257,7 @@ fn some(rng: &mut Rng, host: &Host, seen: &Usage) -> Option<Claim> {
     let node = rng.below(2) as u32;
     let mut claim = Claim::default();
     let cores: Vec<_> = host.cores().iter().filter(|core| core.node == NodeId(node)).collect();
-    let free = |core: &&&pinwise::Core| {
+    let free = |core: &&&pinwise::host::Core| {
         core.pcpus.iter().all(|p| !seen.dedicated().contains(*p) && !host.reserved().contains(*p))
     };
     let free: Vec<_> = cores.iter().filter(free).collect();
@@ -467,7 +473,7 @@ fn a_shared_node_and_cache_are_told() {
     usage.claim(&host, "full", dedicated("8-15,24-31")).unwrap();
     let told = told(&host, &usage, &request("vm", 2, 4, 0));
     let beside = || vec!["beside".to_owned()];
-    let l3 = host.core_of(pinwise::PcpuId(1)).unwrap().l3.unwrap();
+    let l3 = host.core_of(pinwise::units::PcpuId(1)).unwrap().l3.unwrap();
     let nodes = [NodeId(0)].into_iter().collect();
     assert!(told.contains(&Warning::SharedL3 { tenants: beside(), domains: vec![l3] }), "{told:?}");
     assert!(told.contains(&Warning::SharedNodes { tenants: beside(), nodes }), "{told:?}");

@@ -20,10 +20,13 @@ use std::path::{Path, PathBuf};
 
 use lab::judge::asked;
 use lab::machine::{Files, NodeShape, Shape, boot};
+use pinwise::host::CpuVendor;
 use pinwise::json::read_host;
+use pinwise::request::GpuRequest;
+use pinwise::units::NodeId;
 use pinwise::{
-    Bytes, Claim, CpuSet, CpuVendor, GpuRequest, Host, NodeId, Options, PageSize, PciAddr,
-    Recommendation, Request, RequestSpec, Usage, recommend, verify,
+    Bytes, Claim, CpuSet, Host, Options, PageSize, PciAddr, Question, Recommendation, Request,
+    RequestSpec, Usage, recommend, verify,
 };
 use pinwise_discover::{libvirt, sysfs};
 use serde_json::Value;
@@ -128,7 +131,7 @@ fn text<'a>(files: &'a Files, name: &str) -> &'a str {
 }
 
 fn set(cpus: impl IntoIterator<Item = u32>) -> CpuSet {
-    cpus.into_iter().map(pinwise::PcpuId).collect()
+    cpus.into_iter().map(pinwise::units::PcpuId).collect()
 }
 
 /// What the snapshot says is what was booted.
@@ -183,7 +186,7 @@ fn compare_host(shape: &Shape, host: &Host) {
     compare_gpus(shape, host);
 }
 
-fn set_of(pcpus: &[pinwise::PcpuId]) -> CpuSet {
+fn set_of(pcpus: &[pinwise::units::PcpuId]) -> CpuSet {
     pcpus.iter().copied().collect()
 }
 
@@ -251,7 +254,7 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     name.clone_into(&mut copied.name);
     // Memory in use is another at every moment.
     for (node, then) in copied.nodes.iter_mut().zip(&live.nodes) {
-        let base = |pools: &[pinwise::PagePool]| {
+        let base = |pools: &[pinwise::host::PagePool]| {
             pools.iter().position(|pool| pool.size == PageSize::KIB_4).unwrap()
         };
         let at = base(&node.pools);

@@ -2,11 +2,14 @@
 
 use std::hint::black_box;
 
-use pinwise::capacity::Shape as VmShape;
+use pinwise::capacity::capacity::Shape as VmShape;
+use pinwise::capacity::{capacity, reference_shapes};
+use pinwise::host::Node;
 use pinwise::json::{read_host, write_host};
+use pinwise::request::GpuRequest;
 use pinwise::{
-    Bytes, GpuRequest, Host, HostSpec, Node, Options, PageSize, Placement, Policy, Request,
-    RequestSpec, Usage, capacity, emit, recommend, reference_shapes, verify,
+    Bytes, Host, HostSpec, Options, PageSize, Placement, Policy, Question, Request, RequestSpec,
+    Usage, emit, recommend, verify,
 };
 use pinwise_discover::libvirt::{read_capabilities, read_domain};
 

@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use pinwise::{Bytes, GpuRequest, Host, PageSize, Policies, Policy, RequestSpec, Usage, Wish};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::{Bytes, Host, PageSize, Policies, Policy, RequestSpec, Usage};
 use pinwise_discover::read_placement_host;
 use serde_json::{Value, json};
 

@@ -7,6 +7,12 @@ pub(crate) mod diagnose;
 pub(crate) mod profile;
 pub(crate) mod recommend;
 pub(crate) mod refusal;
-pub(crate) mod rules;
+pub mod rules;
 pub(crate) mod score;
 pub(crate) mod search;
+
+pub use cost::{GpuShare, HostCost, SLOT_SIZES, SlotCounts, SlotWeights};
+pub use profile::{Collective, GpuPath, L3Use, Profile};
+pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
+pub use refusal::{Fact, Rejection};
+pub use score::{Options, Property, Score, score};

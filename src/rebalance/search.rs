@@ -51,7 +51,8 @@ pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advi
     for stops in 0..=MAX_STEPS.min(restarts.len()) {
         for moved in 0..=(MAX_STEPS - stops).min(repins.len()) {
             let tried = each_of(&restarts, stops, &mut Vec::new(), &mut |restarts| {
-                let stays = |(name, _): &(&str, &Claim)| restarts.iter().all(|vm| vm.spec().name != *name);
+                let stays =
+                    |(name, _): &(&str, &Claim)| restarts.iter().all(|vm| vm.spec().name != *name);
                 let others: Vec<(&str, &Claim)> = repins.iter().copied().filter(stays).collect();
                 each_of(&others, moved, &mut Vec::new(), &mut |repins| {
                     let set = Set { restarts: restarts.to_vec(), repins: repins.to_vec() };

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use pinwise::{Claim, CpuSet, Host, NodeId, PageClaim, PageSize, Placement};
+use pinwise::units::NodeId;
+use pinwise::usage::PageClaim;
+use pinwise::{Claim, CpuSet, Host, PageSize, Placement};
 
 /// What the XML can say of a placement's claim. SMT siblings that are kept idle are in no element, and
 /// that the emulator's pCPUs are its own neither; threads without a pin float everywhere, where a

@@ -2,10 +2,12 @@
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use pinwise::{
-    Bytes, CoreKind, CoreSpec, CpuSet, GpuLink, GpuLinkKind, HostSpec, L3Spec, NodeId, NodeSpec,
-    PackageId, PagePool, PageSize, PciAddr, PciClass, PciDevice, PciId, PcpuId,
+use pinwise::host::{
+    CoreKind, CoreSpec, GpuLink, GpuLinkKind, L3Spec, NodeSpec, PagePool, PciClass, PciDevice,
+    PciId,
 };
+use pinwise::units::{NodeId, PackageId, PcpuId};
+use pinwise::{Bytes, CpuSet, HostSpec, PageSize, PciAddr};
 
 /// A node is a package with one L3 domain; core c has pCPUs c, c + cores, …; GPU n is `10+n:00.0`.
 /// Core 0 of node 0 is reserved.

@@ -5,11 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
+use pinwise::engine::Profile;
 use pinwise::json::read_host;
+use pinwise::request::GpuRequest;
+use pinwise::rules::{Evidence, Prediction, Range, RuleId};
 use pinwise::{
-    Bytes, Evidence, GpuRequest, Host, HostSpec, Infeasible, Metric, Options, Prediction, Profile,
-    Range, Ranked, Recommendation, Request, RequestSpec, RuleId, Style, Usage, Workload, recommend,
-    verify,
+    Bytes, Host, HostSpec, Infeasible, Metric, Options, Question, Ranked, Recommendation, Request,
+    RequestSpec, Style, Usage, Workload, recommend, verify,
 };
 
 pub fn fixtures(folder: &str) -> PathBuf {

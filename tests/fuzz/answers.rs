@@ -1,9 +1,12 @@
 //! From a request to XML and back, on hosts of at most eight pCPUs: whatever the bytes choose, the
 //! answer is legal, its XML is what it claims, and what is said of it can be shown.
 
+use pinwise::changes::smallest_changes;
+use pinwise::explain::{explain_advice, explain_refusal};
+use pinwise::rebalance::rebalance;
+use pinwise::verify::verify_warnings;
 use pinwise::{
-    Host, Infeasible, Placement, Ranked, Recommendation, Usage, emit, explain, explain_advice,
-    explain_refusal, rebalance, smallest_changes, verify, verify_warnings,
+    Host, Infeasible, Placement, Question, Ranked, Recommendation, Usage, emit, explain, verify,
 };
 use pinwise_discover::libvirt::read_domain;
 use roxmltree::Document;

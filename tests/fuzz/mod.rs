@@ -11,10 +11,12 @@ pub mod values;
 
 use std::sync::OnceLock;
 
+use pinwise::host::DeviceKind;
 use pinwise::json::{JsonError, read_host, read_request, read_tenant, write_host};
+use pinwise::request::GpuRequest;
 use pinwise::{
-    Bytes, DeviceKind, GpuRequest, Host, HostSpec, Options, PciAddr, Placement, RequestSpec, Style,
-    Usage, emit, recommend,
+    Bytes, Host, HostSpec, Options, PciAddr, Placement, Question, RequestSpec, Style, Usage, emit,
+    recommend,
 };
 use pinwise_discover::facts::{overlay, read_facts};
 use pinwise_discover::{Reading, hwloc, libvirt, read_described, read_placement_host, redact};
@@ -250,7 +252,7 @@ fn with_gpus() -> &'static [HostSpec; 3] {
     static HOSTS: OnceLock<[HostSpec; 3]> = OnceLock::new();
     HOSTS.get_or_init(|| {
         let mut small = description("rtx-4080");
-        let beyond = |device: &pinwise::PciDevice| {
+        let beyond = |device: &pinwise::host::PciDevice| {
             device.kind() == DeviceKind::Gpu && device.address.bus >= 0x60
         };
         small.devices.retain(|device| !beyond(device));

@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, PciClass, PciId, Style, Workload};
+use pinwise::host::{PciClass, PciId};
+use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Style, Workload};
 
 use super::{Outcome, lossy};
 

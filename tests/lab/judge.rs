@@ -5,7 +5,8 @@ use std::process::Command;
 
 use std::time::{Duration, Instant};
 
-use pinwise::{CpuSet, MemoryMode, Placement};
+use pinwise::placement::MemoryMode;
+use pinwise::{CpuSet, Placement};
 
 /// How long a guest may take to report; without KVM on two busy cores it is up to a minute.
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -1,10 +1,12 @@
 //! Placements made by hand: the shapes that domain XML has to say, with no engine involved.
 
-use pinwise::{
-    Bytes, Cell, CellId, Distance, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch,
-    GuestTopology, MemoryMode, NodeId, PageSize, PciAddr, PlacedDevice, Placement, RootComplex,
-    Style,
+use pinwise::host::RootComplex;
+use pinwise::placement::{
+    Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
+    PlacedDevice,
 };
+use pinwise::units::{CellId, Distance, NodeId};
+use pinwise::{Bytes, PageSize, PciAddr, Placement, Style};
 
 fn list<T: std::str::FromStr>(text: &str) -> T
 where

@@ -1,10 +1,14 @@
 //! Placements made by the engine, of every size: made-up hosts of one to eight nodes with unequal
 //! pools, and the fixtures, each asked for VMs from two vCPUs to three hundred.
 
+use pinwise::host::{
+    CoreSpec, CpuVendor, DeviceKind, NodeSpec, PagePool, PciClass, PciDevice, PciId,
+};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
 use pinwise::{
-    Bytes, CoreSpec, CpuSet, CpuVendor, DeviceKind, Distance, GpuRequest, Host, HostSpec, NodeId,
-    NodeSpec, Options, PackageId, PagePool, PageSize, PciAddr, PciClass, PciDevice, PciId, PcpuId,
-    Placement, RequestSpec, Usage, Wish, recommend, verify,
+    Bytes, CpuSet, Host, HostSpec, Options, PageSize, PciAddr, Placement, Question, RequestSpec,
+    Usage, recommend, verify,
 };
 
 use super::common;
@@ -46,7 +50,7 @@ pub(crate) fn made_up_with(
         package: PackageId(number / CORES),
         die: 0,
         core: number % CORES,
-        kind: pinwise::CoreKind::Performance,
+        kind: pinwise::host::CoreKind::Performance,
         max_mhz: None,
         pcpus: [number, all + number].map(PcpuId).into_iter().collect(),
     };

@@ -81,7 +81,7 @@ fn emulated(placement: &Placement, element: &str) -> String {
 /// The list of pCPUs, each on the one here that it falls on.
 fn here(list: &str, pcpus: u32) -> String {
     let set: pinwise::CpuSet = list.parse().expect("as the emitter prints it");
-    let mapped = set.iter().map(|pcpu| pinwise::PcpuId(pcpu.0 % pcpus));
+    let mapped = set.iter().map(|pcpu| pinwise::units::PcpuId(pcpu.0 % pcpus));
     mapped.collect::<pinwise::CpuSet>().to_string()
 }
 

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pinwise::{DeviceKind, GpuLinkKind, LinkState, Part, PciAddr};
+use pinwise::PciAddr;
+use pinwise::host::{DeviceKind, GpuLinkKind, LinkState, Part};
 use pinwise_discover::facts::{Facts, GpuName, LinkFacts, PeerAccess, PeerStatus, overlay, vendor};
 use pinwise_discover::nvml::{self, NoNvml};
 
@@ -120,7 +121,7 @@ fn what_nvml_says_completes_a_host() {
     assert_eq!(host.gpu_links, whole.gpu_links);
     for (device, expected) in host.devices.iter().zip(&whole.devices) {
         // The fixture does not say how its links are when idle.
-        let device = pinwise::PciDevice { link_now: expected.link_now, ..device.clone() };
+        let device = pinwise::host::PciDevice { link_now: expected.link_now, ..device.clone() };
         assert_eq!(device, *expected);
     }
     assert_eq!(host.source_of(Part::GpuLinks), "NVML");

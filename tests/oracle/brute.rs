@@ -13,11 +13,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pinwise::engine::{Profile, score};
+use pinwise::host::{Core, CpuVendor, DeviceKind, RootComplex};
+use pinwise::placement::{
+    Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
+};
+use pinwise::request::GpuRequest;
+use pinwise::units::{CellId, Distance, NodeId, PcpuId, VcpuId};
 use pinwise::{
-    Bytes, Cell, CellId, Core, CpuSet, CpuVendor, DeviceKind, Distance, ExpanderBus, GpuRequest,
-    GuestFunction, GuestPci, GuestPort, GuestTopology, Host, MemoryMode, NodeId, NodeSet, Options,
-    PageSize, PciAddr, PcpuId, PlacedDevice, Placement, Policy, Profile, Request, RootComplex,
-    Score, Style, Usage, VcpuId, score, verify,
+    Bytes, CpuSet, Host, NodeSet, Options, PageSize, PciAddr, Placement, Policy, Question, Request,
+    Score, Style, Usage, verify,
 };
 
 use super::case::Built;

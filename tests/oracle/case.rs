@@ -2,8 +2,8 @@
 
 use pinwise::json::write_host;
 use pinwise::{
-    Claim, Host, HostSpec, Infeasible, Options, Recommendation, Request, RequestSpec, Usage,
-    recommend,
+    Claim, Host, HostSpec, Infeasible, Options, Question, Recommendation, Request, RequestSpec,
+    Usage, recommend,
 };
 
 #[derive(Clone)]

@@ -17,7 +17,9 @@ mod tiny;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pinwise::{GpuRequest, Profile, Rejection, Style, score, verify};
+use pinwise::engine::{Profile, Rejection, score};
+use pinwise::request::GpuRequest;
+use pinwise::{Question, Style, verify};
 
 use case::Case;
 

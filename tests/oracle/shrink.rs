@@ -1,6 +1,7 @@
 //! Smaller cases that still fail in the same way: what a person wants to read.
 
-use pinwise::{GpuRequest, HostSpec, Options, Policies, Policy, RequestSpec, Wish, Workload};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::{HostSpec, Options, Policies, Policy, RequestSpec, Workload};
 
 use super::case::Case;
 

@@ -3,11 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use pinwise::host::{
+    CoreKind, CoreSpec, CpuVendor, FabricPartition, GpuLink, GpuLinkKind, L3Spec, LinkState,
+    NodeSpec, PagePool, PciClass, PciDevice, PciId,
+};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
+use pinwise::usage::PageClaim;
 use pinwise::{
-    Bytes, Claim, CoreKind, CoreSpec, CpuSet, CpuVendor, Distance, FabricPartition, GpuLink,
-    GpuLinkKind, GpuRequest, Host, HostSpec, L3Spec, LinkState, NodeId, NodeSpec, Options,
-    PackageId, PageClaim, PagePool, PageSize, PciAddr, PciClass, PciDevice, PciId, PcpuId,
-    Policies, Policy, RequestSpec, Usage, Wish, Workload,
+    Bytes, Claim, CpuSet, Host, HostSpec, Options, PageSize, PciAddr, Policies, Policy,
+    RequestSpec, Usage, Workload,
 };
 
 use super::case::Case;

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pinwise::{Change, GpuRequest, HostSpec, NodeId, PagePool, PageSize, Policy, smallest_changes};
+use pinwise::changes::{Change, smallest_changes};
+use pinwise::host::PagePool;
+use pinwise::request::GpuRequest;
+use pinwise::units::NodeId;
+use pinwise::{HostSpec, PageSize, Policy, Question};
 
 use crate::common::checked;
 use crate::rng::Rng;

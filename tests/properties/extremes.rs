@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use pinwise::host::{
+    CoreKind, CoreSpec, FabricPartition, GpuLink, GpuLinkKind, L3Spec, NodeSpec, PagePool,
+    PciClass, PciDevice, PciId,
+};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
 use pinwise::{
-    Bytes, Claim, CoreKind, CoreSpec, CpuSet, Distance, FabricPartition, GpuLink, GpuLinkKind,
-    GpuRequest, Host, HostSpec, L3Spec, NodeId, NodeSpec, Options, PackageId, PagePool, PageSize,
-    PciAddr, PciClass, PciDevice, PciId, PcpuId, Policies, Policy, RequestSpec, Usage, Wish,
-    Workload, recommend, verify,
+    Bytes, Claim, CpuSet, Host, HostSpec, Options, PageSize, PciAddr, Policies, Policy, Question,
+    RequestSpec, Usage, Workload, recommend, verify,
 };
 
 use crate::common::checked;

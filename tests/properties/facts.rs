@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pinwise::{
-    CpuSet, DeviceKind, Fact, GpuRequest, Host, NodeSet, PageSize, PciAddr, Policy, Rejection,
-    Usage, Wish,
-};
+use pinwise::engine::{Fact, Rejection};
+use pinwise::host::DeviceKind;
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::{CpuSet, Host, NodeSet, PageSize, PciAddr, Policy, Usage};
 
 use crate::scene::Scene;
 use crate::{ensure, for_cases};
@@ -88,7 +88,7 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
             };
             ensure(free < needed, || format!("{fact:?}"))?;
             // Integrated ones count where they are named.
-            let fits = |gpu: &&pinwise::Gpu| match model {
+            let fits = |gpu: &&pinwise::host::Gpu| match model {
                 Some(model) => gpu.model.to_lowercase().contains(&model.to_lowercase()),
                 None => !gpu.integrated,
             };

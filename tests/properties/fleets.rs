@@ -4,10 +4,13 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use pinwise::engine::{GpuShare, HostCost, L3Use};
 use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, Remaining, rank};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::rules::{Evidence, Range, RuleId};
+use pinwise::workload::Weights;
 use pinwise::{
-    Bytes, Claim, Evidence, GpuRequest, GpuShare, Host, HostCost, L3Use, Options, Range, Ranked,
-    Request, RequestSpec, RuleId, Usage, Weights, Wish, Workload, recommend,
+    Bytes, Claim, Host, Options, Question, Ranked, Request, RequestSpec, Usage, Workload, recommend,
 };
 
 use crate::common::{checked, description};

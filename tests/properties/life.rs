@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pinwise::{CpuSet, NodeId, PageSize, Usage, Wish, recommend, verify};
+use pinwise::request::Wish;
+use pinwise::units::NodeId;
+use pinwise::{CpuSet, PageSize, Question, Usage, recommend, verify};
 
 use crate::common::checked;
 use crate::scene::{Scene, pool_total, request, tenant};

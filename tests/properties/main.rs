@@ -27,9 +27,10 @@ mod xml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pinwise::{
-    GpuRequest, Policies, Policy, Property, Range, Ranked, RequestSpec, Score, Style, emit, verify,
-};
+use pinwise::engine::Property;
+use pinwise::request::GpuRequest;
+use pinwise::rules::Range;
+use pinwise::{Policies, Policy, Question, Ranked, RequestSpec, Score, Style, emit, verify};
 
 use common::checked;
 use rng::Rng;
@@ -175,7 +176,7 @@ fn check_numbers(ranked: &Ranked) -> Result<(), String> {
         let product = findings.fold(Range::ONE, |product, f| product.times(f.range));
         ensure(product == prediction.range, || format!("{prediction:?} is not {product:?}"))?;
     }
-    let predicted = |finding: &pinwise::Finding| {
+    let predicted = |finding: &pinwise::rules::Finding| {
         ranked.predictions().iter().any(|prediction| prediction.metric == finding.metric)
     };
     ensure(ranked.findings.iter().all(predicted), || format!("{:?}", ranked.findings))

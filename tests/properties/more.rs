@@ -1,9 +1,9 @@
 //! More hardware, or less required, never makes a VM impossible.
 
-use pinwise::{
-    Bytes, CoreKind, CoreSpec, CpuSet, Distance, HostSpec, L3Spec, NodeId, NodeSpec, PackageId,
-    PagePool, PageSize, PciAddr, PcpuId, Policy, RequestSpec, Wish,
-};
+use pinwise::host::{CoreKind, CoreSpec, L3Spec, NodeSpec, PagePool};
+use pinwise::request::Wish;
+use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
+use pinwise::{Bytes, CpuSet, HostSpec, PageSize, PciAddr, Policy, RequestSpec};
 
 use crate::rng::Rng;
 use crate::scene::Scene;

@@ -1,6 +1,7 @@
 //! What must not matter: asking again, the order of things, and their numbers.
 
-use pinwise::{GpuRequest, Usage};
+use pinwise::Usage;
+use pinwise::request::GpuRequest;
 
 use crate::renumber::{Numbers, shuffled};
 use crate::scene::Scene;

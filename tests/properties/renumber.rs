@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pinwise::{
-    Claim, CpuSet, GpuRequest, HostSpec, NodeId, PageClaim, PciAddr, PcpuId, RequestSpec,
-};
+use pinwise::request::GpuRequest;
+use pinwise::units::{NodeId, PcpuId};
+use pinwise::usage::PageClaim;
+use pinwise::{Claim, CpuSet, HostSpec, PciAddr, RequestSpec};
 
 use crate::rng::Rng;
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use pinwise::{
-    Bytes, Fact, GpuRequest, NodeId, PagePool, PageSize, Policies, Policy, Property, Ranked,
-    RequestSpec, Wish, emit, explain,
-};
+use pinwise::engine::{Fact, Property};
+use pinwise::host::PagePool;
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::NodeId;
+use pinwise::{Bytes, PageSize, Policies, Policy, Question, Ranked, RequestSpec, emit, explain};
 
 use crate::common::checked;
 use crate::rng::Rng;

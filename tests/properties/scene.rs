@@ -1,10 +1,13 @@
 //! Scenes: a fixture's host, made a little worse, with tenants, and a request for it.
 
+use pinwise::host::DeviceKind;
 use pinwise::json::write_host;
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::NodeId;
+use pinwise::usage::PageClaim;
 use pinwise::{
-    Bytes, Claim, CpuSet, DeviceKind, GpuRequest, Host, HostSpec, Infeasible, NodeId, Options,
-    PageClaim, PageSize, PciAddr, Policies, Policy, Recommendation, RequestSpec, Usage, Wish,
-    Workload, recommend,
+    Bytes, Claim, CpuSet, Host, HostSpec, Infeasible, Options, PageSize, PciAddr, Policies, Policy,
+    Question, Recommendation, RequestSpec, Usage, Workload, recommend,
 };
 
 use crate::common::{checked, description};

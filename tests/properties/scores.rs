@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use pinwise::{
-    GpuPath, Options, Policy, Profile, Property, Range, Ranked, Ratio, RequestSpec, Score, Wish,
-    score,
-};
+use pinwise::engine::{GpuPath, Profile, Property, score};
+use pinwise::request::Wish;
+use pinwise::rules::Range;
+use pinwise::units::Ratio;
+use pinwise::{Options, Policy, Ranked, RequestSpec, Score};
 
 use crate::common::checked;
 use crate::scene::Scene;

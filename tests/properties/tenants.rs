@@ -1,6 +1,7 @@
 //! A further tenant takes, and never gives.
 
-use pinwise::{Style, Weights, Workload};
+use pinwise::workload::Weights;
+use pinwise::{Style, Workload};
 
 use crate::rng::Rng;
 use crate::scene::{Answer, Scene, tenant};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pinwise::{Style, Usage, emit, verify};
+use pinwise::{Question, Style, Usage, emit, verify};
 use pinwise_discover::libvirt::read_domain;
 
 use crate::common::checked;

@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 
 use pinwise_discover::read_placement_host;
 use pinwise::fleet::{FleetOptions, HostOrder};
-use pinwise::{Bytes, Claim, CpuSet, NodeId, PageClaim, PageSize, PcpuId, Usage};
+use pinwise::units::{NodeId, PcpuId};
+use pinwise::usage::{PageClaim};
+use pinwise::{Bytes, Claim, CpuSet, PageSize, Usage};
 use serde_json::{Value, json};
 
 /// Two packages of `nodes / 2` nodes, `cores` cores a node with two siblings each, 8 cores an L3

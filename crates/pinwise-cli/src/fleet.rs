@@ -17,9 +17,8 @@ use pinwise_discover::{Described, read_described};
 use pinwise::fleet::{
     FleetAnswer, FleetHost, FleetOptions, HostOrder, HostRank, HostRefusal, rank,
 };
-use pinwise::{
-    Bytes, GpuRequest, Host, PageSize, Policies, Policy, Request, RequestSpec, Usage, Wish,
-};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::{Bytes, Host, PageSize, Policies, Policy, Request, RequestSpec, Usage};
 
 /// A description longer than this is refused.
 const MAX_LINE: u64 = 64 << 20;

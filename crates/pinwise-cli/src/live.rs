@@ -43,7 +43,7 @@ impl<'a> Live<'a> {
 /// Without NVIDIA's driver there is nothing to add; a note says so where that may be a loss.
 #[cfg(feature = "nvml")]
 fn add_nvml(assembly: &mut Assembly, reading: &mut Reading) {
-    use pinwise::DeviceKind;
+    use pinwise::host::DeviceKind;
     use pinwise_discover::facts::vendor::NVIDIA;
     let devices = reading.host.devices.iter();
     let gpus = devices.filter(|d| d.vendor == NVIDIA && d.kind() == DeviceKind::Gpu);

@@ -13,9 +13,11 @@ pub(crate) mod findings;
 pub(crate) mod memory;
 pub(crate) mod pcie;
 
+pub use evidence::{Evidence, Grade, Range, Row, StudyId};
+pub use findings::{STUDIES, Study};
+
 use crate::engine::profile::{Collective, Profile};
 use crate::workload::Metric;
-use evidence::{Evidence, Grade, Range, Row, StudyId};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident => $module:ident::$condition:ident;)*) => {

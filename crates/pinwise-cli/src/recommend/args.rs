@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use pinwise::{Bytes, CpuSet, PageSize, PciAddr, Style, Wish, Workload};
+use pinwise::request::{Wish};
+use pinwise::{Bytes, CpuSet, PageSize, PciAddr, Style, Workload};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -114,7 +115,7 @@ fn page_size(text: &str) -> Result<Choice<PageSize>, String> {
         _ => text
             .parse()
             .map(|size| Choice(Some(size)))
-            .map_err(|e: pinwise::ParseUnitError| e.to_string()),
+            .map_err(|e: pinwise::units::ParseUnitError| e.to_string()),
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use pinwise::json::{read_request, write_host};
 use pinwise_discover::{Assembly, PLACEMENT_FORMAT, read_described};
-use pinwise::{Bytes, Claim, GpuRequest, Host, Request, RequestSpec};
+use pinwise::request::{GpuRequest};
+use pinwise::{Bytes, Claim, Host, Request, RequestSpec};
 
 use crate::args::Args;
 use crate::sources::{self, text};

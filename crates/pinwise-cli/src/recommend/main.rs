@@ -12,10 +12,10 @@ mod tenants;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use pinwise::{
-    Options, Placement, Style, emit, explain, explain_advice, explain_refusal, rebalance,
-    recommend, smallest_changes,
-};
+use pinwise::changes::{smallest_changes};
+use pinwise::explain::{explain_advice, explain_refusal};
+use pinwise::rebalance::{rebalance};
+use pinwise::{Question, Options, Placement, Style, emit, explain, recommend};
 
 use args::{Args, Format};
 

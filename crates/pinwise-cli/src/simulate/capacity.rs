@@ -1,7 +1,8 @@
 //! How many VMs fit, from placement-capacity/1.
 
 use pinwise::capacity::{Allowed, Capacity, NodeRoom, Shape, vms};
-use pinwise::{Bytes, NodeId, NodeSet, PageSize};
+use pinwise::units::{NodeId};
+use pinwise::{Bytes, NodeSet, PageSize};
 use serde::{Deserialize, Serialize};
 
 use crate::trace::known;

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use pinwise::fleet::{FleetHost, FleetOptions, HostRank, rank_by};
-use pinwise::{Claim, CpuSet, Host, Node, PackageId, Placement, Request};
+use pinwise::host::{Node};
+use pinwise::units::{PackageId};
+use pinwise::{Claim, CpuSet, Host, Placement, Request};
 
 use crate::vm::Near;
 

@@ -1,8 +1,7 @@
 //! From a VM of the trace to requests.
 
-use pinwise::{
-    Bytes, GpuRequest, Host, PageSize, Policies, Policy, Request, RequestSpec, Wish, Workload,
-};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::{Bytes, Host, PageSize, Policies, Policy, Request, RequestSpec, Workload};
 
 use crate::trace::{GpuNuma, GuestCells, ThreadPolicy, Vm};
 
@@ -22,13 +21,13 @@ pub(crate) fn cells(host: &Host, vm: &Vm) -> Option<u32> {
             return false;
         }
         let (vcpus, memory) = (vm.vcpus / cells, vm.memory_mib / u64::from(cells));
-        let fits = |node: &&pinwise::Node| {
+        let fits = |node: &&pinwise::host::Node| {
             let pcpus = node.cpus.intersection(host.allowed()).len();
             let pages = node.pool(size).map_or(0, |pool| pool.total);
             pcpus >= vcpus as usize
                 && u128::from(pages) * u128::from(size.kib()) / 1024 >= u128::from(memory)
         };
-        let on = |node: &pinwise::Node| {
+        let on = |node: &pinwise::host::Node| {
             host.gpus().iter().filter(|gpu| gpu.node == Some(node.id)).count()
         };
         let mut gpus: Vec<usize> = host.nodes().iter().filter(fits).map(on).collect();

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use pinwise::fleet::{FleetHost, FleetOptions, HostRank};
-use pinwise::{Bytes, GpuShare, Host, PciAddr, Placement, Request, Usage};
+use pinwise::engine::{GpuShare};
+use pinwise::{Bytes, Host, PciAddr, Placement, Request, Usage};
 use serde::Serialize;
 
 use crate::near;
@@ -164,7 +165,7 @@ fn decide(
 
 /// The cells as the result has them: each on one node.
 fn cells(placement: &Placement) -> Vec<Cell> {
-    let cell = |cell: &pinwise::Cell| Cell {
+    let cell = |cell: &pinwise::placement::Cell| Cell {
         node: cell.nodes.first().map_or(0, |node| node.0),
         memory_mib: cell.memory.0 >> 20,
         page_kib: cell.page.kib(),
