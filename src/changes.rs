@@ -28,7 +28,7 @@ pub enum Change {
         /// The node.
         node: NodeId,
         /// The page size.
-        size: PageSize,
+        page_size: PageSize,
         /// How many more.
         more: u64,
         /// How many the pool then has in all: what to write into `nr_hugepages`.
@@ -37,7 +37,7 @@ pub enum Change {
     /// Another page size.
     OtherPageSize {
         /// The size that fits.
-        size: PageSize,
+        page_size: PageSize,
     },
     /// At most so many GPUs.
     FewerGpus {
@@ -67,7 +67,9 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
         request.spec().page_size.is_some_and(|wanted| wanted != *size)
             && fits(host, RequestSpec { page_size: Some(*size), ..plain.clone() })
     };
-    changes.extend(sizes.into_iter().find(other).map(|size| Change::OtherPageSize { size }));
+    changes.extend(
+        sizes.into_iter().find(other).map(|size| Change::OtherPageSize { page_size: size }),
+    );
     let vcpus = |vcpus: u64| {
         let vcpus = u32::try_from(vcpus).unwrap_or(u32::MAX);
         fits(host, RequestSpec { vcpus, ..plain.clone() })
@@ -162,7 +164,7 @@ fn more_pages(host: &Host, request: &Request, fits: impl Fn(&Host) -> bool) -> V
     let change = |(more, at): (u64, usize)| {
         let node = &host.nodes()[at];
         let total = node.pool(size).map_or(0, |pool| pool.total) + more;
-        Change::MorePages { node: node.id, size, more, total }
+        Change::MorePages { node: node.id, page_size: size, more, total }
     };
     best.map(change).into_iter().collect()
 }

@@ -125,7 +125,7 @@ pub struct Cell {
     /// Its memory.
     pub memory: Bytes,
     /// The size of its pages.
-    pub page: PageSize,
+    pub page_size: PageSize,
     /// Where its pages are expected: exact on one node; over several, an even share, which the kernel
     /// may move. Sums to the memory. Empty where the memory floats.
     pub pages: Vec<(NodeId, u64)>,
@@ -299,13 +299,13 @@ impl Placement {
         let mut pages = Vec::new();
         for cell in &self.cells {
             if cell.pages.is_empty() {
-                let count = cell.memory.0.div_ceil(cell.page.bytes());
-                pages.push(PageClaim { node: None, size: cell.page, count });
+                let count = cell.memory.0.div_ceil(cell.page_size.bytes());
+                pages.push(PageClaim { node: None, page_size: cell.page_size, count });
             }
             let bound = cell.pages.iter();
             pages.extend(bound.map(|(node, count)| PageClaim {
                 node: Some(*node),
-                size: cell.page,
+                page_size: cell.page_size,
                 count: *count,
             }));
         }

@@ -202,12 +202,12 @@ pub enum RequestError {
         high: u64,
     },
     /// Memory that is not a whole number of the smallest pages.
-    #[error("the memory of {memory} must be more than nothing and a multiple of {page}")]
+    #[error("the memory of {memory} must be more than nothing and a multiple of {page_size}")]
     Memory {
         /// The memory.
         memory: Bytes,
         /// The page size that is asked for, or 4 KiB.
-        page: PageSize,
+        page_size: PageSize,
     },
     /// A device that is named twice.
     #[error("device {address} is named twice")]
@@ -270,7 +270,7 @@ impl RequestSpec {
         }
         let page = self.page_size.unwrap_or(PageSize::KIB_4);
         if self.memory == Bytes::ZERO || page.pages_in(self.memory).is_none() {
-            return Err(RequestError::Memory { memory: self.memory, page });
+            return Err(RequestError::Memory { memory: self.memory, page_size: page });
         }
         let named: &[PciAddr] =
             if let GpuRequest::Addresses(list) = &self.gpus { list } else { &[] };

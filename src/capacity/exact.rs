@@ -47,7 +47,7 @@ const MAX_ROOMS: usize = 64;
 /// make the answer [`Capacity::Between`] too.
 #[must_use]
 pub fn vms(rooms: &[NodeRoom], shape: &Shape) -> Capacity {
-    let Some(pages) = shape.page.pages_in(shape.memory).filter(|_| shape.cells > 0) else {
+    let Some(pages) = shape.page_size.pages_in(shape.memory).filter(|_| shape.cells > 0) else {
         return Capacity::Exact(0);
     };
     let cells: Vec<u64> = rooms.iter().map(|room| room.cells(shape, pages)).collect();

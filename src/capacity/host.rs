@@ -22,12 +22,12 @@ const MAX_GPU_SETS: usize = 16_384;
 /// emulator threads where no other could take them.
 #[must_use]
 pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
-    let Some(pages) = shape.page.pages_in(shape.memory) else { return Capacity::Exact(0) };
+    let Some(pages) = shape.page_size.pages_in(shape.memory) else { return Capacity::Exact(0) };
     if shape.cells == 0 || !shape.vcpus.is_multiple_of(shape.threads()) {
         return Capacity::Exact(0);
     }
     // Memory that is held somewhere is missing in all, wherever it is.
-    let in_all = usage.free_pages_in_all(host, shape.page);
+    let in_all = usage.free_pages_in_all(host, shape.page_size);
     let each = u64::from(shape.cells).saturating_mul(pages);
     let most = in_all.checked_div(each).unwrap_or(u64::MAX);
     let free = Free::new(host, usage, shape);
@@ -127,7 +127,7 @@ impl<'a> Free<'a> {
         let on = |at: usize| bits(free).filter(move |gpu| facts[*gpu].node == Some(at));
         // In whole cells from here on.
         let cells = |at: usize| {
-            let free_pages = usage.free_pages(host, host.nodes()[at].id, shape.page);
+            let free_pages = usage.free_pages(host, host.nodes()[at].id, shape.page_size);
             let by_pages = free_pages.checked_div(pages).unwrap_or(u64::MAX);
             let by_gpus = (on(at).count() as u64).checked_div(u64::from(shape.gpus));
             self.cells(at, kept, shape).min(by_pages).min(by_gpus.unwrap_or(u64::MAX))

@@ -42,7 +42,7 @@ pub struct Shape {
     /// Memory a cell. None fits if it is no whole number of pages.
     pub memory: Bytes,
     /// The size of its pages.
-    pub page: PageSize,
+    pub page_size: PageSize,
     /// GPUs a cell, of the cell's node.
     #[cfg_attr(feature = "serde", serde(default))]
     pub gpus: u32,
@@ -71,7 +71,7 @@ impl Shape {
     pub fn new(cells: u32, vcpus: u32, memory: Bytes, page: PageSize) -> Self {
         let (gpus, smt, whole_cores) = (0, false, true);
         let (bond, allowed) = (GpuBond::Any, Allowed::Any);
-        Self { cells, vcpus, memory, page, gpus, smt, whole_cores, bond, allowed }
+        Self { cells, vcpus, memory, page_size: page, gpus, smt, whole_cores, bond, allowed }
     }
 
     /// vCPUs a core.

@@ -107,7 +107,7 @@ fn short(
     if search.pages.iter().all(|pages| free(pages) < pages.needed) {
         facts.extend(search.pages.iter().map(|pages| Fact::PagesShort {
             nodes: nodes(),
-            size: pages.size,
+            page_size: pages.size,
             needed: pages.needed,
             free: free(pages),
         }));

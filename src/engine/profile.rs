@@ -112,7 +112,7 @@ impl Profile {
             memory: placement.memory_mode,
             cells: count(placement.cells.len()),
             expanders: !placement.pci.expanders.is_empty(),
-            hugepages: placement.cells.first().is_some_and(|cell| cell.page.is_huge()),
+            hugepages: placement.cells.first().is_some_and(|cell| cell.page_size.is_huge()),
             ..Self::of_host(host, request, placement.topology.threads, placement.dedicated)
         };
         let floats = placement.style == Style::Default;

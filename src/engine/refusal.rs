@@ -39,7 +39,7 @@ pub enum Fact {
         /// Where.
         nodes: NodeSet,
         /// The page size.
-        size: PageSize,
+        page_size: PageSize,
         /// Pages needed.
         needed: u64,
         /// Pages free.
@@ -50,7 +50,7 @@ pub enum Fact {
         /// The memory.
         memory: Bytes,
         /// The page size asked for; `None` where any would do.
-        size: Option<PageSize>,
+        page_size: Option<PageSize>,
     },
     /// Too few GPUs.
     GpusShort {

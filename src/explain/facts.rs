@@ -31,14 +31,14 @@ pub fn fact_text(fact: &Fact) -> String {
             let short = needed.saturating_sub(*free);
             format!("{}: {free} pCPUs to share, {needed} needed, {short} short", on(nodes))
         }
-        Fact::PagesShort { nodes, size, needed, free } => {
+        Fact::PagesShort { nodes, page_size: size, needed, free } => {
             let short = needed.saturating_sub(*free);
             format!("{}: {free} free pages of {size}, {needed} needed, {short} short", on(nodes))
         }
-        Fact::NoPageSize { memory, size: Some(size) } => {
+        Fact::NoPageSize { memory, page_size: Some(size) } => {
             format!("{memory} is no whole number of {size} pages")
         }
-        Fact::NoPageSize { memory, size: None } => {
+        Fact::NoPageSize { memory, page_size: None } => {
             format!("{memory} is no whole number of any page size of the host")
         }
         Fact::GpusShort { needed, free, total, model } => {
@@ -98,12 +98,12 @@ pub fn change_text(change: &Change) -> String {
     match change {
         Change::FewerVcpus { vcpus } => format!("at most {vcpus} vCPUs"),
         Change::LessMemory { memory } => format!("at most {memory} of memory"),
-        Change::MorePages { node, size, more, total } => format!(
+        Change::MorePages { node, page_size: size, more, total } => format!(
             "{more} more {size} pages on node {node} (echo {total} > \
              /sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/nr_hugepages)",
             size.kib()
         ),
-        Change::OtherPageSize { size } => format!("pages of {size}"),
+        Change::OtherPageSize { page_size: size } => format!("pages of {size}"),
         Change::FewerGpus { gpus: 0 } => "no GPUs".to_owned(),
         Change::FewerGpus { gpus: 1 } => "at most 1 GPU".to_owned(),
         Change::FewerGpus { gpus } => format!("at most {gpus} GPUs"),

@@ -196,7 +196,9 @@ fn row(ranked: &Ranked, rank: usize) -> [String; 9] {
 }
 
 fn pages(placement: &Placement) -> String {
-    let Some(page) = placement.cells.first().map(|cell| cell.page) else { return String::new() };
+    let Some(page) = placement.cells.first().map(|cell| cell.page_size) else {
+        return String::new();
+    };
     let count = placement.memory().0 / page.bytes();
     format!("{count} x {page}")
 }
@@ -418,7 +420,7 @@ fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
     let mut pages: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
     for cell in &best.placement.cells {
         for (node, count) in &cell.pages {
-            *pages.entry((*node, cell.page)).or_default() += count;
+            *pages.entry((*node, cell.page_size)).or_default() += count;
         }
     }
     for ((node, size), count) in pages {

@@ -64,7 +64,7 @@ pub fn warning_text(warning: &Warning) -> String {
                 list(ports)
             )
         }
-        Warning::NoHugepages { size, memory, vfio } => {
+        Warning::NoHugepages { page_size: size, memory, vfio } => {
             let vfio = if *vfio {
                 "; with passthrough each page is pinned at start, about a quarter second a GB (F41)"
             } else {
@@ -100,7 +100,7 @@ pub fn warning_text(warning: &Warning) -> String {
             node_or_nodes(nodes),
             quoted(tenants)
         ),
-        Warning::StrandedPages { node, size, pages } => format!(
+        Warning::StrandedPages { node, page_size: size, pages } => format!(
             "no pCPU of node {node} is left, and {pages} of its {size} pages stay free: no further VM \
              can have them near"
         ),

@@ -35,7 +35,7 @@ pub enum Shortfall {
     /// Pages, on as many nodes as the VM may have.
     Pages {
         /// Their size.
-        size: PageSize,
+        page_size: PageSize,
         /// Pages needed.
         needed: u64,
         /// The most that are free.
@@ -165,7 +165,7 @@ impl Room {
         let pages = || bytes[..self.nodes.len()].iter().map(|free| free / size.bytes());
         let in_all = pages().fold(0, u64::saturating_add).saturating_sub(usage.unbound_pages(size));
         let free = most(&mut pages()).min(in_all);
-        (free < needed).then_some(Shortfall::Pages { size, needed, free })
+        (free < needed).then_some(Shortfall::Pages { page_size: size, needed, free })
     }
 }
 

@@ -218,7 +218,7 @@ fn place(placement: &Placement) -> Place {
         nodes: cell.nodes.clone(),
         vcpus: cell.vcpus.clone(),
         memory_kib: cell.memory.kib(),
-        page_kib: cell.page.kib(),
+        page_kib: cell.page_size.kib(),
         distances: cell.distances.clone(),
     };
     Place {

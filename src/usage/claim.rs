@@ -15,7 +15,7 @@ pub struct PageClaim {
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<NodeId>,
     /// Their size.
-    pub size: PageSize,
+    pub page_size: PageSize,
     /// How many.
     pub count: u64,
 }
@@ -45,8 +45,8 @@ impl Claim {
         let mut wanted: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
         for page in &self.pages {
             // Pages on a node are also among those of all nodes together.
-            let on_node = page.node.map(|node| (Some(node), page.size));
-            for key in on_node.into_iter().chain([(None, page.size)]) {
+            let on_node = page.node.map(|node| (Some(node), page.page_size));
+            for key in on_node.into_iter().chain([(None, page.page_size)]) {
                 let sum = wanted.entry(key).or_default();
                 *sum = sum.saturating_add(page.count);
             }
@@ -100,7 +100,7 @@ pub enum ClaimError {
         holder: String,
     },
     /// Pages that are not free, or that the host does not have.
-    #[error("tenant {} claims {needed} pages of {size} on {}, where {free} are free",
+    #[error("tenant {} claims {needed} pages of {page_size} on {}, where {free} are free",
         named(.tenant), .node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}")))]
     PagesShort {
         /// Who claims.
@@ -108,7 +108,7 @@ pub enum ClaimError {
         /// The node; `None` for all together.
         node: Option<NodeId>,
         /// The page size.
-        size: PageSize,
+        page_size: PageSize,
         /// Pages claimed.
         needed: u64,
         /// Pages free.

@@ -24,7 +24,7 @@ pub struct PageDrift {
     /// The node; `None` for pages that may be anywhere.
     pub node: Option<NodeId>,
     /// The page size.
-    pub size: PageSize,
+    pub page_size: PageSize,
     /// How many are held in memory.
     pub held: u64,
     /// How many were found.
@@ -115,7 +115,7 @@ fn of_tenant(host: &Host, name: &str, held: &Claim, found: &Claim) -> Option<Ten
     let count = |of: &BTreeMap<_, u64>, place| of.get(place).copied().unwrap_or(0);
     let pages = places.iter().map(|place| PageDrift {
         node: place.0,
-        size: place.1,
+        page_size: place.1,
         held: count(&before, place),
         found: count(&now, place),
     });
@@ -136,7 +136,7 @@ fn of_tenant(host: &Host, name: &str, held: &Claim, found: &Claim) -> Option<Ten
 fn pages(claim: &Claim) -> BTreeMap<(Option<NodeId>, PageSize), u64> {
     let mut all = BTreeMap::new();
     for page in &claim.pages {
-        let sum: &mut u64 = all.entry((page.node, page.size)).or_default();
+        let sum: &mut u64 = all.entry((page.node, page.page_size)).or_default();
         *sum = sum.saturating_add(page.count);
     }
     all

@@ -206,8 +206,8 @@ impl Usage {
 
     fn counter(&mut self, page: &PageClaim) -> &mut u64 {
         match page.node {
-            Some(node) => self.held.pages.entry((node, page.size)),
-            None => self.held.unbound.entry(page.size),
+            Some(node) => self.held.pages.entry((node, page.page_size)),
+            None => self.held.unbound.entry(page.page_size),
         }
     }
 
@@ -234,7 +234,13 @@ impl Usage {
                 None => self.free_pages_in_all(host, size),
             };
             if needed > free {
-                return Err(ClaimError::PagesShort { tenant: tenant(), node, size, needed, free });
+                return Err(ClaimError::PagesShort {
+                    tenant: tenant(),
+                    node,
+                    page_size: size,
+                    needed,
+                    free,
+                });
             }
         }
         for (at, address) in claim.devices.iter().enumerate() {

@@ -149,7 +149,7 @@ pub enum Taken {
         /// The node; `None` for all together.
         node: Option<NodeId>,
         /// The page size.
-        size: PageSize,
+        page_size: PageSize,
         /// Pages needed.
         needed: u64,
         /// Pages free.
@@ -220,7 +220,7 @@ impl fmt::Display for Taken {
             Self::Core { core, cpus, holder } => {
                 write!(f, "core {core}, of which pCPUs {cpus} has {holder}")
             }
-            Self::Pages { node, size, needed, free, holders } => {
+            Self::Pages { node, page_size: size, needed, free, holders } => {
                 let place =
                     node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}"));
                 write!(f, "{needed} pages of {size} on {place}, where {free} are free")?;
@@ -321,7 +321,8 @@ impl Usage {
                 Some(node) => self.free_pages(host, node, size),
                 None => self.free_pages_in_all(host, size),
             };
-            let told = |t: &Taken| matches!(t, Taken::Pages { size: other, .. } if *other == size);
+            let told =
+                |t: &Taken| matches!(t, Taken::Pages { page_size: other, .. } if *other == size);
             if needed <= free || (node.is_none() && taken.iter().any(told)) {
                 continue;
             }
@@ -329,7 +330,7 @@ impl Usage {
             for (name, other) in self.tenants() {
                 let holder = self.holder(name);
                 let there = |page: &&super::PageClaim| {
-                    page.size == size && (node.is_none() || page.node == node)
+                    page.page_size == size && (node.is_none() || page.node == node)
                 };
                 let count =
                     other.pages.iter().filter(there).fold(0, |n: u64, p| n.saturating_add(p.count));
@@ -337,7 +338,7 @@ impl Usage {
                     holders.push((holder, count));
                 }
             }
-            taken.push(Taken::Pages { node, size, needed, free, holders });
+            taken.push(Taken::Pages { node, page_size: size, needed, free, holders });
         }
     }
 }

@@ -33,10 +33,10 @@ pub(super) fn check(case: &Case<'_>, mode: MemoryMode, found: &mut Vec<Violation
 
 fn amounts(case: &Case<'_>, cell: &Cell, found: &mut Vec<Violation>) {
     // The distances and vCPUs are checked with what the guest sees.
-    let Cell { id, nodes, vcpus: _, memory, page, pages, distances: _ } = cell;
+    let Cell { id, nodes, vcpus: _, memory, page_size: page, pages, distances: _ } = cell;
     let (id, memory, page) = (*id, *memory, *page);
     if memory == Bytes::ZERO || page.pages_in(memory).is_none() {
-        found.push(Violation::CellMemory { cell: id, memory, page });
+        found.push(Violation::CellMemory { cell: id, memory, page_size: page });
     }
     if let Some(wanted) = case.request.spec().page_size {
         if wanted != page {
@@ -59,7 +59,7 @@ fn amounts(case: &Case<'_>, cell: &Cell, found: &mut Vec<Violation>) {
     }
     // Memory that is no whole number of pages cannot be met by any.
     if page.pages_in(memory).is_some_and(|needed| needed != sum) {
-        found.push(Violation::CellPages { cell: id, pages: sum, page, memory });
+        found.push(Violation::CellPages { cell: id, pages: sum, page_size: page, memory });
     }
 }
 
@@ -83,13 +83,13 @@ fn pools(case: &Case<'_>, found: &mut Vec<Violation>) {
     let mut on_node: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
     let mut in_all: BTreeMap<PageSize, u64> = BTreeMap::new();
     for cell in case.cells {
-        let all = in_all.entry(cell.page).or_default();
+        let all = in_all.entry(cell.page_size).or_default();
         if cell.pages.is_empty() {
-            *all = all.saturating_add(cell.memory.0.div_ceil(cell.page.bytes()));
+            *all = all.saturating_add(cell.memory.0.div_ceil(cell.page_size.bytes()));
         }
         for (node, count) in &cell.pages {
             *all = all.saturating_add(*count);
-            let here = on_node.entry((*node, cell.page)).or_default();
+            let here = on_node.entry((*node, cell.page_size)).or_default();
             *here = here.saturating_add(*count);
         }
     }
@@ -98,14 +98,14 @@ fn pools(case: &Case<'_>, found: &mut Vec<Violation>) {
         let free = case.usage.free_pages(case.host, node, page);
         if needed > free {
             short.insert(page);
-            found.push(Violation::PagesShort { node: Some(node), page, needed, free });
+            found.push(Violation::PagesShort { node: Some(node), page_size: page, needed, free });
         }
     }
     for (page, needed) in in_all {
         let free = case.usage.free_pages_in_all(case.host, page);
         // Where a node is short already, the sum adds nothing.
         if needed > free && !short.contains(&page) {
-            found.push(Violation::PagesShort { node: None, page, needed, free });
+            found.push(Violation::PagesShort { node: None, page_size: page, needed, free });
         }
     }
 }

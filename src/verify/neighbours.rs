@@ -191,14 +191,14 @@ fn stranded(
         }
         for pool in node.pools.iter().filter(|pool| pool.size.is_huge()) {
             let mut pages = usage.free_pages(host, node.id, pool.size);
-            for cell in placement.cells.iter().filter(|cell| cell.page == pool.size) {
+            for cell in placement.cells.iter().filter(|cell| cell.page_size == pool.size) {
                 let here = |page: &&(NodeId, u64)| page.0 == node.id;
                 for (_, count) in cell.pages.iter().filter(here) {
                     pages = pages.saturating_sub(*count);
                 }
             }
             if pages > 0 {
-                all.push(Warning::StrandedPages { node: node.id, size: pool.size, pages });
+                all.push(Warning::StrandedPages { node: node.id, page_size: pool.size, pages });
             }
         }
     }

@@ -200,20 +200,20 @@ pub enum Violation {
     #[error("cell {cell} is bound to nodes, but the default style binds nothing")]
     DefaultBinds { cell: CellId },
     /// A cell whose memory is nothing or not a whole number of pages.
-    #[error("cell {cell} has {memory}, which is not one or more pages of {page}")]
-    CellMemory { cell: CellId, memory: Bytes, page: PageSize },
+    #[error("cell {cell} has {memory}, which is not one or more pages of {page_size}")]
+    CellMemory { cell: CellId, memory: Bytes, page_size: PageSize },
     /// Other pages than requested.
     #[error("cell {cell} has pages of {found}, the request says {wanted}")]
     CellPageSize { cell: CellId, found: PageSize, wanted: PageSize },
     /// Pages that are not the cell's memory.
-    #[error("cell {cell} has {pages} pages of {page}, which are not its {memory}")]
-    CellPages { cell: CellId, pages: u64, page: PageSize, memory: Bytes },
+    #[error("cell {cell} has {pages} pages of {page_size}, which are not its {memory}")]
+    CellPages { cell: CellId, pages: u64, page_size: PageSize, memory: Bytes },
     /// Pages on a node that the cell is not bound to.
     #[error("cell {cell} has {pages} pages on node {node}, which is not one of its nodes")]
     PagesOffNode { cell: CellId, node: NodeId, pages: u64 },
     /// More pages than are free.
-    #[error("{needed} pages of {page} on {}, where {free} are free", pool(*node))]
-    PagesShort { node: Option<NodeId>, page: PageSize, needed: u64, free: u64 },
+    #[error("{needed} pages of {page_size} on {}, where {free} are free", pool(*node))]
+    PagesShort { node: Option<NodeId>, page_size: PageSize, needed: u64, free: u64 },
     /// Memory bound to a node that has none.
     #[error("cell {cell} is bound to node {node}, which has no memory")]
     NoMemory { cell: CellId, node: NodeId },

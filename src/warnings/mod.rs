@@ -81,7 +81,7 @@ pub enum Warning {
     /// With VFIO every page is pinned at start, about a quarter second a GB (F41).
     NoHugepages {
         /// The size that is used.
-        size: PageSize,
+        page_size: PageSize,
         /// The memory.
         memory: Bytes,
         /// Whether devices are passed through.
@@ -131,7 +131,7 @@ pub enum Warning {
         /// The node.
         node: NodeId,
         /// The page size.
-        size: PageSize,
+        page_size: PageSize,
         /// How many stay free.
         pages: u64,
     },
@@ -189,10 +189,10 @@ pub(crate) fn warnings(
             all.push(Warning::SharedIommuGroup { address, others: device.withheld.clone() });
         }
     }
-    let page = placement.cells.first().map(|cell| cell.page);
+    let page = placement.cells.first().map(|cell| cell.page_size);
     if let Some(size) = page.filter(|page| !page.is_huge()) {
         let (memory, vfio) = (placement.memory(), !placement.devices.is_empty());
-        all.push(Warning::NoHugepages { size, memory, vfio });
+        all.push(Warning::NoHugepages { page_size: size, memory, vfio });
     }
     peers(host, request, placement, &mut all);
     neighbours(host, usage, placement, &mut all);

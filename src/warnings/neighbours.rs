@@ -116,12 +116,12 @@ fn stranded(
     let took = |node: &&crate::host::Node| node.cpus.intersects(own);
     for node in host.nodes().iter().filter(took).filter(|node| left(node).is_empty()) {
         for pool in node.pools.iter().filter(|pool| pool.size.is_huge()) {
-            let cells = placement.cells.iter().filter(|cell| cell.page == pool.size);
+            let cells = placement.cells.iter().filter(|cell| cell.page_size == pool.size);
             let taken = cells.flat_map(|cell| &cell.pages).filter(|(id, _)| *id == node.id);
             let taken: u64 = taken.map(|(_, pages)| pages).sum();
             let pages = usage.free_pages(host, node.id, pool.size).saturating_sub(taken);
             if pages > 0 {
-                all.push(Warning::StrandedPages { node: node.id, size: pool.size, pages });
+                all.push(Warning::StrandedPages { node: node.id, page_size: pool.size, pages });
             }
         }
     }

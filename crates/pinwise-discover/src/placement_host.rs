@@ -330,7 +330,7 @@ fn claim(
         let Some(count) = size.pages_in(memory) else {
             return wrong(path("memory_mib"), format!("{memory} is no multiple of {size}"));
         };
-        claim.pages.push(PageClaim { node: Some(cell.node), size, count });
+        claim.pages.push(PageClaim { node: Some(cell.node), page_size: size, count });
     }
     for (i, id) in tenant.gpus.iter().enumerate() {
         let Some(address) = gpus.get(id) else {

@@ -54,10 +54,10 @@ fn cells(placement: &Placement) -> Result<(), EmitError> {
             return Err(EmitError::Cells);
         }
         seen.extend(&cell.vcpus);
-        let whole = cell.memory.0 % 1024 == 0 && cell.page.pages_in(cell.memory).is_some();
+        let whole = cell.memory.0 % 1024 == 0 && cell.page_size.pages_in(cell.memory).is_some();
         if cell.memory.0 == 0 || !whole {
-            let (memory, page) = (cell.memory, cell.page);
-            return Err(EmitError::Memory { cell: cell.id, memory, page });
+            let (memory, page) = (cell.memory, cell.page_size);
+            return Err(EmitError::Memory { cell: cell.id, memory, page_size: page });
         }
         if placement.memory_mode != MemoryMode::Unbound && cell.nodes.is_empty() {
             return Err(EmitError::NoNodes { cell: cell.id, mode: placement.memory_mode });

@@ -23,8 +23,8 @@ pub fn backing(placement: &Placement) -> Option<Element> {
 /// `<hugepages>`: a page size each, and the guest cells that it is for where the guest has cells.
 fn hugepages(placement: &Placement) -> Option<Element> {
     let mut sizes: BTreeMap<_, CellSet> = BTreeMap::new();
-    for cell in placement.cells.iter().filter(|cell| cell.page.is_huge()) {
-        sizes.entry(cell.page).or_default().insert(cell.id);
+    for cell in placement.cells.iter().filter(|cell| cell.page_size.is_huge()) {
+        sizes.entry(cell.page_size).or_default().insert(cell.id);
     }
     let pages = sizes.iter().map(|(size, cells)| {
         let page = Element::new("page").attr("size", size.kib()).attr("unit", "KiB");

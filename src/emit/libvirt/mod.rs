@@ -55,14 +55,14 @@ pub enum EmitError {
         socket: u32,
     },
     /// An amount of memory that is nothing, or not made of whole pages.
-    #[error("cell {cell} has {memory}, which is not one or more pages of {page}")]
+    #[error("cell {cell} has {memory}, which is not one or more pages of {page_size}")]
     Memory {
         /// The cell.
         cell: CellId,
         /// Its memory.
         memory: Bytes,
         /// Its page size.
-        page: PageSize,
+        page_size: PageSize,
     },
     /// Bound memory without a node to bind it to.
     #[error("the memory of cell {cell} is {mode}, but it names no node")]

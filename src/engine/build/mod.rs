@@ -71,7 +71,7 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
         nodes: NodeSet::new(),
         vcpus: VcpuSet::row(0, vcpus),
         memory: search.request.spec().memory,
-        page,
+        page_size: page,
         pages: Vec::new(),
         distances: vec![Distance::LOCAL],
     };
@@ -255,7 +255,7 @@ fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell
             nodes: ids.iter().copied().collect(),
             vcpus: VcpuSet::row(0, search.request.spec().vcpus),
             memory: memory(&candidate.pages),
-            page,
+            page_size: page,
             pages: share.filter(|(_, pages)| *pages > 0).collect(),
             distances: vec![Distance::LOCAL],
         }];
@@ -267,7 +267,7 @@ fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell
         nodes: one_node(ids[i]),
         vcpus: vcpus_on(i),
         memory: memory(&candidate.pages[i..=i]),
-        page,
+        page_size: page,
         pages: vec![(ids[i], candidate.pages[i])],
         distances: candidate.nodes.iter().map(|to| distance(candidate.nodes[i], *to)).collect(),
     };

@@ -320,7 +320,7 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     if pages.is_empty() {
         return Err(vec![Fact::NoPageSize {
             memory: request.spec().memory,
-            size: request.spec().page_size,
+            page_size: request.spec().page_size,
         }]);
     }
     Ok(pages)

@@ -240,7 +240,7 @@ fn every_violation_is_one_line() {
     let short = Violation::CellMemory {
         cell: CellId(1),
         memory: Bytes::from_mib(1536),
-        page: PageSize::GIB_1,
+        page_size: PageSize::GIB_1,
     };
     let text = "cell 1 has 1536 MiB, which is not one or more pages of 1 GiB";
     assert_eq!(short.to_string(), text);

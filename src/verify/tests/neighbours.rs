@@ -17,7 +17,7 @@ fn other() -> Vec<String> {
 fn beside(scene: fn() -> Scene, dedicated: &str, floating: &str, pages: &[(u32, u64)]) -> Scene {
     let page = |(node, count): &(u32, u64)| PageClaim {
         node: Some(NodeId(*node)),
-        size: PageSize::GIB_1,
+        page_size: PageSize::GIB_1,
         count: *count,
     };
     let pages = pages.iter().map(page).collect();

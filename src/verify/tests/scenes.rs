@@ -178,7 +178,7 @@ fn cell(id: u32, node: u32, list: &str, gib: u64, distances: &[u8]) -> Cell {
         nodes: [NodeId(node)].into_iter().collect(),
         vcpus: vcpus(list),
         memory: Bytes::from_gib(gib),
-        page: PageSize::GIB_1,
+        page_size: PageSize::GIB_1,
         pages: vec![(NodeId(node), gib)],
         distances: distances.iter().copied().map(Distance).collect(),
     }

@@ -44,7 +44,11 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
                 s.placement.cells[0].memory = memory;
                 s.placement.cells[0].page = PageSize::MIB_2;
             },
-            CellMemory { cell: CellId(0), memory: Bytes(gib(4).0 + 4096), page: PageSize::MIB_2 },
+            CellMemory {
+                cell: CellId(0),
+                memory: Bytes(gib(4).0 + 4096),
+                page_size: PageSize::MIB_2,
+            },
         ),
         (
             numa_smt,
@@ -53,7 +57,7 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
                 (cells[0].memory, cells[0].pages[0].1) = (Bytes::from_gib(8), 8);
                 (cells[1].memory, cells[1].pages[0].1) = (Bytes::ZERO, 0);
             },
-            CellMemory { cell: CellId(1), memory: Bytes::ZERO, page: PageSize::GIB_1 },
+            CellMemory { cell: CellId(1), memory: Bytes::ZERO, page_size: PageSize::GIB_1 },
         ),
         (
             pin,
@@ -63,7 +67,7 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
         (
             pin,
             |s| s.placement.cells[0].pages[0].1 = 5,
-            CellPages { cell: CellId(0), pages: 5, page: PageSize::GIB_1, memory: gib(4) },
+            CellPages { cell: CellId(0), pages: 5, page_size: PageSize::GIB_1, memory: gib(4) },
         ),
         (
             pin,
@@ -73,13 +77,13 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
         (
             pin,
             |s| s.hold_pages(Some(NodeId(0)), PageSize::GIB_1, 14),
-            PagesShort { node: Some(NodeId(0)), page: PageSize::GIB_1, needed: 4, free: 2 },
+            PagesShort { node: Some(NodeId(0)), page_size: PageSize::GIB_1, needed: 4, free: 2 },
         ),
         // Pages held somewhere may be anywhere.
         (
             pin,
             |s| s.hold_pages(None, PageSize::GIB_1, 30),
-            PagesShort { node: None, page: PageSize::GIB_1, needed: 4, free: 2 },
+            PagesShort { node: None, page_size: PageSize::GIB_1, needed: 4, free: 2 },
         ),
         (
             default,
@@ -89,7 +93,7 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
                 s.placement.cells[0].memory = Bytes::from_gib(17);
                 s.request.spec().memory = Bytes::from_gib(17);
             },
-            PagesShort { node: None, page: PageSize::GIB_1, needed: 17, free: 16 },
+            PagesShort { node: None, page_size: PageSize::GIB_1, needed: 17, free: 16 },
         ),
         // Each of two cells alone would fit.
         (
@@ -100,7 +104,7 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
                 s.placement.cells[1].pages = vec![(NodeId(0), 4)];
                 s.hold_pages(Some(NodeId(0)), PageSize::GIB_1, 10);
             },
-            PagesShort { node: Some(NodeId(0)), page: PageSize::GIB_1, needed: 8, free: 6 },
+            PagesShort { node: Some(NodeId(0)), page_size: PageSize::GIB_1, needed: 8, free: 6 },
         ),
         (
             pin,

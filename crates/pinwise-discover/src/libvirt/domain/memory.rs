@@ -61,7 +61,7 @@ pub(super) fn read(
         spread(count, page, binding, host, &mut counts);
     }
     let claims = counts.into_iter().filter(|(_, count)| *count > 0);
-    Ok(claims.map(|((node, size), count)| PageClaim { node, size, count }).collect())
+    Ok(claims.map(|((node, size), count)| PageClaim { node, page_size: size, count }).collect())
 }
 
 /// The page of memory that is not in hugepages; the kernel has one.
