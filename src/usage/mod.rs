@@ -137,6 +137,12 @@ impl Usage {
         total.saturating_sub(taken(&self.held.pages)).saturating_sub(taken(&self.held.unexplained))
     }
 
+    /// Pages of `size` on `node` that the host counts as used and that no tenant explains.
+    #[must_use]
+    pub fn unexplained_pages(&self, node: NodeId, size: PageSize) -> u64 {
+        self.held.unexplained.get(&(node, size)).copied().unwrap_or(0)
+    }
+
     /// Pages of `size` that tenants hold on no particular node.
     #[must_use]
     pub fn unbound_pages(&self, size: PageSize) -> u64 {
@@ -278,7 +284,7 @@ mod tests {
     }
 
     fn pages(node: Option<u32>, count: u64) -> Claim {
-        let page = PageClaim { node: node.map(NodeId), size: PageSize::GIB_1, count };
+        let page = PageClaim { node: node.map(NodeId), page_size: PageSize::GIB_1, count };
         Claim { pages: vec![page], ..Claim::default() }
     }
 
@@ -294,7 +300,8 @@ mod tests {
         let (host, mut usage) = (host(), Usage::empty(&host()));
         usage.claim(&host, "a", pages(None, 10)).unwrap();
         let (tenant, size) = ("b".to_owned(), PageSize::GIB_1);
-        let short = ClaimError::PagesShort { tenant, node: None, size, needed: 7, free: 6 };
+        let short =
+            ClaimError::PagesShort { tenant, node: None, page_size: size, needed: 7, free: 6 };
         assert_eq!(usage.claim(&host, "b", pages(Some(0), 7)), Err(short));
         assert_eq!(usage.claim(&host, "b", pages(Some(0), 6)), Ok(()));
     }

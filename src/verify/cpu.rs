@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::case::{Case, vcpu_id};
 use super::violation::{CpuUser, Violation};
-use super::{Case, vcpu_id};
 use crate::host::Core;
 use crate::placement::Style;
 use crate::request::Policy;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Case;
+use super::case::{Case, holder_of};
 use super::violation::Violation;
 use crate::host::pcie::{DeviceKind, PciDevice};
 use crate::placement::Style;
@@ -29,7 +29,7 @@ pub(super) fn check(
                 Some(record) if record.kind() != DeviceKind::Bridge => {}
                 _ => found.push(Violation::NoSuchDevice { address: member }),
             }
-            if let Some(holder) = case.usage.holder_of(member) {
+            if let Some(holder) = holder_of(case.usage, member) {
                 let holder = holder.to_owned();
                 found.push(Violation::DeviceHeld { address: member, holder });
             }

@@ -1,6 +1,6 @@
 //! What the guest sees: its topology, its cells and their distances.
 
-use super::Case;
+use super::case::Case;
 use super::violation::Violation;
 use crate::host::CpuVendor;
 use crate::placement::{GuestTopology, Style};

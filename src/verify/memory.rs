@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Case;
+use super::case::{Case, free_pages, free_pages_in_all};
 use super::violation::Violation;
 use crate::placement::{Cell, MemoryMode, Style};
 use crate::units::{Bytes, NodeId, PageSize};
@@ -95,14 +95,14 @@ fn pools(case: &Case<'_>, found: &mut Vec<Violation>) {
     }
     let mut short = BTreeSet::new();
     for ((node, page), needed) in on_node {
-        let free = case.usage.free_pages(case.host, node, page);
+        let free = free_pages(case.host, case.usage, node, page);
         if needed > free {
             short.insert(page);
             found.push(Violation::PagesShort { node: Some(node), page_size: page, needed, free });
         }
     }
     for (page, needed) in in_all {
-        let free = case.usage.free_pages_in_all(case.host, page);
+        let free = free_pages_in_all(case.host, case.usage, page);
         // Where a node is short already, the sum adds nothing.
         if needed > free && !short.contains(&page) {
             found.push(Violation::PagesShort { node: None, page_size: page, needed, free });

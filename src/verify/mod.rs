@@ -1,11 +1,41 @@
 //! The independent checker: whether a placement is what was asked for, and legal on the host.
 //!
-//! It shares no code with what makes placements: everything is derived again from the host's
-//! records, in plain loops. A mistake in the engine is then not repeated here.
+//! # Why it can be trusted
+//! It shares no code with what makes placements. Everything is derived again from the records of the
+//! host, the tenants' claims and the request, in plain loops over lists, so that a mistake in the
+//! engine is not repeated here. A test reads the `use` lines of this folder and fails on any import
+//! from the engine, from the definition of what is free, or from an emitter.
 //!
 //! It rests on nothing in the placement either. Lists may have the wrong length, ids may name nothing,
-//! sums may overflow: each is a violation, and none a panic.
+//! sums may overflow: each is a [`Violation`], and none is a panic.
+//!
+//! # What it checks
+//! Every field of a [`Placement`](crate::Placement), taken apart without `..`, so that a new field does
+//! not compile until it is checked:
+//! - pCPUs: every vCPU is pinned; dedicated vCPUs have one pCPU each, which is online, allowed, not
+//!   kept for the host and held by nobody; the vCPUs of a guest core are on one core; emulator and I/O
+//!   threads are on pCPUs without vCPUs; cores are whole where that is required.
+//! - The guest's view: sockets x dies x cores x threads are the vCPUs, no socket straddles cells, the
+//!   style says what is shown, and distances are a symmetric matrix.
+//! - Memory: cells partition the vCPUs and sum to the request; each is whole pages of its size; all
+//!   cells together find their pages free, node by node and in all.
+//! - Devices: those that were asked for, held by nobody, each once, with the whole IOMMU group, in the
+//!   cell of their node; required switches, links and partitions.
+//! - The guest's PCIe tree: numbering, slots, buses, expander buses, switches, and the MMIO window.
+//! - Warnings about neighbours ([`verify_warnings`]): each is true, and none is missing.
+//!
+//! # What it does not check
+//! - Whether a better placement exists: brute force on tiny hosts does, in the tests.
+//! - Scores, predictions and costs: the tests recompute those.
+//! - What an emitter prints: libvirt and booted guests judge that.
+//! - The host itself: [`HostSpec::build`](crate::HostSpec::build) has checked it, and the checker takes
+//!   its records as they are. It takes [`Usage`](crate::Usage) likewise as a list of claims and of pages
+//!   that no claim explains.
+//!
+//! Tests sabotage a clean placement once for every violation, and expect exactly that violation.
 
+mod case;
+mod check;
 mod cpu;
 mod devices;
 mod guest;
@@ -17,115 +47,6 @@ mod peers;
 mod tests;
 mod violation;
 
-use std::collections::BTreeMap;
-
-use crate::host::{Core, Host};
-use crate::placement::{Cell, Placement, Style};
-use crate::question::Question;
-use crate::request::Request;
-use crate::sets::{CpuSet, NodeSet};
-use crate::units::{PcpuId, VcpuId};
-use crate::usage::Usage;
-
+pub use check::verify;
 pub use neighbours::{WrongWarning, verify_warnings};
-pub use violation::{CpuUser, Violation};
-
-/// What all checks look at.
-struct Case<'a> {
-    host: &'a Host,
-    usage: &'a Usage,
-    request: &'a Request,
-    style: Style,
-    cells: &'a [Cell],
-    /// By pCPU: its core.
-    cores: BTreeMap<PcpuId, &'a Core>,
-    /// pCPUs that no vCPU may have.
-    housekeeping: CpuSet,
-    /// All nodes of all cells.
-    nodes: NodeSet,
-}
-
-impl Case<'_> {
-    /// The first cell that has the vCPU.
-    fn cell_of(&self, vcpu: VcpuId) -> Option<&Cell> {
-        self.cells.iter().find(|cell| cell.vcpus.contains(vcpu))
-    }
-}
-
-/// Checks `placement` for `request` on `host`, where `usage` says what the other tenants hold. The
-/// VM itself must not be among them.
-///
-/// # Errors
-/// Every [`Violation`] found, grouped by subject: CPUs, what the guest sees, memory, devices, the
-/// guest's PCIe tree. One mistake may break several rules.
-pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Vec<Violation>> {
-    let Question { host, usage, request, .. } = question;
-    // Without `..` here and below: a new field of a placement does not compile until it is checked.
-    let Placement {
-        name,
-        style,
-        dedicated,
-        memory_mode,
-        topology,
-        vcpus,
-        idle,
-        emulator_own,
-        emulator,
-        iothreads,
-        cells,
-        devices,
-        pci,
-        iommu,
-        topoext,
-    } = placement;
-    let mut cores = BTreeMap::new();
-    for core in host.cores() {
-        for pcpu in &core.pcpus {
-            cores.insert(*pcpu, core);
-        }
-    }
-    let mut nodes = NodeSet::new();
-    for cell in cells {
-        nodes.extend(&cell.nodes);
-    }
-    let housekeeping = housekeeping(host, &cores);
-    let case = Case { host, usage, request, style: *style, cells, cores, housekeeping, nodes };
-    let mut found = Vec::new();
-    if *name != request.spec().name {
-        found.push(Violation::Name { found: name.clone(), wanted: request.spec().name.clone() });
-    }
-    let cpus = cpu::Cpus {
-        dedicated: *dedicated,
-        threads: topology.threads,
-        vcpus,
-        idle,
-        emulator_own,
-        emulator,
-        iothreads,
-    };
-    cpus.check(&case, &mut found);
-    guest::check(&case, topology, *iommu, *topoext, &mut found);
-    memory::check(&case, *memory_mode, &mut found);
-    devices::check(&case, devices, pci, &mut found);
-    pci::check(&case, devices, pci, &mut found);
-    if found.is_empty() { Ok(()) } else { Err(found) }
-}
-
-/// The reserved pCPUs; where there are none, the core of the lowest allowed pCPU, unless it is the
-/// only core or all allowed pCPUs are isolated.
-fn housekeeping(host: &Host, cores: &BTreeMap<PcpuId, &Core>) -> CpuSet {
-    let mut kept = host.reserved().clone();
-    let beside_isolated = !host.allowed().difference(host.isolated()).is_empty();
-    if kept.is_empty() && host.cores().len() > 1 && beside_isolated {
-        let lowest = host.allowed().first().and_then(|pcpu| cores.get(&pcpu));
-        for pcpu in lowest.into_iter().flat_map(|core| &core.pcpus) {
-            kept.insert(*pcpu);
-        }
-    }
-    kept
-}
-
-/// The id of the vCPU at `position`; beyond all ids where the list is longer than there are ids.
-fn vcpu_id(position: usize) -> VcpuId {
-    VcpuId(u32::try_from(position).unwrap_or(u32::MAX))
-}
+pub use violation::{CpuUser, Violation, Violations};

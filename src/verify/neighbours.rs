@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::case::{cores_by_pcpu, free_pages, housekeeping};
 use super::peers::redirected;
+use super::violation::Violations;
 use crate::host::{Core, Host};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
@@ -39,7 +41,7 @@ pub fn verify_warnings(
     question: Question<'_>,
     placement: &Placement,
     warnings: &[Warning],
-) -> Result<(), Vec<WrongWarning>> {
+) -> Result<(), Violations<WrongWarning>> {
     let Question { host, usage, request, .. } = question;
     let mut expected = expected(host, usage, placement);
     expected.extend(redirected(host, request, placement));
@@ -66,7 +68,7 @@ pub fn verify_warnings(
             found.push(WrongWarning::Missing { warning });
         }
     }
-    if found.is_empty() { Ok(()) } else { Err(found) }
+    Violations::check(found)
 }
 
 fn expected(host: &Host, usage: &Usage, placement: &Placement) -> Vec<Warning> {
@@ -175,7 +177,7 @@ fn stranded(
     own: &BTreeSet<PcpuId>,
     all: &mut Vec<Warning>,
 ) {
-    let kept = host.housekeeping();
+    let kept = housekeeping(host, &cores_by_pcpu(host));
     for node in host.nodes() {
         let (mut took, mut left) = (false, false);
         for pcpu in node.cpus.iter() {
@@ -190,7 +192,7 @@ fn stranded(
             continue;
         }
         for pool in node.pools.iter().filter(|pool| pool.size.is_huge()) {
-            let mut pages = usage.free_pages(host, node.id, pool.size);
+            let mut pages = free_pages(host, usage, node.id, pool.size);
             for cell in placement.cells.iter().filter(|cell| cell.page_size == pool.size) {
                 let here = |page: &&(NodeId, u64)| page.0 == node.id;
                 for (_, count) in cell.pages.iter().filter(here) {

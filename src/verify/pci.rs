@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Case;
+use super::case::Case;
 use super::violation::Violation;
 use crate::host::pcie::RootComplex;
 use crate::placement::{

@@ -60,7 +60,7 @@ fn mutate(placement: &mut Placement, what: u8, a: u32, b: u32) -> Option<()> {
         14 => pick(&mut p.cells, a)?.nodes = set(a, b),
         15 => pick(&mut p.cells, a)?.vcpus = set(a, b),
         16 => pick(&mut p.cells, a)?.memory = Bytes(large),
-        17 => pick(&mut p.cells, a)?.page = PageSize::from_kib(4 << (b % 29))?,
+        17 => pick(&mut p.cells, a)?.page_size = PageSize::from_kib(4 << (b % 29))?,
         18 => pick(&mut p.cells, a)?.pages.push((NodeId(b), large)),
         19 => pick(&mut p.cells, b)?.pages.push((NodeId(a % 4), u64::MAX)),
         20 => relist(&mut pick(&mut p.cells, a)?.distances, a, b),
@@ -108,7 +108,7 @@ proptest! {
         // Against its own request, and against one that it was never for.
         for request in [scene.request(), CLEAN[other].1().request()] {
             let found = verify(Question::new(&host, &usage, &request), &scene.placement);
-            for violation in found.clone().err().unwrap_or_default() {
+            for violation in found.clone().err().into_iter().flatten() {
                 prop_assert!(!violation.to_string().is_empty());
             }
             prop_assert_eq!(found, verify(Question::new(&host, &usage, &request), &scene.placement));

@@ -58,14 +58,14 @@ fn what_the_checker_accepts_can_be_claimed() {
 #[test]
 fn a_request_that_wishes_what_it_has_passes() {
     let mut scene = scenes::numa_smt();
-    scene.request.spec().cells = Wish::Require(2);
-    scene.request.spec().smt = Wish::Require(true);
-    scene.request.spec().policies.gpu_locality = Policy::Require;
+    scene.request.cells = Wish::Require(2);
+    scene.request.smt = Wish::Require(true);
+    scene.request.policies.gpu_locality = Policy::Require;
     assert_eq!(scene.verify(), Ok(()));
     let mut scene = scenes::pin();
-    scene.request.spec().smt = Wish::Require(false);
-    scene.request.spec().policies.one_node = Policy::Require;
-    scene.request.spec().policies.same_switch = Policy::Require;
+    scene.request.smt = Wish::Require(false);
+    scene.request.policies.one_node = Policy::Require;
+    scene.request.policies.same_switch = Policy::Require;
     assert_eq!(scene.verify(), Ok(()));
 }
 
@@ -73,7 +73,7 @@ fn a_request_that_wishes_what_it_has_passes() {
 fn a_model_is_found_by_name_or_ids_whatever_the_case() {
     for text in ["h100", "NVIDIA H", "10DE:2330", ":2330"] {
         let mut scene = scenes::pin();
-        scene.request.spec().gpus = GpuRequest::Count { count: 1, model: Some(text.to_owned()) };
+        scene.request.gpus = GpuRequest::Count { count: 1, model: Some(text.to_owned()) };
         assert_eq!(scene.verify(), Ok(()), "{text}");
     }
 }
@@ -90,7 +90,7 @@ fn a_core_is_whole_where_its_other_sibling_is_not_allowed() {
 #[test]
 fn cores_are_shared_where_the_request_allows_it() {
     let mut scene = scenes::pin();
-    scene.request.spec().policies.whole_cores = Policy::Prefer;
+    scene.request.policies.whole_cores = Policy::Prefer;
     scene.hold("9-10", &[]);
     scene.placement.idle.remove(PcpuId(9));
     scene.placement.idle.remove(PcpuId(10));
@@ -102,14 +102,14 @@ fn cores_are_shared_where_the_request_allows_it() {
 fn an_integrated_gpu_is_fine_when_named() {
     let mut scene = scenes::default();
     scene.replace_gpu("0000:00:02.0");
-    scene.request.spec().gpus = GpuRequest::Addresses(vec![address("0000:00:02.0")]);
+    scene.request.gpus = GpuRequest::Addresses(vec![address("0000:00:02.0")]);
     assert_eq!(scene.verify(), Ok(()));
 }
 
 #[test]
 fn gpus_that_are_all_that_is_required_pass() {
     let mut scene = scenes::pin();
-    scene.request.spec().gpus = GpuRequest::Count { count: 2, model: None };
+    scene.request.gpus = GpuRequest::Count { count: 2, model: None };
     let policies = &mut scene.request.spec().policies;
     for policy in [
         &mut policies.gpu_locality,
@@ -169,7 +169,7 @@ fn the_last_page_may_be_used() {
 #[test]
 fn a_guest_of_255_vcpus_needs_no_iommu() {
     let mut scene = scenes::default();
-    scene.request.spec().vcpus = 255;
+    scene.request.vcpus = 255;
     scene.placement.vcpus = vec![cpus(""); 255];
     scene.placement.cells[0].vcpus = "0-254".parse().unwrap();
     scene.placement.topology.cores = 255;
@@ -190,8 +190,8 @@ fn only_the_reserved_core_is_the_hosts() {
 #[test]
 fn the_only_core_is_not_the_hosts() {
     let mut scene = scenes::smt();
-    scene.request.spec().vcpus = 1;
-    scene.request.spec().policies.whole_cores = Policy::Ignore;
+    scene.request.vcpus = 1;
+    scene.request.policies.whole_cores = Policy::Ignore;
     scene.host.cores.truncate(1);
     scene.host.nodes.truncate(1);
     scene.host.nodes[0].cpus = cpus("0,8");
@@ -251,7 +251,7 @@ fn every_violation_is_one_line() {
     assert_eq!(elsewhere.to_string(), text);
     let page = PageSize::GIB_1;
     for (node, place) in [(None, "the whole host"), (Some(NodeId(1)), "node 1")] {
-        let short = Violation::PagesShort { node, page, needed: 4, free: 2 };
+        let short = Violation::PagesShort { node, page_size: page, needed: 4, free: 2 };
         let text = format!("4 pages of 1 GiB on {place}, where 2 are free");
         assert_eq!(short.to_string(), text);
     }

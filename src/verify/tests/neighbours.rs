@@ -35,9 +35,9 @@ fn with_l3(mut scene: Scene) -> Scene {
 /// A scene and all that is to be told of it.
 fn cases() -> Vec<(&'static str, Scene, Vec<Warning>)> {
     let shared = |on| SharedNodes { tenants: other(), nodes: nodes(on) };
-    let stranded = |size, pages| StrandedPages { node: NodeId(0), size, pages };
+    let stranded = |size, pages| StrandedPages { node: NodeId(0), page_size: size, pages };
     let mut split = beside(pin, "9", "", &[]);
-    split.request.spec().policies.whole_cores = Policy::Prefer;
+    split.request.policies.whole_cores = Policy::Prefer;
     split.placement.idle = cpus("10");
     let mut empty_share = beside(pin, "4", "", &[(1, 1)]);
     empty_share.placement.cells[0].pages.push((NodeId(1), 0));
@@ -84,7 +84,7 @@ fn cases() -> Vec<(&'static str, Scene, Vec<Warning>)> {
         ("a node with none of its pages", empty_share, vec![]),
         ("both nodes", beside(numa_smt, "6,14", "", &[(0, 1)]), {
             // The VM's last pCPUs of node 1 are these.
-            let on_1 = |size, pages| StrandedPages { node: NodeId(1), size, pages };
+            let on_1 = |size, pages| StrandedPages { node: NodeId(1), page_size: size, pages };
             let left_0 = [stranded(PageSize::MIB_2, 64 * 64), stranded(PageSize::GIB_1, 11)];
             let left_1 = [on_1(PageSize::MIB_2, 64 * 64), on_1(PageSize::GIB_1, 12)];
             [shared("0-1")].into_iter().chain(left_0).chain(left_1).collect()
@@ -100,6 +100,7 @@ fn cases() -> Vec<(&'static str, Scene, Vec<Warning>)> {
 fn told(scene: &Scene, warnings: &[Warning]) -> Result<(), Vec<WrongWarning>> {
     let (host, usage, request) = (scene.host(), scene.usage(), scene.request());
     verify_warnings(Question::new(&host, &usage, &request), &scene.placement, warnings)
+        .map_err(|wrong| wrong.into_iter().collect())
 }
 
 #[test]

@@ -49,7 +49,9 @@ impl Scene {
     }
 
     pub(super) fn verify(&self) -> Result<(), Vec<Violation>> {
-        verify(Question::new(&self.host(), &self.usage(), &self.request()), &self.placement)
+        let (host, usage, request) = (self.host(), self.usage(), self.request());
+        verify(Question::new(&host, &usage, &request), &self.placement)
+            .map_err(|found| found.into_iter().collect())
     }
 
     /// The other tenant has these pCPUs for itself, and these devices.
@@ -60,7 +62,7 @@ impl Scene {
 
     /// The other tenant has pages.
     pub(super) fn hold_pages(&mut self, node: Option<NodeId>, size: PageSize, count: u64) {
-        let pages = vec![PageClaim { node, size, count }];
+        let pages = vec![PageClaim { node, page_size: size, count }];
         self.tenants = vec![Claim { pages, ..Claim::default() }];
     }
 
@@ -75,7 +77,7 @@ impl Scene {
 
     /// No core need be whole: the VM holds these siblings beside its vCPUs.
     pub(super) fn idle(&mut self, idle: &str) {
-        self.request.spec().policies.whole_cores = Policy::Ignore;
+        self.request.policies.whole_cores = Policy::Ignore;
         self.placement.idle = cpus(idle);
     }
 }
@@ -237,8 +239,8 @@ fn request(vcpus: u32, gib: u64) -> RequestSpec {
 /// function.
 pub(super) fn pin() -> Scene {
     let mut request = request(2, 4);
-    request.spec().io_threads = 1;
-    request.spec().gpus = GpuRequest::Count { count: 1, model: Some("h100".to_owned()) };
+    request.io_threads = 1;
+    request.gpus = GpuRequest::Count { count: 1, model: Some("h100".to_owned()) };
     let mut placement = placement(Style::Pin, [1, 1, 2, 1], &["1", "2"]);
     placement.idle = cpus("9-10");
     placement.iothreads = vec![cpus("9")];
@@ -258,7 +260,7 @@ pub(super) fn pin() -> Scene {
 /// Like `pin`, with both GPUs of the switch at 11:00.0 below a switch of the guest.
 pub(super) fn switched() -> Scene {
     let mut scene = pin();
-    scene.request.spec().gpus = GpuRequest::Count { count: 2, model: None };
+    scene.request.gpus = GpuRequest::Count { count: 2, model: None };
     scene.placement.devices.push(placed("14:00.0", 0, &[], &[]));
     scene.placement.pci = GuestPci {
         expanders: Vec::new(),
@@ -279,11 +281,11 @@ pub(super) fn switched() -> Scene {
 /// NVMe drive of no known node is on a plain port.
 pub(super) fn numa_smt() -> Scene {
     let mut request = request(8, 8);
-    request.spec().gpus = GpuRequest::Addresses(vec![address("13:00.0"), address("81:00.0")]);
-    request.spec().devices = vec![address("82:00.0"), address("c0:00.0")];
-    request.spec().page_size = Some(PageSize::GIB_1);
-    request.spec().emulator_pcpus = 1;
-    request.spec().io_threads = 1;
+    request.gpus = GpuRequest::Addresses(vec![address("13:00.0"), address("81:00.0")]);
+    request.devices = vec![address("82:00.0"), address("c0:00.0")];
+    request.page_size = Some(PageSize::GIB_1);
+    request.emulator_pcpus = 1;
+    request.io_threads = 1;
     let pins = ["1", "9", "2", "10", "4", "12", "5", "13"];
     let mut placement = placement(Style::PinNumaSmt, [2, 1, 2, 2], &pins);
     placement.emulator_own = cpus("3");
@@ -338,14 +340,14 @@ pub(super) fn smt() -> Scene {
 /// Everything floats; one GPU.
 pub(super) fn default() -> Scene {
     let mut request = request(4, 4);
-    request.spec().policies.dedicated_cpus = Policy::Prefer;
-    request.spec().gpus = GpuRequest::Count { count: 1, model: None };
+    request.policies.dedicated_cpus = Policy::Prefer;
+    request.gpus = GpuRequest::Count { count: 1, model: None };
     let mut placement = placement(Style::Default, [1, 1, 4, 1], &["", "", "", ""]);
     placement.dedicated = false;
     placement.memory_mode = MemoryMode::Unbound;
     placement.emulator = CpuSet::new();
     let mut only = cell(0, 0, "0-3", 4, &[10]);
-    (only.nodes, only.pages, only.page) = (NodeSet::new(), Vec::new(), PageSize::KIB_4);
+    (only.nodes, only.pages, only.page_size) = (NodeSet::new(), Vec::new(), PageSize::KIB_4);
     placement.cells = vec![only];
     placement.devices = vec![placed("14:00.0", 0, &[], &[])];
     placement.pci.ports = vec![port(1, 0, None)];
@@ -356,7 +358,7 @@ pub(super) fn default() -> Scene {
 /// Four vCPUs anywhere on two cores of node 0, memory over both nodes.
 pub(super) fn floating() -> Scene {
     let mut request = request(4, 4);
-    request.spec().policies.dedicated_cpus = Policy::Prefer;
+    request.policies.dedicated_cpus = Policy::Prefer;
     let mut placement = placement(Style::Pin, [1, 1, 4, 1], &["1-2,9-10"; 4]);
     placement.dedicated = false;
     placement.memory_mode = MemoryMode::Interleave;

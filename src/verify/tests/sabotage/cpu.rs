@@ -103,7 +103,7 @@ pub(super) fn cpus_broken() -> Vec<Sabotage> {
             },
             OffNode { vcpu: vcpu(0), cell: CellId(0), pcpus: cpus("4") },
         ),
-        (floating, |s| s.request.spec().policies.dedicated_cpus = Policy::Require, NotDedicated),
+        (floating, |s| s.request.policies.dedicated_cpus = Policy::Require, NotDedicated),
         (
             pin,
             |s| {
@@ -189,7 +189,7 @@ pub(super) fn cpus_broken() -> Vec<Sabotage> {
             BesideVcpus { user: IoThread(0), pcpus: cpus("1") },
         ),
         (pin, |s| s.placement.idle = cpus("1,9-10"), BesideVcpus { user: Idle, pcpus: cpus("1") }),
-        (numa_smt, |s| s.request.spec().emulator_pcpus = 2, EmulatorCount { found: 1, wanted: 2 }),
+        (numa_smt, |s| s.request.emulator_pcpus = 2, EmulatorCount { found: 1, wanted: 2 }),
         (numa_smt, |s| s.placement.emulator = cpus("0,3"), EmulatorElsewhere { pcpus: cpus("0") }),
     ]
 }

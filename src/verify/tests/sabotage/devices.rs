@@ -13,30 +13,30 @@ pub(super) fn devices_broken() -> Vec<Sabotage> {
     vec![
         (
             pin,
-            |s| s.request.spec().gpus = GpuRequest::Count { count: 2, model: None },
+            |s| s.request.gpus = GpuRequest::Count { count: 2, model: None },
             GpuCount { found: 1, wanted: 2 },
         ),
         (
             pin,
-            |s| s.request.spec().devices = vec![address("82:00.0")],
+            |s| s.request.devices = vec![address("82:00.0")],
             DeviceMissing { address: nic, as_gpu: false },
         ),
         (
             numa_smt,
             |s| {
                 let three = ["13:00.0", "14:00.0", "81:00.0"].map(address);
-                s.request.spec().gpus = GpuRequest::Addresses(three.to_vec());
+                s.request.gpus = GpuRequest::Addresses(three.to_vec());
             },
             DeviceMissing { address: address("14:00.0"), as_gpu: true },
         ),
         (
             numa_smt,
-            |s| s.request.spec().devices = vec![address("c0:00.0")],
+            |s| s.request.devices = vec![address("c0:00.0")],
             DeviceUnasked { address: nic, as_gpu: false },
         ),
         (
             numa_smt,
-            |s| s.request.spec().gpus = GpuRequest::Addresses(vec![address("81:00.0")]),
+            |s| s.request.gpus = GpuRequest::Addresses(vec![address("81:00.0")]),
             DeviceUnasked { address: gpu, as_gpu: true },
         ),
         (
@@ -47,10 +47,7 @@ pub(super) fn devices_broken() -> Vec<Sabotage> {
         (default, |s| s.replace_gpu("82:00.0"), NotGpu { address: nic }),
         (
             pin,
-            |s| {
-                s.request.spec().gpus =
-                    GpuRequest::Count { count: 1, model: Some("A100".to_owned()) }
-            },
+            |s| s.request.gpus = GpuRequest::Count { count: 1, model: Some("A100".to_owned()) },
             GpuModel { address: gpu, model: "NVIDIA H100".to_owned(), wanted: "A100".to_owned() },
         ),
         (default, |s| s.replace_gpu("00:02.0"), GpuIntegrated { address: address("00:02.0") }),
@@ -138,8 +135,8 @@ pub(super) fn policies_broken() -> Vec<Sabotage> {
         (
             pin,
             |s| {
-                s.request.spec().policies.gpu_locality = Policy::Require;
-                s.request.spec().gpus = GpuRequest::Addresses(vec![address("81:00.0")]);
+                s.request.policies.gpu_locality = Policy::Require;
+                s.request.gpus = GpuRequest::Addresses(vec![address("81:00.0")]);
                 s.placement.devices = vec![placed("81:00.0", 1, &["81:00.1"], &[])];
                 s.placement.pci.functions[0].host = address("81:00.0");
                 s.placement.pci.functions[1].host = address("81:00.1");
@@ -148,17 +145,17 @@ pub(super) fn policies_broken() -> Vec<Sabotage> {
         ),
         (
             numa_smt,
-            |s| s.request.spec().policies.same_switch = Policy::Require,
+            |s| s.request.policies.same_switch = Policy::Require,
             NoCommonSwitch { first, second },
         ),
         (
             numa_smt,
-            |s| s.request.spec().policies.linked_gpus = Policy::Require,
+            |s| s.request.policies.linked_gpus = Policy::Require,
             NotLinked { first, second },
         ),
         (
             pin,
-            |s| s.request.spec().policies.fabric_partition = Policy::Require,
+            |s| s.request.policies.fabric_partition = Policy::Require,
             NotPartition { gpus: vec![first] },
         ),
     ]

@@ -45,8 +45,8 @@ pub(super) fn guest_broken() -> Vec<Sabotage> {
             |s| s.placement.style = Style::PinSmt,
             StyleCells { style: Style::PinSmt, cells: 2 },
         ),
-        (pin, |s| s.request.spec().smt = Wish::Require(true), Smt { threads: 1, wanted: true }),
-        (smt, |s| s.request.spec().smt = Wish::Require(false), Smt { threads: 2, wanted: false }),
+        (pin, |s| s.request.smt = Wish::Require(true), Smt { threads: 1, wanted: true }),
+        (smt, |s| s.request.smt = Wish::Require(false), Smt { threads: 2, wanted: false }),
         (
             pin,
             |s| s.placement.topoext = true,
@@ -66,14 +66,14 @@ pub(super) fn guest_broken() -> Vec<Sabotage> {
         (
             default,
             |s| {
-                s.request.spec().vcpus = 256;
+                s.request.vcpus = 256;
                 s.placement.vcpus = vec![cpus(""); 256];
                 s.placement.cells[0].vcpus = vcpus("0-255");
                 s.placement.topology.cores = 256;
             },
             Iommu { found: false, vcpus: 256 },
         ),
-        (pin, |s| s.request.spec().cells = Wish::Require(2), CellCount { found: 1, wanted: 2 }),
+        (pin, |s| s.request.cells = Wish::Require(2), CellCount { found: 1, wanted: 2 }),
         (default, |s| s.placement.cells.clear(), NoCells),
         (
             pin,
@@ -127,7 +127,7 @@ pub(super) fn guest_broken() -> Vec<Sabotage> {
         ),
         (
             numa_smt,
-            |s| s.request.spec().policies.one_node = Policy::Require,
+            |s| s.request.policies.one_node = Policy::Require,
             NotOneNode { nodes: nodes("0-1") },
         ),
         (

@@ -11,13 +11,13 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
     vec![
         (
             pin,
-            |s| s.request.spec().memory = Bytes::from_gib(5),
+            |s| s.request.memory = Bytes::from_gib(5),
             MemorySum { found: gib(4), wanted: gib(5) },
         ),
         (
             numa_smt,
             |s| {
-                s.request.spec().even_cells = true;
+                s.request.even_cells = true;
                 for (cell, count) in s.placement.cells.iter_mut().zip([5, 3]) {
                     cell.memory = Bytes::from_gib(count);
                     cell.pages[0].1 = count;
@@ -40,9 +40,9 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
             default,
             |s| {
                 let memory = Bytes(Bytes::from_gib(4).0 + 4096);
-                s.request.spec().memory = memory;
+                s.request.memory = memory;
                 s.placement.cells[0].memory = memory;
-                s.placement.cells[0].page = PageSize::MIB_2;
+                s.placement.cells[0].page_size = PageSize::MIB_2;
             },
             CellMemory {
                 cell: CellId(0),
@@ -61,7 +61,7 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
         ),
         (
             pin,
-            |s| s.request.spec().page_size = Some(PageSize::MIB_2),
+            |s| s.request.page_size = Some(PageSize::MIB_2),
             CellPageSize { cell: CellId(0), found: PageSize::GIB_1, wanted: PageSize::MIB_2 },
         ),
         (
@@ -88,10 +88,10 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
         (
             default,
             |s| {
-                s.placement.cells[0].page = PageSize::GIB_1;
+                s.placement.cells[0].page_size = PageSize::GIB_1;
                 s.hold_pages(Some(NodeId(1)), PageSize::GIB_1, 16);
                 s.placement.cells[0].memory = Bytes::from_gib(17);
-                s.request.spec().memory = Bytes::from_gib(17);
+                s.request.memory = Bytes::from_gib(17);
             },
             PagesShort { node: None, page_size: PageSize::GIB_1, needed: 17, free: 16 },
         ),

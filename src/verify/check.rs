@@ -1,0 +1,62 @@
+//! The order of the checks.
+
+use super::case::{Case, cores_by_pcpu, housekeeping};
+use super::violation::{Violation, Violations};
+use super::{cpu, devices, guest, memory, pci};
+use crate::placement::Placement;
+use crate::question::Question;
+use crate::sets::NodeSet;
+
+/// Checks `placement` for `request` on `host`, where `usage` says what the other tenants hold. The
+/// VM itself must not be among them.
+///
+/// # Errors
+/// [`Violations`] with every [`Violation`] found, grouped by subject: CPUs, what the guest sees, memory, devices, the
+/// guest's PCIe tree. One mistake may break several rules.
+pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Violations> {
+    let Question { host, usage, request, .. } = question;
+    // Without `..` here and below: a new field of a placement does not compile until it is checked.
+    let Placement {
+        name,
+        style,
+        dedicated,
+        memory_mode,
+        topology,
+        vcpus,
+        idle,
+        emulator_own,
+        emulator,
+        iothreads,
+        cells,
+        devices,
+        pci,
+        iommu,
+        topoext,
+    } = placement;
+    let cores = cores_by_pcpu(host);
+    let mut nodes = NodeSet::new();
+    for cell in cells {
+        nodes.extend(&cell.nodes);
+    }
+    let housekeeping = housekeeping(host, &cores);
+    let case = Case { host, usage, request, style: *style, cells, cores, housekeeping, nodes };
+    let mut found = Vec::new();
+    if *name != request.spec().name {
+        found.push(Violation::Name { found: name.clone(), wanted: request.spec().name.clone() });
+    }
+    let cpus = cpu::Cpus {
+        dedicated: *dedicated,
+        threads: topology.threads,
+        vcpus,
+        idle,
+        emulator_own,
+        emulator,
+        iothreads,
+    };
+    cpus.check(&case, &mut found);
+    guest::check(&case, topology, *iommu, *topoext, &mut found);
+    memory::check(&case, *memory_mode, &mut found);
+    devices::check(&case, devices, pci, &mut found);
+    pci::check(&case, devices, pci, &mut found);
+    Violations::check(found)
+}
