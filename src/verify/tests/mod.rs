@@ -110,7 +110,7 @@ fn an_integrated_gpu_is_fine_when_named() {
 fn gpus_that_are_all_that_is_required_pass() {
     let mut scene = scenes::pin();
     scene.request.gpus = GpuRequest::Count { count: 2, model: None };
-    let policies = &mut scene.request.spec().policies;
+    let policies = &mut scene.request.policies;
     for policy in [
         &mut policies.gpu_locality,
         &mut policies.same_switch,
