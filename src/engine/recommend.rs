@@ -78,6 +78,23 @@ impl Recommendation {
     pub fn best(&self) -> &Ranked {
         self.ranked.first().expect("a recommendation has a placement: checked by recommend")
     }
+
+    /// The same answer with the placements of one style alone. For [`Style::Default`] that is the
+    /// baseline, which is then no longer beside them.
+    ///
+    /// # Errors
+    /// [`Infeasible`] if no placement of that style fits, with the facts about that style.
+    pub fn only(mut self, style: Style) -> Result<Self, Infeasible> {
+        match style {
+            Style::Default => self.ranked = self.baseline.take().into_iter().collect(),
+            _ => self.ranked.retain(|ranked| ranked.placement.style == style),
+        }
+        if self.ranked.is_empty() {
+            self.rejected.retain(|rejection| rejection.style == style);
+            return Err(Infeasible { rejected: self.rejected });
+        }
+        Ok(self)
+    }
 }
 
 /// Where on this host the VM should live, best first, with scores and reasons.
@@ -205,4 +222,46 @@ fn baseline(search: &Search<'_>, best: &Ranked) -> Option<Ranked> {
         cost: HostCost::default(),
         profile,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{CoreKind, CoreSpec, HostSpec, NodeSpec};
+    use crate::request::RequestSpec;
+    use crate::units::{Bytes, NodeId, PackageId, PcpuId};
+    use crate::usage::Usage;
+
+    #[test]
+    fn one_style_alone_is_its_placements_or_its_refusal() {
+        // One node of four cores without SMT: nothing to show as siblings.
+        let core = |core: u32| CoreSpec {
+            package: PackageId(0),
+            die: 0,
+            core,
+            kind: CoreKind::Performance,
+            max_mhz: None,
+            pcpus: [PcpuId(core)].into_iter().collect(),
+        };
+        let node = NodeSpec {
+            id: NodeId(0),
+            cpus: (0..4).map(PcpuId).collect(),
+            memory: Bytes::from_gib(16),
+            pools: Vec::new(),
+            distances: Vec::new(),
+        };
+        let (nodes, cores) = (vec![node], (0..4).map(core).collect());
+        let host = HostSpec { nodes, cores, ..HostSpec::default() }.build().unwrap();
+        let request = RequestSpec::new("vm1", 2, Bytes::from_gib(4)).build().unwrap();
+        let usage = Usage::empty(&host);
+        let answer = recommend(Question::new(&host, &usage, &request)).unwrap();
+
+        let pinned = answer.clone().only(Style::Pin).unwrap();
+        assert!(pinned.ranked.iter().all(|ranked| ranked.placement.style == Style::Pin));
+        assert_eq!(pinned.baseline, answer.baseline);
+        let default = answer.clone().only(Style::Default).unwrap();
+        assert_eq!((default.ranked.first(), default.baseline), (answer.baseline.as_ref(), None));
+        let refused = answer.only(Style::PinSmt).unwrap_err();
+        assert!(matches!(&refused.rejected[..], [one] if one.style == Style::PinSmt));
+    }
 }

@@ -1,3 +1,78 @@
-//! The program `pinwise`.
+//! The program `pinwise`: where inside a host a GPU virtual machine should live, and what its guest
+//! should see.
+//!
+//! A subcommand is a module with its arguments and a function `run` from these to an [`Outcome`]. What a
+//! command line names is read by [`input`]; everything that is decided is decided by the library.
+//!
+//! Exit statuses: 0 done, 2 bad input, 3 nothing fits. Bad input is one sentence on standard error.
 
-fn main() {}
+mod capacity;
+mod capture;
+mod fleet;
+mod input;
+mod outcome;
+mod recommend;
+mod simulate;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use outcome::{Failure, Outcome, Status, sentence};
+
+/// Where inside a host a GPU virtual machine should live, and what its guest should see.
+#[derive(Debug, Parser)]
+#[command(name = "pinwise", version)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Recommend(Box<recommend::Args>),
+    Fleet(fleet::Args),
+    Capture(capture::Args),
+    Simulate(simulate::Args),
+    Capacity(capacity::Args),
+}
+
+fn main() -> ExitCode {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(error) => return unparsed(&error).into(),
+    };
+    match run(&program.command).and_then(|outcome| outcome.print()) {
+        Ok(status) => status.into(),
+        Err(failure) => {
+            eprintln!("error: {}", sentence(&*failure));
+            Status::BadInput.into()
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<Outcome, Failure> {
+    match command {
+        Command::Recommend(args) => recommend::run(args),
+        Command::Fleet(args) => fleet::run(args),
+        Command::Capture(args) => capture::run(args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Capacity(args) => capacity::run(args),
+    }
+}
+
+/// Prints help in full, and of a complaint its first paragraph as one line: what clap adds about usage
+/// would hide the sentence.
+fn unparsed(error: &clap::Error) -> Status {
+    let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if help || !error.use_stderr() {
+        _ = error.print();
+    } else {
+        let text = error.to_string();
+        let sentence: Vec<&str> =
+            text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        eprintln!("{}", sentence.join(" "));
+    }
+    if error.use_stderr() { Status::BadInput } else { Status::Done }
+}

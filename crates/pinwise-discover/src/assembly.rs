@@ -5,14 +5,16 @@ use super::hwloc::{LstopoError, read_lstopo};
 use super::libvirt::{
     LibvirtError, NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
+use super::placement_host::{Described, read_described};
 use super::reading::Reading;
 use pinwise::host::HostSpec;
-use pinwise::json::{JsonError, read_host};
+use pinwise::json::JsonError;
+use pinwise::usage::Claim;
 
 /// What kind of text it is, as far as its beginning tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TextKind {
-    /// A description as [`write_host`](pinwise::json::write_host) writes it: anything that begins with `{`.
+    /// A description as [`read_described`] reads it: anything that begins with `{`.
     Description,
     /// XML of lstopo: `<topology>`.
     Lstopo,
@@ -140,9 +142,13 @@ impl Whole {
 
 /// A host that was put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Assembled {
     /// The host, unchecked until it is built. Its `sources` tell where each part is from.
     pub host: HostSpec,
+    /// The tenants that the description names, for
+    /// [`Usage::with_running`](pinwise::Usage::with_running). Only `placement-host/1` names any.
+    pub tenants: Vec<(String, Claim)>,
     /// What was left out, replaced or guessed, and why: a sentence each.
     pub notes: Vec<String>,
     /// What the sources disagree about.
@@ -159,6 +165,8 @@ pub struct Assembly {
     wholes: Vec<(Whole, Reading)>,
     devices: Vec<NodeDevice>,
     facts: Vec<Facts>,
+    /// The tenants of the description: there is at most one description.
+    tenants: Vec<(String, Claim)>,
 }
 
 impl Assembly {
@@ -192,11 +200,12 @@ impl Assembly {
         let kind = TextKind::of(text);
         match kind {
             TextKind::Description => {
-                let mut host = read_host(text)
+                let Described { mut host, tenants, .. } = read_described(text)
                     .map_err(|problem| AssemblyError::Description { name: called(), problem })?;
                 host.mark_source(name);
                 let reading = Reading { host, notes: Vec::new() };
                 self.add_whole(name, Whole::Description, reading)?;
+                self.tenants = tenants;
             }
             TextKind::Lstopo => {
                 let reading = read_lstopo(text)
@@ -244,7 +253,7 @@ impl Assembly {
     /// # Errors
     /// [`AssemblyError::NoHost`] if none of them describes a host.
     pub fn finish(self) -> Result<Assembled, AssemblyError> {
-        let Self { mut wholes, devices, facts } = self;
+        let Self { mut wholes, devices, facts, tenants } = self;
         wholes.sort_by_key(|(whole, _)| *whole);
         let mut wholes = wholes.into_iter();
         let (first, Reading { mut host, mut notes }) =
@@ -268,6 +277,6 @@ impl Assembly {
         let laid = overlay(&mut host, &facts);
         notes.extend(laid.notes);
         conflicts.extend(laid.conflicts);
-        Ok(Assembled { host, notes, conflicts })
+        Ok(Assembled { host, tenants, notes, conflicts })
     }
 }

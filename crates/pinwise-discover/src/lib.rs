@@ -21,6 +21,8 @@ mod reading;
 mod redact;
 
 pub mod facts;
+#[cfg(all(feature = "serde", feature = "sysfs", feature = "xml"))]
+pub mod files;
 #[cfg(feature = "xml")]
 pub mod hwloc;
 #[cfg(feature = "xml")]
@@ -29,6 +31,8 @@ pub mod libvirt;
 pub mod nvml;
 #[cfg(feature = "sysfs")]
 pub mod sysfs;
+#[cfg(all(feature = "serde", feature = "xml"))]
+pub mod tenants;
 
 #[cfg(all(feature = "serde", feature = "xml"))]
 pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};

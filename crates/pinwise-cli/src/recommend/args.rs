@@ -1,12 +1,13 @@
-//! The command line.
+//! The arguments of `pinwise recommend`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use pinwise::request::{Wish};
+use clap::ValueEnum;
+use pinwise::request::Wish;
+use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, CpuSet, PageSize, PciAddr, Style, Workload};
 
+/// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// An explanation, with the XML under it.
@@ -22,13 +23,13 @@ pub(crate) enum Format {
 pub(crate) struct Choice<T>(pub(crate) Option<T>);
 
 /// Recommends where on a host a GPU virtual machine should live, and what its guest should see.
-#[derive(Debug, Parser)]
-#[command(name = "recommend")]
+#[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of virsh capabilities or of lstopo, a folder with one of them,
-    /// virsh nodedev-dumpxml files and facts, a captured root with sys/ and proc/, or "live" for this
-    /// machine; "hwloc" for this machine through libhwloc, "libvirt" or "libvirt:URI" for a libvirt's host
-    /// (each with the feature of that name).
+    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of virsh
+    /// capabilities or of lstopo, a folder with one of them, virsh nodedev-dumpxml files and facts, a
+    /// captured root with sys/ and proc/, or "live" for this machine; "hwloc" for this machine through
+    /// libhwloc, "libvirt" or "libvirt:URI" for a libvirt's host (each with the feature of that name).
+    /// Without it, the host is an embedded, synthetic HGX H200.
     #[arg(long, value_name = "FILE|DIR|live|hwloc|libvirt[:URI]")]
     pub(crate) host: Option<PathBuf>,
     /// What else is known of the host: output of nvidia-smi topo -m or -p2p, rocm-smi --showtopo,
@@ -43,7 +44,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CPUSET")]
     pub(crate) reserve: Option<CpuSet>,
     /// The request as a JSON file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "cells", "smt", "p2p"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "cells",
+        "smt", "p2p",
+    ])]
     pub(crate) request: Option<PathBuf>,
     /// The VM's name.
     #[arg(long)]
@@ -92,30 +96,10 @@ pub(crate) struct Args {
     pub(crate) domain: Option<PathBuf>,
 }
 
-impl Args {
-    /// The arguments, or the exit status after help or a complaint of one sentence was printed.
-    pub(crate) fn read() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| {
-            if error.use_stderr() {
-                let text = error.to_string();
-                let first: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
-                eprintln!("{}", first.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "));
-                ExitCode::from(2)
-            } else {
-                _ = error.print();
-                ExitCode::SUCCESS
-            }
-        })
-    }
-}
-
 fn page_size(text: &str) -> Result<Choice<PageSize>, String> {
     match text {
         "auto" => Ok(Choice(None)),
-        _ => text
-            .parse()
-            .map(|size| Choice(Some(size)))
-            .map_err(|e: pinwise::units::ParseUnitError| e.to_string()),
+        _ => text.parse().map(|size| Choice(Some(size))).map_err(|e: ParseUnitError| e.to_string()),
     }
 }
 

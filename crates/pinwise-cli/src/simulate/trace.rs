@@ -1,9 +1,12 @@
-//! What a trace says, as it stands in the file.
+//! A trace as its file has it.
 
 use std::collections::BTreeMap;
 
 use pinwise_discover::{Described, read_placement_host};
 use serde::Deserialize;
+
+use crate::input::foreign;
+use crate::outcome::Failure;
 
 #[derive(Debug, Deserialize)]
 struct Text {
@@ -32,7 +35,7 @@ pub(crate) enum Event {
     Depart { id: String },
 }
 
-/// How many cells the guest has.
+/// The number of NUMA cells that the guest sees, or `auto`: the smallest allowed one that fits.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum GuestCells {
@@ -40,12 +43,14 @@ pub(crate) enum GuestCells {
     Auto(Auto),
 }
 
+/// The word `auto`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Auto {
     Auto,
 }
 
+/// OpenStack's `hw:cpu_thread_policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ThreadPolicy {
@@ -54,12 +59,14 @@ pub(crate) enum ThreadPolicy {
     Isolate,
 }
 
+/// OpenStack's `hw:cpu_policy`; only VMs with pCPUs of their own are placed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CpuPolicy {
     Dedicated,
 }
 
+/// OpenStack's `hw:pci_numa_affinity_policy`, of the GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum GpuNuma {
@@ -90,7 +97,7 @@ pub(crate) struct Vm {
     pub(crate) gpu_numa: GpuNuma,
 }
 
-/// A trace whose hosts were read.
+/// A trace whose templates were read as hosts.
 #[derive(Debug)]
 pub(crate) struct Trace {
     pub(crate) name: String,
@@ -99,13 +106,10 @@ pub(crate) struct Trace {
     pub(crate) events: Vec<Event>,
 }
 
-/// Reads a trace; what is wrong with it in one sentence.
-pub(crate) fn read(text: &str) -> Result<Trace, String> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let text: Text = serde_path_to_error::deserialize(&mut json).map_err(|e| e.to_string())?;
-    json.end().map_err(|e| e.to_string())?;
-    let Text { format, name, seed: _, templates, fleet, events } = text;
-    known(&format, "placement-trace/1")?;
+/// Reads a trace.
+pub(crate) fn read(text: &str) -> Result<Trace, Failure> {
+    let Text { format, name, seed: _, templates, fleet, events } = foreign::read(text)?;
+    foreign::expect_format(&format, "placement-trace/1")?;
     let mut hosts = BTreeMap::new();
     for (name, value) in templates {
         let host = read_placement_host(&value.to_string());
@@ -113,19 +117,8 @@ pub(crate) fn read(text: &str) -> Result<Trace, String> {
     }
     for event in &events {
         if let Event::Arrive { vm, .. } = event {
-            vm.format.as_deref().map_or(Ok(()), |format| known(format, "placement-vm/1"))?;
+            vm.format.as_deref().map_or(Ok(()), |f| foreign::expect_format(f, "placement-vm/1"))?;
         }
     }
     Ok(Trace { name, templates: hosts, fleet, events })
-}
-
-/// Whether the format is the one that is read.
-pub(crate) fn known(found: &str, wanted: &str) -> Result<(), String> {
-    if found == wanted {
-        return Ok(());
-    }
-    Err(format!(
-        "the format is {:?}, {wanted:?} is read",
-        found.chars().take(60).collect::<String>()
-    ))
 }

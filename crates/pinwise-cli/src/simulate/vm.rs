@@ -1,47 +1,64 @@
-//! From a VM of the trace to requests.
+//! Requests for a VM of a trace: OpenStack's words in the library's.
+//!
+//! | OpenStack | here |
+//! |---|---|
+//! | `cpu_thread_policy=require` | vCPUs as SMT siblings on whole cores |
+//! | `cpu_thread_policy=isolate` | a whole core for each vCPU |
+//! | `cpu_thread_policy=prefer` | as `require` where vCPUs pair up and a host fits, then any pCPUs |
+//! | `pci_numa_affinity_policy=required` | every GPU on a node of the VM |
+//! | … `legacy` | as `required`, then GPUs whose node is known on a node of the VM |
+//! | … `socket` | as `required`, then GPUs in the packages of the VM's nodes |
+//! | … `preferred` | as `required`, then GPUs anywhere |
+//!
+//! "Then" is another way to ask: it is asked only if no host of the fleet fits the way before it. What a
+//! request cannot say of its GPUs is a [`Near`], which [`near`](super::near) checks on answers.
 
+use pinwise::host::Node;
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::{Bytes, Host, PageSize, Policies, Policy, Request, RequestSpec, Workload};
 
-use crate::trace::{GpuNuma, GuestCells, ThreadPolicy, Vm};
+use super::trace::{GpuNuma, GuestCells, ThreadPolicy, Vm};
+use crate::outcome::Failure;
 
 /// The number of cells that the guest has on hosts of this kind: the one asked for, or the smallest
-/// allowed one whose even split fits the host when it is empty. `None` where none does.
-pub(crate) fn cells(host: &Host, vm: &Vm) -> Option<u32> {
-    let allowed = match vm.guest_cells {
-        GuestCells::Number(cells) => return Some(cells),
-        GuestCells::Auto(_) => vm.allowed_cells.iter().copied(),
-    };
-    let size = PageSize::from_kib(vm.page_kib)?;
-    let holds = |cells: u32| {
-        let even = cells > 0
-            && vm.vcpus.is_multiple_of(cells)
-            && vm.memory_mib.is_multiple_of(u64::from(cells));
-        if !even {
-            return false;
+/// allowed one whose even split fits the host when it is empty. `None` if none fits.
+pub(super) fn cells(host: &Host, vm: &Vm) -> Option<u32> {
+    match vm.guest_cells {
+        GuestCells::Number(cells) => Some(cells),
+        GuestCells::Auto(_) => {
+            let size = PageSize::from_kib(vm.page_kib)?;
+            vm.allowed_cells.iter().copied().find(|cells| holds(host, vm, *cells, size))
         }
-        let (vcpus, memory) = (vm.vcpus / cells, vm.memory_mib / u64::from(cells));
-        let fits = |node: &&pinwise::host::Node| {
-            let pcpus = node.cpus.intersection(host.allowed()).len();
-            let pages = node.pool(size).map_or(0, |pool| pool.total);
-            pcpus >= vcpus as usize
-                && u128::from(pages) * u128::from(size.kib()) / 1024 >= u128::from(memory)
-        };
-        let on = |node: &pinwise::host::Node| {
-            host.gpus().iter().filter(|gpu| gpu.node == Some(node.id)).count()
-        };
-        let mut gpus: Vec<usize> = host.nodes().iter().filter(fits).map(on).collect();
-        gpus.sort_unstable_by(|a, b| b.cmp(a));
-        let most: usize = gpus.iter().take(cells as usize).sum();
-        gpus.len() >= cells as usize && most >= vm.gpus as usize
-    };
-    { allowed }.find(|cells| holds(*cells))
+    }
 }
 
-/// Where a placement's GPUs must be, beyond what its request requires.
+/// Whether the empty host has enough nodes that each hold an even share of the VM, with enough GPUs on
+/// those that have the most.
+fn holds(host: &Host, vm: &Vm, cells: u32, size: PageSize) -> bool {
+    let even = cells > 0
+        && vm.vcpus.is_multiple_of(cells)
+        && vm.memory_mib.is_multiple_of(u64::from(cells));
+    if !even {
+        return false;
+    }
+    let (vcpus, memory) = (vm.vcpus / cells, vm.memory_mib / u64::from(cells));
+    let fits = |node: &&Node| {
+        let pcpus = node.cpus.intersection(host.allowed()).len();
+        let pages = node.pool(size).map_or(0, |pool| pool.total);
+        let mib = u128::from(pages) * u128::from(size.kib()) / 1024;
+        pcpus >= vcpus as usize && mib >= u128::from(memory)
+    };
+    let gpus_on = |node: &Node| host.gpus().iter().filter(|gpu| gpu.node == Some(node.id)).count();
+    let mut gpus: Vec<usize> = host.nodes().iter().filter(fits).map(gpus_on).collect();
+    gpus.sort_unstable_by(|a, b| b.cmp(a));
+    let most: usize = gpus.iter().take(cells as usize).sum();
+    gpus.len() >= cells as usize && most >= vm.gpus as usize
+}
+
+/// Where the GPUs of a placement must be, beyond what its request requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Near {
-    /// Nowhere else.
+pub(super) enum Near {
+    /// Wherever the request lets them be.
     AsAsked,
     /// On the VM's nodes, where theirs are known.
     WhereKnown,
@@ -49,12 +66,12 @@ pub(crate) enum Near {
     InPackage,
 }
 
-/// The ways to ask for the VM in so many cells, the best first, by where its GPUs must be. A later one
-/// is asked where no host fits an earlier one.
-pub(crate) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>, String> {
-    let bad = |e: &dyn std::fmt::Display| format!("VM {:?}: {e}", vm.id);
+/// The ways to ask for the VM in `cells` cells, the best first: a [`Near`], and requests of which a later
+/// one is asked if no host fits an earlier one.
+pub(super) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>, Failure> {
+    let bad = |e: &dyn std::fmt::Display| Failure::from(format!("VM {:?}: {e}", vm.id));
     let size = PageSize::from_kib(vm.page_kib)
-        .ok_or_else(|| bad(&format!("page_kib: {} KiB is no page size", vm.page_kib)))?;
+        .ok_or_else(|| bad(&format!("page_kib: {} KiB is not a page size", vm.page_kib)))?;
     let memory = vm.memory_mib.checked_mul(1 << 20).map(Bytes);
     let memory = memory.ok_or_else(|| bad(&"memory_mib is more than 64 bits can count"))?;
     let local = |policy| Policies {
@@ -62,7 +79,7 @@ pub(crate) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>,
         gpu_locality: policy,
         ..Policies::default()
     };
-    // Siblings as CPUs take half as many cores. vCPUs that do not pair up need cores of their own.
+    // On SMT siblings a VM takes half as many cores. vCPUs that do not pair up need cores of their own.
     let pairs = cells > 0 && vm.vcpus.is_multiple_of(cells) && (vm.vcpus / cells).is_multiple_of(2);
     let siblings = Wish::Require(true);
     let threads: &[(Wish<bool>, Policy)] = match vm.thread_policy {
@@ -73,7 +90,6 @@ pub(crate) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>,
         ThreadPolicy::Require => &[(siblings, Policy::Require)],
         ThreadPolicy::Isolate => &[(Wish::Require(false), Policy::Require)],
     };
-    // As OpenStack's "PCI NUMA affinity policies" mean the names.
     let second = match vm.gpu_numa {
         GpuNuma::Required => None,
         GpuNuma::Preferred => Some(Near::AsAsked),
@@ -97,7 +113,7 @@ pub(crate) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>,
     };
     let ways = locality.map(|(policy, near)| {
         let requests = threads.iter().map(|threads| request(policy, threads));
-        Ok((near, requests.collect::<Result<Vec<Request>, String>>()?))
+        Ok((near, requests.collect::<Result<Vec<Request>, Failure>>()?))
     });
     ways.collect()
 }

@@ -1,16 +1,17 @@
-//! The fleet, and what is decided for each event.
+//! The fleet of a trace, and what is decided for each of its events.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use pinwise::engine::GpuShare;
 use pinwise::fleet::{FleetHost, FleetOptions, HostRank};
-use pinwise::engine::{GpuShare};
-use pinwise::{Bytes, Host, PciAddr, Placement, Request, Usage};
+use pinwise::{Bytes, Claim, Host, PciAddr, Placement, Request, Usage};
 use serde::Serialize;
 
-use crate::near;
-use crate::trace::{Event, ThreadPolicy, Trace, Vm};
-use crate::vm::{self, Near};
+use super::near;
+use super::trace::{Event, ThreadPolicy, Trace, Vm};
+use super::vm::{self, Near};
+use crate::outcome::Failure;
 
 #[derive(Serialize)]
 struct Outcome<'a> {
@@ -44,11 +45,11 @@ struct Cell {
 struct Kind<'a> {
     host: Host,
     names: BTreeMap<PciAddr, &'a str>,
-    tenants: &'a [(String, pinwise::Claim)],
+    tenants: &'a [(String, Claim)],
 }
 
-/// Replays the trace; the result as JSON text.
-pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, String> {
+/// Replays the trace. The result is JSON, placement-result/1.
+pub(super) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, Failure> {
     let mut options = FleetOptions { answers: 1, ..options.clone() };
     let mut kinds: BTreeMap<&str, Kind<'_>> = BTreeMap::new();
     for (name, described) in &trace.templates {
@@ -76,7 +77,7 @@ pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, St
             Event::Arrive { t, vm } => (t, vm),
             Event::Depart { id } => {
                 if let Some(at) = placed.remove(id.as_str()) {
-                    fleet[at].release(id).map_err(|e| e.to_string())?;
+                    fleet[at].release(id)?;
                 }
                 continue;
             }
@@ -102,7 +103,7 @@ pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, St
             continue;
         };
         let placement = &best.placement;
-        fleet[at].claim(&vm.id, placement.claim()).map_err(|e| e.to_string())?;
+        fleet[at].claim(&vm.id, placement.claim())?;
         placed.insert(&vm.id, at);
         let names = &of_kind[at].names;
         decisions.push(Decision {
@@ -114,10 +115,10 @@ pub(crate) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, St
     }
     let (format, engine) = ("placement-result/1", "pinwise");
     let outcome = Outcome { format, engine, trace: &trace.name, decisions };
-    serde_json::to_string(&outcome).map(|text| text + "\n").map_err(|e| e.to_string())
+    Ok(serde_json::to_string(&outcome)? + "\n")
 }
 
-/// What VMs have for each GPU, as far as they have been seen: the most of any of them.
+/// Widens the size of a GPU slot to what this VM has for each of its GPUs: the most of all VMs so far.
 fn learn(options: &mut FleetOptions, vm: &Vm) {
     if vm.gpus == 0 {
         return;
@@ -130,13 +131,13 @@ fn learn(options: &mut FleetOptions, vm: &Vm) {
         Some(GpuShare { cores: known.cores.max(cores), memory: known.memory.max(memory) });
 }
 
-/// The best host for the VM, and how many hosts were asked. Hosts of one kind agree on the number of
-/// cells; a host on which no split would fit is not asked.
+/// The best host for the VM, and how many hosts were asked. The VM has the same number of cells on all
+/// hosts of one kind; a host that no split would fit is not asked.
 fn decide(
     fleet: &[FleetHost<&Host>],
     vm: &Vm,
     options: &FleetOptions,
-) -> Result<(Option<HostRank>, usize), String> {
+) -> Result<(Option<HostRank>, usize), Failure> {
     let mut requests: BTreeMap<u32, Vec<(Near, Vec<Request>)>> = BTreeMap::new();
     let mut cells = Vec::new();
     for host in fleet {
@@ -147,7 +148,7 @@ fn decide(
         cells.push(number);
     }
     let mut tried = 0;
-    // Where GPUs must be is asked alike for every number of cells.
+    // The ways to ask differ in the number of cells, not in where GPUs must be.
     let nears: Vec<Near> = requests.values().next().into_iter().flatten().map(|w| w.0).collect();
     for (at, near) in nears.into_iter().enumerate() {
         let of = |number: u32| &requests[&number][at].1;
@@ -163,12 +164,12 @@ fn decide(
     Ok((None, tried))
 }
 
-/// The cells as the result has them: each on one node.
+/// The cells of a placement, each on one node, as the result has them.
 fn cells(placement: &Placement) -> Vec<Cell> {
     let cell = |cell: &pinwise::placement::Cell| Cell {
         node: cell.nodes.first().map_or(0, |node| node.0),
         memory_mib: cell.memory.0 >> 20,
-        page_kib: cell.page.kib(),
+        page_kib: cell.page_size.kib(),
         pins: cell
             .vcpus
             .iter()

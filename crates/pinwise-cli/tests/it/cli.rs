@@ -1,34 +1,14 @@
-//! The `recommend` example as other programs call it: its exit status, its one sentence on bad input,
-//! and the JSON that they read.
+//! Exit statuses, the one sentence on bad input, and the JSON that other programs read.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
 use serde_json::Value;
 
+use crate::program::{file, pinwise, repository, status, text};
+
 fn recommend(arguments: &[&str]) -> Output {
-    run("recommend", arguments)
-}
-
-fn run(example: &str, arguments: &[&str]) -> Output {
-    // Cargo builds the examples before it runs the tests, beside the folder of the test's own binary.
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
-    let program =
-        profile.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
-    Command::new(program)
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("the example is built with the tests")
-}
-
-fn status(output: &Output) -> i32 {
-    output.status.code().expect("it was not killed")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    pinwise(&[&["recommend"], arguments].concat())
 }
 
 fn json(arguments: &[&str]) -> (i32, Value) {
@@ -40,10 +20,83 @@ fn json(arguments: &[&str]) -> (i32, Value) {
     )
 }
 
-fn file(name: &str, content: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, content).expect("the target folder can be written");
-    path
+fn fixture(name: &str) -> String {
+    std::fs::read_to_string(repository().join("fixtures/hosts").join(name)).unwrap()
+}
+
+#[test]
+fn without_a_subcommand_it_prints_help_and_is_status_2() {
+    let output = pinwise(&[]);
+    let help = text(&output.stderr);
+    assert_eq!(status(&output), 2);
+    for name in ["recommend", "fleet", "capture", "simulate", "capacity"] {
+        assert!(help.contains(&format!("\n  {name} ")), "{help}");
+    }
+    assert!(output.stdout.is_empty());
+    let asked = pinwise(&["--help"]);
+    assert_eq!((status(&asked), text(&asked.stdout)), (0, help));
+    assert_eq!(status(&pinwise(&["recommend", "--help"])), 0);
+}
+
+#[test]
+fn the_embedded_host_is_the_fixture_of_its_name() {
+    let embedded = include_str!("../../fixtures/hgx-h200-snc2.json");
+    assert!(embedded == fixture("hgx-h200-snc2.json"), "copy the fixture to crates/pinwise-cli");
+}
+
+#[test]
+fn every_subcommand_says_what_is_wrong_in_one_sentence() {
+    for (arguments, named) in [
+        (&["no-such-command"][..], "no-such-command"),
+        (&["fleet"], "--vcpus"),
+        (&["fleet", "no-such-folder", "--vcpus", "1", "--memory", "1GiB"], "no-such-folder"),
+        (&["fleet", "src", "--vcpus", "1", "--memory", "64GB"], "64GB"),
+        (&["fleet", "README.md", "--vcpus", "1", "--memory", "1GiB"], "README.md: line 1: "),
+        (&["capture", "--from", "no-such-file"], "no-such-file"),
+        (&["capture", "--no-such-option"], "--no-such-option"),
+        (&["simulate"], "<TRACE>"),
+        (&["simulate", "no-such-trace"], "no-such-trace"),
+        (&["simulate", "Cargo.toml"], "Cargo.toml: "),
+        (&["simulate", "trace", "--threads", "0"], "0"),
+        (&["simulate", "trace", "--bin", "worst-fit"], "worst-fit"),
+        (&["capacity"], "--cases"),
+        (&["capacity", "--cases", "no-such-cases"], "no-such-cases"),
+    ] {
+        let output = pinwise(arguments);
+        let sentence = text(&output.stderr);
+        assert_eq!(status(&output), 2, "{arguments:?}: {sentence}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert_eq!(sentence.trim_end().lines().count(), 1, "{arguments:?}: {sentence}");
+        assert!(sentence.starts_with("error: ") && sentence.contains(named), "{sentence}");
+    }
+}
+
+#[test]
+fn a_described_host_brings_its_tenants_also_beside_facts() {
+    let host = serde_json::json!({
+        "format": "placement-host/1", "name": "made", "sockets": 1,
+        "nodes": [{"id": 0, "socket": 0, "cpus": "0-7", "memory_mib": 8192, "mempages": [
+            {"size_kib": 4, "total": 1024}, {"size_kib": 2048, "total": 4096}]}],
+        "cores": (0..8).map(|core| [core]).collect::<Vec<_>>(),
+        "tenants": [{"vm": "there", "cells": [
+            {"node": 0, "memory_mib": 1024, "page_kib": 2048, "pins": {"0": 0, "1": 1}}]}]});
+    let host = file("described.json", &host.to_string());
+    let host = host.to_str().unwrap();
+    let (status, answer) = json(&["--host", host, "--vcpus", "6", "--memory", "1GiB"]);
+    assert_eq!((status, answer["ranked"][0]["claim"]["dedicated"].as_str()), (0, Some("2-7")));
+    let output = recommend(&["--host", host, "--vcpus", "7", "--memory", "1GiB"]);
+    assert_eq!(self::status(&output), 3, "{}", text(&output.stdout));
+    let distances = file(
+        "described.txt",
+        "available: 1 nodes (0)\nnode 0 cpus: 0 1 2 3 4 5 6 7\nnode 0 size: 8192 MB\n\
+         node distances:\nnode   0\n  0:  10\n",
+    );
+    let vm = ["--host", host, "--facts", distances.to_str().unwrap(), "--vcpus", "6"];
+    let (status, answer) = json(&[&vm[..], &["--memory", "1GiB"]].concat());
+    assert_eq!((status, answer["ranked"][0]["claim"]["dedicated"].as_str()), (0, Some("2-7")));
+    let capture = pinwise(&["capture", "--from", host]);
+    assert_eq!(self::status(&capture), 0);
+    assert!(text(&capture.stderr).contains("1 tenants are left out"));
 }
 
 #[test]
@@ -185,7 +238,7 @@ fn bad_input_is_status_2_and_one_sentence_with_the_value() {
 fn a_fleet_without_hosts_is_status_2_and_says_where() {
     let empty = file("no-hosts.jsonl", "");
     for path in [empty.to_str().unwrap(), "src"] {
-        let output = run("fleet", &[path, "--vcpus", "1", "--memory", "1GiB"]);
+        let output = pinwise(&["fleet", path, "--vcpus", "1", "--memory", "1GiB"]);
         let sentence = text(&output.stderr);
         assert_eq!(status(&output), 2, "{path}: {sentence}");
         assert_eq!(sentence, format!("error: {path}: no host is described there\n"));
@@ -257,7 +310,7 @@ fn topo(gpus: usize) -> String {
 
 #[test]
 fn facts_are_laid_over_a_host_and_the_text_says_where_each_part_is_from() {
-    let host = std::fs::read_to_string("fixtures/hosts/hgx-h200-snc2.json").unwrap();
+    let host = fixture("hgx-h200-snc2.json");
     let mut host: Value = serde_json::from_str(&host).unwrap();
     host.as_object_mut().unwrap().remove("gpu_links");
     let bare = file("no-links.json", &host.to_string());
@@ -323,7 +376,7 @@ fn a_folder_of_what_an_operator_sent_is_a_host() {
 
 #[test]
 fn a_capture_mixes_sources_keeps_where_they_are_from_and_redacts() {
-    let host = std::fs::read_to_string("fixtures/hosts/hgx-h200-snc2.json").unwrap();
+    let host = fixture("hgx-h200-snc2.json");
     let mut host: Value = serde_json::from_str(&host).unwrap();
     host.as_object_mut().unwrap().remove("gpu_links");
     host["name"] = "ann-box".into();
@@ -331,10 +384,10 @@ fn a_capture_mixes_sources_keeps_where_they_are_from_and_redacts() {
     host["devices"][0]["name"] = "card of 52:54:00:12:34:56".into();
     let host = file("capture.json", &host.to_string());
     let facts = file("capture-topo.txt", &topo(8));
-    let from = ["--from", host.to_str().unwrap(), facts.to_str().unwrap()];
-    let plain = run("capture", &from);
+    let from = ["capture", "--from", host.to_str().unwrap(), facts.to_str().unwrap()];
+    let plain = pinwise(&from);
     assert_eq!(status(&plain), 0, "{}", text(&plain.stderr));
-    let redacted = run("capture", &[&from[..], &["--redact"]].concat());
+    let redacted = pinwise(&[&from[..], &["--redact"]].concat());
     let (before, after) = (text(&plain.stdout), text(&redacted.stdout));
     for name in ["ann", "52:54:00", "capture-topo.txt)"] {
         assert!(before.contains(name), "{name}");

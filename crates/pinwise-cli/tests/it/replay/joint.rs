@@ -1,5 +1,4 @@
 //! Whether all VMs of a list fit a host together, found by trying: no part of the engine.
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::collections::BTreeSet;
 

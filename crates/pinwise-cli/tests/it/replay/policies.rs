@@ -1,9 +1,8 @@
 //! Where GPUs may be under each of a trace's policies.
 
-use pinwise::fleet::HostOrder;
 use serde_json::{Value, json};
 
-use crate::{a_trace, a_vm, decisions, template};
+use super::{a_trace, a_vm, decisions, template};
 
 /// Two packages of two nodes with two GPUs each. On these nodes all pCPUs are held, and these GPUs.
 fn host(busy: &[u32], held: &[u32]) -> Value {
@@ -30,7 +29,7 @@ fn placed(host: &Value, policy: &str, gpus: u32) -> Option<(u64, Vec<String>)> {
     vm["gpu_numa"] = policy.into();
     let event = json!({"t": 0, "op": "arrive", "vm": vm});
     let trace = a_trace(&[("made", host.clone())], &["made"], vec![event]);
-    let decision = decisions(&trace, HostOrder::BestFit).remove(0);
+    let decision = decisions(&trace, "best-fit").remove(0);
     let node = decision["cells"][0]["node"].as_u64()?;
     let gpus = decision["gpus"].as_array()?.iter();
     Some((node, gpus.map(|gpu| gpu.as_str().unwrap().to_owned()).collect()))
@@ -70,7 +69,7 @@ fn gpus_of_both_packages_need_nodes_of_both() {
         vm["guest_cells"] = json!(cells);
         let event = json!({"t": 0, "op": "arrive", "vm": vm});
         let trace = a_trace(&[("made", host.clone())], &["made"], vec![event]);
-        let decision = decisions(&trace, HostOrder::BestFit).remove(0);
+        let decision = decisions(&trace, "best-fit").remove(0);
         assert_eq!(!decision["host"].is_null(), fits, "{cells} cells: {decision}");
     }
 }

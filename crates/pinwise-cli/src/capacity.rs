@@ -1,11 +1,30 @@
-//! How many VMs fit, from placement-capacity/1.
+//! `pinwise capacity`: how many VMs fit in each case of a placement-capacity/1 file.
+
+use std::path::PathBuf;
 
 use pinwise::capacity::{Allowed, Capacity, NodeRoom, Shape, vms};
-use pinwise::units::{NodeId};
+use pinwise::units::NodeId;
 use pinwise::{Bytes, NodeSet, PageSize};
 use serde::{Deserialize, Serialize};
 
-use crate::trace::known;
+use crate::input::{at, foreign, write};
+use crate::outcome::{Failure, Outcome};
+
+/// Counts how many VMs fit in each case of a file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The cases (placement-capacity/1): free pCPUs, hugepages and GPUs of each node, and a VM.
+    #[arg(long, value_name = "FILE")]
+    cases: PathBuf,
+    /// Where the answers go; standard output otherwise.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
+    let text = answers(&foreign::text(&args.cases)?).map_err(|e| at(&args.cases, e))?;
+    Ok(Outcome::done(write(args.output.as_deref(), text)?))
+}
 
 #[derive(Deserialize)]
 struct Text {
@@ -23,6 +42,7 @@ struct Case {
     vm: Vm,
 }
 
+/// Which nodes the cells of one VM may be on: "any", a name with the sets beside it, or the sets.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Rule {
@@ -34,6 +54,7 @@ enum Rule {
     },
 }
 
+/// The ids of a set of nodes.
 type Ids = Vec<u32>;
 
 #[derive(Deserialize)]
@@ -59,25 +80,20 @@ struct Answer {
     max_vms: u64,
 }
 
-/// The answers as JSON text, or what is wrong with the cases.
-pub(crate) fn answer(text: &str) -> Result<String, String> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let text: Text = serde_path_to_error::deserialize(&mut json).map_err(|e| e.to_string())?;
-    known(&text.format, "placement-capacity/1")?;
-    let answers = text.cases.iter().enumerate().map(|(case, one)| {
+/// The answers to all cases of a text, as JSON.
+fn answers(text: &str) -> Result<String, Failure> {
+    let text: Text = foreign::read(text)?;
+    foreign::expect_format(&text.format, "placement-capacity/1")?;
+    let answer = |(case, one): (usize, &Case)| {
         let max_vms = most(one).map_err(|e| format!("cases[{case}]: {e}"))?;
         Ok(Answer { case, max_vms })
-    });
-    let answers = answers.collect::<Result<Vec<_>, String>>()?;
-    serde_json::to_string(&answers).map(|text| text + "\n").map_err(|e| e.to_string())
+    };
+    let answers = text.cases.iter().enumerate().map(answer).collect::<Result<Vec<_>, Failure>>()?;
+    Ok(serde_json::to_string(&answers)? + "\n")
 }
 
-fn of_sets(sets: &[Ids]) -> Allowed {
-    let set = |set: &Ids| set.iter().map(|id| NodeId(*id)).collect::<NodeSet>();
-    Allowed::Sets(sets.iter().map(set).collect())
-}
-
-fn most(case: &Case) -> Result<u64, String> {
+/// The largest number of VMs that fit in a case.
+fn most(case: &Case) -> Result<u64, Failure> {
     let Case { rule, nodes, vm, .. } = case;
     let allowed = match rule {
         Rule::Name(name) if name == "any" => Allowed::Any,
@@ -88,7 +104,7 @@ fn most(case: &Case) -> Result<u64, String> {
         Rule::Sets(sets) | Rule::Inside { allowed: sets } => of_sets(sets),
     };
     let size = PageSize::from_kib(vm.page_kib)
-        .ok_or_else(|| format!("{} KiB is no page size", vm.page_kib))?;
+        .ok_or_else(|| format!("{} KiB is not a page size", vm.page_kib))?;
     let memory = vm.memory_mib_per_cell.checked_mul(1 << 20).map(Bytes);
     let memory = memory.ok_or("the memory is more than 64 bits can count")?;
     let room = |node: &Node| NodeRoom {
@@ -103,7 +119,12 @@ fn most(case: &Case) -> Result<u64, String> {
     match vms(&rooms, &shape) {
         Capacity::Exact(vms) => Ok(vms),
         Capacity::Between { at_least, at_most } => {
-            Err(format!("from {at_least} to {at_most}: the search met its bound"))
+            Err(format!("from {at_least} to {at_most}: the search met its bound").into())
         }
     }
+}
+
+fn of_sets(sets: &[Ids]) -> Allowed {
+    let set = |set: &Ids| set.iter().map(|id| NodeId(*id)).collect::<NodeSet>();
+    Allowed::Sets(sets.iter().map(set).collect())
 }

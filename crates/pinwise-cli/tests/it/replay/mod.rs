@@ -1,28 +1,19 @@
 //! Claims about replayed traces: what is decided can be, and little is refused that could be placed.
 //! The hosts and VMs are synthetic, made here.
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-#[path = "../../examples/replay/capacity.rs"]
-mod capacity;
 mod joint;
-#[path = "../../examples/replay/near.rs"]
-mod near;
 mod policies;
-#[path = "../../examples/replay/trace.rs"]
-mod trace;
-#[path = "../../examples/replay/vm.rs"]
-mod vm;
-#[path = "../../examples/replay/world.rs"]
-mod world;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use pinwise_discover::read_placement_host;
-use pinwise::fleet::{FleetOptions, HostOrder};
 use pinwise::units::{NodeId, PcpuId};
-use pinwise::usage::{PageClaim};
-use pinwise::{Bytes, Claim, CpuSet, PageSize, Usage};
+use pinwise::usage::PageClaim;
+use pinwise::{Bytes, Claim, CpuSet, PageSize, PciAddr, Usage};
+use pinwise_discover::read_placement_host;
 use serde_json::{Value, json};
+
+use crate::program::{file, pinwise, status, text};
 
 /// Two packages of `nodes / 2` nodes, `cores` cores a node with two siblings each, 8 cores an L3
 /// domain, 8 GPUs in switch pairs.
@@ -110,17 +101,25 @@ fn arrivals(seed: u64, count: u32) -> Vec<Value> {
     (0..count).map(arrive).collect()
 }
 
-fn decisions(trace: &str, bin: HostOrder) -> Vec<Value> {
-    let mut options = FleetOptions { bin, ..FleetOptions::default() };
-    options.engine.packing_weight = 4000;
-    let text = world::replay(&trace::read(trace).unwrap(), &options).unwrap();
-    let result: Value = serde_json::from_str(&text).unwrap();
+/// Runs a subcommand on a file with this text, which is removed afterwards.
+fn run(subcommand: &[&str], input: &str, more: &[&str]) -> std::process::Output {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let input = file(&format!("replay-{}.json", COUNT.fetch_add(1, Relaxed)), input);
+    let output = pinwise(&[subcommand, &[input.to_str().unwrap()], more].concat());
+    std::fs::remove_file(input).unwrap();
+    output
+}
+
+fn decisions(trace: &str, bin: &str) -> Vec<Value> {
+    let output = run(&["simulate"], trace, &["--bin", bin]);
+    assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["format"], "placement-result/1");
     result["decisions"].as_array().unwrap().clone()
 }
 
 /// What a decision takes, read from its text alone.
-fn claim_of(decision: &Value, gpus: &BTreeMap<String, pinwise::PciAddr>) -> (Claim, Vec<NodeId>) {
+fn claim_of(decision: &Value, gpus: &BTreeMap<String, PciAddr>) -> (Claim, Vec<NodeId>) {
     let (mut claim, mut nodes) = (Claim::default(), Vec::new());
     for cell in decision["cells"].as_array().unwrap() {
         let node = NodeId(u32::try_from(cell["node"].as_u64().unwrap()).unwrap());
@@ -130,7 +129,7 @@ fn claim_of(decision: &Value, gpus: &BTreeMap<String, pinwise::PciAddr>) -> (Cla
             let pcpu = PcpuId(u32::try_from(pcpu.as_u64().unwrap()).unwrap());
             assert!(claim.dedicated.insert(pcpu), "{pcpu} twice: {decision}");
         }
-        claim.pages.push(PageClaim { node: Some(node), size, count });
+        claim.pages.push(PageClaim { node: Some(node), page_size: size, count });
         nodes.push(node);
     }
     let named = decision["gpus"].as_array().unwrap().iter();
@@ -152,11 +151,11 @@ fn every_decision_can_be_and_every_gpu_is_local() {
     let templates = [("two", template(2, 32)), ("four", template(4, 24))];
     let fleet = ["two", "four", "four", "two", "two"];
     let text = a_trace(&templates, &fleet, events.clone());
-    for bin in [HostOrder::BestFit, HostOrder::FirstFit, HostOrder::Spread] {
+    for bin in ["best-fit", "first-fit", "spread"] {
         let decided = decisions(&text, bin);
         let again = decisions(&text, bin);
         let plain = |d: &Value| (d["host"].clone(), d["cells"].clone(), d["gpus"].clone());
-        assert!(decided.iter().map(plain).eq(again.iter().map(plain)), "{bin:?}: the same twice");
+        assert!(decided.iter().map(plain).eq(again.iter().map(plain)), "{bin}: the same twice");
         check(&templates, &fleet, &events, &decided);
     }
 }
@@ -213,7 +212,7 @@ fn one_host_seldom_refuses_what_could_be_placed_jointly() {
         for seed in 0..100 {
             let events = arrivals(1000 + seed, 40);
             let trace = a_trace(&[("made", host.clone())], &["made"], events.clone());
-            let decided = decisions(&trace, HostOrder::BestFit);
+            let decided = decisions(&trace, "best-fit");
             let Some(first) = decided.iter().position(|d| d["host"].is_null()) else { continue };
             refused += 1;
             let vms: Vec<&Value> = events[..=first].iter().map(|event| &event["vm"]).collect();
@@ -234,7 +233,7 @@ fn thread_policies_take_cores_as_they_say() {
     };
     let cores = |policy: &str, vcpus: u32| {
         let trace = a_trace(&[("made", template(2, 32))], &["made"], vec![vm(policy, vcpus)]);
-        let decision = decisions(&trace, HostOrder::BestFit).remove(0);
+        let decision = decisions(&trace, "best-fit").remove(0);
         let pins = decision["cells"][0]["pins"].as_object()?.clone();
         let mut cores: Vec<u64> = pins.values().map(|pcpu| pcpu.as_u64().unwrap() % 64).collect();
         cores.sort_unstable();
@@ -258,12 +257,14 @@ fn capacities_are_exact_and_bad_cases_are_named() {
     };
     let file = json!({"format": "placement-capacity/1",
         "cases": [case("any".into()), case(json!([[0, 1]])), case(json!([[0, 1], [2, 3]]))]});
-    let answer: Value =
-        serde_json::from_str(&capacity::answer(&file.to_string()).unwrap()).unwrap();
+    let capacity = |cases: &Value| run(&["capacity", "--cases"], &cases.to_string(), &[]);
+    let answer: Value = serde_json::from_slice(&capacity(&file).stdout).unwrap();
     let wanted = [(0, 4), (1, 2), (2, 4)].map(|(case, vms)| json!({"case": case, "max_vms": vms}));
     assert_eq!(answer, json!(wanted));
     let bad = json!({"format": "placement-capacity/1", "cases": [case("some".into())]});
-    assert!(capacity::answer(&bad.to_string()).unwrap_err().starts_with("cases[0]: rule"));
+    let refused = capacity(&bad);
+    assert_eq!(status(&refused), 2);
+    assert!(text(&refused.stderr).contains(".json: cases[0]: rule"), "{}", text(&refused.stderr));
 }
 
 #[test]
@@ -280,6 +281,20 @@ fn a_described_host_has_its_tenants_and_switches() {
     assert!(switch("gpu0").is_some() && switch("gpu0") == switch("gpu1"));
     assert_ne!(switch("gpu1"), switch("gpu2"));
     assert!(host.housekeeping().is_empty() && host.is_for_vms_only());
+}
+
+#[test]
+fn any_number_of_threads_decides_the_same_and_a_result_can_go_to_a_file() {
+    let trace = a_trace(&[("made", template(2, 32))], &["made", "made"], arrivals(7, 12));
+    let decided = decisions(&trace, "best-fit");
+    let result = file("result.json", "");
+    let output = run(&["simulate"], &trace, &["-o", result.to_str().unwrap(), "--threads", "2"]);
+    assert_eq!((status(&output), output.stdout.len()), (0, 0), "{}", text(&output.stderr));
+    let result: Value = serde_json::from_slice(&std::fs::read(result).unwrap()).unwrap();
+    let plain = |d: &Value| (d["host"].clone(), d["cells"].clone(), d["hosts_tried"].clone());
+    assert!(
+        result["decisions"].as_array().unwrap().iter().map(plain).eq(decided.iter().map(plain))
+    );
 }
 
 #[test]

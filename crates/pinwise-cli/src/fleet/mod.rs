@@ -1,0 +1,92 @@
+//! `pinwise fleet`: the hosts of a fleet, ranked for one request.
+
+mod hosts;
+mod print;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use pinwise::fleet::{FleetOptions, rank};
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::{Bytes, PageSize, Policies, Policy, Request, RequestSpec};
+
+use crate::input::at;
+use crate::input::bin::Bin;
+use crate::outcome::{Failure, Outcome};
+
+/// The form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table.
+    Text,
+    /// A JSON object a line, for each host.
+    Json,
+}
+
+/// Ranks the hosts of a fleet for one request.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A folder of descriptions (*.json), a file of them, one a line, or "-" for standard input.
+    #[arg(value_name = "DIR|FILE|-")]
+    hosts: PathBuf,
+    /// The number of vCPUs.
+    #[arg(long)]
+    vcpus: u32,
+    /// The memory, such as 64GiB.
+    #[arg(long)]
+    memory: Bytes,
+    /// The number of GPUs.
+    #[arg(long, default_value_t = 0)]
+    gpus: u32,
+    /// The page size; the largest that fits otherwise.
+    #[arg(long)]
+    page_size: Option<PageSize>,
+    /// How many NUMA cells the guest sees, all alike.
+    #[arg(long)]
+    cells: Option<u32>,
+    /// GPUs may be on other nodes than the VM.
+    #[arg(long)]
+    remote_gpus: bool,
+    /// Which of the hosts that fit comes first.
+    #[arg(long, value_enum, default_value = "best-fit")]
+    bin: Bin,
+    /// How many hosts to show.
+    #[arg(long, default_value_t = 10)]
+    top: usize,
+    /// What to print.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
+    let request = request(args)?;
+    let fleet = hosts::read(&args.hosts)?;
+    if fleet.hosts.is_empty() {
+        return Err(at(&args.hosts, "no host is described there"));
+    }
+    let options =
+        FleetOptions { bin: args.bin.into(), answers: args.top, ..FleetOptions::default() };
+    let mut answer = rank(&fleet.hosts, &request, &options);
+    let fit = answer.ranked.len();
+    // The engine answers with one host at least, also where none shall be shown.
+    answer.ranked.truncate(args.top);
+    let text = match args.format {
+        Format::Text => print::table(&fleet.names, &answer, fit),
+        Format::Json => print::lines(&fleet.names, &answer)?,
+    };
+    Ok(if fit > 0 { Outcome::done(text) } else { Outcome::nothing_fits(text) })
+}
+
+fn request(args: &Args) -> Result<Request, Failure> {
+    let gpu_locality = if args.remote_gpus { Policy::Prefer } else { Policy::Require };
+    let base = RequestSpec::new("vm1", args.vcpus, args.memory);
+    let request = RequestSpec {
+        page_size: args.page_size,
+        gpus: GpuRequest::Count { count: args.gpus, model: None },
+        cells: args.cells.map_or(Wish::Auto, Wish::Require),
+        even_cells: args.cells.is_some(),
+        policies: Policies { gpu_locality, ..Policies::default() },
+        ..base
+    };
+    Ok(request.build()?)
+}

@@ -1,0 +1,30 @@
+//! The tenants of a command line.
+
+use std::path::{Path, PathBuf};
+
+use pinwise::{Claim, Host, Usage};
+use pinwise_discover::files::{self, Source};
+use pinwise_discover::tenants::{Settled, Tenants};
+
+use crate::outcome::Failure;
+
+/// What the tenants of `host` hold: `described`, those that the host's description names, and those that
+/// `paths` name. The second part is notes, a sentence each. `home` is where the host is from.
+pub(crate) fn usage(
+    host: &Host,
+    described: Vec<(String, Claim)>,
+    paths: &[PathBuf],
+    home: Option<&Path>,
+) -> Result<(Usage, Vec<String>), Failure> {
+    let from = if paths.is_empty() && !described.is_empty() { "--host" } else { "--tenant" };
+    let (mut tenants, mut notes) = (Tenants::new(), Vec::new());
+    described.into_iter().for_each(|(name, claim)| tenants.add(name, claim));
+    let home = home.map(Source::named);
+    for path in paths {
+        notes.extend(files::add_tenants(&mut tenants, host, Source::named(path), home)?);
+    }
+    let settled = tenants.finish(host).map_err(|e| format!("{from}: {e}"))?;
+    let Settled { usage, notes: more, .. } = settled;
+    notes.extend(more.iter().map(ToString::to_string));
+    Ok((usage, notes))
+}

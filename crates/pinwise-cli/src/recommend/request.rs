@@ -1,0 +1,43 @@
+//! The request of `pinwise recommend`: a file, or a VM put together from arguments.
+
+use pinwise::json::read_request;
+use pinwise::request::GpuRequest;
+use pinwise::{Bytes, Request, RequestSpec};
+use pinwise_discover::files;
+
+use super::args::Args;
+use crate::input::at;
+use crate::outcome::Failure;
+
+pub(super) fn request(args: &Args) -> Result<Request, Failure> {
+    if let Some(file) = &args.request {
+        let request = read_request(&files::text(file)?).map_err(|e| at(file, e))?;
+        return request.build().map_err(|e| at(file, e));
+    }
+    // Without a size, the VM is an example of 32 vCPUs, 256 GiB and two GPUs. Whoever gives a size gets
+    // the GPUs that are asked for and no others.
+    let (vcpus, memory, gpus) = match (args.vcpus, args.memory) {
+        (None, None) => (32, Bytes::from_gib(256), 2),
+        (Some(vcpus), Some(memory)) => (vcpus, memory, 0),
+        (Some(_), None) => return Err("--memory is missing: a VM with --vcpus needs it".into()),
+        (None, Some(_)) => return Err("--vcpus is missing: a VM with --memory needs it".into()),
+    };
+    let model = args.gpu_model.clone();
+    let count = args.gpus.unwrap_or(if model.is_some() { gpus.max(1) } else { gpus });
+    let gpus = match args.gpu.as_slice() {
+        [] => GpuRequest::Count { count, model },
+        named => GpuRequest::Addresses(named.to_vec()),
+    };
+    let name = args.name.as_deref().unwrap_or("vm1");
+    let base = RequestSpec::new(name, vcpus, memory);
+    let request = RequestSpec {
+        gpus,
+        page_size: args.page_size.and_then(|choice| choice.0),
+        workload: args.workload.unwrap_or(base.workload),
+        cells: args.cells.unwrap_or_default(),
+        smt: args.smt.unwrap_or_default(),
+        peer_to_peer: args.p2p.and_then(|choice| choice.0),
+        ..base
+    };
+    Ok(request.build()?)
+}

@@ -1,0 +1,6 @@
+//! The program `pinwise` as people and other programs call it.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod cli;
+mod program;
+mod replay;

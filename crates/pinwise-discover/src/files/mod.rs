@@ -1,0 +1,139 @@
+//! Hosts and tenants by the paths that a person names: files, folders, captured trees, and the machine
+//! itself.
+//!
+//! This is the module that opens files. Everything that it reads goes to the readers of texts, bounded
+//! in length and number; no file is written, and no program is run.
+
+mod error;
+mod source;
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::assembly::Assembly;
+use crate::sysfs;
+use crate::tenants::Tenants;
+use pinwise::host::Host;
+
+pub use error::FilesError;
+pub use source::Source;
+
+/// The longest file that is read, in bytes.
+pub const MAX_FILE: u64 = 64 << 20;
+
+/// The most entries of a folder that are looked at.
+pub const MAX_ENTRIES: usize = 10_000;
+
+/// Endings of the texts of a host that a folder is searched for. Descriptions are not among them: a
+/// folder of them is a fleet.
+const HOST_TEXTS: [&str; 2] = ["xml", "txt"];
+
+/// Endings of the texts of tenants.
+const TENANT_TEXTS: [&str; 2] = ["xml", "json"];
+
+/// Reads a file as text.
+///
+/// # Errors
+/// [`FilesError`] if the file cannot be read, is not UTF-8, is longer than [`MAX_FILE`], or holds
+/// nothing but white space.
+pub fn text(path: &Path) -> Result<String, FilesError> {
+    let text = bounded(path, MAX_FILE)?;
+    if text.trim().is_empty() {
+        return Err(FilesError::Empty { path: path.to_owned() });
+    }
+    Ok(text)
+}
+
+/// Reads a file as text, if it has at most `limit` bytes. It may be empty.
+///
+/// # Errors
+/// [`FilesError`] if the file cannot be read, is not UTF-8, or is longer.
+pub fn bounded(path: &Path, limit: u64) -> Result<String, FilesError> {
+    let unread = FilesError::at(path);
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(&unread)?;
+    let read = file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(&unread)?;
+    if read as u64 > limit {
+        return Err(FilesError::TooLong { path: path.to_owned(), limit });
+    }
+    Ok(text)
+}
+
+/// The file that `path` names, or the files of that folder with one of these endings, by name. Folders
+/// inside are not entered.
+///
+/// # Errors
+/// [`FilesError::Io`] if the folder cannot be listed. Of more than [`MAX_ENTRIES`] entries the rest is
+/// left out.
+pub fn list(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, FilesError> {
+    list_up_to(path, endings, MAX_ENTRIES)
+}
+
+/// As [`list`], with another limit.
+///
+/// # Errors
+/// [`FilesError::Io`] if the folder cannot be listed.
+pub fn list_up_to(path: &Path, endings: &[&str], limit: usize) -> Result<Vec<PathBuf>, FilesError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let unread = FilesError::at(path);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(&unread)?.take(limit) {
+        let file = entry.map_err(&unread)?.path();
+        let ending = file.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| endings.contains(&ending)) {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Adds what a source shows of a host: the machine itself, a text of any kind, a folder of texts
+/// (`*.xml`, `*.txt`), or a captured root with `sys/` and perhaps `proc/`, which may have texts beside
+/// them.
+///
+/// # Errors
+/// [`FilesError`] if a file or folder cannot be read, a text is not what it should be, the machine does
+/// not tell, or the source needs a feature that is not built in.
+pub fn add_host(assembly: &mut Assembly, source: Source<'_>) -> Result<(), FilesError> {
+    let Source::Path(path) = source else { return source.add_host(assembly) };
+    let texts = list(path, &HOST_TEXTS)?;
+    if path.is_dir() && (path.join("sys").is_dir() || texts.is_empty()) {
+        assembly.add_reading(&path.display().to_string(), sysfs::read(path)?)?;
+    }
+    for file in texts {
+        assembly.add_text(&file.display().to_string(), &text(&file)?)?;
+    }
+    Ok(())
+}
+
+/// Adds the tenants of `host` that a source shows: the domains that run on a libvirt, a text, or a folder
+/// of texts (`*.xml`, `*.json`). Returns what the source had to say, a sentence each.
+///
+/// `home` is where the host's description is from. If that is a libvirt, [`Source::Machine`] is that
+/// libvirt's domains; otherwise this machine's.
+///
+/// # Errors
+/// [`FilesError`] as for [`add_host`], and [`FilesError::NoTenants`] for [`Source::Hwloc`].
+pub fn add_tenants(
+    tenants: &mut Tenants,
+    host: &Host,
+    source: Source<'_>,
+    home: Option<Source<'_>>,
+) -> Result<Vec<String>, FilesError> {
+    let path = match (source, home) {
+        (Source::Path(path), _) => path,
+        (Source::Libvirt(uri), _) | (Source::Machine, Some(Source::Libvirt(uri))) => {
+            return source::add_running(tenants, host, uri);
+        }
+        (Source::Machine, _) => return source::add_running(tenants, host, None),
+        (Source::Hwloc, _) => return Err(FilesError::NoTenants { source_name: "hwloc" }),
+    };
+    for file in list(path, &TENANT_TEXTS)? {
+        let added = tenants.add_text(host, &text(&file)?);
+        added.map_err(|problem| FilesError::Tenant { path: file.clone(), problem })?;
+    }
+    Ok(Vec::new())
+}

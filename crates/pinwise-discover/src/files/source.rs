@@ -1,0 +1,141 @@
+//! What a path means, and this machine as a source, through the features that are built in.
+
+use std::path::Path;
+
+use super::error::FilesError;
+use crate::assembly::Assembly;
+use crate::reading::Reading;
+use crate::sysfs;
+use crate::tenants::Tenants;
+use pinwise::host::Host;
+
+/// A source of a host or of tenants, as a command line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source<'a> {
+    /// `live`: this machine. As a host it is sysfs, with NVML where that is built in and there; as
+    /// tenants it is the domains that run on its libvirt.
+    Machine,
+    /// `hwloc`: this machine through libhwloc.
+    Hwloc,
+    /// `libvirt` or `libvirt:URI`: a libvirt that runs; this machine's without a URI.
+    Libvirt(Option<&'a str>),
+    /// A file or a folder.
+    Path(&'a Path),
+}
+
+impl<'a> Source<'a> {
+    /// The source of this name. A file that is called `hwloc` is named by `./hwloc`.
+    #[must_use]
+    pub fn named(path: &'a Path) -> Self {
+        match path.to_str() {
+            Some("live") => Self::Machine,
+            Some("hwloc") => Self::Hwloc,
+            Some("libvirt") => Self::Libvirt(None),
+            Some(text) => match text.strip_prefix("libvirt:") {
+                Some(uri) => Self::Libvirt(Some(uri)),
+                None => Self::Path(path),
+            },
+            None => Self::Path(path),
+        }
+    }
+
+    /// Adds the machine; nothing for a path.
+    pub(super) fn add_host(self, assembly: &mut Assembly) -> Result<(), FilesError> {
+        let (name, reading) = match self {
+            Self::Machine => {
+                let mut reading = sysfs::read(Path::new("/"))?;
+                add_nvml(assembly, &mut reading);
+                ("live", reading)
+            }
+            Self::Hwloc => ("hwloc", hwloc()?),
+            Self::Libvirt(uri) => ("libvirt", libvirt(uri)?),
+            Self::Path(_) => return Ok(()),
+        };
+        Ok(assembly.add_reading(name, reading)?)
+    }
+}
+
+/// Without NVIDIA's driver there is nothing to add. A note says so where that may be a loss: if the
+/// machine has GPUs of NVIDIA's, or if no device of it is known at all.
+#[cfg(feature = "nvml")]
+fn add_nvml(assembly: &mut Assembly, reading: &mut Reading) {
+    use crate::facts::vendor::NVIDIA;
+    use pinwise::host::DeviceKind;
+    let devices = reading.host.devices.iter();
+    let gpus = devices.filter(|d| d.vendor == NVIDIA && d.kind() == DeviceKind::Gpu);
+    let gpus: Vec<_> = gpus.map(|gpu| gpu.address).collect();
+    match crate::nvml::read(&gpus) {
+        Ok(facts) => assembly.add_facts(facts),
+        Err(_) if gpus.is_empty() && !reading.host.devices.is_empty() => {}
+        Err(absent) => reading.notes.push(absent.to_string()),
+    }
+}
+
+#[cfg(not(feature = "nvml"))]
+fn add_nvml(_: &mut Assembly, _: &mut Reading) {}
+
+#[cfg(feature = "hwloc")]
+fn hwloc() -> Result<Reading, FilesError> {
+    Ok(crate::hwloc::read_live()?)
+}
+
+#[cfg(not(feature = "hwloc"))]
+fn hwloc() -> Result<Reading, FilesError> {
+    Err(FilesError::NotBuilt { feature: "hwloc" })
+}
+
+#[cfg(feature = "libvirt")]
+fn connect(uri: Option<&str>) -> Result<crate::libvirt::Connection, FilesError> {
+    use crate::libvirt::{Connection, SYSTEM};
+    Ok(Connection::open(uri.unwrap_or(SYSTEM))?)
+}
+
+#[cfg(feature = "libvirt")]
+fn libvirt(uri: Option<&str>) -> Result<Reading, FilesError> {
+    Ok(connect(uri)?.host()?)
+}
+
+#[cfg(not(feature = "libvirt"))]
+fn libvirt(_: Option<&str>) -> Result<Reading, FilesError> {
+    Err(FilesError::NotBuilt { feature: "libvirt" })
+}
+
+/// Adds the domains that run on a libvirt; what it had to say, a sentence each.
+#[cfg(feature = "libvirt")]
+pub(super) fn add_running(
+    tenants: &mut Tenants,
+    host: &Host,
+    uri: Option<&str>,
+) -> Result<Vec<String>, FilesError> {
+    let (domains, notes) = connect(uri)?.domains(host, false)?;
+    domains.into_iter().for_each(|domain| tenants.add_domain(domain));
+    Ok(notes.iter().map(ToString::to_string).collect())
+}
+
+/// Adds the domains that run on a libvirt; what it had to say, a sentence each.
+#[cfg(not(feature = "libvirt"))]
+pub(super) fn add_running(
+    _: &mut Tenants,
+    _: &Host,
+    _: Option<&str>,
+) -> Result<Vec<String>, FilesError> {
+    Err(FilesError::NotBuilt { feature: "libvirt" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_name_machines_and_all_else_is_a_path() {
+        let named = |text: &'static str| Source::named(Path::new(text));
+        assert_eq!(named("live"), Source::Machine);
+        assert_eq!(named("hwloc"), Source::Hwloc);
+        assert_eq!(named("libvirt"), Source::Libvirt(None));
+        assert_eq!(named("libvirt:test:///default"), Source::Libvirt(Some("test:///default")));
+        for path in ["./hwloc", "live.json", "libvirt.xml", ""] {
+            assert_eq!(named(path), Source::Path(Path::new(path)));
+        }
+    }
+}

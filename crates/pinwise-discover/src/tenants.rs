@@ -1,0 +1,256 @@
+//! The tenants of a host, from claims and from domains, as one [`Usage`].
+//!
+//! A claim says what its tenant holds, and that is what it gets. A domain's XML says what its maker
+//! wrote, which need not be possible beside the others. [`Tenants`] collects both in any order and
+//! settles them:
+//!
+//! 1. Claims come first, then domains that run, then domains that are merely defined.
+//! 2. Claims and running domains hold what they say. That the host cannot give it is an error: the
+//!    description of the host and that of its tenants do not belong together.
+//! 3. A pCPU to which two domains pin a vCPU stays dedicated to the first; the later one shares it. Both
+//!    would run there, whatever their makers meant.
+//! 4. A domain that is defined holds what it would take if it were started now. One that could not start
+//!    beside the others is left out: several domains for one GPU, of which one runs at a time, are
+//!    common.
+//!
+//! Nothing here does I/O; `files` has the files and the libvirt that texts come from.
+
+use std::fmt;
+
+use crate::libvirt::{Domain, LibvirtError, read_domain};
+use pinwise::host::Host;
+use pinwise::json::{JsonError, read_tenant};
+use pinwise::sets::CpuSet;
+use pinwise::usage::{Claim, ClaimError, Usage};
+
+/// Tenants of one host, collected in any order and put together by [`finish`](Self::finish).
+#[derive(Debug, Clone, Default)]
+pub struct Tenants {
+    claims: Vec<(String, Claim)>,
+    domains: Vec<Domain>,
+}
+
+/// The tenants of a host, put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settled {
+    /// What each of them holds.
+    pub usage: Usage,
+    /// What differs from what the sources say.
+    pub notes: Vec<TenantNote>,
+}
+
+/// Something that a person should know about a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TenantNote {
+    /// Something that the reader of a domain left out or guessed.
+    Domain {
+        /// The domain's name.
+        domain: String,
+        /// What the reader says.
+        note: String,
+    },
+    /// pCPUs to which a running domain pins a vCPU and that a tenant before it holds.
+    Shared {
+        /// The domain's name.
+        domain: String,
+        /// The pCPUs. The domain floats on them instead.
+        cpus: CpuSet,
+    },
+    /// A domain that is off and could not start beside the others.
+    LeftOut {
+        /// Why it could not.
+        problem: ClaimError,
+    },
+}
+
+impl fmt::Display for TenantNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain { domain, note } => write!(f, "{domain}: {note}"),
+            Self::Shared { domain, cpus } => {
+                write!(f, "{domain} shares pCPUs {cpus} with tenants before it")
+            }
+            Self::LeftOut { problem } => write!(f, "{problem}: it is off and was left out"),
+        }
+    }
+}
+
+/// Why a text is not a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TenantError {
+    /// JSON that is not a tenant.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// XML that is not a domain, or one that asks for what the host does not have.
+    #[error(transparent)]
+    Libvirt(#[from] LibvirtError),
+}
+
+impl Tenants {
+    /// No tenants yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tenant that holds what `claim` says.
+    pub fn add(&mut self, name: impl Into<String>, claim: Claim) {
+        self.claims.push((name.into(), claim));
+    }
+
+    /// Adds a domain. Of the domains that run, and of those that do not, the first added comes first.
+    pub fn add_domain(&mut self, domain: Domain) {
+        self.domains.push(domain);
+    }
+
+    /// Adds the tenant that a text describes: XML of a domain if it begins with `<`, otherwise JSON.
+    ///
+    /// # Errors
+    /// [`TenantError`] as [`read_domain`] and [`read_tenant`] say.
+    pub fn add_text(&mut self, host: &Host, text: &str) -> Result<(), TenantError> {
+        if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
+            self.domains.push(read_domain(host, text)?);
+        } else {
+            self.claims.push(read_tenant(text)?);
+        }
+        Ok(())
+    }
+
+    /// Puts the tenants together, by the rules of the [module](self).
+    ///
+    /// # Errors
+    /// [`ClaimError`] for the first claim or running domain that cannot hold what it says.
+    pub fn finish(self, host: &Host) -> Result<Settled, ClaimError> {
+        let Self { claims: mut tenants, mut domains } = self;
+        let mut pinned = CpuSet::new();
+        tenants.iter().for_each(|(_, claim)| pinned.extend(&claim.dedicated));
+        domains.sort_by_key(|domain| !domain.running);
+        let mut notes = Vec::new();
+        for domain in &mut domains {
+            notes.extend(domain.notes.iter().map(|note| TenantNote::Domain {
+                domain: domain.name.clone(),
+                note: note.to_string(),
+            }));
+            let cpus = share(&mut domain.claim, &mut pinned);
+            if domain.running && !cpus.is_empty() {
+                notes.push(TenantNote::Shared { domain: domain.name.clone(), cpus });
+            }
+        }
+        let (running, off): (Vec<_>, Vec<_>) =
+            domains.into_iter().partition(|domain| domain.running);
+        tenants.extend(running.into_iter().map(|domain| (domain.name, domain.claim)));
+        let mut usage = Usage::with_running(host, tenants)?;
+        for domain in off {
+            if let Err(problem) = usage.claim(host, &domain.name, domain.claim) {
+                notes.push(TenantNote::LeftOut { problem });
+            }
+        }
+        Ok(Settled { usage, notes })
+    }
+}
+
+/// Makes the claim float on those of its dedicated pCPUs that are `pinned` already, adds its others to
+/// them, and returns the shared ones.
+fn share(claim: &mut Claim, pinned: &mut CpuSet) -> CpuSet {
+    let shared = claim.dedicated.intersection(pinned);
+    pinned.extend(&claim.dedicated);
+    claim.dedicated = claim.dedicated.difference(&shared);
+    claim.floating.extend(&shared);
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pinwise::host::{CoreKind, CoreSpec, HostSpec, NodeSpec};
+    use pinwise::units::{Bytes, NodeId, PackageId, PcpuId};
+
+    fn cpus(text: &str) -> CpuSet {
+        text.parse().unwrap()
+    }
+
+    /// One node with eight cores.
+    fn host() -> Host {
+        let core = |core: u32| CoreSpec {
+            package: PackageId(0),
+            die: 0,
+            core,
+            kind: CoreKind::Performance,
+            max_mhz: None,
+            pcpus: [PcpuId(core)].into_iter().collect(),
+        };
+        let node = NodeSpec {
+            id: NodeId(0),
+            cpus: cpus("0-7"),
+            memory: Bytes::from_gib(32),
+            pools: Vec::new(),
+            distances: Vec::new(),
+        };
+        let (nodes, cores) = (vec![node], (0..8).map(core).collect());
+        HostSpec { nodes, cores, ..HostSpec::default() }.build().unwrap()
+    }
+
+    /// A domain of 1 MiB with a vCPU pinned to each of these pCPUs.
+    fn domain(name: &str, running: bool, pins: &[u32]) -> String {
+        let id = if running { " id='1'" } else { "" };
+        let pin = |(vcpu, pcpu)| format!("<vcpupin vcpu='{vcpu}' cpuset='{pcpu}'/>");
+        let pins: String = pins.iter().enumerate().map(pin).collect();
+        let count = pins.matches("vcpupin").count();
+        format!(
+            "<domain type='kvm'{id}><name>{name}</name><memory unit='MiB'>1</memory>\
+             <vcpu>{count}</vcpu><cputune>{pins}<emulatorpin cpuset='0'/></cputune></domain>"
+        )
+    }
+
+    fn settled(texts: &[String]) -> (Usage, Vec<String>) {
+        let (host, mut tenants) = (host(), Tenants::new());
+        texts.iter().for_each(|text| tenants.add_text(&host, text).unwrap());
+        let Settled { usage, notes } = tenants.finish(&host).unwrap();
+        (usage, notes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_running_domain_comes_before_one_that_is_defined() {
+        let (usage, notes) = settled(&[domain("off", false, &[1, 2]), domain("on", true, &[2, 3])]);
+        assert_eq!(usage.claim_of("on").unwrap().dedicated, cpus("2-3"));
+        assert_eq!(usage.claim_of("off").unwrap().dedicated, cpus("1"));
+        assert_eq!(usage.claim_of("off").unwrap().floating, cpus("0,2"));
+        assert_eq!(notes, [""; 0], "a domain that is off shares nothing yet");
+    }
+
+    #[test]
+    fn a_pcpu_stays_with_the_first_of_two_and_a_note_says_so() {
+        let claim = r#"{"name": "claim", "dedicated": "1"}"#.to_owned();
+        let (usage, notes) =
+            settled(&[domain("first", true, &[2, 3]), domain("second", true, &[1, 3, 4]), claim]);
+        assert_eq!(usage.claim_of("claim").unwrap().dedicated, cpus("1"));
+        assert_eq!(usage.claim_of("first").unwrap().dedicated, cpus("2-3"));
+        assert_eq!(usage.claim_of("second").unwrap().dedicated, cpus("4"));
+        assert_eq!(usage.claim_of("second").unwrap().floating, cpus("0-1,3"));
+        assert_eq!(notes, ["second shares pCPUs 1,3 with tenants before it"]);
+    }
+
+    #[test]
+    fn a_domain_that_could_not_start_is_left_out_and_one_that_runs_is_an_error() {
+        let (usage, notes) = settled(&[domain("a", true, &[1]), domain("a", false, &[2])]);
+        assert_eq!(usage.tenants().count(), 1);
+        assert_eq!(notes, ["tenant \"a\" is there already: it is off and was left out"]);
+        let (host, mut tenants) = (host(), Tenants::new());
+        tenants.add("a", Claim::default());
+        tenants.add_text(&host, &domain("a", true, &[1])).unwrap();
+        let tenant = "a".to_owned();
+        assert_eq!(tenants.finish(&host), Err(ClaimError::NameTaken { tenant }));
+    }
+
+    #[test]
+    fn a_text_is_xml_or_json_by_its_beginning() {
+        let (host, mut tenants) = (host(), Tenants::new());
+        let error = |tenants: &mut Tenants, text| tenants.add_text(&host, text).unwrap_err();
+        let xml = error(&mut tenants, "\u{feff} <network/>");
+        assert!(matches!(xml, TenantError::Libvirt(LibvirtError::Document { .. })), "{xml}");
+        assert!(matches!(error(&mut tenants, "{}"), TenantError::Json(_)));
+    }
+}
