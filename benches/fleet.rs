@@ -39,7 +39,7 @@ fn tenants(host: &Host, sequence: &mut Sequence, most: usize) -> Usage {
         let (size, count) = (PageSize::MIB_2, cores.len() as u64 * 2048);
         let claim = Claim {
             dedicated: cores.iter().flat_map(|cpus| cpus.iter().copied()).collect(),
-            pages: vec![PageClaim { node: Some(node.id), size, count }],
+            pages: vec![PageClaim { node: Some(node.id), page_size: size, count }],
             devices,
             ..Claim::default()
         };

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use pinwise::capacity::capacity::Shape as VmShape;
+use pinwise::capacity::Shape as VmShape;
 use pinwise::capacity::{capacity, reference_shapes};
 use pinwise::host::Node;
 use pinwise::json::{read_host, write_host};
@@ -141,7 +141,7 @@ impl Place {
                 let request = vm(2, 2).build().expect("in range");
                 let answer = recommend(Question::new(host, usage, &request)).ok()?;
                 Box::new(move || {
-                    !json::recommendation(Question::new(host, usage, &request), black_box(&answer))
+                    !pinwise::json::recommendation(Question::new(host, usage, &request), black_box(&answer))
                         .is_empty()
                 })
             }
@@ -238,7 +238,7 @@ impl Place {
 fn cell_a_node(cells: u32, gpus: u32) -> RequestSpec {
     let mut request = vm(cells, gpus);
     if cells == 1 {
-        request.spec().policies.one_node = Policy::Require;
+        request.policies.one_node = Policy::Require;
     }
     request
 }

@@ -54,8 +54,8 @@ fn boot(driver: &Driver, name: &str, placement: &Placement) -> (String, View) {
     let boot = format!(
         "<kernel>{}</kernel><initrd>{}</initrd>\
          <cmdline>console=ttyS0 panic=-1 mitigations=off nokaslr tsc=unstable</cmdline>",
-        lab::machine::kernel().display(),
-        lab::view::image().display(),
+        crate::machine::kernel().display(),
+        crate::view::image().display(),
     );
     let port = |path: &Path, at: u32| {
         format!(
@@ -64,7 +64,7 @@ fn boot(driver: &Driver, name: &str, placement: &Placement) -> (String, View) {
         )
     };
     let serial = port(&console, 0) + &port(&said, 1);
-    let pages = placement.cells.iter().any(|cell| cell.page.is_huge());
+    let pages = placement.cells.iter().any(|cell| cell.page_size.is_huge());
     let stand_in =
         StandIn { name: &own, pcpus: Some(pcpus()), pages, boot: &boot, serial: &serial };
     let xml = stand_in.apply(placement, &printed);

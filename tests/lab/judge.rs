@@ -143,7 +143,7 @@ impl Driver {
             _ = std::fs::remove_file(said);
             self.virsh(name, &["create", "--validate", path]);
             threads(name, xml, placement, self.pid(own));
-            let huge = placement.cells.iter().filter(|cell| cell.page.is_huge());
+            let huge = placement.cells.iter().filter(|cell| cell.page_size.is_huge());
             let wanted: u64 = huge.map(|cell| cell.memory.kib()).sum();
             assert_eq!(hugepages(self.pid(own)), wanted, "{name}: KiB of hugepages");
             let live = self.virsh(name, &["dumpxml", own]);

@@ -27,7 +27,7 @@ fn whole_domains_are_accepted() {
 }
 
 /// A desktop's domain with every placement in it, and that with the next one in it.
-#[cfg(feature = "xml")]
+
 #[test]
 fn patched_domains_are_accepted() {
     if !asked() {
@@ -116,7 +116,7 @@ fn covers(placements: &[&Placement]) {
     let vcpus: BTreeSet<usize> = placements.iter().map(|p| p.vcpus.len()).collect();
     assert!(vcpus.contains(&2) && vcpus.contains(&300) && vcpus.len() >= 10, "vCPUs: {vcpus:?}");
     let pages: BTreeSet<PageSize> =
-        placements.iter().flat_map(|p| p.cells.iter().map(|cell| cell.page)).collect();
+        placements.iter().flat_map(|p| p.cells.iter().map(|cell| cell.page_size)).collect();
     assert_eq!(pages, [PageSize::KIB_4, PageSize::MIB_2, PageSize::GIB_1].into(), "pages");
     let styles: BTreeSet<Style> = placements.iter().map(|p| p.style).collect();
     assert_eq!(styles, Style::ALL.into(), "styles");
@@ -167,7 +167,7 @@ fn a_spread_of_recommendations_starts() {
 
 /// VMs that the engine places on this very machine, as `tests/lab/run` has page pools for: nothing but
 /// the CPU model is exchanged, and every thread and page is where the XML says.
-#[cfg(feature = "sysfs")]
+
 #[test]
 fn a_vm_of_this_machine_is_held_where_its_xml_says() {
     let Some(driver) = judge::driver() else { return };

@@ -15,7 +15,7 @@ use pinwise::json::read_host;
 use pinwise::request::GpuRequest;
 use pinwise::units::NodeId;
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, Options, PageSize, PciAddr, Question, Recommendation, Request,
+    Bytes, Claim, CpuSet, Host, PageSize, PciAddr, Question, Recommendation, Request,
     RequestSpec, Usage, recommend, verify,
 };
 use pinwise_discover::{libvirt, sysfs};
@@ -235,10 +235,10 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     let host = read_host(text(files, "host.json")).unwrap().build().unwrap();
     compare_host(shape, &host);
 
-    let folder = trees::Folder::new();
+    let folder = pinwise_testkit::trees::Folder::new();
     let archive = folder.0.join("tree.tar.gz");
     std::fs::write(&archive, &files["tree.tar.gz"]).unwrap();
-    trees::unpack(&archive, &folder);
+    pinwise_testkit::trees::unpack(&archive, &folder);
     let mut copied = sysfs::read(&folder.0.join("tree")).unwrap().host;
     let live = host.description();
     name.clone_into(&mut copied.name);
@@ -313,7 +313,7 @@ fn apart(host: &Host, one: &Claim, other: &Claim) {
         for pool in &node.pools {
             let held = |claim: &Claim| -> u64 {
                 let here = claim.pages.iter().filter(|p| p.node == Some(node.id));
-                here.filter(|p| p.size == pool.size).map(|p| p.count).sum()
+                here.filter(|p| p.page_size == pool.size).map(|p| p.count).sum()
             };
             assert!(held(one) + held(other) <= pool.free, "node {} {}", node.id, pool.size);
         }

@@ -9,10 +9,13 @@ pub const QEMU_NS: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 /// The firmware reads its MMIO window's size from here, in MiB.
 pub const WINDOW_KEY: &str = "opt/ovmf/X-PciMmio64Mb";
 
-/// Models of PCI controllers.
+/// The model of an expander bus.
 pub const EXPANDER: &str = "pcie-expander-bus";
+/// The model of a root port.
 pub const ROOT_PORT: &str = "pcie-root-port";
+/// The model of the upstream port of a switch.
 pub const UPSTREAM: &str = "pcie-switch-upstream-port";
+/// The model of a downstream port of a switch.
 pub const DOWNSTREAM: &str = "pcie-switch-downstream-port";
 
 /// What the placement's controllers are called in the domain: the placement numbers them from 1, a
@@ -53,6 +56,8 @@ pub fn numbered_controllers(placement: &Placement, number: Numbers<'_>) -> Vec<E
     all.into_iter().map(|(_, element)| element).collect()
 }
 
+/// A PCI controller with this index.
+#[must_use]
 pub fn controller(index: u32, model: &str) -> Element {
     let element = Element::new("controller").attr("type", "pci");
     element.attr("index", index).attr("model", model)
