@@ -16,8 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     let host = read_host(HOST)?.build()?;
     let mut usage = Usage::empty(&host);
-    // One cell with two GPUs on a node of its own, as flavors are usually cut.
-    let pair = Shape { gpus: 2, ..Shape::new(1, 16, Bytes::from_gib(200), PageSize::GIB_1) };
+    // A VM of one cell with two GPUs, all on one node; two of them fit one node of this host.
+    let pair = Shape { gpus: 2, ..Shape::new(1, 10, Bytes::from_gib(200), PageSize::GIB_1) };
     writeln!(out, "empty: {} VMs with two GPUs", shown(capacity(&host, &usage, &pair)))?;
 
     let request = RequestSpec {

@@ -76,7 +76,7 @@ fn a_described_host_brings_its_tenants_also_beside_facts() {
     let host = serde_json::json!({
         "format": "placement-host/1", "name": "made", "sockets": 1,
         "nodes": [{"id": 0, "socket": 0, "cpus": "0-7", "memory_mib": 8192, "mempages": [
-            {"size_kib": 4, "total": 1024}, {"size_kib": 2048, "total": 4096}]}],
+            {"size_kib": 4, "total": 1024}, {"size_kib": 2048, "total": 3072}]}],
         "cores": (0..8).map(|core| [core]).collect::<Vec<_>>(),
         "tenants": [{"vm": "there", "cells": [
             {"node": 0, "memory_mib": 1024, "page_kib": 2048, "pins": {"0": 0, "1": 1}}]}]});
