@@ -37,18 +37,18 @@ fn patched_domains_are_accepted() {
     judge("desk", desk);
     let all = placements::all();
     for (placement, next) in all.iter().zip(all.iter().cycle().skip(1)) {
-        let once = libvirt::patch(placement, desk).expect("it fits");
+        let once = pinwise_discover::libvirt::patch(placement, desk).expect("it fits");
         let saved = judge(&format!("desk-{}", placement.name), &once);
         // libvirt gave everything an address; a patch of that changes no more than ours.
         if let Some(saved) = saved {
-            let again = libvirt::patch(placement, &saved).expect("it fitted before");
+            let again = pinwise_discover::libvirt::patch(placement, &saved).expect("it fitted before");
             let again =
                 judge(&format!("desk-{}-saved", placement.name), &again).expect("as before");
             let count =
                 |xml: &str| (xml.matches("<controller").count(), xml.matches("<hostdev").count());
             assert_eq!(count(&again), count(&saved), "{}:\n{saved}\n{again}", placement.name);
         }
-        let twice = libvirt::patch(next, &once).expect("it fits too");
+        let twice = pinwise_discover::libvirt::patch(next, &once).expect("it fits too");
         judge(&format!("desk-{}-then-{}", placement.name, next.name), &twice);
         println!("accepted: {} in the desk, then {}", placement.name, next.name);
     }
@@ -186,8 +186,8 @@ fn a_vm_of_this_machine_is_held_where_its_xml_says() {
         }
         let base = pinwise::RequestSpec::new("here", vcpus, pinwise::Bytes::from_mib(mib));
         let mut request = pinwise::RequestSpec { page_size: Some(page), ..base };
-        request.spec().policies.dedicated_cpus = pinwise::Policy::Ignore;
-        request.spec().policies.whole_cores = pinwise::Policy::Ignore;
+        request.policies.dedicated_cpus = pinwise::Policy::Ignore;
+        request.policies.whole_cores = pinwise::Policy::Ignore;
         for (answer, at) in spread::answers(&host, request).iter().zip(0..) {
             let placement = &answer.placement;
             let printed = libvirt::domain(placement).expect("what the engine gives can be printed");
