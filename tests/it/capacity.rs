@@ -48,7 +48,7 @@ fn brute(left: &[NodeRoom], shape: &Shape, choices: &[Vec<usize>], known: &mut K
         return *count;
     }
     let (vcpus, gpus) = (u64::from(shape.vcpus), u64::from(shape.gpus));
-    let pages = shape.memory.0 / shape.page.bytes();
+    let pages = shape.memory.0 / shape.page_size.bytes();
     let mut most = 0;
     for nodes in choices {
         let fits = |at: &usize| {
@@ -252,7 +252,7 @@ fn random_host(rng: &mut Rng) -> (HostSpec, Vec<(String, Claim)>) {
     let tenant = |at: usize, rng: &mut Rng| {
         let some = online.iter().copied().filter(|_| rng.percent(12)).collect();
         let node = Some(NodeId(rng.below(nodes as usize + 1) as u32)).filter(|n| n.0 < nodes);
-        let page = PageClaim { node, size: PAGE, count: rng.below(3) as u64 };
+        let page = PageClaim { node, page_size: PAGE, count: rng.below(3) as u64 };
         let devices = if count > 0 && rng.percent(20) { vec![gpu(0)] } else { Vec::new() };
         let claim = Claim { dedicated: some, pages: vec![page], devices, ..Claim::default() };
         (format!("tenant{at}"), claim)
@@ -341,7 +341,7 @@ impl Brute<'_> {
     /// All that a VM could leave.
     fn ways(&self, left: &Remaining) -> Vec<Remaining> {
         let (host, shape) = (self.host, self.shape);
-        let pages = shape.memory.0 / shape.page.bytes();
+        let pages = shape.memory.0 / shape.page_size.bytes();
         let threads = if shape.smt { 2 } else { 1 };
         let mut all = Vec::new();
         if shape.vcpus % threads != 0 {
@@ -462,7 +462,7 @@ fn request_of(shape: &Shape, name: &str) -> RequestSpec {
     let strictly = |wanted: bool| if wanted { Policy::Require } else { Policy::Ignore };
     let several = shape.gpus * shape.cells > 1;
     RequestSpec {
-        page_size: Some(shape.page),
+        page_size: Some(shape.page_size),
         gpus: GpuRequest::Count { count: shape.gpus * shape.cells, model: None },
         cells: Wish::Require(shape.cells),
         smt: Wish::Require(shape.smt),
@@ -571,7 +571,7 @@ fn two_halves_are_no_pair() {
 /// Every GPU of every fixture has its share on its own node.
 #[test]
 fn a_full_set_of_reference_shapes_fits_an_empty_host() {
-    for host in common::hosts() {
+    for host in pinwise_testkit::common::hosts() {
         let usage = Usage::empty(&host);
         let gpus = host.gpus().iter().filter(|gpu| !gpu.integrated).count() as u64;
         let shapes = reference_shapes(&host);

@@ -353,7 +353,7 @@ fn a_real_machines_xgmi_links_are_read() {
         println!("no real machines' files here (PINWISE_CORPUS): nothing to test");
         return;
     };
-    let (root, real) = (trees::small(), Folder::new());
+    let (root, real) = (pinwise_testkit::trees::small(), Folder::new());
     unpack(&archives.join("rocm-kfd-topo-mi210-xgmi-pcie.tar.bz2"), &real);
     let nodes = real.0.join("topo-mi210-xgmi-pcie/nodes");
     let mut gpus = 0;

@@ -51,7 +51,7 @@ fn refused(inside: &str) -> String {
 /// `(node or none, size, count)` of each claim.
 fn pages(inside: &str) -> Vec<(Option<u32>, PageSize, u64)> {
     let claims = claim(inside).pages;
-    claims.iter().map(|p| (p.node.map(|node| node.0), p.size, p.count)).collect()
+    claims.iter().map(|p| (p.node.map(|node| node.0), p.page_size, p.count)).collect()
 }
 
 #[test]

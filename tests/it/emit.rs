@@ -12,7 +12,7 @@ use roxmltree::{Document, Node};
 const DESK: &str = include_str!("../lab/desk.xml");
 
 fn named(name: &str) -> Placement {
-    placements::all().into_iter().find(|placement| placement.name == name).expect("it is listed")
+    pinwise_testkit::placements::all().into_iter().find(|placement| placement.name == name).expect("it is listed")
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_default_layout_pins_and_binds_nothing() {
 #[test]
 fn fragments_are_what_the_whole_domain_has() {
     let flat = |xml: &str| -> Vec<String> { xml.lines().map(|l| l.trim().to_owned()).collect() };
-    for placement in placements::all() {
+    for placement in pinwise_testkit::placements::all() {
         let whole = flat(&domain(&placement).unwrap());
         for line in flat(&fragments(&placement).unwrap()) {
             assert!(line.starts_with("<!--") || whole.contains(&line), "{line}");
@@ -181,7 +181,7 @@ fn assert_sound(xml: &str) {
 
 #[test]
 fn a_patch_is_idempotent_keeps_the_rest_and_says_the_placement() {
-    let all = placements::all();
+    let all = pinwise_testkit::placements::all();
     for first in &all {
         let once = patch(first, DESK).unwrap();
         assert_eq!(patch(first, &once).unwrap(), once, "{}", first.name);
@@ -368,7 +368,7 @@ proptest! {
 
     #[test]
     fn any_domain_keeps_what_is_not_the_placements(xml in domains(), which in 0..13_usize) {
-        let placement = placements::all().swap_remove(which);
+        let placement = pinwise_testkit::placements::all().swap_remove(which);
         let once = patch(&placement, &xml).unwrap();
         prop_assert_eq!(&patch(&placement, &once).unwrap(), &once);
         let left = |xml: &str| rest(xml, true).split_whitespace().collect::<String>();
@@ -389,6 +389,6 @@ fn page_sizes_are_said_in_kib_for_the_cells_that_have_them() {
     let xml = fragments(&named("unequal")).unwrap();
     assert!(xml.contains("<page size='2048' unit='KiB' nodeset='1'/>"), "{xml}");
     assert!(xml.contains("<page size='1048576' unit='KiB' nodeset='0'/>"), "{xml}");
-    let one = placements::paged(pinned("vm", 4, 2, 8, "0"), PageSize::GIB_1);
+    let one = pinwise_testkit::placements::paged(pinned("vm", 4, 2, 8, "0"), PageSize::GIB_1);
     assert!(fragments(&one).unwrap().contains("<page size='1048576' unit='KiB'/>"));
 }

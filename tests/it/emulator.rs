@@ -84,7 +84,7 @@ fn the_emulator_takes_a_held_cores_other_sibling_where_whole_cores_are_preferred
     let request =
         RequestSpec { policies: preferred(Policy::Prefer), emulator_pcpus: 1, ..vm(4, 4) };
     let answer = ask_with(&host, &usage, &request, &Options::default()).unwrap();
-    let pin = common::of_style(&answer, Style::Pin);
+    let pin = pinwise_testkit::common::of_style(&answer, Style::Pin);
     assert!(pin.unmet.is_empty(), "{:?}", pin.unmet);
     assert_eq!(pin.placement.vcpu_pcpus().to_string(), "1-4");
     assert_eq!(pin.placement.emulator_own.to_string(), "5");
@@ -111,8 +111,8 @@ fn floating_vcpus_share_all_that_is_free_where_the_emulator_is_elsewhere() {
 
 #[test]
 fn the_emulators_own_pcpus_are_on_a_node_of_the_vm() {
-    let host = common::host("rtx-pro-6000");
-    let gpus = common::these(&["81:00.0"]);
+    let host = pinwise_testkit::common::host("rtx-pro-6000");
+    let gpus = pinwise_testkit::common::these(&["81:00.0"]);
     let request = RequestSpec { gpus, emulator_pcpus: 1, ..vm(4, 8) };
     let answer = ask(&host, &request).unwrap();
     let placement = &answer.best().placement;

@@ -28,7 +28,7 @@ fn at(address: &str) -> PciAddr {
 #[test]
 fn the_committed_hosts_are_what_the_generator_makes() {
     let mut made = BTreeSet::new();
-    for builder in hosts::all() {
+    for builder in pinwise_testkit::hosts::all() {
         let file = format!("{}.json", builder.name);
         let text = std::fs::read_to_string(folder("hosts").join(&file)).unwrap_or_default();
         let canonical = write_host(builder.build().unwrap().description());
@@ -104,7 +104,7 @@ fn hgx_h200_has_its_fabric_and_a_nic_beside_each_gpu() {
 
 #[test]
 fn only_the_degraded_host_has_a_degraded_link() {
-    for builder in hosts::all() {
+    for builder in pinwise_testkit::hosts::all() {
         let host = host(&builder.name);
         let slow = host.gpus().iter().filter_map(|gpu| host.pci().degraded_link(gpu.address));
         let slow: Vec<_> = slow.map(|(now, could)| format!("{now} of {could}")).collect();

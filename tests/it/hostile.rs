@@ -138,13 +138,13 @@ fn said(hostile: &str) -> [String; 4] {
     let host = builder.build().unwrap();
     let mut usage = Usage::empty(&host);
     let devices = vec![gpu(0)];
-    let pages = vec![PageClaim { node: Some(NodeId(1)), size: PageSize::GIB_1, count: 6 }];
+    let pages = vec![PageClaim { node: Some(NodeId(1)), page_size: PageSize::GIB_1, count: 6 }];
     let claim = Claim { dedicated: cpus("4,12"), pages, devices, ..Claim::default() };
     usage.claim(&host, hostile, claim).unwrap();
     let options = Options::default();
     let fits = checked(&vm(2, 1));
     let answer = recommend(Question::new(&host, &usage, &fits).with(&options)).unwrap();
-    let json = json::recommendation(Question::new(&host, &usage, &fits), &answer);
+    let json = pinwise::json::recommendation(Question::new(&host, &usage, &fits), &answer);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     let first = explain(Question::new(&host, &usage, &fits).with(&options), &answer);
 
@@ -152,13 +152,13 @@ fn said(hostile: &str) -> [String; 4] {
         let request = checked(request);
         let refusal = recommend(Question::new(&host, &usage, &request).with(&options)).unwrap_err();
         let changes = smallest_changes(Question::new(&host, &usage, &request).with(&options));
-        let json = json::refusal(&refusal, &changes);
+        let json = pinwise::json::refusal(&refusal, &changes);
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
         (explain_refusal(&host, &request, &refusal, Some(&changes)), changes)
     };
     let model = Some(hostile.to_owned());
     let gpus = GpuRequest::Count { count: 3, model };
-    let held = RequestSpec { gpus: common::these(&["10:00.0"]), ..vm(1, 1) };
+    let held = RequestSpec { gpus: pinwise_testkit::common::these(&["10:00.0"]), ..vm(1, 1) };
     let both = refusal(&RequestSpec { gpus, ..vm(1, 1) }).0 + &refusal(&held).0;
     let policies = Policies { one_node: Policy::Require, ..Policies::default() };
     let page_size = Some(PageSize::GIB_1);

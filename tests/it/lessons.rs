@@ -376,7 +376,7 @@ fn where_the_page_size_is_free_the_vm_stays_beside_its_gpu_with_smaller_pages() 
     let host = short_of_pages(61);
     let answer = ask(&host, &request).unwrap();
     let placement = &answer.best().placement;
-    assert_eq!(placement.cells[0].page, PageSize::KIB_4);
+    assert_eq!(placement.cells[0].page_size, PageSize::KIB_4);
     assert_eq!(placement.nodes(), std::iter::once(NodeId(0)).collect());
     let told = |w: &Warning| matches!(w, Warning::NoHugepages { vfio: true, .. });
     let warnings =

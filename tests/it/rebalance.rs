@@ -32,7 +32,7 @@ fn vm(name: &str, vcpus: u32, gib: u64, gpus: u32) -> RequestSpec {
 }
 
 fn held(dedicated: &str, node: u32, gib: u64) -> Claim {
-    let page = PageClaim { node: Some(NodeId(node)), size: PageSize::GIB_1, count: gib };
+    let page = PageClaim { node: Some(NodeId(node)), page_size: PageSize::GIB_1, count: gib };
     Claim { dedicated: cpus(dedicated), pages: vec![page], ..Claim::default() }
 }
 

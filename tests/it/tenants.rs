@@ -30,7 +30,7 @@ fn host() -> Host {
 }
 
 fn pages(node: u32, count: u64) -> PageClaim {
-    PageClaim { node: Some(NodeId(node)), size: PAGE, count }
+    PageClaim { node: Some(NodeId(node)), page_size: PAGE, count }
 }
 
 fn dedicated(list: &str) -> Claim {
@@ -149,7 +149,7 @@ fn a_conflict_says_who_took_what() {
     let mut usage = meanwhile(&[some("a", 10), some("b", 3)]);
     let holders = vec![(holder("a", 1), 10), (holder("b", 2), 3)];
     let node = Some(NodeId(0));
-    let short = Taken::Pages { node, size: PAGE, needed: 20, free: 19, holders };
+    let short = Taken::Pages { node, page_size: PAGE, needed: 20, free: 19, holders };
     assert_eq!(refused(&host, &mut usage, &offer(with_pages)), [short]);
 
     let with_gpu = Claim { devices: vec![gpu(1), gpu(2)], ..whole };
@@ -397,7 +397,7 @@ fn domains_of_placements_have_no_drift() {
     assert_eq!(moved.dedicated.missing, core, "with the sibling that was kept idle");
     let node = found[0].1.pages[0].node;
     let fewer = drift(&|claim| claim.pages[0].count -= 1);
-    let page = PageDrift { node, size: PAGE, held: 4, found: 3 };
+    let page = PageDrift { node, page_size: PAGE, held: 4, found: 3 };
     assert_eq!(fewer, TenantDrift { pages: vec![page], ..nothing() });
     let held = found[0].1.devices.clone();
     let other = drift(&|claim| claim.devices = vec![gpu(9)]);
@@ -512,7 +512,7 @@ fn pages_that_no_vm_can_use_any_more_are_told() {
     };
     // All seven cores that are not the host's.
     let all = stranded(told(&host, &usage, &request("vm", 7, 10, 0)));
-    assert_eq!(all, Some(Warning::StrandedPages { node: NodeId(0), size: PAGE, pages: 22 }));
+    assert_eq!(all, Some(Warning::StrandedPages { node: NodeId(0), page_size: PAGE, pages: 22 }));
     assert_eq!(stranded(told(&host, &usage, &request("vm", 6, 10, 0))), None);
     assert_eq!(stranded(told(&host, &usage, &request("vm", 7, 32, 0))), None);
 }

@@ -4,7 +4,8 @@ use pinwise::json::write_host;
 
 use pinwise_testkit::common::description;
 use pinwise_testkit::texts::{NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
-use super::{fuzz, mutations};
+use super::mutations;
+use pinwise_testkit::fuzz;
 
 fn broken(kind: &str, sound: &[&str]) {
     let sound: Vec<_> = sound.iter().map(|text| text.as_bytes()).collect();

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pinwise_testkit::fuzz::Outcome;
+use pinwise_testkit::fuzz::{self, Outcome};
 use pinwise::Bytes;
 use pinwise_testkit::rng::Rng;
 
@@ -38,7 +38,7 @@ fn mutations(kind: &str, sound: &[&[u8]], mut read: impl FnMut(&[u8], u64) -> Ou
         &mut |case| {
             let mut rng = Rng::new(case);
             let sound = rng.pick(sound);
-            mutate::broken(sound, &mut rng)
+            pinwise_testkit::mutate::broken(sound, &mut rng)
         },
         read,
     );
@@ -189,7 +189,7 @@ fn answers_to_requests() {
         })
         .collect();
     let mut choices = |case: u64| {
-        let mut bytes = rng::Rng::new(case).pick(&sound).to_vec();
+        let mut bytes = Rng::new(case).pick(&sound).to_vec();
         bytes.extend(case.to_le_bytes());
         bytes
     };
@@ -223,9 +223,9 @@ fn sources_of_one_machine() {
     let device = pinwise_testkit::texts::NODE_DEVICE;
     let own = String::from_utf8(fixture("rtx-4080.json")).unwrap();
     let joined = [
-        [capabilities, device, texts::NUMA].join(fuzz::sources::BETWEEN),
-        [texts::TOPO, lstopo, capabilities, device].join(fuzz::sources::BETWEEN),
-        [own.as_str(), lstopo, texts::P2P].join(fuzz::sources::BETWEEN),
+        [capabilities, device, pinwise_testkit::texts::NUMA].join(fuzz::sources::BETWEEN),
+        [pinwise_testkit::texts::TOPO, lstopo, capabilities, device].join(fuzz::sources::BETWEEN),
+        [own.as_str(), lstopo, pinwise_testkit::texts::P2P].join(fuzz::sources::BETWEEN),
     ];
     let sound: Vec<&[u8]> = joined.iter().map(|text| text.as_bytes()).collect();
     mutations("sources", &sound, |text, _| fuzz::sources::assembled(text));

@@ -370,7 +370,7 @@ impl Brute<'_> {
             nodes: on.iter().copied().collect::<NodeSet>(),
             vcpus: vcpus(on),
             memory: Bytes(pages.iter().sum::<u64>() * size.bytes()),
-            page: size,
+            page_size: size,
             pages: on.iter().copied().zip(pages.iter().copied()).filter(|p| p.1 > 0).collect(),
             distances: match cells {
                 true => nodes.iter().map(|to| distance(on[0], *to)).collect(),

@@ -39,7 +39,7 @@ fn changed(scene: &Scene, change: &Change) -> Result<Scene, String> {
             ensure(memory < request.spec().memory, || "not less".to_owned())?;
             request.spec().memory = memory;
         }
-        Change::OtherPageSize { size } => {
+        Change::OtherPageSize { page_size: size } => {
             ensure(request.spec().page_size.is_some_and(|wanted| wanted != size), || {
                 "no other".into()
             })?;
@@ -57,7 +57,7 @@ fn changed(scene: &Scene, change: &Change) -> Result<Scene, String> {
             ensure(*policy == Policy::Require, || "not required".to_owned())?;
             *policy = Policy::Prefer;
         }
-        Change::MorePages { node, size, more, total } => {
+        Change::MorePages { node, page_size: size, more, total } => {
             other.description = more_pages(scene.host.description().clone(), node, size, more);
             other.host = other.description.clone().build().map_err(|error| error.to_string())?;
             let now = pool_total(&other.host, node, size);

@@ -67,11 +67,11 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
             let free = on(nodes, 1).iter().sum();
             Fact::PcpusShort { nodes: nodes.clone(), needed: u64::from(request.spec().vcpus), free }
         }
-        Fact::PagesShort { nodes, size, needed, free } => {
+        Fact::PagesShort { nodes, page_size: size, needed, free } => {
             ensure(free < needed, || format!("{fact:?}"))?;
             let needed = request.spec().memory.0 / size.bytes();
             let free = free_pages(host, usage, nodes, *size);
-            Fact::PagesShort { nodes: nodes.clone(), size: *size, needed, free }
+            Fact::PagesShort { nodes: nodes.clone(), page_size: *size, needed, free }
         }
         Fact::NoPageSize { .. } => {
             let known = host.nodes().iter().flat_map(|node| node.pools.iter().map(|p| p.size));
@@ -80,7 +80,7 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
                 |size: &PageSize| request.spec().page_size.is_none_or(|wanted| wanted == *size);
             let fits = |size: PageSize| request.spec().memory.0.is_multiple_of(size.bytes());
             ensure(!sizes.any(|size| of(&size) && fits(size)), || format!("{fact:?}"))?;
-            Fact::NoPageSize { memory: request.spec().memory, size: request.spec().page_size }
+            Fact::NoPageSize { memory: request.spec().memory, page_size: request.spec().page_size }
         }
         Fact::GpusShort { needed, free, .. } => {
             let GpuRequest::Count { count, model } = &request.spec().gpus else {

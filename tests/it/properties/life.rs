@@ -54,9 +54,9 @@ fn check_sums(scene: &Scene, usage: &Usage) -> Result<(), String> {
             ensure(devices.insert(*device), || format!("{name} has {device} that others have"))?;
         }
         for page in &claim.pages {
-            *pages.entry((None, page.size)).or_default() += page.count;
+            *pages.entry((None, page.page_size)).or_default() += page.count;
             if page.node.is_some() {
-                *pages.entry((page.node, page.size)).or_default() += page.count;
+                *pages.entry((page.node, page.page_size)).or_default() += page.count;
             }
         }
     }

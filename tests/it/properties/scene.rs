@@ -133,7 +133,7 @@ pub(crate) fn tenant(rng: &mut Rng, host: &Host, usage: &Usage) -> Claim {
     let anywhere = |rng: &mut Rng| {
         let size = rng.pick(&SIZES);
         let most = usize::try_from(usage.free_pages_in_all(host, size)).unwrap();
-        PageClaim { node: None, size, count: rng.below(most / 4 + 1) as u64 }
+        PageClaim { node: None, page_size: size, count: rng.below(most / 4 + 1) as u64 }
     };
     match rng.below(8) {
         // Floats.
@@ -149,7 +149,7 @@ pub(crate) fn tenant(rng: &mut Rng, host: &Host, usage: &Usage) -> Claim {
             let size = rng.pick(&SIZES);
             let most = usize::try_from(usage.free_pages(host, node, size)).unwrap();
             let count = rng.below(most + 1) as u64;
-            let pages = vec![PageClaim { node: Some(node), size, count }];
+            let pages = vec![PageClaim { node: Some(node), page_size: size, count }];
             Claim { dedicated, pages, ..Claim::default() }
         }
         // Holds a GPU or another device.
