@@ -431,3 +431,13 @@ fn a_container_gets_an_answer_that_says_what_is_not_known() {
     let said = text(&recommend(&[&vm[..], &["--gpus", "1"]].concat()).stdout);
     assert!(said.contains("Note: no PCI functions are shown: no GPU is known.\n"), "{said}");
 }
+
+#[test]
+fn a_name_that_looks_like_a_finding_cites_nothing() {
+    let findings = |name: &str| {
+        let said = text(&recommend(&["--name", name]).stdout);
+        let (_, list) = said.split_once("Findings (published").expect("some are cited");
+        list.lines().skip(1).take_while(|line| line.starts_with("  F")).count()
+    };
+    assert_eq!(findings("F33"), findings("vm1"));
+}

@@ -23,6 +23,7 @@ use crate::score::{Options, point};
 use crate::units::{NodeId, PageSize, PciAddr};
 pub use facts::{change_text, fact_text, property_text};
 pub use rebalance::{explain_advice, step_text};
+use warnings::cited_by;
 pub use warnings::warning_text;
 
 /// One line about a host: its size, who described it, and where each part of the description was read
@@ -75,19 +76,22 @@ pub fn explain(
     recommendation: &Recommendation,
 ) -> String {
     let mut text = format!("{} on {}\n\n", request.name, host_line(host));
+    // Collected while the text is written: a VM may be named F33, and cites nothing by that.
+    let mut cited = BTreeSet::new();
     table(&mut text, recommendation);
-    why(&mut text, request, options, recommendation);
-    expectations(&mut text, request, recommendation.best());
+    why(&mut text, request, options, recommendation, &mut cited);
+    expectations(&mut text, request, recommendation.best(), &mut cited);
     cost(&mut text, host, usage, recommendation.best());
     for warning in &recommendation.best().warnings(host, usage, request) {
         _ = writeln!(text, "Warning: {}.", warning_text(warning));
+        cited.extend(cited_by(warning).iter().copied().map(FindingId));
     }
     for Rejection { style, facts } in &recommendation.rejected {
         if let Some(fact) = facts.first() {
             _ = writeln!(text, "Not possible: {style}: {}.", fact_text(fact));
         }
     }
-    sources(&mut text);
+    sources(&mut text, cited);
     if recommendation.cut {
         text.push_str("Note: the search was cut at its bound; something better may exist.\n");
     }
@@ -231,7 +235,13 @@ fn from(findings: &[FindingId]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn why(text: &mut String, request: &Request, options: &Options, recommendation: &Recommendation) {
+fn why(
+    text: &mut String,
+    request: &Request,
+    options: &Options,
+    recommendation: &Recommendation,
+    cited: &mut BTreeSet<FindingId>,
+) {
     let best = recommendation.best();
     _ = writeln!(text, "Why 1: {}.", shape(best));
     // The next one, and the best that differs in showing cells, which is what people ask about.
@@ -250,7 +260,7 @@ fn why(text: &mut String, request: &Request, options: &Options, recommendation: 
             "Layout {rank} ({}) is {behind} for {} (low to likely): {}.",
             other.placement.style,
             request.workload,
-            differences(request, options, best, other)
+            differences(request, options, best, other, cited)
         );
     }
     if best.score.total < 0 && recommendation.baseline.is_some() {
@@ -317,13 +327,20 @@ fn shape(ranked: &Ranked) -> String {
     format!("{place}{guest}{smt}")
 }
 
-/// The metrics that make most of the difference, the winner's side first.
-fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranked) -> String {
+/// The metrics that make most of the difference, the winner's side first. The findings that the
+/// sentences name are added to `cited`.
+fn differences(
+    request: &Request,
+    options: &Options,
+    best: &Ranked,
+    next: &Ranked,
+    cited: &mut BTreeSet<FindingId>,
+) -> String {
     let weights = request.workload.weights();
     let find = |r: &Ranked, prediction: &Prediction| {
         r.predictions().iter().find(|p| p.metric == prediction.metric).cloned()
     };
-    let mut parts: Vec<(i64, String)> = Vec::new();
+    let mut parts: Vec<(i64, String, Vec<FindingId>)> = Vec::new();
     for ours in &best.predictions() {
         let Some(theirs) = find(next, ours) else { continue };
         let weight = i64::from(weights.of(ours.metric));
@@ -346,11 +363,15 @@ fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranke
                 theirs.range.low,
                 theirs.range.likely
             );
-            parts.push((gain, sentence));
+            parts.push((gain, sentence, said.from.clone()));
         }
     }
-    parts.sort_by_key(|(gain, _)| -gain.abs());
-    let mut sentences: Vec<String> = parts.into_iter().take(3).map(|(_, text)| text).collect();
+    parts.sort_by_key(|(gain, ..)| -gain.abs());
+    let mut sentences = Vec::new();
+    for (_, sentence, findings) in parts.into_iter().take(3) {
+        cited.extend(findings);
+        sentences.push(sentence);
+    }
     if next.unmet.len() > best.unmet.len() {
         let lacks = next.unmet.iter().filter(|p| !best.unmet.contains(p));
         sentences
@@ -366,6 +387,7 @@ fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranke
         ));
     }
     if sentences.is_empty() {
+        cited.insert(FindingId(1));
         sentences.push(
             "no rule tells them apart; of equals the one on fewer nodes goes first, then a core for every vCPU (F1), then what costs the host less".to_owned(),
         );
@@ -373,7 +395,12 @@ fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranke
     sentences.join("; ")
 }
 
-fn expectations(text: &mut String, request: &Request, best: &Ranked) {
+fn expectations(
+    text: &mut String,
+    request: &Request,
+    best: &Ranked,
+    cited: &mut BTreeSet<FindingId>,
+) {
     _ = writeln!(
         text,
         "Expected against the default layout     low    likely  high   grade     weight  from"
@@ -391,17 +418,13 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
         );
         text.push_str(line.trim_end());
         text.push('\n');
+        cited.extend(findings);
     }
     text.push('\n');
 }
 
-/// What the findings that the text names say, and where they were published.
-fn sources(text: &mut String) {
-    let cited: BTreeSet<FindingId> = text
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter_map(|word| word.strip_prefix('F').and_then(|number| number.parse().ok()))
-        .map(FindingId)
-        .collect();
+/// What the cited findings say, and where they were published.
+fn sources(text: &mut String, cited: BTreeSet<FindingId>) {
     let records: Vec<_> = cited.into_iter().filter_map(FindingId::record).collect();
     if records.is_empty() {
         return;

@@ -81,12 +81,7 @@ pub fn verify(
         iommu,
         topoext,
     } = placement;
-    let mut cores = BTreeMap::new();
-    for core in host.cores() {
-        for pcpu in &core.pcpus {
-            cores.insert(*pcpu, core);
-        }
-    }
+    let cores = cores_of(host);
     let mut nodes = NodeSet::new();
     for cell in cells {
         nodes.extend(&cell.nodes);
@@ -112,6 +107,17 @@ pub fn verify(
     devices::check(&case, devices, pci, &mut found);
     pci::check(&case, devices, pci, &mut found);
     if found.is_empty() { Ok(()) } else { Err(found) }
+}
+
+/// The core of every online pCPU.
+fn cores_of(host: &Host) -> BTreeMap<PcpuId, &Core> {
+    let mut cores = BTreeMap::new();
+    for core in host.cores() {
+        for pcpu in &core.pcpus {
+            cores.insert(*pcpu, core);
+        }
+    }
+    cores
 }
 
 /// The reserved pCPUs; where there are none, the core of the lowest allowed pCPU, unless it is the
