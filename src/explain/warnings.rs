@@ -173,21 +173,33 @@ mod tests {
         let node = NodeId(1);
         let nodes = NodeSet::one(NodeId(0));
         let (size, memory) = (PageSize::KIB_4, Bytes::from_gib(1));
-        let tenants = vec!["F33".to_owned()];
+        let (tenants, cpus) = (|| vec!["a".to_owned()], CpuSet::new);
         for warning in [
             Warning::DegradedLink { address, now: link, possible: link, given: true },
             Warning::RemoteGpu { address, node, nodes: nodes.clone() },
             Warning::UnknownNode { address },
+            Warning::SharedIommuGroup { address, others: vec![address] },
             Warning::NoIommuGroup { address },
+            Warning::UnknownIommuGroup { address },
+            Warning::RedirectedPeers {
+                gpus: vec![address],
+                ports: vec![address],
+                translated: false,
+            },
             Warning::NoHugepages { size, memory, vfio: true },
             Warning::NoHugepages { size, memory, vfio: false },
-            Warning::SharedNodes { tenants: vec!["a".to_owned()], nodes },
+            Warning::FloatingTenants { tenants: tenants(), cpus: cpus() },
+            Warning::FloatsOverTenants { tenants: tenants(), cpus: cpus() },
+            Warning::SharedCores { tenants: tenants(), cpus: cpus() },
+            Warning::SharedL3 { tenants: tenants(), domains: Vec::new() },
+            Warning::SharedNodes { tenants: tenants(), nodes: nodes.clone() },
             Warning::StrandedPages { node, size, pages: 1 },
+            Warning::NoReservedPcpus { left_out: cpus() },
+            Warning::EmulatorFar { cpus: cpus(), nodes },
             Warning::SpreadSetMayBeFaster { node },
+            Warning::NotAPartition { gpus: vec![address] },
         ] {
             assert_eq!(named(&warning_text(&warning)), cited_by(&warning), "{warning:?}");
         }
-        let floating = Warning::FloatingTenants { tenants, cpus: CpuSet::new() };
-        assert!(cited_by(&floating).is_empty(), "a tenant's name cites nothing");
     }
 }

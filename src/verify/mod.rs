@@ -81,7 +81,7 @@ pub fn verify(
         iommu,
         topoext,
     } = placement;
-    let cores = cores_of(host);
+    let cores = core_by_pcpu(host);
     let mut nodes = NodeSet::new();
     for cell in cells {
         nodes.extend(&cell.nodes);
@@ -110,7 +110,7 @@ pub fn verify(
 }
 
 /// The core of every online pCPU.
-fn cores_of(host: &Host) -> BTreeMap<PcpuId, &Core> {
+fn core_by_pcpu(host: &Host) -> BTreeMap<PcpuId, &Core> {
     let mut cores = BTreeMap::new();
     for core in host.cores() {
         for pcpu in &core.pcpus {

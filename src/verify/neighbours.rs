@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::peers::redirected;
-use super::{cores_of, housekeeping};
+use super::{core_by_pcpu, housekeeping};
 use crate::host::usage::Usage;
 use crate::host::{Core, Host};
 use crate::placement::{Placement, Style};
@@ -177,7 +177,7 @@ fn stranded(
     own: &BTreeSet<PcpuId>,
     all: &mut Vec<Warning>,
 ) {
-    let kept = housekeeping(host, &cores_of(host));
+    let kept = housekeeping(host, &core_by_pcpu(host));
     for node in host.nodes() {
         let (mut took, mut left) = (false, false);
         for pcpu in node.cpus.iter() {
