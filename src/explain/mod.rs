@@ -24,6 +24,7 @@ use crate::units::{NodeId, PageSize, PciAddr};
 use crate::usage::Usage;
 pub use facts::{change_text, fact_text, property_text};
 pub use rebalance::{explain_advice, step_text};
+use warnings::cited_by;
 pub use warnings::warning_text;
 
 /// One line about a host: its size, who described it, and where each part of the description was read
@@ -71,19 +72,22 @@ fn plain(text: &str) -> String {
 pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> String {
     let Question { host, usage, request, options } = question;
     let mut text = format!("{} on {}\n\n", request.spec().name, host_line(host));
+    // Collected while the text is written: a VM may be named F33, and cites nothing by that.
+    let mut cited = BTreeSet::new();
     table(&mut text, recommendation);
-    why(&mut text, request, options, recommendation);
-    expectations(&mut text, request, recommendation.best());
+    why(&mut text, request, options, recommendation, &mut cited);
+    expectations(&mut text, request, recommendation.best(), &mut cited);
     cost(&mut text, host, usage, recommendation.best());
     for warning in &recommendation.best().warnings(question) {
         _ = writeln!(text, "Warning: {}.", warning_text(warning));
+        cited.extend(cited_by(warning).iter().copied().map(StudyId));
     }
     for Rejection { style, facts } in &recommendation.rejected {
         if let Some(fact) = facts.first() {
             _ = writeln!(text, "Not possible: {style}: {}.", fact_text(fact));
         }
     }
-    sources(&mut text);
+    sources(&mut text, cited);
     if recommendation.cut {
         text.push_str("Note: the search was cut at its bound; something better may exist.\n");
     }
@@ -229,7 +233,13 @@ fn from(findings: &[StudyId]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn why(text: &mut String, request: &Request, options: &Options, recommendation: &Recommendation) {
+fn why(
+    text: &mut String,
+    request: &Request,
+    options: &Options,
+    recommendation: &Recommendation,
+    cited: &mut BTreeSet<StudyId>,
+) {
     let best = recommendation.best();
     _ = writeln!(text, "Why 1: {}.", shape(best));
     // The next one, and the best that differs in showing cells, which is what people ask about.
@@ -248,7 +258,7 @@ fn why(text: &mut String, request: &Request, options: &Options, recommendation: 
             "Layout {rank} ({}) is {behind} for {} (low to likely): {}.",
             other.placement.style,
             request.spec().workload,
-            differences(request, options, best, other)
+            differences(request, options, best, other, cited)
         );
     }
     if best.score.total < 0 && recommendation.baseline.is_some() {
@@ -315,13 +325,20 @@ fn shape(ranked: &Ranked) -> String {
     format!("{place}{guest}{smt}")
 }
 
-/// The metrics that make most of the difference, the winner's side first.
-fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranked) -> String {
+/// The metrics that make most of the difference, the winner's side first. The findings that the
+/// sentences name are added to `cited`.
+fn differences(
+    request: &Request,
+    options: &Options,
+    best: &Ranked,
+    next: &Ranked,
+    cited: &mut BTreeSet<StudyId>,
+) -> String {
     let weights = request.spec().workload.weights();
     let find = |r: &Ranked, prediction: &Prediction| {
         r.predictions().iter().find(|p| p.metric == prediction.metric).cloned()
     };
-    let mut parts: Vec<(i64, String)> = Vec::new();
+    let mut parts: Vec<(i64, String, Vec<StudyId>)> = Vec::new();
     for ours in &best.predictions() {
         let Some(theirs) = find(next, ours) else { continue };
         let weight = i64::from(weights.of(ours.metric));
@@ -344,11 +361,15 @@ fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranke
                 theirs.range.low,
                 theirs.range.likely
             );
-            parts.push((gain, sentence));
+            parts.push((gain, sentence, said.from.clone()));
         }
     }
-    parts.sort_by_key(|(gain, _)| -gain.abs());
-    let mut sentences: Vec<String> = parts.into_iter().take(3).map(|(_, text)| text).collect();
+    parts.sort_by_key(|(gain, ..)| -gain.abs());
+    let mut sentences = Vec::new();
+    for (_, sentence, findings) in parts.into_iter().take(3) {
+        cited.extend(findings);
+        sentences.push(sentence);
+    }
     if next.unmet.len() > best.unmet.len() {
         let lacks = next.unmet.iter().filter(|p| !best.unmet.contains(p));
         sentences
@@ -364,6 +385,7 @@ fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranke
         ));
     }
     if sentences.is_empty() {
+        cited.insert(StudyId(1));
         sentences.push(
             "no rule tells them apart; of equals the one on fewer nodes goes first, then a core for every vCPU (F1), then what costs the host less".to_owned(),
         );
@@ -371,7 +393,12 @@ fn differences(request: &Request, options: &Options, best: &Ranked, next: &Ranke
     sentences.join("; ")
 }
 
-fn expectations(text: &mut String, request: &Request, best: &Ranked) {
+fn expectations(
+    text: &mut String,
+    request: &Request,
+    best: &Ranked,
+    cited: &mut BTreeSet<StudyId>,
+) {
     _ = writeln!(
         text,
         "Expected against the default layout     low    likely  high   grade     weight  from"
@@ -389,17 +416,13 @@ fn expectations(text: &mut String, request: &Request, best: &Ranked) {
         );
         text.push_str(line.trim_end());
         text.push('\n');
+        cited.extend(findings);
     }
     text.push('\n');
 }
 
-/// What the findings that the text names say, and where they were published.
-fn sources(text: &mut String) {
-    let cited: BTreeSet<StudyId> = text
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter_map(|word| word.strip_prefix('F').and_then(|number| number.parse().ok()))
-        .map(StudyId)
-        .collect();
+/// What the cited findings say, and where they were published.
+fn sources(text: &mut String, cited: BTreeSet<StudyId>) {
     let records: Vec<_> = cited.into_iter().filter_map(StudyId::record).collect();
     if records.is_empty() {
         return;

@@ -124,6 +124,82 @@ pub fn warning_text(warning: &Warning) -> String {
     }
 }
 
+/// The numbers of the findings that [`warning_text`] names.
+pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
+    match warning {
+        Warning::DegradedLink { .. } => &[10, 45],
+        Warning::RemoteGpu { .. } => &[15, 28],
+        Warning::NoHugepages { vfio: true, .. } => &[14, 41],
+        Warning::NoHugepages { vfio: false, .. } => &[14],
+        Warning::SharedNodes { .. } => &[27],
+        Warning::SpreadSetMayBeFaster { .. } => &[18],
+        Warning::UnknownNode { .. }
+        | Warning::SharedIommuGroup { .. }
+        | Warning::NoIommuGroup { .. }
+        | Warning::UnknownIommuGroup { .. }
+        | Warning::RedirectedPeers { .. }
+        | Warning::FloatingTenants { .. }
+        | Warning::FloatsOverTenants { .. }
+        | Warning::SharedCores { .. }
+        | Warning::SharedL3 { .. }
+        | Warning::StrandedPages { .. }
+        | Warning::NoReservedPcpus { .. }
+        | Warning::EmulatorFar { .. }
+        | Warning::NotAPartition { .. } => &[],
+    }
+}
+
 pub(super) fn node_or_nodes(nodes: &NodeSet) -> String {
     if nodes.len() == 1 { format!("node {nodes}") } else { format!("nodes {nodes}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::pcie::LinkState;
+    use crate::sets::CpuSet;
+    use crate::units::{Bytes, NodeId, PageSize};
+
+    /// The numbers after an F in the sentence, which here has no words of a user's.
+    fn named(sentence: &str) -> Vec<u8> {
+        let words = sentence.split(|c: char| !c.is_ascii_alphanumeric());
+        words.filter_map(|word| word.strip_prefix('F')?.parse().ok()).collect()
+    }
+
+    #[test]
+    fn a_warning_cites_what_its_sentence_names() {
+        let address: PciAddr = "0000:01:00.0".parse().unwrap();
+        let link = LinkState { mts: 16_000, width: 16 };
+        let node = NodeId(1);
+        let nodes = NodeSet::one(NodeId(0));
+        let (size, memory) = (PageSize::KIB_4, Bytes::from_gib(1));
+        let (tenants, cpus) = (|| vec!["a".to_owned()], CpuSet::new);
+        for warning in [
+            Warning::DegradedLink { address, now: link, possible: link, given: true },
+            Warning::RemoteGpu { address, node, nodes: nodes.clone() },
+            Warning::UnknownNode { address },
+            Warning::SharedIommuGroup { address, others: vec![address] },
+            Warning::NoIommuGroup { address },
+            Warning::UnknownIommuGroup { address },
+            Warning::RedirectedPeers {
+                gpus: vec![address],
+                ports: vec![address],
+                translated: false,
+            },
+            Warning::NoHugepages { size, memory, vfio: true },
+            Warning::NoHugepages { size, memory, vfio: false },
+            Warning::FloatingTenants { tenants: tenants(), cpus: cpus() },
+            Warning::FloatsOverTenants { tenants: tenants(), cpus: cpus() },
+            Warning::SharedCores { tenants: tenants(), cpus: cpus() },
+            Warning::SharedL3 { tenants: tenants(), domains: Vec::new() },
+            Warning::SharedNodes { tenants: tenants(), nodes: nodes.clone() },
+            Warning::StrandedPages { node, size, pages: 1 },
+            Warning::NoReservedPcpus { left_out: cpus() },
+            Warning::EmulatorFar { cpus: cpus(), nodes },
+            Warning::SpreadSetMayBeFaster { node },
+            Warning::NotAPartition { gpus: vec![address] },
+        ] {
+            assert_eq!(named(&warning_text(&warning)), cited_by(&warning), "{warning:?}");
+        }
+    }
 }

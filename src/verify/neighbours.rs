@@ -1,11 +1,11 @@
 //! What warnings claim about neighbours, counted again pCPU by pCPU, and about GPUs below one switch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::case::{cores_by_pcpu, free_pages, housekeeping};
 use super::peers::redirected;
 use super::violation::Violations;
-use crate::host::{Core, Host};
+use crate::host::Host;
 use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::sets::{CpuSet, NodeSet};
@@ -72,12 +72,7 @@ pub fn verify_warnings(
 }
 
 fn expected(host: &Host, usage: &Usage, placement: &Placement) -> Vec<Warning> {
-    let mut cores: BTreeMap<PcpuId, &Core> = BTreeMap::new();
-    for core in host.cores() {
-        for pcpu in &core.pcpus {
-            cores.insert(*pcpu, core);
-        }
-    }
+    let cores = cores_by_pcpu(host);
     let mut vcpus = BTreeSet::new();
     for set in &placement.vcpus {
         vcpus.extend(set.iter());
@@ -146,7 +141,7 @@ fn expected(host: &Host, usage: &Usage, placement: &Placement) -> Vec<Warning> {
         let nodes: NodeSet = nodes.into_iter().collect();
         all.push(Warning::SharedNodes { tenants, nodes });
     }
-    stranded(host, usage, placement, &own, &mut all);
+    stranded(host, usage, placement, &own, &housekeeping(host, &cores), &mut all);
     all
 }
 
@@ -175,9 +170,9 @@ fn stranded(
     usage: &Usage,
     placement: &Placement,
     own: &BTreeSet<PcpuId>,
+    kept: &CpuSet,
     all: &mut Vec<Warning>,
 ) {
-    let kept = housekeeping(host, &cores_by_pcpu(host));
     for node in host.nodes() {
         let (mut took, mut left) = (false, false);
         for pcpu in node.cpus.iter() {

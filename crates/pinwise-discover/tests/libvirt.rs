@@ -15,15 +15,30 @@ fn the_host_has_its_nodes_and_their_free_pages() {
     let reading = Connection::open(TEST).unwrap().host().unwrap();
     assert_eq!(reading.host.about, "read from libvirt");
     // The driver makes the numbers up, and has no hugepages at all.
+    let told = tells_free_pages(&reading.notes);
     let cut: Vec<_> = reading.notes.iter().filter(|note| note.ends_with(": cut")).collect();
-    assert_eq!(cut[0], "node 0 has 21 free pages of 2 MiB of 0: cut");
-    assert!(!reading.notes.iter().any(|note| note.contains("all are taken as free")));
+    assert_eq!(!cut.is_empty(), told);
+    if told {
+        assert_eq!(cut[0], "node 0 has 21 free pages of 2 MiB of 0: cut");
+    } else {
+        println!("NOT TESTED: free pages, as this libvirt's test driver tells none");
+    }
     let host = reading.host.build().unwrap();
     assert_eq!((host.nodes().len(), host.online().len(), host.cores().len()), (2, 16, 16));
     let node = host.node(NodeId(0)).unwrap();
     assert_eq!((node.memory, node.cpus.to_string()), (Bytes::from_gib(2), "0-7".to_owned()));
     let base = node.pools.iter().find(|pool| pool.size == PageSize::KIB_4).unwrap();
-    assert_eq!((base.total, base.free), (524_288, 7));
+    assert_eq!((base.total, base.free), (524_288, if told { 7 } else { 524_288 }));
+}
+
+/// Whether the test driver tells free pages: that of libvirt 9.0 fills in the numbers but says that
+/// it filled in none.
+fn tells_free_pages(notes: &[String]) -> bool {
+    let silent = "node 0 tells no free pages (0 of 3): all are taken as free";
+    let untold = notes.iter().filter(|note| note.contains("all are taken as free"));
+    let untold: Vec<_> = untold.collect();
+    assert!(untold.is_empty() || untold[0] == silent, "{untold:?}");
+    untold.is_empty()
 }
 
 #[test]
@@ -122,7 +137,10 @@ fn recommend_reads_host_and_tenants_from_one_connection() {
     let (status, answer, error) = ask(&host);
     assert_eq!(status, Some(0), "{error}");
     assert!(answer.contains("16 cores, 16 pCPUs, no GPUs; CPUs, memory from libvirt"), "{answer}");
-    assert!(answer.contains("1 of 15 free cores; 4 of 7 free 4 KiB pages on node 0"), "{answer}");
+    let notes = Connection::open(TEST).unwrap().host().unwrap().notes;
+    let free = if tells_free_pages(&notes) { 7 } else { 524_288 };
+    let cost = format!("1 of 15 free cores; 4 of {free} free 4 KiB pages on node 0");
+    assert!(answer.contains(&cost), "{answer}");
     // A tenant with two pCPUs of its own.
     let (_, answer, _) = ask(&[&host[..], &["--tenant", &other]].concat());
     assert!(answer.contains("1 of 13 free cores"), "{answer}");

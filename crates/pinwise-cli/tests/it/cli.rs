@@ -1,5 +1,6 @@
 //! Exit statuses, the one sentence on bad input, and the JSON that other programs read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 
@@ -483,4 +484,37 @@ fn a_container_gets_an_answer_that_says_what_is_not_known() {
     assert_eq!((status, &refusal["format"]), (3, &Value::from("pinwise-refusal/1")));
     let said = text(&recommend(&[&vm[..], &["--gpus", "1"]].concat()).stdout);
     assert!(said.contains("Note: no PCI functions are shown: no GPU is known.\n"), "{said}");
+}
+
+/// The findings that a text names, and those that its list at the end explains.
+fn findings(said: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let is_finding =
+        |word: &&str| word.strip_prefix('F').is_some_and(|number| number.parse::<u8>().is_ok());
+    let (told, list) = said.split_once("Findings (published").expect("some are cited");
+    let words = told.split(|c: char| !c.is_ascii_alphanumeric());
+    let rows = list.lines().skip(1).map_while(|line| line.strip_prefix("  "));
+    let listed = rows.map_while(|row| row.split_whitespace().next().filter(is_finding));
+    (words.filter(is_finding).map(str::to_owned).collect(), listed.map(str::to_owned).collect())
+}
+
+#[test]
+fn the_findings_that_the_text_names_are_explained_and_no_others() {
+    let far = ["--host", "fixtures/hosts/rtx-pro-6000.json", "--vcpus", "16", "--memory", "64GiB"];
+    let far = [&far[..], &["--gpu", "01:00.0", "81:00.0", "--workload", "gpu-training"]].concat();
+    let small = [&far[..6], &["--page-size", "4KiB", "--gpus", "1"]].concat();
+    let degraded = ["--host", "fixtures/hosts/rtx-5090-degraded.json", "--vcpus", "8"];
+    let degraded = [&degraded[..], &["--memory", "16GiB", "--gpus", "1"]].concat();
+    // Nothing but the order of equals, whose finding is in no prediction here.
+    let equals = ["--vcpus", "4", "--memory", "8GiB", "--workload", "gpu-inference"].to_vec();
+    for arguments in [vec![], far, small, degraded, equals] {
+        let (named, listed) = findings(&text(&recommend(&arguments).stdout));
+        assert!(!listed.is_empty());
+        assert_eq!(named, listed, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_name_that_looks_like_a_finding_cites_nothing() {
+    let listed = |name: &str| findings(&text(&recommend(&["--name", name]).stdout)).1;
+    assert_eq!(listed("F33"), listed("vm1"));
 }
