@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use pinwise::fleet::FleetHost;
-use pinwise::{Host, Options, Question, Usage, recommend};
+use pinwise::{Host, Question, Usage, recommend};
 use pinwise_testkit::shapes::{SHAPES, vm};
 
 /// Counts what a thread has from the system's allocator and has not given back.

@@ -172,7 +172,7 @@ mod tests {
         let link = LinkState { mts: 16_000, width: 16 };
         let node = NodeId(1);
         let nodes = NodeSet::one(NodeId(0));
-        let (size, memory) = (PageSize::KIB_4, Bytes::from_gib(1));
+        let (page_size, memory) = (PageSize::KIB_4, Bytes::from_gib(1));
         let (tenants, cpus) = (|| vec!["a".to_owned()], CpuSet::new);
         for warning in [
             Warning::DegradedLink { address, now: link, possible: link, given: true },
@@ -186,14 +186,14 @@ mod tests {
                 ports: vec![address],
                 translated: false,
             },
-            Warning::NoHugepages { size, memory, vfio: true },
-            Warning::NoHugepages { size, memory, vfio: false },
+            Warning::NoHugepages { page_size, memory, vfio: true },
+            Warning::NoHugepages { page_size, memory, vfio: false },
             Warning::FloatingTenants { tenants: tenants(), cpus: cpus() },
             Warning::FloatsOverTenants { tenants: tenants(), cpus: cpus() },
             Warning::SharedCores { tenants: tenants(), cpus: cpus() },
             Warning::SharedL3 { tenants: tenants(), domains: Vec::new() },
             Warning::SharedNodes { tenants: tenants(), nodes: nodes.clone() },
-            Warning::StrandedPages { node, size, pages: 1 },
+            Warning::StrandedPages { node, page_size, pages: 1 },
             Warning::NoReservedPcpus { left_out: cpus() },
             Warning::EmulatorFar { cpus: cpus(), nodes },
             Warning::SpreadSetMayBeFaster { node },

@@ -10,7 +10,7 @@ use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{NodeId, PcpuId};
 use pinwise::usage::PageClaim;
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, HostSpec, NodeSet, Options, PageSize, Policies, Policy, Question,
+    Bytes, Claim, CpuSet, Host, HostSpec, NodeSet, PageSize, Policies, Policy, Question,
     RequestSpec, Usage, recommend,
 };
 

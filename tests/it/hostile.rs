@@ -12,7 +12,7 @@ use pinwise::units::NodeId;
 use pinwise::usage::PageClaim;
 use pinwise::{
     Claim, Host, HostSpec, Options, PageSize, Placement, Policies, Policy, Question, RequestError,
-    RequestSpec, Usage, Workload, emit, explain, recommend,
+    RequestSpec, Usage, Workload, explain, recommend,
 };
 use pinwise_discover::libvirt::read_domain;
 use pinwise_discover::libvirt::{PatchError, patch};

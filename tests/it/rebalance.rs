@@ -9,7 +9,7 @@ use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{NodeId, PcpuId};
 use pinwise::usage::PageClaim;
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, NodeSet, Options, PageSize, Policies, Policy, Question, Request,
+    Bytes, Claim, CpuSet, Host, NodeSet, PageSize, Policies, Policy, Question, Request,
     RequestSpec, Usage, recommend, verify,
 };
 use pinwise_testkit::rng::Rng;
@@ -112,7 +112,7 @@ fn check(
                 }
             }
             Step::Restart { placement, .. } => {
-                let vm = restartable.iter().find(|vm| vm.name == step.tenant());
+                let vm = restartable.iter().find(|vm| vm.spec().name == step.tenant());
                 let vm = vm.ok_or("stops a VM that may not be")?;
                 let mut others = Usage::empty(host);
                 for (name, claim) in &claims {
@@ -316,13 +316,13 @@ fn what_is_advised_works() {
             let gpus = rng.pick(&[0, 0, 1, 1, 2]);
             let (vcpus, gib) = (rng.between(1, 6) as u32, rng.between(1, 8) as u64);
             let mut request = vm(&format!("vm{number}"), vcpus, gib, gpus);
-            request.spec().policies.whole_cores = rng.pick(&[Policy::Require, Policy::Ignore]);
-            request.spec().policies.linked_gpus = rng.pick(&[Policy::Require, Policy::Ignore]);
+            request.policies.whole_cores = rng.pick(&[Policy::Require, Policy::Ignore]);
+            request.policies.linked_gpus = rng.pick(&[Policy::Require, Policy::Ignore]);
             let asked = request.clone().build().unwrap();
             match recommend(Question::new(&host, &usage, &asked)) {
                 Ok(answer) => {
                     let claim = answer.best().placement.claim();
-                    usage.claim(&host, &request.spec().name, claim).unwrap();
+                    usage.claim(&host, &request.name, claim).unwrap();
                     if rng.percent(50) {
                         may.push(request);
                     }
@@ -410,8 +410,8 @@ fn a_single_move_is_found_if_there_is_one() {
         let mut usage = Usage::empty(&host);
         for number in 0..4 {
             let mut request = vm(&format!("vm{number}"), rng.between(1, 3) as u32, 2, 0);
-            request.spec().gpus = GpuRequest::Count { count: rng.pick(&[0, 0, 1]), model: None };
-            request.spec().policies =
+            request.gpus = GpuRequest::Count { count: rng.pick(&[0, 0, 1]), model: None };
+            request.policies =
                 Policies { one_node: rng.pick(&[Policy::Ignore, Policy::Require]), ..strict() };
             let request = request.build().unwrap();
             if let Ok(answer) = recommend(Question::new(&host, &usage, &request)) {

@@ -85,7 +85,7 @@ fn what_no_choice_avoids_is_told_apart() {
     assert_eq!((node, cost.price()), (NodeId(2), cost.unavoidable));
     let far = host.gpus().iter().find(|gpu| gpu.node == Some(NodeId(0))).unwrap().address;
     let mut request = gpu_vm(4, 8, 1, Workload::GpuTraining);
-    request.spec().gpus = GpuRequest::Addresses(vec![far]);
+    request.gpus = GpuRequest::Addresses(vec![far]);
     let answer = ask_with(&host, &usage, &request, &Options::default()).unwrap();
     let named = answer.best().cost;
     // It has no other choice, so all that it ends is unavoidable.

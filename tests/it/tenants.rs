@@ -13,7 +13,7 @@ use pinwise::usage::{
 };
 use pinwise::verify::{WrongWarning, verify_warnings};
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, Options, PageSize, Placement, Policies, Policy, Question, Request,
+    Bytes, Claim, CpuSet, Host, PageSize, Placement, Policies, Policy, Question, Request,
     RequestSpec, Usage, Warning, emit, recommend,
 };
 use pinwise_discover::libvirt::read_domain;
@@ -96,7 +96,7 @@ fn an_offer_holds_while_others_take_other_things() {
     let (host, mut usage) = (host(), Usage::empty(&host()));
     let request = request("vm", 4, 8, 1);
     let seen = usage.clone();
-    let offer = best(&host, &seen, &request).offer(&request, &seen);
+    let offer = Question::new(&host, &seen, &request).offer(&best(&host, &seen, &request));
     usage.claim(&host, "far", Claim { pages: vec![pages(1, 4)], ..dedicated("15,31") }).unwrap();
     usage.claim(&host, "floats", Claim { floating: cpus("0-31"), ..Claim::default() }).unwrap();
     let Accepted { generation, meanwhile, floating } = usage.accept(&host, &offer).unwrap();
@@ -178,7 +178,7 @@ fn an_offer_against_something_else_is_told_apart() {
     // A copy in which more was claimed: its generation may even be reached later.
     let mut other = usage.clone();
     other.claim(&host, "x", dedicated("1,17")).unwrap();
-    let offer = best(&host, &other, &request).offer(&request, &other);
+    let offer = Question::new(&host, &other, &request).offer(&best(&host, &other, &request));
     let ahead =
         Conflict::Ahead { tenant: "vm".to_owned(), offered: Generation(1), now: Generation(0) };
     assert_eq!(usage.accept(&host, &offer), Err(ahead));
@@ -298,8 +298,8 @@ fn eight_threads_never_book_anything_twice() {
                 let asked = rng.below(200) == 0;
                 let offer = if asked {
                     let request = request(&name, rng.between(1, 4) as u32, 4, rng.below(2) as u32);
-                    let answer = recommend(Question::new(&host, &seen, &request));
-                    answer.ok().map(|a| a.best().placement.offer(&request, &seen))
+                    let question = Question::new(&host, &seen, &request);
+                    recommend(question).ok().map(|a| question.offer(&a.best().placement))
                 } else {
                     some(&mut rng, &host, &seen).map(|claim| Offer {
                         tenant: name.clone(),
@@ -429,7 +429,7 @@ fn told(host: &Host, usage: &Usage, request: &Request) -> Vec<Warning> {
         let warning = fewer.remove(at);
         if let Err(found) = verify_warnings(Question::new(host, usage, request), placement, &fewer)
         {
-            assert_eq!(found, [WrongWarning::Missing { warning }]);
+            assert_eq!(found.as_slice(), [WrongWarning::Missing { warning }]);
         }
     }
     warnings.clone()
@@ -597,7 +597,7 @@ fn peers_that_a_switch_sends_up_are_told() {
     let usage = Usage::empty(&host);
     let found =
         verify_warnings(Question::new(&host, &usage, &pair), &answer.best().placement, &warnings);
-    assert_eq!(found.unwrap_err().len(), 2);
+    assert_eq!(found.unwrap_err().as_slice().len(), 2);
 }
 
 #[test]
@@ -616,7 +616,8 @@ fn a_false_warning_is_found() {
     }
     let found = verify_warnings(Question::new(&host, &usage, &request), &best.placement, &warnings)
         .unwrap_err();
-    assert_eq!(found.len(), 2, "{found:?}");
-    assert!(matches!(found[0], WrongWarning::False { .. }));
-    assert!(matches!(found[1], WrongWarning::Missing { .. }));
+    assert!(
+        matches!(found.as_slice(), [WrongWarning::False { .. }, WrongWarning::Missing { .. }]),
+        "{found:?}"
+    );
 }

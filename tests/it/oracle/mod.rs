@@ -12,6 +12,7 @@ use pinwise::request::GpuRequest;
 use pinwise::{Question, Style, verify};
 
 use pinwise_testkit::case::Case;
+use pinwise_testkit::tiny;
 
 /// So many cases where `PINWISE_ORACLE` says no other number; the seeds are the numbers below.
 const CASES: u64 = 8000;
@@ -193,20 +194,20 @@ fn counts(outcomes: &[Outcome]) -> BTreeMap<String, usize> {
         let Case { host, tenants, request, .. } = case;
         count(format!("{} nodes", host.nodes.len()));
         count(format!("{} tenants", tenants.len()));
-        count(format!("{} GPUs asked for", request.spec().gpus.count()));
-        count(format!("for {}", request.spec().workload));
+        count(format!("{} GPUs asked for", request.gpus.count()));
+        count(format!("for {}", request.workload));
         count(format!("{} L3 domains", host.l3_domains.len().min(3)));
-        count(format!("page size {:?}", request.spec().page_size.map(|size| size.to_string())));
+        count(format!("page size {:?}", request.page_size.map(|size| size.to_string())));
         for (what, is) in [
             ("SMT", host.cores.iter().any(|core| core.pcpus.len() > 1)),
             ("linked GPUs", !host.gpu_links.is_empty()),
             ("fabric partitions", !host.fabric_partitions.is_empty()),
-            ("GPUs by address", matches!(request.spec().gpus, GpuRequest::Addresses(_))),
+            ("GPUs by address", matches!(request.gpus, GpuRequest::Addresses(_))),
             ("reserved pCPUs", !host.reserved.is_empty()),
             ("disallowed pCPUs", host.allowed.is_some()),
-            ("emulator pCPUs", request.spec().emulator_pcpus > 0),
-            ("even cells", request.spec().even_cells),
-            ("other devices", !request.spec().devices.is_empty()),
+            ("emulator pCPUs", request.emulator_pcpus > 0),
+            ("even cells", request.even_cells),
+            ("other devices", !request.devices.is_empty()),
         ] {
             count(format!("{what}: {is}"));
         }

@@ -91,7 +91,7 @@ fn steps(case: &Case) -> Vec<Case> {
     steps.extend(hosts.into_iter().map(|host| Case { host, ..case.clone() }));
     let request = &case.request;
     let ignore = Policy::Ignore;
-    let policies = &request.spec().policies;
+    let policies = &request.policies;
     let policies = [
         Policies { dedicated_cpus: ignore, ..*policies },
         Policies { whole_cores: ignore, ..*policies },
@@ -112,7 +112,7 @@ fn steps(case: &Case) -> Vec<Case> {
         RequestSpec { io_threads: 0, ..request.clone() },
         RequestSpec { devices: Vec::new(), ..request.clone() },
         RequestSpec { gpus: GpuRequest::default(), ..request.clone() },
-        RequestSpec { vcpus: request.spec().vcpus - 1, ..request.clone() },
+        RequestSpec { vcpus: request.vcpus - 1, ..request.clone() },
         RequestSpec { workload: Workload::General, ..request.clone() },
     ]);
     requests.retain(|smaller| smaller != request);

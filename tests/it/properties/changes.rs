@@ -32,28 +32,28 @@ fn changed(scene: &Scene, change: &Change) -> Result<Scene, String> {
     let request = &mut other.request;
     match *change {
         Change::FewerVcpus { vcpus } => {
-            ensure(vcpus < request.spec().vcpus, || "not fewer".to_owned())?;
-            request.spec().vcpus = vcpus;
+            ensure(vcpus < request.vcpus, || "not fewer".to_owned())?;
+            request.vcpus = vcpus;
         }
         Change::LessMemory { memory } => {
-            ensure(memory < request.spec().memory, || "not less".to_owned())?;
-            request.spec().memory = memory;
+            ensure(memory < request.memory, || "not less".to_owned())?;
+            request.memory = memory;
         }
         Change::OtherPageSize { page_size: size } => {
-            ensure(request.spec().page_size.is_some_and(|wanted| wanted != size), || {
+            ensure(request.page_size.is_some_and(|wanted| wanted != size), || {
                 "no other".into()
             })?;
-            request.spec().page_size = Some(size);
+            request.page_size = Some(size);
         }
         Change::FewerGpus { gpus } => {
-            let GpuRequest::Count { count, .. } = &mut request.spec().gpus else {
+            let GpuRequest::Count { count, .. } = &mut request.gpus else {
                 return Err("the GPUs are not counted".to_owned());
             };
             ensure(gpus < *count, || "not fewer".to_owned())?;
             *count = gpus;
         }
         Change::Relax { property } => {
-            let policy = policy_of(&mut request.spec().policies, property);
+            let policy = policy_of(&mut request.policies, property);
             ensure(*policy == Policy::Require, || "not required".to_owned())?;
             *policy = Policy::Prefer;
         }

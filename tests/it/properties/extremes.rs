@@ -9,7 +9,7 @@ use pinwise::host::{
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, HostSpec, Options, PageSize, PciAddr, Policies, Policy, Question,
+    Bytes, Claim, CpuSet, Host, HostSpec, PageSize, PciAddr, Policies, Policy, Question,
     RequestSpec, Usage, Workload, recommend, verify,
 };
 

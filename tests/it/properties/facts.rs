@@ -45,7 +45,7 @@ fn holder(scene: &Scene, address: PciAddr) -> Option<&str> {
 
 fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
     let (host, usage, request) = (&scene.host, &scene.usage, &scene.request);
-    let whole = request.spec().policies.whole_cores == Policy::Require;
+    let whole = request.policies.whole_cores == Policy::Require;
     let on = |nodes: &NodeSet, least: u64| -> Vec<u64> {
         let cores = usable(scene, whole).into_iter();
         let here = cores.filter(|(node, free)| node.is_subset(nodes) && *free >= least);
@@ -54,36 +54,36 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
     let expected = match fact {
         Fact::CoresShort { nodes, threads, needed, free } => {
             ensure(
-                request.spec().policies.dedicated_cpus == Policy::Require || *threads > 1,
+                request.policies.dedicated_cpus == Policy::Require || *threads > 1,
                 || format!("{fact:?}"),
             )?;
             ensure(free < needed, || format!("{fact:?}"))?;
             let free = on(nodes, u64::from(*threads)).len() as u64;
-            let needed = u64::from(request.spec().vcpus / threads);
+            let needed = u64::from(request.vcpus / threads);
             Fact::CoresShort { nodes: nodes.clone(), threads: *threads, needed, free }
         }
         Fact::PcpusShort { nodes, needed, free } => {
             ensure(free < needed, || format!("{fact:?}"))?;
             let free = on(nodes, 1).iter().sum();
-            Fact::PcpusShort { nodes: nodes.clone(), needed: u64::from(request.spec().vcpus), free }
+            Fact::PcpusShort { nodes: nodes.clone(), needed: u64::from(request.vcpus), free }
         }
         Fact::PagesShort { nodes, page_size: size, needed, free } => {
             ensure(free < needed, || format!("{fact:?}"))?;
-            let needed = request.spec().memory.0 / size.bytes();
+            let needed = request.memory.0 / size.bytes();
             let free = free_pages(host, usage, nodes, *size);
             Fact::PagesShort { nodes: nodes.clone(), page_size: *size, needed, free }
         }
         Fact::NoPageSize { .. } => {
             let known = host.nodes().iter().flat_map(|node| node.pools.iter().map(|p| p.size));
-            let mut sizes = known.chain(request.spec().page_size);
+            let mut sizes = known.chain(request.page_size);
             let of =
-                |size: &PageSize| request.spec().page_size.is_none_or(|wanted| wanted == *size);
-            let fits = |size: PageSize| request.spec().memory.0.is_multiple_of(size.bytes());
+                |size: &PageSize| request.page_size.is_none_or(|wanted| wanted == *size);
+            let fits = |size: PageSize| request.memory.0.is_multiple_of(size.bytes());
             ensure(!sizes.any(|size| of(&size) && fits(size)), || format!("{fact:?}"))?;
-            Fact::NoPageSize { memory: request.spec().memory, page_size: request.spec().page_size }
+            Fact::NoPageSize { memory: request.memory, page_size: request.page_size }
         }
         Fact::GpusShort { needed, free, .. } => {
-            let GpuRequest::Count { count, model } = &request.spec().gpus else {
+            let GpuRequest::Count { count, model } = &request.gpus else {
                 return Err(format!("{fact:?} of GPUs by address"));
             };
             ensure(free < needed, || format!("{fact:?}"))?;
@@ -94,7 +94,7 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
             };
             let all: Vec<_> = host.gpus().iter().filter(fits).map(|gpu| gpu.address).collect();
             let is_free = |gpu: &&PciAddr| {
-                holder(scene, **gpu).is_none() && !request.spec().devices.contains(gpu)
+                holder(scene, **gpu).is_none() && !request.devices.contains(gpu)
             };
             let free = all.iter().filter(is_free).count() as u32;
             let (total, model) = (all.len() as u32, model.clone());
@@ -121,7 +121,7 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
         }
         Fact::NodesShort { needed, usable: have } => {
             ensure(have < needed, || format!("{fact:?}"))?;
-            let wanted = match request.spec().cells {
+            let wanted = match request.cells {
                 Wish::Require(cells) => cells,
                 _ => 2,
             };
@@ -133,13 +133,13 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
             fact.clone()
         }
         Fact::OddVcpus { threads, .. } => {
-            ensure(!request.spec().vcpus.is_multiple_of(*threads), || format!("{fact:?}"))?;
-            Fact::OddVcpus { vcpus: request.spec().vcpus, threads: *threads }
+            ensure(!request.vcpus.is_multiple_of(*threads), || format!("{fact:?}"))?;
+            Fact::OddVcpus { vcpus: request.vcpus, threads: *threads }
         }
         Fact::NoEmulatorPcpu { needed, free } => {
             ensure(free < needed, || format!("{fact:?}"))?;
             // Where none is asked for, one has to be somewhere.
-            let needed = u64::from(request.spec().emulator_pcpus.max(1));
+            let needed = u64::from(request.emulator_pcpus.max(1));
             let left: CpuSet = host.allowed().union(host.reserved()).difference(usage.dedicated());
             ensure(*free <= left.len() as u64, || format!("{fact:?} of {left}"))?;
             Fact::NoEmulatorPcpu { needed, free: *free }
@@ -157,10 +157,10 @@ fn every_number_of_a_refusal_is_so() {
         let mut scene = Scene::new(rng);
         let before = scene.request.clone();
         match rng.below(20) {
-            0 | 1 => scene.request.spec().devices.push(host_address(&scene, rng.below(50))),
+            0 | 1 => scene.request.devices.push(host_address(&scene, rng.below(50))),
             2..5 => {
-                scene.request.spec().emulator_pcpus = rng.between(1, 40) as u32;
-                scene.request.spec().vcpus = (scene.host.cores().len() - rng.below(8)) as u32;
+                scene.request.emulator_pcpus = rng.between(1, 40) as u32;
+                scene.request.vcpus = (scene.host.cores().len() - rng.below(8)) as u32;
             }
             _ => {}
         }

@@ -75,8 +75,8 @@ fn a_host_fills_up_and_empties_again() {
     for_cases(8, 100, |rng| {
         let mut scene = Scene::new(rng);
         let mut usage = Usage::empty(&scene.host);
-        scene.request.spec().vcpus = rng.between(1, scene.host.cores().len() / 4) as u32;
-        scene.request.spec().cells = Wish::Auto;
+        scene.request.vcpus = rng.between(1, scene.host.cores().len() / 4) as u32;
+        scene.request.cells = Wish::Auto;
         let same = rng.percent(50);
         let (mut names, mut refused): (Vec<String>, u32) = (Vec::new(), 0);
         while names.len() < 30 && refused < 6 {

@@ -13,7 +13,6 @@ mod says;
 mod scene;
 mod scores;
 mod tenants;
-#[cfg(feature = "xml")]
 mod xml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +21,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pinwise::engine::Property;
 use pinwise::request::GpuRequest;
 use pinwise::rules::Range;
-use pinwise::{Policies, Policy, Question, Ranked, RequestSpec, Score, Style, emit, verify};
+use pinwise::{Policies, Policy, Question, Ranked, RequestSpec, Score, Style, json, verify};
 
-use pinwise_testkit::common::checked;
+use pinwise_testkit::common::{self, checked};
 use pinwise_testkit::rng::Rng;
 use scene::{Answer, HOSTS, Scene};
 
@@ -87,12 +86,12 @@ fn the_generator_spreads() {
         let mut seen = vec![
             scene.host.name().to_owned(),
             format!("{} tenants", scene.tenants.len()),
-            format!("{} GPUs", scene.request.spec().gpus.count()),
-            format!("for {}", scene.request.spec().workload),
-            format!("page size {}", scene.request.spec().page_size.is_some()),
+            format!("{} GPUs", scene.request.gpus.count()),
+            format!("for {}", scene.request.workload),
+            format!("page size {}", scene.request.page_size.is_some()),
             if answer.is_ok() { "fits" } else { "refused" }.to_owned(),
         ];
-        if let GpuRequest::Addresses(_) = &scene.request.spec().gpus {
+        if let GpuRequest::Addresses(_) = &scene.request.gpus {
             seen.push("GPUs by address".to_owned());
         }
         let styles: BTreeSet<Style> = best(&answer).into_keys().collect();

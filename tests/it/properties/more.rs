@@ -79,13 +79,13 @@ fn relaxed(request: &RequestSpec) -> Vec<RequestSpec> {
             all.push(other);
         }
     }
-    if request.spec().cells.required().is_some() {
+    if request.cells.required().is_some() {
         all.push(RequestSpec { cells: Wish::Auto, ..request.clone() });
     }
-    if request.spec().smt.required().is_some() {
+    if request.smt.required().is_some() {
         all.push(RequestSpec { smt: Wish::Auto, ..request.clone() });
     }
-    if request.spec().page_size.is_some() {
+    if request.page_size.is_some() {
         all.push(RequestSpec { page_size: None, ..request.clone() });
     }
     all

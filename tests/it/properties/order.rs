@@ -34,7 +34,7 @@ fn the_order_of_tenants_and_devices_does_not_matter() {
     let several = std::cell::Cell::new((0, 0));
     for_cases(25, 150, |rng| {
         let mut scene = Scene::new(rng);
-        if let GpuRequest::Addresses(gpus) = &mut scene.request.spec().gpus {
+        if let GpuRequest::Addresses(gpus) = &mut scene.request.gpus {
             gpus.sort();
         }
         let mut other = scene.clone();
@@ -46,7 +46,7 @@ fn the_order_of_tenants_and_devices_does_not_matter() {
             other.usage.claim(&other.host, name, claim.clone()).unwrap();
         }
         let mut named = 0;
-        if let GpuRequest::Addresses(gpus) = &mut other.request.spec().gpus {
+        if let GpuRequest::Addresses(gpus) = &mut other.request.gpus {
             rng.shuffle(gpus);
             named = gpus.len();
         }

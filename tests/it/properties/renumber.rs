@@ -108,7 +108,7 @@ impl Numbers {
         if let GpuRequest::Addresses(addresses) = &mut other.gpus {
             *addresses = self.addresses(addresses);
         }
-        other.devices = self.addresses(&request.spec().devices);
+        other.devices = self.addresses(&request.devices);
         other
     }
 }

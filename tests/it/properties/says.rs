@@ -7,7 +7,7 @@ use pinwise::engine::{Fact, Property};
 use pinwise::host::PagePool;
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
-use pinwise::{Bytes, PageSize, Policies, Policy, Question, Ranked, RequestSpec, emit, explain};
+use pinwise::{Bytes, PageSize, Policies, Policy, Question, Ranked, RequestSpec, explain, json};
 
 use pinwise_testkit::common::checked;
 use pinwise_testkit::rng::Rng;
@@ -26,7 +26,7 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     let Scene { host, usage, request, .. } = scene;
     let mut text = json::recommendation(Question::new(host, usage, &checked(request)), answer);
     text += &format!("{:?} {:?} {request:?}", answer.ranked, answer.baseline);
-    text += &format!("{:?} {} {}", request.spec().workload.weights(), host.name(), host.about());
+    text += &format!("{:?} {} {}", request.workload.weights(), host.name(), host.about());
     text += host.cpu_model();
     host.gpus().iter().for_each(|gpu| text += &format!(" {} ", gpu.model));
     let mut all = numbers(&text);
@@ -121,25 +121,25 @@ fn about(fact: &Fact) -> Vec<About> {
 /// The request without what no fact is about: as few vCPUs, as little memory, no devices.
 fn reduced(request: &RequestSpec, cited: &BTreeSet<About>) -> RequestSpec {
     let mut request = request.clone();
-    let cells = match request.spec().cells {
+    let cells = match request.cells {
         Wish::Auto => 1,
         Wish::Prefer(cells) | Wish::Require(cells) => cells,
     };
     if !cited.contains(&About::Cpus) {
         request = RequestSpec { emulator_pcpus: 0, io_threads: 0, ..request };
-        (request.spec().vcpus, request.spec().smt) = (cells, Wish::Auto);
+        (request.vcpus, request.smt) = (cells, Wish::Auto);
     }
     if !cited.contains(&About::Memory) {
-        request.spec().page_size = None;
-        request.spec().memory = Bytes(u64::from(cells) * PageSize::GIB_1.bytes());
+        request.page_size = None;
+        request.memory = Bytes(u64::from(cells) * PageSize::GIB_1.bytes());
     }
     if !cited.contains(&About::Devices) {
         // A GPU may be why a node was not looked at, and the facts name the others alone then.
-        let near = [request.spec().policies.gpu_locality, request.spec().policies.same_switch];
+        let near = [request.policies.gpu_locality, request.policies.same_switch];
         if near.iter().all(|policy| *policy != Policy::Require) {
-            let Policies { dedicated_cpus, whole_cores, one_node, .. } = request.spec().policies;
+            let Policies { dedicated_cpus, whole_cores, one_node, .. } = request.policies;
             let ignored = Policy::Ignore;
-            request.spec().policies = Policies {
+            request.policies = Policies {
                 dedicated_cpus,
                 whole_cores,
                 one_node,
@@ -148,7 +148,7 @@ fn reduced(request: &RequestSpec, cited: &BTreeSet<About>) -> RequestSpec {
                 linked_gpus: ignored,
                 fabric_partition: ignored,
             };
-            (request.spec().gpus, request.spec().devices) = (GpuRequest::default(), Vec::new());
+            (request.gpus, request.devices) = (GpuRequest::default(), Vec::new());
         }
     }
     request

@@ -162,8 +162,8 @@ pub(crate) fn tenant(rng: &mut Rng, host: &Host, usage: &Usage) -> Claim {
         // A VM where it was recommended to be.
         _ => {
             let mut request = request(rng, host);
-            request.spec().vcpus = request.spec().vcpus.min(host.cores().len() as u32 / 3).max(1);
-            request.spec().cells = Wish::Auto;
+            request.vcpus = request.vcpus.min(host.cores().len() as u32 / 3).max(1);
+            request.cells = Wish::Auto;
             let answer = recommend(Question::new(host, usage, &checked(&request)));
             answer.map(|answer| rng.pick(&answer.ranked).placement.claim()).unwrap_or_default()
         }

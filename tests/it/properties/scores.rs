@@ -20,7 +20,7 @@ fn micro(ratio: Ratio) -> f64 {
 
 /// The weighted mean of the points between low and likely, over the metrics that are predicted.
 fn performance(ranked: &Ranked, request: &RequestSpec, options: &Options) -> f64 {
-    let weights = request.spec().workload.weights();
+    let weights = request.workload.weights();
     let caution = f64::from(options.caution) / 1000.0;
     let (mut sum, mut weight_of_all) = (0.0, 0.0);
     for prediction in ranked.predictions() {
@@ -42,7 +42,7 @@ fn is_met<T: PartialEq>(wish: &Wish<T>, has: T) -> bool {
 
 /// What is wanted and missing, as the request says and the profile shows.
 fn unmet(request: &RequestSpec, profile: &Profile) -> Vec<Property> {
-    let policies = &request.spec().policies;
+    let policies = &request.policies;
     let mut unmet = Vec::new();
     let mut want = |property, policy: Policy, met: bool| {
         if policy != Policy::Ignore && !met {
@@ -61,8 +61,8 @@ fn unmet(request: &RequestSpec, profile: &Profile) -> Vec<Property> {
     let linked = profile.gpu_path == GpuPath::Linked;
     want(Property::LinkedGpus, policies.linked_gpus, alone || linked);
     want(Property::FabricPartition, policies.fabric_partition, profile.partition);
-    want(Property::Cells, Policy::Prefer, is_met(&request.spec().cells, profile.cells));
-    want(Property::Smt, Policy::Prefer, is_met(&request.spec().smt, profile.threads == 2));
+    want(Property::Cells, Policy::Prefer, is_met(&request.cells, profile.cells));
+    want(Property::Smt, Policy::Prefer, is_met(&request.smt, profile.threads == 2));
     want(Property::NearDevices, Policy::Prefer, profile.devices_far == 0);
     want(Property::HealthyLinks, Policy::Prefer, profile.gpus_degraded == 0);
     unmet

@@ -36,7 +36,7 @@ fn a_further_tenant_never_improves_a_prediction() {
         ];
         let count = fields.len();
         *fields.into_iter().nth(rng.below(count)).unwrap() = 1;
-        scene.request.spec().workload = Workload::Custom(weights);
+        scene.request.workload = Workload::Custom(weights);
         scene.options.preference_cost = 0;
         let before = scene.answer();
         let further = tenant(rng, &scene.host, &scene.usage);

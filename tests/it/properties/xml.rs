@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use pinwise::{Question, Style, Usage, emit, verify};
 use pinwise_discover::libvirt::read_domain;
 
+use pinwise_testkit::claims;
 use pinwise_testkit::common::checked;
 use super::scene::Scene;
 use super::{ensure, for_cases};
