@@ -3,6 +3,7 @@
 //! `--tenants N` gives each host up to N tenants, not 10; `--only 1c/0g` asks for these VMs alone.
 //!
 //! The hosts are of four models; each has tenants of its own, so that hardly two are in the same state.
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock")]
 
 use std::hint::black_box;
 use std::time::Instant;

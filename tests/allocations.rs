@@ -1,6 +1,11 @@
 //! How often a recommendation asks the allocator: the same on every run, so that a test can pin it.
 //! `allocations.tsv` has the numbers, with the checks of a debug build and without;
 //! `PINWISE_BLESS=1 cargo test --test allocations` writes those of the build that runs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test stops at what it did not expect; the environment says whether to write"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

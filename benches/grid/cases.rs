@@ -141,8 +141,11 @@ impl Place {
                 let request = vm(2, 2).build().expect("in range");
                 let answer = recommend(Question::new(host, usage, &request)).ok()?;
                 Box::new(move || {
-                    !pinwise::json::recommendation(Question::new(host, usage, &request), black_box(&answer))
-                        .is_empty()
+                    !pinwise::json::recommendation(
+                        Question::new(host, usage, &request),
+                        black_box(&answer),
+                    )
+                    .is_empty()
                 })
             }
             Task::Verify => {

@@ -12,6 +12,11 @@
 //!
 //! With `PINWISE_BLESS=1` the last two write `benches/instructions.tsv` and the README anew. A case is
 //! `HOST/FILL/REQUEST`: nodes and pCPUs, how full the nodes are, cells and GPUs or what is missing.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "it measures time, and prints what it measured"
+)]
 
 mod cases;
 mod clock;

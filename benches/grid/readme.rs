@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::cases::Task;
 use crate::instructions::{Counter, flags, said};
-use pinwise_testkit::shapes::SHAPES;
 use crate::{Row, blessed, measured};
+use pinwise_testkit::shapes::SHAPES;
 
 const BEGIN: &str = "<!-- figures: written by cargo bench --bench grid -- --readme -->\n";
 const END: &str = "<!-- /figures -->\n";

@@ -34,8 +34,8 @@ pub fn read_request(text: &str) -> Result<RequestSpec, JsonError> {
 }
 
 /// Reads a tenant: `{"name": "vm7", "dedicated": "4-7", "floating": "", "pages": [{"node": 0,
-/// "size": "1 GiB", "count": 16}], "devices": ["0000:1b:00.0"]}`. The `claim` of a recommendation has
-/// these fields but the name.
+/// "page_size": "1 GiB", "count": 16}], "devices": ["0000:1b:00.0"]}`. The `claim` of a
+/// recommendation has these fields but the name.
 ///
 /// # Errors
 /// [`JsonError`] if the text is too long, is not JSON, or has a field that is unknown, missing or

@@ -14,7 +14,8 @@ pub struct PageClaim {
     /// The node they are on; `None` where they may be anywhere.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<NodeId>,
-    /// Their size.
+    /// Their size. Read as `size` too, as it was called once.
+    #[cfg_attr(feature = "serde", serde(alias = "size"))]
     pub page_size: PageSize,
     /// How many.
     pub count: u64,

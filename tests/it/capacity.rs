@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use pinwise_testkit::machine::{Machine, cpus, gpu};
 use pinwise::capacity::{Allowed, GpuBond, NodeRoom, vms};
 use pinwise::capacity::{Capacity, Shape, capacity, reference_shapes};
 use pinwise::host::FabricPartition;
@@ -13,6 +12,7 @@ use pinwise::{
     Bytes, Claim, CpuSet, Host, HostSpec, NodeSet, PageSize, Policies, Policy, Question,
     RequestSpec, Usage, recommend,
 };
+use pinwise_testkit::machine::{Machine, cpus, gpu};
 
 use pinwise_testkit::rng::Rng;
 

@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pinwise_testkit::common::fixtures;
 use pinwise::changes::smallest_changes;
 use pinwise::emit::libvirt::fragments;
 use pinwise::explain::explain_refusal;
 use pinwise::json::{read_host, read_request, read_tenant};
 use pinwise::{Options, Question, Usage, explain, recommend, verify};
+use pinwise_testkit::common::fixtures;
 
 fn folders() -> Vec<PathBuf> {
     let entries = fs::read_dir(fixtures("cases")).unwrap().map(|entry| entry.unwrap().path());

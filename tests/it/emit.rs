@@ -12,7 +12,10 @@ use roxmltree::{Document, Node};
 const DESK: &str = include_str!("../lab/desk.xml");
 
 fn named(name: &str) -> Placement {
-    pinwise_testkit::placements::all().into_iter().find(|placement| placement.name == name).expect("it is listed")
+    pinwise_testkit::placements::all()
+        .into_iter()
+        .find(|placement| placement.name == name)
+        .expect("it is listed")
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The pCPUs of the emulator threads: which they are, and what is said where there are none. And when a
 //! guest has an IOMMU.
 
-use pinwise_testkit::common::{ask, ask_with, vm};
 use pinwise::engine::Fact;
 use pinwise::host::{CoreKind, CoreSpec, NodeSpec};
 use pinwise::units::{NodeId, PackageId, PcpuId};
 use pinwise::{Bytes, Claim, Host, HostSpec, Options, Policies, Policy, RequestSpec, Style, Usage};
+use pinwise_testkit::common::{ask, ask_with, vm};
 
 /// One node of so many cores with one or two pCPUs each; the first is the host's.
 fn host(cores: u32, threads: u32) -> Host {

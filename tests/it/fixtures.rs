@@ -32,7 +32,7 @@ fn the_committed_hosts_are_what_the_generator_makes() {
         let file = format!("{}.json", builder.name);
         let text = std::fs::read_to_string(folder("hosts").join(&file)).unwrap_or_default();
         let canonical = write_host(builder.build().unwrap().description());
-        assert!(text == canonical, "{file} is stale: run `cargo run --example fixtures`");
+        assert!(text == canonical, "{file} is stale: run `cargo run -p pinwise-testkit`");
         made.insert(file);
     }
     let entries = std::fs::read_dir(folder("hosts")).unwrap();

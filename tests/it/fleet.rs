@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use pinwise_testkit::common::{gpu_vm, host, vm};
 use pinwise::fleet::{
     AntiAffinity, BatchError, FleetHost, FleetOptions, HostOrder, HostRefusal, Shortfall,
     place_each, place_gang, rank,
@@ -11,6 +10,7 @@ use pinwise::{
     Claim, Host, Policies, Policy, Question, Request, RequestSpec, Usage, Workload, recommend,
     verify,
 };
+use pinwise_testkit::common::{gpu_vm, host, vm};
 
 fn empty(name: &str, count: usize) -> Vec<FleetHost<Arc<Host>>> {
     let host = Arc::new(host(name));

@@ -1,8 +1,6 @@
 //! Names, models and holders that try to get out of where they are written: into XML, into a line of
 //! their own, or into a command that is printed for a person to run.
 
-use pinwise_testkit::common::{checked, gpu_vm, vm};
-use pinwise_testkit::machine::{Machine, cpus, gpu};
 use pinwise::changes::{Change, smallest_changes};
 use pinwise::emit::libvirt::{EmitError, domain, fragments};
 use pinwise::explain::{explain_advice, explain_refusal};
@@ -17,6 +15,8 @@ use pinwise::{
 use pinwise_discover::libvirt::read_domain;
 use pinwise_discover::libvirt::{PatchError, patch};
 use pinwise_discover::read_placement_host;
+use pinwise_testkit::common::{checked, gpu_vm, vm};
+use pinwise_testkit::machine::{Machine, cpus, gpu};
 use regex_lite::Regex;
 use roxmltree::Document;
 

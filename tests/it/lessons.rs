@@ -2,10 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use pinwise_testkit::common::{
-    ask, ask_all, ask_with, checked, description, gpu_vm, host, hosts, of_profile, of_style,
-    prediction, these, vm,
-};
 use pinwise::changes::smallest_changes;
 use pinwise::emit::libvirt::fragments;
 use pinwise::explain::explain_refusal;
@@ -15,6 +11,10 @@ use pinwise::units::{NodeId, PcpuId};
 use pinwise::{
     Claim, Host, Metric, NodeSet, Options, PageSize, Policies, Policy, Question, Ranked,
     Recommendation, RequestSpec, Style, Usage, Warning, Workload, explain,
+};
+use pinwise_testkit::common::{
+    ask, ask_all, ask_with, checked, description, gpu_vm, host, hosts, of_profile, of_style,
+    prediction, these, vm,
 };
 
 fn ids(numbers: &[u8]) -> Vec<StudyId> {

@@ -1,6 +1,5 @@
 //! Facts laid over a host: what is added, what stays, what is reported, and where each part is from.
 
-use pinwise_testkit::common::description;
 use pinwise::explain::host_line;
 use pinwise::host::{GpuLinkKind, LinkState, Part, PciId};
 use pinwise::json::{read_host, write_host};
@@ -11,6 +10,7 @@ use pinwise_discover::facts::{
     read_facts, vendor,
 };
 use pinwise_discover::{Assembly, AssemblyError, TextKind};
+use pinwise_testkit::common::description;
 
 fn at(address: &str) -> PciAddr {
     address.parse().unwrap()

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use pinwise_testkit::machine::{Machine, cpus, gpu};
 use pinwise::explain::step_text;
 use pinwise::rebalance::{Advice, NoAdvice, Step, rebalance};
 use pinwise::request::{GpuRequest, Wish};
@@ -12,6 +11,7 @@ use pinwise::{
     Bytes, Claim, CpuSet, Host, NodeSet, PageSize, Policies, Policy, Question, Request,
     RequestSpec, Usage, recommend, verify,
 };
+use pinwise_testkit::machine::{Machine, cpus, gpu};
 use pinwise_testkit::rng::Rng;
 
 fn nodes(of: &[u32]) -> NodeSet {

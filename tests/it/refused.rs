@@ -9,7 +9,10 @@ use pinwise_discover::libvirt::{PatchError, patch};
 const DESK: &str = include_str!("../lab/desk.xml");
 
 fn named(name: &str) -> Placement {
-    pinwise_testkit::placements::all().into_iter().find(|placement| placement.name == name).expect("it is listed")
+    pinwise_testkit::placements::all()
+        .into_iter()
+        .find(|placement| placement.name == name)
+        .expect("it is listed")
 }
 
 type Case = (&'static str, fn(&mut Placement), fn(&EmitError) -> bool);

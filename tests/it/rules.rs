@@ -1,14 +1,14 @@
 //! Each rule speaks where its finding was seen and is silent elsewhere; the table says what the
 //! findings say; the examples that were worked by hand come out of the engine.
 
-use pinwise_testkit::common::{
-    ask_all, ask_with, checked, description, gpu_vm, host, hosts, of_profile, of_style, these, vm,
-};
 use pinwise::engine::{Collective, GpuPath, L3Use, Profile};
 use pinwise::placement::MemoryMode;
 use pinwise::rules::{Evidence, Grade, Range, RuleId, StudyId, findings};
 use pinwise::{
     Claim, Host, Options, PageSize, Recommendation, RequestSpec, Style, Usage, Workload,
+};
+use pinwise_testkit::common::{
+    ask_all, ask_with, checked, description, gpu_vm, host, hosts, of_profile, of_style, these, vm,
 };
 
 /// Whether the rule's word counts: it speaks, and no other rule on the metric goes before it.

@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use pinwise_testkit::common::{description, fixtures};
 use pinwise::host::{
     Acs, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, Part,
 };
 use pinwise::json::{host_schema, read_host, write_host};
 use pinwise::units::NodeId;
 use pinwise::{Bytes, HostSpec};
+use pinwise_testkit::common::{description, fixtures};
 use regex_lite::Regex;
 use serde_json::{Value, json};
 

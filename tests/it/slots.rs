@@ -1,11 +1,11 @@
 //! Claims about what a placement costs VMs that could still come: slots of 1, 2, 4 and 8 GPUs, and what
 //! the caller says that each size counts.
 
-use pinwise_testkit::common::{ask_with, gpu_vm, host};
 use pinwise::engine::{HostCost, SlotWeights};
 use pinwise::request::GpuRequest;
 use pinwise::units::NodeId;
 use pinwise::{Claim, Host, Options, PciAddr, Usage, Workload};
+use pinwise_testkit::common::{ask_with, gpu_vm, host};
 
 /// Four GPUs on node 0, four on node 2, no switches.
 fn two_boards() -> Host {

@@ -1,7 +1,6 @@
 //! How cores are shared out over two nodes whose cores are not alike: where an even split would lie
 //! badly, uneven ones are tried too.
 
-use pinwise_testkit::common::{ask, ask_with, of_style};
 use pinwise::engine::L3Use;
 use pinwise::host::{CoreKind, CoreSpec, L3Spec, NodeSpec, PciClass, PciDevice, PciId};
 use pinwise::request::{GpuRequest, Wish};
@@ -9,6 +8,7 @@ use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
 use pinwise::{
     Bytes, Claim, CpuSet, Host, HostSpec, Options, PciAddr, RequestSpec, Style, Usage, Workload,
 };
+use pinwise_testkit::common::{ask, ask_with, of_style};
 
 /// Cores of one node: their kind, and whether each has an L3 domain of so many to itself.
 type Cores = [(CoreKind, u32, bool); 2];

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pinwise_testkit::common::{host, vm};
 use pinwise::emit::libvirt::domain;
 use pinwise::request::GpuRequest;
 use pinwise::{
     Host, Options, PciAddr, Placement, Question, RequestSpec, Style, Usage, recommend, verify,
 };
 use pinwise_discover::libvirt::patch;
+use pinwise_testkit::common::{host, vm};
 use roxmltree::Document;
 
 fn addresses(list: &[&str]) -> Vec<PciAddr> {

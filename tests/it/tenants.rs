@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
-use pinwise_testkit::machine::{Machine, cpus, gpu};
 use pinwise::host::{Acs, PciClass, PciDevice, PciId};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
@@ -17,6 +16,7 @@ use pinwise::{
     RequestSpec, Usage, Warning, emit, recommend,
 };
 use pinwise_discover::libvirt::read_domain;
+use pinwise_testkit::machine::{Machine, cpus, gpu};
 use pinwise_testkit::rng::Rng;
 
 const PAGE: PageSize = PageSize::GIB_1;

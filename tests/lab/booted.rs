@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pinwise_testkit::common;
 use crate::judge::{Driver, driver, judge, pcpus};
 use crate::spread::{Answer, answers, made_up, made_up_with, nics};
 use crate::stand_in::StandIn;
@@ -18,6 +17,7 @@ use pinwise::emit::libvirt;
 use pinwise::host::{CpuVendor, DeviceKind};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::{Bytes, Host, PageSize, PciAddr, Placement, RequestSpec, Style};
+use pinwise_testkit::common;
 use roxmltree::Document;
 
 /// What a guest's kernel needs of a cell.

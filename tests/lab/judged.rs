@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::judge::{self, Driver, asked, judge};
-use crate::stand_in::StandIn;
 use crate::spread;
-use pinwise_testkit::placements;
+use crate::stand_in::StandIn;
 use pinwise::emit::libvirt;
 use pinwise::{PageSize, Placement, Question, Style};
+use pinwise_testkit::placements;
 
 #[test]
 fn whole_domains_are_accepted() {
@@ -41,7 +41,8 @@ fn patched_domains_are_accepted() {
         let saved = judge(&format!("desk-{}", placement.name), &once);
         // libvirt gave everything an address; a patch of that changes no more than ours.
         if let Some(saved) = saved {
-            let again = pinwise_discover::libvirt::patch(placement, &saved).expect("it fitted before");
+            let again =
+                pinwise_discover::libvirt::patch(placement, &saved).expect("it fitted before");
             let again =
                 judge(&format!("desk-{}-saved", placement.name), &again).expect("as before");
             let count =

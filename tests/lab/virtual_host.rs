@@ -1,4 +1,4 @@
-//! The whole way on machines that QEMU makes up: `capture` and `recommend --host live` run inside, and
+//! The whole way on machines that QEMU makes up: `pinwise capture` and `pinwise recommend --host live` run inside, and
 //! what they say is compared with the shape that was booted, with the same answer made outside, and
 //! with the independent checker.
 //!
@@ -15,18 +15,18 @@ use pinwise::json::read_host;
 use pinwise::request::GpuRequest;
 use pinwise::units::NodeId;
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, PageSize, PciAddr, Question, Recommendation, Request,
-    RequestSpec, Usage, recommend, verify,
+    Bytes, Claim, CpuSet, Host, PageSize, PciAddr, Question, Recommendation, Request, RequestSpec,
+    Usage, recommend, verify,
 };
 use pinwise_discover::{libvirt, sysfs};
 use serde_json::Value;
 
-/// An example that was built beside the tests.
-fn program(name: &str) -> PathBuf {
+/// The program, built beside the tests.
+fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    let program = profile.join("examples").join(name);
-    assert!(program.exists(), "{} is missing: cargo build --examples", program.display());
+    let program = profile.join("pinwise");
+    assert!(program.exists(), "{} is missing: cargo build -p pinwise-cli", program.display());
     program
 }
 
@@ -96,10 +96,10 @@ rm -r tree
 fn run(shape: &Shape, first: &Vm, second: &Vm) -> Files {
     let script = format!(
         "cat > first-base.xml <<'END'\n{}END\n\
-         run host.json capture --name {}\n\
-         run answer.json recommend --host live --format json {}\n\
-         run first.xml recommend --host live --format xml --domain first-base.xml {}\n\
-         run second.json recommend --host live --tenant first.xml --format json {}\n\
+         run host.json pinwise capture --name {}\n\
+         run answer.json pinwise recommend --host live --format json {}\n\
+         run first.xml pinwise recommend --host live --format xml --domain first-base.xml {}\n\
+         run second.json pinwise recommend --host live --tenant first.xml --format json {}\n\
          {COPY}",
         first.domain(),
         shape.name,
@@ -107,7 +107,7 @@ fn run(shape: &Shape, first: &Vm, second: &Vm) -> Files {
         first.arguments(),
         second.arguments(),
     );
-    let files = boot(shape, &[program("capture"), program("recommend")], &script);
+    let files = boot(shape, &[program()], &script);
     for name in ["host.json", "answer.json", "first.xml", "second.json"] {
         let err = text(&files, &format!("{name}.err"));
         let status = text(&files, &format!("{name}.status"));

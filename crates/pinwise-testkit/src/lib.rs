@@ -8,6 +8,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
+    clippy::missing_errors_doc,
+    clippy::new_without_default,
     reason = "a test stops at what it did not expect, and draws small numbers"
 )]
 

@@ -14,6 +14,9 @@ const LAST_BUS: u32 = 255;
 const XAPIC_VCPUS: usize = 255;
 
 /// Refuses a placement that this format cannot say.
+///
+/// # Errors
+/// [`EmitError`] with the first thing that libvirt would refuse or misunderstand.
 pub fn check(placement: &Placement) -> Result<(), EmitError> {
     name(&placement.name)?;
     vcpus(placement)?;

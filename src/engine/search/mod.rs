@@ -11,7 +11,7 @@
 pub(crate) mod cpus;
 pub(crate) mod gpus;
 pub(crate) mod nodes;
-mod search;
+mod pass;
 mod splits;
 mod weigh;
 
@@ -35,7 +35,7 @@ use crate::usage::Usage;
 use cpus::{FreePcpus, Picked, Stock, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
-use search::Buffers;
+use pass::Buffers;
 use weigh::Known;
 
 /// One for each of some nodes; those of most hosts take no memory of their own.

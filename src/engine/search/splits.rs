@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::cpus::{Picked, Stock};
 use super::nodes::{NodeMask, share_out};
-use super::search::{Buffers, Pass};
+use super::pass::{Buffers, Pass};
 use super::weigh::Layout;
 use super::{PerNode, Search};
 use crate::engine::profile::L3Use;

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::cpus::{Picked, Stock};
 use super::gpus::GpuSet;
 use super::nodes::{NodeMask, share_out};
-use super::search::CHOICES;
+use super::pass::CHOICES;
 use super::{Candidate, Pages, Rank, Scratch, Search, Start};
 use crate::engine::profile::{Profile, collective, count};
 use crate::engine::refusal::lacking;

@@ -2,10 +2,10 @@
 
 use pinwise::json::write_host;
 
-use pinwise_testkit::common::description;
-use pinwise_testkit::texts::{NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
 use super::mutations;
+use pinwise_testkit::common::description;
 use pinwise_testkit::fuzz;
+use pinwise_testkit::texts::{NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
 
 fn broken(kind: &str, sound: &[&str]) {
     let sound: Vec<_> = sound.iter().map(|text| text.as_bytes()).collect();

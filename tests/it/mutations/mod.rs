@@ -11,8 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pinwise_testkit::fuzz::{self, Outcome};
 use pinwise::Bytes;
+use pinwise_testkit::fuzz::{self, Outcome};
 use pinwise_testkit::rng::Rng;
 
 /// How often each kind is broken where nobody says.

@@ -8,10 +8,10 @@ use pinwise::request::GpuRequest;
 use pinwise::units::NodeId;
 use pinwise::{HostSpec, PageSize, Policy, Question};
 
-use pinwise_testkit::common::checked;
-use pinwise_testkit::rng::Rng;
 use super::scene::{HOSTS, Scene, pool_total};
 use super::{ensure, policy_of};
+use pinwise_testkit::common::checked;
+use pinwise_testkit::rng::Rng;
 
 /// Hugepages made of the free base pages of a node.
 fn more_pages(mut host: HostSpec, node: NodeId, size: PageSize, more: u64) -> HostSpec {
@@ -40,9 +40,7 @@ fn changed(scene: &Scene, change: &Change) -> Result<Scene, String> {
             request.memory = memory;
         }
         Change::OtherPageSize { page_size: size } => {
-            ensure(request.page_size.is_some_and(|wanted| wanted != size), || {
-                "no other".into()
-            })?;
+            ensure(request.page_size.is_some_and(|wanted| wanted != size), || "no other".into())?;
             request.page_size = Some(size);
         }
         Change::FewerGpus { gpus } => {

@@ -13,9 +13,9 @@ use pinwise::{
     RequestSpec, Usage, Workload, recommend, verify,
 };
 
+use super::scene::{EXBIBYTES_16, HOSTS, SIZES, endpoints};
 use pinwise_testkit::common::checked;
 use pinwise_testkit::rng::Rng;
-use super::scene::{EXBIBYTES_16, HOSTS, SIZES, endpoints};
 
 /// Longer than any of these takes on a busy machine, and far less than a search without bounds.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -53,10 +53,9 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
     };
     let expected = match fact {
         Fact::CoresShort { nodes, threads, needed, free } => {
-            ensure(
-                request.policies.dedicated_cpus == Policy::Require || *threads > 1,
-                || format!("{fact:?}"),
-            )?;
+            ensure(request.policies.dedicated_cpus == Policy::Require || *threads > 1, || {
+                format!("{fact:?}")
+            })?;
             ensure(free < needed, || format!("{fact:?}"))?;
             let free = on(nodes, u64::from(*threads)).len() as u64;
             let needed = u64::from(request.vcpus / threads);
@@ -76,8 +75,7 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
         Fact::NoPageSize { .. } => {
             let known = host.nodes().iter().flat_map(|node| node.pools.iter().map(|p| p.size));
             let mut sizes = known.chain(request.page_size);
-            let of =
-                |size: &PageSize| request.page_size.is_none_or(|wanted| wanted == *size);
+            let of = |size: &PageSize| request.page_size.is_none_or(|wanted| wanted == *size);
             let fits = |size: PageSize| request.memory.0.is_multiple_of(size.bytes());
             ensure(!sizes.any(|size| of(&size) && fits(size)), || format!("{fact:?}"))?;
             Fact::NoPageSize { memory: request.memory, page_size: request.page_size }
@@ -93,9 +91,8 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
                 None => !gpu.integrated,
             };
             let all: Vec<_> = host.gpus().iter().filter(fits).map(|gpu| gpu.address).collect();
-            let is_free = |gpu: &&PciAddr| {
-                holder(scene, **gpu).is_none() && !request.devices.contains(gpu)
-            };
+            let is_free =
+                |gpu: &&PciAddr| holder(scene, **gpu).is_none() && !request.devices.contains(gpu);
             let free = all.iter().filter(is_free).count() as u32;
             let (total, model) = (all.len() as u32, model.clone());
             Fact::GpusShort { needed: *count, free, total, model }

@@ -13,10 +13,10 @@ use pinwise::{
     Bytes, Claim, Host, Options, Question, Ranked, Request, RequestSpec, Usage, Workload, recommend,
 };
 
-use pinwise_testkit::common::{checked, description};
-use pinwise_testkit::rng::Rng;
 use super::scene::{HOSTS, options, request, tenant, worsened};
 use super::{ensure, for_cases};
+use pinwise_testkit::common::{checked, description};
+use pinwise_testkit::rng::Rng;
 
 type Fleet = Vec<FleetHost<Arc<Host>>>;
 

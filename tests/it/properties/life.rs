@@ -6,9 +6,9 @@ use pinwise::request::Wish;
 use pinwise::units::NodeId;
 use pinwise::{CpuSet, PageSize, Question, Usage, recommend, verify};
 
-use pinwise_testkit::common::checked;
 use super::scene::{Scene, pool_total, request, tenant};
 use super::{ensure, for_cases};
+use pinwise_testkit::common::checked;
 
 #[test]
 fn release_undoes_a_claim_and_a_refused_claim_does_nothing() {

@@ -5,9 +5,9 @@ use pinwise::request::Wish;
 use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
 use pinwise::{Bytes, CpuSet, HostSpec, PageSize, PciAddr, Policy, RequestSpec};
 
-use pinwise_testkit::rng::Rng;
 use super::scene::Scene;
 use super::{POLICIES, ensure, for_cases, policy_of};
+use pinwise_testkit::rng::Rng;
 
 /// An idle node of eight cores with two pCPUs each, in a package of its own.
 fn with_node(rng: &mut Rng, mut host: HostSpec) -> HostSpec {

@@ -9,10 +9,10 @@ use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
 use pinwise::{Bytes, PageSize, Policies, Policy, Question, Ranked, RequestSpec, explain, json};
 
-use pinwise_testkit::common::checked;
-use pinwise_testkit::rng::Rng;
 use super::scene::Scene;
 use super::{ensure, for_cases};
+use pinwise_testkit::common::checked;
+use pinwise_testkit::rng::Rng;
 
 /// The numbers of a text, as they are written.
 fn numbers(text: &str) -> BTreeSet<String> {

@@ -9,9 +9,9 @@ use pinwise::rules::Range;
 use pinwise::units::Ratio;
 use pinwise::{Options, Policy, Ranked, RequestSpec, Score};
 
-use pinwise_testkit::common::checked;
 use super::scene::Scene;
 use super::{ensure, for_cases};
+use pinwise_testkit::common::checked;
 
 /// Thousandths to millionths of a natural logarithm.
 fn micro(ratio: Ratio) -> f64 {

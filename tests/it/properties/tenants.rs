@@ -3,9 +3,9 @@
 use pinwise::workload::Weights;
 use pinwise::{Style, Workload};
 
-use pinwise_testkit::rng::Rng;
 use super::scene::{Answer, Scene, tenant};
 use super::{best, ensure, for_cases, is_cut, scores};
+use pinwise_testkit::rng::Rng;
 
 #[test]
 fn a_further_tenant_never_improves_the_answer() {

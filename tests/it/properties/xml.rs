@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use pinwise::{Question, Style, Usage, emit, verify};
 use pinwise_discover::libvirt::read_domain;
 
-use pinwise_testkit::claims;
-use pinwise_testkit::common::checked;
 use super::scene::Scene;
 use super::{ensure, for_cases};
+use pinwise_testkit::claims;
+use pinwise_testkit::common::checked;
 
 #[test]
 fn an_answers_domain_is_read_back_as_its_claim_and_stays_as_it_is() {

@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod cli;
+#[cfg(feature = "libvirt")]
+mod libvirt;
+#[cfg(feature = "nvml")]
+mod nvml;
 mod program;
 mod replay;
