@@ -1,73 +1,72 @@
-//! Where in a host a GPU virtual machine should live, and how much of the hardware its guest should
-//! see.
+//! Where inside a host should a GPU virtual machine live, and how much of the hardware should its guest
+//! see?
 //!
-//! vCPUs, memory and GPUs on different NUMA nodes cost a VM a part of its speed, and pinning, guest
-//! cells, SMT siblings and hugepages each help some workloads on some hosts and hurt others.
-//! [`recommend`] takes a [`Host`], the [`Usage`] of its tenants and a [`Request`], and ranks the
-//! placements that fit; each has a [`Score`], a predicted range for every [`Metric`] against the
-//! default layout, the findings that the ranges rest on, and what it costs the host.
+//! [`recommend`] answers a [`Question`]: a [`Host`], the [`Usage`] of the tenants that are there, and a
+//! [`Request`]. The answer is a ranking of the layouts that fit. Each has a [`Score`], an expected range for
+//! every [`Metric`] against the default layout, the published findings behind the ranges, and what it
+//! costs the host. If nothing fits, the error gives the reasons for each layout.
 //!
 //! ```
-//! use pinwise::{
-//!     Bytes, CoreKind, CoreSpec, CpuSet, HostSpec, NodeId, NodeSpec, Options, PackageId,
-//!     PcpuId, RequestSpec, Style, Usage, recommend,
-//! };
+//! # #[cfg(feature = "serde")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use pinwise::json::read_host;
+//! use pinwise::{Bytes, Question, RequestSpec, Usage, recommend, verify};
 //!
-//! // Two packages of four cores, a node each. `discover` reads real machines.
-//! let cpus = |range: std::ops::Range<u32>| range.map(PcpuId).collect::<CpuSet>();
-//! let node = |id: u32| NodeSpec {
-//!     id: NodeId(id),
-//!     cpus: cpus(id * 4..id * 4 + 4),
-//!     memory: Bytes::from_gib(32),
-//!     pools: Vec::new(),
-//!     distances: Vec::new(),
-//! };
-//! let core = |n: u32| CoreSpec {
-//!     package: PackageId(n / 4),
-//!     die: 0,
-//!     core: n % 4,
-//!     kind: CoreKind::Performance,
-//!     max_mhz: None,
-//!     pcpus: cpus(n..n + 1),
-//! };
-//! let host = HostSpec {
-//!     name: "two-nodes".to_owned(),
-//!     nodes: (0..2).map(node).collect(),
-//!     cores: (0..8).map(core).collect(),
-//!     ..HostSpec::default()
-//! };
-//! let host = host.build()?;
+//! let host = read_host(include_str!("../fixtures/hosts/hgx-h200-snc2.json"))?.build()?;
+//! let usage = Usage::empty(&host);
+//! let request = RequestSpec::new("vm1", 16, Bytes::from_gib(64)).build()?;
+//! let question = Question::new(&host, &usage, &request);
 //!
-//! let request = RequestSpec::new("vm1", 4, Bytes::from_gib(16)).build()?;
-//! let answer = recommend(&host, &Usage::empty(&host), &request, &Options::default())?;
-//! // Core 0 is left to the host, so the VM fits on node 1 alone, and stays there whole.
-//! let best = &answer.best().placement;
-//! assert_eq!(best.style, Style::Pin);
-//! assert_eq!(best.vcpu_pcpus(), cpus(4..8));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! let best = recommend(question)?.best().placement.clone();
+//! assert_eq!(best.nodes().len(), 1); // all of it on one node
+//! verify(question, &best)?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "serde"))]
+//! # fn main() {}
 //! ```
 //!
-//! # The map
+//! # Where things are
 //!
-//! - In: [`HostSpec`] or [`discover`], then [`Host`]; [`Usage`] with a [`Claim`] for each tenant;
-//!   [`RequestSpec`], then [`Request`], with a [`Workload`] and [`Policies`].
-//! - The engine: [`recommend`], tuned by [`Options`]. It enumerates candidates, drops what cannot be
-//!   ([`Fact`], [`Rejection`]), asks every rule ([`RuleId`], [`Profile`], [`Evidence`]), and ranks by
-//!   [`Score`]. A pure function: no I/O, clock, environment or randomness.
-//! - Out: [`Recommendation`] with [`Ranked`] placements, or [`Infeasible`]; [`Placement`] is plain data
-//!   with nothing left to decide. [`explain`](explain()) and [`explain_refusal`] make text of it,
-//!   [`emit`] makes libvirt XML and JSON, [`smallest_changes`] finds what would fit.
-//! - Tenants: [`Placement::offer`] and [`Usage::accept`] claim what was computed a while ago, or say who
-//!   took what; [`Usage::drift`] compares memory with what is there. [`capacity`](capacity()) counts the
-//!   VMs that could still come, [`rebalance`](rebalance()) says what would make room.
-//! - The check: [`verify`](verify()) judges a placement anew, and shares no code with the engine.
+//! - **Hosts.** [`host`] has the types and the limits. The crate `pinwise-discover` reads hosts and tenants
+//!   from sysfs, lstopo, libvirt and NVML; [`json`] reads and writes pinwise's own formats.
+//! - **Requests.** [`request`] and [`workload`]: what the VM needs, what it prefers, what it runs.
+//! - **Tenants.** [`usage`]: who holds what. [`Question::offer`] and [`Usage::accept`] claim an answer that was
+//!   computed a while ago, or say who took what in between. [`Usage::drift`] compares what is remembered with
+//!   what is found.
+//! - **Answers.** [`engine`] has the ranking, refusals and options, [`rules`] the rules and their evidence, and
+//!   [`placement`] the result: plain data, with nothing left to decide.
+//! - **Words and XML.** [`explain`](mod@explain) puts answers and refusals into words, [`emit`] into libvirt XML.
+//! - **More than one VM.** [`capacity`] counts how many more VMs of one shape fit. [`changes`] finds the
+//!   smallest change that makes a refused request fit, and [`rebalance`] the moves of tenants that do.
+//! - **More than one host.** [`fleet`] ranks hosts for a request; with the feature `rayon` on all cores, with
+//!   the same answers in the same order.
+//! - **The check.** [`verify`](mod@verify) judges a placement anew, and shares no code with the engine.
+//!
+//! # What a score is
+//!
+//! A sum over metrics, in thousandths of a natural logarithm: +42 is about 4% better than the default layout
+//! for the request's workload. Scores compare layouts of one VM on one host. They are not throughput, and
+//! they rest on measurements that others made on other machines.
+//!
+//! # What it does not do
+//!
+//! It starts, moves and changes nothing, and it measures nothing. It has no I/O, clock, environment,
+//! randomness or threads of its own (but for rayon's, in a fleet): the same question has the same answer,
+//! byte for byte, on every machine. All its types are `Send` and `Sync`. To share a [`Usage`] between
+//! threads, copy it, compute without a lock, and have the offer accepted under one.
+//!
+//! # Stability
+//!
+//! Before 1.0 a minor version may change signatures, and the changelog says how to follow. Outputs and
+//! growing enums are `non_exhaustive`. A JSON format keeps its version number for as long as older readers
+//! understand what is written. A change of recommendations is never silent: the changelog lists each under
+//! a heading of its own.
 //!
 //! # Features
 //!
-//! On by default, and Rust alone: `serde`: descriptions, requests, tenants and answers as JSON. `sysfs`:
-//! hosts from sysfs. `libvirt-xml`: libvirt's and lstopo's XML as hosts and tenants, and patching an
-//! existing domain. With libraries of the machine: `hwloc`: this machine through libhwloc. `nvml`: what
-//! NVIDIA's driver knows, if it is there. `libvirt`: hosts and tenants from a libvirt that runs.
+//! - `serde` (on by default): the module [`json`].
+//! - `rayon`: the hosts of a fleet are asked in parallel.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -19,7 +19,7 @@ impl ParseUnitError {
     }
 }
 
-/// An identifier that is a plain number and can be kept in an [`IdSet`](crate::IdSet).
+/// An identifier that is a plain number and can be kept in an [`IdSet`](crate::sets::IdSet).
 pub trait Id: Copy + Ord + fmt::Debug {
     /// Identifiers are below this number.
     const LIMIT: u32;

@@ -2,7 +2,7 @@
 //!
 //! [`capacity`] is exact: the largest number of further VMs of a [`Shape`] on a host with its tenants.
 //! [`vms`] is the same over plain numbers per node. What the engine counts for every candidate
-//! ([`HostCost`](crate::HostCost)) is coarser and cheaper.
+//! ([`HostCost`](crate::engine::HostCost)) is coarser and cheaper.
 
 mod exact;
 mod host;

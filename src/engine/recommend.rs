@@ -35,7 +35,7 @@ pub struct Ranked {
 /// The answer: at least one placement that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recommendation {
-    /// Best first; the best of each style, or of each variant with [`Options::all`].
+    /// Best first; the best of each style, or of each variant with [`Options::all`](super::Options::all).
     pub ranked: Vec<Ranked>,
     /// The default layout with the first placement's GPUs, which all predictions are against. Score
     /// and predictions are those of no change. `None` where even that does not fit.

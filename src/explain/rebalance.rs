@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::host::Host;
 use crate::rebalance::{Advice, Step};
 
-/// A step of an [`Advice`](crate::Advice) as a sentence without its full stop.
+/// A step of an [`Advice`](crate::rebalance::Advice) as a sentence without its full stop.
 #[must_use]
 pub fn step_text(host: &Host, step: &Step) -> String {
     match step {

@@ -151,7 +151,7 @@ pub struct NotChosen {
     /// allow, and whether the VM fits is not known.
     pub searched: bool,
     /// What other VMs would lose and wait for at least, in thousandths of GPUs, with pieces of L3
-    /// domains; see [`HostCost::price`](crate::HostCost::price). Zero for [`HostOrder::Spread`], which does
+    /// domains; see [`HostCost::price`](crate::engine::HostCost::price). Zero for [`HostOrder::Spread`], which does
     /// not ask.
     pub price: i64,
     /// What would be left there.

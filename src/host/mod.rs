@@ -344,8 +344,8 @@ impl Host {
     /// The same host with these pCPUs kept for the host itself.
     ///
     /// # Errors
-    /// [`HostError`](crate::HostError) if one of them is not online.
-    pub fn with_reserved(&self, reserved: CpuSet) -> Result<Self, spec::HostError> {
+    /// [`HostError`] if one of them is not online.
+    pub fn with_reserved(&self, reserved: CpuSet) -> Result<Self, HostError> {
         HostSpec { reserved, ..self.spec.clone() }.build()
     }
 

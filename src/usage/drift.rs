@@ -69,7 +69,7 @@ impl Drift {
 
 impl Usage {
     /// How `found` differs from what is in memory: for instance what
-    /// [`read_domain`](crate::discover::libvirt::read_domain) says of every domain of the host. Of two
+    /// `pinwise_discover::libvirt::read_domain` says of every domain of the host. Of two
     /// with one name the last counts.
     ///
     /// Some of what a VM holds no domain tells, and that is no difference: siblings that are kept idle

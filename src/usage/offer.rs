@@ -22,7 +22,7 @@ impl fmt::Display for Generation {
 }
 
 /// What a placement would take, and the generation that it was computed at:
-/// [`Placement::offer`](crate::Placement::offer) makes it, [`Usage::accept`] takes it.
+/// [`Question::offer`](crate::Question::offer) makes it, [`Usage::accept`] takes it.
 ///
 /// A scheduler with several threads copies the [`Usage`], computes without a lock, and has the offer
 /// accepted under one. Whoever came in between is found, and then it computes anew:
@@ -30,25 +30,27 @@ impl fmt::Display for Generation {
 /// ```
 /// use std::sync::Mutex;
 ///
-/// use pinwise::{Conflict, Host, Options, Placement, Request, Usage, recommend};
+/// use pinwise::usage::Conflict;
+/// use pinwise::{Host, Placement, Question, Request, Usage, recommend};
 ///
 /// /// `None` where nothing fits, or others are always faster.
 /// fn place(host: &Host, shared: &Mutex<Usage>, request: &Request) -> Option<Placement> {
 ///     for _ in 0..10 {
 ///         let seen = shared.lock().expect("no thread panics").clone();
-///         let answer = recommend(host, &seen, request, &Options::default()).ok()?;
-///         let placement = &answer.best().placement;
-///         let offer = placement.offer(request, &seen);
+///         let question = Question::new(host, &seen, request);
+///         let placement = recommend(question).ok()?.best().placement.clone();
+///         let offer = question.offer(&placement);
 ///         match shared.lock().expect("no thread panics").accept(host, &offer) {
-///             Ok(_) => return Some(placement.clone()),
+///             Ok(_) => return Some(placement),
 ///             Err(Conflict::Taken { .. }) => continue,
 ///             Err(_) => return None,
 ///         }
 ///     }
 ///     None
 /// }
-/// # use pinwise::{Bytes, CoreKind, CoreSpec, HostSpec, NodeId, NodeSpec, PackageId, PcpuId};
-/// # use pinwise::RequestSpec;
+/// # use pinwise::host::{CoreKind, CoreSpec, NodeSpec};
+/// # use pinwise::units::{NodeId, PackageId, PcpuId};
+/// # use pinwise::{Bytes, HostSpec, RequestSpec};
 /// # let cpus = |range: std::ops::Range<u32>| range.map(PcpuId).collect();
 /// # let (pools, distances) = (Vec::new(), Vec::new());
 /// # let memory = Bytes::from_gib(64);

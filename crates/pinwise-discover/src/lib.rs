@@ -10,6 +10,7 @@
 mod assembly;
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 mod caches;
+#[cfg(any(feature = "sysfs", feature = "xml"))]
 mod cores;
 #[cfg(feature = "xml")]
 mod document;

@@ -125,7 +125,7 @@ pub enum EmitError {
 /// Groups start with a comment that says which element they go into. USB and memory balloon are left
 /// to the domain that they are pasted into: every root port here is taken, so what libvirt adds by
 /// itself finds no way behind an expander bus. Controllers are numbered from 1: a domain that has some
-/// already takes a [`patch`](fn@patch) (feature `libvirt-xml`), which goes on after its highest.
+/// already takes a patch (`pinwise_discover::libvirt::patch`), which goes on after its highest.
 ///
 /// # Errors
 /// [`EmitError`] if the placement cannot be said in domain XML.
