@@ -38,5 +38,5 @@ fn host_and_tenants_come_from_one_connection() {
     assert!(error.starts_with("error: nothing:///here: libvirt does not connect: "), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
     let (_, _, error) = ask(&["--tenant", "hwloc"]);
-    assert_eq!(error, "error: --tenant hwloc: it knows no tenants\n");
+    assert_eq!(error, "error: hwloc shows no tenants\n");
 }
