@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::engine::search::cpus::FreePcpus;
-use crate::engine::search::{free_gpus, tenants_gpus};
+use crate::free::FreePcpus;
+use crate::free::gpus::{free_gpus, tenants_gpus};
 use crate::host::derived::GpuMask;
 use crate::host::spec::MAX_NODES;
 use crate::host::{Host, Node};
@@ -72,7 +72,7 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn new(host: &Host, usage: &Usage) -> Self {
         let small = |n: usize| u16::try_from(n).expect("a host has at most 4096 pCPUs");
-        let pcpus = FreePcpus::new(host, usage.dedicated());
+        let pcpus = FreePcpus::new(host, usage);
         let free = || host.gpus().iter().filter(|gpu| usage.holder_of(gpu.address).is_none());
         let whole = pcpus.whole_cores();
         let cores =
