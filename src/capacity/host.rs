@@ -250,16 +250,6 @@ fn mask_of(host: &Host, set: &crate::sets::NodeSet) -> u64 {
     set.iter().filter_map(|id| host.node_index(id)).fold(0, |mask, at| mask | (1 << at))
 }
 
-/// GPUs that a VM may get: not part of the CPU, with nobody holding anything that goes with them.
-fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
-    let free = |gpu: &crate::host::Gpu| {
-        let held = |member| usage.holder_of(member).is_some();
-        !gpu.integrated && !host.pci().bundle_of(gpu.address).into_iter().any(held)
-    };
-    let all = host.gpus().iter().enumerate().filter(|(_, gpu)| free(gpu));
-    all.fold(0, |mask, (at, _)| mask | (1 << at))
-}
-
 /// The free GPUs by what goes together: giving one takes all of its group.
 fn groups(host: &Host, free: GpuMask) -> Vec<GpuMask> {
     let mut groups: Vec<GpuMask> = Vec::new();

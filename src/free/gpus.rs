@@ -43,21 +43,35 @@ fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
     gpu.model.to_lowercase().contains(&wanted) || ids.is_some_and(|ids| ids.contains(&wanted))
 }
 
-/// The GPUs that nobody holds and that VMs usually ask for.
-pub(crate) fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
-    let gpus = host.gpus().iter().enumerate();
-    let free = gpus.filter(|(_, gpu)| !gpu.integrated && usage.holder_of(gpu.address).is_none());
-    free.fold(0, |mask, (at, _)| mask | (1 << at))
+/// The GPUs of which no tenant holds any function that has to go with them, integrated ones too.
+pub(crate) fn unheld(host: &Host, usage: &Usage) -> GpuMask {
+    host.derived().gpus.iter().enumerate().fold(0, |mask, (at, gpu)| {
+        let held = gpu.bundle.iter().any(|member| usage.holder_of(*member).is_some());
+        mask | GpuMask::from(!held) << at
+    })
 }
 
-/// The GPUs that each tenant holds.
-pub(crate) fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
+/// The GPUs that are not integrated into the processor.
+pub(crate) fn discrete(host: &Host) -> GpuMask {
+    let gpus = host.gpus().iter().enumerate();
+    gpus.fold(0, |mask, (at, gpu)| mask | GpuMask::from(!gpu.integrated) << at)
+}
+
+/// The GPUs that VMs usually ask for and may get: unheld and not integrated.
+pub(crate) fn free(host: &Host, usage: &Usage) -> GpuMask {
+    unheld(host, usage) & discrete(host)
+}
+
+/// The GPUs that each tenant holds itself or by a function that has to go with them; only tenants that
+/// hold some.
+pub(crate) fn held_by_tenants(host: &Host, usage: &Usage) -> Vec<GpuMask> {
     let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
-    for (at, gpu) in host.gpus().iter().enumerate() {
-        let Some(holder) = usage.holder_of(gpu.address) else { continue };
-        match tenants.iter_mut().find(|(name, _)| *name == holder) {
-            Some((_, gpus)) => *gpus |= 1 << at,
-            None => tenants.push((holder, 1 << at)),
+    for (at, gpu) in host.derived().gpus.iter().enumerate() {
+        for holder in gpu.bundle.iter().filter_map(|member| usage.holder_of(*member)) {
+            match tenants.iter_mut().find(|(name, _)| *name == holder) {
+                Some((_, gpus)) => *gpus |= 1 << at,
+                None => tenants.push((holder, 1 << at)),
+            }
         }
     }
     tenants.into_iter().map(|(_, gpus)| gpus).collect()

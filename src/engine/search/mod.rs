@@ -24,8 +24,7 @@ use crate::engine::cost::{HostCost, NodeRoom as SlotRoom, Slots};
 use crate::engine::profile::Profile;
 use crate::engine::refusal::Fact;
 use crate::engine::score::{Options, Property, Score};
-use crate::free::gpus::{free_gpus, tenants_gpus};
-use crate::free::{FreePages, FreePcpus, pages::needed};
+use crate::free::{FreePages, FreePcpus, gpus as free_gpus, pages::needed};
 use crate::host::Host;
 use crate::placement::{MemoryMode, Style};
 use crate::question::Question;
@@ -258,7 +257,7 @@ fn slots<'h>(
     pages: &[Pages],
     options: &Options,
 ) -> Slots<'h> {
-    let free = free_gpus(host, usage);
+    let free = free_gpus::free(host, usage);
     let on_node = &host.derived().gpu_places.on_node;
     let bytes = |at: usize| {
         let of = |pages: &Pages| pages.free[at].saturating_mul(pages.size.bytes());
@@ -273,7 +272,7 @@ fn slots<'h>(
         host,
         room,
         free,
-        &tenants_gpus(host, usage),
+        &free_gpus::held_by_tenants(host, usage),
         options.gpu_share,
         options.slot_weights,
     )
