@@ -4,6 +4,7 @@ use super::Capacity;
 use super::exact::{MAX_SETS, NodeRoom, closed, grow, in_sets, maximal, subsets_of, vms};
 use super::packing::{Packing, Resources, most};
 use super::shape::{Allowed, GpuBond, Shape};
+use crate::free::{FreePages, FreePcpus, bundle, gpus};
 use crate::host::Host;
 use crate::host::derived::GpuMask;
 use crate::sets::{CpuSet, bits};
@@ -27,11 +28,11 @@ pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
         return Capacity::Exact(0);
     }
     // Memory that is held somewhere is missing in all, wherever it is.
-    let in_all = usage.free_pages_in_all(host, shape.page_size);
+    let free_pages = FreePages::new(host, usage, shape.page_size);
     let each = u64::from(shape.cells).saturating_mul(pages);
-    let most = in_all.checked_div(each).unwrap_or(u64::MAX);
+    let most = free_pages.in_all.checked_div(each).unwrap_or(u64::MAX);
     let free = Free::new(host, usage, shape);
-    let with = |kept: Option<PcpuId>| free.capacity(kept, shape, pages).capped(most);
+    let with = |kept: Option<PcpuId>| free.capacity(kept, shape, &free_pages, pages).capped(most);
     let all = with(None);
     if shape.vcpus == 0 || host.is_for_vms_only() || !free.emulators_need_one() {
         return all;
@@ -63,18 +64,11 @@ struct Free<'a> {
 
 impl<'a> Free<'a> {
     fn new(host: &'a Host, usage: &'a Usage, shape: &Shape) -> Self {
-        let (kept, held) = (host.housekeeping(), usage.dedicated());
-        let usable = host.allowed().difference(&kept).difference(held);
-        let cores = host.cores().iter().map(|core| {
-            let taken = |p: &PcpuId| {
-                held.contains(*p) || (kept.contains(*p) && host.allowed().contains(*p))
-            };
-            let closed = shape.whole_cores && core.pcpus.iter().any(taken);
-            let pcpus = core.pcpus.iter().copied().filter(|p| !closed && usable.contains(*p));
-            pcpus.collect::<Vec<_>>()
-        });
-        let cores: Vec<Vec<PcpuId>> = cores.collect();
-        let mut aside = host.allowed().union(host.reserved()).difference(held);
+        let free = FreePcpus::new(host, usage);
+        let cores = host.cores().iter().enumerate();
+        let cores: Vec<Vec<PcpuId>> =
+            cores.map(|(at, core)| free.of_core(at, core, shape.whole_cores).collect()).collect();
+        let mut aside = free.for_emulators(host);
         let threads = shape.threads() as usize;
         let whole = shape.whole_cores;
         for pcpu in cores.iter().filter(|core| core.len() >= threads).flatten() {
@@ -120,15 +114,20 @@ impl<'a> Free<'a> {
         closed(&room, units)
     }
 
-    fn capacity(&self, kept: Option<PcpuId>, shape: &Shape, pages: u64) -> Capacity {
+    fn capacity(
+        &self,
+        kept: Option<PcpuId>,
+        shape: &Shape,
+        free_pages: &FreePages,
+        pages: u64,
+    ) -> Capacity {
         let (host, usage) = (self.host, self.usage);
-        let free = free_gpus(host, usage);
+        let free = gpus::free(host, usage);
         let facts = &host.derived().gpus;
         let on = |at: usize| bits(free).filter(move |gpu| facts[*gpu].node == Some(at));
         // In whole cells from here on.
         let cells = |at: usize| {
-            let free_pages = usage.free_pages(host, host.nodes()[at].id, shape.page_size);
-            let by_pages = free_pages.checked_div(pages).unwrap_or(u64::MAX);
+            let by_pages = free_pages.on_node[at].checked_div(pages).unwrap_or(u64::MAX);
             let by_gpus = (on(at).count() as u64).checked_div(u64::from(shape.gpus));
             self.cells(at, kept, shape).min(by_pages).min(by_gpus.unwrap_or(u64::MAX))
         };
@@ -254,7 +253,7 @@ fn mask_of(host: &Host, set: &crate::sets::NodeSet) -> u64 {
 fn groups(host: &Host, free: GpuMask) -> Vec<GpuMask> {
     let mut groups: Vec<GpuMask> = Vec::new();
     for at in bits(free) {
-        let bundle = host.pci().bundle_of(host.gpus()[at].address);
+        let bundle = bundle(host, host.gpus()[at].address);
         let mut group = (1 << at) | (host.gpu_mask(&bundle) & free);
         groups.retain(|other| {
             let joins = other & group != 0;

@@ -1,8 +1,10 @@
 //! What the VMs look like that are counted.
 
+use crate::free::FreePcpus;
 use crate::host::Host;
 use crate::sets::NodeSet;
 use crate::units::{Bytes, PageSize};
+use crate::usage::Usage;
 
 /// Which nodes the cells of one VM may be on. They are always distinct nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -89,17 +91,14 @@ impl Shape {
 /// clouds offer.
 #[must_use]
 pub fn reference_shapes(host: &Host) -> Vec<Shape> {
-    let kept = host.housekeeping();
+    // Of an empty host: a core that the host keeps a part of is no VM's to have whole.
+    let whole = FreePcpus::new(host, &Usage::default()).whole_cores();
     let counted = |at: usize| {
         let node = &host.nodes()[at];
         let on = |gpu: &&crate::host::Gpu| !gpu.integrated && gpu.node == Some(node.id);
         let gpus = host.gpus().iter().filter(on).count() as u64;
-        let whole = |core: &&crate::host::Core| {
-            core.node == node.id
-                && core.pcpus.iter().all(|pcpu| !kept.contains(*pcpu))
-                && core.pcpus.iter().any(|pcpu| host.allowed().contains(*pcpu))
-        };
-        (node, gpus, host.cores().iter().filter(whole).count() as u64)
+        let cores = &host.derived().nodes[at].cores;
+        (node, gpus, u64::from(whole.as_ref().map_or(0, |whole| whole.count(cores))))
     };
     let nodes: Vec<_> = (0..host.nodes().len()).map(counted).filter(|(_, g, _)| *g > 0).collect();
     let bytes = |size: PageSize| {

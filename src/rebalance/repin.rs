@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Step;
+use crate::free::FreePcpus;
 use crate::host::{Core, Host};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{CoreId, PcpuId};
@@ -14,9 +15,8 @@ use crate::usage::{Claim, Usage};
 /// Core by core: siblings stay siblings, a core that the VM has whole becomes one that it has whole,
 /// and of others a sibling may be another tenant's, as before. `None` where there is no room.
 pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
-    let kept = host.housekeeping();
-    let taken = usage.dedicated();
-    let mut free = host.allowed().difference(taken).difference(&kept);
+    let free = FreePcpus::new(host, usage);
+    let taken = &free.held;
     let mut cores: BTreeMap<CoreId, (&Core, Vec<PcpuId>)> = BTreeMap::new();
     for pcpu in held.dedicated.iter() {
         let core = host.core_of(pcpu)?;
@@ -33,10 +33,7 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
         let closed = whole && core.pcpus.iter().any(|pcpu| taken.contains(*pcpu));
         if !closed && own.iter().all(|pcpu| !taken.contains(*pcpu)) {
             used.insert(core.id);
-            for pcpu in own {
-                free.remove(pcpu);
-                dedicated.insert(pcpu);
-            }
+            dedicated.extend(&own.into_iter().collect());
         } else {
             leaving.push((core, own, whole));
         }
@@ -44,31 +41,22 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
     // The largest parts first, and whole cores before parts of some.
     leaving.sort_by_key(|(core, own, whole)| (!whole, usize::MAX - own.len(), core.id));
     for (from, own, whole) in leaving {
-        let room = |core: &&Core| {
-            let usable = core.pcpus.iter().filter(|pcpu| free.contains(**pcpu)).count();
-            let allowed = core.pcpus.iter().filter(|pcpu| host.allowed().contains(**pcpu)).count();
+        let room = |at: usize, core: &Core| {
+            let usable = free.of_core(at, core, whole).count();
             let fits = if whole { own.len() == usable } else { own.len() <= usable };
-            // Of what is shared, the fullest core goes first: whole ones stay whole.
-            (fits && (!whole || usable == allowed)).then_some(usable)
+            fits.then_some(usable)
         };
         let near = |core: &Core| host.distance(from.node, core.node);
-        // Two guest cores on one core of the host would be siblings that the guest does not know.
-        let open = host.cores().iter().filter(|core| !used.contains(&core.id));
-        let target = open.filter_map(|core| Some((room(&core)?, core)));
-        let target = target.min_by_key(|(usable, core)| {
+        // Two guest cores on one core of the host would be siblings that the guest does not know of.
+        let open = host.cores().iter().enumerate().filter(|(_, core)| !used.contains(&core.id));
+        let targets = open.filter_map(|(at, core)| Some((room(at, core)?, at, core)));
+        // Of shared cores, the one with the fewest usable pCPUs goes first: whole ones stay whole.
+        let target = targets.min_by_key(|(usable, _, core)| {
             (core.node != from.node, near(core), core.kind != from.kind, *usable, core.id)
         });
-        let (_, core) = target?;
+        let (_, at, core) = target?;
         used.insert(core.id);
-        let to: Vec<PcpuId> = core
-            .pcpus
-            .iter()
-            .copied()
-            .filter(|pcpu| free.contains(*pcpu))
-            .take(own.len())
-            .collect();
-        for (old, new) in own.into_iter().zip(to) {
-            free.remove(new);
+        for (old, new) in own.into_iter().zip(free.of_core(at, core, whole)) {
             dedicated.insert(new);
             moves.push((old, new));
         }

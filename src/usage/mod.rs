@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn pages(node: Option<u32>, count: u64) -> Claim {
-        let page = PageClaim { node: node.map(NodeId), size: PageSize::GIB_1, count };
+        let page = PageClaim { node: node.map(NodeId), page_size: PageSize::GIB_1, count };
         Claim { pages: vec![page], ..Claim::default() }
     }
 
@@ -293,8 +293,8 @@ mod tests {
     fn pages_on_a_node_and_pages_anywhere_share_the_pool() {
         let (host, mut usage) = (host(), Usage::empty(&host()));
         usage.claim(&host, "a", pages(None, 10)).unwrap();
-        let (tenant, size) = ("b".to_owned(), PageSize::GIB_1);
-        let short = ClaimError::PagesShort { tenant, node: None, size, needed: 7, free: 6 };
+        let (tenant, page_size) = ("b".to_owned(), PageSize::GIB_1);
+        let short = ClaimError::PagesShort { tenant, node: None, page_size, needed: 7, free: 6 };
         assert_eq!(usage.claim(&host, "b", pages(Some(0), 7)), Err(short));
         assert_eq!(usage.claim(&host, "b", pages(Some(0), 6)), Ok(()));
     }
