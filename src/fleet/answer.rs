@@ -112,7 +112,7 @@ pub struct NotChosen {
     /// Whether the host was searched. If so, the other fields are what was found; otherwise they are
     /// the best that counts allow, and it is not known whether the VM fits.
     pub searched: bool,
-    /// A lower bound of [`HostCost::price`](crate::engine::cost::HostCost::price) on this host, in
+    /// A lower bound of [`HostCost::price`](crate::engine::HostCost::price) on this host, in
     /// thousandths of GPUs, plus 1000 if the cores would be scattered over more L3 domains than
     /// needed. Always 0 with [`HostOrder::Spread`], which does not rank by price.
     pub price: i64,
