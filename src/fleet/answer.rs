@@ -1,7 +1,7 @@
 //! What a fleet is asked, and what it answers.
 
-use crate::engine::recommend::{Infeasible, Ranked};
-use crate::engine::score::Options;
+use crate::engine::Options;
+use crate::engine::{Infeasible, Ranked};
 use crate::units::PageSize;
 
 /// Which of the hosts that fit comes first.

@@ -14,7 +14,7 @@ use super::member::FleetHost;
 use super::upper_bound::{NodeSetAtHome, UpperBound};
 use crate::engine::cost::Slots;
 use crate::engine::profile::{L3Use, l3_use};
-use crate::engine::score::{Options, Score};
+use crate::engine::{Options, Score};
 use crate::host::Host;
 use crate::host::spec::MAX_NODES;
 use crate::request::{Policy, Request};

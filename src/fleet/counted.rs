@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use super::counts::FreeCounts;
+use crate::engine::Options;
 use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
-use crate::engine::score::Options;
 use crate::host::Host;
 use crate::host::spec::MAX_NODES;
 use crate::request::Request;

@@ -9,7 +9,7 @@ use super::key::HostKey;
 use super::member::FleetHost;
 use super::search::{HostKind, HostSearch, each, kind};
 use super::upper_bound::UpperBound;
-use crate::engine::recommend::recommend;
+use crate::engine::recommend;
 use crate::host::Host;
 use crate::question::Question;
 use crate::request::Request;

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use super::repin::repin;
 use super::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step};
-use crate::engine::recommend::recommend;
-use crate::engine::score::Options;
+use crate::engine::Options;
+use crate::engine::recommend;
 use crate::host::Host;
 use crate::placement::{Placement, Style};
 use crate::question::Question;
