@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Step;
+use super::advice::Step;
 use crate::free::FreePcpus;
 use crate::host::{Core, Host};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{CoreId, PcpuId};
 use crate::usage::{Claim, Usage};
 
-/// Finds pCPUs for `held` among those that `usage`, in which the VM has none, leaves free. What
-/// can stay stays, and the others stay on their nodes as far as there is room.
+/// Finds pCPUs for the VM that holds `held` among those that `usage`, where the VM is missing, leaves
+/// free. Cores that can stay do, and the others stay on their nodes as far as there is room.
 ///
-/// Core by core: siblings stay siblings, a core that the VM has whole becomes one that it has whole,
-/// and of others a sibling may be another tenant's, as before. `None` where there is no room.
+/// It goes core by core: siblings stay siblings, and a core that the VM has whole becomes one that it has
+/// whole. A core that it shares may become one that it shares with another tenant. `None` if there is no
+/// room.
 pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
     let free = FreePcpus::new(host, usage);
     let taken = &free.held;
@@ -25,7 +26,7 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
     let is_whole = |core: &Core, own: &[PcpuId]| {
         core.pcpus.iter().all(|p| own.contains(p) || !host.allowed().contains(*p))
     };
-    // Those that can stay do.
+    // Cores that can stay do.
     let (mut dedicated, mut moves) = (CpuSet::new(), Vec::new());
     let (mut leaving, mut used) = (Vec::new(), BTreeSet::new());
     for (core, own) in cores.into_values() {
@@ -38,7 +39,7 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
             leaving.push((core, own, whole));
         }
     }
-    // The largest parts first, and whole cores before parts of some.
+    // Whole cores come before parts of cores, and larger parts before smaller ones.
     leaving.sort_by_key(|(core, own, whole)| (!whole, usize::MAX - own.len(), core.id));
     for (from, own, whole) in leaving {
         let room = |at: usize, core: &Core| {
@@ -68,7 +69,7 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
         node_of(*old) != node_of(*new) && node_of(*new).is_none_or(|node| !memory.contains(node))
     });
     let left_behind = if away { memory } else { NodeSet::new() };
-    // What it shares it keeps sharing, but for what it has for itself now.
+    // The VM keeps what it floats on, except for pCPUs that it has for itself now.
     let floating = held.floating.difference(&dedicated);
     let claim = Box::new(Claim { dedicated, floating, ..held.clone() });
     let vfio = !held.devices.is_empty();
