@@ -31,5 +31,8 @@ mod advice;
 mod repin;
 mod search;
 
+#[cfg(test)]
+pub(crate) use repin::repin;
+
 pub use advice::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step};
 pub use search::rebalance;

@@ -15,7 +15,7 @@ use crate::usage::{Claim, Usage};
 /// It goes core by core: siblings stay siblings, and a core that the VM has whole becomes one that it has
 /// whole. A core that it shares may become one that it shares with another tenant. `None` if there is no
 /// room.
-pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
+pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
     let free = FreePcpus::new(host, usage);
     let taken = &free.held;
     let mut cores: BTreeMap<CoreId, (&Core, Vec<PcpuId>)> = BTreeMap::new();
