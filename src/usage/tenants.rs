@@ -136,6 +136,12 @@ impl Usage {
         total.saturating_sub(taken(&self.held.pages)).saturating_sub(taken(&self.held.unexplained))
     }
 
+    /// Pages of `size` on `node` that the host counts as used and that no tenant explains.
+    #[must_use]
+    pub fn unexplained_pages(&self, node: NodeId, size: PageSize) -> u64 {
+        self.held.unexplained.get(&(node, size)).copied().unwrap_or(0)
+    }
+
     /// Pages of `size` that tenants hold on no particular node.
     #[must_use]
     pub fn unbound_pages(&self, size: PageSize) -> u64 {
