@@ -11,7 +11,6 @@ use crate::units::{NodeId, PageSize, PciAddr};
 /// What only one side has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
 pub struct Difference<T> {
     /// Held according to memory, and not found.
     pub missing: T,
@@ -22,7 +21,6 @@ pub struct Difference<T> {
 /// Pages of one size in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
 pub struct PageDrift {
     /// The node; `None` for pages that may be anywhere.
     pub node: Option<NodeId>,
@@ -37,7 +35,6 @@ pub struct PageDrift {
 /// What differs for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
 pub struct TenantDrift {
     /// Its name.
     pub tenant: String,
