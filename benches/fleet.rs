@@ -75,7 +75,7 @@ fn main() {
             }
             for (name, bin) in [("best fit", HostOrder::BestFit), ("spread", HostOrder::Spread)] {
                 let request = vm(cells, gpus).build().expect("in range");
-                let options = FleetOptions { bin, ..FleetOptions::default() };
+                let options = FleetOptions { order: bin, ..FleetOptions::default() };
                 let run = || rank(black_box(&fleet), &request, &options);
                 if let Some(times) = once {
                     (0..times).for_each(|_| _ = black_box(run()));
@@ -90,13 +90,13 @@ fn main() {
                     .collect();
                 times.sort_unstable();
                 let answer = run();
-                let searched = answer.behind.iter().filter(|host| host.searched).count();
+                let searched = answer.not_chosen.iter().filter(|host| host.searched).count();
                 println!(
                     "{size:>7} hosts  {wanted}  {name:<9} {:>8} us  {} answered, {searched} \
                      searched beside them, {} not, {} refused",
                     times[times.len() / 2],
                     answer.ranked.len(),
-                    answer.behind.len() - searched,
+                    answer.not_chosen.len() - searched,
                     answer.refused.len(),
                 );
             }

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     for (found, place) in answer.ranked.iter().zip(1..) {
         let (name, placement) = (fleet[found.host].host().name(), &found.best.placement);
-        let (style, nodes, left) = (placement.style, placement.nodes(), found.left);
+        let (style, nodes, left) = (placement.style, placement.nodes(), found.remaining);
         let price = found.best.cost.price();
         writeln!(out, "{place}. {name}: {style} on node {nodes}, {} GPUs left", left.gpus)?;
         writeln!(out, "   takes {price} thousandths of a GPU from VMs that could still come")?;

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io::Write as _;
 
 use pinwise::json::read_host;
-use pinwise::usage::{Conflict, Offer};
+use pinwise::usage::{Offer, OfferError};
 use pinwise::{Bytes, Host, Question, RequestSpec, Usage, recommend};
 
 /// A desktop with one node.
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // An offer is accepted or refused whole, under whatever lock guards the usage.
     match usage.accept(&host, &second) {
         Ok(_) => writeln!(out, "second is accepted too")?,
-        Err(conflict @ Conflict::Taken { .. }) => {
+        Err(conflict @ OfferError::Taken { .. }) => {
             writeln!(out, "second is refused: {conflict}")?;
             let again = offer(&host, &usage, "second")?;
             let accepted = usage.accept(&host, &again)?;

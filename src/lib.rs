@@ -77,6 +77,7 @@ pub mod emit;
 pub mod engine;
 pub mod explain;
 pub mod fleet;
+mod free;
 pub mod host;
 #[cfg(feature = "serde")]
 pub mod json;

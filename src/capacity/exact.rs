@@ -1,18 +1,18 @@
 //! The exact count over plain numbers.
 
-use super::Capacity;
+use super::count::Capacity;
 use super::packing::{Packing, most};
 use super::shape::{Allowed, Shape};
 use crate::sets::bits;
 use crate::units::NodeId;
 
-/// What is free on a node.
+/// What is free on a node, as plain numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct NodeRoom {
+pub struct FreeOnNode {
     /// The node.
     pub node: NodeId,
-    /// How many vCPUs could have a pCPU there.
+    /// How many vCPUs could have a pCPU on it.
     pub cpus: u64,
     /// Free pages of the shape's size.
     pub pages: u64,
@@ -20,8 +20,14 @@ pub struct NodeRoom {
     pub gpus: u64,
 }
 
-impl NodeRoom {
-    /// How many cells of the shape the node holds, each apart.
+impl FreeOnNode {
+    /// A node with nothing free.
+    #[must_use]
+    pub fn new(node: NodeId) -> Self {
+        Self { node, cpus: 0, pages: 0, gpus: 0 }
+    }
+
+    /// How many cells of the shape the node has room for, with `pages` pages a cell.
     fn cells(&self, shape: &Shape, pages: u64) -> u64 {
         let part = |room: u64, each: u64| room.checked_div(each).unwrap_or(u64::MAX);
         part(self.cpus, u64::from(shape.vcpus))
@@ -30,44 +36,43 @@ impl NodeRoom {
     }
 }
 
-/// The most node sets that are looked at, where the allowed sets are not simple.
+/// The most node sets that are looked at, if several allowed sets have nodes in common.
 pub(super) const MAX_SETS: usize = 4096;
-/// The most nodes that are looked at: what a host can have.
-const MAX_ROOMS: usize = 64;
+/// The most nodes that are looked at: the most that a host can have.
+const MAX_NODES: usize = 64;
 
-/// The largest number of VMs of `shape` that fit into `rooms` together. How the shape takes cores and
-/// what its GPUs are to each other is not looked at: a cell takes so many of a node's `cpus`, `pages`
-/// and `gpus`.
+/// The largest number of VMs of `shape` that fit on these nodes together. A cell takes its vCPUs, pages
+/// and GPUs from a node's numbers; how the shape takes cores, and how its GPUs are linked, is not
+/// looked at.
 ///
-/// On any distinct nodes, and in allowed sets without a node in common, this is a formula. With `b`
-/// cells that a node has room for and `k` cells a VM, it is the least, over r from 0 to k - 1, of the
-/// sum of all `b` but the r largest, divided by k - r: a node can serve each VM once, so the r largest
-/// nodes cannot replace the rest. Other allowed sets are searched, up to 4096 of them; where a bound
-/// is met the answer is [`Capacity::Between`]. Nodes beyond the 64th, and a second room of one node,
-/// make the answer [`Capacity::Between`] too.
+/// If the cells may be on any distinct nodes, or the allowed sets have no node in common, this is a
+/// formula. Allowed sets that do are searched, up to 4096 of them; if a limit is met, the answer is
+/// [`Capacity::Between`]. It is that too for nodes beyond the 64th, and for a node that is given twice.
 #[must_use]
-pub fn vms(rooms: &[NodeRoom], shape: &Shape) -> Capacity {
+pub fn vms(free: &[FreeOnNode], shape: &Shape) -> Capacity {
     let Some(pages) = shape.page_size.pages_in(shape.memory).filter(|_| shape.cells > 0) else {
         return Capacity::Exact(0);
     };
-    let cells: Vec<u64> = rooms.iter().map(|room| room.cells(shape, pages)).collect();
+    let cells: Vec<u64> = free.iter().map(|node| node.cells(shape, pages)).collect();
     let k = shape.cells as usize;
     let Allowed::Sets(sets) = &shape.allowed else { return Capacity::Exact(closed(&cells, k)) };
     let masks = |set: &crate::sets::NodeSet| {
-        let inside = rooms.iter().take(MAX_ROOMS).enumerate();
-        let inside = inside.filter(|(at, room)| set.contains(room.node) && cells[*at] > 0);
+        let inside = free.iter().take(MAX_NODES).enumerate();
+        let inside = inside.filter(|(at, node)| set.contains(node.node) && cells[*at] > 0);
         inside.fold(0_u64, |mask, (at, _)| mask | (1 << at))
     };
     let answer = in_sets(&cells, k, sets.iter().map(masks).collect());
-    let again = |at: usize| rooms[..at].iter().any(|room| room.node == rooms[at].node);
-    if rooms.len() > MAX_ROOMS || (0..rooms.len()).any(again) {
+    let again = |at: usize| free[..at].iter().any(|node| node.node == free[at].node);
+    if free.len() > MAX_NODES || (0..free.len()).any(again) {
         return Capacity::new(answer.at_least(), closed(&cells, k));
     }
     answer
 }
 
-/// The largest number of sets of `k` distinct nodes, where node i can be in `room[i]` of them: the
-/// largest n for which the sum of min(`room[i]`, n) is at least k n.
+/// The largest number of sets of `k` distinct nodes, if node i can be in `room[i]` of them: the largest
+/// n such that the sum of min(`room[i]`, n) is at least k n. That is the least, over r from 0 to k - 1,
+/// of the sum of all but the r largest `room[i]`, divided by k - r: even if the r largest nodes are in
+/// every set, the others must supply k - r nodes of each.
 pub(super) fn closed(room: &[u64], k: usize) -> u64 {
     let mut room: Vec<u64> = room.to_vec();
     room.sort_unstable_by(|a, b| b.cmp(a));
@@ -80,7 +85,7 @@ pub(super) fn closed(room: &[u64], k: usize) -> u64 {
     u64::try_from(least).unwrap_or(u64::MAX)
 }
 
-/// The same where each set of nodes must lie in one of `sets`, masks over positions in `room`.
+/// As [`closed`], if each set of nodes must lie in one of `sets`, masks over positions in `room`.
 pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<u64>) -> Capacity {
     let mut answer = Capacity::Exact(0);
     for part in parts(maximal(sets, k)) {
@@ -92,7 +97,7 @@ pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<u64>) -> Capacity {
             sets => {
                 let (options, complete) = subsets_of(sets, k, MAX_SETS);
                 let options = options.into_iter().map(u128::from).collect();
-                let nodes = room.len().min(MAX_ROOMS);
+                let nodes = room.len().min(MAX_NODES);
                 let room = room[..nodes].to_vec();
                 most(Packing { room, nodes, options, upper, complete })
             }
@@ -101,7 +106,7 @@ pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<u64>) -> Capacity {
     answer
 }
 
-/// The sets of at least `k` nodes that are inside no other.
+/// The sets of at least `k` nodes that no other set contains.
 pub(super) fn maximal(mut sets: Vec<u64>, k: usize) -> Vec<u64> {
     sets.retain(|set| set.count_ones() as usize >= k);
     sets.sort_unstable_by_key(|set| (u32::MAX - set.count_ones(), *set));
@@ -115,7 +120,7 @@ pub(super) fn maximal(mut sets: Vec<u64>, k: usize) -> Vec<u64> {
     kept
 }
 
-/// Groups of sets; sets of different groups have no node in common.
+/// The sets in groups: sets of different groups have no node in common.
 fn parts(sets: Vec<u64>) -> Vec<Vec<u64>> {
     let mut parts: Vec<(u64, Vec<u64>)> = Vec::new();
     for set in sets {
@@ -133,7 +138,7 @@ fn parts(sets: Vec<u64>) -> Vec<Vec<u64>> {
     parts.into_iter().map(|(_, sets)| sets).collect()
 }
 
-/// All sets of `k` nodes inside any of `sets`, and whether `limit` was not met.
+/// All sets of `k` nodes inside any of `sets`, and whether they stayed below `limit`.
 pub(super) fn subsets_of(sets: &[u64], k: usize, limit: usize) -> (Vec<u64>, bool) {
     let mut all: std::collections::BTreeSet<u64> = std::collections::BTreeSet::new();
     let mut complete = true;
@@ -147,7 +152,8 @@ pub(super) fn subsets_of(sets: &[u64], k: usize, limit: usize) -> (Vec<u64>, boo
     (all.into_iter().collect(), complete)
 }
 
-/// Calls `each` with every set of `k` of the positions; false if that said to stop.
+/// Calls `each` with `set` and every choice of `k` of the positions, until it returns false. Returns
+/// whether all were gone through.
 pub(super) fn grow(from: &[usize], k: usize, set: u64, each: &mut impl FnMut(u64) -> bool) -> bool {
     if k == 0 {
         return each(set);

@@ -1,9 +1,10 @@
-//! What is free on a host, in the numbers that are counted.
+//! The count on a host: what is free there, in the numbers that are packed.
 
-use super::Capacity;
-use super::exact::{MAX_SETS, NodeRoom, closed, grow, in_sets, maximal, subsets_of, vms};
+use super::count::Capacity;
+use super::exact::{FreeOnNode, MAX_SETS, closed, grow, in_sets, maximal, subsets_of, vms};
 use super::packing::{Packing, Resources, most};
 use super::shape::{Allowed, GpuBond, Shape};
+use crate::free::{FreePages, FreePcpus, bundle, gpus};
 use crate::host::Host;
 use crate::host::derived::GpuMask;
 use crate::sets::{CpuSet, bits};
@@ -13,30 +14,30 @@ use crate::usage::Usage;
 /// The most sets of GPUs that are looked at.
 const MAX_GPU_SETS: usize = 16_384;
 
-/// The largest number of further VMs of `shape` that fit on a host, where `usage` says what its
-/// tenants hold, if each is placed as well as can be.
+/// The largest number of further VMs of `shape` that fit on a host beside its tenants, if each is placed
+/// as well as can be.
 ///
-/// What counts as free is what [`recommend`](crate::engine::recommend) would use: pCPUs that are allowed, not
-/// the host's own and held by nobody, whole cores of them where the shape says so; pages free on the
-/// cell's node; GPUs of the cell's node whose whole IOMMU group is free. One more pCPU is left for
-/// emulator threads where no other could take them.
+/// What counts as free is what [`recommend`](crate::engine::recommend) would use: pCPUs that are
+/// allowed, dedicated to nobody and not kept for the host, on whole cores if the shape says so; pages
+/// that are free on the cell's node; GPUs of the cell's node, if nobody holds anything that has to go
+/// with them. One more pCPU is left for emulator threads if no pCPU beside the VMs' could take them.
 #[must_use]
 pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
     let Some(pages) = shape.page_size.pages_in(shape.memory) else { return Capacity::Exact(0) };
     if shape.cells == 0 || !shape.vcpus.is_multiple_of(shape.threads()) {
         return Capacity::Exact(0);
     }
-    // Memory that is held somewhere is missing in all, wherever it is.
-    let in_all = usage.free_pages_in_all(host, shape.page_size);
+    // Pages held on no particular node are missing from the total.
+    let free_pages = FreePages::new(host, usage, shape.page_size);
     let each = u64::from(shape.cells).saturating_mul(pages);
-    let most = in_all.checked_div(each).unwrap_or(u64::MAX);
-    let free = Free::new(host, usage, shape);
-    let with = |kept: Option<PcpuId>| free.capacity(kept, shape, pages).capped(most);
+    let most = free_pages.in_all.checked_div(each).unwrap_or(u64::MAX);
+    let free = FreeForShape::new(host, usage, shape);
+    let with = |kept: Option<PcpuId>| free.capacity(kept, shape, &free_pages, pages).capped(most);
     let all = with(None);
     if shape.vcpus == 0 || host.is_for_vms_only() || !free.emulators_need_one() {
         return all;
     }
-    // Whichever pCPU is left over, so it is the one that costs least.
+    // Any pCPU may be left for emulator threads, so the one that costs least is.
     let mut best = Capacity::Exact(0);
     for kept in free.kinds() {
         let other = with(Some(kept));
@@ -45,56 +46,51 @@ pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
             best.at_most().max(other.at_most()),
         );
     }
-    // An idle sibling of its own can serve some VM's emulator: then none need be left over.
+    // An idle sibling of a VM's own can serve its emulator: then no pCPU has to be left.
     let own = shape.whole_cores && free.spare();
     Capacity::new(best.at_least(), if own { all.at_most() } else { best.at_most() })
 }
 
-struct Free<'a> {
+/// What is free on the host for VMs of one shape.
+struct FreeForShape<'a> {
     host: &'a Host,
-    usage: &'a Usage,
+    gpus: GpuMask,
     threads: usize,
     whole: bool,
-    /// By core, in the order of [`Host::cores`]: its pCPUs that a VM may use.
+    /// By position in [`Host::cores`]: the pCPUs of the core that a VM may use.
     cores: Vec<Vec<PcpuId>>,
-    /// pCPUs that no VM can have and emulators can.
+    /// pCPUs that emulator threads can have and no VM can.
     aside: CpuSet,
 }
 
-impl<'a> Free<'a> {
-    fn new(host: &'a Host, usage: &'a Usage, shape: &Shape) -> Self {
-        let (kept, held) = (host.housekeeping(), usage.dedicated());
-        let usable = host.allowed().difference(&kept).difference(held);
-        let cores = host.cores().iter().map(|core| {
-            let taken = |p: &PcpuId| {
-                held.contains(*p) || (kept.contains(*p) && host.allowed().contains(*p))
-            };
-            let closed = shape.whole_cores && core.pcpus.iter().any(taken);
-            let pcpus = core.pcpus.iter().copied().filter(|p| !closed && usable.contains(*p));
-            pcpus.collect::<Vec<_>>()
-        });
-        let cores: Vec<Vec<PcpuId>> = cores.collect();
-        let mut aside = host.allowed().union(host.reserved()).difference(held);
+impl<'a> FreeForShape<'a> {
+    fn new(host: &'a Host, usage: &Usage, shape: &Shape) -> Self {
+        let free = FreePcpus::new(host, usage);
+        let cores = host.cores().iter().enumerate();
+        let cores: Vec<Vec<PcpuId>> =
+            cores.map(|(at, core)| free.of_core(at, core, shape.whole_cores).collect()).collect();
+        let mut aside = free.for_emulators(host);
         let threads = shape.threads() as usize;
         let whole = shape.whole_cores;
         for pcpu in cores.iter().filter(|core| core.len() >= threads).flatten() {
             aside.remove(*pcpu);
         }
-        Self { host, usage, threads, whole, cores, aside }
+        Self { host, gpus: gpus::free(host, usage), threads, whole, cores, aside }
     }
 
+    /// Whether a pCPU has to be left for emulator threads.
     fn emulators_need_one(&self) -> bool {
-        // Cores that have a pCPU over for each VM's emulator need no other.
+        // If every core that a VM takes has a pCPU to spare, its emulator needs no other.
         let spare = |core: &Vec<PcpuId>| core.len() < self.threads || core.len() > self.threads;
         self.aside.is_empty() && !(self.whole && self.cores.iter().all(spare))
     }
 
-    /// Whether some VM could have a pCPU of its own to spare.
+    /// Whether some core has a pCPU to spare beside its vCPUs.
     fn spare(&self) -> bool {
         self.cores.iter().any(|core| core.len() > self.threads)
     }
 
-    /// A pCPU of each kind: the rest of its node and of cores of its size are alike.
+    /// One pCPU of each kind: pCPUs of one node, on cores with as many usable pCPUs, are alike.
     fn kinds(&self) -> Vec<PcpuId> {
         let mut seen = std::collections::BTreeMap::new();
         for (core, pcpus) in self.host.cores().iter().zip(&self.cores) {
@@ -105,14 +101,14 @@ impl<'a> Free<'a> {
         seen.into_values().collect()
     }
 
-    /// Cells that a node has the cores for, if `kept` goes to emulators.
+    /// How many cells a node has the cores for, if the pCPU `kept` is left for emulator threads.
     fn cells(&self, at: usize, kept: Option<PcpuId>, shape: &Shape) -> u64 {
         let cores = self.host.derived().nodes[at].cores.clone();
         let units = shape.vcpus as usize / self.threads;
         let room = |core: &Vec<PcpuId>| {
             let kept = kept.is_some_and(|kept| core.contains(&kept));
             let pcpus = if kept && self.whole { 0 } else { core.len() - usize::from(kept) };
-            // A cell takes a core once: its vCPUs share none but as siblings.
+            // A cell takes a core once: no two guest cores of it share a core.
             let cells = pcpus / self.threads;
             if self.whole { cells.min(1) as u64 } else { cells as u64 }
         };
@@ -120,15 +116,19 @@ impl<'a> Free<'a> {
         closed(&room, units)
     }
 
-    fn capacity(&self, kept: Option<PcpuId>, shape: &Shape, pages: u64) -> Capacity {
-        let (host, usage) = (self.host, self.usage);
-        let free = free_gpus(host, usage);
+    fn capacity(
+        &self,
+        kept: Option<PcpuId>,
+        shape: &Shape,
+        free_pages: &FreePages,
+        pages: u64,
+    ) -> Capacity {
+        let (host, free) = (self.host, self.gpus);
         let facts = &host.derived().gpus;
         let on = |at: usize| bits(free).filter(move |gpu| facts[*gpu].node == Some(at));
-        // In whole cells from here on.
+        // From here on, what is free is counted in whole cells.
         let cells = |at: usize| {
-            let free_pages = usage.free_pages(host, host.nodes()[at].id, shape.page_size);
-            let by_pages = free_pages.checked_div(pages).unwrap_or(u64::MAX);
+            let by_pages = free_pages.on_node[at].checked_div(pages).unwrap_or(u64::MAX);
             let by_gpus = (on(at).count() as u64).checked_div(u64::from(shape.gpus));
             self.cells(at, kept, shape).min(by_pages).min(by_gpus.unwrap_or(u64::MAX))
         };
@@ -142,7 +142,7 @@ impl<'a> Free<'a> {
         let unbound = match shape.bond {
             GpuBond::Any => true,
             GpuBond::Linked if !partitions.is_empty() => false,
-            // Where all are linked any will do, and of one cell only those of its node matter.
+            // If all are linked any will do; for a VM of one cell, all on the cell's node.
             GpuBond::Linked if shape.cells == 1 => {
                 shape.gpus < 2 || (0..room.len()).all(|at| all_linked(on_node(at)))
             }
@@ -150,20 +150,18 @@ impl<'a> Free<'a> {
             GpuBond::Partition => partitions.is_empty(),
         };
         if gpus == 0 || (apart && unbound) {
-            let node = |(at, cells): (usize, &u64)| NodeRoom {
-                node: host.nodes()[at].id,
+            let node = |(at, cells): (usize, &u64)| FreeOnNode {
                 cpus: *cells,
-                pages: 0,
-                gpus: 0,
+                ..FreeOnNode::new(host.nodes()[at].id)
             };
-            let rooms: Vec<NodeRoom> = room.iter().enumerate().map(node).collect();
+            let nodes: Vec<FreeOnNode> = room.iter().enumerate().map(node).collect();
             let memory = crate::units::Bytes::ZERO;
-            return vms(&rooms, &Shape { vcpus: 1, memory, gpus: 0, ..shape.clone() });
+            return vms(&nodes, &Shape { vcpus: 1, memory, gpus: 0, ..shape.clone() });
         }
         self.with_gpus(shape, room, free, &groups)
     }
 
-    /// Where GPUs are not all alike: the search over sets of them.
+    /// The search over sets of GPUs, for hosts where these are not all alike.
     fn with_gpus(
         &self,
         shape: &Shape,
@@ -226,7 +224,8 @@ impl<'a> Free<'a> {
     }
 }
 
-/// Calls `each` with every set of so many GPUs of each list; false if that said to stop.
+/// Calls `each` with every choice of `count` GPUs of each list, until it returns false. Returns whether
+/// all were gone through.
 fn every(
     lists: &[Vec<usize>],
     count: usize,
@@ -250,22 +249,11 @@ fn mask_of(host: &Host, set: &crate::sets::NodeSet) -> u64 {
     set.iter().filter_map(|id| host.node_index(id)).fold(0, |mask, at| mask | (1 << at))
 }
 
-/// GPUs that a VM may get: not part of the CPU, with nobody holding anything that goes with them.
-fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
-    let free = |gpu: &crate::host::Gpu| {
-        let held = |member| usage.holder_of(member).is_some();
-        !gpu.integrated && !host.pci().bundle_of(gpu.address).into_iter().any(held)
-    };
-    let all = host.gpus().iter().enumerate().filter(|(_, gpu)| free(gpu));
-    all.fold(0, |mask, (at, _)| mask | (1 << at))
-}
-
-/// The free GPUs by what goes together: giving one takes all of its group.
+/// The free GPUs in groups: giving one away takes all of its group.
 fn groups(host: &Host, free: GpuMask) -> Vec<GpuMask> {
     let mut groups: Vec<GpuMask> = Vec::new();
     for at in bits(free) {
-        let bundle = host.pci().bundle_of(host.gpus()[at].address);
-        let mut group = (1 << at) | (host.gpu_mask(&bundle) & free);
+        let mut group = (1 << at) | (host.gpu_mask(&bundle(host, host.gpus()[at].address)) & free);
         groups.retain(|other| {
             let joins = other & group != 0;
             group |= if joins { *other } else { 0 };

@@ -1,69 +1,96 @@
-//! How many more VMs of a shape fit, and what a placement takes from them.
+//! Capacity: the exact number of further VMs of one shape that fit on a host.
 //!
-//! [`capacity`] is exact: the largest number of further VMs of a [`Shape`] on a host with its tenants.
-//! [`vms`] is the same over plain numbers per node. What the engine counts for every candidate
-//! ([`HostCost`](crate::engine::HostCost)) is coarser and cheaper.
+//! **Takes** a host, its usage and a `Shape`: equal cells, each with vCPUs, memory and GPUs of one
+//! node. **Gives** [`Capacity::Exact`], or `Between` two bounds if the search met its limit first.
+//! [`vms`] does the same over plain numbers per node. The engine does not use this module: it needs a
+//! price for each of thousands of candidates and counts slots instead (see `cost`).
+//!
+//! # What is counted
+//! Free means what `recommend` would use: pCPUs that are allowed, dedicated to nobody and not kept
+//! for the host, on cores that nobody shares where the shape wants whole cores; pages free on the
+//! cell's node; GPUs of the cell's node that are not inside a processor, if nothing that must go
+//! with them is held. Pages held on no particular node are taken off the total: no more VMs than
+//! free pages on the host / pages per VM.
+//!
+//! A node has room for min(by cores, free pages / pages per cell, free GPUs / GPUs per cell) cells.
+//! By cores is itself a count of the same kind: a guest core takes a core once, so v guest cores
+//! need v distinct cores, and a core with room for two guest cores serves two cells. With whole
+//! cores every core serves one.
+//!
+//! # The closed form
+//! A VM has k cells on k distinct nodes, and node i has room for b(i) cells. n VMs fit exactly if
+//!
+//! ```text
+//! min(b(1), n) + min(b(2), n) + … >= k n
+//! ```
+//!
+//! since a node can serve each VM once. The largest such n is the minimum, over r from 0 to k - 1,
+//! of (the sum of all b but the r largest) / (k - r), rounded down: even if the r largest nodes
+//! serve every VM, the rest must supply k - r cells of each.
+//!
+//! Example: room for 5, 2 and 1 cells, k = 2. r = 0 gives 8 / 2 = 4; r = 1 gives 3 / 1 = 3. So 3
+//! VMs fit: the first node serves all three, the others 2 and 1. The remaining 2 cells of the first
+//! have no partner.
+//!
+//! # Allowed sets of nodes
+//! If the cells of a VM must lie inside one of some node sets, sets contained in others are
+//! dropped, and sets that share nodes are grouped. A group of one set is the closed form on its
+//! nodes; groups add up. Larger groups are searched.
+//!
+//! # GPUs that are not all alike
+//! As long as every GPU goes alone and any will do, GPUs are a number per node. Any will do if no
+//! bond is wanted; and, on hosts without fabric partitions, if the bond is a partition, or if it is
+//! links and every two GPUs that one VM could combine are linked. Otherwise a VM is an *option*: a
+//! node set, and the groups of GPUs that it takes there, each group being what has to go together.
+//! An option takes one unit of each of its nodes and groups, and the question is how many options
+//! can be taken.
+//!
+//! # The search
+//! Depth first over the options, those with fewest rivals for their resources first, each taken as
+//! often as possible down to not at all. A greedy packing gives the first lower bound. The upper
+//! bound is a cover: every option needs a unit of one of a few chosen resources, so there are no
+//! more options than those have units; nor more than all nodes' units, or all groups', divided by
+//! the fewest that an option takes. Positions with equal remains are looked at once, up to 50,000
+//! of them.
+//!
+//! # The emulator's pCPU
+//! If no pCPU outside the VMs' reach is left for emulator threads, one more must stay free. Which
+//! one costs least is found by trying one of each kind (node, and number of usable siblings). If
+//! VMs of whole cores have a sibling over, it could serve instead; then the upper bound is that
+//! without the reservation, and the answer may be `Between`.
+//!
+//! # Bounds
+//! 4096 node sets, 16,384 sets of nodes and GPUs, 20 million looks at an option (about a tenth of a
+//! second), 64 nodes. A question that meets one of them is answered `Between`: `at_least` VMs were
+//! packed, and more than `at_most` cannot be.
+//!
+//! # Invariants
+//! - Resources are bits of a `u128`: 64 nodes, then 64 groups of GPUs.
+//! - A shape that takes nothing fits `u64::MAX` times. One that cannot exist (no cells, memory that
+//!   is not whole pages, odd vCPUs with siblings shown) fits 0 times.
+//! - `Exact` is only said if the options were complete and the search finished, or both bounds met.
+//!
+//! # Known limitations
+//! - Cells are equal and take GPUs of their own node; VMs that `recommend` would place unevenly,
+//!   with remote GPUs, or floating are not counted. Accepted, because a capacity is asked for a
+//!   catalogue of shapes.
+//! - Other devices, limits of the guest's PCI tree and numbers of emulator pCPUs are not looked at.
+//! - "As well as can be" is over all placements. VMs placed one after the other by `recommend` may
+//!   be fewer.
+//!
+//! # Reference shapes
+//! `reference_shapes` makes shapes of 1, 2, 4 and 8 GPUs with an equal share of the cores and pages
+//! of the GPUs' nodes, the host's own cores left out. Their page size is the hugepage size with
+//! most memory on these nodes, or the base page. A number that one node cannot hold spreads evenly
+//! over cells, or is left out.
 
+mod count;
 mod exact;
 mod host;
 mod packing;
 mod shape;
 
-pub use exact::{NodeRoom, vms};
+pub use count::Capacity;
+pub use exact::{FreeOnNode, vms};
 pub use host::capacity;
 pub use shape::{Allowed, GpuBond, Shape, reference_shapes};
-
-/// How many VMs fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
-pub enum Capacity {
-    /// So many, and not one more. [`u64::MAX`] for a shape that takes nothing.
-    Exact(u64),
-    /// The search met its bound first.
-    Between {
-        /// So many were packed.
-        at_least: u64,
-        /// More than so many cannot be.
-        at_most: u64,
-    },
-}
-
-impl Capacity {
-    fn new(at_least: u64, at_most: u64) -> Self {
-        if at_least >= at_most { Self::Exact(at_most) } else { Self::Between { at_least, at_most } }
-    }
-
-    /// The number of VMs that surely fit.
-    #[must_use]
-    pub fn at_least(self) -> u64 {
-        match self {
-            Self::Exact(vms) | Self::Between { at_least: vms, .. } => vms,
-        }
-    }
-
-    /// The number beyond which surely none fits.
-    #[must_use]
-    pub fn at_most(self) -> u64 {
-        match self {
-            Self::Exact(vms) | Self::Between { at_most: vms, .. } => vms,
-        }
-    }
-
-    /// The number, where the search settled it.
-    #[must_use]
-    pub fn exact(self) -> Option<u64> {
-        if let Self::Exact(vms) = self { Some(vms) } else { None }
-    }
-
-    /// At most `most`, whatever else.
-    fn capped(self, most: u64) -> Self {
-        Self::new(self.at_least().min(most), self.at_most().min(most))
-    }
-
-    /// The sum of independent parts.
-    fn plus(self, other: Self) -> Self {
-        let sum = |a: u64, b: u64| a.saturating_add(b);
-        Self::new(sum(self.at_least(), other.at_least()), sum(self.at_most(), other.at_most()))
-    }
-}

@@ -1,9 +1,9 @@
 //! The search behind the exact count: how many options can be taken, each any number of times, if
-//! every option takes one unit of some resources and there are only so many units of each.
+//! every option takes one unit of each of some resources, whose units are limited.
 
 use std::collections::BTreeSet;
 
-use super::Capacity;
+use super::count::Capacity;
 
 /// A set of resources: 64 nodes and 64 groups of GPUs.
 pub(super) type Resources = u128;
@@ -11,7 +11,7 @@ pub(super) type Resources = u128;
 /// How many options the search may look at before it gives up. Chosen by us: about a tenth of a
 /// second.
 const WORK: u64 = 20_000_000;
-/// How many states it remembers.
+/// How many positions the search remembers.
 const STATES: usize = 50_000;
 
 /// What is to be packed.
@@ -20,11 +20,11 @@ pub(super) struct Packing {
     pub(super) room: Vec<u64>,
     /// How many of the resources are nodes.
     pub(super) nodes: usize,
-    /// The resources of which each option takes a unit; at least one.
+    /// By option: the resources that it takes a unit of, at least one.
     pub(super) options: Vec<Resources>,
-    /// More than this cannot be.
+    /// A number of options beyond which none can be taken.
     pub(super) upper: u64,
-    /// Whether these are all options.
+    /// Whether `options` are all that there are.
     pub(super) complete: bool,
 }
 
@@ -34,7 +34,7 @@ fn bits(set: Resources) -> impl Iterator<Item = usize> {
         .map(|rest| rest.trailing_zeros() as usize)
 }
 
-/// The resources that are not used up.
+/// The resources that have units left.
 fn open(room: &[u64]) -> Resources {
     let left = room.iter().enumerate().filter(|(_, units)| **units > 0);
     left.fold(0, |set, (at, _)| set | (1 << at))
@@ -47,9 +47,9 @@ fn least(room: &[u64], option: Resources) -> u64 {
 /// The most options that can be taken.
 pub(super) fn most(packing: Packing) -> Capacity {
     let Packing { mut room, nodes, mut options, upper, complete } = packing;
-    let left = open(&room);
-    options.retain(|option| option & !left == 0);
-    // Those with few rivals first: they decide most.
+    let unused = open(&room);
+    options.retain(|option| option & !unused == 0);
+    // Options with few rivals for their resources come first: they decide most.
     let rivals = |option: &Resources| options.iter().filter(|o| *o & option != 0).count();
     let mut order: Vec<(usize, Resources)> = options.iter().map(|o| (rivals(o), *o)).collect();
     order.sort_unstable();
@@ -57,7 +57,7 @@ pub(super) fn most(packing: Packing) -> Capacity {
     let upper = if complete { upper.min(cover(&room, nodes, &options)) } else { upper };
     let best = greedy(room.clone(), &options);
     let seen = BTreeSet::new();
-    let mut search = Search { options: &options, nodes, best, upper, work: WORK, seen };
+    let mut search = PackingSearch { options: &options, nodes, best, upper, work: WORK, seen };
     if best < upper {
         search.go(0, &mut room, 0);
     }
@@ -65,18 +65,18 @@ pub(super) fn most(packing: Packing) -> Capacity {
     Capacity::new(search.best, if settled { search.best } else { upper })
 }
 
-struct Search<'o> {
+struct PackingSearch<'o> {
     options: &'o [Resources],
     nodes: usize,
     best: u64,
     upper: u64,
     work: u64,
-    /// Positions, what was taken before, and what was left.
+    /// What was looked at: the position in `options`, how many were taken before, and the units left.
     seen: BTreeSet<(usize, u64, Vec<u64>)>,
 }
 
-impl Search<'_> {
-    /// Tries the options from `at` on, where `taken` were taken before.
+impl PackingSearch<'_> {
+    /// Tries the options from position `at` on, after `taken` were taken.
     fn go(&mut self, at: usize, room: &mut Vec<u64>, taken: u64) {
         self.best = self.best.max(taken);
         let left = open(room);
@@ -104,7 +104,7 @@ impl Search<'_> {
                 bits(option).for_each(|at| room[at] += 1);
             }
             if self.work == 0 || self.best >= self.upper {
-                // What was taken is given back, however the loop ends.
+                // The caller's units are restored, however the loop ends.
                 bits(option).for_each(|at| room[at] += count.saturating_sub(1));
                 return;
             }
@@ -112,9 +112,9 @@ impl Search<'_> {
     }
 }
 
-/// More than this cannot be taken: every option needs a unit of some resource of a chosen few, so
-/// there are no more than those have units; nor more than all nodes' units, or all others', divided
-/// by how many the smallest option takes of them.
+/// An upper bound of the options that can be taken. Every option needs a unit of one of a few chosen
+/// resources, so there are no more options than those have units. Nor are there more than the units of
+/// all nodes, or of all other resources, divided by the fewest that an option takes of them.
 fn cover(room: &[u64], nodes: usize, options: &[Resources]) -> u64 {
     let touched = options.iter().fold(0, |all, option| all | option);
     let of_nodes: Resources = (1 << nodes) - 1;
@@ -128,7 +128,7 @@ fn cover(room: &[u64], nodes: usize, options: &[Resources]) -> u64 {
     while !open.is_empty() {
         let mut hits = vec![0_u128; room.len()];
         open.iter().for_each(|option| bits(*option).for_each(|at| hits[at] += 1));
-        // The most options for a unit: compared crosswise, so without fractions.
+        // The resource with the most options per unit, compared crosswise to avoid fractions.
         let better = |a: &usize, b: &usize| {
             let (left, right) = (hits[*a] * u128::from(room[*b]), hits[*b] * u128::from(room[*a]));
             left.cmp(&right).then(b.cmp(a))
@@ -141,7 +141,7 @@ fn cover(room: &[u64], nodes: usize, options: &[Resources]) -> u64 {
     u64::try_from(least).unwrap_or(u64::MAX)
 }
 
-/// A good number to start from: always from the roomiest option, a part of its room at a time.
+/// A lower bound to start from: takes the option with most units left, a quarter of them at a time.
 fn greedy(mut room: Vec<u64>, options: &[Resources]) -> u64 {
     let mut taken: u64 = 0;
     loop {

@@ -1,58 +1,62 @@
-//! What the VMs look like that are counted.
+//! The VMs that are counted.
 
+use crate::free::FreePcpus;
 use crate::host::Host;
 use crate::sets::NodeSet;
 use crate::units::{Bytes, PageSize};
+use crate::usage::Usage;
 
-/// Which nodes the cells of one VM may be on. They are always distinct nodes.
+/// Which nodes the cells of one VM may be on. No two cells are on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Allowed {
-    /// Any.
+    /// Any nodes.
     #[default]
     Any,
-    /// All in one of these sets.
+    /// The nodes of one of these sets.
     Sets(Vec<NodeSet>),
 }
 
-/// What the GPUs of one VM must be to each other.
+/// How the GPUs of one VM must be connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum GpuBond {
-    /// Nothing.
+    /// In any way, or not at all.
     #[default]
     Any,
-    /// Every two linked directly, and a fabric partition where the host has partitions.
+    /// Every two are linked directly, and all are one fabric partition if the host has partitions.
     Linked,
-    /// Just one of the host's fabric partitions, where the host has partitions.
+    /// They are exactly one of the host's fabric partitions, if it has partitions.
     Partition,
 }
 
 /// A VM of equal cells, each on a node of its own.
+///
+/// A field may be added in any release: begin with [`Shape::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub struct Shape {
-    /// How many cells, so how many nodes. None fits without one.
+    /// How many cells, each on a node of its own. No VM fits if there are none.
     pub cells: u32,
-    /// vCPUs a cell, each with a pCPU of its own.
+    /// How many vCPUs a cell has, each with a pCPU of its own.
     pub vcpus: u32,
-    /// Memory a cell. None fits if it is no whole number of pages.
+    /// Memory of a cell. No VM fits if it is not a whole number of pages.
     pub memory: Bytes,
-    /// The size of its pages.
+    /// Size of its pages.
     pub page_size: PageSize,
-    /// GPUs a cell, of the cell's node.
+    /// How many GPUs a cell has, on the cell's node.
     #[cfg_attr(feature = "serde", serde(default))]
     pub gpus: u32,
-    /// Whether the guest sees SMT siblings: two vCPUs a core. None fits if a cell's vCPUs are odd.
+    /// Whether the guest sees SMT siblings: two vCPUs a core. No VM fits if a cell's vCPUs are odd.
     #[cfg_attr(feature = "serde", serde(default))]
     pub smt: bool,
-    /// Whether a core is given to one VM only.
+    /// Whether each of its cores is given to one VM only.
     #[cfg_attr(feature = "serde", serde(default = "yes"))]
     pub whole_cores: bool,
-    /// What its GPUs must be to each other.
+    /// How its GPUs must be connected.
     #[cfg_attr(feature = "serde", serde(default))]
     pub bond: GpuBond,
     /// Which nodes its cells may be on.
@@ -80,26 +84,23 @@ impl Shape {
     }
 }
 
-/// What a host with GPUs is bought for: VMs of 1, 2, 4 and 8 GPUs, as far as it has so many, with
-/// their share of the cores and of the hugepages of the GPUs' nodes. None for a host without GPUs.
+/// The VMs that a host with GPUs is bought for: shapes of 1, 2, 4 and 8 GPUs, as far as it has that many,
+/// with their share of the cores and pages of the GPUs' nodes. None for a host without GPUs.
 ///
-/// A share is what every GPU can have on its own node, the host's own pCPUs left out, so a full set
-/// of equal shapes fits an empty host. GPUs that one node cannot hold spread evenly over cells; a
-/// number that does not is left out. The numbers 1, 2, 4 and 8 are chosen by us: what boards and
-/// clouds offer.
+/// A share is what every GPU can have on its own node beside the pCPUs that are kept for the host, so a
+/// full set of equal shapes fits an empty host. GPUs that one node cannot hold are spread evenly over
+/// cells; a number that cannot be is left out. The numbers 1, 2, 4 and 8 are chosen by us: what boards
+/// and clouds offer.
 #[must_use]
 pub fn reference_shapes(host: &Host) -> Vec<Shape> {
-    let kept = host.housekeeping();
+    // Of an empty host: a core that the host keeps a part of is no VM's to have whole.
+    let whole = FreePcpus::new(host, &Usage::default()).whole_cores();
     let counted = |at: usize| {
         let node = &host.nodes()[at];
         let on = |gpu: &&crate::host::Gpu| !gpu.integrated && gpu.node == Some(node.id);
         let gpus = host.gpus().iter().filter(on).count() as u64;
-        let whole = |core: &&crate::host::Core| {
-            core.node == node.id
-                && core.pcpus.iter().all(|pcpu| !kept.contains(*pcpu))
-                && core.pcpus.iter().any(|pcpu| host.allowed().contains(*pcpu))
-        };
-        (node, gpus, host.cores().iter().filter(whole).count() as u64)
+        let cores = &host.derived().nodes[at].cores;
+        (node, gpus, u64::from(whole.as_ref().map_or(0, |whole| whole.count(cores))))
     };
     let nodes: Vec<_> = (0..host.nodes().len()).map(counted).filter(|(_, g, _)| *g > 0).collect();
     let bytes = |size: PageSize| {

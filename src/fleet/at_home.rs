@@ -1,57 +1,59 @@
-//! The best that a VM without devices could be on a host, by what is free on its nodes and in their L3
-//! domains.
+//! A bound for VMs without devices, by what is free on a host's nodes and in their L3 domains.
+//!
+//! A VM is *at home* on a set of exactly as many nodes as it has cells: one, unless more are required.
 
 use std::cmp::Reverse;
 use std::ops::Deref;
 
 use smallvec::SmallVec;
 
-use super::FleetHost;
-use super::bound::{Counted, PIECES_PRICE, most_pcpus, slots};
-use super::ceiling::{Set, UpperBound};
-use super::room::Room;
+use super::counted::{Counted, most_pcpus, slots};
+use super::counts::FreeCounts;
+use super::key::PIECES_PRICE;
+use super::member::FleetHost;
+use super::upper_bound::{NodeSetAtHome, UpperBound};
 use crate::engine::cost::Slots;
 use crate::engine::profile::{L3Use, l3_use};
-use crate::engine::score::{Options, Score};
+use crate::engine::{Options, Score};
 use crate::host::Host;
 use crate::host::spec::MAX_NODES;
 use crate::request::{Policy, Request};
 use crate::units::{Bytes, PageSize};
 use crate::usage::Usage;
 
-/// A host that is asked for the VM.
-struct Asked<'a> {
+/// A host, what is free on it, and the VM that it is bounded for.
+struct HostBound<'a> {
     host: &'a Host,
-    room: &'a Room,
+    counts: &'a FreeCounts,
     usage: &'a Usage,
     request: &'a Request,
     options: &'a Options,
-    ceiling: &'a UpperBound,
+    upper: &'a UpperBound,
     slots: Slots<'a>,
-    /// By node.
+    /// By node position: what is free in pages that the request could use.
     bytes: [u64; MAX_NODES],
-    /// Whether a pCPU is left for the emulator threads, wherever the VM is.
+    /// Whether a pCPU is surely left for the emulator threads, wherever the VM is.
     emulates: bool,
 }
 
-/// A kind of placement that there may be, the best first.
+/// A kind of placement that may be possible, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Plan {
     unmet: usize,
     packages: u32,
     price: i64,
-    /// The highest that it could have.
+    /// The highest score that it could have.
     score: Reverse<i64>,
-    /// The most that it takes.
+    /// The most cores that it takes.
     cores: Reverse<u64>,
 }
 
-/// What there may be.
+/// The placements that may be possible on a host.
 struct Plans {
     all: SmallVec<[Plan; 32]>,
-    /// The score that something there surely has.
+    /// A score that some placement surely reaches: the engine takes none that stays below it.
     sure: i64,
-    /// The best of those that have the highest score of all: nothing behind it matters.
+    /// The best plan among those with the highest score of all: the plans behind it do not matter.
     first: Option<Plan>,
 }
 
@@ -64,34 +66,33 @@ impl Plans {
     }
 }
 
-/// The best that counts allow: no placement that the engine would choose here stands before it. `None`
-/// where there can be none.
+/// The bound of what the VM could have on this host. `None` if no placement is possible.
 pub(super) fn best<H: Deref<Target = Host>>(
-    FleetHost { host, usage, room }: &FleetHost<H>,
+    FleetHost { host, usage, counts }: &FleetHost<H>,
     request: &Request,
     options: &Options,
-    ceiling: &UpperBound,
+    upper: &UpperBound,
 ) -> Option<Counted> {
-    let bytes = room.bytes(host, usage, request);
-    let slots = slots(host, room, options, &bytes);
+    let bytes = counts.bytes(host, usage, request);
+    let slots = slots(host, counts, options, &bytes);
     let emulates = request.spec().emulator_pcpus == 0
-        && (room.free().1 > u64::from(request.spec().vcpus) || host.is_for_vms_only());
-    let asked = Asked { host, room, usage, request, options, ceiling, slots, bytes, emulates };
+        && (counts.in_all().pcpus > u64::from(request.spec().vcpus) || host.is_for_vms_only());
+    let bound = HostBound { host, counts, usage, request, options, upper, slots, bytes, emulates };
     let mut plans = Plans { all: SmallVec::new(), sure: i64::MIN, first: None };
-    (1..=2).for_each(|threads| asked.at_home(threads, &mut plans));
+    (1..=2).for_each(|threads| bound.at_home(threads, &mut plans));
     let vcpus = u64::from(request.spec().vcpus);
-    for (threads, span) in ceiling.elsewhere() {
+    for (threads, span) in upper.elsewhere() {
         let cores = threads.map_or(0, |threads| vcpus / threads);
-        let score = Reverse(span.best.with_packing(options, asked.least_cost(cores)).total);
+        let score = Reverse(span.best.with_packing(options, bound.least_cost(cores)).total);
         let cores = Reverse(vcpus);
         plans.all.push(Plan { unmet: span.unmet, packages: 1, price: 0, score, cores });
     }
-    // The engine takes the best score: what surely stays below another's is not taken.
+    // The engine takes the best score, so a plan that surely stays below another is not taken.
     let taken = plans.all.iter().filter(|plan| plan.score.0 >= plans.sure);
     let counted = taken.map(|plan| Counted {
         unmet: plan.unmet,
         packages: plan.packages,
-        apart: false,
+        scattered: false,
         price: plan.price,
         score: plan.score,
         pcpus: Reverse(most_pcpus(host, request, plan.cores.0)),
@@ -99,8 +100,8 @@ pub(super) fn best<H: Deref<Target = Host>>(
     counted.min()
 }
 
-impl Asked<'_> {
-    /// What taking so many cores costs wherever they are, in millionths of what there is.
+impl HostBound<'_> {
+    /// The least packing cost of a placement that takes this many cores, in millionths.
     fn least_cost(&self, cores: u64) -> i64 {
         match self.options.packing_weight {
             0 => 0,
@@ -108,23 +109,24 @@ impl Asked<'_> {
         }
     }
 
-    /// Adds the placements with so many threads a core on as many nodes as the VM has cells.
+    /// Adds the placements at home, with this many threads a core: on exactly as many nodes as the VM has
+    /// cells.
     fn at_home(&self, threads: u64, plans: &mut Plans) {
-        let Self { request, options, ceiling, .. } = self;
+        let Self { request, options, upper, .. } = self;
         let vcpus = u64::from(request.spec().vcpus);
         let wanted = request.spec().smt.required().is_none_or(|shown| shown == (threads == 2));
         if !wanted || !vcpus.is_multiple_of(threads) {
             return;
         }
         // A packing cost only lowers a score.
-        let highest = ceiling.at_home(threads).iter().map(|kind| kind.span.best.total).max();
+        let highest = upper.at_home(threads).iter().map(|kind| kind.span.best.total).max();
         if highest.is_none_or(|highest| highest < plans.sure) {
             return;
         }
-        let (cores, nodes) = (vcpus / threads, ceiling.nodes as u64);
-        let Some(sets) = &ceiling.sets else {
+        let (cores, nodes) = (vcpus / threads, upper.nodes as u64);
+        let Some(sets) = &upper.sets else {
             let cost = self.least_cost(cores);
-            plans.all.extend(ceiling.at_home(threads).iter().map(|kind| Plan {
+            plans.all.extend(upper.at_home(threads).iter().map(|kind| Plan {
                 unmet: kind.span.unmet,
                 packages: kind.packages,
                 price: 0,
@@ -133,21 +135,21 @@ impl Asked<'_> {
             }));
             return;
         };
-        // The cells are even, or there is one.
+        // Either the cells are even, or there is one cell.
         if cores.is_multiple_of(nodes) {
             sets.iter().for_each(|set| self.on_set(set, threads, cores / nodes, plans));
         }
     }
 
-    /// Adds the placements on a set of nodes with so many cores of each.
-    fn on_set(&self, set: &Set, threads: u64, share: u64, plans: &mut Plans) {
-        let Self { room, request, options, ceiling, .. } = self;
-        let nodes = ceiling.nodes as u64;
+    /// Adds the placements on this set of nodes, with `share` cores of each.
+    fn on_set(&self, set: &NodeSetAtHome, threads: u64, share: u64, plans: &mut Plans) {
+        let Self { counts, request, options, upper, .. } = self;
+        let nodes = upper.nodes as u64;
         let memory = request.spec().memory.0 / nodes;
         let whole_only = request.spec().policies.whole_cores == Policy::Require;
-        let enough = |at: &usize| u64::from(room.nodes[*at].cores) >= share;
+        let enough = |at: &usize| u64::from(counts.nodes[*at].cores) >= share;
         let whole = set.nodes.iter().all(enough);
-        let pcpus = |at: &usize| u64::from(room.nodes[*at].pcpus) >= share * threads;
+        let pcpus = |at: &usize| u64::from(counts.nodes[*at].pcpus) >= share * threads;
         let possible = |at: &usize| pcpus(at) && self.bytes[*at] >= memory;
         if (whole_only && !whole) || !set.nodes.iter().all(possible) {
             return;
@@ -158,7 +160,7 @@ impl Asked<'_> {
             unmet: 0,
             packages: set.packages,
             price: in_whole.filter(|_| whole_only).map_or(0, pieces),
-            score: Reverse(ceiling.highest),
+            score: Reverse(upper.highest),
             cores: Reverse(u64::MAX),
         };
         if plans.first.is_some_and(|first| first <= at_best) {
@@ -167,16 +169,17 @@ impl Asked<'_> {
         let shares = [share; MAX_NODES];
         let cost = self.slots.host_cost(&set.nodes, &shares[..set.nodes.len()], 0, |_| memory);
         let millionths = if options.packing_weight == 0 { 0 } else { cost.millionths() };
-        // Whether a core of which nobody has a part has room for all threads.
-        let exact = threads == 1 || ceiling.pairs;
+        // Whether every core that nobody shares has room for all threads of a guest core.
+        let exact = threads == 1 || upper.pairs;
         let mut worst = i64::MAX;
-        let kinds = ceiling.at_home(threads).iter();
+        let kinds = upper.at_home(threads).iter();
         for kind in kinds.filter(|kind| kind.packages == set.packages) {
             let total = |score: Score| score.with_packing(options, millionths).total;
             if in_whole.is_none_or(|known| kind.l3 == known) {
                 worst = worst.min(total(kind.span.worst));
             }
-            // Cores in part may lie better than whole ones, cores with too few threads only worse.
+            // Shared cores may lie in fewer L3 domains than whole ones; cores with too few threads leave
+            // fewer whole ones, and these lie in no fewer domains.
             let may = match in_whole {
                 Some(known) if whole_only && exact => kind.l3 == known,
                 Some(known) if whole_only => kind.l3 >= known,
@@ -190,7 +193,7 @@ impl Asked<'_> {
                     score: Reverse(total(kind.span.best)),
                     cores: Reverse(share * nodes),
                 };
-                plans.push(plan, ceiling.highest);
+                plans.push(plan, upper.highest);
             }
         }
         let known = whole && exact && (plans.sure + 1..i64::MAX).contains(&worst);
@@ -199,8 +202,8 @@ impl Asked<'_> {
         }
     }
 
-    /// Whether pages of one size suffice for the VM on these nodes.
-    fn has_pages(&self, set: &Set, memory: u64) -> bool {
+    /// Whether the pages of one size surely suffice for the VM on these nodes, with `memory` on each.
+    fn has_pages(&self, set: &NodeSetAtHome, memory: u64) -> bool {
         let Self { host, usage, request, .. } = self;
         let pages = |size: PageSize| {
             let needed = size.pages_in(Bytes(memory));
@@ -214,18 +217,18 @@ impl Asked<'_> {
         sizes.any(|size| wanted(&size) && pages(size))
     }
 
-    /// How so many whole cores of each node would lie; `None` where cores of two kinds differ.
-    fn l3(&self, set: &Set, share: u64) -> Option<L3Use> {
+    /// How `share` whole cores of each node use its L3 domains; `None` on hosts with cores of two kinds.
+    fn l3(&self, set: &NodeSetAtHome, share: u64) -> Option<L3Use> {
         let derived = self.host.derived();
         let of_node = |at: &usize| {
             let facts = &derived.nodes[*at];
             let mut free: SmallVec<[u16; 16]> =
-                self.room.groups[facts.groups.clone()].iter().copied().collect();
+                self.counts.groups[facts.groups.clone()].iter().copied().collect();
             free.sort_unstable_by(|a, b| b.cmp(a));
-            let mut held = 0;
+            let mut taken = 0;
             let used = free
                 .iter()
-                .take_while(|cores| (held < share).then(|| held += u64::from(**cores)).is_some());
+                .take_while(|cores| (taken < share).then(|| taken += u64::from(**cores)).is_some());
             l3_use(&facts.l3_sizes, usize::try_from(share).unwrap_or(usize::MAX), used.count())
         };
         (!derived.hybrid).then(|| set.nodes.iter().map(of_node).max()).flatten()

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
-use super::{FleetAnswer, FleetHost, FleetOptions, HostRank, HostRefusal, rank_some};
+use super::answer::{FleetAnswer, FleetOptions, HostRank, HostRefusal};
+use super::member::FleetHost;
+use super::rank::rank_some;
+use crate::free::gpus;
 use crate::host::Host;
 use crate::request::{Request, RequestError, RequestSpec};
-use crate::sets::{CpuSet, NodeSet};
+use crate::sets::{CpuSet, NodeSet, bits};
 use crate::units::PackageId;
 use crate::usage::Claim;
 
@@ -15,8 +18,9 @@ use crate::usage::Claim;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[doc(alias = "anti-affinity")]
+#[non_exhaustive]
 pub enum AntiAffinity {
-    /// They may be together.
+    /// They may share a host and its packages.
     #[default]
     Nothing,
     /// No two on one host.
@@ -135,24 +139,24 @@ where
     }
 }
 
-/// Takes what is free in the packages of a placement, under a name that nobody has.
+/// Claims all that nobody holds in the packages of a placement, under a name that no tenant has, so
+/// that the next VM of the gang gets nothing there.
 fn bar<H: Deref<Target = Host>>(member: &mut FleetHost<H>, rank: &HostRank) -> String {
     let host = member.host();
     let package = |id| host.node(id).and_then(|node| node.package);
     let packages: BTreeSet<Option<PackageId>> =
         rank.best.placement.nodes().iter().map(package).collect();
-    let inside = host.nodes().iter().filter(|node| packages.contains(&node.package));
+    let of_packages = host.nodes().iter().filter(|node| packages.contains(&node.package));
     let (mut nodes, mut dedicated) = (NodeSet::new(), CpuSet::new());
-    for node in inside {
+    for node in of_packages {
         nodes.insert(node.id);
         dedicated.extend(&node.cpus);
     }
-    let free = |gpu: &&crate::host::Gpu| member.usage().holder_of(gpu.address).is_none();
-    let inside = |gpu: &&crate::host::Gpu| gpu.node.is_some_and(|node| nodes.contains(node));
-    let gpus = host.gpus().iter().filter(free).filter(inside).map(|gpu| gpu.address);
+    let gpus = bits(gpus::unheld(host, member.usage())).map(|at| &host.gpus()[at]);
+    let inside = gpus.filter(|gpu| gpu.node.is_some_and(|node| nodes.contains(node)));
     let claim = Claim {
         dedicated: dedicated.difference(member.usage().dedicated()),
-        devices: gpus.collect(),
+        devices: inside.map(|gpu| gpu.address).collect(),
         ..Claim::default()
     };
     // No VM that is asked for has a slash in its name; a tenant from elsewhere might.

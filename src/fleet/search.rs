@@ -3,42 +3,62 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use super::bound::HostKey;
-use super::room::Room;
-use super::{FleetHost, FleetOptions, HostKind, HostRefusal, each, kind};
+use super::answer::{FleetOptions, HostRefusal};
+use super::counts::FreeCounts;
+use super::key::HostKey;
+use super::member::FleetHost;
 use crate::engine::recommend::{Infeasible, first, recommend, unmet};
 use crate::host::Host;
 use crate::question::Question;
 use crate::request::Request;
 
-/// Searches hosts, those in the same state once.
-pub(super) struct Search<'a, H, R> {
-    pub(super) hosts: &'a [FleetHost<H>],
-    pub(super) request: &'a R,
-    pub(super) options: &'a FleetOptions,
-    /// What was found on hosts, by their numbers. Nothing goes by the order of the keys.
-    pub(super) known: BTreeMap<State<'a>, Vec<(usize, Asked)>>,
+/// A topology and a request, by their addresses: comparing their contents would take longer than most
+/// searches. The order of these keys decides nothing.
+pub(super) type HostKind = (usize, usize);
+
+pub(super) fn kind(host: &Host, request: &Request) -> HostKind {
+    (std::ptr::from_ref(host).addr(), std::ptr::from_ref(request).addr())
 }
 
-/// A topology and a request, where there is one, and what is free.
-pub(super) type State<'a> = (Option<HostKind>, &'a Room);
+/// A topology with a request, if there is one, and what is free. Hosts in one state have equal keys;
+/// hosts with equal keys are compared by their usages before they count as one state.
+type StateKey<'a> = (Option<HostKind>, &'a FreeCounts);
 
-/// How a host stands, or its number and why the VM does not fit.
-pub(super) type Asked = Result<HostKey, (usize, HostRefusal)>;
+/// The key of a host, or its position and why the VM does not fit.
+type Found = Result<HostKey, (usize, HostRefusal)>;
 
-impl<'a, 'r, H, R> Search<'a, H, R>
+/// Searches hosts, and remembers what was found in each state.
+pub(super) struct HostSearch<'a, H, R> {
+    hosts: &'a [FleetHost<H>],
+    request: &'a R,
+    options: &'a FleetOptions,
+    /// What was found, with the position of the host that was searched. The order of the keys decides
+    /// nothing.
+    known: BTreeMap<StateKey<'a>, Vec<(usize, Found)>>,
+}
+
+impl<'a, 'r, H, R> HostSearch<'a, H, R>
 where
     H: Deref<Target = Host> + Sync,
     R: Fn(usize) -> Option<&'r Request> + Sync,
 {
-    pub(super) fn all(&mut self, bounds: &[HostKey]) -> Vec<Asked> {
+    pub(super) fn new(
+        hosts: &'a [FleetHost<H>],
+        request: &'a R,
+        options: &'a FleetOptions,
+    ) -> Self {
+        Self { hosts, request, options, known: BTreeMap::new() }
+    }
+
+    /// What is found on each of these hosts.
+    pub(super) fn all(&mut self, bounds: &[HostKey]) -> Vec<Found> {
         let hosts = self.hosts;
         let alike = |a: usize, b: usize| hosts[a].usage.leaves_the_same(&hosts[b].usage);
         let key = |at: usize| {
             let kind = (self.request)(at).map(|request| kind(&hosts[at].host, request));
-            (kind, &hosts[at].room)
+            (kind, &hosts[at].counts)
         };
-        // The first of each state is searched, unless that was done before.
+        // The first host of each state is searched, unless one was before.
         let mut firsts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         let mut new = Vec::new();
         for bound in bounds {
@@ -51,19 +71,19 @@ where
                 new.push(at);
             }
         }
-        let asked = each(new.len(), |i| Some((new[i], self.one(new[i]))));
-        for (at, asked) in asked {
-            self.known.entry(key(at)).or_default().push((at, asked));
+        let found = each(new.len(), |i| Some((new[i], self.one(new[i]))));
+        for (at, found) in found {
+            self.known.entry(key(at)).or_default().push((at, found));
         }
         let of = |bound: &HostKey| {
             let at = bound.host;
             let known = self.known.get(&key(at)).into_iter().flatten();
             let (_, found) = { known }.find(|(other, _)| alike(at, *other))?;
             Some(match found {
-                Ok(standing) => {
-                    let standing = HostKey { host: at, ..*standing };
-                    debug_assert!(*bound <= standing, "{bound:?} bounds {standing:?}");
-                    Ok(standing)
+                Ok(key) => {
+                    let key = HostKey { host: at, ..*key };
+                    debug_assert!(*bound <= key, "{bound:?} bounds {key:?}");
+                    Ok(key)
                 }
                 Err((_, refusal)) => Err((at, refusal.clone())),
             })
@@ -71,17 +91,33 @@ where
         bounds.iter().filter_map(of).collect()
     }
 
-    fn one(&self, at: usize) -> Asked {
-        let FleetHost { host, usage, room } = &self.hosts[at];
+    fn one(&self, at: usize) -> Found {
+        let FleetHost { host, usage, counts } = &self.hosts[at];
         let engine = &self.options.engine;
         let none = |rejected| (at, HostRefusal::Infeasible(Infeasible { rejected }));
         let request = (self.request)(at).ok_or_else(|| none(Vec::new()))?;
         let Some(first) = first(Question::new(host, usage, request).with(engine)) else {
-            // Why not takes more than that it does not.
+            // The reasons take longer than finding that nothing fits, so they are asked for apart.
             let why = recommend(Question::new(host, usage, request).with(engine)).err();
             return Err(none(why.map_or_else(Vec::new, |why| why.rejected)));
         };
         let unmet = unmet(request, &first.profile).len();
-        Ok(HostKey::found(room, at, &first, unmet, self.options))
+        Ok(HostKey::found(at, host, counts, &first, unmet, self.options))
     }
+}
+
+/// What `one` returns for every number below `count`, in their order.
+#[cfg(not(feature = "rayon"))]
+pub(super) fn each<T>(count: usize, one: impl Fn(usize) -> Option<T>) -> Vec<T> {
+    (0..count).filter_map(one).collect()
+}
+
+/// What `one` returns for every number below `count`, in their order.
+#[cfg(feature = "rayon")]
+pub(super) fn each<T: Send>(
+    count: usize,
+    one: impl Fn(usize) -> Option<T> + Sync + Send,
+) -> Vec<T> {
+    use rayon::prelude::*;
+    (0..count).into_par_iter().filter_map(one).collect()
 }

@@ -1,108 +1,38 @@
-//! What would make room for a request that was refused: which VMs to re-pin while they run, which to
+//! What would make room for a request that was refused: which VMs to re-pin while they run, and which to
 //! stop and start elsewhere on the host.
+//!
+//! **Takes** the question that was refused, and the requests of those tenants that may be restarted.
+//! **Gives** steps, each possible when its turn comes, and the placement of the request after them; or
+//! the reason why there is no advice.
+//!
+//! # Two kinds of step
+//! - *Re-pin*: a running VM gets other pCPUs and keeps its memory and devices. Every tenant with pCPUs
+//!   of its own may be re-pinned. Core by core: SMT siblings stay siblings, and a core that the VM has
+//!   whole becomes one that it has whole. vCPUs may leave the node of their memory; the step says so.
+//! - *Restart*: a VM is placed anew by its request. Only tenants whose request the caller names.
+//!
+//! # The search
+//! Sets of VMs are tried by how much they disturb: without a restart first, then with one, and so on,
+//! and of each kind the smallest sets first. For each set:
+//! 1. the set is taken off the host, as far as it can leave: if the request does not fit then, the set
+//!    is of no use;
+//! 2. the request is placed, without restriction and then on every node and pair of nodes;
+//! 3. the set is placed around it, live moves first because they have the least choice;
+//! 4. the steps are put in an order in which each is possible;
+//! 5. the steps are carried out on a copy of the usage, and the request is placed and verified again.
+//!
+//! What is advised was therefore tried. What is not found may still exist: see the bounds.
+//!
+//! # Bounds
+//! [`MAX_STEPS`] VMs are moved at most, [`MAX_QUESTIONS`] recommendations are asked for at most, and 64
+//! sets of nodes are tried for the request. If the second cut the search, the answer says so.
 
+mod advice;
 mod repin;
 mod search;
 
-use crate::host::Host;
-use crate::placement::Placement;
-use crate::sets::NodeSet;
-use crate::units::PcpuId;
-use crate::usage::{Claim, ClaimError, Usage};
+#[cfg(test)]
+pub(crate) use repin::repin;
 
+pub use advice::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step};
 pub use search::rebalance;
-
-/// The most VMs that one advice moves.
-pub const MAX_STEPS: usize = 3;
-/// How often the search asks for a recommendation before it gives up. Chosen by us: about a second.
-pub const MAX_QUESTIONS: u32 = 4000;
-
-/// One thing to do. Done in order, each is possible when its turn comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// While it runs: whatever is pinned to the first pCPU of a pair goes to the second (`virsh
-    /// vcpupin`, `emulatorpin`, `iothreadpin`). Its memory and devices stay where they are.
-    Repin {
-        /// The VM.
-        tenant: String,
-        /// From where to where, ascending; only what changes.
-        moves: Vec<(PcpuId, PcpuId)>,
-        /// What it holds then.
-        claim: Box<Claim>,
-        /// The nodes of its memory, where some vCPU comes to run on another one: none where each stays
-        /// on its node.
-        left_behind: NodeSet,
-        /// Whether it has devices: then its memory is pinned, and no `virsh numatune` moves it.
-        vfio: bool,
-    },
-    /// Stop it, and start it placed anew.
-    Restart {
-        /// The VM.
-        tenant: String,
-        /// Where it goes.
-        placement: Box<Placement>,
-    },
-}
-
-impl Step {
-    /// Who is moved.
-    #[must_use]
-    pub fn tenant(&self) -> &str {
-        match self {
-            Self::Repin { tenant, .. } | Self::Restart { tenant, .. } => tenant,
-        }
-    }
-
-    /// What the tenant holds afterwards.
-    #[must_use]
-    pub fn claim(&self) -> Claim {
-        match self {
-            Self::Repin { claim, .. } => (**claim).clone(),
-            Self::Restart { placement, .. } => placement.claim(),
-        }
-    }
-}
-
-/// What to do, and what it is good for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
-    /// The steps: no restart where re-pinning is enough, and else the fewest of both.
-    pub steps: Vec<Step>,
-    /// Where the refused request then goes.
-    pub placement: Placement,
-}
-
-impl Advice {
-    /// What is held after the steps, before the request comes.
-    ///
-    /// # Errors
-    /// [`ClaimError`] if `usage` is not the one that the advice was for, and a step is not possible.
-    pub fn after(&self, host: &Host, usage: &Usage) -> Result<Usage, ClaimError> {
-        let mut usage = usage.clone();
-        for step in &self.steps {
-            usage.release(step.tenant())?;
-            usage.claim(host, step.tenant(), step.claim())?;
-        }
-        Ok(usage)
-    }
-}
-
-/// Why there is no advice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoAdvice {
-    /// The request fits as it is.
-    #[error("the request fits without moving anybody")]
-    Fits,
-    /// It would not fit if all were gone that may be moved.
-    #[error("the request would not fit if all that may be moved were gone")]
-    Never,
-    /// Nothing was found among the sets of up to [`MAX_STEPS`] VMs.
-    #[error("nothing was found that makes room by moving up to {} VMs{}", MAX_STEPS,
-        if *.cut { ", and not all was tried" } else { "" })]
-    NotFound {
-        /// Whether [`MAX_QUESTIONS`] cut the search short.
-        cut: bool,
-    },
-}

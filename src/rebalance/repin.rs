@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Step;
+use super::advice::Step;
+use crate::free::FreePcpus;
 use crate::host::{Core, Host};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{CoreId, PcpuId};
 use crate::usage::{Claim, Usage};
 
-/// Finds pCPUs for `held` among those that `usage`, in which the VM has none, leaves free. What
-/// can stay stays, and the others stay on their nodes as far as there is room.
+/// Finds pCPUs for the VM that holds `held` among those that `usage`, where the VM is missing, leaves
+/// free. Cores that can stay do, and the others stay on their nodes as far as there is room.
 ///
-/// Core by core: siblings stay siblings, a core that the VM has whole becomes one that it has whole,
-/// and of others a sibling may be another tenant's, as before. `None` where there is no room.
-pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
-    let kept = host.housekeeping();
-    let taken = usage.dedicated();
-    let mut free = host.allowed().difference(taken).difference(&kept);
+/// It goes core by core: siblings stay siblings, and a core that the VM has whole becomes one that it has
+/// whole. A core that it shares may become one that it shares with another tenant. `None` if there is no
+/// room.
+pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
+    let free = FreePcpus::new(host, usage);
+    let taken = &free.held;
     let mut cores: BTreeMap<CoreId, (&Core, Vec<PcpuId>)> = BTreeMap::new();
     for pcpu in held.dedicated.iter() {
         let core = host.core_of(pcpu)?;
@@ -25,7 +26,7 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
     let is_whole = |core: &Core, own: &[PcpuId]| {
         core.pcpus.iter().all(|p| own.contains(p) || !host.allowed().contains(*p))
     };
-    // Those that can stay do.
+    // Cores that can stay do.
     let (mut dedicated, mut moves) = (CpuSet::new(), Vec::new());
     let (mut leaving, mut used) = (Vec::new(), BTreeSet::new());
     for (core, own) in cores.into_values() {
@@ -33,42 +34,30 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
         let closed = whole && core.pcpus.iter().any(|pcpu| taken.contains(*pcpu));
         if !closed && own.iter().all(|pcpu| !taken.contains(*pcpu)) {
             used.insert(core.id);
-            for pcpu in own {
-                free.remove(pcpu);
-                dedicated.insert(pcpu);
-            }
+            dedicated.extend(&own.into_iter().collect());
         } else {
             leaving.push((core, own, whole));
         }
     }
-    // The largest parts first, and whole cores before parts of some.
+    // Whole cores come before parts of cores, and larger parts before smaller ones.
     leaving.sort_by_key(|(core, own, whole)| (!whole, usize::MAX - own.len(), core.id));
     for (from, own, whole) in leaving {
-        let room = |core: &&Core| {
-            let usable = core.pcpus.iter().filter(|pcpu| free.contains(**pcpu)).count();
-            let allowed = core.pcpus.iter().filter(|pcpu| host.allowed().contains(**pcpu)).count();
+        let room = |at: usize, core: &Core| {
+            let usable = free.of_core(at, core, whole).count();
             let fits = if whole { own.len() == usable } else { own.len() <= usable };
-            // Of what is shared, the fullest core goes first: whole ones stay whole.
-            (fits && (!whole || usable == allowed)).then_some(usable)
+            fits.then_some(usable)
         };
         let near = |core: &Core| host.distance(from.node, core.node);
-        // Two guest cores on one core of the host would be siblings that the guest does not know.
-        let open = host.cores().iter().filter(|core| !used.contains(&core.id));
-        let target = open.filter_map(|core| Some((room(&core)?, core)));
-        let target = target.min_by_key(|(usable, core)| {
+        // Two guest cores on one core of the host would be siblings that the guest does not know of.
+        let open = host.cores().iter().enumerate().filter(|(_, core)| !used.contains(&core.id));
+        let targets = open.filter_map(|(at, core)| Some((room(at, core)?, at, core)));
+        // Of shared cores, the one with the fewest usable pCPUs goes first: whole ones stay whole.
+        let target = targets.min_by_key(|(usable, _, core)| {
             (core.node != from.node, near(core), core.kind != from.kind, *usable, core.id)
         });
-        let (_, core) = target?;
+        let (_, at, core) = target?;
         used.insert(core.id);
-        let to: Vec<PcpuId> = core
-            .pcpus
-            .iter()
-            .copied()
-            .filter(|pcpu| free.contains(*pcpu))
-            .take(own.len())
-            .collect();
-        for (old, new) in own.into_iter().zip(to) {
-            free.remove(new);
+        for (old, new) in own.into_iter().zip(free.of_core(at, core, whole)) {
             dedicated.insert(new);
             moves.push((old, new));
         }
@@ -80,7 +69,7 @@ pub(super) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
         node_of(*old) != node_of(*new) && node_of(*new).is_none_or(|node| !memory.contains(node))
     });
     let left_behind = if away { memory } else { NodeSet::new() };
-    // What it shares it keeps sharing, but for what it has for itself now.
+    // The VM keeps what it floats on, except for pCPUs that it has for itself now.
     let floating = held.floating.difference(&dedicated);
     let claim = Box::new(Claim { dedicated, floating, ..held.clone() });
     let vfio = !held.devices.is_empty();

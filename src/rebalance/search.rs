@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use super::advice::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step};
 use super::repin::repin;
-use super::{Advice, MAX_QUESTIONS, MAX_STEPS, NoAdvice, Step};
-use crate::engine::recommend::recommend;
-use crate::engine::score::Options;
+use crate::engine::Options;
+use crate::engine::recommend;
 use crate::host::Host;
 use crate::placement::{Placement, Style};
 use crate::question::Question;
@@ -14,29 +14,26 @@ use crate::sets::{CpuSet, bits};
 use crate::usage::{Claim, Usage};
 use crate::verify::verify;
 
-/// Node sets on which the refused request is tried, at most.
+/// The most node sets on which the refused request is tried.
 const MAX_NODE_SETS: usize = 64;
-/// The name of what holds the nodes that are left out; no libvirt domain can have it.
+/// Name of a tenant that stands for the nodes that are left out. No libvirt domain can have it.
 const OUTSIDE: &str = "/outside";
 
-/// The smallest change among the VMs of a host that lets `request` fit, which was refused.
+/// The smallest change among the VMs of a host that lets a refused request fit.
 ///
-/// `restartable` are the requests of tenants that may be stopped and placed anew, by name. Every tenant
-/// with pCPUs of its own may be re-pinned while it runs: that moves no memory, so none that has to be
-/// with its GPUs, and a step says where vCPUs come away from their memory.
+/// `restartable` are the requests of the tenants that may be stopped and placed anew; their names say
+/// whose they are. Every tenant with pCPUs of its own may be re-pinned while it runs. That moves no
+/// memory, and a step says if vCPUs leave the nodes of their memory.
 ///
-/// Sets of VMs are tried by how much they disturb: without a restart first, then with one, and so on,
-/// and of each kind the smallest first. At most [`MAX_STEPS`] VMs are moved, and at most
-/// [`MAX_QUESTIONS`] recommendations are asked for. For each set the request is placed first, on one
-/// node or pair of nodes after the other, then those that have to move. What is advised was tried:
-/// after the steps, each possible when its turn comes, the request fits.
+/// At most [`MAX_STEPS`] VMs are moved, and at most [`MAX_QUESTIONS`] recommendations are asked for. What
+/// is advised was tried: after the steps, each possible when its turn comes, the request fits.
 ///
 /// # Errors
 /// [`NoAdvice`] if the request fits as it is, would not fit if all were gone that may be moved, or the
 /// search found nothing within its bounds.
 pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advice, NoAdvice> {
     let Question { host, usage, request, options } = question;
-    let mut search = Search { host, usage, request, options, questions: 0 };
+    let mut search = MoveSearch { host, usage, request, options, questions: 0 };
     if search.fits(usage) {
         return Err(NoAdvice::Fits);
     }
@@ -44,7 +41,7 @@ pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advi
         restartable.iter().filter(|vm| usage.claim_of(&vm.spec().name).is_some()).collect();
     let pinned = usage.tenants().filter(|(_, claim)| !claim.dedicated.is_empty());
     let repins: Vec<(&str, &Claim)> = pinned.collect();
-    let everyone = Set { restarts: restarts.clone(), repins: repins.clone() };
+    let everyone = MoveSet { restarts: restarts.clone(), repins: repins.clone() };
     if !search.without(&everyone).is_some_and(|left| search.fits(&left)) {
         return Err(NoAdvice::Never);
     }
@@ -55,7 +52,7 @@ pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advi
                     |(name, _): &(&str, &Claim)| restarts.iter().all(|vm| vm.spec().name != *name);
                 let others: Vec<(&str, &Claim)> = repins.iter().copied().filter(stays).collect();
                 each_of(&others, moved, &mut Vec::new(), &mut |repins| {
-                    let set = Set { restarts: restarts.to_vec(), repins: repins.to_vec() };
+                    let set = MoveSet { restarts: restarts.to_vec(), repins: repins.to_vec() };
                     if let Some(advice) = search.advice(&set) {
                         return ControlFlow::Break(Ok(advice));
                     }
@@ -73,13 +70,13 @@ pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advi
     Err(NoAdvice::NotFound { cut: false })
 }
 
-/// Who is moved.
-struct Set<'a> {
+/// The VMs that are moved.
+struct MoveSet<'a> {
     restarts: Vec<&'a Request>,
     repins: Vec<(&'a str, &'a Claim)>,
 }
 
-struct Search<'a> {
+struct MoveSearch<'a> {
     host: &'a Host,
     usage: &'a Usage,
     request: &'a Request,
@@ -87,7 +84,7 @@ struct Search<'a> {
     questions: u32,
 }
 
-impl Search<'_> {
+impl MoveSearch<'_> {
     fn ask(&mut self, usage: &Usage, request: &Request) -> Vec<Placement> {
         self.questions += 1;
         let answer = recommend(Question::new(self.host, usage, request).with(self.options));
@@ -100,8 +97,9 @@ impl Search<'_> {
         !self.ask(usage, self.request).is_empty()
     }
 
-    /// What is held if those who move held nothing that they can leave.
-    fn without(&self, set: &Set<'_>) -> Option<Usage> {
+    /// The usage if the VMs of the set held nothing that they can leave: a VM that is re-pinned keeps its
+    /// memory and devices.
+    fn without(&self, set: &MoveSet<'_>) -> Option<Usage> {
         let mut left = self.usage.clone();
         for vm in &set.restarts {
             left.release(&vm.spec().name).ok()?;
@@ -115,7 +113,7 @@ impl Search<'_> {
         Some(left)
     }
 
-    fn advice(&mut self, set: &Set<'_>) -> Option<Advice> {
+    fn advice(&mut self, set: &MoveSet<'_>) -> Option<Advice> {
         if set.restarts.is_empty() && set.repins.is_empty() {
             return None;
         }
@@ -141,7 +139,8 @@ impl Search<'_> {
         None
     }
 
-    /// The pCPUs to keep the request from, so that it tries all nodes, one, or two.
+    /// Sets of pCPUs to keep the request from: none, so that it may use all nodes, and then all those
+    /// outside of one node or of two.
     fn outsides(&self, left: &Usage) -> Vec<CpuSet> {
         let nodes = self.host.nodes();
         let count = nodes.len();
@@ -154,12 +153,13 @@ impl Search<'_> {
         std::iter::once(CpuSet::new()).chain(masks.map(outside)).collect()
     }
 
-    /// Those who have to move, placed around the request; and the order in which they can.
-    fn around(&mut self, set: &Set<'_>, left: &Usage, placement: Placement) -> Option<Advice> {
+    /// The advice if the request goes to `placement`: the VMs of the set placed around it, in an order in
+    /// which they can move.
+    fn around(&mut self, set: &MoveSet<'_>, left: &Usage, placement: Placement) -> Option<Advice> {
         let mut full = left.clone();
         full.claim(self.host, &placement.name, placement.claim()).ok()?;
         let mut steps = Vec::new();
-        // Live moves have the least choice, so they come first.
+        // Live moves have the least choice, so they are placed first.
         for (name, held) in &set.repins {
             full.release(name).ok()?;
             let step = repin(self.host, &full, name, held)?;
@@ -171,14 +171,14 @@ impl Search<'_> {
             full.claim(self.host, &vm.spec().name, placement.claim()).ok()?;
             steps.push(Step::Restart { tenant: vm.spec().name.clone(), placement });
         }
-        // Whoever does not move after all was in a smaller set.
+        // A set with a VM that does not move was tried before without it.
         let idle = |step: &Step| matches!(step, Step::Repin { moves, .. } if moves.is_empty());
         if steps.iter().any(idle) {
             return None;
         }
         let steps = self.ordered(steps)?;
         let mut advice = Advice { steps, placement };
-        // The judge of all of this: the steps as the caller does them, and the request again.
+        // The proof: the steps as the caller carries them out, and the request once more.
         let after = advice.after(self.host, self.usage).ok()?;
         let answer = self.ask(&after, self.request);
         let sound =

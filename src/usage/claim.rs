@@ -1,4 +1,4 @@
-//! What a tenant holds, and why it may not.
+//! What a tenant holds, and why a claim is refused.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,39 @@ use crate::shown::shorten;
 use crate::units::{NodeId, PageSize, PciAddr};
 
 /// Pages that a tenant holds.
+///
+/// A field may be added in any release: begin with [`PageClaim::on`] or [`PageClaim::anywhere`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PageClaim {
-    /// The node they are on; `None` where they may be anywhere.
+    /// The node they are on; `None` if they are on no particular node.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<NodeId>,
     /// Their size. Read as `size` too, as it was called once.
     #[cfg_attr(feature = "serde", serde(alias = "size"))]
     pub page_size: PageSize,
-    /// How many.
+    /// How many pages.
     pub count: u64,
 }
 
+impl PageClaim {
+    /// Pages on `node`.
+    #[must_use]
+    pub fn on(node: NodeId, page_size: PageSize, count: u64) -> Self {
+        Self { node: Some(node), page_size, count }
+    }
+
+    /// Pages on no particular node.
+    #[must_use]
+    pub fn anywhere(page_size: PageSize, count: u64) -> Self {
+        Self { node: None, page_size, count }
+    }
+}
+
 /// What one tenant holds: plain sets.
+///
+/// A field may be added in any release: begin with [`Claim::default`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -29,7 +47,8 @@ pub struct Claim {
     /// pCPUs that nobody else may use: those with a vCPU, and siblings kept idle beside them.
     #[cfg_attr(feature = "serde", serde(default))]
     pub dedicated: CpuSet,
-    /// pCPUs that it shares with others: where its vCPUs float, or its emulator threads run.
+    /// pCPUs that it shares with others: those that its vCPUs float on, or its emulator and I/O threads
+    /// run on.
     #[cfg_attr(feature = "serde", serde(default))]
     pub floating: CpuSet,
     /// Its memory.
@@ -41,7 +60,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Pages needed by node and size, and of each size on all nodes together.
+    /// Pages needed, by node and size; without a node, of that size on all nodes together.
     pub(super) fn pages_by_place(&self) -> BTreeMap<(Option<NodeId>, PageSize), u64> {
         let mut wanted: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
         for page in &self.pages {
@@ -61,7 +80,8 @@ pub(super) fn named(tenant: &str) -> String {
     format!("{:?}", shorten(tenant, 64))
 }
 
-/// pCPUs in a sentence. Every second of thousands would be a page.
+/// pCPUs in a sentence: the beginning of a long list, because every second one of thousands would fill a
+/// page.
 fn listed(cpus: &CpuSet) -> String {
     shorten(&cpus.to_string(), 128)
 }
@@ -71,7 +91,7 @@ fn listed(cpus: &CpuSet) -> String {
 #[non_exhaustive]
 pub enum ClaimError {
     /// A tenant of this name holds something already.
-    #[error("tenant {} is there already", named(.tenant))]
+    #[error("there is a tenant {} already", named(.tenant))]
     NameTaken {
         /// Its name.
         tenant: String,
@@ -85,26 +105,26 @@ pub enum ClaimError {
     /// pCPUs that the host does not have online.
     #[error("tenant {} claims pCPUs {}, which are not online", named(.tenant), listed(.cpus))]
     NotOnline {
-        /// Who claims.
+        /// The tenant that claims.
         tenant: String,
         /// The pCPUs.
         cpus: CpuSet,
     },
     /// Dedicated pCPUs that another tenant holds.
-    #[error("tenant {} claims pCPUs {}, which {} holds", named(.tenant), listed(.cpus), named(.holder))]
+    #[error("tenant {} claims pCPUs {}, held by {}", named(.tenant), listed(.cpus), named(.holder))]
     PcpusHeld {
-        /// Who claims.
+        /// The tenant that claims.
         tenant: String,
         /// The pCPUs.
         cpus: CpuSet,
-        /// Who holds the first of them.
+        /// The tenant that holds the first of them.
         holder: String,
     },
     /// Pages that are not free, or that the host does not have.
     #[error("tenant {} claims {needed} pages of {page_size} on {}, where {free} are free",
         named(.tenant), .node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}")))]
     PagesShort {
-        /// Who claims.
+        /// The tenant that claims.
         tenant: String,
         /// The node; `None` for all together.
         node: Option<NodeId>,
@@ -116,21 +136,21 @@ pub enum ClaimError {
         free: u64,
     },
     /// A device that does not exist, or is a bridge.
-    #[error("tenant {} claims {address}, which is no device of the host", named(.tenant))]
+    #[error("tenant {} claims {address}, which is not a device of the host", named(.tenant))]
     NoDevice {
-        /// Who claims.
+        /// The tenant that claims.
         tenant: String,
         /// The device.
         address: PciAddr,
     },
     /// A device that another tenant holds, or that is claimed twice.
-    #[error("tenant {} claims {address}, which {} holds", named(.tenant), named(.holder))]
+    #[error("tenant {} claims {address}, held by {}", named(.tenant), named(.holder))]
     DeviceHeld {
-        /// Who claims.
+        /// The tenant that claims.
         tenant: String,
         /// The device.
         address: PciAddr,
-        /// Who holds it.
+        /// The tenant that holds it.
         holder: String,
     },
 }

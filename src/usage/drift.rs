@@ -1,19 +1,20 @@
-//! What is in memory against what is there.
+//! What memory says against what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Claim, Usage};
+use super::claim::Claim;
+use super::tenants::Usage;
 use crate::host::Host;
 use crate::sets::CpuSet;
 use crate::units::{NodeId, PageSize, PciAddr};
 
-/// What one side has and the other has not.
+/// What only one side has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Difference<T> {
-    /// Held in memory, and not found.
+    /// Held according to memory, and not found.
     pub missing: T,
-    /// Found, and not held in memory.
+    /// Found, and not held according to memory.
     pub extra: T,
 }
 
@@ -25,9 +26,9 @@ pub struct PageDrift {
     pub node: Option<NodeId>,
     /// The page size.
     pub page_size: PageSize,
-    /// How many are held in memory.
+    /// Pages held according to memory.
     pub held: u64,
-    /// How many were found.
+    /// Pages found.
     pub found: u64,
 }
 
@@ -37,9 +38,9 @@ pub struct PageDrift {
 pub struct TenantDrift {
     /// Its name.
     pub tenant: String,
-    /// pCPUs that it has for itself.
+    /// pCPUs that the tenant has for itself.
     pub dedicated: Difference<CpuSet>,
-    /// pCPUs that it floats on.
+    /// pCPUs that the tenant floats on.
     pub floating: Difference<CpuSet>,
     /// Pages, by place and size.
     pub pages: Vec<PageDrift>,
@@ -50,6 +51,7 @@ pub struct TenantDrift {
 /// How what was found differs from a [`Usage`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Drift {
     /// Tenants in memory that were not found, by name.
     pub missing: Vec<String>,
@@ -60,7 +62,7 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Whether all is as it should be.
+    /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unknown.is_empty() && self.differing.is_empty()
@@ -68,13 +70,12 @@ impl Drift {
 }
 
 impl Usage {
-    /// How `found` differs from what is in memory: for instance what
-    /// `pinwise_discover::libvirt::read_domain` says of every domain of the host. Of two
-    /// with one name the last counts.
+    /// How `found`, for instance what `pinwise-discover` reads from every domain of the host, differs
+    /// from what is in memory. If two have one name, the last counts.
     ///
-    /// Some of what a VM holds no domain tells, and that is no difference: siblings that are kept idle
-    /// on cores where it was found, and pCPUs that only its emulator threads have, which are found as
-    /// floating.
+    /// Two differences are not reported, because no domain tells of them: siblings that are kept idle on
+    /// cores where the tenant was found, and pCPUs that only its emulator threads have, which are found
+    /// as floating.
     #[must_use]
     pub fn drift<I>(&self, host: &Host, found: I) -> Drift
     where
@@ -96,14 +97,14 @@ impl Usage {
 }
 
 fn of_tenant(host: &Host, name: &str, held: &Claim, found: &Claim) -> Option<TenantDrift> {
-    let mut told = found.dedicated.union(&found.floating);
+    let mut explained = found.dedicated.union(&found.floating);
     for core in found.dedicated.iter().filter_map(|pcpu| host.core_of(pcpu)) {
         core.pcpus.iter().for_each(|pcpu| {
-            told.insert(*pcpu);
+            explained.insert(*pcpu);
         });
     }
     let dedicated = Difference {
-        missing: held.dedicated.difference(&told),
+        missing: held.dedicated.difference(&explained),
         extra: found.dedicated.difference(&held.dedicated),
     };
     let floating = Difference {

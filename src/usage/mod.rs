@@ -1,308 +1,91 @@
-//! Who holds what on a host. Free is what the host has, less what the tenants and the unknown hold.
+//! Usage: who holds what on a host, and how a placement computed earlier is claimed safely.
+//!
+//! **Takes** claims and releases. **Gives** what is free: what the host has, less what tenants
+//! hold, less what is in use without an explanation. It knows claims as plain sets; placements,
+//! requests and the engine are unknown here.
+//!
+//! # Claims
+//! A `Claim` is what one tenant holds: *dedicated* pCPUs, which nobody else may use; *floating*
+//! pCPUs, which it shares (for vCPUs that float, emulator and I/O threads); pages of a size on a
+//! node, or on no particular node; and devices. Claim and release are all or nothing, and a release
+//! restores what was there before.
+//!
+//! `claim` refuses: a name that is taken; pCPUs that are not online; dedicated pCPUs that another
+//! tenant has; more pages than are free, on a node or on the host; devices that do not exist, are
+//! bridges, are held, or are named twice. It accepts whatever else is true of a running VM: pCPUs
+//! outside the allowed set or kept for the host, half an IOMMU group, and floating over what
+//! another tenant has for itself. It records facts; what a *new* VM may have is the engine's to
+//! decide.
+//!
+//! # Pages
+//! - *Unexplained* pages are those that the host's description counts as used and no tenant of that
+//!   time holds. They stay taken. Example: a pool of 500 pages with 400 free has 100 in use.
+//!   `with_running` with a tenant of 60 leaves 40 unexplained; when that tenant goes, 460 are free.
+//! - *Unbound* pages are held on no particular node. They are taken off the host's total and from
+//!   no node: on a host of one node with 16 pages, a tenant that holds 10 of them unbound leaves 16
+//!   free on the node and 6 on the host. `claim` counts both, so no page is promised twice.
+//!
+//! # Generations
+//! Every claim and every release adds 1 to the `Generation`, and each tenant remembers the
+//! generation that its claim made. Two usages are equal if the same tenants hold the same;
+//! generations are not compared.
+//!
+//! # Offers
+//! A scheduler copies the usage, computes without a lock, and has the result accepted under one.
+//! The `Offer` is the claim, the tenant's name, the generation of the copy, and whether the offer
+//! is refused if another tenant has a pCPU on one of its cores. `accept` checks *everything* again,
+//! even at the same generation, so an offer is safe that was computed on a copy in which more was
+//! claimed. Beyond `claim` it refuses:
+//! - floating over pCPUs that another tenant has for itself;
+//! - sharing a core, where that is not allowed.
+//!
+//! Outcomes:
+//! - *Accepted*, with the number of claims and releases in between (above 0, something better may
+//!   be free now; this is as legal as it was) and the tenants that float over the VM's new pCPUs,
+//!   which is allowed.
+//! - *Taken*: everything that others hold of it, and who. For pages, those who took some since the
+//!   offer's generation. Compute again. If a holder's generation is not greater than the offer's,
+//!   it was there before, so the offer was computed against a different usage.
+//! - *Ahead*: the offer's generation is greater than this usage's; it belongs to another one.
+//! - *Impossible*: the host has no such pCPU or device, or a device is named twice; it was computed
+//!   for another host.
+//!
+//! Example: at generation 7 two threads compute. The first is accepted and makes 8. The second, for
+//! pCPUs 8-11, finds 8-9 taken by a holder since generation 8, and computes anew; for pCPUs 12-15
+//! it would have been accepted as generation 9, with one change in between.
+//!
+//! # Drift
+//! `drift` compares memory with what was found on the machine: tenants missing, unknown, or holding
+//! something else. Two differences are forgiven, because no domain tells of them: idle siblings of
+//! cores on which the tenant was found, and pCPUs that only its emulator threads have, which are
+//! found as floating.
+//!
+//! # Invariants
+//! - Dedicated sets of two tenants never intersect, so their union can be kept and a release is a
+//!   difference.
+//! - Every device has at most one holder. Pages held and unexplained on a node never exceed its
+//!   pool when a claim is made.
+//! - Counters without pages are removed and tables give their memory back, so equal usages are
+//!   equal in memory too: they are compared and copied by the ten thousand.
+//!
+//! # Known limitations
+//! - Nothing expires. An offer that is lost has taken nothing; a claim lasts until it is released.
+//! - Unexplained pages never become free by themselves: if the unknown user goes, describe the host
+//!   anew.
+//! - Tenants are found by name in sorted rows, so a claim costs time proportional to the number of
+//!   tenants. A host has tens of them.
+//! - A host is not part of a usage. Claims against another host are found only where it lacks what
+//!   they name.
 
 mod claim;
 mod drift;
+mod generation;
 mod offer;
 mod table;
-
-use std::sync::Arc;
-
-use crate::host::Host;
-use crate::host::pcie::DeviceKind;
-use crate::sets::CpuSet;
-use crate::units::{NodeId, PageSize, PciAddr};
-
-use table::Table;
+mod tenants;
 
 pub use claim::{Claim, ClaimError, PageClaim};
 pub use drift::{Difference, Drift, PageDrift, TenantDrift};
-pub use offer::{Accepted, Conflict, Generation, Holder, Offer, Taken};
-
-type PoolKey = (NodeId, PageSize);
-
-/// What the tenants of one host hold. Claim and release are all or nothing.
-///
-/// Pages that the host counts as used and no tenant explains belong to the unknown, and stay taken.
-///
-/// Two are equal if the same tenants hold the same: releasing what was claimed restores what was there
-/// before, byte for byte. How it came to that, [`Usage::generation`], is not compared.
-#[derive(Debug, Clone, Default)]
-pub struct Usage {
-    held: Held,
-    generation: Generation,
-    /// When each tenant came.
-    since: Table<Arc<str>, Generation>,
-}
-
-/// What is held, and what follows from that: all of a [`Usage`] but its history.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Held {
-    tenants: Table<Arc<str>, Claim>,
-    dedicated: CpuSet,
-    devices: Table<PciAddr, Arc<str>>,
-    /// Pages that tenants hold, where that is not zero.
-    pages: Table<PoolKey, u64>,
-    /// Pages that tenants hold somewhere.
-    unbound: Table<PageSize, u64>,
-    /// Pages in use when the host was described, that no tenant of that time holds.
-    unexplained: Table<PoolKey, u64>,
-}
-
-impl PartialEq for Usage {
-    fn eq(&self, other: &Self) -> bool {
-        self.held == other.held
-    }
-}
-
-impl Eq for Usage {}
-
-impl Usage {
-    /// No tenants: all pages that the host's description counts as free are free.
-    #[must_use]
-    pub fn empty(host: &Host) -> Self {
-        let mut usage = Self::default();
-        for node in host.nodes() {
-            for pool in node.pools.iter().filter(|pool| pool.free < pool.total) {
-                usage.held.unexplained.insert((node.id, pool.size), pool.total - pool.free);
-            }
-        }
-        usage
-    }
-
-    /// The tenants that ran when the host was described: the pages that they hold are among those
-    /// that the description counts as used, and are not counted twice.
-    ///
-    /// # Errors
-    /// [`ClaimError`] for the first tenant that cannot hold what it says.
-    pub fn with_running<I>(host: &Host, tenants: I) -> Result<Self, ClaimError>
-    where
-        I: IntoIterator<Item = (String, Claim)>,
-    {
-        let mut usage = Self::default();
-        for (name, claim) in tenants {
-            usage.claim(host, &name, claim)?;
-        }
-        for &((node, size), used) in Self::empty(host).held.unexplained.iter() {
-            let explained = usage.held.pages.get(&(node, size)).copied().unwrap_or(0);
-            if used > explained {
-                usage.held.unexplained.insert((node, size), used - explained);
-            }
-        }
-        Ok(usage)
-    }
-
-    /// What is held, without how it came to that: the same after a claim and its release, byte for byte.
-    #[must_use]
-    pub fn held(&self) -> &Held {
-        &self.held
-    }
-
-    /// How often something was claimed or released. It only grows, so what was computed against one
-    /// generation was computed against just what is held as long as it is the same; see [`Offer`].
-    #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.generation
-    }
-
-    /// The tenants by name.
-    pub fn tenants(&self) -> impl Iterator<Item = (&str, &Claim)> {
-        self.held.tenants.iter().map(|(name, claim)| (&**name, claim))
-    }
-
-    /// What `tenant` holds.
-    #[must_use]
-    pub fn claim_of(&self, tenant: &str) -> Option<&Claim> {
-        self.held.tenants.get(tenant)
-    }
-
-    /// All pCPUs that somebody holds for itself.
-    #[must_use]
-    pub fn dedicated(&self) -> &CpuSet {
-        &self.held.dedicated
-    }
-
-    /// Who holds `address`.
-    #[must_use]
-    pub fn holder_of(&self, address: PciAddr) -> Option<&str> {
-        self.held.devices.get(&address).map(|holder| &**holder)
-    }
-
-    /// Free pages of `size` on `node`; 0 where there is no such pool. Pages held somewhere
-    /// ([`Usage::unbound_pages`]) are not taken off.
-    #[must_use]
-    pub fn free_pages(&self, host: &Host, node: NodeId, size: PageSize) -> u64 {
-        let total = host.node(node).and_then(|n| n.pool(size)).map_or(0, |pool| pool.total);
-        let key = (node, size);
-        let taken = |map: &Table<PoolKey, u64>| map.get(&key).copied().unwrap_or(0);
-        total.saturating_sub(taken(&self.held.pages)).saturating_sub(taken(&self.held.unexplained))
-    }
-
-    /// Pages of `size` on `node` that the host counts as used and that no tenant explains.
-    #[must_use]
-    pub fn unexplained_pages(&self, node: NodeId, size: PageSize) -> u64 {
-        self.held.unexplained.get(&(node, size)).copied().unwrap_or(0)
-    }
-
-    /// Pages of `size` that tenants hold on no particular node.
-    #[must_use]
-    pub fn unbound_pages(&self, size: PageSize) -> u64 {
-        self.held.unbound.get(&size).copied().unwrap_or(0)
-    }
-
-    /// Free pages of `size` on the whole host.
-    #[must_use]
-    pub fn free_pages_in_all(&self, host: &Host, size: PageSize) -> u64 {
-        let bound = host.nodes().iter().map(|node| self.free_pages(host, node.id, size));
-        bound.fold(0, u64::saturating_add).saturating_sub(self.unbound_pages(size))
-    }
-
-    /// Whether the same is free under both, on one host. Who holds the rest is not compared.
-    pub(crate) fn leaves_the_same(&self, other: &Self) -> bool {
-        let (a, b) = (&self.held, &other.held);
-        a.dedicated == b.dedicated
-            && a.pages == b.pages
-            && a.unbound == b.unbound
-            && a.unexplained == b.unexplained
-            && a.devices.keys().eq(b.devices.keys())
-    }
-
-    /// Gives `tenant` what `claim` says.
-    ///
-    /// # Errors
-    /// [`ClaimError`] if the name is taken, a pCPU is not online or held, a pool has too few free
-    /// pages, or a device does not exist, is held or is named twice. Nothing has changed then.
-    pub fn claim(&mut self, host: &Host, tenant: &str, mut claim: Claim) -> Result<(), ClaimError> {
-        self.check(host, tenant, &claim)?;
-        claim.pages.shrink_to_fit();
-        claim.devices.shrink_to_fit();
-        let name: Arc<str> = tenant.into();
-        self.held.dedicated.extend(&claim.dedicated);
-        for device in &claim.devices {
-            self.held.devices.insert(*device, Arc::clone(&name));
-        }
-        for page in claim.pages.iter().filter(|page| page.count > 0) {
-            *self.counter(page) += page.count;
-        }
-        self.generation.0 += 1;
-        self.since.insert(Arc::clone(&name), self.generation);
-        self.held.tenants.insert(name, claim);
-        Ok(())
-    }
-
-    /// Takes back all that `tenant` holds, and returns it.
-    ///
-    /// # Errors
-    /// [`ClaimError::NoTenant`] if there is no such tenant.
-    pub fn release(&mut self, tenant: &str) -> Result<Claim, ClaimError> {
-        let unknown = || ClaimError::NoTenant { tenant: tenant.to_owned() };
-        let claim = self.held.tenants.remove(tenant).ok_or_else(unknown)?;
-        self.generation.0 += 1;
-        self.since.remove(tenant);
-        self.held.dedicated = self.held.dedicated.difference(&claim.dedicated);
-        for device in &claim.devices {
-            self.held.devices.remove(device);
-        }
-        for page in claim.pages.iter().filter(|page| page.count > 0) {
-            *self.counter(page) -= page.count;
-        }
-        self.held.pages.retain(|count| *count > 0);
-        self.held.unbound.retain(|count| *count > 0);
-        Ok(claim)
-    }
-
-    fn counter(&mut self, page: &PageClaim) -> &mut u64 {
-        match page.node {
-            Some(node) => self.held.pages.entry((node, page.page_size)),
-            None => self.held.unbound.entry(page.page_size),
-        }
-    }
-
-    fn check(&self, host: &Host, tenant: &str, claim: &Claim) -> Result<(), ClaimError> {
-        let taken = self.claim_of(tenant).is_some();
-        let tenant = || tenant.to_owned();
-        if taken {
-            return Err(ClaimError::NameTaken { tenant: tenant() });
-        }
-        let cpus = claim.dedicated.union(&claim.floating).difference(host.online());
-        if !cpus.is_empty() {
-            return Err(ClaimError::NotOnline { tenant: tenant(), cpus });
-        }
-        let cpus = claim.dedicated.intersection(&self.held.dedicated);
-        if !cpus.is_empty() {
-            let held = |claim: &Claim| claim.dedicated.intersects(&cpus);
-            let holder = self.held.tenants.iter().find(|(_, claim)| held(claim));
-            let holder = holder.map(|(name, _)| (**name).to_owned()).unwrap_or_default();
-            return Err(ClaimError::PcpusHeld { tenant: tenant(), cpus, holder });
-        }
-        for ((node, size), needed) in claim.pages_by_place() {
-            let free = match node {
-                Some(node) => self.free_pages(host, node, size),
-                None => self.free_pages_in_all(host, size),
-            };
-            if needed > free {
-                return Err(ClaimError::PagesShort {
-                    tenant: tenant(),
-                    node,
-                    page_size: size,
-                    needed,
-                    free,
-                });
-            }
-        }
-        for (at, address) in claim.devices.iter().enumerate() {
-            let address = *address;
-            if host.pci().get(address).is_none_or(|d| d.kind() == DeviceKind::Bridge) {
-                return Err(ClaimError::NoDevice { tenant: tenant(), address });
-            }
-            let twice = claim.devices[..at].contains(&address).then(tenant);
-            if let Some(holder) = twice.or_else(|| self.holder_of(address).map(str::to_owned)) {
-                return Err(ClaimError::DeviceHeld { tenant: tenant(), address, holder });
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::host::spec::{CoreSpec, HostSpec, NodeSpec};
-    use crate::host::{CoreKind, PagePool};
-    use crate::units::{Bytes, PackageId, PcpuId};
-
-    /// One node with 16 pages of 1 GiB.
-    fn host() -> Host {
-        let cpus: CpuSet = [PcpuId(0)].into_iter().collect();
-        let pool = PagePool { size: PageSize::GIB_1, total: 16, free: 16 };
-        let (id, memory) = (NodeId(0), Bytes::from_gib(32));
-        let node =
-            NodeSpec { id, cpus: cpus.clone(), memory, pools: vec![pool], distances: vec![] };
-        let (package, kind) = (PackageId(0), CoreKind::Performance);
-        let core = CoreSpec { package, die: 0, core: 0, kind, max_mhz: None, pcpus: cpus };
-        let (nodes, cores) = (vec![node], vec![core]);
-        HostSpec { nodes, cores, ..HostSpec::default() }.build().unwrap()
-    }
-
-    fn pages(node: Option<u32>, count: u64) -> Claim {
-        let page = PageClaim { node: node.map(NodeId), page_size: PageSize::GIB_1, count };
-        Claim { pages: vec![page], ..Claim::default() }
-    }
-
-    #[test]
-    fn pages_held_anywhere_count_once() {
-        let (host, mut usage) = (host(), Usage::empty(&host()));
-        assert_eq!(usage.claim(&host, "a", pages(None, 10)), Ok(()));
-        assert_eq!(usage.free_pages_in_all(&host, PageSize::GIB_1), 6);
-    }
-
-    #[test]
-    fn pages_on_a_node_and_pages_anywhere_share_the_pool() {
-        let (host, mut usage) = (host(), Usage::empty(&host()));
-        usage.claim(&host, "a", pages(None, 10)).unwrap();
-        let (tenant, size) = ("b".to_owned(), PageSize::GIB_1);
-        let short =
-            ClaimError::PagesShort { tenant, node: None, page_size: size, needed: 7, free: 6 };
-        assert_eq!(usage.claim(&host, "b", pages(Some(0), 7)), Err(short));
-        assert_eq!(usage.claim(&host, "b", pages(Some(0), 6)), Ok(()));
-    }
-}
+pub use generation::Generation;
+pub use offer::{Accepted, Holder, Offer, OfferError, Taken};
+pub use tenants::Usage;

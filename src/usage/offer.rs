@@ -1,48 +1,38 @@
-//! Claiming what was computed a while ago: it still holds, or who took what is said.
+//! Claiming what was computed a while ago: either it still holds, or the answer says who took what.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::claim::named;
-use super::{Claim, ClaimError, Usage};
+use super::claim::{Claim, ClaimError, PageClaim, named};
+use super::generation::Generation;
+use super::tenants::Usage;
 use crate::host::Host;
 use crate::sets::CpuSet;
 use crate::units::{CoreId, NodeId, PageSize, PciAddr};
 
-/// How often something was claimed from a [`Usage`] or released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(transparent))]
-pub struct Generation(pub u64);
-
-impl fmt::Display for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What a placement would take, and the generation that it was computed at:
+/// What a placement would take, and the generation of the usage that it was computed against:
 /// [`Question::offer`](crate::Question::offer) makes it, [`Usage::accept`] takes it.
 ///
 /// A scheduler with several threads copies the [`Usage`], computes without a lock, and has the offer
-/// accepted under one. Whoever came in between is found, and then it computes anew:
+/// accepted under one. If another tenant took something of it in between, the scheduler computes anew:
 ///
 /// ```
 /// use std::sync::Mutex;
 ///
-/// use pinwise::usage::Conflict;
+/// use pinwise::usage::OfferError;
 /// use pinwise::{Host, Placement, Question, Request, Usage, recommend};
 ///
-/// /// `None` where nothing fits, or others are always faster.
+/// /// `None` if nothing fits, or others are always faster.
 /// fn place(host: &Host, shared: &Mutex<Usage>, request: &Request) -> Option<Placement> {
 ///     for _ in 0..10 {
 ///         let seen = shared.lock().expect("no thread panics").clone();
 ///         let question = Question::new(host, &seen, request);
-///         let placement = recommend(question).ok()?.best().placement.clone();
-///         let offer = question.offer(&placement);
+///         let answer = recommend(question).ok()?;
+///         let placement = &answer.best().placement;
+///         let offer = question.offer(placement);
 ///         match shared.lock().expect("no thread panics").accept(host, &offer) {
-///             Ok(_) => return Some(placement),
-///             Err(Conflict::Taken { .. }) => continue,
+///             Ok(_) => return Some(placement.clone()),
+///             Err(OfferError::Taken { .. }) => continue,
 ///             Err(_) => return None,
 ///         }
 ///     }
@@ -77,41 +67,44 @@ impl fmt::Display for Generation {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Offer {
-    /// Who would hold it.
+    /// Name of the tenant that would hold it.
     pub tenant: String,
-    /// What.
+    /// What the tenant would hold.
     pub claim: Claim,
-    /// What it was computed at.
+    /// Generation of the usage that it was computed against.
     pub generation: Generation,
-    /// Whether another tenant's pCPU on one of its cores forbids it.
+    /// Whether the offer is refused if another tenant holds any pCPU of its cores.
     pub whole_cores: bool,
 }
 
-/// An offer was accepted.
+/// The outcome of an offer that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Accepted {
-    /// The generation that this made.
+    /// The generation that this claim made.
     pub generation: Generation,
-    /// How many claims and releases came between computing and accepting. Above zero, a better
+    /// How many claims and releases came between computing and accepting. If there were any, a better
     /// placement may have become free since; this one is as legal as it was.
     pub meanwhile: u64,
-    /// Tenants that float over what the VM now has for itself, and where. Nothing forbids it.
+    /// Tenants that float over pCPUs which the VM now has for itself, and these pCPUs. Nothing forbids
+    /// it.
     pub floating: Vec<(String, CpuSet)>,
 }
 
-/// Who holds something.
+/// A tenant that holds something.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Holder {
     /// Its name.
     pub tenant: String,
-    /// The generation that its claim made. Not above the offer's, it was there when the offer was
-    /// computed, so that was computed against something else.
+    /// The generation that its claim made. If it is not greater than the offer's generation, the holder
+    /// was there already when the offer was computed, so the offer was computed against a different
+    /// [`Usage`].
     pub since: Generation,
 }
 
-/// What an offer needs and somebody holds.
+/// Something that an offer needs and another tenant holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "taken", rename_all = "kebab-case"))]
@@ -119,31 +112,31 @@ pub struct Holder {
 pub enum Taken {
     /// The tenant's own name.
     Name {
-        /// Who has it.
+        /// The tenant that holds it.
         holder: Holder,
     },
-    /// pCPUs that both want for themselves.
+    /// pCPUs that both would have for themselves.
     Pcpus {
         /// The pCPUs.
         cpus: CpuSet,
-        /// Who has them.
+        /// The tenant that holds them.
         holder: Holder,
     },
-    /// pCPUs where the VM's vCPUs, emulator or I/O threads would float and that somebody has for
+    /// pCPUs that the VM's vCPUs, emulator or I/O threads would float on and another tenant has for
     /// itself.
     Floating {
         /// The pCPUs.
         cpus: CpuSet,
-        /// Who has them.
+        /// The tenant that holds them.
         holder: Holder,
     },
-    /// A core that the VM must not share.
+    /// A core that the VM must have whole.
     Core {
         /// The core.
         core: CoreId,
         /// The holder's pCPUs on it.
         cpus: CpuSet,
-        /// Who has them.
+        /// The tenant that holds them.
         holder: Holder,
     },
     /// Pages.
@@ -156,14 +149,14 @@ pub enum Taken {
         needed: u64,
         /// Pages free.
         free: u64,
-        /// Who took pages there since the offer was computed, and how many.
+        /// The tenants that took pages there since the offer was computed, and how many each holds.
         holders: Vec<(Holder, u64)>,
     },
     /// A device.
     Device {
         /// The device.
         address: PciAddr,
-        /// Who has it.
+        /// The tenant that holds it.
         holder: Holder,
     },
 }
@@ -171,35 +164,35 @@ pub enum Taken {
 /// Why an offer was not accepted. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Conflict {
-    /// Others hold what it needs: compute anew.
+pub enum OfferError {
+    /// Other tenants hold what it needs: compute anew.
     #[error("tenant {}, computed at generation {offered}, conflicts at generation {now} with {}",
-        named(.tenant),         .taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+        named(.tenant), .taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Taken {
-        /// Who would hold it.
+        /// The tenant that would hold it.
         tenant: String,
-        /// The generation that it was computed at.
+        /// The offer's generation.
         offered: Generation,
-        /// The generation now.
+        /// The usage's generation.
         now: Generation,
         /// All that is taken.
         taken: Vec<Taken>,
     },
-    /// It was computed at a generation that this usage has not reached: against another one, or one
-    /// that was lost.
+    /// Its generation is one that this usage has not reached: it was computed against another usage, or
+    /// against one that was lost.
     #[error(
         "tenant {} was computed at generation {offered}, which is still to come after {now}",
         named(.tenant)
     )]
     Ahead {
-        /// Who would hold it.
+        /// The tenant that would hold it.
         tenant: String,
-        /// The generation that it was computed at.
+        /// The offer's generation.
         offered: Generation,
-        /// The generation now.
+        /// The usage's generation.
         now: Generation,
     },
-    /// This host could never give it: the offer was computed for another.
+    /// This host has no such pCPU or device, or a device is named twice: it was computed for another.
     #[error(transparent)]
     Impossible(#[from] ClaimError),
 }
@@ -214,42 +207,42 @@ impl fmt::Display for Holder {
 impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name { holder } => write!(f, "the name, which has {holder}"),
-            Self::Pcpus { cpus, holder } => write!(f, "pCPUs {cpus}, which has {holder}"),
+            Self::Name { holder } => write!(f, "the name is taken by {holder}"),
+            Self::Pcpus { cpus, holder } => write!(f, "pCPUs {cpus} are held by {holder}"),
             Self::Floating { cpus, holder } => {
-                write!(f, "pCPUs {cpus} to float on, which has {holder}")
+                write!(f, "pCPUs {cpus} to float on are held by {holder}")
             }
             Self::Core { core, cpus, holder } => {
-                write!(f, "core {core}, of which pCPUs {cpus} has {holder}")
+                write!(f, "core {core}: pCPUs {cpus} are held by {holder}")
             }
             Self::Pages { node, page_size: size, needed, free, holders } => {
                 let place =
                     node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}"));
-                write!(f, "{needed} pages of {size} on {place}, where {free} are free")?;
-                holders.iter().try_for_each(|(holder, n)| write!(f, ", {n} has {holder}"))
+                write!(f, "{needed} pages of {size} on {place}: {free} are free")?;
+                holders.iter().try_for_each(|(holder, n)| write!(f, ", {n} are held by {holder}"))
             }
-            Self::Device { address, holder } => write!(f, "device {address}, which has {holder}"),
+            Self::Device { address, holder } => write!(f, "device {address} is held by {holder}"),
         }
     }
 }
 
 impl Usage {
-    /// Gives the offer's tenant what the offer says, whatever happened since it was computed, if it
-    /// still holds: pCPUs, pages and devices are free, nobody has for itself what it would float on,
-    /// and its cores are its own where they must be.
+    /// Gives the offer's tenant what the offer says, if that is still possible: its pCPUs, pages and
+    /// devices are free, nobody has for itself what it would float on, and nobody is on its cores if
+    /// they must be whole.
     ///
-    /// All is checked, also where nothing seems to have changed. So an offer is safe that was made
+    /// Everything is checked again, even at the same generation. So an offer is safe that was computed
     /// against a copy of this usage in which more was claimed since.
     ///
     /// # Errors
-    /// [`Conflict::Taken`] with all that others hold of it, [`Conflict::Ahead`] if the offer's
-    /// generation is above this usage's, [`Conflict::Impossible`] if the host has no such pCPU or
+    /// [`OfferError::Taken`] with all that others hold of it, [`OfferError::Ahead`] if the offer's
+    /// generation is greater than this usage's, [`OfferError::Impossible`] if the host has no such pCPU or
     /// device or a device is named twice. Nothing has changed then.
-    pub fn accept(&mut self, host: &Host, offer: &Offer) -> Result<Accepted, Conflict> {
+    pub fn accept(&mut self, host: &Host, offer: &Offer) -> Result<Accepted, OfferError> {
         let Offer { tenant, claim, generation: offered, whole_cores } = offer;
         let (offered, now) = (*offered, self.generation);
         if offered > now {
-            return Err(Conflict::Ahead { tenant: tenant.clone(), offered, now });
+            return Err(OfferError::Ahead { tenant: tenant.clone(), offered, now });
         }
         let mut taken = Vec::new();
         self.taken_by_others(host, offer, &mut taken);
@@ -258,7 +251,7 @@ impl Usage {
         }
         self.pages_taken(host, offer, &mut taken);
         if !taken.is_empty() {
-            return Err(Conflict::Taken { tenant: tenant.clone(), offered, now, taken });
+            return Err(OfferError::Taken { tenant: tenant.clone(), offered, now, taken });
         }
         let over = |(name, other): (&str, &Claim)| {
             let cpus = other.floating.intersection(&claim.dedicated);
@@ -302,7 +295,7 @@ impl Usage {
             cores.entry(core.id).or_insert_with(|| core.pcpus.iter().copied().collect());
         }
         for (core, pcpus) in cores {
-            // What both claim is told already.
+            // pCPUs that both claim are told already.
             let rest = pcpus.difference(&claim.dedicated);
             for (name, other) in self.tenants() {
                 let cpus = rest.intersection(&other.dedicated);
@@ -314,7 +307,8 @@ impl Usage {
     }
 
     fn pages_taken(&self, host: &Host, offer: &Offer, taken: &mut Vec<Taken>) {
-        // Nodes first: what one lacks, all together may lack too, and it is told once.
+        // Nodes come first: pages missing on a node may be missing on the whole host too, and are told
+        // once.
         let wanted = offer.claim.pages_by_place();
         let (on_nodes, in_all): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|((node, _), _)| node.is_some());
@@ -331,7 +325,7 @@ impl Usage {
             let mut holders = Vec::new();
             for (name, other) in self.tenants() {
                 let holder = self.holder(name);
-                let there = |page: &&super::PageClaim| {
+                let there = |page: &&PageClaim| {
                     page.page_size == size && (node.is_none() || page.node == node)
                 };
                 let count =

@@ -1,4 +1,5 @@
-//! A map of few entries, in a row: a tree's first node alone would take more than most hosts hold.
+//! A map of few entries, kept as a sorted row. A usage holds a handful of entries on most hosts, and a
+//! `BTreeMap` would allocate a node of eleven for the first of them; usages are held by the ten thousand.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -20,7 +21,7 @@ impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Table<K, V> {
 }
 
 impl<K: Ord, V> Table<K, V> {
-    /// Where the key is, or where it would be.
+    /// The position of the key, or, as an error, the position where it would be inserted.
     fn find<Q: Ord + ?Sized>(&self, key: &Q) -> Result<usize, usize>
     where
         K: Borrow<Q>,
@@ -35,7 +36,7 @@ impl<K: Ord, V> Table<K, V> {
         self.find(key).ok().map(|at| &self.0[at].1)
     }
 
-    /// Puts the value in the place of what the key had.
+    /// Sets the value of the key.
     pub(super) fn insert(&mut self, key: K, value: V) {
         match self.find(&key) {
             Ok(at) => self.0[at].1 = value,
@@ -53,7 +54,7 @@ impl<K: Ord, V> Table<K, V> {
         Some(value)
     }
 
-    /// What the key has, by default nothing.
+    /// The value of the key, inserted as the default if there is none.
     pub(super) fn entry(&mut self, key: K) -> &mut V
     where
         V: Default,
@@ -65,7 +66,7 @@ impl<K: Ord, V> Table<K, V> {
         &mut self.0[at].1
     }
 
-    /// Room grows by a quarter: twice as much would be half empty on most hosts.
+    /// Grows the room by a quarter: doubled, it would be half empty on most hosts.
     fn insert_at(&mut self, at: usize, key: K, value: V) {
         if self.0.len() == self.0.capacity() {
             self.0.reserve_exact(1 + self.0.len() / 4);

@@ -1,6 +1,7 @@
 //! What the VM and the tenants that are there share.
 
 use super::Warning;
+use crate::free::pcpus::usable;
 use crate::host::Host;
 use crate::placement::{Placement, Style};
 use crate::sets::{CpuSet, NodeSet};
@@ -108,13 +109,9 @@ fn stranded(
     own: &CpuSet,
     all: &mut Vec<Warning>,
 ) {
-    let kept = host.housekeeping();
-    let left = |node: &crate::host::Node| {
-        let free = node.cpus.intersection(host.allowed()).difference(usage.dedicated());
-        free.difference(own).difference(&kept)
-    };
+    let left = usable(host, usage).difference(own);
     let took = |node: &&crate::host::Node| node.cpus.intersects(own);
-    for node in host.nodes().iter().filter(took).filter(|node| left(node).is_empty()) {
+    for node in host.nodes().iter().filter(took).filter(|node| !left.intersects(&node.cpus)) {
         for pool in node.pools.iter().filter(|pool| pool.size.is_huge()) {
             let cells = placement.cells.iter().filter(|cell| cell.page_size == pool.size);
             let taken = cells.flat_map(|cell| &cell.pages).filter(|(id, _)| *id == node.id);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use pinwise::capacity::{Allowed, GpuBond, NodeRoom, vms};
+use pinwise::capacity::{Allowed, FreeOnNode, GpuBond, vms};
 use pinwise::capacity::{Capacity, Shape, capacity, reference_shapes};
 use pinwise::host::FabricPartition;
 use pinwise::request::{GpuRequest, Wish};
@@ -42,7 +42,7 @@ fn choices(n: usize, shape: &Shape) -> Vec<Vec<usize>> {
 }
 
 /// Every way of placing one VM after the other: no formula, no bound.
-fn brute(left: &[NodeRoom], shape: &Shape, choices: &[Vec<usize>], known: &mut Known) -> u64 {
+fn brute(left: &[FreeOnNode], shape: &Shape, choices: &[Vec<usize>], known: &mut Known) -> u64 {
     let key: Vec<(u64, u64, u64)> = left.iter().map(|r| (r.cpus, r.pages, r.gpus)).collect();
     if let Some(count) = known.get(&key) {
         return *count;
@@ -70,19 +70,19 @@ fn brute(left: &[NodeRoom], shape: &Shape, choices: &[Vec<usize>], known: &mut K
 
 type Known = BTreeMap<Vec<(u64, u64, u64)>, u64>;
 
-fn random_case(rng: &mut Rng) -> (Vec<NodeRoom>, Shape) {
+fn random_case(rng: &mut Rng) -> (Vec<FreeOnNode>, Shape) {
     let n = rng.between(1, 5);
     let cells = rng.between(1, 3) as u32;
     let gpus = rng.between(0, 2) as u32;
     let mut shape = shape(cells, rng.between(1, 4) as u32, rng.between(1, 3) as u64, gpus);
     let most = if n > 4 { 2 } else { 3 };
-    let room = |at: usize, rng: &mut Rng| NodeRoom {
+    let room = |at: usize, rng: &mut Rng| FreeOnNode {
         node: NodeId(at as u32),
         cpus: rng.between(0, most * shape.vcpus as usize + 1) as u64,
         pages: rng.between(0, most * 3) as u64,
         gpus: rng.between(0, 5) as u64,
     };
-    let rooms: Vec<NodeRoom> = (0..n).map(|at| room(at, rng)).collect();
+    let rooms: Vec<FreeOnNode> = (0..n).map(|at| room(at, rng)).collect();
     if rng.percent(60) {
         let some = |rng: &mut Rng| {
             let all = (0..n as u32).filter(|_| rng.percent(60));
@@ -165,13 +165,13 @@ fn on_larger_hosts_the_count_is_that_of_the_largest_flow() {
         let n = rng.between(2, 16);
         let k = rng.between(1, n.min(6));
         let room: Vec<u64> = (0..n).map(|_| rng.between(0, 9) as u64).collect();
-        let node = |(at, cells): (usize, &u64)| NodeRoom {
+        let node = |(at, cells): (usize, &u64)| FreeOnNode {
             node: NodeId(at as u32),
             cpus: 4 * cells + 3,
             pages: 100,
             gpus: 0,
         };
-        let rooms: Vec<NodeRoom> = room.iter().enumerate().map(node).collect();
+        let rooms: Vec<FreeOnNode> = room.iter().enumerate().map(node).collect();
         let found = vms(&rooms, &shape(k as u32, 4, 1, 0)).exact().unwrap();
         let text = format!("case {case}: {found} of {k} on {room:?}");
         assert!(flows(&room, k as u64, found as usize), "{text}");
@@ -181,7 +181,7 @@ fn on_larger_hosts_the_count_is_that_of_the_largest_flow() {
 
 #[test]
 fn two_of_two_nodes_each_are_not_the_sum() {
-    let room = |node: u32, cpus| NodeRoom { node: NodeId(node), cpus, pages: 100, gpus: 0 };
+    let room = |node: u32, cpus| FreeOnNode { node: NodeId(node), cpus, pages: 100, gpus: 0 };
     // The large node can be in every VM once only.
     let rooms = [room(0, 90), room(1, 4), room(2, 2)];
     assert_eq!(vms(&rooms, &shape(2, 2, 1, 0)), Capacity::Exact(3));
@@ -192,8 +192,8 @@ fn two_of_two_nodes_each_are_not_the_sum() {
 /// A ring of sets is where dividing what there is by two says too much.
 #[test]
 fn an_odd_ring_of_pairs_leaves_one_node_over() {
-    let room = |node: u32| NodeRoom { node: NodeId(node), cpus: 2, pages: 1, gpus: 0 };
-    let rooms: Vec<NodeRoom> = (0..9).map(room).collect();
+    let room = |node: u32| FreeOnNode { node: NodeId(node), cpus: 2, pages: 1, gpus: 0 };
+    let rooms: Vec<FreeOnNode> = (0..9).map(room).collect();
     let pairs = (0..9).map(|at| node_set(&[at, (at + 1) % 9])).collect();
     let shape = Shape { allowed: Allowed::Sets(pairs), ..shape(2, 2, 1, 0) };
     assert_eq!(vms(&rooms, &shape), Capacity::Exact(4));
@@ -203,8 +203,8 @@ fn an_odd_ring_of_pairs_leaves_one_node_over() {
 #[test]
 fn a_search_that_is_too_large_says_so() {
     let mut rng = Rng::new(23_000_000);
-    let room = |node: u32| NodeRoom { node: NodeId(node), cpus: 22, pages: 11, gpus: 0 };
-    let rooms: Vec<NodeRoom> = (0..40).map(room).collect();
+    let room = |node: u32| FreeOnNode { node: NodeId(node), cpus: 22, pages: 11, gpus: 0 };
+    let rooms: Vec<FreeOnNode> = (0..40).map(room).collect();
     let mut triple = || {
         let mut all: Vec<u32> = (0..40).collect();
         rng.shuffle(&mut all);

@@ -29,7 +29,7 @@ fn gpus(name: &str, count: u32) -> Request {
 }
 
 fn options(bin: HostOrder) -> FleetOptions {
-    FleetOptions { bin, answers: usize::MAX, ..FleetOptions::default() }
+    FleetOptions { order: bin, answers: usize::MAX, ..FleetOptions::default() }
 }
 
 const TWO_NODES: &str = "hgx-h200-snc2";
@@ -219,20 +219,20 @@ fn a_bound_never_hides_a_better_host() {
             wishes().iter().flat_map(|w| [(w, HostOrder::BestFit), (w, HostOrder::Spread)])
         {
             let all = rank(&fleet, wanted, &options(bin));
-            assert!(all.behind.is_empty());
+            assert!(all.not_chosen.is_empty());
             assert_eq!(all.ranked.len() + all.refused.len(), fleet.len());
             for answers in [1, 3] {
                 let few = rank(&fleet, wanted, &FleetOptions { answers, ..options(bin) });
                 let first = answers.min(all.ranked.len());
                 assert_eq!(few.ranked, all.ranked[..first], "{bin:?} {wanted:?}");
                 assert_eq!(
-                    few.ranked.len() + few.behind.len() + few.refused.len(),
+                    few.ranked.len() + few.not_chosen.len() + few.refused.len(),
                     fleet.len(),
                     "every host once"
                 );
                 let is_refused = |at: usize| all.refused.iter().any(|(other, _)| *other == at);
                 assert!(few.refused.iter().all(|(at, _)| is_refused(*at)));
-                unsearched += few.behind.iter().filter(|host| !host.searched).count();
+                unsearched += few.not_chosen.iter().filter(|host| !host.searched).count();
             }
             // The order, made anew from what is answered of each.
             let key = |rank: &pinwise::fleet::HostRank| {
@@ -241,7 +241,7 @@ fn a_bound_never_hides_a_better_host() {
                 let price = rank.best.cost.price() + if pieces { 1000 } else { 0 };
                 let apart = profile.gpus > 1 && !profile.same_switch;
                 let score = std::cmp::Reverse(rank.best.score.total);
-                (rank.best.unmet.len(), profile.packages, apart, price, score, rank.left)
+                (rank.best.unmet.len(), profile.packages, apart, price, score, rank.remaining)
             };
             if bin == HostOrder::BestFit {
                 assert!(all.ranked.windows(2).all(|two| key(&two[0]) <= key(&two[1])));

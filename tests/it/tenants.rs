@@ -7,7 +7,7 @@ use pinwise::host::{Acs, PciClass, PciDevice, PciId};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
 use pinwise::usage::{
-    Accepted, ClaimError, Conflict, Difference, Drift, Generation, Holder, Offer, PageClaim,
+    Accepted, ClaimError, Difference, Drift, Generation, Holder, Offer, OfferError, PageClaim,
     PageDrift, Taken, TenantDrift,
 };
 use pinwise::verify::{WrongWarning, verify_warnings};
@@ -59,7 +59,7 @@ fn holder(tenant: &str, since: u64) -> Holder {
 /// All that is taken; nothing has changed.
 fn refused(host: &Host, usage: &mut Usage, offer: &Offer) -> Vec<Taken> {
     let before = (usage.clone(), usage.generation());
-    let Err(Conflict::Taken { taken, offered, now, tenant }) = usage.accept(host, offer) else {
+    let Err(OfferError::Taken { taken, offered, now, tenant }) = usage.accept(host, offer) else {
         panic!("accepted {offer:?}")
     };
     assert_eq!((usage.clone(), usage.generation()), before);
@@ -99,7 +99,7 @@ fn an_offer_holds_while_others_take_other_things() {
     let offer = Question::new(&host, &seen, &request).offer(&best(&host, &seen, &request));
     usage.claim(&host, "far", Claim { pages: vec![pages(1, 4)], ..dedicated("15,31") }).unwrap();
     usage.claim(&host, "floats", Claim { floating: cpus("0-31"), ..Claim::default() }).unwrap();
-    let Accepted { generation, meanwhile, floating } = usage.accept(&host, &offer).unwrap();
+    let Accepted { generation, meanwhile, floating, .. } = usage.accept(&host, &offer).unwrap();
     assert_eq!((generation, meanwhile), (Generation(3), 2));
     assert_eq!(floating, [("floats".to_owned(), offer.claim.dedicated.clone())]);
     // Twice it is the tenant itself that is in the way, of all that it has.
@@ -158,7 +158,7 @@ fn a_conflict_says_who_took_what() {
     let device = Taken::Device { address: gpu(2), holder: holder("a", 1) };
     let taken = refused(&host, &mut usage, &offer(with_gpu));
     assert_eq!(taken, [pcpus("1,17", "a", 1), device]);
-    let said = Conflict::Taken {
+    let said = OfferError::Taken {
         tenant: "vm".to_owned(),
         offered: Generation(0),
         now: Generation(1),
@@ -180,7 +180,7 @@ fn an_offer_against_something_else_is_told_apart() {
     other.claim(&host, "x", dedicated("1,17")).unwrap();
     let offer = Question::new(&host, &other, &request).offer(&best(&host, &other, &request));
     let ahead =
-        Conflict::Ahead { tenant: "vm".to_owned(), offered: Generation(1), now: Generation(0) };
+        OfferError::Ahead { tenant: "vm".to_owned(), offered: Generation(1), now: Generation(0) };
     assert_eq!(usage.accept(&host, &offer), Err(ahead));
     usage
         .claim(&host, "y", Claim { dedicated: offer.claim.dedicated.clone(), ..Claim::default() })
@@ -191,7 +191,7 @@ fn an_offer_against_something_else_is_told_apart() {
     let nowhere = Claim { dedicated: cpus("500"), ..Claim::default() };
     let offer = Offer { claim: nowhere, ..offer };
     let impossible = ClaimError::NotOnline { tenant: "vm".to_owned(), cpus: cpus("500") };
-    assert_eq!(usage.accept(&host, &offer), Err(Conflict::Impossible(impossible)));
+    assert_eq!(usage.accept(&host, &offer), Err(OfferError::Impossible(impossible)));
 }
 
 /// Counts every unit apart from [`Usage`]: nobody may have what somebody has.
@@ -320,7 +320,7 @@ fn eight_threads_never_book_anything_twice() {
                         mine.push(name.clone());
                         break;
                     }
-                    Err(Conflict::Taken { .. }) => retries.fetch_add(1, Ordering::SeqCst),
+                    Err(OfferError::Taken { .. }) => retries.fetch_add(1, Ordering::SeqCst),
                     Err(other) => panic!("{other}"),
                 };
             }
@@ -382,7 +382,7 @@ fn domains_of_placements_have_no_drift() {
     let drift = |change: &dyn Fn(&mut Claim)| {
         let mut found = found.clone();
         change(&mut found[0].1);
-        let Drift { missing, unknown, mut differing } = usage.drift(&host, found);
+        let Drift { missing, unknown, mut differing, .. } = usage.drift(&host, found);
         assert!(missing.is_empty() && unknown.is_empty());
         assert_eq!(differing.len(), 1);
         differing.remove(0)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pinwise::capacity::{Allowed, Capacity, NodeRoom, Shape, vms};
+use pinwise::capacity::{Allowed, Capacity, FreeOnNode, Shape, vms};
 use pinwise::units::NodeId;
 use pinwise::{Bytes, NodeSet, PageSize};
 use serde::{Deserialize, Serialize};
@@ -107,13 +107,13 @@ fn most(case: &Case) -> Result<u64, Failure> {
         .ok_or_else(|| format!("{} KiB is not a page size", vm.page_kib))?;
     let memory = vm.memory_mib_per_cell.checked_mul(1 << 20).map(Bytes);
     let memory = memory.ok_or("the memory is more than 64 bits can count")?;
-    let room = |node: &Node| NodeRoom {
+    let room = |node: &Node| FreeOnNode {
         node: NodeId(node.id),
         cpus: node.free_cpus,
         pages: node.free_hugepages_2m.saturating_mul(2048) / size.kib(),
         gpus: node.free_gpus,
     };
-    let rooms: Vec<NodeRoom> = nodes.iter().map(room).collect();
+    let rooms: Vec<FreeOnNode> = nodes.iter().map(room).collect();
     let gpus = vm.gpus_per_cell;
     let shape = Shape { gpus, allowed, ..Shape::new(vm.cells, vm.cpus_per_cell, memory, size) };
     match vms(&rooms, &shape) {

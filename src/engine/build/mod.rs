@@ -8,7 +8,7 @@ use crate::sets::{CpuSet, NodeSet, VcpuSet, bits};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 
 use crate::engine::search::cpus::Way;
-use crate::engine::search::gpus::bundle;
+use crate::free::bundle;
 mod pci;
 use crate::engine::search::{Candidate, Search, emulator_way};
 use pci::guest_pci;
@@ -121,7 +121,7 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
 }
 
 fn of_core<'a>(search: &'a Search<'_>, core: usize, way: Way) -> impl Iterator<Item = PcpuId> + 'a {
-    search.free.of_core(core, &search.host.cores()[core], way)
+    search.free.of_core(core, &search.host.cores()[core], way.whole)
 }
 
 /// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
@@ -157,7 +157,7 @@ fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
 
 /// Where emulator threads may run beside others' work: what nobody holds, allowed or reserved.
 fn for_emulators(search: &Search<'_>) -> CpuSet {
-    search.host.allowed().union(search.host.reserved()).difference(&search.free.held)
+    search.free.for_emulators(search.host)
 }
 
 /// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for

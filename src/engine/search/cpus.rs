@@ -4,11 +4,10 @@
 use std::ops::Range;
 
 use crate::engine::profile::{L3Use, l3_use};
+use crate::free::FreePcpus;
 use crate::host::core_set::CoreSet;
-use crate::host::{Core, CoreKind, Host};
+use crate::host::{CoreKind, Host};
 use crate::request::Request;
-use crate::sets::CpuSet;
-use crate::units::PcpuId;
 
 /// How pCPUs may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,65 +16,6 @@ pub(crate) struct Way {
     pub(crate) dedicated: bool,
     /// Only cores that nobody else is on; idle siblings are held.
     pub(crate) whole: bool,
-}
-
-/// The pCPUs that a new VM may use.
-#[derive(Debug, Clone)]
-pub(crate) struct FreePcpus {
-    /// Allowed, not kept for the host, held by nobody.
-    pub(crate) usable: CpuSet,
-    /// Held by tenants.
-    pub(crate) held: CpuSet,
-    /// Kept for the host.
-    pub(crate) housekeeping: CpuSet,
-    /// Cores that somebody else is on.
-    shared: CoreSet,
-    /// By number, from one: the cores with at least so many usable pCPUs.
-    at_least: Vec<CoreSet>,
-}
-
-impl FreePcpus {
-    pub(crate) fn new(host: &Host, held: &CpuSet) -> Self {
-        let housekeeping = host.housekeeping();
-        let usable = host.allowed().difference(held).difference(&housekeeping);
-        let taken = held.union(&housekeeping.intersection(host.allowed()));
-        let map = &host.derived().core_map;
-        let (shared, at_least) = (map.any(&taken), map.at_least(&usable));
-        Self { usable, held: held.clone(), housekeeping, shared, at_least }
-    }
-
-    /// The pCPUs of a core that this way may use: none where the core must be whole and is not.
-    pub(crate) fn of_core<'a>(
-        &'a self,
-        core: usize,
-        of: &'a Core,
-        way: Way,
-    ) -> impl Iterator<Item = PcpuId> + 'a {
-        let closed = way.whole && self.shared.contains(core);
-        of.pcpus.iter().copied().filter(move |pcpu| !closed && self.usable.contains(*pcpu))
-    }
-
-    /// By number, from one: the cores of which this way may use at least so many pCPUs.
-    fn levels(&self, way: Way) -> Vec<CoreSet> {
-        let mut levels = self.at_least.clone();
-        if way.whole {
-            levels.iter_mut().for_each(|level| level.without(&self.shared));
-        }
-        levels
-    }
-
-    /// The whole cores that are free; `None` on a host without cores.
-    pub(crate) fn whole_cores(&self) -> Option<CoreSet> {
-        let mut free = self.at_least.first()?.clone();
-        free.without(&self.shared);
-        Some(free)
-    }
-
-    /// How many pCPUs this way may use.
-    pub(crate) fn count(&self, host: &Host, way: Way) -> u64 {
-        let all = 0..host.cores().len();
-        self.levels(way).iter().map(|level| u64::from(level.count(&all))).sum()
-    }
 }
 
 /// From this weight on (in hundredths for the presets) one thread's speed is what a workload waits
@@ -124,7 +64,7 @@ pub(crate) struct Stock<'h> {
 
 impl<'h> Stock<'h> {
     pub(crate) fn new(host: &'h Host, free: &FreePcpus, request: &Request, way: Way) -> Self {
-        let levels = free.levels(way);
+        let levels = free.levels(way.whole);
         let level = |threads: usize, of: &Range<usize>| {
             levels.get(threads - 1).map_or(0, |level| level.count(of))
         };

@@ -1,15 +1,15 @@
 //! Which sets of GPUs are tried: one of each class, never permutations.
 
-use std::borrow::Cow;
-
 use smallvec::SmallVec;
 
 use crate::engine::profile::{SetFacts, Together, count};
 use crate::engine::refusal::Fact;
 use crate::engine::score::{Property, set_lacking};
+use crate::free::gpus::{self, Eligible};
+use crate::free::holder;
+use crate::host::Host;
 use crate::host::derived::{GpuFacts, GpuMask};
 use crate::host::pcie::DeviceKind;
-use crate::host::{Gpu, Host};
 use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 use crate::usage::Usage;
@@ -70,25 +70,6 @@ pub(crate) struct GpuSets {
     pub(crate) eligible: GpuMask,
 }
 
-fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
-    let Some(model) = model else { return !gpu.integrated };
-    let wanted = model.to_lowercase();
-    let ids = host.pci().get(gpu.address).map(|d| format!("{:04x}:{:04x}", d.vendor.0, d.device.0));
-    gpu.model.to_lowercase().contains(&wanted) || ids.is_some_and(|ids| ids.contains(&wanted))
-}
-
-/// The functions that have to go together with `address`, itself included.
-pub(crate) fn bundle(host: &Host, address: PciAddr) -> Cow<'_, [PciAddr]> {
-    match host.gpu_index(address) {
-        Some(at) => Cow::Borrowed(&host.derived().gpus[at].bundle),
-        None => Cow::Owned(host.pci().bundle_of(address)),
-    }
-}
-
-fn holder<'a>(host: &Host, usage: &'a Usage, address: PciAddr) -> Option<&'a str> {
-    bundle(host, address).iter().find_map(|member| usage.holder_of(*member))
-}
-
 impl GpuSets {
     /// The sets for a request, or the facts that leave none.
     pub(crate) fn new(host: &Host, usage: &Usage, request: &Request) -> Result<Self, Vec<Fact>> {
@@ -108,20 +89,11 @@ impl GpuSets {
                 Ok(Self::with(request, vec![set], true, mask))
             }
             GpuRequest::Count { count: wanted, model } => {
-                let (mut total, mut eligible) = (0, 0);
-                for (at, gpu) in host.gpus().iter().enumerate() {
-                    if !matches_model(gpu, host, model.as_deref()) {
-                        continue;
-                    }
-                    total += 1;
-                    let free = holder(host, usage, gpu.address).is_none();
-                    if free && !request.spec().devices.contains(&gpu.address) {
-                        eligible |= 1 << at;
-                    }
-                }
+                let Eligible { free: eligible, matching } =
+                    gpus::eligible(host, usage, model.as_deref(), &request.spec().devices);
                 let (needed, free) = (*wanted, GpuMask::count_ones(eligible));
                 if free < needed {
-                    let model = model.clone();
+                    let (total, model) = (matching.count_ones(), model.clone());
                     return Err(vec![Fact::GpusShort { needed, free, total, model }]);
                 }
                 Ok(Self::of_size(host, request, eligible, needed))

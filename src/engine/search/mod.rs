@@ -24,15 +24,15 @@ use crate::engine::cost::{HostCost, NodeRoom as SlotRoom, Slots};
 use crate::engine::profile::Profile;
 use crate::engine::refusal::Fact;
 use crate::engine::score::{Options, Property, Score};
+use crate::free::{FreePages, FreePcpus, gpus as free_gpus, pages::needed};
 use crate::host::Host;
-use crate::host::derived::GpuMask;
 use crate::placement::{MemoryMode, Style};
 use crate::question::Question;
 use crate::request::{Policy, Request};
 use crate::sets::bits;
 use crate::units::PageSize;
 use crate::usage::Usage;
-use cpus::{FreePcpus, Picked, Stock, Way};
+use cpus::{Picked, Stock, Way};
 use gpus::GpuSets;
 use nodes::NodeMask;
 use pass::Buffers;
@@ -175,7 +175,7 @@ impl<'a> Search<'a> {
     pub(crate) fn new(question: Question<'a>) -> Result<Self, Vec<Fact>> {
         let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
-        let free = FreePcpus::new(host, usage.dedicated());
+        let free = FreePcpus::new(host, usage);
         let stocks: Vec<Stock<'a>> =
             ways(request).into_iter().map(|way| Stock::new(host, &free, request, way)).collect();
         let pages = pages(host, usage, request)?;
@@ -257,7 +257,7 @@ fn slots<'h>(
     pages: &[Pages],
     options: &Options,
 ) -> Slots<'h> {
-    let free = free_gpus(host, usage);
+    let free = free_gpus::free(host, usage);
     let on_node = &host.derived().gpu_places.on_node;
     let bytes = |at: usize| {
         let of = |pages: &Pages| pages.free[at].saturating_mul(pages.size.bytes());
@@ -272,30 +272,10 @@ fn slots<'h>(
         host,
         room,
         free,
-        &tenants_gpus(host, usage),
+        &free_gpus::held_by_tenants(host, usage),
         options.gpu_share,
         options.slot_weights,
     )
-}
-
-/// The GPUs that nobody holds and that VMs usually ask for.
-pub(crate) fn free_gpus(host: &Host, usage: &Usage) -> GpuMask {
-    let gpus = host.gpus().iter().enumerate();
-    let free = gpus.filter(|(_, gpu)| !gpu.integrated && usage.holder_of(gpu.address).is_none());
-    free.fold(0, |mask, (at, _)| mask | (1 << at))
-}
-
-/// The GPUs that each tenant holds.
-pub(crate) fn tenants_gpus(host: &Host, usage: &Usage) -> Vec<GpuMask> {
-    let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
-    for (at, gpu) in host.gpus().iter().enumerate() {
-        let Some(holder) = usage.holder_of(gpu.address) else { continue };
-        match tenants.iter_mut().find(|(name, _)| *name == holder) {
-            Some((_, gpus)) => *gpus |= 1 << at,
-            None => tenants.push((holder, 1 << at)),
-        }
-    }
-    tenants.into_iter().map(|(_, gpus)| gpus).collect()
 }
 
 /// The page sizes that hold the memory exactly, largest first, or only the one asked for.
@@ -307,13 +287,10 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
     sizes.dedup();
     sizes.retain(|size| request.spec().page_size.is_none_or(|wanted| wanted == *size));
     let of = |size: PageSize| {
-        let needed = size.pages_in(request.spec().memory)?;
-        let free: PerNode<u64> =
-            host.nodes().iter().map(|n| usage.free_pages(host, n.id, size)).collect();
+        let needed = needed(request, size)?;
+        let FreePages { on_node: free, in_all } = FreePages::new(host, usage, size);
         let some = free.iter().enumerate().filter(|(_, free)| **free > 0);
         let some = some.fold(0, |mask, (at, _)| mask | (1 << at));
-        let all = free.iter().fold(0_u64, |sum, free| sum.saturating_add(*free));
-        let in_all = all.saturating_sub(usage.unbound_pages(size));
         Some(Pages { size, needed, free, some, in_all })
     };
     let pages: Vec<Pages> = sizes.into_iter().filter_map(of).collect();
@@ -344,14 +321,13 @@ pub(crate) fn emulator_room(
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
         let way = emulator_way(search.request, stock.way);
-        let all = search.free.count(search.host, way);
+        let all = search.free.count(search.host, way.whole);
         let taken = if way.dedicated { stock.smallest(units) } else { vcpus };
         (own, all.saturating_sub(taken))
     } else if search.host.is_for_vms_only() {
         return None;
     } else {
-        let all = search.host.allowed().union(search.host.reserved());
-        (1, (all.difference(&search.free.held).len() as u64).saturating_sub(vcpus))
+        (1, (search.free.for_emulators(search.host).len() as u64).saturating_sub(vcpus))
     };
     (free < needed).then_some(Fact::NoEmulatorPcpu { needed, free })
 }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use pinwise::engine::{GpuShare, HostCost, L3Use};
-use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, Remaining, rank};
+use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, rank};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::rules::{Evidence, Range, RuleId};
 use pinwise::workload::Weights;
@@ -118,7 +118,7 @@ fn key(
     engine: &Options,
     bin: HostOrder,
     best: &Ranked,
-    left: Remaining,
+    left: (u64, u64),
 ) -> impl Ord + std::fmt::Debug + use<> {
     let profile = &best.profile;
     let pieces = if profile.l3 == L3Use::Pieces { 1000 } else { 0 };
@@ -136,14 +136,13 @@ fn key(
     }
 }
 
-fn left(host: &Host, usage: &Usage, best: &Ranked) -> Remaining {
+/// GPUs and pCPUs that would be left.
+fn left(host: &Host, usage: &Usage, best: &Ranked) -> (u64, u64) {
     let gpus = host.gpus().iter().filter(|gpu| usage.holder_of(gpu.address).is_none()).count();
     let free = host.allowed().difference(usage.dedicated()).difference(&host.housekeeping());
     let taken = best.placement.claim().dedicated.len();
-    Remaining {
-        gpus: gpus as u64 - best.placement.gpus().count() as u64,
-        pcpus: (free.len() as u64).saturating_sub(taken as u64),
-    }
+    let gpus = gpus as u64 - best.placement.gpus().count() as u64;
+    (gpus, (free.len() as u64).saturating_sub(taken as u64))
 }
 
 /// The hosts in the order of what each says alone.
@@ -215,7 +214,7 @@ fn a_fleet_is_ranked_as_if_every_host_was_asked() {
         for bin in [HostOrder::BestFit, HostOrder::Spread] {
             let all = alone(&fleet, &wanted, &engine, bin);
             for answers in [1, 3, usize::MAX] {
-                let options = FleetOptions { engine: engine.clone(), bin, answers };
+                let options = FleetOptions { engine: engine.clone(), order: bin, answers };
                 let answer = rank(&fleet, &wanted, &options);
                 let found: Vec<_> =
                     answer.ranked.iter().map(|r| (r.host, r.best.clone())).collect();
@@ -225,9 +224,9 @@ fn a_fleet_is_ranked_as_if_every_host_was_asked() {
                     let (found, all) = (hosts(&found), hosts(&all));
                     format!("{bin:?} {found:?} of {all:?}\n{wish:?}\n{engine:?}")
                 })?;
-                let places = [answer.ranked.len(), answer.behind.len(), answer.refused.len()];
+                let places = [answer.ranked.len(), answer.not_chosen.len(), answer.refused.len()];
                 ensure(places.iter().sum::<usize>() == fleet.len(), || format!("{places:?}"))?;
-                unsearched += answer.behind.iter().filter(|host| !host.searched).count();
+                unsearched += answer.not_chosen.iter().filter(|host| !host.searched).count();
                 ranked += found.len();
             }
         }
@@ -248,7 +247,7 @@ fn few_hosts_are_searched_for_a_vm_without_gpus() {
         let short = |refused: &&(usize, HostRefusal)| matches!(refused.1, HostRefusal::Short(_));
         hosts += fleet.len() - answer.refused.iter().filter(short).count();
         searched += answer.ranked.len() + answer.refused.iter().filter(|r| !short(r)).count();
-        searched += answer.behind.iter().filter(|host| host.searched).count();
+        searched += answer.not_chosen.iter().filter(|host| host.searched).count();
         Ok(())
     });
     println!("{searched} of {hosts} hosts were searched");

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
         return Err(at(&args.hosts, "no host is described there"));
     }
     let options =
-        FleetOptions { bin: args.bin.into(), answers: args.top, ..FleetOptions::default() };
+        FleetOptions { order: args.bin.into(), answers: args.top, ..FleetOptions::default() };
     let mut answer = rank(&fleet.hosts, &request, &options);
     let fit = answer.ranked.len();
     // The engine answers with one host at least, also where none shall be shown.

@@ -21,14 +21,14 @@ pub(super) fn table(names: &[String], answer: &FleetAnswer, fit: usize) -> Strin
     let short = answer.refused.iter().filter(|(_, why)| matches!(why, HostRefusal::Short(_)));
     text + &format!(
         "{fit} hosts fit and come first, {} are behind them, {} do not fit ({} by count alone).\n",
-        answer.behind.len(),
+        answer.not_chosen.len(),
         answer.refused.len(),
         short.count()
     )
 }
 
 fn row(names: &[String], found: &HostRank, place: usize) -> [String; 8] {
-    let HostRank { host, best, left, .. } = found;
+    let HostRank { host, best, remaining, .. } = found;
     let placement = &best.placement;
     let gpus: Vec<String> = placement.gpus().map(|gpu| gpu.address.to_string()).collect();
     let price = best.cost.price();
@@ -40,7 +40,7 @@ fn row(names: &[String], found: &HostRank, place: usize) -> [String; 8] {
         gpus.join(" "),
         format!("{:+}", best.score.total / 1000),
         format!("{}.{:03} GPUs", price / 1000, price % 1000),
-        format!("{} GPUs, {} pCPUs", left.gpus, left.pcpus),
+        format!("{} GPUs, {} pCPUs", remaining.gpus, remaining.pcpus),
     ]
 }
 
@@ -52,6 +52,8 @@ pub(super) fn lines(names: &[String], answer: &FleetAnswer) -> Result<String, Fa
         let why = match why {
             HostRefusal::Short(short) => json!(short),
             HostRefusal::Infeasible(refusal) => json!({ "rejected": refusal.rejected }),
+            // A kind of refusal that is newer than this program.
+            other => json!({ "other": format!("{other:?}") }),
         };
         json!({ "host": names[*host], "refused": why })
     });
@@ -64,12 +66,12 @@ pub(super) fn lines(names: &[String], answer: &FleetAnswer) -> Result<String, Fa
 }
 
 fn ranked(names: &[String], found: &HostRank, place: usize) -> Value {
-    let HostRank { host, best, left, .. } = found;
+    let HostRank { host, best, remaining, .. } = found;
     let placement = &best.placement;
     let gpus: Vec<String> = placement.gpus().map(|gpu| gpu.address.to_string()).collect();
     json!({
         "host": names[*host], "place": place, "style": placement.style,
         "nodes": placement.nodes(), "gpus": gpus, "score": best.score,
-        "cost": best.cost, "left": left, "claim": placement.claim(),
+        "cost": best.cost, "left": remaining, "claim": placement.claim(),
     })
 }

@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let trace = trace::read(&foreign::text(&args.trace)?).map_err(|e| at(&args.trace, e))?;
-    let mut options = FleetOptions { bin: args.bin.into(), ..FleetOptions::default() };
+    let mut options = FleetOptions { order: args.bin.into(), ..FleetOptions::default() };
     options.engine.packing_weight = PACKING_WEIGHT;
     let threads = args.threads;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build();

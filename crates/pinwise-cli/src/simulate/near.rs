@@ -60,9 +60,9 @@ fn among<'r>(
     let mut answers = options.answers;
     loop {
         let answer = rank_by(fleet, ask, &FleetOptions { answers, ..options.clone() });
-        let searched = answer.behind.iter().filter(|host| host.searched).count();
+        let searched = answer.not_chosen.iter().filter(|host| host.searched).count();
         let tried = answer.ranked.len() + searched + answer.refused.len();
-        let all = answer.behind.is_empty();
+        let all = answer.not_chosen.is_empty();
         let right = |rank: &HostRank| is_right(fleet[rank.host].host(), &rank.best.placement);
         let found = answer.ranked.into_iter().find(right);
         if found.is_some() || all {
@@ -92,7 +92,11 @@ fn in_one_package<'r>(
         }
     }
     let (found, tried) = among(&parts, &|part: usize| ask(of[part]), options, shares_packages);
-    (found.map(|rank| HostRank { host: of[rank.host], ..rank }), tried)
+    let found = found.map(|mut rank| {
+        rank.host = of[rank.host];
+        rank
+    });
+    (found, tried)
 }
 
 /// The claim of all that is free outside a package. GPUs whose node is not known are outside of every

@@ -4,101 +4,73 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::engine::search::cpus::FreePcpus;
-use crate::engine::search::{free_gpus, tenants_gpus};
+use super::answer::{Remaining, Shortfall};
+use crate::free::{FreePcpus, gpus, pages};
 use crate::host::derived::GpuMask;
 use crate::host::spec::MAX_NODES;
 use crate::host::{Host, Node};
+use crate::placement::Placement;
 use crate::request::{GpuRequest, Policy, Request};
 use crate::units::PageSize;
 use crate::usage::Usage;
 
-/// What a host has too little of, whatever the placement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "short", rename_all = "kebab-case"))]
-pub enum Shortfall {
-    /// GPUs, on as many nodes as the VM may have.
-    Gpus {
-        /// GPUs asked for.
-        needed: u64,
-        /// The most that are free.
-        free: u64,
-    },
-    /// pCPUs, on as many nodes as the VM may have.
-    Pcpus {
-        /// vCPUs asked for.
-        needed: u64,
-        /// The most that are free.
-        free: u64,
-    },
-    /// Pages, on as many nodes as the VM may have.
-    Pages {
-        /// Their size.
-        page_size: PageSize,
-        /// Pages needed.
-        needed: u64,
-        /// The most that are free.
-        free: u64,
-    },
-}
-
+/// What is free on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeCounts {
+    /// Usable pCPUs.
     pub(super) pcpus: u16,
     /// Whole cores.
     pub(super) cores: u16,
-    gpus: u16,
 }
 
-/// So many pages and more are not counted here.
+/// Stands for this many free pages and more: those are asked of the usage again.
 const MANY: u32 = u32::MAX;
 
-/// The counts of one host.
+/// What is free on one host, as counts. Two hosts of one topology with equal counts are likely, but
+/// not certain, to be in the same state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Room {
+pub(super) struct FreeCounts {
+    /// By position in [`Host::nodes`].
     pub(super) nodes: Box<[NodeCounts]>,
-    /// Whole cores by group, as the host has them.
+    /// By group of cores, as the host has them: whole cores.
     pub(super) groups: Box<[u16]>,
-    /// Free pages, by node and pool as the host has them; [`MANY`] and more are asked of the usage.
+    /// By node and pool, as the host has them: free pages, or [`MANY`].
     pages: Box<[u32]>,
-    gpus: u16,
-    /// Free GPUs that VMs usually ask for.
-    pub(super) free: GpuMask,
-    /// The GPUs of each tenant that has some.
+    /// Unheld GPUs, integrated ones too.
+    unheld: GpuMask,
+    /// Free GPUs: the unheld ones that are not integrated.
+    pub(super) gpus: GpuMask,
+    /// The GPUs of each tenant that holds some.
     pub(super) held: Box<[GpuMask]>,
 }
 
-impl Room {
+impl FreeCounts {
     pub(super) fn new(host: &Host, usage: &Usage) -> Self {
         let small = |n: usize| u16::try_from(n).expect("a host has at most 4096 pCPUs");
-        let pcpus = FreePcpus::new(host, usage.dedicated());
-        let free = || host.gpus().iter().filter(|gpu| usage.holder_of(gpu.address).is_none());
+        let pcpus = FreePcpus::new(host, usage);
         let whole = pcpus.whole_cores();
         let cores =
             |of: &Range<usize>| small(whole.as_ref().map_or(0, |whole| whole.count(of)) as usize);
         let node = |(at, node): (usize, &Node)| NodeCounts {
             pcpus: small(pcpus.usable.intersection(&node.cpus).len()),
             cores: cores(&host.derived().nodes[at].cores),
-            gpus: small(free().filter(|gpu| gpu.node == Some(node.id)).count()),
         };
         let pools = host.nodes().iter().flat_map(|n| n.pools.iter().map(|pool| (n.id, pool.size)));
+        let pages = pools
+            .map(|(node, size)| u32::try_from(usage.free_pages(host, node, size)).unwrap_or(MANY));
         let groups = host.derived().groups.iter();
+        let unheld = gpus::unheld(host, usage);
         Self {
             groups: groups.map(|group| cores(&group.cores)).collect(),
             nodes: host.nodes().iter().enumerate().map(node).collect(),
-            pages: pools
-                .map(|(node, size)| {
-                    u32::try_from(usage.free_pages(host, node, size)).unwrap_or(MANY)
-                })
-                .collect(),
-            gpus: small(free().count()),
-            free: free_gpus(host, usage),
-            held: tenants_gpus(host, usage).into(),
+            pages: pages.collect(),
+            unheld,
+            gpus: unheld & gpus::discrete(host),
+            held: gpus::held_by_tenants(host, usage).into(),
         }
     }
 
-    /// Free pages by node and pool.
+    /// Free pages by node position and page size.
     fn pages<'a>(
         &'a self,
         host: &'a Host,
@@ -114,26 +86,50 @@ impl Room {
         })
     }
 
-    /// What could be claimed of a node's memory, by node position, in pages that the request could use.
+    /// By node position: the bytes that are free in pages that the request could use.
     pub(super) fn bytes(&self, host: &Host, usage: &Usage, request: &Request) -> [u64; MAX_NODES] {
         let mut bytes = [0_u64; MAX_NODES];
         for (at, size, free) in self.pages(host, usage) {
-            let wanted = request.spec().page_size.is_none_or(|wanted| wanted == size);
-            if wanted && size.pages_in(request.spec().memory).is_some() {
+            if pages::needed(request, size).is_some() {
                 bytes[at] = bytes[at].saturating_add(free.saturating_mul(size.bytes()));
             }
         }
         bytes
     }
 
-    /// Free GPUs and pCPUs.
-    pub(super) fn free(&self) -> (u64, u64) {
+    /// What is free on the whole host.
+    pub(super) fn in_all(&self) -> Remaining {
         let pcpus = self.nodes.iter().map(|node| u64::from(node.pcpus)).sum();
-        (u64::from(self.gpus), pcpus)
+        Remaining { gpus: count(self.gpus), pcpus }
+    }
+
+    /// What is left beside a placement that holds `dedicated` pCPUs.
+    pub(super) fn beside(&self, host: &Host, placement: &Placement, dedicated: u64) -> Remaining {
+        let given = |mask, gpu| mask | host.gpu_mask(&[gpu]);
+        let gpus = placement.gpus().map(|gpu| gpu.address).fold(0, given);
+        let Remaining { pcpus, .. } = self.in_all();
+        Remaining { gpus: count(self.gpus & !gpus), pcpus: pcpus.saturating_sub(dedicated) }
+    }
+
+    /// How many of the free GPUs the VM takes: the fewest and the most that it could be. A model may be
+    /// that of integrated GPUs, which are not among the free ones.
+    pub(super) fn gpus_taken(&self, host: &Host, request: &Request) -> (u64, u64) {
+        match &request.spec().gpus {
+            GpuRequest::Addresses(addresses) => {
+                let taken = count(self.gpus & host.gpu_mask(addresses));
+                (taken, taken)
+            }
+            GpuRequest::Count { count: wanted, model } => {
+                let wanted = u64::from(*wanted);
+                let others = model.as_ref().map_or(0, |_| count(self.unheld & !self.gpus));
+                (wanted.saturating_sub(others), wanted)
+            }
+        }
     }
 
     /// What the request needs more of than could be had. `None` proves nothing.
     pub(super) fn short(&self, host: &Host, usage: &Usage, request: &Request) -> Option<Shortfall> {
+        let spec = request.spec();
         let nodes = most_nodes(host, request);
         let most = |of: &mut dyn Iterator<Item = u64>| {
             if nodes >= self.nodes.len() {
@@ -143,24 +139,27 @@ impl Room {
             all.sort_unstable_by(|a, b| b.cmp(a));
             all.into_iter().take(nodes).fold(0, u64::saturating_add)
         };
-        if let GpuRequest::Count { count, .. } = &request.spec().gpus {
-            let (needed, all) = (u64::from(*count), u64::from(self.gpus));
-            let local = request.spec().policies.gpu_locality == Policy::Require;
-            let on_nodes = || most(&mut self.nodes.iter().map(|node| u64::from(node.gpus)));
-            let free = if local { on_nodes() } else { all };
+        if let GpuRequest::Count { count: wanted, model } = &spec.gpus {
+            // A model may be that of an integrated GPU; which ones it is the name of is not looked at.
+            let free = if model.is_some() { self.unheld } else { self.gpus };
+            let free = free & !host.gpu_mask(&spec.devices);
+            let of_nodes = host.derived().nodes.iter().map(|node| count(node.gpus & free));
+            let local = spec.policies.gpu_locality == Policy::Require;
+            let (needed, free) = (u64::from(*wanted), count(free));
+            let free = if local { most(&mut { of_nodes }) } else { free };
             if free < needed {
                 return Some(Shortfall::Gpus { needed, free });
             }
         }
-        if request.spec().policies.dedicated_cpus == Policy::Require {
-            let needed = u64::from(request.spec().vcpus);
+        if spec.policies.dedicated_cpus == Policy::Require {
+            let needed = u64::from(spec.vcpus);
             let free = most(&mut self.nodes.iter().map(|node| u64::from(node.pcpus)));
             if free < needed {
                 return Some(Shortfall::Pcpus { needed, free });
             }
         }
-        let size = request.spec().page_size?;
-        let needed = size.pages_in(request.spec().memory)?;
+        let size = spec.page_size?;
+        let needed = pages::needed(request, size)?;
         let bytes = self.bytes(host, usage, request);
         let pages = || bytes[..self.nodes.len()].iter().map(|free| free / size.bytes());
         let in_all = pages().fold(0, u64::saturating_add).saturating_sub(usage.unbound_pages(size));
@@ -169,7 +168,12 @@ impl Room {
     }
 }
 
-/// On how many nodes the VM may be at most.
+/// How many GPUs are in the mask.
+fn count(gpus: GpuMask) -> u64 {
+    u64::from(gpus.count_ones())
+}
+
+/// How many nodes the VM may be on at most.
 pub(super) fn most_nodes(host: &Host, request: &Request) -> usize {
     match (request.spec().policies.one_node, request.spec().cells.required()) {
         (Policy::Require, _) => 1,

@@ -1,25 +1,25 @@
-//! How well a VM without devices could do on the hosts of one model, whatever is free: counted once for
-//! all of them.
+//! The scores that a VM without devices could have on hosts of one model, whatever is free on them:
+//! computed once for all of them.
 
 use smallvec::SmallVec;
 
 use crate::engine::profile::{L3Use, Profile, SetFacts, count};
 use crate::engine::recommend::unmet;
 use crate::engine::refusal::lacking;
-use crate::engine::score::{Options, Score, score};
 use crate::engine::search::nodes::{NodeMask, subsets};
+use crate::engine::{Options, Score, score};
 use crate::host::Host;
 use crate::placement::{MemoryMode, Style};
 use crate::request::{Policy, Request};
 use crate::sets::bits;
 
-use super::room::most_nodes;
+use super::counts::most_nodes;
 
-/// Where the VM could be at home on more sets of nodes than this, these are not told apart.
+/// The most sets of nodes that are told apart. If the VM could be at home on more, none are.
 const MAX_SETS: usize = 64;
 
-/// The placements of a kind: the fewest preferences that one of them leaves unmet, and their lowest and
-/// highest score, without the packing cost.
+/// Bounds of the placements of one kind: the fewest preferences that one of them leaves unmet, and their
+/// lowest and highest score, both without the packing cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub(super) unmet: usize,
@@ -37,7 +37,7 @@ impl Span {
     }
 }
 
-/// Placements on so many packages whose cores lie so.
+/// Placements that span `packages` packages and use L3 domains as `l3` says.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kind {
     pub(super) packages: u32,
@@ -45,35 +45,38 @@ pub(super) struct Kind {
     pub(super) span: Span,
 }
 
-/// Nodes that the VM could be at home on, by position, and how many packages they are in.
+/// A set of nodes that the VM could be at home on.
 #[derive(Debug)]
-pub(super) struct Set {
+pub(super) struct NodeSetAtHome {
+    /// Positions in [`Host::nodes`].
     pub(super) nodes: SmallVec<[usize; 2]>,
+    /// How many packages the nodes are in.
     pub(super) packages: u32,
 }
 
-/// What placements on one model score. Those on just as many nodes as the VM has cells, which is where
-/// it is at home, are told apart.
+/// The scores of placements on one model. Those *at home*, which is on exactly as many nodes as the VM
+/// has cells, are told apart by kind.
 #[derive(Debug)]
 pub(super) struct UpperBound {
     /// How many nodes the VM is at home on.
     pub(super) nodes: usize,
-    /// All of those, unless they are too many, or the cores could be shared out in several ways.
-    pub(super) sets: Option<Vec<Set>>,
-    /// Whether every core has two pCPUs that may be used.
+    /// All sets of that many nodes; `None` if there are more than [`MAX_SETS`], or the cores could be
+    /// split unevenly.
+    pub(super) sets: Option<Vec<NodeSetAtHome>>,
+    /// Whether every core has two allowed pCPUs.
     pub(super) pairs: bool,
     /// The best score of all.
     pub(super) highest: i64,
-    /// By threads of a core, less one.
+    /// `at_home[t - 1]`: kinds of placements at home with t threads a core.
     at_home: [Vec<Kind>; 2],
-    /// On more nodes, by threads of a core, less one.
+    /// `wider[t - 1]`: placements on other numbers of nodes, with t threads a core.
     wider: [Option<Span>; 2],
-    /// With vCPUs that float.
+    /// Placements whose vCPUs float.
     floating: Option<Span>,
 }
 
 impl UpperBound {
-    /// `None` for VMs with devices: theirs depend on more.
+    /// `None` for VMs with devices: their scores depend on which devices they get.
     pub(super) fn new(host: &Host, request: &Request, options: &Options) -> Option<Self> {
         if request.spec().gpus.count() > 0 || !request.spec().devices.is_empty() {
             return None;
@@ -109,12 +112,12 @@ impl UpperBound {
         Some(all)
     }
 
-    /// At home, with so many threads a core.
+    /// The kinds of placements at home, with `threads` threads a core.
     pub(super) fn at_home(&self, threads: u64) -> &[Kind] {
         &self.at_home[usize::from(threads > 1)]
     }
 
-    /// Everywhere else, with the threads of a core where vCPUs do not float.
+    /// The placements everywhere else, with the threads a core; `None` if vCPUs float.
     pub(super) fn elsewhere(&self) -> impl Iterator<Item = (Option<u64>, Span)> {
         let [one, two] = self.wider;
         let all = [(Some(1), one), (Some(2), two), (None, self.floating)];
@@ -144,25 +147,27 @@ impl UpperBound {
     }
 }
 
-fn sets(host: &Host, size: usize) -> Option<Vec<Set>> {
+/// The sets of `size` nodes, those of the fewest packages first; `None` if there are too many.
+fn sets(host: &Host, size: usize) -> Option<Vec<NodeSetAtHome>> {
     let all: Vec<usize> = (0..host.nodes().len()).collect();
     let found = subsets(&all, size, std::iter::empty(), |_, _| 0, |_| 0);
     let facts = &host.derived().nodes;
-    let set = |mask: &NodeMask| Set {
+    let set = |mask: &NodeMask| NodeSetAtHome {
         nodes: bits(*mask).collect(),
         packages: bits(*mask).fold(0, |all, at| all | facts[at].packages).count_ones(),
     };
     let few = found.complete && found.masks.len() <= MAX_SETS;
-    let mut sets: Vec<Set> = few.then(|| found.masks.iter().map(set).collect())?;
-    // What is in one package may settle it.
+    let mut sets: Vec<NodeSetAtHome> = few.then(|| found.masks.iter().map(set).collect())?;
+    // A set in one package may settle the bound.
     sets.sort_by_key(|set| set.packages);
     Some(sets)
 }
 
+/// What all placements with these threads have in common.
 fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profile {
     let SetFacts { path, same_switch, partition, degraded } = SetFacts::of(host, 0);
     Profile {
-        // Where cores need not be whole, that costs nothing but a preference.
+        // A core that is shared meets one preference less, and its score is no better.
         whole_cores: dedicated,
         gpu_path: path,
         same_switch,
@@ -172,8 +177,8 @@ fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profil
     }
 }
 
-/// Every profile that a placement with these threads could have, and some that none can: a bound may be
-/// too high.
+/// Calls `each` with every profile that a placement with these threads could have, and some that none
+/// has: that only makes the bound too good.
 fn each_profile(
     host: &Host,
     request: &Request,

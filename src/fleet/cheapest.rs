@@ -1,0 +1,129 @@
+//! A bound of the price of a VM on a host, over the GPUs that it could have.
+
+use std::ops::Deref;
+
+use super::counted::slots;
+use super::counts::{FreeCounts, most_nodes};
+use super::member::FleetHost;
+use crate::engine::Options;
+use crate::engine::cost::Slots;
+use crate::host::Host;
+use crate::host::derived::GpuMask;
+use crate::request::{GpuRequest, Policy, Request};
+use crate::sets::bits;
+
+/// The most sets of GPUs that are looked at. If there are more, they are taken to cost nothing.
+const MAX_SETS: usize = 512;
+
+/// A lower bound of the triple of packages, whether the GPUs are scattered over switches, and price.
+pub(super) type Cheapest = (u32, bool, i64);
+
+/// The bound over all sets of free GPUs that the VM could have. What the VM takes beside its GPUs only
+/// adds to the price.
+pub(super) fn cheapest<H: Deref<Target = Host>>(
+    FleetHost { host, usage, counts }: &FleetHost<H>,
+    request: &Request,
+    options: &Options,
+) -> Cheapest {
+    let derived = host.derived();
+    let bytes = counts.bytes(host, usage, request);
+    let slots = slots(host, counts, options, &bytes);
+    let nodes = most_nodes(host, request);
+    let local = request.spec().policies.gpu_locality == Policy::Require;
+    let of_set = |gpus: GpuMask| -> Option<Cheapest> {
+        let several = gpus.count_ones() > 1;
+        let first = derived.gpus.get(gpus.trailing_zeros() as usize);
+        let scattered = several && first.is_some_and(|first| gpus & !first.on_switch != 0);
+        let on = || bits(gpus).filter_map(|gpu| derived.gpus[gpu].node);
+        let mask = on().fold(0_u64, |mask, node| mask | (1 << node));
+        if local && mask.count_ones() as usize > nodes {
+            return None;
+        }
+        let packages = bits(mask).fold(0, |all, at| all | derived.nodes[at].packages);
+        let packages = if local { packages.count_ones().max(1) } else { 1 };
+        let price = if nodes == 1 {
+            // All of the VM is on one node: the node of its GPUs, if these must be local.
+            let on_one = (0..host.nodes().len()).filter(|at| !local || mask & !(1 << at) == 0);
+            on_one.filter_map(|at| on_node(counts, &slots, request, at, gpus, bytes[at])).min()?
+        } else {
+            slots.host_cost(&[], &[], gpus, |_| 0).price()
+        };
+        Some((packages, scattered, price))
+    };
+    let least = (1, false, 0);
+    match &request.spec().gpus {
+        GpuRequest::Addresses(addresses) => of_set(host.gpu_mask(addresses)).unwrap_or(least),
+        GpuRequest::Count { model: Some(_), .. } => least,
+        GpuRequest::Count { count, model: None } => {
+            let mut best = None;
+            let mut tries = MAX_SETS;
+            let classes = classes(host, counts.gpus);
+            let all = each_set(&classes, *count, 0, &mut |gpus| {
+                best = of_set(gpus).into_iter().chain(best).min();
+                tries -= 1;
+                tries > 0
+            });
+            // If no set is possible, the search says why.
+            if all { best.unwrap_or(least) } else { least }
+        }
+    }
+}
+
+/// The price of the VM on the node at position `at` with these GPUs; `None` if counts leave no room
+/// for it there.
+fn on_node(
+    counts: &FreeCounts,
+    slots: &Slots<'_>,
+    request: &Request,
+    at: usize,
+    gpus: GpuMask,
+    bytes: u64,
+) -> Option<i64> {
+    let dedicated = request.spec().policies.dedicated_cpus == Policy::Require;
+    let siblings =
+        request.spec().smt.required() != Some(false) && request.spec().vcpus.is_multiple_of(2);
+    let fewest = u64::from(if siblings { request.spec().vcpus / 2 } else { request.spec().vcpus });
+    let short = bytes < request.spec().memory.0
+        || dedicated && u64::from(counts.nodes[at].pcpus) < u64::from(request.spec().vcpus);
+    let cores: &[u64] = if dedicated { &[fewest] } else { &[] };
+    let price = || slots.host_cost(&[at], cores, gpus, |_| request.spec().memory.0).price();
+    (!short).then(price)
+}
+
+/// The free GPUs in classes that no price tells apart: GPUs of one node and one switch.
+fn classes(host: &Host, free: GpuMask) -> Vec<GpuMask> {
+    let facts = &host.derived().gpus;
+    let mut classes = Vec::with_capacity(8);
+    let mut rest = free;
+    while rest != 0 {
+        let first = rest.trailing_zeros() as usize;
+        let gpu = &facts[first];
+        let like =
+            |at: &usize| (facts[*at].node, facts[*at].on_switch) == (gpu.node, gpu.on_switch);
+        let class = bits(rest).filter(like).fold(0, |mask: GpuMask, at| mask | (1 << at));
+        classes.push(class);
+        rest &= !class;
+    }
+    classes
+}
+
+/// Calls `each` with one set for every way to take `count` GPUs from the classes, until it returns
+/// false. Returns whether all ways were gone through.
+fn each_set(
+    classes: &[GpuMask],
+    count: u32,
+    chosen: GpuMask,
+    each: &mut impl FnMut(GpuMask) -> bool,
+) -> bool {
+    if count == 0 {
+        return each(chosen);
+    }
+    let Some((class, rest)) = classes.split_first() else { return true };
+    if classes.iter().map(|class| class.count_ones()).sum::<u32>() < count {
+        return true;
+    }
+    (0..=class.count_ones().min(count)).rev().all(|taken| {
+        let first = bits(*class).take(taken as usize).fold(0, |mask: GpuMask, at| mask | (1 << at));
+        each_set(rest, count - taken, chosen | first, each)
+    })
+}

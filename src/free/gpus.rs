@@ -1,0 +1,78 @@
+//! Free GPUs.
+
+use super::devices::holder;
+use crate::host::derived::GpuMask;
+use crate::host::{Gpu, Host};
+use crate::units::PciAddr;
+use crate::usage::Usage;
+
+/// The GPUs that a request for a number of GPUs may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Eligible {
+    /// Those that match the model, are free, and are not named as another device of the request.
+    pub(crate) free: GpuMask,
+    /// Those that match the model, free or not.
+    pub(crate) matching: GpuMask,
+}
+
+/// The GPUs for a request that names `model`, or none, and `devices` beside its GPUs.
+pub(crate) fn eligible(
+    host: &Host,
+    usage: &Usage,
+    model: Option<&str>,
+    devices: &[PciAddr],
+) -> Eligible {
+    let (mut free, mut matching) = (0, 0);
+    for (at, gpu) in host.gpus().iter().enumerate() {
+        if matches_model(gpu, host, model) {
+            matching |= 1 << at;
+            if holder(host, usage, gpu.address).is_none() && !devices.contains(&gpu.address) {
+                free |= 1 << at;
+            }
+        }
+    }
+    Eligible { free, matching }
+}
+
+/// Whether the GPU's model or its PCI ids contain `model`. Where no model is asked for, any GPU that is
+/// not integrated into the processor.
+fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
+    let Some(model) = model else { return !gpu.integrated };
+    let wanted = model.to_lowercase();
+    let ids = host.pci().get(gpu.address).map(|d| format!("{:04x}:{:04x}", d.vendor.0, d.device.0));
+    gpu.model.to_lowercase().contains(&wanted) || ids.is_some_and(|ids| ids.contains(&wanted))
+}
+
+/// The GPUs of which no tenant holds any function that has to go with them, integrated ones too.
+pub(crate) fn unheld(host: &Host, usage: &Usage) -> GpuMask {
+    host.derived().gpus.iter().enumerate().fold(0, |mask, (at, gpu)| {
+        let held = gpu.bundle.iter().any(|member| usage.holder_of(*member).is_some());
+        mask | GpuMask::from(!held) << at
+    })
+}
+
+/// The GPUs that are not integrated into the processor.
+pub(crate) fn discrete(host: &Host) -> GpuMask {
+    let gpus = host.gpus().iter().enumerate();
+    gpus.fold(0, |mask, (at, gpu)| mask | GpuMask::from(!gpu.integrated) << at)
+}
+
+/// The GPUs that VMs usually ask for and may get: unheld and not integrated.
+pub(crate) fn free(host: &Host, usage: &Usage) -> GpuMask {
+    unheld(host, usage) & discrete(host)
+}
+
+/// The GPUs that each tenant holds itself or by a function that has to go with them; only tenants that
+/// hold some.
+pub(crate) fn held_by_tenants(host: &Host, usage: &Usage) -> Vec<GpuMask> {
+    let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
+    for (at, gpu) in host.derived().gpus.iter().enumerate() {
+        for holder in gpu.bundle.iter().filter_map(|member| usage.holder_of(*member)) {
+            match tenants.iter_mut().find(|(name, _)| *name == holder) {
+                Some((_, gpus)) => *gpus |= 1 << at,
+                None => tenants.push((holder, 1 << at)),
+            }
+        }
+    }
+    tenants.into_iter().map(|(_, gpus)| gpus).collect()
+}

@@ -1,0 +1,37 @@
+//! Free pages of one size.
+
+use smallvec::SmallVec;
+
+use crate::host::Host;
+use crate::request::Request;
+use crate::units::PageSize;
+use crate::usage::Usage;
+
+/// Free pages of one size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FreePages {
+    /// By position in [`Host::nodes`]: the pages that are free on the node.
+    pub(crate) on_node: SmallVec<[u64; 8]>,
+    /// The pages that are free on all nodes together, less those that tenants hold on no particular
+    /// node.
+    pub(crate) in_all: u64,
+}
+
+impl FreePages {
+    pub(crate) fn new(host: &Host, usage: &Usage, size: PageSize) -> Self {
+        let on_node: SmallVec<[u64; 8]> =
+            host.nodes().iter().map(|node| usage.free_pages(host, node.id, size)).collect();
+        let sum = on_node.iter().fold(0_u64, |sum, free| sum.saturating_add(*free));
+        Self { in_all: sum.saturating_sub(usage.unbound_pages(size)), on_node }
+    }
+}
+
+/// How many pages of `size` the request needs; `None` if it could not use pages of this size: it wants
+/// another, or its memory is not a whole number of them.
+pub(crate) fn needed(request: &Request, size: PageSize) -> Option<u64> {
+    let spec = request.spec();
+    if spec.page_size.is_some_and(|wanted| wanted != size) {
+        return None;
+    }
+    size.pages_in(spec.memory)
+}

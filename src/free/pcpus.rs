@@ -1,0 +1,79 @@
+//! Free pCPUs, and the cores that have them.
+
+use crate::host::core_set::CoreSet;
+use crate::host::{Core, Host};
+use crate::sets::CpuSet;
+use crate::units::PcpuId;
+use crate::usage::Usage;
+
+/// The pCPUs that a new VM may use.
+#[derive(Debug, Clone)]
+pub(crate) struct FreePcpus {
+    /// Allowed, not kept for the host, and dedicated to no tenant. Tenants may float on them.
+    pub(crate) usable: CpuSet,
+    /// Dedicated to tenants.
+    pub(crate) held: CpuSet,
+    /// Kept for the host.
+    pub(crate) housekeeping: CpuSet,
+    /// Cores with a pCPU that is held, or that is allowed and kept for the host.
+    shared: CoreSet,
+    /// `at_least[n - 1]`: the cores with at least n usable pCPUs.
+    at_least: Vec<CoreSet>,
+}
+
+/// The pCPUs that are allowed, not kept for the host, and dedicated to no tenant.
+pub(crate) fn usable(host: &Host, usage: &Usage) -> CpuSet {
+    host.allowed().difference(usage.dedicated()).difference(&host.housekeeping())
+}
+
+impl FreePcpus {
+    pub(crate) fn new(host: &Host, usage: &Usage) -> Self {
+        let held = usage.dedicated();
+        let housekeeping = host.housekeeping();
+        let usable = host.allowed().difference(held).difference(&housekeeping);
+        let taken = held.union(&housekeeping.intersection(host.allowed()));
+        let map = &host.derived().core_map;
+        let (shared, at_least) = (map.any(&taken), map.at_least(&usable));
+        Self { usable, held: held.clone(), housekeeping, shared, at_least }
+    }
+
+    /// The usable pCPUs of `core`, the core at position `at` of [`Host::cores`]. With `whole_cores`,
+    /// none if the core is shared.
+    pub(crate) fn of_core<'a>(
+        &'a self,
+        at: usize,
+        core: &'a Core,
+        whole_cores: bool,
+    ) -> impl Iterator<Item = PcpuId> + 'a {
+        let closed = whole_cores && self.shared.contains(at);
+        core.pcpus.iter().copied().filter(move |pcpu| !closed && self.usable.contains(*pcpu))
+    }
+
+    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs. With `whole_cores`, without those
+    /// that are shared.
+    pub(crate) fn levels(&self, whole_cores: bool) -> Vec<CoreSet> {
+        let mut levels = self.at_least.clone();
+        if whole_cores {
+            levels.iter_mut().for_each(|level| level.without(&self.shared));
+        }
+        levels
+    }
+
+    /// The cores that are not shared and have a usable pCPU; `None` on a host without cores.
+    pub(crate) fn whole_cores(&self) -> Option<CoreSet> {
+        let mut free = self.at_least.first()?.clone();
+        free.without(&self.shared);
+        Some(free)
+    }
+
+    /// How many pCPUs are usable. With `whole_cores`, only those of cores that are not shared.
+    pub(crate) fn count(&self, host: &Host, whole_cores: bool) -> u64 {
+        let all = 0..host.cores().len();
+        self.levels(whole_cores).iter().map(|level| u64::from(level.count(&all))).sum()
+    }
+
+    /// The pCPUs that emulator threads may run on: allowed or reserved, and dedicated to no tenant.
+    pub(crate) fn for_emulators(&self, host: &Host) -> CpuSet {
+        host.allowed().union(host.reserved()).difference(&self.held)
+    }
+}
