@@ -166,7 +166,7 @@ pub enum Taken {
 #[non_exhaustive]
 pub enum OfferError {
     /// Other tenants hold what it needs: compute anew.
-    #[error("tenant {}, computed at generation {offered}, conflicts at generation {now} with {}",
+    #[error("tenant {}, computed at generation {offered}, conflicts at generation {now}: {}",
         named(.tenant), .taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Taken {
         /// The tenant that would hold it.

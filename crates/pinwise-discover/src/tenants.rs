@@ -237,7 +237,7 @@ mod tests {
     fn a_domain_that_could_not_start_is_left_out_and_one_that_runs_is_an_error() {
         let (usage, notes) = settled(&[domain("a", true, &[1]), domain("a", false, &[2])]);
         assert_eq!(usage.tenants().count(), 1);
-        assert_eq!(notes, ["tenant \"a\" is there already: it is off and was left out"]);
+        assert_eq!(notes, ["there is a tenant \"a\" already: it is off and was left out"]);
         let (host, mut tenants) = (host(), Tenants::new());
         tenants.add("a", Claim::default());
         tenants.add_text(&host, &domain("a", true, &[1])).unwrap();

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use pinwise::engine::{GpuShare, HostCost, L3Use};
 use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, rank};
+use pinwise::host::{DeviceKind, Gpu, PciDevice};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::rules::{Evidence, Range, RuleId};
 use pinwise::workload::Weights;
 use pinwise::{
-    Bytes, Claim, Host, Options, Question, Ranked, Request, RequestSpec, Usage, Workload, recommend,
+    Bytes, Claim, Host, Options, PciAddr, Question, Ranked, Request, RequestSpec, Usage, Workload,
+    recommend,
 };
 
 use super::scene::{HOSTS, options, request, tenant, worsened};
@@ -136,12 +138,32 @@ fn key(
     }
 }
 
+/// A GPU with the helper functions of its card, and all that shares an IOMMU group with one of them.
+fn goes_with(host: &Host, gpu: PciAddr) -> Vec<PciAddr> {
+    let all = host.pci().devices();
+    let helps =
+        |other: &PciDevice| other.kind() == DeviceKind::Other && other.address.same_slot(gpu);
+    let card = all.iter().filter(|other| other.address == gpu || helps(other));
+    let mut with = Vec::new();
+    for member in card {
+        with.push(member.address);
+        let group = all.iter().filter(|other| other.iommu_group == member.iommu_group);
+        with.extend(group.filter(|_| member.iommu_group.is_some()).map(|other| other.address));
+    }
+    with
+}
+
 /// GPUs and pCPUs that would be left.
 fn left(host: &Host, usage: &Usage, best: &Ranked) -> (u64, u64) {
-    let gpus = host.gpus().iter().filter(|gpu| usage.holder_of(gpu.address).is_none()).count();
+    let given: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
+    let free = |gpu: &&Gpu| {
+        let whole = goes_with(host, gpu.address);
+        !gpu.integrated && whole.iter().all(|device| usage.holder_of(*device).is_none())
+    };
+    let left = host.gpus().iter().filter(free).filter(|gpu| !given.contains(&gpu.address));
+    let gpus = left.count() as u64;
     let free = host.allowed().difference(usage.dedicated()).difference(&host.housekeeping());
     let taken = best.placement.claim().dedicated.len();
-    let gpus = gpus as u64 - best.placement.gpus().count() as u64;
     (gpus, (free.len() as u64).saturating_sub(taken as u64))
 }
 
