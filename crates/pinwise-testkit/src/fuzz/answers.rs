@@ -126,17 +126,13 @@ fn not_placed(case: &Case, built: &Built, refusal: &Infeasible, lot: usize) -> O
     shown(&text);
     let json = pinwise::json::refusal(refusal, changes.as_deref().unwrap_or(&[]));
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
-    if lot.is_multiple_of(64)
-        && let Ok(advice) = rebalance(Question::new(host, usage, request).with(&case.options), &[])
-    {
+    let question = Question::new(host, usage, request).with(&case.options);
+    let advice = lot.is_multiple_of(64).then(|| rebalance(question, &[]));
+    if let Some(Ok(advice)) = advice {
         shown(&explain_advice(host, &advice));
         let after: Usage = advice.after(host, usage).unwrap();
-        assert_eq!(
-            verify(Question::new(host, &after, request), &advice.placement),
-            Ok(()),
-            "{}",
-            case.text()
-        );
+        let said = verify(Question::new(host, &after, request), &advice.placement);
+        assert_eq!(said, Ok(()), "{}", case.text());
     }
     Outcome::Refused(text.lines().next().unwrap_or_default().to_owned())
 }
