@@ -2,7 +2,7 @@
 
 use roxmltree::{Document, Error, Node, ParsingOptions};
 
-use crate::shown::shorten;
+use pinwise::shown::shorten;
 use pinwise::units::PciAddr;
 
 /// Attributes of one element, and namespaces in all, are compared with each other by the parser.

@@ -37,5 +37,3 @@ pub use placement_host::{Described, PLACEMENT_FORMAT, read_described, read_place
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 pub use reading::Reading;
 pub use redact::{Redacted, redact};
-
-use pinwise::shown;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::FactsError;
 use super::lines::{Line, decimal};
-use crate::shown::shorten;
+use super::problem::FactsError;
+use pinwise::shown::shorten;
 
 /// The most devices of a table: GPUs and NICs.
 pub(super) const MAX_COLUMNS: usize = 256;

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Facts, FactsError, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName};
+use super::data::{Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName};
+use super::problem::FactsError;
 use crate::hwloc::parse_mask;
 use crate::libvirt::LibvirtError;
 use crate::libvirt::xml::{self, Node, attribute, children, missing, required, twice};
-use crate::shown::{is_word, plain};
 use pinwise::host::{GpuLinkKind, LinkState, PciClass, PciId};
 use pinwise::sets::CpuSet;
+use pinwise::shown::{is_word, plain};
 use pinwise::units::{Id as _, NodeId, PciAddr};
 
 const SOURCE: &str = "NCCL's topology";

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::data::{Facts, NodeFacts};
 use super::lines::{Line, Lines, decimal};
-use super::{Facts, FactsError, NodeFacts};
+use super::problem::FactsError;
 use pinwise::sets::CpuSet;
 use pinwise::units::{Bytes, Distance, Id as _, NodeId, PcpuId};
 

@@ -1,11 +1,11 @@
 //! `nvidia-smi topo -m` and `nvidia-smi topo -p2p`.
 
+use super::data::{
+    Facts, GpuFacts, GpuName, LinkFacts, NicName, PathEnd, PathFacts, PeerFacts, PeerStatus, vendor,
+};
 use super::lines::{Line, decimal, known};
 use super::matrix::{Device, Matrix};
-use super::{
-    Facts, FactsError, GpuFacts, GpuName, LinkFacts, NicName, PathEnd, PathFacts, PeerFacts,
-    PeerStatus, vendor,
-};
+use super::problem::FactsError;
 use pinwise::host::{CommonBridge, GpuLinkKind};
 use pinwise::sets::{CpuSet, NodeSet};
 use pinwise::units::{Id as _, NodeId};

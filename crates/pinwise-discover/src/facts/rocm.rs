@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::data::{Facts, GpuFacts, GpuName, LinkFacts, vendor};
 use super::lines::{Line, Lines, decimal, known};
 use super::matrix::{Device, Matrix};
-use super::{Facts, FactsError, GpuFacts, GpuName, LinkFacts, vendor};
+use super::problem::FactsError;
 use pinwise::host::GpuLinkKind;
 use pinwise::units::{Id as _, NodeId};
 

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NodeFacts, PartitionFacts, overlay::Laid,
-};
+use super::data::{Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NodeFacts, PartitionFacts};
+use super::overlay::{Laid, overlay};
 use pinwise::host::DeviceKind;
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
@@ -86,7 +85,7 @@ pub fn overlay_host(host: &mut HostSpec, other: &HostSpec, source: &str) -> Laid
             host.add_source(Part::Cpus, source);
         }
     }
-    super::overlay(host, &[Facts::of_host(other, source)])
+    overlay(host, &[Facts::of_host(other, source)])
 }
 
 fn fill(host: &mut HostSpec, other: &HostSpec, source: &str) {

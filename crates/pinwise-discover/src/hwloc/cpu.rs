@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::LstopoError;
 use super::element::Element;
+use super::problem::LstopoError;
 use super::walk::Found;
 use crate::cores::{divide, renumber};
 use crate::notes::Notes;

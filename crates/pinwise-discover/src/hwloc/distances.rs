@@ -1,7 +1,7 @@
 //! The distances of nodes.
 
-use super::LstopoError;
 use super::element::Element;
+use super::problem::LstopoError;
 use super::walk::Found;
 use crate::notes::Notes;
 use pinwise::host::NodeSpec;

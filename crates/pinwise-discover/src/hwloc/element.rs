@@ -2,10 +2,10 @@
 
 use roxmltree::Node;
 
-use super::{LstopoError, MAX_SHOWN};
+use super::problem::{LstopoError, MAX_SHOWN};
 use crate::cores::mask;
-use crate::shown::shorten;
 use pinwise::sets::CpuSet;
+use pinwise::shown::shorten;
 use pinwise::units::{Id as _, PcpuId};
 
 /// An element of the file.

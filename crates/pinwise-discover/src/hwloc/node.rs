@@ -1,9 +1,9 @@
 //! Nodes: their pCPUs, memory and page pools.
 
-use super::LstopoError;
 use super::cpu::Cpus;
 use super::distances;
 use super::element::Element;
+use super::problem::LstopoError;
 use super::walk::Found;
 use crate::cores::adopt;
 use crate::notes::Notes;

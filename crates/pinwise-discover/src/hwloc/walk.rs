@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::LstopoError;
 use super::element::Element;
-use super::pci::{self, FoundDevice};
+use super::function::{self, FoundDevice};
+use super::problem::LstopoError;
 use pinwise::host::{MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Bytes, Id as _, NodeId, PciAddr, PcpuId};
@@ -112,7 +112,7 @@ impl<'a> Found<'a> {
             "PU" => self.pcpu(object, above)?,
             "Bridge" | "PCIDev" => {
                 below.place = Some(self.place(object, above)?);
-                if let Some(device) = pci::function(object, below)? {
+                if let Some(device) = function::read(object, above.bridge, below.place)? {
                     if !self.addresses.insert(device.function.address) {
                         return Err(object.twice(device.function.address.to_string()));
                     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::LibvirtError;
+use super::problem::LibvirtError;
 use super::values::{decimal, list, memory};
 use super::xml::{
     self, Node, Value, attribute, child, children, descend, missing, required, text, twice,
@@ -11,10 +11,10 @@ use crate::caches::Caches;
 use crate::cores::{divide, renumber, smt_siblings};
 use crate::notes::Notes;
 use crate::reading::Reading;
-use crate::shown::plain;
 use pinwise::host::{CacheKind, CacheSpec, CoreSpec, HostSpec, L3Spec, NodeSpec};
 use pinwise::host::{CoreKind, CpuVendor, PagePool};
 use pinwise::sets::{CpuSet, NodeSet};
+use pinwise::shown::plain;
 use pinwise::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
 
 /// Which a connection can mend.

@@ -4,14 +4,15 @@ use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber, clear_error_callback};
 use virt::sys;
 
-use super::capabilities::ALL_FREE;
-use super::{Domain, LibvirtError, add_node_devices};
-use super::{read_capabilities, read_domain, read_node_device};
+use super::capabilities::{ALL_FREE, read_capabilities};
+use super::domain::{Domain, read_domain};
+use super::nodedev::{add_node_devices, read_node_device};
+use super::problem::LibvirtError;
 use crate::notes::Notes;
 use crate::reading::Reading;
-use crate::shown::{is_word, plain};
 use pinwise::host::Host;
 use pinwise::host::{MAX_PCI_FUNCTIONS, NodeSpec};
+use pinwise::shown::{is_word, plain};
 
 /// Where libvirt manages the VMs of the whole machine.
 pub const SYSTEM: &str = "qemu:///system";

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::LibvirtError;
+use super::problem::LibvirtError;
 use super::values::{decimal, pci_address};
 use super::xml::{self, Node, attribute, child, children, missing, required, text};
 use crate::document::number;
 use crate::notes::Notes;
-use crate::shown::plain;
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
 use pinwise::host::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
+use pinwise::shown::plain;
 use pinwise::units::{NodeId, PciAddr};
 
 /// Old versions of libvirt tell no class.

@@ -1,6 +1,6 @@
 //! The grammars of libvirt's values: lists, amounts of memory, numbers, PCI addresses.
 
-use super::LibvirtError;
+use super::problem::LibvirtError;
 use super::xml::{Node, Value, attribute, missing};
 use crate::document;
 use pinwise::sets::IdSet;

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use roxmltree::Document;
 
-use super::{LibvirtError, Place};
+use super::problem::{LibvirtError, Place};
 use crate::document::{self, Bounds, Refused};
-use crate::shown;
+use pinwise::shown;
 
 /// A capabilities document of 4096 pCPUs has less than 1 MiB.
 const BOUNDS: Bounds = Bounds { bytes: 8 << 20, nodes: 200_000, document_type: false };

@@ -13,8 +13,8 @@ use nvml_wrapper::error::NvmlError;
 
 use super::facts::Facts;
 use super::notes::Notes;
-use super::shown::plain;
 use pinwise::host::MAX_GPUS;
+use pinwise::shown::plain;
 use pinwise::units::PciAddr;
 
 /// Why there is no NVML here.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::SysfsError;
+use super::problem::SysfsError;
 use super::tree::Tree;
 use crate::notes::Notes;
 use pinwise::host::{DeviceKind, GpuLink, GpuLinkKind, PciDevice};

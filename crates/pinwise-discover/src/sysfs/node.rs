@@ -1,7 +1,7 @@
 //! Nodes: their pCPUs, memory, page pools and distances.
 
-use super::SysfsError;
 use super::cpu::Cpus;
+use super::problem::SysfsError;
 use super::tree::Tree;
 use crate::cores::adopt;
 use crate::notes::Notes;

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::SysfsError;
-use super::cpu::FOLDER;
-use super::tree::Tree;
+use super::problem::SysfsError;
+use super::tree::{CPUS, Tree};
 use crate::notes::Notes;
 use pinwise::sets::CpuSet;
 use pinwise::units::{PackageId, PcpuId};
@@ -21,7 +20,7 @@ pub(super) fn packages(
     let mut ids = Vec::with_capacity(cores.len());
     let mut named = Vec::with_capacity(cores.len());
     for first in cores.iter().filter_map(CpuSet::first) {
-        let file = |name: &str| format!("{FOLDER}/cpu{first}/topology/{name}");
+        let file = |name: &str| format!("{CPUS}/cpu{first}/topology/{name}");
         ids.push(tree.index(&file("physical_package_id"))?);
         let mut set = tree.cpus(&file("package_cpus_list"), &file("package_cpus"))?;
         if set.is_none() {

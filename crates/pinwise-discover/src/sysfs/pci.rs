@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::SysfsError;
 use super::access::{self, CONFIG_BYTES};
+use super::problem::SysfsError;
 use super::tree::Tree;
 use crate::notes::Notes;
-use crate::shown::is_word;
 use pinwise::host::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
+use pinwise::shown::is_word;
 use pinwise::units::{Bytes, NodeId, PciAddr};
 
 const FOLDER: &str = "sys/bus/pci/devices";

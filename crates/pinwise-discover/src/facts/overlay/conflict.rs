@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::notes::Notes;
-use crate::shown::shorten;
 use pinwise::host::Part;
+use pinwise::shown::shorten;
 use pinwise::units::PciAddr;
 
 /// More conflicts than this are counted only.

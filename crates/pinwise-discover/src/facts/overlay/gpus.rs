@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::conflict::{Conflict, Difference, Report};
-use crate::facts::{Facts, GpuFacts, GpuName};
+use crate::facts::data::{Facts, GpuFacts, GpuName};
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
 use pinwise::host::{DeviceKind, PciDevice, PciId};

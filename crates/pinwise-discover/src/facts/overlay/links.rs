@@ -2,7 +2,7 @@
 
 use super::conflict::{Difference, Report};
 use super::gpus::Names;
-use crate::facts::{Facts, PathEnd};
+use crate::facts::data::{Facts, PathEnd};
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
 use pinwise::host::{FabricPartition, GpuLink, GpuLinkKind};

@@ -6,7 +6,7 @@ mod links;
 mod nodes;
 mod paths;
 
-use super::{Facts, GpuName};
+use crate::facts::data::{Facts, GpuName};
 use conflict::Report;
 pub use conflict::{Conflict, Laid};
 use gpus::Names;

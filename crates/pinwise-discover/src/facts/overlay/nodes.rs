@@ -1,7 +1,7 @@
 //! Nodes: their pCPUs, memory and distances.
 
 use super::conflict::{Difference, Report};
-use crate::facts::{Facts, NodeFacts};
+use crate::facts::data::{Facts, NodeFacts};
 use pinwise::host::HostSpec;
 use pinwise::host::PagePool;
 use pinwise::host::Part;

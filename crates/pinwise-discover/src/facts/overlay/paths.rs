@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::conflict::{Difference, Report};
 use super::gpus::Names;
-use crate::facts::{Facts, PathEnd, PeerStatus};
+use crate::facts::data::{Facts, PathEnd, PeerStatus};
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
 use pinwise::host::{CommonBridge, DeviceKind, PciTree};

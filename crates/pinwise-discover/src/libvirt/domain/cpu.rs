@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::libvirt::LibvirtError;
+use crate::libvirt::problem::LibvirtError;
 use crate::libvirt::values::{decimal, list};
 use crate::libvirt::xml::{Node, Value, attribute, child, children, required, text, twice};
 use crate::notes::Notes;

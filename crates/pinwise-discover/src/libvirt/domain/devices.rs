@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::libvirt::LibvirtError;
+use crate::libvirt::problem::LibvirtError;
 use crate::libvirt::values::pci_address;
 use crate::libvirt::xml::{Node, attribute, child, children, descend, missing, shorten};
 use crate::notes::Notes;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::libvirt::LibvirtError;
+use crate::libvirt::problem::LibvirtError;
 use crate::libvirt::values::{decimal, list, memory};
 use crate::libvirt::xml::{
     Node, Value, attribute, child, children, descend, missing, required, text, twice,

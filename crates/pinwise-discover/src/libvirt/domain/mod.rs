@@ -4,8 +4,8 @@ mod cpu;
 mod devices;
 mod memory;
 
-use super::LibvirtError;
-use super::xml::{self, attribute, child, missing, root, text};
+use crate::libvirt::problem::LibvirtError;
+use crate::libvirt::xml::{self, attribute, child, missing, root, text};
 use crate::notes::Notes;
 use pinwise::host::Host;
 use pinwise::usage::Claim;

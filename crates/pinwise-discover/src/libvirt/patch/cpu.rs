@@ -3,7 +3,8 @@
 use roxmltree::Node;
 
 use super::edit::Source;
-use super::{PatchError, child, insert};
+use super::parts::{child, insert};
+use super::problem::PatchError;
 use pinwise::emit::libvirt::{cpu, shows_cells};
 use pinwise::emit::xml::Element;
 use pinwise::placement::Placement;

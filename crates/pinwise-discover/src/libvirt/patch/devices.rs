@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::Node;
 
-use super::{PatchError, child, edit::Source, insert, number, pci_address};
+use super::edit::Source;
+use super::parts::{child, insert, pci_address};
+use super::problem::PatchError;
+use crate::document::number;
 use pinwise::emit::libvirt::{EmitError, cpu, pci, shows_cells};
 use pinwise::emit::xml::Element;
 use pinwise::placement::Placement;
@@ -122,7 +125,7 @@ fn check_machine(root: Node<'_, '_>, placement: &Placement) -> Result<(), PatchE
     if placement.pci.ports.is_empty() || machine.contains("q35") {
         return Ok(());
     }
-    Err(PatchError::Machine { machine: crate::shown::shorten(machine, 60) })
+    Err(PatchError::Machine { machine: pinwise::shown::shorten(machine, 60) })
 }
 
 type HostDevices<'a, 'i> = (BTreeMap<PciAddr, Node<'a, 'i>>, Vec<Node<'a, 'i>>);
