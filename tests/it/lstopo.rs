@@ -14,7 +14,7 @@ fn a_later_file_is_read_to_the_last_fact() {
     assert_eq!(
         notes,
         [
-            "pCPUs 6 are named but not described: off, or forbidden to who wrote the file",
+            "pCPUs 6 are named but not described: off, or forbidden to the writer of the file",
             "pCPUs 0-3 are nearer to other nodes: node 4 is without them",
             "pCPUs 0-5 are nearer to other nodes: node 8 is without them",
             "hwloc counts pages but not free ones: all count as free",
@@ -128,7 +128,7 @@ fn an_error_names_the_place_and_the_value() {
 #[test]
 fn size_and_depth_are_bounded() {
     let long = " ".repeat(pinwise_discover::hwloc::MAX_LSTOPO + 1);
-    assert!(matches!(read_lstopo(&long), Err(LstopoError::TooLarge { .. })));
+    assert!(matches!(read_lstopo(&long), Err(LstopoError::TooLong { .. })));
     let deep = 200_000;
     let text = format!(
         "<topology>{}<object type=\"PU\" os_index=\"0\"/>{}</topology>",

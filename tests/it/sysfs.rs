@@ -82,10 +82,10 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
             "node 0 has 9 pages of 1 GiB, 3 of them free, in 8 GiB: cut to fit",
             "pCPUs 1 are on several nodes: node 1 does not keep them",
             "pCPUs 6 are on no node: taken as on node 1",
-            "the distances of node 1 are no relative distances (\"10 10\"): 10 and 20 taken",
+            "the distances of node 1 are not relative distances (\"10 10\"): 10 and 20 taken",
             "0000:01:00.0 is on node 7, which does not exist: left out",
-            "0000:00:01.0 above 0000:01:00.0 is no PCI-to-PCI bridge here: left out",
-            "0000:00:01.0 above 0000:01:00.1 is no PCI-to-PCI bridge here: left out",
+            "0000:00:01.0 above 0000:01:00.0 is not a PCI-to-PCI bridge here: left out",
+            "0000:00:01.0 above 0000:01:00.1 is not a PCI-to-PCI bridge here: left out",
         ]
     );
     let host = host.build().unwrap();
@@ -323,7 +323,7 @@ fn xgmi_links_are_those_between_gpus() {
     fs::remove_dir_all(root.0.join("sys/bus/pci/devices/0000:04:00.0")).unwrap();
     let Reading { host, notes } = reading(&root).unwrap();
     assert!(host.gpu_links.is_empty());
-    let note = "0000:04:00.0 has xGMI links but is no GPU here: they are left out";
+    let note = "0000:04:00.0 has xGMI links but is not a GPU here: they are left out";
     assert!(notes.iter().any(|said| said == note), "{notes:?}");
     root.write(&format!("{KFD}/1/io_links/1/properties"), "type 11\nnode_to two\n");
     let message = reading(&root).unwrap_err().to_string();

@@ -1,10 +1,11 @@
 //! One machine from several sources: descriptions, node devices and facts, each known by its text.
 
-use super::facts::{Conflict, Facts, FactsError, overlay, overlay_host, read_facts};
+use super::facts::{Facts, FactsError, SourceConflict, overlay, overlay_host, read_facts};
 use super::hwloc::{LstopoError, read_lstopo};
 use super::libvirt::{
     LibvirtError, NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
+use super::notes::Note;
 use super::reading::Reading;
 use pinwise::host::HostSpec;
 use pinwise::json::{JsonError, read_host};
@@ -144,9 +145,9 @@ pub struct Assembled {
     /// The host, unchecked until it is built. Its `sources` tell where each part is from.
     pub host: HostSpec,
     /// What was left out, replaced or guessed, and why: a sentence each.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// What the sources disagree about.
-    pub conflicts: Vec<Conflict>,
+    pub conflicts: Vec<SourceConflict>,
 }
 
 /// Sources of one machine, collected in any order and put together by [`finish`](Self::finish).

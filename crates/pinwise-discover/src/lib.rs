@@ -10,6 +10,8 @@
 mod assembly;
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 mod caches;
+mod core_note;
+#[cfg(any(feature = "sysfs", feature = "xml"))]
 mod cores;
 #[cfg(feature = "xml")]
 mod document;
@@ -32,6 +34,8 @@ pub mod sysfs;
 
 #[cfg(all(feature = "serde", feature = "xml"))]
 pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};
+pub use core_note::CoreNote;
+pub use notes::Note;
 #[cfg(feature = "serde")]
 pub use placement_host::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};
 #[cfg(any(feature = "sysfs", feature = "xml"))]

@@ -15,9 +15,10 @@ fn the_host_has_its_nodes_and_their_free_pages() {
     let reading = Connection::open(TEST).unwrap().host().unwrap();
     assert_eq!(reading.host.about, "read from libvirt");
     // The driver makes the numbers up, and has no hugepages at all.
-    let cut: Vec<_> = reading.notes.iter().filter(|note| note.ends_with(": cut")).collect();
+    let cut: Vec<_> =
+        reading.notes.iter().filter(|note| note.to_string().ends_with(": cut")).collect();
     assert_eq!(cut[0], "node 0 has 21 free pages of 2 MiB of 0: cut");
-    assert!(!reading.notes.iter().any(|note| note.contains("all are taken as free")));
+    assert!(!reading.notes.iter().any(|note| note.to_string().contains("all are taken as free")));
     let host = reading.host.build().unwrap();
     assert_eq!((host.nodes().len(), host.online().len(), host.cores().len()), (2, 16, 16));
     let node = host.node(NodeId(0)).unwrap();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::peer::{PeerAccess, PeerStatus};
+use crate::notes::Note;
 use pinwise::host::{CommonBridge, GpuLinkKind, LinkState, PciClass, PciId};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Bytes, Distance, NodeId, PciAddr};
@@ -140,40 +142,6 @@ pub struct PathFacts {
     pub path: CommonBridge,
 }
 
-/// What one GPU may do to another's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PeerAccess {
-    /// Read it.
-    Read,
-    /// Write it.
-    Write,
-    /// Use links such as NVLink.
-    Link,
-    /// Atomic operations.
-    Atomics,
-    /// The driver's own property of the pair.
-    Property,
-}
-
-/// Whether a driver lets a GPU reach another, in the words of `nvidia-smi topo -p2p`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PeerStatus {
-    /// It can.
-    Ok,
-    /// CNS: the chipset cannot.
-    ChipsetNotSupported,
-    /// GNS: the GPU cannot.
-    GpuNotSupported,
-    /// TNS: not over this way.
-    TopologyNotSupported,
-    /// NS: it cannot.
-    NotSupported,
-    /// DR: it was turned off.
-    Disabled,
-    /// U: the driver does not know.
-    Unknown,
-}
-
 /// Whether one GPU reaches another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerFacts {
@@ -251,6 +219,6 @@ pub struct Facts {
     pub functions: Vec<FunctionFacts>,
     /// Partitions of the fabric.
     pub partitions: Vec<PartitionFacts>,
-    /// What was left out or replaced in reading, a sentence each.
-    pub notes: Vec<String>,
+    /// What was left out or replaced in reading.
+    pub notes: Vec<Note>,
 }

@@ -11,18 +11,22 @@ mod lines;
 mod matrix;
 #[cfg(feature = "xml")]
 mod nccl;
+pub(crate) mod note;
 mod numactl;
 mod nvidia;
-mod overlay;
+pub(crate) mod overlay;
+pub(crate) mod peer;
 mod problem;
 mod rocm;
 mod whole;
 
 pub use data::{
     Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName, NodeFacts, PartitionFacts,
-    PathEnd, PathFacts, PeerAccess, PeerFacts, PeerStatus, vendor,
+    PathEnd, PathFacts, PeerFacts, vendor,
 };
-pub use overlay::{Conflict, Laid, overlay};
+pub use note::FactsNote;
+pub use overlay::{OverlayNote, Report, SourceConflict, overlay};
+pub use peer::{PeerAccess, PeerStatus};
 pub use problem::FactsError;
 pub use whole::overlay_host;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::data::{Facts, NodeFacts};
 use super::lines::{Line, Lines, decimal};
+use super::note::FactsNote;
 use super::problem::FactsError;
 use pinwise::sets::CpuSet;
 use pinwise::units::{Bytes, Distance, Id as _, NodeId, PcpuId};
@@ -70,8 +71,8 @@ pub(super) fn read(lines: &Lines<'_>) -> Result<Option<Facts>, FactsError> {
     }
     let mut facts = Facts { source: SOURCE.to_owned(), ..Facts::default() };
     if nodes.len() != count as usize {
-        let there = nodes.len();
-        facts.notes.push(format!("{count} nodes are available, {there} are described"));
+        let described = nodes.len();
+        facts.notes.push(FactsNote::NodeCount { announced: count, described }.into());
     }
     facts.nodes = nodes.into_values().collect();
     Ok(Some(facts))

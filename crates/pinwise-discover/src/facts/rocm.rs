@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::data::{Facts, GpuFacts, GpuName, LinkFacts, vendor};
 use super::lines::{Line, Lines, decimal, known};
-use super::matrix::{Device, Matrix};
+use super::matrix::{Matrix, TableDevice};
+use super::note::FactsNote;
 use super::problem::FactsError;
 use pinwise::host::GpuLinkKind;
 use pinwise::units::{Id as _, NodeId};
@@ -46,7 +47,7 @@ pub(super) fn read(
             let expected = "the number of those of the tables before it";
             return Err(table.header.bad(&what, title, expected));
         }
-        let nic = table.columns.iter().find(|device| matches!(device, Device::Nic(_)));
+        let nic = table.columns.iter().find(|device| matches!(device, TableDevice::Nic(_)));
         if let Some(nic) = nic {
             return Err(table.header.bad("the column", &nic.to_string(), "one of a GPU"));
         }
@@ -98,7 +99,7 @@ fn links(titles: &BTreeMap<&str, &Matrix<'_>>, facts: &mut Facts) -> Result<(), 
     let sound = |word: &str| matches!(word, "XGMI" | "PCIE" | "PCIe" | "N/A");
     let mut far = 0_u32;
     for pair in table.pairs(&["0", "N/A", "X"], sound, "XGMI, PCIE or N/A")? {
-        let (Device::Gpu(a), Device::Gpu(b)) = (pair.a, pair.b) else { continue };
+        let (TableDevice::Gpu(a), TableDevice::Gpu(b)) = (pair.a, pair.b) else { continue };
         if pair.cell != "XGMI" {
             continue;
         }
@@ -111,9 +112,7 @@ fn links(titles: &BTreeMap<&str, &Matrix<'_>>, facts: &mut Facts) -> Result<(), 
         facts.links.push(LinkFacts { a: gpu(*a), b: gpu(*b), kind, count: None });
     }
     if far > 0 {
-        facts.notes.push(format!(
-            "{far} pairs of GPUs reach each other by XGMI through other GPUs only: no links of theirs"
-        ));
+        facts.notes.push(FactsNote::IndirectXgmi { pairs: far }.into());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! PCI functions as their objects show them.
 
-use super::element::Element;
+use super::element::LstopoElement;
 use super::problem::LstopoError;
 use pinwise::host::{DeviceKind, PciClass, PciDevice, PciId};
 use pinwise::shown::plain;
@@ -32,7 +32,7 @@ impl FoundDevice {
     }
 
     /// Takes the name that a driver or a runtime has for a GPU.
-    pub(super) fn rename(&mut self, os_device: Element<'_>) {
+    pub(super) fn rename(&mut self, os_device: LstopoElement<'_>) {
         let Some(model) = os_device.info("GPUModel").map(plain).filter(|model| !model.is_empty())
         else {
             return;
@@ -48,7 +48,7 @@ impl FoundDevice {
 
 /// The function that an object is; `None` for a host bridge, which has no address.
 pub(super) fn read(
-    object: Element<'_>,
+    object: LstopoElement<'_>,
     bridge: Option<PciAddr>,
     place: Option<usize>,
 ) -> Result<Option<FoundDevice>, LstopoError> {

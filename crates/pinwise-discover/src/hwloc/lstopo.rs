@@ -1,10 +1,10 @@
 //! A host from XML of lstopo.
 
-use super::element::Element;
+use super::element::LstopoElement;
 use super::problem::{LstopoError, MAX_LSTOPO, MAX_SHOWN};
 use super::walk::Found;
 use super::{cpu, node, pci};
-use crate::document::{self, Bounds, Refused};
+use crate::document::{self, Bounds, DocumentError};
 use crate::notes::Notes;
 use crate::reading::Reading;
 use pinwise::host::{CpuVendor, HostSpec};
@@ -25,13 +25,13 @@ pub fn read_lstopo(xml: &str) -> Result<Reading, LstopoError> {
         return Err(LstopoError::Entities { at });
     }
     let document = document::parse(xml, &BOUNDS).map_err(|refused| match refused {
-        Refused::TooLong => LstopoError::TooLarge { found: xml.len() },
-        Refused::Unread(problem) => LstopoError::Xml { problem },
+        DocumentError::TooLong => LstopoError::TooLong { bytes: xml.len(), limit: MAX_LSTOPO },
+        DocumentError::Unread(problem) => LstopoError::Xml { problem },
     })?;
-    topology(Element(document.root_element()))
+    topology(LstopoElement(document.root_element()))
 }
 
-fn topology(root: Element<'_>) -> Result<Reading, LstopoError> {
+fn topology(root: LstopoElement<'_>) -> Result<Reading, LstopoError> {
     let name = root.0.tag_name().name();
     if name != "topology" {
         return Err(LstopoError::NotTopology { root: shorten(name, MAX_SHOWN) });
@@ -66,7 +66,7 @@ fn topology(root: Element<'_>) -> Result<Reading, LstopoError> {
         ..HostSpec::default()
     };
     host.mark_source("XML of lstopo");
-    Ok(Reading { host, notes: notes.into_sentences() })
+    Ok(Reading { host, notes: notes.finish() })
 }
 
 /// Of the first package that tells; hwloc 1 tells the model only.

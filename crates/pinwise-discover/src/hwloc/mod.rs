@@ -16,6 +16,7 @@ mod function;
 mod live;
 mod lstopo;
 mod node;
+pub(crate) mod note;
 mod pci;
 mod problem;
 mod walk;
@@ -24,4 +25,5 @@ pub(crate) use element::parse_mask;
 #[cfg(feature = "hwloc")]
 pub use live::{HwlocError, read_live};
 pub use lstopo::read_lstopo;
+pub use note::LstopoNote;
 pub use problem::{LstopoError, MAX_LSTOPO};

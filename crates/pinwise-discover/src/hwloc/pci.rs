@@ -1,6 +1,7 @@
 //! PCI functions and bridges, each with its node.
 
 use super::function::FoundDevice;
+use super::note::LstopoNote;
 use super::walk::Found;
 use crate::notes::Notes;
 use pinwise::host::NodeSpec;
@@ -22,10 +23,7 @@ pub(super) fn finish(
     };
     let places: Vec<_> = found.places.iter().map(node).collect();
     if !found.devices.is_empty() {
-        notes.add(
-            "hwloc tells no IOMMU groups, drivers, BARs and link widths of PCI functions"
-                .to_owned(),
-        );
+        notes.add(LstopoNote::FunctionsInPart);
     }
     let device = |device: &FoundDevice| PciDevice {
         node: device.place.and_then(|at| places.get(at)).copied().flatten(),

@@ -10,10 +10,12 @@ pub(super) const MAX_SHOWN: usize = 60;
 #[non_exhaustive]
 pub enum LstopoError {
     /// More text than the largest machine needs.
-    #[error("the text has {found} bytes, the limit is {MAX_LSTOPO}")]
-    TooLarge {
-        /// How many.
-        found: usize,
+    #[error("the text has {bytes} bytes, the limit is {limit}")]
+    TooLong {
+        /// The length of the text in bytes.
+        bytes: usize,
+        /// The most bytes that are read: [`MAX_LSTOPO`].
+        limit: usize,
     },
     /// Text that is not XML, with the place.
     #[error("not well-formed XML: {problem}")]

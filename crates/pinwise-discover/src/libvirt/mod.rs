@@ -9,6 +9,7 @@ mod domain;
 #[cfg(feature = "libvirt")]
 mod live;
 mod nodedev;
+pub(crate) mod note;
 mod patch;
 pub(crate) mod problem;
 mod values;
@@ -19,5 +20,6 @@ pub use domain::{Domain, read_domain};
 #[cfg(feature = "libvirt")]
 pub use live::{Connection, ConnectionError, SYSTEM};
 pub use nodedev::{NodeDevice, add_node_devices, read_node_device};
+pub use note::LibvirtNote;
 pub use patch::{PatchError, patch};
-pub use problem::{LibvirtError, Place};
+pub use problem::{LibvirtError, TextPlace};

@@ -4,14 +4,14 @@ use std::fmt;
 
 /// Where something stands in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct TextPlace {
     /// The line, from 1.
     pub line: u32,
     /// The column, from 1.
     pub column: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for TextPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column } = self;
         write!(f, "line {line}, column {column}")
@@ -48,7 +48,7 @@ pub enum LibvirtError {
     #[error("{place}: {name} {text:?} is not {expected}")]
     Value {
         /// Where it stands.
-        place: Place,
+        place: TextPlace,
         /// The element or attribute.
         name: &'static str,
         /// The value, cut.
@@ -60,7 +60,7 @@ pub enum LibvirtError {
     #[error("{place}: <{element}> has no {what}")]
     Missing {
         /// Where the element stands that lacks it.
-        place: Place,
+        place: TextPlace,
         /// That element.
         element: String,
         /// What is missing.
@@ -70,7 +70,7 @@ pub enum LibvirtError {
     #[error("{place}: {what} is there already")]
     Twice {
         /// Where the second stands.
-        place: Place,
+        place: TextPlace,
         /// What is there twice.
         what: String,
     },
@@ -78,7 +78,7 @@ pub enum LibvirtError {
     #[error("{place}: {name} asks for {what}, which the host does not have")]
     Absent {
         /// Where it is asked for.
-        place: Place,
+        place: TextPlace,
         /// The element or attribute that asks.
         name: &'static str,
         /// What is asked for.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cache::{caches, clusters};
+use super::note::SysfsNote;
 use super::package::packages;
 use super::problem::SysfsError;
 use super::tree::{CPUS, Tree, cache_size};
@@ -15,7 +16,7 @@ use pinwise::sets::CpuSet;
 use pinwise::units::{Id as _, PcpuId};
 
 /// What the tree says about pCPUs.
-pub(super) struct Cpus {
+pub(super) struct SysfsCpus {
     pub(super) online: CpuSet,
     pub(super) offline: CpuSet,
     pub(super) allowed: Option<CpuSet>,
@@ -26,7 +27,7 @@ pub(super) struct Cpus {
     pub(super) clusters: Vec<CpuSet>,
 }
 
-pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsError> {
+pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<SysfsCpus, SysfsError> {
     let present = present(tree)?;
     let online = online(tree, &present)?;
     if online.is_empty() {
@@ -40,7 +41,7 @@ pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsErro
     let l3_domains = l3_domains(tree, &online, &cores, notes)?;
     let list = |path: &str| tree.cpus(path, "");
     let isolated = list(&format!("{CPUS}/isolated"))?.unwrap_or_default().intersection(&online);
-    Ok(Cpus {
+    Ok(SysfsCpus {
         offline: present.difference(&online),
         allowed: allowed(tree, &online, &isolated, notes)?,
         isolated,
@@ -91,7 +92,8 @@ fn allowed(
         list.parse().map_err(|_| tree.bad(STATUS, list.trim(), "a list of pCPUs"))?;
     let mut cpus = mask.intersection(online);
     if cpus.is_empty() {
-        notes.add(format!("{STATUS} allows {}, none of them online: ignored", list.trim()));
+        let list = list.trim().to_owned();
+        notes.add(SysfsNote::PcpusForbidden { file: STATUS, list });
         return Ok(None);
     }
     // The kernel starts every process without the isolated pCPUs, which are for those that ask for
@@ -141,9 +143,7 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
         siblings.push((cpu, set));
     }
     if unknown > 0 {
-        notes.add(format!(
-            "SMT siblings of {unknown} pCPUs are not shown: each is taken as a core of its own"
-        ));
+        notes.add(SysfsNote::NoSiblings { count: unknown });
     }
     let parts = smt_siblings(&siblings, notes);
     let efficiency = efficiency(tree, online)?;
@@ -230,7 +230,7 @@ fn l3_domains(
         }
     }
     if !caches {
-        notes.add("no caches are shown: which pCPUs share an L3 is not known".to_owned());
+        notes.add(SysfsNote::NoCaches);
     }
     let parts = partition(&shared);
     if divide(&parts, cores, notes) {

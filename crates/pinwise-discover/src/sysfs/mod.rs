@@ -12,11 +12,13 @@ mod cache;
 mod cpu;
 mod kfd;
 mod node;
+pub(crate) mod note;
 mod package;
 mod pci;
 mod problem;
 mod tree;
 
+pub use note::SysfsNote;
 pub use problem::SysfsError;
 
 use std::path::Path;
@@ -63,7 +65,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
         ..HostSpec::default()
     };
     host.mark_source("sysfs");
-    Ok(Reading { host, notes: notes.into_sentences() })
+    Ok(Reading { host, notes: notes.finish() })
 }
 
 /// A name that a person would give a machine; "host" where the tree tells none.

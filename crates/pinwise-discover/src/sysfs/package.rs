@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::note::SysfsNote;
 use super::problem::SysfsError;
 use super::tree::{CPUS, Tree};
 use crate::notes::Notes;
@@ -30,12 +31,11 @@ pub(super) fn packages(
     }
     let missing = ids.iter().any(Option::is_none);
     if let Some(numbers) = by_list(cores, &named, &ids) {
-        notes
-            .add("package ids are missing or not unique: packages are numbered by pCPU".to_owned());
+        notes.add(SysfsNote::PackagesRenumbered);
         return Ok(cores.iter().map(|core| numbered(&numbers, core)).collect());
     }
     if missing {
-        notes.add("the kernel tells no package of some pCPUs: taken as package 0".to_owned());
+        notes.add(SysfsNote::NoPackage);
     }
     Ok(ids.into_iter().map(|id| PackageId(id.unwrap_or(0))).collect())
 }

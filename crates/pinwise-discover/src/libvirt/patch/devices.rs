@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::Node;
 
-use super::edit::Source;
+use super::edit::EditedText;
 use super::parts::{child, insert, pci_address};
 use super::problem::PatchError;
 use crate::document::number;
@@ -56,7 +56,7 @@ impl<'a> Controller<'a, '_> {
 }
 
 pub(super) fn patch(
-    source: &mut Source<'_>,
+    source: &mut EditedText<'_>,
     root: Node<'_, '_>,
     placement: &Placement,
 ) -> Result<(), PatchError> {
@@ -84,7 +84,7 @@ pub(super) fn patch(
 
     let controllers = controllers(devices)?;
     let freed = freed(devices, &controllers, &mine)?;
-    let tree = Tree::new(devices, placement, &controllers, &freed)?;
+    let tree = Numbering::new(devices, placement, &controllers, &freed)?;
     tree.check(devices, placement, &controllers, &freed)?;
     let number = |index: u32| tree.numbers.get(&index).copied().unwrap_or(0);
     let mut ours = pci::numbered_controllers(placement, &number);
@@ -252,14 +252,14 @@ fn free_bus(
 }
 
 /// Which numbers the placement's controllers get.
-struct Tree {
+struct Numbering {
     /// By the placement's index: the domain's.
     numbers: BTreeMap<u32, u32>,
     /// Indexes below the highest that nothing has any more. libvirt wants none left out.
     fillers: Vec<u32>,
 }
 
-impl Tree {
+impl Numbering {
     fn new(
         devices: Node<'_, '_>,
         placement: &Placement,

@@ -8,8 +8,8 @@ mod problem;
 
 use roxmltree::Node;
 
-use crate::document::{self, Bounds, Refused, number};
-use edit::Source;
+use crate::document::{self, Bounds, DocumentError, number};
+use edit::EditedText;
 use parts::{child, insert};
 use pinwise::emit::libvirt::cpu::tune;
 use pinwise::emit::libvirt::{check, domain_parts, features, memory, pci};
@@ -52,8 +52,10 @@ const BOUNDS: Bounds = Bounds { bytes: 4 << 20, nodes: 200_000, document_type: f
 pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchError> {
     check(placement)?;
     let document = document::parse(domain_xml, &BOUNDS).map_err(|refused| match refused {
-        Refused::TooLong => PatchError::TooLong { bytes: domain_xml.len(), limit: BOUNDS.bytes },
-        Refused::Unread(reason) => PatchError::Xml { reason },
+        DocumentError::TooLong => {
+            PatchError::TooLong { bytes: domain_xml.len(), limit: BOUNDS.bytes }
+        }
+        DocumentError::Unread(reason) => PatchError::Xml { reason },
     })?;
     let root = document.root_element();
     if !root.has_tag_name("domain") {
@@ -63,7 +65,7 @@ pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchErr
         let reason = "memory that is plugged later belongs to no cell";
         return Err(PatchError::Conflict { element: "maxMemory", reason });
     }
-    let mut source = Source::new(domain_xml, root);
+    let mut source = EditedText::new(domain_xml, root);
     for element in domain_parts(placement) {
         // What has more in it than the placement's follows below.
         match element.name() {
@@ -105,7 +107,7 @@ pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchErr
 
 /// Exchanges those children of an element that are the placement's for the placement's.
 fn merge(
-    source: &mut Source<'_>,
+    source: &mut EditedText<'_>,
     root: Node<'_, '_>,
     name: &str,
     ours: Option<Element>,
@@ -129,7 +131,7 @@ fn merge(
 }
 
 fn patch_features(
-    source: &mut Source<'_>,
+    source: &mut EditedText<'_>,
     root: Node<'_, '_>,
     placement: &Placement,
 ) -> Result<(), PatchError> {
@@ -156,7 +158,7 @@ fn patch_features(
 
 /// The MMIO window among the domain's own arguments to QEMU. One that is there while the placement
 /// needs none stays: a larger window than needed does no harm.
-fn patch_window(source: &mut Source<'_>, root: Node<'_, '_>, placement: &Placement) {
+fn patch_window(source: &mut EditedText<'_>, root: Node<'_, '_>, placement: &Placement) {
     let Some(window) = pci::window(placement) else { return };
     let existing = root.children().find(|node| node.has_tag_name((pci::QEMU_NS, "commandline")));
     let Some(node) = existing else {

@@ -2,7 +2,7 @@
 
 use roxmltree::Node;
 
-use super::edit::Source;
+use super::edit::EditedText;
 use super::problem::PatchError;
 use crate::document;
 use pinwise::emit::xml::Element;
@@ -49,7 +49,7 @@ const ORDER: [&str; 23] = [
 ];
 
 /// Puts an element that the domain does not have where libvirt would write it.
-pub(super) fn insert(source: &mut Source<'_>, root: Node<'_, '_>, element: Element) {
+pub(super) fn insert(source: &mut EditedText<'_>, root: Node<'_, '_>, element: Element) {
     let rank = ORDER.iter().position(|name| *name == element.name()).unwrap_or(ORDER.len());
     let has = |name: &&&str| root.children().any(|node| node.has_tag_name(**name));
     let before = ORDER[..rank].iter().rev().find(has);
