@@ -21,6 +21,7 @@ mod placement_host;
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 mod reading;
 mod redact;
+mod texts;
 
 pub mod facts;
 #[cfg(feature = "xml")]
@@ -41,3 +42,4 @@ pub use placement_host::{Described, PLACEMENT_FORMAT, read_described, read_place
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 pub use reading::Reading;
 pub use redact::{Redacted, redact};
+pub use texts::{Gives, TextFormat, text_formats};

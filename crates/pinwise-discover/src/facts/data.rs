@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::peer::{PeerAccess, PeerStatus};
 use crate::notes::Note;
-use pinwise::host::{CommonBridge, GpuLinkKind, LinkState, PciClass, PciId};
+use pinwise::host::{CacheKind, CommonBridge, GpuLinkKind, LinkState, PciClass, PciId};
 use pinwise::sets::CpuSet;
-use pinwise::units::{Bytes, Distance, NodeId, PciAddr};
+use pinwise::units::{Bytes, Distance, NodeId, PciAddr, PcpuId};
 
 /// Vendors of GPUs whose tools number them.
 pub mod vendor {
@@ -172,6 +172,28 @@ pub struct NodeFacts {
     pub distances: Vec<(NodeId, Distance)>,
 }
 
+/// A pCPU as a source shows it; `None` where it says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PcpuFacts {
+    /// The kernel's number of the pCPU.
+    pub pcpu: PcpuId,
+    /// Whether it is online.
+    pub online: Option<bool>,
+    /// The source's number of its core: pCPUs of one package with the same number are SMT siblings.
+    pub core: Option<u32>,
+    /// The source's number of its package, not always the kernel's.
+    pub package: Option<u32>,
+    /// Its node, by OS index.
+    pub node: Option<NodeId>,
+    /// Its caches, by level and kind, with the source's number of each: pCPUs of one package with the
+    /// same number share the cache.
+    pub caches: Vec<(u8, CacheKind, u32)>,
+    /// Its top frequency in MHz.
+    pub max_mhz: Option<u32>,
+    /// Its lowest frequency in MHz.
+    pub min_mhz: Option<u32>,
+}
+
 /// A PCI function as a source shows it, bridges included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionFacts {
@@ -213,6 +235,8 @@ pub struct Facts {
     pub paths: Vec<PathFacts>,
     /// Which GPUs reach which.
     pub peers: Vec<PeerFacts>,
+    /// pCPUs.
+    pub pcpus: Vec<PcpuFacts>,
     /// Nodes.
     pub nodes: Vec<NodeFacts>,
     /// PCI functions.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::data::{Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName};
 use super::note::FactsNote;
 use super::problem::FactsError;
+use super::reader::Reader;
 use crate::hwloc::parse_mask;
 use crate::libvirt::LibvirtError;
 use crate::libvirt::xml::{self, XmlNode, attribute, children, missing, required, twice};
@@ -12,6 +13,13 @@ use pinwise::host::{GpuLinkKind, LinkState, PciClass, PciId};
 use pinwise::sets::CpuSet;
 use pinwise::shown::{is_word, plain};
 use pinwise::units::{Id as _, NodeId, PciAddr};
+
+pub(super) const READER: Reader = Reader {
+    name: "a topology of NCCL",
+    command: "NCCL_TOPO_DUMP_FILE=topology.xml all_reduce_perf",
+    looks_like: |text| text.xml.is_some(),
+    read: |text| text.xml.map(read).into_iter().collect(),
+};
 
 const SOURCE: &str = "NCCL's topology";
 /// Deeper than any tree of switches.
@@ -55,7 +63,7 @@ struct Seen {
 }
 
 /// The facts of a topology; a `<graphs>` document, which is what NCCL made of one, is refused.
-pub(super) fn read(text: &str) -> Result<Facts, FactsError> {
+fn read(text: &str) -> Result<Facts, FactsError> {
     let document = xml::parse(text)?;
     let root = xml::root(&document, "system")?;
     let mut found = Seen::default();

@@ -8,11 +8,24 @@ use super::matrix::{Matrix, TableDevice};
 use super::note::FactsNote;
 use super::peer::PeerStatus;
 use super::problem::FactsError;
+use super::reader::{FactsText, Reader, TitledTable};
 use crate::notes::Note;
 use pinwise::host::{CommonBridge, GpuLinkKind};
 use pinwise::sets::{CpuSet, NodeSet};
 use pinwise::shown::shorten;
 use pinwise::units::{Id as _, NodeId};
+
+pub(super) const READER: Reader = Reader {
+    name: "nvidia-smi topo",
+    command: "nvidia-smi topo -m, nvidia-smi topo -p2p r",
+    looks_like: |text| text.tables.iter().any(is_mine),
+    read,
+};
+
+/// rocm-smi prints tables of GPUs as well, and a title above each.
+fn is_mine((title, _): &TitledTable<'_>) -> bool {
+    !title.is_some_and(|title| title.ends_with("between two GPUs"))
+}
 
 const TOPO: &str = "nvidia-smi topo -m";
 const P2P: &str = "nvidia-smi topo -p2p";
@@ -24,13 +37,11 @@ fn gpu(index: u32) -> GpuName {
 }
 
 /// The facts of each table that is one of nvidia-smi's.
-pub(super) fn read(
-    tables: &[(Option<&str>, Matrix<'_>)],
-    names: &[(String, String)],
-) -> Result<Vec<Facts>, FactsError> {
+fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
+    let names = legend(text.lines());
     let mut found = Vec::new();
     let (mut topo, mut p2p) = (None, None);
-    for (_, table) in tables {
+    for (_, table) in text.tables.iter().filter(|table| is_mine(table)) {
         let reaches = |cell: &&str| status(cell).is_some();
         let is_p2p = table.rows.iter().flat_map(|row| &row.cells).any(reaches);
         let line = table.header.number;
@@ -41,7 +52,7 @@ pub(super) fn read(
         if is_p2p && p2p.replace(line).is_some() {
             return Err(table.header.twice("a table of peer access".to_owned()));
         }
-        found.push(if is_p2p { peers(table)? } else { connections(table, names)? });
+        found.push(if is_p2p { peers(table)? } else { connections(table, &names)? });
     }
     Ok(found)
 }
@@ -204,7 +215,7 @@ fn peers(table: &Matrix<'_>) -> Result<Facts, FactsError> {
 }
 
 /// `NIC0: mlx5_0`, as the legend below a table has it.
-pub(super) fn legend<'a>(lines: impl Iterator<Item = Line<'a>>) -> Vec<(String, String)> {
+fn legend<'a>(lines: impl Iterator<Item = Line<'a>>) -> Vec<(String, String)> {
     let entry = |line: Line<'a>| {
         let (short, long) = line.text.trim().split_once(": ")?;
         let number = short.strip_prefix("NIC").and_then(decimal)?;

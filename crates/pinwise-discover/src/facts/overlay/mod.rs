@@ -1,6 +1,7 @@
 //! Laying facts over a host's description.
 
 mod conflict;
+mod cpus;
 mod gpus;
 mod links;
 mod nodes;
@@ -38,6 +39,7 @@ pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
             collector.note(Note::Of { source, note: Box::new(note.clone()) });
         }
         nodes::lay(host, facts, &mut collector);
+        cpus::lay(host, facts, &mut collector);
         gpus::add_functions(host, facts, &mut collector);
         let Some(names) = Names::resolve(host, facts, &mut collector) else { continue };
         gpus::lay(host, facts, &names, &mut collector);
