@@ -7,6 +7,7 @@ use pinwise_discover::Reading;
 use pinwise_discover::libvirt::{
     NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
+use pinwise_testkit::common::sentences;
 
 /// Two nodes with two cores of two threads each; pCPU 9 is off.
 const TWO: &str = pinwise_testkit::texts::CAPABILITIES;
@@ -59,7 +60,7 @@ fn with(devices: &[String]) -> (Host, Vec<String>) {
     let devices: Vec<NodeDevice> =
         devices.iter().filter_map(|xml| read_node_device(xml).unwrap()).collect();
     notes.extend(add_node_devices(&mut host, devices));
-    (host.build().unwrap(), notes)
+    (host.build().unwrap(), sentences(&notes))
 }
 
 fn at(address: &str) -> PciAddr {
@@ -87,7 +88,7 @@ fn capabilities_describe_nodes_cores_caches_and_pages() {
     let odd = TWO.replacen("<bank ", &format!("{bank}<bank "), 1);
     let odd = read_capabilities(&odd).unwrap();
     assert!(odd.host.caches.is_empty());
-    assert!(odd.notes.contains(&"pCPUs are in several L2 caches: left out".to_owned()));
+    assert!(odd.notes.iter().any(|n| n.to_string() == "pCPUs are in several L2 caches: left out"));
     let node = host.node(NodeId(4)).unwrap();
     assert_eq!((node.memory, node.cpus.to_string()), (Bytes::from_gib(16), "2-3,6-7".to_owned()));
     assert_eq!(node.pool(PageSize::GIB_1).unwrap().free, 8);
@@ -124,7 +125,7 @@ fn what_cannot_be_true_of_the_host_is_left_out_with_a_note() {
     for words in [
         "0000:1b:00.0 is described twice",
         "on node 7, which does not exist",
-        "0000:1a:01.0 above 0000:1b:00.0 is no PCI-to-PCI bridge here",
+        "0000:1a:01.0 above 0000:1b:00.0 is not a PCI-to-PCI bridge here",
         "0000:1b:00.1 is in an IOMMU group with others and is not described",
     ] {
         assert!(notes.contains(words), "{notes}");
@@ -200,7 +201,7 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
     ] {
         assert!(TWO.contains(from), "{from}");
         let reading = read_capabilities(&TWO.replacen(from, to, 1)).unwrap();
-        let notes = reading.notes.join("; ");
+        let notes = reading.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         assert!(notes.contains(words), "{from}: {notes}");
         reading.host.build().unwrap();
     }

@@ -39,7 +39,7 @@ fn claim(inside: &str) -> Claim {
 }
 
 fn said(inside: &str) -> String {
-    read(inside).unwrap().notes.join("; ")
+    read(inside).unwrap().notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn refused(inside: &str) -> String {
@@ -190,8 +190,8 @@ fn devices_come_with_their_groups_and_bridges_stay() {
     );
     let domain = read_domain(&host, &xml).unwrap();
     assert_eq!(domain.claim.devices, group);
-    let notes = domain.notes.join("; ");
-    for words in ["is a bridge", "10000:fe:1f.7 is no device", "mediated device 77"] {
+    let notes = domain.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    for words in ["is a bridge", "10000:fe:1f.7 is not a device", "mediated device 77"] {
         assert!(notes.contains(words), "{notes}");
     }
     for function in &group {

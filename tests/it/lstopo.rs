@@ -5,6 +5,7 @@ use pinwise::units::NodeId;
 use pinwise::{Bytes, PageSize, PciAddr};
 use pinwise_discover::Reading;
 use pinwise_discover::hwloc::{LstopoError, read_lstopo};
+use pinwise_testkit::common::sentences;
 
 const LATER: &str = pinwise_testkit::texts::LSTOPO_2;
 
@@ -12,9 +13,9 @@ const LATER: &str = pinwise_testkit::texts::LSTOPO_2;
 fn a_later_file_is_read_to_the_last_fact() {
     let Reading { host, notes } = read_lstopo(LATER).unwrap();
     assert_eq!(
-        notes,
+        sentences(&notes),
         [
-            "pCPUs 6 are named but not described: off, or forbidden to who wrote the file",
+            "pCPUs 6 are named but not described: off, or forbidden to the writer of the file",
             "pCPUs 0-3 are nearer to other nodes: node 4 is without them",
             "pCPUs 0-5 are nearer to other nodes: node 8 is without them",
             "hwloc counts pages but not free ones: all count as free",
@@ -71,7 +72,7 @@ const EARLIER: &str = pinwise_testkit::texts::LSTOPO_1;
 fn an_earlier_file_has_nodes_above_cpus() {
     let Reading { host, notes } = read_lstopo(EARLIER).unwrap();
     assert_eq!(
-        notes,
+        sentences(&notes),
         [
             "some pCPUs are in no package: taken as in package 0",
             "core ids are missing or not unique: cores are numbered by pCPU",
@@ -128,7 +129,7 @@ fn an_error_names_the_place_and_the_value() {
 #[test]
 fn size_and_depth_are_bounded() {
     let long = " ".repeat(pinwise_discover::hwloc::MAX_LSTOPO + 1);
-    assert!(matches!(read_lstopo(&long), Err(LstopoError::TooLarge { .. })));
+    assert!(matches!(read_lstopo(&long), Err(LstopoError::TooLong { .. })));
     let deep = 200_000;
     let text = format!(
         "<topology>{}<object type=\"PU\" os_index=\"0\"/>{}</topology>",

@@ -6,8 +6,8 @@ use pinwise::json::{read_host, write_host};
 use pinwise::units::{Distance, NodeId};
 use pinwise::{Bytes, HostSpec, PciAddr};
 use pinwise_discover::facts::{
-    Conflict, Facts, GpuFacts, GpuName, Laid, LinkFacts, NodeFacts, PartitionFacts, overlay,
-    read_facts, vendor,
+    Facts, GpuFacts, GpuName, LinkFacts, NodeFacts, PartitionFacts, Report, SourceConflict,
+    overlay, read_facts, vendor,
 };
 use pinwise_discover::{Assembly, AssemblyError, TextKind};
 use pinwise_testkit::common::description;
@@ -42,11 +42,11 @@ fn topo(nodes: &[u32]) -> String {
     text
 }
 
-fn lay(host: &mut HostSpec, text: &str) -> Laid {
+fn lay(host: &mut HostSpec, text: &str) -> Report {
     overlay(host, &read_facts(text).unwrap())
 }
 
-fn said(laid: &Laid) -> Vec<String> {
+fn said(laid: &Report) -> Vec<String> {
     laid.conflicts.iter().map(ToString::to_string).collect()
 }
 
@@ -80,7 +80,7 @@ fn another_number_of_gpus_gives_nothing_but_a_conflict_with_both_numbers() {
     let sentence = "nvidia-smi topo -m numbers 7 GPUs, sysfs has 8 of that vendor: nothing about its \
                     GPUs is taken";
     assert_eq!(said(&laid), [sentence]);
-    assert!(matches!(laid.conflicts[0], Conflict::GpuCount { found: 7, host: 8, .. }));
+    assert!(matches!(laid.conflicts[0], SourceConflict::GpuCount { found: 7, host: 8, .. }));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn gpus_on_other_nodes_are_another_machines() {
     let before = host.clone();
     let laid = lay(&mut host, &topo(&[2, 2, 2, 2, 0, 0, 0, 0]));
     assert_eq!(host, before);
-    assert!(matches!(laid.conflicts[0], Conflict::OtherNodes { .. }), "{laid:?}");
+    assert!(matches!(laid.conflicts[0], SourceConflict::OtherNodes { .. }), "{laid:?}");
     assert!(said(&laid)[0].contains("on node 2, sysfs has that on node 0"), "{laid:?}");
 }
 
@@ -215,7 +215,7 @@ fn links_of_pcie_partitions_and_mig_are_laid_over_too() {
     assert_eq!(host.fabric_partitions.len(), 1);
     assert_eq!(host.fabric_partitions[0].gpus, &gpus[..2]);
     assert!(said(&laid)[0].contains("a GPU of partition 4, which the host does not have"));
-    assert!(laid.notes.iter().any(|note| note.contains("MIG")), "{laid:?}");
+    assert!(laid.notes.iter().any(|note| note.to_string().contains("MIG")), "{laid:?}");
     // Once more with another limit: the known one stays.
     facts.gpus[0].link_max = Some(LinkState { mts: 16_000, width: 16 });
     let laid = overlay(&mut host, &[facts]);
@@ -270,7 +270,7 @@ fn distances_fill_a_gap_as_a_whole_or_not_at_all() {
     let mut half = host.clone();
     let laid = overlay(&mut half, &[facts.clone()]);
     assert!(half.nodes.iter().all(|node| node.distances.is_empty()));
-    assert!(laid.notes[0].contains("incomplete"), "{laid:?}");
+    assert!(laid.notes[0].to_string().contains("incomplete"), "{laid:?}");
     assert_eq!(said(&laid), ["numactl names node 7, which the host does not have: left out"]);
     facts.nodes[1].distances = row([32, 10]);
     overlay(&mut host, &[facts.clone()]);

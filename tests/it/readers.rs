@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use pinwise::{Host, PciAddr};
-use pinwise_discover::{hwloc, sysfs};
+use pinwise_discover::{Gives, hwloc, sysfs, text_formats};
 use pinwise_testkit::trees::{Folder, corpus, root_below, unpack};
 
 /// What both readers can know, by name; PCI functions only where both name them, as lstopo leaves out
@@ -167,4 +167,31 @@ fn lstopo_and_sysfs_show_the_same_host() {
     println!("{same} files show the same host as their trees, {differ} differ");
     assert!(failures.is_empty(), "{failures:#?}");
     assert!(same > 0);
+}
+
+/// Writes the README's table anew where `PINWISE_BLESS` is set.
+#[test]
+fn the_readme_has_every_text_that_is_read() {
+    let begin = "<!-- texts: written by PINWISE_BLESS=1 cargo test --test it readers:: -->\n";
+    let end = "<!-- /texts -->";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = fs::read_to_string(path).unwrap();
+    let (before, rest) = readme.split_once(begin).unwrap();
+    let (table, after) = rest.split_once(end).unwrap();
+    let mut wanted = String::from("| Text | Printed by | Gives |\n|---|---|---|\n");
+    for format in text_formats() {
+        let gives = match format.gives {
+            Gives::Host => "a host",
+            Gives::Devices => "its PCI functions",
+            Gives::Tenant => "a tenant",
+            Gives::Facts => "facts, laid over a host",
+            other => panic!("{other:?} has no words here"),
+        };
+        wanted += &format!("| {} | `{}` | {gives} |\n", format.name, format.command);
+    }
+    if std::env::var_os("PINWISE_BLESS").is_some() {
+        fs::write(path, format!("{before}{begin}{wanted}{end}{after}")).unwrap();
+        return;
+    }
+    assert!(table == wanted, "it is stale: PINWISE_BLESS=1 cargo test --test it readers::");
 }

@@ -9,6 +9,7 @@ use pinwise::units::NodeId;
 use pinwise::{Bytes, PageSize, PciAddr};
 use pinwise_discover::Reading;
 use pinwise_discover::sysfs::{self, SysfsError};
+use pinwise_testkit::common::sentences;
 use pinwise_testkit::trees::{Folder, small};
 
 fn reading(root: &Folder) -> Result<Reading, SysfsError> {
@@ -75,17 +76,17 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
         .write("proc/self/status", "Cpus_allowed_list:\t7\n");
     let Reading { host, notes } = reading(&root).unwrap();
     assert_eq!(
-        notes,
+        sentences(&notes),
         [
             "core ids are missing or not unique: cores are numbered by pCPU",
             "proc/self/status allows 7, none of them online: ignored",
             "node 0 has 9 pages of 1 GiB, 3 of them free, in 8 GiB: cut to fit",
             "pCPUs 1 are on several nodes: node 1 does not keep them",
             "pCPUs 6 are on no node: taken as on node 1",
-            "the distances of node 1 are no relative distances (\"10 10\"): 10 and 20 taken",
+            "the distances of node 1 are not relative distances (\"10 10\"): 10 and 20 taken",
             "0000:01:00.0 is on node 7, which does not exist: left out",
-            "0000:00:01.0 above 0000:01:00.0 is no PCI-to-PCI bridge here: left out",
-            "0000:00:01.0 above 0000:01:00.1 is no PCI-to-PCI bridge here: left out",
+            "0000:00:01.0 above 0000:01:00.0 is not a PCI-to-PCI bridge here: left out",
+            "0000:00:01.0 above 0000:01:00.1 is not a PCI-to-PCI bridge here: left out",
         ]
     );
     let host = host.build().unwrap();
@@ -105,7 +106,7 @@ fn packages_are_told_apart_by_the_pcpus_they_list() {
     let packages = |root: &Folder| {
         let Reading { host, notes } = reading(root).unwrap();
         let of = |core: &pinwise::host::CoreSpec| format!("{}: {}", core.package, core.pcpus);
-        (host.cores.iter().map(of).collect::<Vec<_>>(), notes)
+        (host.cores.iter().map(of).collect::<Vec<_>>(), sentences(&notes))
     };
     let apart = ["0: 0,4", "0: 1,5", "1: 2,6", "1: 3"];
     let note = "package ids are missing or not unique: packages are numbered by pCPU";
@@ -175,7 +176,7 @@ fn memory_that_a_cgroup_forbids_is_not_free() {
         let host = host.build().unwrap();
         assert_eq!(host.nodes()[1].memory, Bytes::from_gib(8));
         let free = |node: &pinwise::host::Node| node.pools.iter().map(|pool| pool.free).collect();
-        Ok((host.nodes().iter().map(free).collect::<Vec<Vec<u64>>>(), notes))
+        Ok((host.nodes().iter().map(free).collect::<Vec<Vec<u64>>>(), sentences(&notes)))
     };
     let (open, closed) = (vec![1 << 19, 0, 3], vec![0, 0, 0]);
     // Kernels list the nodes that could be, not those that are.
@@ -235,7 +236,7 @@ fn caches_and_clusters_are_those_that_pcpus_name_alike() {
         root.write(&format!("{topology}/cluster_cpus_list"), list);
     }
     let Reading { host, notes } = reading(&root).unwrap();
-    assert_eq!(notes, [""; 0]);
+    assert_eq!(sentences(&notes), [""; 0]);
     let text = |cache: &pinwise::host::CacheSpec| {
         let sets: Vec<_> = cache.shared_by.iter().map(ToString::to_string).collect();
         format!("{} {:?} {:?}: {}", cache.level, cache.kind, cache.size, sets.join(" "))
@@ -258,7 +259,7 @@ fn caches_and_clusters_are_those_that_pcpus_name_alike() {
     root.write("sys/devices/system/cpu/cpu3/topology/cluster_id", "65535\n")
         .write("sys/devices/system/cpu/cpu1/cache/index2/shared_cpu_list", "0-1\n");
     let Reading { host, notes } = reading(&root).unwrap();
-    assert_eq!(notes, ["pCPUs are in several L2 caches: left out"]);
+    assert_eq!(sentences(&notes), ["pCPUs are in several L2 caches: left out"]);
     assert_eq!((host.caches.len(), host.clusters.len()), (2, 0));
 }
 
@@ -270,7 +271,7 @@ fn pages_that_are_promised_are_not_free() {
         let Reading { host, notes } = reading(root).unwrap();
         let host = host.build().unwrap();
         let free = |node: &pinwise::host::Node| node.pool(PageSize::GIB_1).map(|pool| pool.free);
-        (host.nodes().iter().map(free).collect::<Vec<_>>(), notes)
+        (host.nodes().iter().map(free).collect::<Vec<_>>(), sentences(&notes))
     };
     let (before, notes) = free(&root);
     assert_eq!((before, notes), (vec![Some(3), Some(3)], vec![]));
@@ -323,8 +324,8 @@ fn xgmi_links_are_those_between_gpus() {
     fs::remove_dir_all(root.0.join("sys/bus/pci/devices/0000:04:00.0")).unwrap();
     let Reading { host, notes } = reading(&root).unwrap();
     assert!(host.gpu_links.is_empty());
-    let note = "0000:04:00.0 has xGMI links but is no GPU here: they are left out";
-    assert!(notes.iter().any(|said| said == note), "{notes:?}");
+    let note = "0000:04:00.0 has xGMI links but is not a GPU here: they are left out";
+    assert!(notes.iter().any(|said| said.to_string() == note), "{notes:?}");
     root.write(&format!("{KFD}/1/io_links/1/properties"), "type 11\nnode_to two\n");
     let message = reading(&root).unwrap_err().to_string();
     assert!(message.ends_with("1/properties: \"two\" is not a number as node_to"), "{message}");

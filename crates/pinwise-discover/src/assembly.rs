@@ -1,10 +1,11 @@
 //! One machine from several sources: descriptions, node devices and facts, each known by its text.
 
-use super::facts::{Conflict, Facts, FactsError, overlay, overlay_host, read_facts};
+use super::facts::{Facts, FactsError, SourceConflict, overlay, overlay_host, read_facts};
 use super::hwloc::{LstopoError, read_lstopo};
 use super::libvirt::{
     LibvirtError, NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
+use super::notes::Note;
 use super::placement_host::{Described, read_described};
 use super::reading::Reading;
 use pinwise::host::HostSpec;
@@ -150,9 +151,9 @@ pub struct Assembled {
     /// [`Usage::with_running`](pinwise::Usage::with_running). Only `placement-host/1` names any.
     pub tenants: Vec<(String, Claim)>,
     /// What was left out, replaced or guessed, and why: a sentence each.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// What the sources disagree about.
-    pub conflicts: Vec<Conflict>,
+    pub conflicts: Vec<SourceConflict>,
 }
 
 /// Sources of one machine, collected in any order and put together by [`finish`](Self::finish).

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::notes::Notes;
+use crate::core_note::CoreNote;
+use crate::notes::Notes;
 use pinwise::host::{CacheKind, CacheSpec};
 use pinwise::sets::CpuSet;
 use pinwise::units::Bytes;
@@ -46,9 +47,7 @@ impl Caches {
         let mut caches: Vec<CacheSpec> = self.0.into_iter().map(spec).collect();
         for (level, kind) in overlap {
             let is_odd = |cache: &CacheSpec| (cache.level, cache.kind) == (level, kind);
-            if let Some(odd) = caches.iter().find(|cache| is_odd(cache)) {
-                notes.add(format!("pCPUs are in several {odd} caches: left out"));
-            }
+            notes.add(CoreNote::Overlapping { level, kind });
             caches.retain(|cache| !is_odd(cache));
         }
         caches

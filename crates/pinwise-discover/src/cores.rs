@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::notes::Notes;
+use crate::core_note::CoreNote;
+use crate::notes::Notes;
 use pinwise::host::{CoreSpec, NodeSpec};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Id as _, PackageId, PcpuId};
@@ -36,9 +37,9 @@ pub(super) fn partition(named: &[(PcpuId, CpuSet)]) -> Vec<CpuSet> {
 pub(super) fn smt_siblings(named: &[(PcpuId, CpuSet)], notes: &mut Notes) -> Vec<CpuSet> {
     let parts = partition(named);
     let whole: BTreeSet<_> = parts.iter().collect();
-    let odd = named.iter().filter(|(_, set)| !whole.contains(set)).count();
-    if odd > 0 {
-        notes.add(format!("{odd} pCPUs name SMT siblings that do not name them: not taken"));
+    let count = named.iter().filter(|(_, set)| !whole.contains(set)).count();
+    if count > 0 {
+        notes.add(CoreNote::OneSided { count });
     }
     parts
 }
@@ -50,7 +51,7 @@ pub(super) fn renumber(specs: &mut [CoreSpec], missing: bool, notes: &mut Notes)
     if !missing && ids.len() == specs.len() {
         return;
     }
-    notes.add("core ids are missing or not unique: cores are numbered by pCPU".to_owned());
+    notes.add(CoreNote::Renumbered);
     for spec in specs {
         spec.core = spec.pcpus.first().unwrap_or_default().0;
     }
@@ -63,7 +64,7 @@ pub(super) fn divide(l3: &[CpuSet], cores: &[CoreSpec], notes: &mut Notes) -> bo
     };
     let found = cores.iter().find(cut);
     if let Some(core) = found {
-        notes.add(format!("L3 caches divide the core of pCPUs {}: left out", core.pcpus));
+        notes.add(CoreNote::Divided { core: core.pcpus.clone() });
     }
     found.is_some()
 }
@@ -88,7 +89,7 @@ pub(super) fn adopt(nodes: &mut [NodeSpec], cores: &[CoreSpec], seen: &CpuSet, n
     for (at, orphans) in adopted {
         if let Some(node) = nodes.get_mut(at) {
             node.cpus.extend(&orphans);
-            notes.add(format!("pCPUs {orphans} are on no node: taken as on node {}", node.id));
+            notes.add(CoreNote::Adopted { pcpus: orphans, node: node.id });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use roxmltree::{Document, Error, Node, ParsingOptions};
 
-use crate::shown::shorten;
+use pinwise::shown::shorten;
 use pinwise::units::PciAddr;
 
 /// Attributes of one element, and namespaces in all, are compared with each other by the parser.
@@ -23,19 +23,19 @@ pub(crate) struct Bounds {
 }
 
 /// Why a text is no document that is read.
-pub(crate) enum Refused {
+pub(crate) enum DocumentError {
     TooLong,
     /// Not well-formed, or wider or deeper than the bounds.
     Unread(String),
 }
 
 /// The document, unless it is longer, wider or deeper than its kind ever is.
-pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Document<'a>, Refused> {
+pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Document<'a>, DocumentError> {
     if text.len() > bounds.bytes {
-        return Err(Refused::TooLong);
+        return Err(DocumentError::TooLong);
     }
     let too_many =
-        |what: &str, limit| Refused::Unread(format!("there are more than {limit} {what}"));
+        |what: &str, limit| DocumentError::Unread(format!("there are more than {limit} {what}"));
     // `<` stands nowhere inside a tag, so no tag has more attributes than such a part has quotes.
     let quotes = |part: &str| part.bytes().filter(|b| matches!(b, b'"' | b'\'')).count();
     if text.split('<').any(|part| quotes(part) > MAX_QUOTES) {
@@ -51,8 +51,8 @@ pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Document<'a>, 
     };
     Document::parse_with_options(text, options).map_err(|error| match error {
         Error::NodesLimitReached => too_many("elements", bounds.nodes as usize),
-        Error::DtdDetected => Refused::Unread("it has a document type".to_owned()),
-        error => Refused::Unread(shorten(&error.to_string(), MAX_SHOWN)),
+        Error::DtdDetected => DocumentError::Unread("it has a document type".to_owned()),
+        error => DocumentError::Unread(shorten(&error.to_string(), MAX_SHOWN)),
     })
 }
 

@@ -10,6 +10,7 @@
 mod assembly;
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 mod caches;
+mod core_note;
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 mod cores;
 #[cfg(feature = "xml")]
@@ -20,6 +21,7 @@ mod placement_host;
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 mod reading;
 mod redact;
+mod texts;
 
 pub mod facts;
 #[cfg(all(feature = "serde", feature = "sysfs", feature = "xml"))]
@@ -37,10 +39,11 @@ pub mod tenants;
 
 #[cfg(all(feature = "serde", feature = "xml"))]
 pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};
+pub use core_note::CoreNote;
+pub use notes::Note;
 #[cfg(feature = "serde")]
 pub use placement_host::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};
 #[cfg(any(feature = "sysfs", feature = "xml"))]
 pub use reading::Reading;
 pub use redact::{Redacted, redact};
-
-use pinwise::shown;
+pub use texts::{Gives, TextFormat, text_formats};

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::shown::shorten;
 use pinwise::host::{CoreKind, PagePool};
 use pinwise::host::{
     CoreSpec, HostSpec, L3Spec, MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS, NodeSpec,
@@ -13,6 +12,7 @@ use pinwise::host::{
 use pinwise::host::{PciClass, PciDevice, PciId};
 use pinwise::json::{JsonError, format_of, read_as, read_host};
 use pinwise::sets::CpuSet;
+use pinwise::shown::shorten;
 use pinwise::units::{Bytes, Distance, Id as _, NodeId, PackageId, PageSize, PciAddr, PcpuId};
 use pinwise::usage::{Claim, PageClaim};
 

@@ -1,5 +1,6 @@
-//! What every reader of a machine's own words returns.
+//! What a reader of a whole host returns.
 
+use crate::notes::Note;
 use pinwise::host::HostSpec;
 
 /// What a source shows of a machine.
@@ -9,6 +10,6 @@ pub struct Reading {
     /// no names of GPU models and no NVLinks, lstopo no IOMMU groups, and libvirt's
     /// capabilities no devices.
     pub host: HostSpec,
-    /// What was left out, replaced or guessed, and why: a sentence each.
-    pub notes: Vec<String>,
+    /// What was left out, replaced or guessed, and why.
+    pub notes: Vec<Note>,
 }

@@ -172,7 +172,7 @@ fn this_machine_is_the_same_through_hwloc_and_sysfs() {
     };
     let Reading { host, notes } = hwloc::read_live().unwrap();
     println!("{} PCI functions, notes: {notes:?}", host.devices.len());
-    assert!(notes.iter().any(|note| note.contains("not free ones")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.to_string().contains("not free ones")), "{notes:?}");
     assert_eq!(host.about, "read from hwloc");
     // What libhwloc leaves out of any machine: bridges without buses, wide domains. And it has pCPUs
     // for nodes without.

@@ -103,3 +103,8 @@ pub fn prediction(ranked: &Ranked, metric: Metric) -> Prediction {
     let mut predictions = ranked.predictions().into_iter();
     predictions.find(|prediction| prediction.metric == metric).expect("the metric applies")
 }
+
+/// Notes, warnings or errors, as the sentences that people see.
+pub fn sentences<T: std::fmt::Display>(said: &[T]) -> Vec<String> {
+    said.iter().map(ToString::to_string).collect()
+}

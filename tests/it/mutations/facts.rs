@@ -5,7 +5,7 @@ use pinwise::json::write_host;
 use super::mutations;
 use pinwise_testkit::common::description;
 use pinwise_testkit::fuzz;
-use pinwise_testkit::texts::{NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
+use pinwise_testkit::texts::{LSCPU_LIST, LSCPU_TABLE, NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
 
 fn broken(kind: &str, sound: &[&str]) {
     let sound: Vec<_> = sound.iter().map(|text| text.as_bytes()).collect();
@@ -40,6 +40,11 @@ fn tables_of_rocm_smi() {
 #[test]
 fn output_of_numactl() {
     broken("numactl", &[NUMA]);
+}
+
+#[test]
+fn output_of_lscpu() {
+    broken("lscpu", &[LSCPU_TABLE, LSCPU_LIST]);
 }
 
 #[test]

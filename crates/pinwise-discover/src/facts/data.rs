@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use pinwise::host::{CommonBridge, GpuLinkKind, LinkState, PciClass, PciId};
+use super::peer::{PeerAccess, PeerStatus};
+use crate::notes::Note;
+use pinwise::host::{CacheKind, CommonBridge, GpuLinkKind, LinkState, PciClass, PciId};
 use pinwise::sets::CpuSet;
-use pinwise::units::{Bytes, Distance, NodeId, PciAddr};
+use pinwise::units::{Bytes, Distance, NodeId, PciAddr, PcpuId};
 
 /// Vendors of GPUs whose tools number them.
 pub mod vendor {
@@ -140,40 +142,6 @@ pub struct PathFacts {
     pub path: CommonBridge,
 }
 
-/// What one GPU may do to another's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PeerAccess {
-    /// Read it.
-    Read,
-    /// Write it.
-    Write,
-    /// Use links such as NVLink.
-    Link,
-    /// Atomic operations.
-    Atomics,
-    /// The driver's own property of the pair.
-    Property,
-}
-
-/// Whether a driver lets a GPU reach another, in the words of `nvidia-smi topo -p2p`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PeerStatus {
-    /// It can.
-    Ok,
-    /// CNS: the chipset cannot.
-    ChipsetNotSupported,
-    /// GNS: the GPU cannot.
-    GpuNotSupported,
-    /// TNS: not over this way.
-    TopologyNotSupported,
-    /// NS: it cannot.
-    NotSupported,
-    /// DR: it was turned off.
-    Disabled,
-    /// U: the driver does not know.
-    Unknown,
-}
-
 /// Whether one GPU reaches another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerFacts {
@@ -202,6 +170,28 @@ pub struct NodeFacts {
     pub rounding: Bytes,
     /// Relative distances to other nodes and itself.
     pub distances: Vec<(NodeId, Distance)>,
+}
+
+/// A pCPU as a source shows it; `None` where it says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PcpuFacts {
+    /// The kernel's number of the pCPU.
+    pub pcpu: PcpuId,
+    /// Whether it is online.
+    pub online: Option<bool>,
+    /// The source's number of its core: pCPUs of one package with the same number are SMT siblings.
+    pub core: Option<u32>,
+    /// The source's number of its package, not always the kernel's.
+    pub package: Option<u32>,
+    /// Its node, by OS index.
+    pub node: Option<NodeId>,
+    /// Its caches, by level and kind, with the source's number of each: pCPUs of one package with the
+    /// same number share the cache.
+    pub caches: Vec<(u8, CacheKind, u32)>,
+    /// Its top frequency in MHz.
+    pub max_mhz: Option<u32>,
+    /// Its lowest frequency in MHz.
+    pub min_mhz: Option<u32>,
 }
 
 /// A PCI function as a source shows it, bridges included.
@@ -245,12 +235,14 @@ pub struct Facts {
     pub paths: Vec<PathFacts>,
     /// Which GPUs reach which.
     pub peers: Vec<PeerFacts>,
+    /// pCPUs.
+    pub pcpus: Vec<PcpuFacts>,
     /// Nodes.
     pub nodes: Vec<NodeFacts>,
     /// PCI functions.
     pub functions: Vec<FunctionFacts>,
     /// Partitions of the fabric.
     pub partitions: Vec<PartitionFacts>,
-    /// What was left out or replaced in reading, a sentence each.
-    pub notes: Vec<String>,
+    /// What was left out or replaced in reading.
+    pub notes: Vec<Note>,
 }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::FactsError;
-use crate::shown::shorten;
+use super::problem::FactsError;
+use pinwise::shown::shorten;
 
 /// The longest part of a foreign text that a message shows.
 const MAX_SHOWN: usize = 60;

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::FactsError;
 use super::lines::{Line, decimal};
-use crate::shown::shorten;
+use super::note::FactsNote;
+use super::problem::FactsError;
+use crate::notes::Note;
+use pinwise::shown::shorten;
 
 /// The most devices of a table: GPUs and NICs.
 pub(super) const MAX_COLUMNS: usize = 256;
 
 /// What a table names in its rows and columns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Device {
+pub(super) enum TableDevice {
     Gpu(u32),
     Nic(String),
 }
 
-impl Device {
+impl TableDevice {
     /// `GPU0`; any other word that can be a device's name is a NIC's: `NIC0`, `mlx5_0`, `hfi1_0`.
     fn parse(word: &str) -> Option<Self> {
         if let Some(number) = word.strip_prefix("GPU") {
@@ -35,7 +37,7 @@ fn is_cell(word: &str) -> bool {
     word.strip_prefix("NV").and_then(decimal).is_some()
 }
 
-impl std::fmt::Display for Device {
+impl std::fmt::Display for TableDevice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Gpu(number) => write!(f, "GPU{number}"),
@@ -45,9 +47,9 @@ impl std::fmt::Display for Device {
 }
 
 /// A row of a table.
-pub(super) struct Row<'a> {
+pub(super) struct TableRow<'a> {
     pub(super) line: Line<'a>,
-    pub(super) device: Device,
+    pub(super) device: TableDevice,
     /// A word for each column.
     pub(super) cells: Vec<&'a str>,
     /// The words that follow them.
@@ -57,10 +59,10 @@ pub(super) struct Row<'a> {
 /// A table.
 pub(super) struct Matrix<'a> {
     pub(super) header: Line<'a>,
-    pub(super) columns: Vec<Device>,
+    pub(super) columns: Vec<TableDevice>,
     /// How many further columns the header names: CPU affinity, NUMA affinity, GPU NUMA id.
     pub(super) affinities: usize,
-    pub(super) rows: Vec<Row<'a>>,
+    pub(super) rows: Vec<TableRow<'a>>,
 }
 
 impl<'a> Matrix<'a> {
@@ -68,13 +70,13 @@ impl<'a> Matrix<'a> {
     pub(super) fn begin(line: Line<'a>) -> Result<Option<Self>, FactsError> {
         let words: Vec<&str> = line.text.split_whitespace().take(2 * MAX_COLUMNS).collect();
         // "GPU NUMA ID" is no device.
-        let devices = words.iter().map_while(|word| Device::parse(word));
-        let columns: Vec<Device> = devices.collect();
+        let devices = words.iter().map_while(|word| TableDevice::parse(word));
+        let columns: Vec<TableDevice> = devices.collect();
         let rest = &words[columns.len()..];
         let affinities = ["CPU Affinity", "NUMA Affinity", "GPU NUMA ID"];
         let joined = rest.join(" ");
         let known = (0..=3).find(|count| affinities[..*count].join(" ") == joined);
-        let has_gpu = columns.iter().any(|device| matches!(device, Device::Gpu(_)));
+        let has_gpu = columns.iter().any(|device| matches!(device, TableDevice::Gpu(_)));
         // A header names devices and affinities only, and stands in no row: a row repeats its name
         // at the most once and has cells.
         let Some(affinities) = known.filter(|_| has_gpu) else { return Ok(None) };
@@ -82,7 +84,7 @@ impl<'a> Matrix<'a> {
             let (line, limit) = (line.number, MAX_COLUMNS);
             return Err(FactsError::TooMany { line, what: "devices in a table", limit });
         }
-        let mut seen: Vec<&Device> = columns.iter().collect();
+        let mut seen: Vec<&TableDevice> = columns.iter().collect();
         seen.sort_unstable();
         if let Some(pair) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(line.twice(format!("column {}", pair[0])));
@@ -93,8 +95,8 @@ impl<'a> Matrix<'a> {
     /// Takes a line as a row; `false` where it is none, so where the table has ended.
     pub(super) fn take(&mut self, line: Line<'a>) -> Result<bool, FactsError> {
         let mut words = line.text.split_whitespace();
-        let Some(device) = words.next().and_then(Device::parse) else { return Ok(false) };
-        let of_gpu = matches!(device, Device::Gpu(_));
+        let Some(device) = words.next().and_then(TableDevice::parse) else { return Ok(false) };
+        let of_gpu = matches!(device, TableDevice::Gpu(_));
         if !of_gpu && !self.columns.contains(&device) {
             return Ok(false);
         }
@@ -115,7 +117,7 @@ impl<'a> Matrix<'a> {
             });
         }
         let rest: Vec<&str> = words.take(8).collect();
-        self.rows.push(Row { line, device, cells, rest });
+        self.rows.push(TableRow { line, device, cells, rest });
         Ok(true)
     }
 
@@ -126,8 +128,8 @@ impl<'a> Matrix<'a> {
             .columns
             .iter()
             .filter_map(|device| match device {
-                Device::Gpu(number) => Some(*number),
-                Device::Nic(_) => None,
+                TableDevice::Gpu(number) => Some(*number),
+                TableDevice::Nic(_) => None,
             })
             .collect();
         numbers.sort_unstable();
@@ -151,7 +153,7 @@ impl<'a> Matrix<'a> {
         sound: impl Fn(&str) -> bool,
         expected: &'static str,
     ) -> Result<Vec<Pair<'_, 'a>>, FactsError> {
-        let mut seen: BTreeMap<(&Device, &Device), &str> = BTreeMap::new();
+        let mut seen: BTreeMap<(&TableDevice, &TableDevice), &str> = BTreeMap::new();
         let mut pairs = Vec::new();
         for row in &self.rows {
             for (column, cell) in self.columns.iter().zip(&row.cells) {
@@ -188,22 +190,20 @@ impl<'a> Matrix<'a> {
     }
 
     /// A note on rows that a cut text does not have.
-    pub(super) fn missing_rows(&self) -> Option<String> {
-        let has_row = |column: &&Device| self.rows.iter().any(|row| row.device == **column);
-        let missing: Vec<String> =
+    pub(super) fn missing_rows(&self) -> Option<Note> {
+        let has_row = |column: &&TableDevice| self.rows.iter().any(|row| row.device == **column);
+        let devices: Vec<String> =
             self.columns.iter().filter(|c| !has_row(c)).map(ToString::to_string).collect();
         let line = self.header.number;
-        (!missing.is_empty()).then(|| {
-            format!("the table at line {line} has no rows of {}", shorten(&missing.join(", "), 100))
-        })
+        (!devices.is_empty()).then(|| FactsNote::NoRows { line, devices }.into())
     }
 }
 
 /// A cell of two devices.
 pub(super) struct Pair<'m, 'a> {
     pub(super) line: Line<'a>,
-    pub(super) a: &'m Device,
-    pub(super) b: &'m Device,
+    pub(super) a: &'m TableDevice,
+    pub(super) b: &'m TableDevice,
     pub(super) cell: &'a str,
 }
 

@@ -8,59 +8,74 @@
 
 mod data;
 mod lines;
+mod lscpu;
 mod matrix;
 #[cfg(feature = "xml")]
 mod nccl;
+pub(crate) mod note;
 mod numactl;
 mod nvidia;
-mod overlay;
+pub(crate) mod overlay;
+pub(crate) mod peer;
 mod problem;
+mod reader;
 mod rocm;
 mod whole;
 
 pub use data::{
     Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName, NodeFacts, PartitionFacts,
-    PathEnd, PathFacts, PeerAccess, PeerFacts, PeerStatus, vendor,
+    PathEnd, PathFacts, PcpuFacts, PeerFacts, vendor,
 };
-pub use overlay::{Conflict, Laid, overlay};
-pub use problem::FactsError;
+pub use lscpu::read_lscpu;
+pub use note::FactsNote;
+pub use overlay::{OverlayNote, Report, SourceConflict, overlay};
+pub use peer::{PeerAccess, PeerStatus};
+pub use problem::{FactsError, MAX_FACTS};
+pub use reader::Reader;
 pub use whole::overlay_host;
 
 use lines::Lines;
+use reader::FactsText;
 
-/// The longest text that [`read_facts`] looks at.
-pub const MAX_FACTS: usize = 4 << 20;
+/// The readers of facts, in the order in which they look at a text. [`read_facts`] asks each of them,
+/// and the error about an unknown text names them all.
+pub const READERS: &[Reader] = &[
+    nvidia::READER,
+    rocm::READER,
+    numactl::READER,
+    lscpu::READER,
+    #[cfg(feature = "xml")]
+    nccl::READER,
+];
 
-/// Reads what `nvidia-smi topo -m`, `nvidia-smi topo -p2p`, `rocm-smi --showtopo`, `numactl --hardware`
-/// and NCCL or RCCL (`NCCL_TOPO_DUMP_FILE`) print. Which of them it is, is told by the text itself; one
-/// text may hold several of the first four, as a log does, and gives the facts of each.
-///
-/// XML needs the feature `libvirt-xml`.
+/// Reads a text that one of the [`READERS`] knows. The text itself tells which of them; one text may
+/// hold what several commands printed, as a log does, and gives the facts of each. XML is always one
+/// document, and needs the feature `xml`.
 ///
 /// # Errors
-/// [`FactsError`] if the text is too long, is none of these, or says something that cannot be so: a
-/// value that its place does not allow, a row that is too short, the same thing twice, a pair of GPUs
-/// that is linked in one direction only.
+/// [`FactsError`] if the text is too long, no reader knows any of it, or it says something that cannot
+/// be so: a value that its place does not allow, a row that is too short, the same thing twice, a pair
+/// of GPUs that is linked in one direction only.
 pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
     if text.len() > MAX_FACTS {
         return Err(FactsError::TooLong { bytes: text.len(), limit: MAX_FACTS });
     }
     let text = text.trim_start_matches('\u{feff}');
-    if text.trim_start().starts_with('<') {
-        #[cfg(feature = "xml")]
-        return Ok(vec![nccl::read(text)?]);
-        #[cfg(not(feature = "xml"))]
+    let is_xml = text.trim_start().starts_with('<');
+    if is_xml && cfg!(not(feature = "xml")) {
         return Err(FactsError::NoXml);
     }
-    let lines = Lines::new(text);
-    let (rocm, nvidia): (Vec<_>, Vec<_>) =
-        matrix::tables(lines.iter())?.into_iter().partition(|(title, _)| rocm::is_title(*title));
+    let lines = Lines::new(if is_xml { "" } else { text });
+    let split = if is_xml { FactsText::of_xml(text, &lines) } else { FactsText::of_lines(&lines)? };
     let mut found = Vec::new();
-    found.extend(rocm::read(&lines, &rocm)?);
-    found.extend(nvidia::read(&nvidia, &nvidia::legend(lines.iter()))?);
-    found.extend(numactl::read(&lines)?);
+    for reader in READERS.iter().filter(|reader| (reader.looks_like)(&split)) {
+        found.extend((reader.read)(&split)?);
+    }
     if found.is_empty() {
-        return Err(FactsError::Unknown { beginning: lines.beginning() });
+        let names: Vec<&str> = READERS.iter().map(|reader| reader.name).collect();
+        let (last, others) = names.split_last().expect("there are readers");
+        let known = format!("{} and {last}", others.join(", "));
+        return Err(FactsError::Unknown { known, beginning: lines.beginning() });
     }
     Ok(found)
 }

@@ -2,14 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Facts, FactsError, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName};
+use super::data::{Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName};
+use super::note::FactsNote;
+use super::problem::FactsError;
+use super::reader::Reader;
 use crate::hwloc::parse_mask;
 use crate::libvirt::LibvirtError;
-use crate::libvirt::xml::{self, Node, attribute, children, missing, required, twice};
-use crate::shown::{is_word, plain};
+use crate::libvirt::xml::{self, XmlNode, attribute, children, missing, required, twice};
 use pinwise::host::{GpuLinkKind, LinkState, PciClass, PciId};
 use pinwise::sets::CpuSet;
+use pinwise::shown::{is_word, plain};
 use pinwise::units::{Id as _, NodeId, PciAddr};
+
+pub(super) const READER: Reader = Reader {
+    name: "a topology of NCCL",
+    command: "NCCL_TOPO_DUMP_FILE=topology.xml all_reduce_perf",
+    looks_like: |text| text.xml.is_some(),
+    read: |text| text.xml.map(read).into_iter().collect(),
+};
 
 const SOURCE: &str = "NCCL's topology";
 /// Deeper than any tree of switches.
@@ -32,7 +42,7 @@ fn is_gpu(class: PciClass) -> bool {
 
 /// What stands around an element.
 #[derive(Clone, Copy)]
-struct Above<'c> {
+struct Around<'c> {
     node: Option<NodeId>,
     cpus: &'c Option<CpuSet>,
     bridge: Option<PciAddr>,
@@ -40,7 +50,7 @@ struct Above<'c> {
 }
 
 #[derive(Default)]
-struct Found {
+struct Seen {
     functions: Vec<FunctionFacts>,
     seen: BTreeSet<PciAddr>,
     gpus: BTreeMap<PciAddr, GpuFacts>,
@@ -53,10 +63,10 @@ struct Found {
 }
 
 /// The facts of a topology; a `<graphs>` document, which is what NCCL made of one, is refused.
-pub(super) fn read(text: &str) -> Result<Facts, FactsError> {
+fn read(text: &str) -> Result<Facts, FactsError> {
     let document = xml::parse(text)?;
     let root = xml::root(&document, "system")?;
-    let mut found = Found::default();
+    let mut found = Seen::default();
     for cpu in children(root, "cpu") {
         let node = attribute(cpu, "numaid").filter(|value| value.trimmed() != "-1");
         let id = |text: &str| {
@@ -76,12 +86,16 @@ pub(super) fn read(text: &str) -> Result<Facts, FactsError> {
             let name = name.filter(|name| is_word(name)).unwrap_or_else(|| "net".to_owned());
             found.nics.push(NicName::Called(name));
         }
-        children_of(cpu, Above { node, cpus: &cpus, bridge: None, depth: 0 }, &mut found)?;
+        children_of(cpu, Around { node, cpus: &cpus, bridge: None, depth: 0 }, &mut found)?;
     }
     Ok(finish(found))
 }
 
-fn children_of(parent: Node<'_>, above: Above<'_>, found: &mut Found) -> Result<(), LibvirtError> {
+fn children_of(
+    parent: XmlNode<'_>,
+    above: Around<'_>,
+    found: &mut Seen,
+) -> Result<(), LibvirtError> {
     if above.depth > MAX_DEPTH {
         let element = attribute(parent, "busid");
         let element = element.ok_or_else(|| missing(parent, "busid"))?;
@@ -90,12 +104,12 @@ fn children_of(parent: Node<'_>, above: Above<'_>, found: &mut Found) -> Result<
     children(parent, "pci").try_for_each(|pci| function(pci, above, found))
 }
 
-fn address(node: Node<'_>, name: &'static str) -> Result<PciAddr, LibvirtError> {
+fn address(node: XmlNode<'_>, name: &'static str) -> Result<PciAddr, LibvirtError> {
     let address = |text: &str| text.parse().ok().filter(|_| text.matches(':').count() == 2);
     required(node, name)?.parse("a PCI address such as 0000:1b:00.0", address)
 }
 
-fn function(pci: Node<'_>, above: Above<'_>, found: &mut Found) -> Result<(), LibvirtError> {
+fn function(pci: XmlNode<'_>, above: Around<'_>, found: &mut Seen) -> Result<(), LibvirtError> {
     let address = address(pci, "busid")?;
     if !found.seen.insert(address) {
         return Err(twice(pci, format!("function {address}")));
@@ -133,12 +147,12 @@ fn function(pci: Node<'_>, above: Above<'_>, found: &mut Found) -> Result<(), Li
     {
         found.nics.push(NicName::At(address));
     }
-    children_of(pci, Above { bridge: Some(address), depth: above.depth + 1, ..above }, found)
+    children_of(pci, Around { bridge: Some(address), depth: above.depth + 1, ..above }, found)
 }
 
 /// The links of a GPU. NCCL gives those to one place together; a file that gives them apart means
 /// their sum.
-fn links(gpu: Node<'_>, own: PciAddr, found: &mut Found) -> Result<(), LibvirtError> {
+fn links(gpu: XmlNode<'_>, own: PciAddr, found: &mut Seen) -> Result<(), LibvirtError> {
     let mut targets = BTreeSet::new();
     for (name, kind) in [("nvlink", GpuLinkKind::NvLink), ("xgmi", GpuLinkKind::Xgmi)] {
         for link in children(gpu, name) {
@@ -178,7 +192,7 @@ fn links(gpu: Node<'_>, own: PciAddr, found: &mut Found) -> Result<(), LibvirtEr
 }
 
 /// Speed and width; nothing where either is not known.
-fn link(pci: Node<'_>) -> Result<Option<LinkState>, LibvirtError> {
+fn link(pci: XmlNode<'_>) -> Result<Option<LinkState>, LibvirtError> {
     let value = |name| attribute(pci, name).filter(|value| !value.trimmed().is_empty());
     let (Some(speed), Some(width)) = (value("link_speed"), value("link_width")) else {
         return Ok(None);
@@ -201,8 +215,8 @@ fn mts(speed: &str) -> Option<u32> {
     sound.then(|| whole * 1000 + tenth * 100)
 }
 
-fn finish(found: Found) -> Facts {
-    let Found { functions, mut gpus, nics, links, switches, .. } = found;
+fn finish(found: Seen) -> Facts {
+    let Seen { functions, mut gpus, nics, links, switches, .. } = found;
     let mut facts = Facts { source: SOURCE.to_owned(), functions, nics, ..Facts::default() };
     let mut lost = BTreeSet::new();
     for ((from, to), (kind, count)) in &links {
@@ -220,17 +234,19 @@ fn finish(found: Found) -> Facts {
         // Both ends count the same links; a file that says otherwise is believed in the lower number.
         let sure = back.map_or(*count, |(_, back)| back.min(*count));
         if let Some((other, back)) = back.filter(|back| *back != (*kind, *count)) {
-            facts.notes.push(if other == *kind {
-                format!("{from} has {count} links to {to}, which has {back} back: {sure} taken")
+            let (from, to) = (*from, *to);
+            let note = if other == *kind {
+                FactsNote::CountsDiffer { from, count: *count, to, back, taken: sure }
             } else {
-                format!("{from} and {to} name links of different kinds: the first is taken")
-            });
+                FactsNote::KindsDiffer { from, to }
+            };
+            facts.notes.push(note.into());
         }
         let (a, b) = (GpuName::At(*from), GpuName::At(*to));
         facts.links.push(LinkFacts { a, b, kind: *kind, count: Some(sure) });
     }
     for to in lost {
-        facts.notes.push(format!("links go to {to}, which is neither a GPU nor a switch here"));
+        facts.notes.push(FactsNote::LostTarget { to }.into());
     }
     let mut ports: BTreeMap<PciAddr, BTreeMap<PciAddr, u32>> = BTreeMap::new();
     for ((from, to), (_, count)) in links.iter().filter(|((_, to), _)| switches.contains(to)) {

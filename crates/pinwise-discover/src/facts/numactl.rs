@@ -2,21 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use super::lines::{Line, Lines, decimal};
-use super::{Facts, FactsError, NodeFacts};
+use super::data::{Facts, NodeFacts};
+use super::lines::{Line, decimal};
+use super::note::FactsNote;
+use super::problem::FactsError;
+use super::reader::{FactsText, Reader};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Bytes, Distance, Id as _, NodeId, PcpuId};
+
+pub(super) const READER: Reader = Reader {
+    name: "numactl --hardware",
+    command: "numactl --hardware",
+    looks_like: |text| text.lines().any(|line| line.text.trim_start().starts_with("available:")),
+    read,
+};
 
 const SOURCE: &str = "numactl --hardware";
 /// It prints whole MiB and calls them MB.
 const UNIT: Bytes = Bytes(1 << 20);
 
 /// What it prints, if the text has it.
-pub(super) fn read(lines: &Lines<'_>) -> Result<Option<Facts>, FactsError> {
+fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
     let mut nodes: BTreeMap<NodeId, NodeFacts> = BTreeMap::new();
     let mut columns: Option<(Line<'_>, Vec<NodeId>)> = None;
     let mut available: Option<(Line<'_>, u32)> = None;
-    for line in lines.iter() {
+    for line in text.lines() {
         let words: Vec<&str> = line.text.split_whitespace().take(1 + MAX_WORDS).collect();
         match *words.as_slice() {
             ["available:", count, "nodes" | "node", ..] => {
@@ -62,18 +72,18 @@ pub(super) fn read(lines: &Lines<'_>) -> Result<Option<Facts>, FactsError> {
             _ => {}
         }
     }
-    let Some((line, count)) = available else { return Ok(None) };
+    let Some((line, count)) = available else { return Ok(Vec::new()) };
     if nodes.is_empty() && count > 0 {
         let what = "what follows on the number of nodes".to_owned();
         return Err(FactsError::Missing { line: line.number, what });
     }
     let mut facts = Facts { source: SOURCE.to_owned(), ..Facts::default() };
     if nodes.len() != count as usize {
-        let there = nodes.len();
-        facts.notes.push(format!("{count} nodes are available, {there} are described"));
+        let described = nodes.len();
+        facts.notes.push(FactsNote::NodeCount { announced: count, described }.into());
     }
     facts.nodes = nodes.into_values().collect();
-    Ok(Some(facts))
+    Ok(vec![facts])
 }
 
 /// Four times as many pCPUs as a list may name.

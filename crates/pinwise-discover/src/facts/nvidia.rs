@@ -1,14 +1,31 @@
 //! `nvidia-smi topo -m` and `nvidia-smi topo -p2p`.
 
-use super::lines::{Line, decimal, known};
-use super::matrix::{Device, Matrix};
-use super::{
-    Facts, FactsError, GpuFacts, GpuName, LinkFacts, NicName, PathEnd, PathFacts, PeerFacts,
-    PeerStatus, vendor,
+use super::data::{
+    Facts, GpuFacts, GpuName, LinkFacts, NicName, PathEnd, PathFacts, PeerFacts, vendor,
 };
+use super::lines::{Line, decimal, known};
+use super::matrix::{Matrix, TableDevice};
+use super::note::FactsNote;
+use super::peer::PeerStatus;
+use super::problem::FactsError;
+use super::reader::{FactsText, Reader, TitledTable};
+use crate::notes::Note;
 use pinwise::host::{CommonBridge, GpuLinkKind};
 use pinwise::sets::{CpuSet, NodeSet};
+use pinwise::shown::shorten;
 use pinwise::units::{Id as _, NodeId};
+
+pub(super) const READER: Reader = Reader {
+    name: "nvidia-smi topo",
+    command: "nvidia-smi topo -m, nvidia-smi topo -p2p r",
+    looks_like: |text| text.tables.iter().any(is_mine),
+    read,
+};
+
+/// rocm-smi prints tables of GPUs as well, and a title above each.
+fn is_mine((title, _): &TitledTable<'_>) -> bool {
+    !title.is_some_and(|title| title.ends_with("between two GPUs"))
+}
 
 const TOPO: &str = "nvidia-smi topo -m";
 const P2P: &str = "nvidia-smi topo -p2p";
@@ -20,13 +37,11 @@ fn gpu(index: u32) -> GpuName {
 }
 
 /// The facts of each table that is one of nvidia-smi's.
-pub(super) fn read(
-    tables: &[(Option<&str>, Matrix<'_>)],
-    names: &[(String, String)],
-) -> Result<Vec<Facts>, FactsError> {
+fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
+    let names = legend(text.lines());
     let mut found = Vec::new();
     let (mut topo, mut p2p) = (None, None);
-    for (_, table) in tables {
+    for (_, table) in text.tables.iter().filter(|table| is_mine(table)) {
         let reaches = |cell: &&str| status(cell).is_some();
         let is_p2p = table.rows.iter().flat_map(|row| &row.cells).any(reaches);
         let line = table.header.number;
@@ -37,18 +52,18 @@ pub(super) fn read(
         if is_p2p && p2p.replace(line).is_some() {
             return Err(table.header.twice("a table of peer access".to_owned()));
         }
-        found.push(if is_p2p { peers(table)? } else { connections(table, names)? });
+        found.push(if is_p2p { peers(table)? } else { connections(table, &names)? });
     }
     Ok(found)
 }
 
 /// What a cell says of two devices.
-enum Cell {
+enum CellWord {
     Links(u32),
     Path(CommonBridge),
 }
 
-fn cell(word: &str) -> Option<Cell> {
+fn cell(word: &str) -> Option<CellWord> {
     let path = match word {
         "PIX" => CommonBridge::Pix,
         "PXB" => CommonBridge::Pxb,
@@ -58,10 +73,10 @@ fn cell(word: &str) -> Option<Cell> {
         "SYS" | "SOC" => CommonBridge::Sys,
         _ => {
             let count = word.strip_prefix("NV").and_then(decimal);
-            return count.filter(|count| (1..=MAX_LINKS).contains(count)).map(Cell::Links);
+            return count.filter(|count| (1..=MAX_LINKS).contains(count)).map(CellWord::Links);
         }
     };
-    Some(Cell::Path(path))
+    Some(CellWord::Path(path))
 }
 
 fn connections(table: &Matrix<'_>, names: &[(String, String)]) -> Result<Facts, FactsError> {
@@ -72,12 +87,12 @@ fn connections(table: &Matrix<'_>, names: &[(String, String)]) -> Result<Facts, 
         let legend = names.iter().find(|(short, _)| short == name).map(|(_, long)| long.as_str());
         NicName::Called(legend.unwrap_or(name).to_owned())
     };
-    let end = |device: &Device| match device {
-        Device::Gpu(index) => PathEnd::Gpu(gpu(*index)),
-        Device::Nic(name) => PathEnd::Nic(nic(name)),
+    let end = |device: &TableDevice| match device {
+        TableDevice::Gpu(index) => PathEnd::Gpu(gpu(*index)),
+        TableDevice::Nic(name) => PathEnd::Nic(nic(name)),
     };
     for device in &table.columns {
-        if let Device::Nic(name) = device {
+        if let TableDevice::Nic(name) = device {
             facts.nics.push(nic(name));
         }
     }
@@ -86,20 +101,23 @@ fn connections(table: &Matrix<'_>, names: &[(String, String)]) -> Result<Facts, 
         let what = || format!("{} with {}", pair.a, pair.b);
         let bad = || pair.line.bad(&what(), pair.cell, expected);
         match (cell(pair.cell).ok_or_else(bad)?, pair.a, pair.b) {
-            (Cell::Links(count), Device::Gpu(a), Device::Gpu(b)) => facts.links.push(LinkFacts {
-                a: gpu(*a),
-                b: gpu(*b),
-                kind: GpuLinkKind::NvLink,
-                count: Some(count),
-            }),
-            (Cell::Links(_), ..) => return Err(bad()),
-            (Cell::Path(path), a, b) => facts.paths.push(PathFacts { a: end(a), b: end(b), path }),
+            (CellWord::Links(count), TableDevice::Gpu(a), TableDevice::Gpu(b)) => {
+                facts.links.push(LinkFacts {
+                    a: gpu(*a),
+                    b: gpu(*b),
+                    kind: GpuLinkKind::NvLink,
+                    count: Some(count),
+                })
+            }
+            (CellWord::Links(_), ..) => return Err(bad()),
+            (CellWord::Path(path), a, b) => {
+                facts.paths.push(PathFacts { a: end(a), b: end(b), path })
+            }
         }
     }
     for row in &table.rows {
-        let Device::Gpu(index) = row.device else { continue };
-        let of = |what: &str| format!("the {what} of GPU{index}");
-        let affinity = affinity(table, row.line, &row.rest, &of, &mut facts.notes)?;
+        let TableDevice::Gpu(index) = row.device else { continue };
+        let affinity = affinity(table, row.line, &row.rest, index, &mut facts.notes)?;
         let Some(own) = facts.gpus.iter_mut().find(|own| own.gpu == gpu(index)) else { continue };
         (own.cpus, own.node) = affinity;
     }
@@ -111,9 +129,10 @@ fn affinity(
     table: &Matrix<'_>,
     line: Line<'_>,
     rest: &[&str],
-    of: &dyn Fn(&str) -> String,
-    notes: &mut Vec<String>,
+    index: u32,
+    notes: &mut Vec<Note>,
 ) -> Result<(Option<CpuSet>, Option<NodeId>), FactsError> {
+    let of = |what: &str| format!("the {what} of GPU{index}");
     if table.affinities == 0 && !rest.is_empty() {
         let expected = "the end of the row";
         return Err(line.bad("the word behind the last column", &rest.join(" "), expected));
@@ -126,11 +145,8 @@ fn affinity(
         [cpus] if table.affinities == 1 => (Some(cpus), None, None),
         [_, _] | [_] => {
             if rest.iter().any(|word| known(word).is_some()) {
-                let text = rest.join(" ");
-                notes.push(format!(
-                    "line {}: {text:.40?} may be pCPUs or a node: left out",
-                    line.number
-                ));
+                let (line, text) = (line.number, shorten(&rest.join(" "), 40));
+                notes.push(FactsNote::Ambiguous { line, text }.into());
             }
             return Ok((None, None));
         }
@@ -152,7 +168,7 @@ fn affinity(
     };
     let near = nodes(node, "NUMA affinity")?;
     if let Some(own) = nodes(memory, "GPU NUMA ID")? {
-        notes.push(format!("{}: the GPU's memory is node {own}: not used", of("NUMA ID")));
+        notes.push(FactsNote::GpuMemory { gpu: index, nodes: own }.into());
     }
     // A GPU that is as near to several nodes is on none of them.
     let single = near.filter(|near| near.len() == 1).and_then(|near| near.first());
@@ -179,7 +195,7 @@ fn peers(table: &Matrix<'_>) -> Result<Facts, FactsError> {
     // One GPU may reach another that does not reach it, so each direction is a fact of its own.
     for row in &table.rows {
         for (column, cell) in table.columns.iter().zip(&row.cells) {
-            let (Device::Gpu(from), Device::Gpu(to)) = (&row.device, column) else {
+            let (TableDevice::Gpu(from), TableDevice::Gpu(to)) = (&row.device, column) else {
                 let what = format!("the column {column}");
                 return Err(row.line.bad(&what, cell, "one of a GPU, as all of this table are"));
             };
@@ -199,7 +215,7 @@ fn peers(table: &Matrix<'_>) -> Result<Facts, FactsError> {
 }
 
 /// `NIC0: mlx5_0`, as the legend below a table has it.
-pub(super) fn legend<'a>(lines: impl Iterator<Item = Line<'a>>) -> Vec<(String, String)> {
+fn legend<'a>(lines: impl Iterator<Item = Line<'a>>) -> Vec<(String, String)> {
     let entry = |line: Line<'a>| {
         let (short, long) = line.text.trim().split_once(": ")?;
         let number = short.strip_prefix("NIC").and_then(decimal)?;

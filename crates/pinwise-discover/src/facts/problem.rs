@@ -1,27 +1,29 @@
 //! What can be wrong with a text of facts.
 
+/// The longest text that [`read_facts`](super::read_facts) looks at, in bytes.
+pub const MAX_FACTS: usize = 4 << 20;
+
 /// Why a text gives no facts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FactsError {
-    /// A text beyond [`MAX_FACTS`](super::MAX_FACTS).
+    /// A text beyond [`MAX_FACTS`].
     #[error("the text has {bytes} bytes, the limit is {limit}")]
     TooLong {
         /// How long.
         bytes: usize,
-        /// The most: [`MAX_FACTS`](super::MAX_FACTS), or less for XML.
+        /// The most: [`MAX_FACTS`], or less for XML.
         limit: usize,
     },
     /// None of the texts that are known.
-    #[error(
-        "the text is none of nvidia-smi topo, rocm-smi --showtopo, numactl --hardware and a topology \
-         of NCCL, it begins with {beginning:?}"
-    )]
+    #[error("the text is none of {known}, it begins with {beginning:?}")]
     Unknown {
+        /// The texts that are known: the names of the [`READERS`](super::READERS).
+        known: String,
         /// How it begins.
         beginning: String,
     },
-    /// XML, which needs the feature `libvirt-xml`.
+    /// XML, which needs the feature `xml`.
     #[error("the text is XML, which this build does not read")]
     NoXml,
     /// A value that its place does not allow.

@@ -2,11 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::lines::{Line, Lines, decimal, known};
-use super::matrix::{Device, Matrix};
-use super::{Facts, FactsError, GpuFacts, GpuName, LinkFacts, vendor};
+use super::data::{Facts, GpuFacts, GpuName, LinkFacts, vendor};
+use super::lines::{Line, decimal, known};
+use super::matrix::{Matrix, TableDevice};
+use super::note::FactsNote;
+use super::problem::FactsError;
+use super::reader::{FactsText, Reader, TitledTable};
 use pinwise::host::GpuLinkKind;
 use pinwise::units::{Id as _, NodeId};
+
+pub(super) const READER: Reader = Reader {
+    name: "rocm-smi --showtopo",
+    command: "rocm-smi --showtopo",
+    looks_like: |text| text.tables.iter().any(is_mine) || text.lines().any(|line| names_gpu(line)),
+    read,
+};
 
 const SOURCE: &str = "rocm-smi --showtopo";
 /// More GPUs than any host has.
@@ -16,25 +26,27 @@ fn gpu(index: u32) -> GpuName {
     GpuName::Nth { vendor: vendor::AMD, index }
 }
 
-/// Whether a title is one of rocm-smi's.
-pub(super) fn is_title(title: Option<&str>) -> bool {
+/// Whether a table has one of rocm-smi's titles.
+fn is_mine((title, _): &TitledTable<'_>) -> bool {
     title.is_some_and(|title| title.ends_with("between two GPUs"))
+}
+
+/// Whether a line tells something about one GPU.
+fn names_gpu(line: Line<'_>) -> bool {
+    line.text.trim_start().starts_with("GPU[")
 }
 
 /// What it prints, if the text has any of it. Weights are checked and not kept: what they weigh differs
 /// between generations. Whether a driver lets one GPU reach the other is not kept either.
-pub(super) fn read(
-    lines: &Lines<'_>,
-    tables: &[(Option<&str>, Matrix<'_>)],
-) -> Result<Option<Facts>, FactsError> {
-    let near = nodes(lines)?;
-    if near.is_empty() && tables.is_empty() {
-        return Ok(None);
+fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
+    let near = nodes(text)?;
+    if near.is_empty() && !text.tables.iter().any(is_mine) {
+        return Ok(Vec::new());
     }
     let mut facts = Facts { source: SOURCE.to_owned(), ..Facts::default() };
     let mut titles: BTreeMap<&str, &Matrix<'_>> = BTreeMap::new();
     let mut count = None;
-    for (title, table) in tables {
+    for (title, table) in text.tables.iter().filter(|table| is_mine(table)) {
         let title = title.unwrap_or_default();
         if titles.insert(title, table).is_some() {
             return Err(table.header.twice(format!("the table {title:?}")));
@@ -45,7 +57,7 @@ pub(super) fn read(
             let expected = "the number of those of the tables before it";
             return Err(table.header.bad(&what, title, expected));
         }
-        let nic = table.columns.iter().find(|device| matches!(device, Device::Nic(_)));
+        let nic = table.columns.iter().find(|device| matches!(device, TableDevice::Nic(_)));
         if let Some(nic) = nic {
             return Err(table.header.bad("the column", &nic.to_string(), "one of a GPU"));
         }
@@ -78,7 +90,7 @@ pub(super) fn read(
         own.node = near.get(&index).and_then(|(_, node)| *node);
     }
     links(&titles, &mut facts)?;
-    Ok(Some(facts))
+    Ok(vec![facts])
 }
 
 fn links(titles: &BTreeMap<&str, &Matrix<'_>>, facts: &mut Facts) -> Result<(), FactsError> {
@@ -97,7 +109,7 @@ fn links(titles: &BTreeMap<&str, &Matrix<'_>>, facts: &mut Facts) -> Result<(), 
     let sound = |word: &str| matches!(word, "XGMI" | "PCIE" | "PCIe" | "N/A");
     let mut far = 0_u32;
     for pair in table.pairs(&["0", "N/A", "X"], sound, "XGMI, PCIE or N/A")? {
-        let (Device::Gpu(a), Device::Gpu(b)) = (pair.a, pair.b) else { continue };
+        let (TableDevice::Gpu(a), TableDevice::Gpu(b)) = (pair.a, pair.b) else { continue };
         if pair.cell != "XGMI" {
             continue;
         }
@@ -110,20 +122,18 @@ fn links(titles: &BTreeMap<&str, &Matrix<'_>>, facts: &mut Facts) -> Result<(), 
         facts.links.push(LinkFacts { a: gpu(*a), b: gpu(*b), kind, count: None });
     }
     if far > 0 {
-        facts.notes.push(format!(
-            "{far} pairs of GPUs reach each other by XGMI through other GPUs only: no links of theirs"
-        ));
+        facts.notes.push(FactsNote::IndirectXgmi { pairs: far }.into());
     }
     Ok(())
 }
 
 /// The node of each GPU: `GPU[0] : (Topology) Numa Node: 0`; the line of the first that told.
 fn nodes<'a>(
-    lines: &'a Lines<'_>,
+    text: &FactsText<'a>,
 ) -> Result<BTreeMap<u32, (Line<'a>, Option<NodeId>)>, FactsError> {
     let mut found: BTreeMap<u32, (Line<'_>, Option<NodeId>)> = BTreeMap::new();
     let mut said = std::collections::BTreeSet::new();
-    for line in lines.iter() {
+    for line in text.lines() {
         let Some((name, rest)) = line.text.trim().split_once(':') else { continue };
         let number = name.trim().strip_prefix("GPU[").and_then(|name| name.strip_suffix(']'));
         let Some(number) = number else { continue };

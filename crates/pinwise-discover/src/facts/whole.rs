@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NodeFacts, PartitionFacts, overlay::Laid,
-};
+use super::data::{Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NodeFacts, PartitionFacts};
+use super::overlay::{Report, overlay};
 use pinwise::host::DeviceKind;
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
@@ -67,7 +66,7 @@ impl Facts {
 /// Lays a whole description over another of the same machine: all that [`overlay`](super::overlay())
 /// takes, and what facts have no words for: PCI functions where there are none, and else the IOMMU
 /// groups, drivers, bridges above, BARs and links of those that both have.
-pub fn overlay_host(host: &mut HostSpec, other: &HostSpec, source: &str) -> Laid {
+pub fn overlay_host(host: &mut HostSpec, other: &HostSpec, source: &str) -> Report {
     let nodes: BTreeSet<_> = host.nodes.iter().map(|node| node.id).collect();
     if host.devices.is_empty() && !other.devices.is_empty() {
         host.devices.clone_from(&other.devices);
@@ -86,7 +85,7 @@ pub fn overlay_host(host: &mut HostSpec, other: &HostSpec, source: &str) -> Laid
             host.add_source(Part::Cpus, source);
         }
     }
-    super::overlay(host, &[Facts::of_host(other, source)])
+    overlay(host, &[Facts::of_host(other, source)])
 }
 
 fn fill(host: &mut HostSpec, other: &HostSpec, source: &str) {

@@ -61,6 +61,7 @@ impl<'a> Source<'a> {
 #[cfg(feature = "nvml")]
 fn add_nvml(assembly: &mut Assembly, reading: &mut Reading) {
     use crate::facts::vendor::NVIDIA;
+    use crate::nvml::NvmlNote;
     use pinwise::host::DeviceKind;
     let devices = reading.host.devices.iter();
     let gpus = devices.filter(|d| d.vendor == NVIDIA && d.kind() == DeviceKind::Gpu);
@@ -68,7 +69,7 @@ fn add_nvml(assembly: &mut Assembly, reading: &mut Reading) {
     match crate::nvml::read(&gpus) {
         Ok(facts) => assembly.add_facts(facts),
         Err(_) if gpus.is_empty() && !reading.host.devices.is_empty() => {}
-        Err(absent) => reading.notes.push(absent.to_string()),
+        Err(problem) => reading.notes.push(NvmlNote::Absent { problem }.into()),
     }
 }
 

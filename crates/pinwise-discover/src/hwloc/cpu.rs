@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::LstopoError;
-use super::element::Element;
+use super::element::LstopoElement;
+use super::note::LstopoNote;
+use super::problem::LstopoError;
 use super::walk::Found;
 use crate::cores::{divide, renumber};
 use crate::notes::Notes;
@@ -16,7 +17,7 @@ use pinwise::units::{Id as _, PackageId, PcpuId};
 const MAX_KINDS: usize = 256;
 
 /// What the file says about pCPUs.
-pub(super) struct Cpus {
+pub(super) struct LstopoCpus {
     pub(super) online: CpuSet,
     pub(super) offline: CpuSet,
     pub(super) allowed: Option<CpuSet>,
@@ -25,11 +26,11 @@ pub(super) struct Cpus {
 }
 
 pub(super) fn finish(
-    root: Element<'_>,
-    machine: Element<'_>,
+    root: LstopoElement<'_>,
+    machine: LstopoElement<'_>,
     found: &Found<'_>,
     notes: &mut Notes,
-) -> Result<Cpus, LstopoError> {
+) -> Result<LstopoCpus, LstopoError> {
     // Only hwloc 1 tells which pCPUs are on; later ones leave the others out.
     let told = machine.cpus("online_cpuset")?;
     let online = told.as_ref().map_or(found.pcpus.clone(), |on| found.pcpus.intersection(on));
@@ -42,44 +43,42 @@ pub(super) fn finish(
     let offline = told.map_or(CpuSet::new(), |on| complete.difference(&on));
     let silent = complete.difference(&found.pcpus).difference(&offline);
     if !silent.is_empty() {
-        notes.add(format!(
-            "pCPUs {silent} are named but not described: off, or forbidden to who wrote the file"
-        ));
+        notes.add(LstopoNote::Undescribed { pcpus: silent });
     }
     let allowed = allowed(machine, &online, notes)?;
     let cores = cores(root, found, &online, notes)?;
     let l3_domains = l3_domains(found, &online, &cores, notes);
-    Ok(Cpus { online, offline, allowed, cores, l3_domains })
+    Ok(LstopoCpus { online, offline, allowed, cores, l3_domains })
 }
 
 fn allowed(
-    machine: Element<'_>,
+    machine: LstopoElement<'_>,
     online: &CpuSet,
     notes: &mut Notes,
 ) -> Result<Option<CpuSet>, LstopoError> {
     let Some(told) = machine.cpus("allowed_cpuset")? else { return Ok(None) };
     let cpus = told.intersection(online);
     if cpus.is_empty() {
-        notes.add("allowed_cpuset allows none of the pCPUs that are on: ignored".to_owned());
+        notes.add(LstopoNote::PcpusForbidden);
         return Ok(None);
     }
     Ok((cpus != *online).then_some(cpus))
 }
 
 /// What a `<cpukind>` says.
-struct Kind {
+struct CpuKind {
     cpus: CpuSet,
     efficient: bool,
     capacity: Option<u64>,
     mhz: Option<u32>,
 }
 
-fn kinds(root: Element<'_>) -> Result<Vec<Kind>, LstopoError> {
+fn kinds(root: LstopoElement<'_>) -> Result<Vec<CpuKind>, LstopoError> {
     let mut kinds = Vec::new();
     for element in root.children("cpukind") {
         element.within(kinds.len(), MAX_KINDS)?;
         let Some(cpus) = element.cpus("cpuset")? else { return Err(element.missing("cpuset")) };
-        kinds.push(Kind {
+        kinds.push(CpuKind {
             cpus,
             efficient: element.info("CoreType") == Some("IntelAtom"),
             capacity: element.info("LinuxCapacity").and_then(|text| text.parse().ok()),
@@ -98,7 +97,7 @@ fn kinds(root: Element<'_>) -> Result<Vec<Kind>, LstopoError> {
 }
 
 fn cores(
-    root: Element<'_>,
+    root: LstopoElement<'_>,
     found: &Found<'_>,
     online: &CpuSet,
     notes: &mut Notes,
@@ -129,7 +128,7 @@ fn cores(
         });
     }
     if lone {
-        notes.add("some pCPUs are in no package: taken as in package 0".to_owned());
+        notes.add(LstopoNote::NoPackage);
     }
     renumber(&mut specs, missing, notes);
     Ok(specs)
@@ -145,7 +144,7 @@ fn packages(found: &Found<'_>, notes: &mut Notes) -> Result<Vec<PackageId>, Lsto
     if unique == found.packages.len() && told.len() == unique {
         return Ok(told.into_iter().map(PackageId).collect());
     }
-    notes.add("package ids are missing or not unique: packages are numbered in order".to_owned());
+    notes.add(LstopoNote::PackagesRenumbered);
     Ok(found.packages.iter().zip(0..).map(|(_, number)| PackageId(number)).collect())
 }
 

@@ -1,7 +1,8 @@
 //! The distances of nodes.
 
-use super::LstopoError;
-use super::element::Element;
+use super::element::LstopoElement;
+use super::note::LstopoNote;
+use super::problem::LstopoError;
 use super::walk::Found;
 use crate::notes::Notes;
 use pinwise::host::NodeSpec;
@@ -14,13 +15,13 @@ const MAX_TABLES: usize = 16;
 const MILLION: u64 = 1_000_000;
 
 /// A square table: the ids of nodes, and as many rows of as many values.
-type Table = (Vec<u32>, Vec<u64>);
+type DistanceTable = (Vec<u32>, Vec<u64>);
 
 /// Takes the first table of relative distances of all nodes. hwloc also keeps what it was told or
 /// measured, in any unit, so a table that is not one of relative distances is left out.
 pub(super) fn fill(
-    root: Element<'_>,
-    machine: Element<'_>,
+    root: LstopoElement<'_>,
+    machine: LstopoElement<'_>,
     found: &Found<'_>,
     nodes: &mut [NodeSpec],
     notes: &mut Notes,
@@ -32,10 +33,8 @@ pub(super) fn fill(
     tables.extend(earlier(machine, found)?);
     let Some(rows) = tables.iter().find_map(|table| relative(table, nodes)) else {
         notes.add(match tables.len() {
-            0 => "the file tells no distances of nodes: 10 and 20 taken".to_owned(),
-            told => {
-                format!("{told} tables have no relative distances of all nodes: 10 and 20 taken")
-            }
+            0 => LstopoNote::NoDistances,
+            tables => LstopoNote::OtherDistances { tables },
         });
         return Ok(());
     };
@@ -46,7 +45,7 @@ pub(super) fn fill(
 }
 
 /// The rows in the order of the nodes, if all nodes are in the table and its values can be a SLIT's.
-fn relative((ids, values): &Table, nodes: &[NodeSpec]) -> Option<Vec<Vec<Distance>>> {
+fn relative((ids, values): &DistanceTable, nodes: &[NodeSpec]) -> Option<Vec<Vec<Distance>>> {
     let at = |node: &NodeSpec| ids.iter().position(|id| *id == node.id.0);
     let places: Vec<_> = nodes.iter().map(at).collect::<Option<_>>()?;
     let value = |from: usize, to: usize| {
@@ -63,7 +62,7 @@ fn relative((ids, values): &Table, nodes: &[NodeSpec]) -> Option<Vec<Vec<Distanc
 }
 
 /// As hwloc 2 and 3 write them: tables of their own, with the indexes of the nodes.
-fn later(root: Element<'_>, found: &Found<'_>) -> Result<Vec<Table>, LstopoError> {
+fn later(root: LstopoElement<'_>, found: &Found<'_>) -> Result<Vec<DistanceTable>, LstopoError> {
     let mut tables = Vec::new();
     for element in root.children("distances2").take(MAX_TABLES) {
         let latency = element.number("kind")?.is_none_or(|kind| kind & LATENCY != 0);
@@ -94,7 +93,7 @@ fn later(root: Element<'_>, found: &Found<'_>) -> Result<Vec<Table>, LstopoError
 }
 
 /// The numbers in all children of this name; `None` where one is none.
-fn numbers(element: Element<'_>, name: &'static str) -> Option<Vec<u64>> {
+fn numbers(element: LstopoElement<'_>, name: &'static str) -> Option<Vec<u64>> {
     let words =
         element.children(name).flat_map(|c| c.0.text().unwrap_or_default().split_whitespace());
     words.map(|word| word.parse().ok()).collect()
@@ -102,7 +101,10 @@ fn numbers(element: Element<'_>, name: &'static str) -> Option<Vec<u64>> {
 
 /// As hwloc 1 writes them: below the machine, for all objects so many levels down, in their order, in
 /// multiples of a base. The nodes' table comes first, then others with as many objects.
-fn earlier(machine: Element<'_>, found: &Found<'_>) -> Result<Vec<Table>, LstopoError> {
+fn earlier(
+    machine: LstopoElement<'_>,
+    found: &Found<'_>,
+) -> Result<Vec<DistanceTable>, LstopoError> {
     let mut tables = Vec::new();
     for element in machine.children("distances").take(MAX_TABLES) {
         if element.number("nbobjs")?.and_then(|n| usize::try_from(n).ok())
@@ -127,7 +129,7 @@ fn earlier(machine: Element<'_>, found: &Found<'_>) -> Result<Vec<Table>, Lstopo
 }
 
 /// A number with a fraction, in millionths.
-fn factor(element: Element<'_>, attribute: &'static str) -> Result<u64, LstopoError> {
+fn factor(element: LstopoElement<'_>, attribute: &'static str) -> Result<u64, LstopoError> {
     let Some(text) = element.text(attribute) else { return Err(element.missing(attribute)) };
     millionths(text).ok_or_else(|| element.bad(attribute, "a number such as 10.000000"))
 }

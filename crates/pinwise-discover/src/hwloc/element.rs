@@ -2,17 +2,17 @@
 
 use roxmltree::Node;
 
-use super::{LstopoError, MAX_SHOWN};
+use super::problem::{LstopoError, MAX_SHOWN};
 use crate::cores::mask;
-use crate::shown::shorten;
 use pinwise::sets::CpuSet;
+use pinwise::shown::shorten;
 use pinwise::units::{Id as _, PcpuId};
 
 /// An element of the file.
 #[derive(Clone, Copy)]
-pub(super) struct Element<'a>(pub(super) Node<'a, 'a>);
+pub(super) struct LstopoElement<'a>(pub(super) Node<'a, 'a>);
 
-impl<'a> Element<'a> {
+impl<'a> LstopoElement<'a> {
     /// The `type` of an object; empty where it has none.
     pub(super) fn kind(self) -> &'a str {
         self.0.attribute("type").unwrap_or_default()
@@ -26,8 +26,8 @@ impl<'a> Element<'a> {
     pub(super) fn children(
         self,
         name: &'static str,
-    ) -> impl DoubleEndedIterator<Item = Element<'a>> {
-        self.0.children().filter(move |node| node.has_tag_name(name)).map(Element)
+    ) -> impl DoubleEndedIterator<Item = LstopoElement<'a>> {
+        self.0.children().filter(move |node| node.has_tag_name(name)).map(LstopoElement)
     }
 
     /// The value of an `<info>` below.

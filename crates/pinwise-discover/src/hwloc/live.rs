@@ -4,9 +4,10 @@ use hwlocality::Topology;
 use hwlocality::topology::builder::{BuildFlags, TypeFilter};
 use hwlocality::topology::export::xml::XMLExportFlags;
 
-use super::{LstopoError, read_lstopo};
+use super::lstopo::read_lstopo;
+use super::problem::LstopoError;
 use crate::reading::Reading;
-use crate::shown::plain;
+use pinwise::shown::plain;
 
 /// Why libhwloc's view of this machine was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

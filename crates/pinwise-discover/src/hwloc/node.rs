@@ -1,9 +1,10 @@
 //! Nodes: their pCPUs, memory and page pools.
 
-use super::LstopoError;
-use super::cpu::Cpus;
+use super::cpu::LstopoCpus;
 use super::distances;
-use super::element::Element;
+use super::element::LstopoElement;
+use super::note::LstopoNote;
+use super::problem::LstopoError;
 use super::walk::Found;
 use crate::cores::adopt;
 use crate::notes::Notes;
@@ -13,10 +14,10 @@ use pinwise::sets::CpuSet;
 use pinwise::units::{Bytes, NodeId, PageSize};
 
 pub(super) fn finish(
-    root: Element<'_>,
-    machine: Element<'_>,
+    root: LstopoElement<'_>,
+    machine: LstopoElement<'_>,
     found: &Found<'_>,
-    cpus: &Cpus,
+    cpus: &LstopoCpus,
     notes: &mut Notes,
 ) -> Result<Vec<NodeSpec>, LstopoError> {
     let mut nodes = Vec::with_capacity(found.nodes.len().max(1));
@@ -37,9 +38,9 @@ pub(super) fn finish(
     let seen = divide(&mut nodes, notes);
     adopt(&mut nodes, &cpus.cores, &seen, notes);
     if nodes.iter().all(|node| node.memory == Bytes::ZERO) {
-        notes.add("the file tells no memory: every node is taken to have none".to_owned());
+        notes.add(LstopoNote::NoMemory);
     } else {
-        notes.add("hwloc counts pages but not free ones: all count as free".to_owned());
+        notes.add(LstopoNote::AllFree);
     }
     distances::fill(root, machine, found, &mut nodes, notes)?;
     Ok(nodes)
@@ -58,8 +59,8 @@ fn divide(nodes: &mut [NodeSpec], notes: &mut Notes) -> CpuSet {
         let Some(node) = nodes.get_mut(at) else { continue };
         let own = node.cpus.difference(&taken);
         if own != node.cpus {
-            let (id, lost) = (node.id, node.cpus.intersection(&taken));
-            notes.add(format!("pCPUs {lost} are nearer to other nodes: node {id} is without them"));
+            let pcpus = node.cpus.intersection(&taken);
+            notes.add(LstopoNote::Nearer { pcpus, node: node.id });
         }
         taken.extend(&own);
         node.cpus = own;
@@ -71,7 +72,7 @@ fn divide(nodes: &mut [NodeSpec], notes: &mut Notes) -> CpuSet {
 /// only the sum of base pages matters.
 fn memory(
     id: NodeId,
-    element: Element<'_>,
+    element: LstopoElement<'_>,
     notes: &mut Notes,
 ) -> Result<(Bytes, Vec<PagePool>), LstopoError> {
     let mut told = Vec::new();
@@ -91,12 +92,13 @@ fn memory(
         let page = PageSize::from_kib(size / 1024).filter(|page| page.bytes() == size);
         let Some(size) = page.filter(|page| page.is_huge()) else { continue };
         if pools.iter().any(|pool| pool.size == size) {
-            notes.add(format!("node {id} has two counts of pages of {size}: the first one taken"));
+            notes.add(LstopoNote::PoolTwice { node: id, page_size: size });
             continue;
         }
         let total = told.min(rest.0 / size.bytes());
         if total != told {
-            notes.add(format!("node {id} has {told} pages of {size} in {rest}: cut to fit"));
+            let (node, page_size, memory) = (id, size, rest);
+            notes.add(LstopoNote::PagesCut { node, page_size, told, memory });
         }
         rest = rest.saturating_sub(size.times(total));
         pools.push(PagePool { size, total, free: total });

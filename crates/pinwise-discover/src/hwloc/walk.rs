@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::LstopoError;
-use super::element::Element;
-use super::pci::{self, FoundDevice};
+use super::element::LstopoElement;
+use super::function::{self, FoundDevice};
+use super::problem::LstopoError;
 use pinwise::host::{MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Bytes, Id as _, NodeId, PciAddr, PcpuId};
@@ -28,7 +28,7 @@ pub(super) struct FoundL3 {
 
 pub(super) struct FoundNode<'a> {
     pub(super) id: NodeId,
-    pub(super) element: Element<'a>,
+    pub(super) element: LstopoElement<'a>,
     /// How many objects it stands below.
     pub(super) depth: u64,
 }
@@ -37,8 +37,8 @@ pub(super) struct FoundNode<'a> {
 #[derive(Default)]
 pub(super) struct Found<'a> {
     /// The first object.
-    pub(super) machine: Option<Element<'a>>,
-    pub(super) packages: Vec<Element<'a>>,
+    pub(super) machine: Option<LstopoElement<'a>>,
+    pub(super) packages: Vec<LstopoElement<'a>>,
     pub(super) cores: Vec<FoundCore>,
     pub(super) l3: Vec<FoundL3>,
     pub(super) nodes: Vec<FoundNode<'a>>,
@@ -68,7 +68,7 @@ pub(super) struct Above {
 
 impl<'a> Found<'a> {
     /// Without recursion: a hostile file may nest deeper than any stack.
-    pub(super) fn in_topology(root: Element<'a>) -> Result<Self, LstopoError> {
+    pub(super) fn in_topology(root: LstopoElement<'a>) -> Result<Self, LstopoError> {
         let mut found = Self { machine: root.children("object").next(), ..Self::default() };
         let mut left: Vec<_> =
             root.children("object").rev().map(|object| (object, Above::default())).collect();
@@ -81,7 +81,7 @@ impl<'a> Found<'a> {
     }
 
     /// Takes an object; returns what its children stand below.
-    fn visit(&mut self, object: Element<'a>, above: Above) -> Result<Above, LstopoError> {
+    fn visit(&mut self, object: LstopoElement<'a>, above: Above) -> Result<Above, LstopoError> {
         let mut below = above;
         match object.kind() {
             "" => return Err(object.missing("type")),
@@ -112,7 +112,7 @@ impl<'a> Found<'a> {
             "PU" => self.pcpu(object, above)?,
             "Bridge" | "PCIDev" => {
                 below.place = Some(self.place(object, above)?);
-                if let Some(device) = pci::function(object, below)? {
+                if let Some(device) = function::read(object, above.bridge, below.place)? {
                     if !self.addresses.insert(device.function.address) {
                         return Err(object.twice(device.function.address.to_string()));
                     }
@@ -139,7 +139,7 @@ impl<'a> Found<'a> {
         self.cores.len() - 1
     }
 
-    fn pcpu(&mut self, object: Element<'a>, above: Above) -> Result<(), LstopoError> {
+    fn pcpu(&mut self, object: LstopoElement<'a>, above: Above) -> Result<(), LstopoError> {
         object.within(self.pcpus.len(), MAX_PCPUS)?;
         let pcpu = PcpuId(object.own_index(PcpuId::LIMIT)?);
         if !self.pcpus.insert(pcpu) {
@@ -156,12 +156,12 @@ impl<'a> Found<'a> {
     }
 
     /// The pCPUs near an I/O object: those of the object that the outermost one hangs from.
-    fn place(&mut self, object: Element<'a>, above: Above) -> Result<usize, LstopoError> {
+    fn place(&mut self, object: LstopoElement<'a>, above: Above) -> Result<usize, LstopoError> {
         if let Some(place) = above.place {
             return Ok(place);
         }
         object.within(self.places.len(), MAX_PCI_FUNCTIONS)?;
-        let parent = object.0.parent_element().map(Element);
+        let parent = object.0.parent_element().map(LstopoElement);
         let cpus = parent.map(|parent| parent.cpus("cpuset")).transpose()?.flatten();
         self.places.push(cpus.unwrap_or_default());
         Ok(self.places.len() - 1)
@@ -169,7 +169,7 @@ impl<'a> Found<'a> {
 }
 
 /// hwloc 1 has one type for all caches; the depth is the level.
-fn is_l3(object: Element<'_>) -> Result<bool, LstopoError> {
+fn is_l3(object: LstopoElement<'_>) -> Result<bool, LstopoError> {
     let data = object.number("cache_type")? != Some(INSTRUCTIONS);
     Ok(data && (object.kind() == "L3Cache" || object.number("depth")? == Some(3)))
 }

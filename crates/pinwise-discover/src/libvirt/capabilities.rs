@@ -2,23 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::LibvirtError;
+use super::note::LibvirtNote;
+use super::problem::LibvirtError;
 use super::values::{decimal, list, memory};
 use super::xml::{
-    self, Node, Value, attribute, child, children, descend, missing, required, text, twice,
+    self, XmlNode, XmlValue, attribute, child, children, descend, missing, required, text, twice,
 };
 use crate::caches::Caches;
 use crate::cores::{divide, renumber, smt_siblings};
 use crate::notes::Notes;
 use crate::reading::Reading;
-use crate::shown::plain;
 use pinwise::host::{CacheKind, CacheSpec, CoreSpec, HostSpec, L3Spec, NodeSpec};
 use pinwise::host::{CoreKind, CpuVendor, PagePool};
 use pinwise::sets::{CpuSet, NodeSet};
+use pinwise::shown::plain;
 use pinwise::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
-
-/// Which a connection can mend.
-pub(super) const ALL_FREE: &str = "capabilities tell no free pages: all are taken as free";
 
 /// Reads what `virsh capabilities` prints: nodes, memory, page pools, distances, cores, L3 caches.
 /// Devices are documents of their own, see [`add_node_devices`](super::add_node_devices).
@@ -37,7 +35,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     let cells = descend(host, &["topology", "cells"])?;
     let cells = cells.ok_or_else(|| missing(host, "<topology> with <cells>"))?;
     let mut nodes = Vec::new();
-    let mut cpus = Cpus::default();
+    let mut cpus = CapabilityCpus::default();
     let mut seen = NodeSet::new();
     for cell in children(cells, "cell") {
         let node = node(cell, &mut cpus, &mut notes)?;
@@ -49,7 +47,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     nodes.sort_by_key(|(node, _)| node.id);
     let nodes = distances(nodes, &mut notes)?;
     if nodes.iter().any(|node| !node.pools.is_empty()) {
-        notes.add(ALL_FREE.to_owned());
+        notes.add(LibvirtNote::AllFree);
     }
     let cores = cores(&cpus, &mut notes);
     let l3_domains = l3_domains(host, &cpus, &cores, &mut notes)?;
@@ -68,7 +66,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
         ..HostSpec::default()
     };
     host.mark_source("virsh capabilities");
-    Ok(Reading { host, notes: notes.into_sentences() })
+    Ok(Reading { host, notes: notes.finish() })
 }
 
 /// A pCPU's own words.
@@ -80,18 +78,18 @@ struct Cpu {
 }
 
 #[derive(Default)]
-struct Cpus {
+struct CapabilityCpus {
     online: BTreeMap<PcpuId, Cpu>,
     offline: CpuSet,
 }
 
-fn below<T: Id>(value: &Value<'_>, what: &'static str) -> Result<T, LibvirtError> {
+fn below<T: Id>(value: &XmlValue<'_>, what: &'static str) -> Result<T, LibvirtError> {
     let id = |text: &str| u32::try_from(decimal(text)?).ok().filter(|id| *id < T::LIMIT);
     value.parse(what, id).map(T::from_index)
 }
 
 /// A number that the kernel has, or -1 where it has none.
-fn index(node: Node<'_>, name: &'static str) -> Result<Option<u32>, LibvirtError> {
+fn index(node: XmlNode<'_>, name: &'static str) -> Result<Option<u32>, LibvirtError> {
     let Some(value) = attribute(node, name) else { return Ok(None) };
     if value.trimmed() == "-1" {
         return Ok(None);
@@ -99,7 +97,11 @@ fn index(node: Node<'_>, name: &'static str) -> Result<Option<u32>, LibvirtError
     value.parse("a number", |text| u32::try_from(decimal(text)?).ok()).map(Some)
 }
 
-fn node(cell: Node<'_>, cpus: &mut Cpus, notes: &mut Notes) -> Result<NodeSpec, LibvirtError> {
+fn node(
+    cell: XmlNode<'_>,
+    cpus: &mut CapabilityCpus,
+    notes: &mut Notes,
+) -> Result<NodeSpec, LibvirtError> {
     let id: NodeId = below(&required(cell, "id")?, "a node's number")?;
     let mut own = CpuSet::new();
     let listed = child(cell, "cpus")?;
@@ -127,7 +129,7 @@ fn node(cell: Node<'_>, cpus: &mut Cpus, notes: &mut Notes) -> Result<NodeSpec, 
 
 /// The node's memory, and its pools in it.
 fn pools(
-    cell: Node<'_>,
+    cell: XmlNode<'_>,
     id: NodeId,
     notes: &mut Notes,
 ) -> Result<(Bytes, Vec<PagePool>), LibvirtError> {
@@ -150,7 +152,7 @@ fn pools(
         ),
     };
     if total == Bytes::ZERO {
-        notes.add(format!("node {id} tells no memory: it is taken to have none"));
+        notes.add(LibvirtNote::NoMemory { node: id });
     }
     let base = told.keys().copied().find(|size| !size.is_huge()).unwrap_or(PageSize::KIB_4);
     let mut rest = total;
@@ -158,7 +160,8 @@ fn pools(
     for (size, count) in told.into_iter().filter(|(size, _)| size.is_huge()) {
         let fits = count.min(rest.0 / size.bytes());
         if fits != count {
-            notes.add(format!("node {id} has {count} pages of {size} in {rest}: cut to fit"));
+            let (node, page_size, told, memory) = (id, size, count, rest);
+            notes.add(LibvirtNote::PagesCut { node, page_size, told, memory });
         }
         rest = rest.saturating_sub(size.times(fits));
         pools.push(PagePool { size, total: fits, free: fits });
@@ -171,7 +174,7 @@ fn pools(
 /// Rows in the order of the nodes. A table with a hole, or that is not one of relative distances, is
 /// left out as a whole.
 fn distances(
-    nodes: Vec<(NodeSpec, Node<'_>)>,
+    nodes: Vec<(NodeSpec, XmlNode<'_>)>,
     notes: &mut Notes,
 ) -> Result<Vec<NodeSpec>, LibvirtError> {
     let ids: Vec<NodeId> = nodes.iter().map(|(node, _)| node.id).collect();
@@ -197,12 +200,12 @@ fn distances(
     if rows.len() == nodes.len() {
         nodes.iter_mut().zip(rows).for_each(|(node, row)| node.distances = row);
     } else if nodes.len() > 1 {
-        notes.add("the distances are incomplete or not relative: 10 and 20 taken".to_owned());
+        notes.add(LibvirtNote::BadDistances);
     }
     Ok(nodes)
 }
 
-fn cores(cpus: &Cpus, notes: &mut Notes) -> Vec<CoreSpec> {
+fn cores(cpus: &CapabilityCpus, notes: &mut Notes) -> Vec<CoreSpec> {
     let online: CpuSet = cpus.online.keys().copied().collect();
     let named = |(pcpu, cpu): (&PcpuId, &Cpu)| {
         let mut siblings = cpu.siblings.intersection(&online);
@@ -229,8 +232,8 @@ fn cores(cpus: &Cpus, notes: &mut Notes) -> Vec<CoreSpec> {
 }
 
 fn l3_domains(
-    host: Node<'_>,
-    cpus: &Cpus,
+    host: XmlNode<'_>,
+    cpus: &CapabilityCpus,
     cores: &[CoreSpec],
     notes: &mut Notes,
 ) -> Result<Vec<L3Spec>, LibvirtError> {
@@ -246,7 +249,7 @@ fn l3_domains(
         let size = attribute(bank, "size").map(|size| memory(bank, &size)).transpose()?;
         let named = named.intersection(&online);
         if named.intersects(&seen) {
-            notes.add(format!("pCPUs {named} are in several L3 caches: all are left out"));
+            notes.add(LibvirtNote::InSeveralL3 { pcpus: named });
             return Ok(Vec::new());
         }
         seen.extend(&named);
@@ -258,7 +261,11 @@ fn l3_domains(
 }
 
 /// The caches of other levels, where libvirt tells them.
-fn caches(host: Node<'_>, cpus: &Cpus, notes: &mut Notes) -> Result<Vec<CacheSpec>, LibvirtError> {
+fn caches(
+    host: XmlNode<'_>,
+    cpus: &CapabilityCpus,
+    notes: &mut Notes,
+) -> Result<Vec<CacheSpec>, LibvirtError> {
     let online: CpuSet = cpus.online.keys().copied().collect();
     let mut caches = Caches::default();
     let banks = child(host, "cache")?;
@@ -279,7 +286,7 @@ fn caches(host: Node<'_>, cpus: &Cpus, notes: &mut Notes) -> Result<Vec<CacheSpe
 }
 
 /// The vendor, and the model that libvirt takes the CPU for.
-fn model(host: Node<'_>) -> Result<(CpuVendor, String), LibvirtError> {
+fn model(host: XmlNode<'_>) -> Result<(CpuVendor, String), LibvirtError> {
     let Some(cpu) = child(host, "cpu")? else { return Ok((CpuVendor::Other, String::new())) };
     let vendor = child(cpu, "vendor")?.map(|node| text(node, "vendor"));
     let vendor = match vendor.as_ref().map_or("", |vendor| vendor.trimmed()) {

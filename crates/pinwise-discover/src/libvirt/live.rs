@@ -4,14 +4,16 @@ use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber, clear_error_callback};
 use virt::sys;
 
-use super::capabilities::ALL_FREE;
-use super::{Domain, LibvirtError, add_node_devices};
-use super::{read_capabilities, read_domain, read_node_device};
-use crate::notes::Notes;
+use super::capabilities::read_capabilities;
+use super::domain::{Domain, read_domain};
+use super::nodedev::{add_node_devices, read_node_device};
+use super::note::LibvirtNote;
+use super::problem::LibvirtError;
+use crate::notes::{Note, Notes};
 use crate::reading::Reading;
-use crate::shown::{is_word, plain};
 use pinwise::host::Host;
 use pinwise::host::{MAX_PCI_FUNCTIONS, NodeSpec};
+use pinwise::shown::{is_word, plain};
 
 /// Where libvirt manages the VMs of the whole machine.
 pub const SYSTEM: &str = "qemu:///system";
@@ -126,13 +128,14 @@ impl Connection {
             self.free_pages(node, &mut notes);
         }
         // Now said of each node where it is so.
-        reading.notes.retain(|note| note != ALL_FREE);
+        reading.notes.retain(|note| *note != Note::Libvirt(LibvirtNote::AllFree));
         let mut devices = Vec::new();
         let listed =
             self.connect.list_all_node_devices(sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV);
         let listed = match listed {
             Err(error) if is(&error, ErrorNumber::NoSupport) => {
-                notes.add(format!("{} tells no devices ({})", self.uri, plain(error.message())));
+                let (uri, said) = (self.uri.clone(), plain(error.message()));
+                notes.add(LibvirtNote::NoDevices { uri, said });
                 Vec::new()
             }
             listed => listed.map_err(self.refused("devices"))?,
@@ -143,7 +146,7 @@ impl Connection {
             match device.xml_desc(0) {
                 Ok(xml) => devices.extend(read_node_device(&xml).map_err(self.document(name))?),
                 Err(error) if is(&error, ErrorNumber::NoNodeDevice) => {
-                    notes.add(format!("{name} was gone before it was read"));
+                    notes.add(LibvirtNote::Gone { name });
                 }
                 Err(error) => return Err(self.refused(name)(error)),
             }
@@ -151,7 +154,7 @@ impl Connection {
         reading.notes.extend(add_node_devices(&mut reading.host, devices));
         reading.host.sources.clear();
         reading.host.mark_source("libvirt");
-        reading.notes.extend(notes.into_sentences());
+        reading.notes.extend(notes.finish());
         Ok(reading)
     }
 
@@ -171,22 +174,21 @@ impl Connection {
         let free = match told {
             Ok(free) => free,
             Err(said) => {
-                notes.add(format!("node {id} tells no free pages ({said}): all are taken as free"));
+                notes.add(LibvirtNote::NoFreePages { node: id, said });
                 return;
             }
         };
         for (pool, free) in node.pools.iter_mut().zip(free) {
             if free > pool.total {
-                let (size, total) = (pool.size, pool.total);
-                notes.add(format!("node {id} has {free} free pages of {size} of {total}: cut"));
+                let (page_size, total) = (pool.size, pool.total);
+                notes.add(LibvirtNote::FreeCut { node: id, page_size, free, total });
             }
             pool.free = free.min(pool.total);
         }
     }
 
     /// The domains that run, as tenants of `host`, by name; with `off`, those that are merely defined
-    /// too. The second part is notes, a sentence each: of domains that were gone before they were
-    /// read.
+    /// too. The second part has a note on each domain that was gone before it was read.
     ///
     /// # Errors
     /// [`ConnectionError`] if libvirt does not list them, or one of them is not read by
@@ -195,7 +197,7 @@ impl Connection {
         &self,
         host: &Host,
         off: bool,
-    ) -> Result<(Vec<Domain>, Vec<String>), ConnectionError> {
+    ) -> Result<(Vec<Domain>, Vec<Note>), ConnectionError> {
         let which = if off { 0 } else { sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE };
         let listed = self.connect.list_all_domains(which).map_err(self.refused("domains"))?;
         self.within("domains", listed.len(), MAX_DOMAINS)?;
@@ -203,7 +205,7 @@ impl Connection {
         // One that was listed as running may be off by now, and holds nothing.
         domains.retain(|domain| off || domain.running);
         domains.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok((domains, notes.into_sentences()))
+        Ok((domains, notes.finish()))
     }
 
     fn read_domains(
@@ -218,7 +220,7 @@ impl Connection {
             match domain.xml_desc(0) {
                 Ok(xml) => domains.push(read_domain(host, &xml).map_err(self.document(shown))?),
                 Err(error) if is(&error, ErrorNumber::NoDomain) => {
-                    notes.add(format!("{shown} was gone before it was read"));
+                    notes.add(LibvirtNote::Gone { name: shown });
                 }
                 Err(error) => return Err(self.refused(shown)(error)),
             }
@@ -256,6 +258,6 @@ mod tests {
         let (domains, notes) = connection.read_domains(&host, &listed).unwrap();
         std::fs::remove_file(file).unwrap();
         assert_eq!(domains, []);
-        assert_eq!(notes.into_sentences(), ["domain brief was gone before it was read"]);
+        assert_eq!(notes.finish(), [LibvirtNote::Gone { name: "domain brief".to_owned() }.into()]);
     }
 }

@@ -9,99 +9,17 @@ mod domain;
 #[cfg(feature = "libvirt")]
 mod live;
 mod nodedev;
+pub(crate) mod note;
 mod patch;
+pub(crate) mod problem;
 mod values;
 pub(crate) mod xml;
-
-use std::fmt;
 
 pub use capabilities::read_capabilities;
 pub use domain::{Domain, read_domain};
 #[cfg(feature = "libvirt")]
 pub use live::{Connection, ConnectionError, SYSTEM};
 pub use nodedev::{NodeDevice, add_node_devices, read_node_device};
+pub use note::LibvirtNote;
 pub use patch::{PatchError, patch};
-
-/// Where something stands in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The line, from 1.
-    pub line: u32,
-    /// The column, from 1.
-    pub column: u32,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column } = self;
-        write!(f, "line {line}, column {column}")
-    }
-}
-
-/// Why XML was not read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LibvirtError {
-    /// Longer than any document of libvirt's.
-    #[error("the document has {bytes} bytes, the limit is {limit}")]
-    TooLong {
-        /// How long.
-        bytes: usize,
-        /// The most.
-        limit: usize,
-    },
-    /// Not well-formed, with a document type, or with too many parts.
-    #[error("the document is not XML that is read here: {reason}")]
-    Xml {
-        /// What the parser says, with the place where it knows it.
-        reason: String,
-    },
-    /// Some other document.
-    #[error("the document is a <{found}>, not a <{expected}>")]
-    Document {
-        /// Its root element.
-        found: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// A value that is not what it should be.
-    #[error("{place}: {name} {text:?} is not {expected}")]
-    Value {
-        /// Where it stands.
-        place: Place,
-        /// The element or attribute.
-        name: &'static str,
-        /// The value, cut.
-        text: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// An element or attribute that must be there.
-    #[error("{place}: <{element}> has no {what}")]
-    Missing {
-        /// Where the element stands that lacks it.
-        place: Place,
-        /// That element.
-        element: String,
-        /// What is missing.
-        what: &'static str,
-    },
-    /// Something that may be there once.
-    #[error("{place}: {what} is there already")]
-    Twice {
-        /// Where the second stands.
-        place: Place,
-        /// What is there twice.
-        what: String,
-    },
-    /// Something that the host does not have, and without which the claim would be a wrong one.
-    #[error("{place}: {name} asks for {what}, which the host does not have")]
-    Absent {
-        /// Where it is asked for.
-        place: Place,
-        /// The element or attribute that asks.
-        name: &'static str,
-        /// What is asked for.
-        what: String,
-    },
-}
+pub use problem::{LibvirtError, TextPlace};

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::LibvirtError;
+use super::note::LibvirtNote;
+use super::problem::LibvirtError;
 use super::values::{decimal, pci_address};
-use super::xml::{self, Node, attribute, child, children, missing, required, text};
+use super::xml::{self, XmlNode, attribute, child, children, missing, required, text};
 use crate::document::number;
-use crate::notes::Notes;
-use crate::shown::plain;
+use crate::notes::{Note, Notes};
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
 use pinwise::host::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
+use pinwise::shown::plain;
 use pinwise::units::{NodeId, PciAddr};
 
 /// Old versions of libvirt tell no class.
@@ -34,7 +35,7 @@ pub struct NodeDevice {
 pub fn read_node_device(xml: &str) -> Result<Option<NodeDevice>, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = xml::root(&document, "device")?;
-    let is_pci = |node: &Node<'_>| node.attribute("type") == Some("pci");
+    let is_pci = |node: &XmlNode<'_>| node.attribute("type") == Some("pci");
     let Some(pci) = children(root, "capability").find(is_pci) else { return Ok(None) };
     let class = child(pci, "class")?.map(|node| {
         text(node, "class").parse("a PCI class such as 0x030200", |class| class.parse().ok())
@@ -82,11 +83,11 @@ pub fn read_node_device(xml: &str) -> Result<Option<NodeDevice>, LibvirtError> {
     Ok(Some(NodeDevice { device, group }))
 }
 
-fn capability<'a>(pci: Node<'a>, kind: &str) -> Option<Node<'a>> {
+fn capability<'a>(pci: XmlNode<'a>, kind: &str) -> Option<XmlNode<'a>> {
     children(pci, "capability").find(|node| node.attribute("type") == Some(kind))
 }
 
-fn address(pci: Node<'_>) -> Result<PciAddr, LibvirtError> {
+fn address(pci: XmlNode<'_>) -> Result<PciAddr, LibvirtError> {
     let part = |name: &'static str, element, expected, limit: u32| {
         let node = child(pci, name)?.ok_or_else(|| missing(pci, element))?;
         text(node, name).parse(expected, |text| number(text).filter(|n| *n <= limit))
@@ -102,7 +103,7 @@ fn address(pci: Node<'_>) -> Result<PciAddr, LibvirtError> {
 
 /// An id and the name that comes with it.
 fn id(
-    pci: Node<'_>,
+    pci: XmlNode<'_>,
     name: &'static str,
     element: &'static str,
 ) -> Result<(PciId, Option<String>), LibvirtError> {
@@ -122,7 +123,7 @@ fn by_name(name: &str) -> Option<PciAddr> {
 }
 
 /// Speed in GT/s and width; nothing where the link is down, which has no speed and a width of 0.
-fn link_state(link: Node<'_>) -> Result<Option<LinkState>, LibvirtError> {
+fn link_state(link: XmlNode<'_>) -> Result<Option<LinkState>, LibvirtError> {
     let (Some(speed), Some(width)) = (attribute(link, "speed"), attribute(link, "width")) else {
         return Ok(None);
     };
@@ -139,8 +140,8 @@ fn link_state(link: Node<'_>) -> Result<Option<LinkState>, LibvirtError> {
 /// Lays PCI functions over a host that has none, or others. What cannot be true of this host is left
 /// out of them: nodes that do not exist, parents that are no bridges, a function's second description.
 ///
-/// Returns what was left out or guessed, a sentence each.
-pub fn add_node_devices<I>(host: &mut HostSpec, devices: I) -> Vec<String>
+/// Returns what was left out or guessed.
+pub fn add_node_devices<I>(host: &mut HostSpec, devices: I) -> Vec<Note>
 where
     I: IntoIterator<Item = NodeDevice>,
 {
@@ -150,7 +151,7 @@ where
     for device in devices {
         let address = device.device.address;
         if all.contains_key(&address) || there.contains(&address) {
-            notes.add(format!("{address} is described twice: the first is taken"));
+            notes.add(LibvirtNote::DescribedTwice { address });
         } else {
             all.insert(address, device);
         }
@@ -169,32 +170,32 @@ where
         }
     }
     if classless > 0 {
-        notes.add(format!("{classless} PCI functions tell no class: none is taken for a GPU"));
+        notes.add(LibvirtNote::NoClass { count: classless });
     }
     let known = host.devices.iter().chain(all.values().map(|d| &d.device));
     let known: BTreeMap<PciAddr, DeviceKind> = known.map(|d| (d.address, d.kind())).collect();
     let mut lost = BTreeSet::new();
-    for (address, NodeDevice { device, group }) in &mut all {
+    for (&address, NodeDevice { device, group }) in &mut all {
         let exists = |node: &NodeId| host.nodes.iter().any(|spec| spec.id == *node);
         if let Some(node) = device.node.take_if(|node| !exists(node)) {
-            notes.add(format!("{address} is on node {node}, which does not exist: left out"));
+            notes.add(LibvirtNote::NoSuchNode { address, node });
         }
         let is_bridge = |parent: &PciAddr| known.get(parent) == Some(&DeviceKind::Bridge);
         if let Some(parent) = device.parent.take_if(|parent| !is_bridge(parent)) {
-            notes.add(format!("{parent} above {address} is no PCI-to-PCI bridge here: left out"));
+            notes.add(LibvirtNote::NotABridge { parent, address });
         }
         let physical = |function: &PciAddr| known.contains_key(function);
-        if let Some(function) = device.physical_function.filter(|function| !physical(function)) {
-            notes.add(format!("{function}, whose share {address} is, is not described"));
+        if let Some(physical) = device.physical_function.filter(|function| !physical(function)) {
+            notes.add(LibvirtNote::NoPhysical { physical, address });
         }
         lost.extend(group.iter().filter(|member| !known.contains_key(member)).copied());
     }
     for member in lost {
-        notes.add(format!("{member} is in an IOMMU group with others and is not described"));
+        notes.add(LibvirtNote::GroupInPart { address: member });
     }
     if !all.is_empty() {
         host.devices.extend(all.into_values().map(|d| d.device));
         host.add_source(Part::Pci, "virsh nodedev-dumpxml");
     }
-    notes.into_sentences()
+    notes.finish()
 }

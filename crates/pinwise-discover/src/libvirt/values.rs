@@ -1,7 +1,7 @@
 //! The grammars of libvirt's values: lists, amounts of memory, numbers, PCI addresses.
 
-use super::LibvirtError;
-use super::xml::{Node, Value, attribute, missing};
+use super::problem::LibvirtError;
+use super::xml::{XmlNode, XmlValue, attribute, missing};
 use crate::document;
 use pinwise::sets::IdSet;
 use pinwise::units::{Bytes, Id, PciAddr};
@@ -60,7 +60,7 @@ fn unit(text: &str) -> Option<u64> {
 }
 
 /// An amount of memory with the `unit` of its element; KiB where there is none.
-pub(super) fn memory(node: Node<'_>, value: &Value<'_>) -> Result<Bytes, LibvirtError> {
+pub(super) fn memory(node: XmlNode<'_>, value: &XmlValue<'_>) -> Result<Bytes, LibvirtError> {
     let scale = match attribute(node, "unit") {
         Some(name) => name.parse("a unit such as KiB, MiB or MB", unit)?,
         None => 1024,
@@ -70,7 +70,7 @@ pub(super) fn memory(node: Node<'_>, value: &Value<'_>) -> Result<Bytes, Libvirt
 }
 
 /// The numbers of an `<address>`; what is left out is 0.
-pub(super) fn pci_address(node: Node<'_>) -> Result<PciAddr, LibvirtError> {
+pub(super) fn pci_address(node: XmlNode<'_>) -> Result<PciAddr, LibvirtError> {
     document::pci_address(node, |name, expected| match attribute(node, name) {
         Some(value) => value.bad(expected),
         None => missing(node, name),

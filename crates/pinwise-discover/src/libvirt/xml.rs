@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use roxmltree::Document;
 
-use super::{LibvirtError, Place};
-use crate::document::{self, Bounds, Refused};
-use crate::shown;
+use super::problem::{LibvirtError, TextPlace};
+use crate::document::{self, Bounds, DocumentError};
+use pinwise::shown;
 
 /// A capabilities document of 4096 pCPUs has less than 1 MiB.
 const BOUNDS: Bounds = Bounds { bytes: 8 << 20, nodes: 200_000, document_type: false };
@@ -14,13 +14,13 @@ const BOUNDS: Bounds = Bounds { bytes: 8 << 20, nodes: 200_000, document_type: f
 const MAX_SHOWN: usize = 60;
 
 /// An element of the document.
-pub(crate) type Node<'a> = roxmltree::Node<'a, 'a>;
+pub(crate) type XmlNode<'a> = roxmltree::Node<'a, 'a>;
 
 /// The document, unless it is longer, wider or deeper than anything that libvirt writes.
 pub(crate) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
     document::parse(text, &BOUNDS).map_err(|refused| match refused {
-        Refused::TooLong => LibvirtError::TooLong { bytes: text.len(), limit: BOUNDS.bytes },
-        Refused::Unread(reason) => LibvirtError::Xml { reason },
+        DocumentError::TooLong => LibvirtError::TooLong { bytes: text.len(), limit: BOUNDS.bytes },
+        DocumentError::Unread(reason) => LibvirtError::Xml { reason },
     })
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
 pub(crate) fn root<'a>(
     document: &'a Document<'a>,
     expected: &'static str,
-) -> Result<Node<'a>, LibvirtError> {
+) -> Result<XmlNode<'a>, LibvirtError> {
     let root = document.root_element();
     if is(root, expected) {
         return Ok(root);
@@ -42,30 +42,30 @@ pub(crate) fn shorten(text: &str) -> String {
 }
 
 /// Whether this is libvirt's element of that name, and not one of a foreign namespace.
-fn is(node: Node<'_>, name: &str) -> bool {
+fn is(node: XmlNode<'_>, name: &str) -> bool {
     let own = node.document().root_element().tag_name().namespace();
     node.is_element() && node.tag_name().name() == name && node.tag_name().namespace() == own
 }
 
-pub(crate) fn place(node: Node<'_>) -> Place {
+pub(crate) fn place(node: XmlNode<'_>) -> TextPlace {
     place_at(node, node.range().start)
 }
 
-fn place_at(node: Node<'_>, at: usize) -> Place {
+fn place_at(node: XmlNode<'_>, at: usize) -> TextPlace {
     let position = node.document().text_pos_at(at);
-    Place { line: position.row, column: position.col }
+    TextPlace { line: position.row, column: position.col }
 }
 
 /// The children of that name.
-pub(crate) fn children<'a>(node: Node<'a>, name: &'a str) -> impl Iterator<Item = Node<'a>> {
+pub(crate) fn children<'a>(node: XmlNode<'a>, name: &'a str) -> impl Iterator<Item = XmlNode<'a>> {
     node.children().filter(move |child| is(*child, name))
 }
 
 /// The child of that name, of which there may be one.
 pub(crate) fn child<'a>(
-    node: Node<'a>,
+    node: XmlNode<'a>,
     name: &'static str,
-) -> Result<Option<Node<'a>>, LibvirtError> {
+) -> Result<Option<XmlNode<'a>>, LibvirtError> {
     let mut found = children(node, name);
     let first = found.next();
     match found.next() {
@@ -76,9 +76,9 @@ pub(crate) fn child<'a>(
 
 /// What stands at the end of a way of children.
 pub(crate) fn descend<'a>(
-    node: Node<'a>,
+    node: XmlNode<'a>,
     way: &[&'static str],
-) -> Result<Option<Node<'a>>, LibvirtError> {
+) -> Result<Option<XmlNode<'a>>, LibvirtError> {
     let mut at = node;
     for name in way {
         match child(at, name)? {
@@ -89,25 +89,25 @@ pub(crate) fn descend<'a>(
     Ok(Some(at))
 }
 
-pub(crate) fn twice(node: Node<'_>, what: String) -> LibvirtError {
+pub(crate) fn twice(node: XmlNode<'_>, what: String) -> LibvirtError {
     LibvirtError::Twice { place: place(node), what }
 }
 
-pub(crate) fn missing(node: Node<'_>, what: &'static str) -> LibvirtError {
+pub(crate) fn missing(node: XmlNode<'_>, what: &'static str) -> LibvirtError {
     let element = node.tag_name().name();
     LibvirtError::Missing { place: place(node), element: shorten(element), what }
 }
 
 /// A text of the document, and where it stands.
-pub(crate) struct Value<'a> {
-    node: Node<'a>,
+pub(crate) struct XmlValue<'a> {
+    node: XmlNode<'a>,
     at: usize,
     name: &'static str,
     text: Cow<'a, str>,
 }
 
 /// What stands in the element, comments aside, without white space around it.
-pub(crate) fn text<'a>(node: Node<'a>, name: &'static str) -> Value<'a> {
+pub(crate) fn text<'a>(node: XmlNode<'a>, name: &'static str) -> XmlValue<'a> {
     let mut parts = node.children().filter(roxmltree::Node::is_text);
     let first = parts.next();
     let at = first.map_or(node.range().start, |part| part.range().start);
@@ -115,22 +115,25 @@ pub(crate) fn text<'a>(node: Node<'a>, name: &'static str) -> Value<'a> {
     for part in parts {
         text.to_mut().push_str(part.text().unwrap_or_default());
     }
-    Value { node, at, name, text }
+    XmlValue { node, at, name, text }
 }
 
 /// The attribute of that name.
-pub(crate) fn attribute<'a>(node: Node<'a>, name: &'static str) -> Option<Value<'a>> {
+pub(crate) fn attribute<'a>(node: XmlNode<'a>, name: &'static str) -> Option<XmlValue<'a>> {
     let attribute = node.attribute_node(name)?;
     let text = Cow::Borrowed(attribute.value());
-    Some(Value { node, at: attribute.range().start, name, text })
+    Some(XmlValue { node, at: attribute.range().start, name, text })
 }
 
 /// The attribute of that name, which must be there.
-pub(crate) fn required<'a>(node: Node<'a>, name: &'static str) -> Result<Value<'a>, LibvirtError> {
+pub(crate) fn required<'a>(
+    node: XmlNode<'a>,
+    name: &'static str,
+) -> Result<XmlValue<'a>, LibvirtError> {
     attribute(node, name).ok_or_else(|| missing(node, name))
 }
 
-impl Value<'_> {
+impl XmlValue<'_> {
     /// As it stands there.
     pub(crate) fn raw(&self) -> &str {
         &self.text
@@ -141,7 +144,7 @@ impl Value<'_> {
         self.text.trim()
     }
 
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> TextPlace {
         place_at(self.node, self.at)
     }
 

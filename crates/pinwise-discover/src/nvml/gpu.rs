@@ -7,9 +7,9 @@ use nvml_wrapper::struct_wrappers::device::PciInfo;
 use nvml_wrapper::{Device, Nvml};
 
 use crate::facts::{GpuFacts, GpuName};
-use crate::shown::plain;
 use pinwise::host::LinkState;
 use pinwise::sets::{CpuSet, IdSet, NodeSet};
+use pinwise::shown::plain;
 use pinwise::units::{Id, NodeId, PciAddr, PcpuId};
 
 /// `NVML_AFFINITY_SCOPE_NODE`.

@@ -6,6 +6,7 @@ use nvml_wrapper::Device;
 use nvml_wrapper::enum_wrappers::device::{P2pCapabilitiesIndex, P2pStatus};
 
 use super::gpu::address;
+use super::note::NvmlNote;
 use crate::facts::{Facts, GpuFacts, GpuName, LinkFacts, PeerAccess, PeerFacts, PeerStatus};
 use crate::notes::Notes;
 use pinwise::host::GpuLinkKind;
@@ -42,7 +43,7 @@ pub(super) fn read(
             }
         }
         if silent > 0 {
-            notes.add(format!("NVML does not tell where {silent} NVLinks of {own} go: left out"));
+            notes.add(NvmlNote::LostLinks { count: silent, address: *own });
         }
         let known = facts.gpus.iter_mut().find(|facts| facts.gpu == GpuName::At(*own));
         if let Some(facts) = known.filter(|_| asked) {
@@ -55,7 +56,8 @@ pub(super) fn read(
         // Both ends tell, or only the one that NVML sees.
         let told = pairs.entry(pair).or_insert(*count);
         if told != count {
-            notes.add(format!("{own} has {count} NVLinks to {far}, which has {told}: the fewer"));
+            let (address, far) = (*own, *far);
+            notes.add(NvmlNote::CountsDiffer { address, count: *count, far, back: *told });
             *told = *count.min(told);
         }
         let name = GpuName::At(*far);

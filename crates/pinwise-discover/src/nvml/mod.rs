@@ -7,46 +7,17 @@
 
 mod gpu;
 mod links;
+pub(crate) mod note;
+pub(crate) mod problem;
 
+pub use note::NvmlNote;
 use nvml_wrapper::Nvml;
-use nvml_wrapper::error::NvmlError;
+pub use problem::NoNvml;
 
 use super::facts::Facts;
 use super::notes::Notes;
-use super::shown::plain;
 use pinwise::host::MAX_GPUS;
 use pinwise::units::PciAddr;
-
-/// Why there is no NVML here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoNvml {
-    /// No library of NVIDIA's driver, or one that cannot be loaded.
-    #[error("no NVML here: the library cannot be loaded ({problem})")]
-    Library {
-        /// What the loader says.
-        problem: String,
-    },
-    /// The library is there, the driver is not.
-    #[error("no NVML here: NVIDIA's driver is not loaded")]
-    Driver,
-    /// The library is there and does not work.
-    #[error("no NVML here: the library does not work ({problem})")]
-    Refused {
-        /// What it says.
-        problem: String,
-    },
-}
-
-impl From<NvmlError> for NoNvml {
-    fn from(error: NvmlError) -> Self {
-        match error {
-            NvmlError::LibloadingError(said) => Self::Library { problem: plain(&said.to_string()) },
-            NvmlError::DriverNotLoaded => Self::Driver,
-            said => Self::Refused { problem: plain(&said.to_string()) },
-        }
-    }
-}
 
 /// Asks NVML about the GPUs of this machine: model, address, nearest node and pCPUs, PCIe link, MIG,
 /// NVLink to other GPUs and to switches, and which GPUs reach each other.
@@ -65,21 +36,19 @@ pub fn read(others: &[PciAddr]) -> Result<Facts, NoNvml> {
     let mut notes = Notes::default();
     let shown = count.min(u32::try_from(MAX_GPUS).unwrap_or(u32::MAX));
     if shown < count {
-        notes.add(format!("NVML shows {count} GPUs: the first {shown} taken"));
+        notes.add(NvmlNote::TooMany { found: count, taken: shown });
     }
     let mut found = Vec::new();
     for index in 0..shown {
         match gpu::open(&nvml, index) {
             Ok(gpu) => found.push(gpu),
-            Err(problem) => {
-                notes.add(format!("GPU {index} does not answer NVML ({problem}): left out"));
-            }
+            Err(said) => notes.add(NvmlNote::Silent { index, said }),
         }
     }
     let mut facts = Facts { source: "NVML".to_owned(), ..Facts::default() };
     facts.gpus = found.iter().map(|(address, device)| gpu::read(*address, device)).collect();
     links::read(&found, others, &mut facts, &mut notes);
     facts.peers = links::peers(&found);
-    facts.notes = notes.into_sentences();
+    facts.notes = notes.finish();
     Ok(facts)
 }

@@ -1,8 +1,7 @@
 //! Caches but the L3, and clusters.
 
-use super::SysfsError;
-use super::cpu::{FOLDER, size};
-use super::tree::Tree;
+use super::problem::SysfsError;
+use super::tree::{CPUS, Tree, cache_size};
 use crate::caches::Caches;
 use crate::cores::partition;
 use crate::notes::Notes;
@@ -17,7 +16,7 @@ pub(super) fn caches(
 ) -> Result<Vec<CacheSpec>, SysfsError> {
     let mut caches = Caches::default();
     for cpu in online.iter() {
-        let folder = format!("{FOLDER}/cpu{cpu}/cache");
+        let folder = format!("{CPUS}/cpu{cpu}/cache");
         for index in tree.numbered(&folder, "index")? {
             let file = |name: &str| format!("{folder}/index{index}/{name}");
             let kind = match tree.text(&file("type"))?.as_deref() {
@@ -31,7 +30,7 @@ pub(super) fn caches(
             let set = tree.cpus(&file("shared_cpu_list"), &file("shared_cpu_map"))?;
             let mut set = set.unwrap_or_default().intersection(online);
             set.insert(cpu);
-            let bytes = size(&tree.text(&file("size"))?.unwrap_or_default());
+            let bytes = cache_size(&tree.text(&file("size"))?.unwrap_or_default());
             caches.add(level, kind, bytes, set);
         }
     }
@@ -47,7 +46,7 @@ pub(super) fn clusters(
 ) -> Result<Vec<CpuSet>, SysfsError> {
     let mut named = Vec::new();
     for cpu in online.iter() {
-        let file = |name: &str| format!("{FOLDER}/cpu{cpu}/topology/{name}");
+        let file = |name: &str| format!("{CPUS}/cpu{cpu}/topology/{name}");
         // Firmware that knows no clusters has -1 or 65535 here, and the kernel a list of any kind.
         let known = tree.index(&file("cluster_id"))?.is_some_and(|id| id < 65_535);
         let set = tree.cpus(&file("cluster_cpus_list"), &file("cluster_cpus"))?;

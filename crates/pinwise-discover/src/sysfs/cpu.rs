@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::SysfsError;
 use super::cache::{caches, clusters};
+use super::note::SysfsNote;
 use super::package::packages;
-use super::tree::Tree;
+use super::problem::SysfsError;
+use super::tree::{CPUS, Tree, cache_size};
 use crate::cores::{divide, partition, renumber, smt_siblings};
 use crate::notes::Notes;
 use pinwise::host::CoreKind;
 use pinwise::host::{CacheSpec, CoreSpec, L3Spec, MAX_PCPUS};
 use pinwise::sets::CpuSet;
-use pinwise::units::{Bytes, Id as _, PcpuId};
-
-pub(super) const FOLDER: &str = "sys/devices/system/cpu";
+use pinwise::units::{Id as _, PcpuId};
 
 /// What the tree says about pCPUs.
-pub(super) struct Cpus {
+pub(super) struct SysfsCpus {
     pub(super) online: CpuSet,
     pub(super) offline: CpuSet,
     pub(super) allowed: Option<CpuSet>,
@@ -28,21 +27,21 @@ pub(super) struct Cpus {
     pub(super) clusters: Vec<CpuSet>,
 }
 
-pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsError> {
+pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<SysfsCpus, SysfsError> {
     let present = present(tree)?;
     let online = online(tree, &present)?;
     if online.is_empty() {
         return Err(SysfsError::NoPcpus { root: tree.root().to_owned() });
     }
     if online.len() > MAX_PCPUS {
-        let path = tree.path(FOLDER);
+        let path = tree.path(CPUS);
         return Err(SysfsError::TooLarge { path, limit: MAX_PCPUS, unit: "pCPUs" });
     }
     let cores = cores(tree, &online, notes)?;
     let l3_domains = l3_domains(tree, &online, &cores, notes)?;
     let list = |path: &str| tree.cpus(path, "");
-    let isolated = list(&format!("{FOLDER}/isolated"))?.unwrap_or_default().intersection(&online);
-    Ok(Cpus {
+    let isolated = list(&format!("{CPUS}/isolated"))?.unwrap_or_default().intersection(&online);
+    Ok(SysfsCpus {
         offline: present.difference(&online),
         allowed: allowed(tree, &online, &isolated, notes)?,
         isolated,
@@ -56,21 +55,21 @@ pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<Cpus, SysfsErro
 
 /// The pCPUs with a folder, and those that the kernel says are present.
 fn present(tree: &Tree<'_>) -> Result<CpuSet, SysfsError> {
-    let folders = tree.numbered(FOLDER, "cpu")?;
+    let folders = tree.numbered(CPUS, "cpu")?;
     let mut cpus: CpuSet =
         folders.into_iter().filter(|cpu| *cpu < PcpuId::LIMIT).map(PcpuId).collect();
-    cpus.extend(&tree.cpus(&format!("{FOLDER}/present"), "")?.unwrap_or_default());
+    cpus.extend(&tree.cpus(&format!("{CPUS}/present"), "")?.unwrap_or_default());
     Ok(cpus)
 }
 
 fn online(tree: &Tree<'_>, present: &CpuSet) -> Result<CpuSet, SysfsError> {
-    if let Some(online) = tree.cpus(&format!("{FOLDER}/online"), "")? {
+    if let Some(online) = tree.cpus(&format!("{CPUS}/online"), "")? {
         return Ok(online);
     }
     // Kernels before 2.6.26 have no such list; a pCPU without a file of its own cannot be turned off.
     let mut online = CpuSet::new();
     for cpu in present.iter() {
-        if tree.text(&format!("{FOLDER}/cpu{cpu}/online"))?.is_none_or(|text| text == "1") {
+        if tree.text(&format!("{CPUS}/cpu{cpu}/online"))?.is_none_or(|text| text == "1") {
             online.insert(cpu);
         }
     }
@@ -93,7 +92,8 @@ fn allowed(
         list.parse().map_err(|_| tree.bad(STATUS, list.trim(), "a list of pCPUs"))?;
     let mut cpus = mask.intersection(online);
     if cpus.is_empty() {
-        notes.add(format!("{STATUS} allows {}, none of them online: ignored", list.trim()));
+        let list = list.trim().to_owned();
+        notes.add(SysfsNote::PcpusForbidden { file: STATUS, list });
         return Ok(None);
     }
     // The kernel starts every process without the isolated pCPUs, which are for those that ask for
@@ -132,7 +132,7 @@ fn cgroup(tree: &Tree<'_>) -> Result<Option<CpuSet>, SysfsError> {
 fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<CoreSpec>, SysfsError> {
     let (mut siblings, mut unknown) = (Vec::new(), 0_u32);
     for cpu in online.iter() {
-        let file = |name: &str| format!("{FOLDER}/cpu{cpu}/topology/{name}");
+        let file = |name: &str| format!("{CPUS}/cpu{cpu}/topology/{name}");
         let mut set = tree.cpus(&file("thread_siblings_list"), &file("thread_siblings"))?;
         if set.is_none() {
             set = tree.cpus(&file("core_cpus_list"), &file("core_cpus"))?;
@@ -143,9 +143,7 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
         siblings.push((cpu, set));
     }
     if unknown > 0 {
-        notes.add(format!(
-            "SMT siblings of {unknown} pCPUs are not shown: each is taken as a core of its own"
-        ));
+        notes.add(SysfsNote::NoSiblings { count: unknown });
     }
     let parts = smt_siblings(&siblings, notes);
     let efficiency = efficiency(tree, online)?;
@@ -154,7 +152,7 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
     let mut cores_missing = false;
     for (pcpus, package) in parts.into_iter().zip(packages) {
         let first = pcpus.iter().next().unwrap_or_default();
-        let id = |name: &str| tree.index(&format!("{FOLDER}/cpu{first}/topology/{name}"));
+        let id = |name: &str| tree.index(&format!("{CPUS}/cpu{first}/topology/{name}"));
         let core = id("core_id")?;
         cores_missing |= core.is_none();
         specs.push(CoreSpec {
@@ -185,7 +183,7 @@ fn efficiency(tree: &Tree<'_>, online: &CpuSet) -> Result<CpuSet, SysfsError> {
     }
     let mut capacities = Vec::new();
     for cpu in online.iter() {
-        let capacity = tree.index(&format!("{FOLDER}/cpu{cpu}/cpu_capacity"))?;
+        let capacity = tree.index(&format!("{CPUS}/cpu{cpu}/cpu_capacity"))?;
         capacities.extend(capacity.map(|capacity| (cpu, u64::from(capacity))));
     }
     // Cores of one kind differ by a few percent, kinds by a third and more; the limit is ours.
@@ -198,7 +196,7 @@ fn efficiency(tree: &Tree<'_>, online: &CpuSet) -> Result<CpuSet, SysfsError> {
 fn max_mhz(tree: &Tree<'_>, pcpus: &CpuSet) -> Result<Option<u32>, SysfsError> {
     let mut most = None;
     for cpu in pcpus.iter() {
-        let khz = tree.index(&format!("{FOLDER}/cpu{cpu}/cpufreq/cpuinfo_max_freq"))?;
+        let khz = tree.index(&format!("{CPUS}/cpu{cpu}/cpufreq/cpuinfo_max_freq"))?;
         most = most.max(khz.map(|khz| khz / 1000).filter(|mhz| *mhz > 0));
     }
     Ok(most)
@@ -214,7 +212,7 @@ fn l3_domains(
     let mut sizes = BTreeMap::new();
     let mut caches = false;
     for cpu in online.iter() {
-        let cache = format!("{FOLDER}/cpu{cpu}/cache");
+        let cache = format!("{CPUS}/cpu{cpu}/cache");
         for index in tree.numbered(&cache, "index")? {
             caches = true;
             let file = |name: &str| format!("{cache}/index{index}/{name}");
@@ -227,12 +225,12 @@ fn l3_domains(
             let mut set = set.unwrap_or_default().intersection(online);
             set.insert(cpu);
             shared.push((cpu, set));
-            sizes.insert(cpu, size(&tree.text(&file("size"))?.unwrap_or_default()));
+            sizes.insert(cpu, cache_size(&tree.text(&file("size"))?.unwrap_or_default()));
             break;
         }
     }
     if !caches {
-        notes.add("no caches are shown: which pCPUs share an L3 is not known".to_owned());
+        notes.add(SysfsNote::NoCaches);
     }
     let parts = partition(&shared);
     if divide(&parts, cores, notes) {
@@ -243,9 +241,4 @@ fn l3_domains(
         L3Spec { cpus, size }
     };
     Ok(parts.into_iter().map(domain).collect())
-}
-
-/// `32768K`; nothing where it is unknown, as hypervisors have it.
-pub(super) fn size(text: &str) -> Option<Bytes> {
-    text.parse().ok().filter(|size| *size != Bytes::ZERO)
 }

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::SysfsError;
+use super::note::SysfsNote;
+use super::problem::SysfsError;
 use super::tree::Tree;
 use crate::notes::Notes;
 use pinwise::host::{DeviceKind, GpuLink, GpuLinkKind, PciDevice};
@@ -62,8 +63,8 @@ fn links(
             if properties.number("type")? != Some(XGMI) {
                 continue;
             }
-            if let Some(lost) = [from, to].into_iter().find(|address| !gpu(address)) {
-                notes.add(format!("{lost} has xGMI links but is no GPU here: they are left out"));
+            if let Some(address) = [*from, *to].into_iter().find(|address| !gpu(address)) {
+                notes.add(SysfsNote::NotAGpu { address });
                 continue;
             }
             // Each end lists the link. The least bandwidth is that of one link, the most that of all

@@ -12,57 +12,23 @@ mod cache;
 mod cpu;
 mod kfd;
 mod node;
+pub(crate) mod note;
 mod package;
 mod pci;
+mod problem;
 mod tree;
 
-use std::io;
-use std::path::{Path, PathBuf};
+pub use note::SysfsNote;
+pub use problem::SysfsError;
+
+use std::path::Path;
 
 use crate::notes::Notes;
 use crate::reading::Reading;
-use crate::shown::{is_word, plain};
 use pinwise::host::CpuVendor;
 use pinwise::host::HostSpec;
+use pinwise::shown::{is_word, plain};
 use tree::Tree;
-
-/// Why a tree could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SysfsError {
-    /// There are no pCPUs below the root.
-    #[error("{} shows no pCPUs: it is not the root of a tree with sysfs", root.display())]
-    NoPcpus {
-        /// The root.
-        root: PathBuf,
-    },
-    /// A folder that cannot be listed.
-    #[error("{}: {kind}", path.display())]
-    Unreadable {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        kind: io::ErrorKind,
-    },
-    /// A file or folder beyond what any kernel shows.
-    #[error("{} has more than {limit} {unit}", path.display())]
-    TooLarge {
-        /// The file or folder.
-        path: PathBuf,
-        /// The most.
-        limit: usize,
-        /// Bytes, entries, or pCPUs.
-        unit: &'static str,
-    },
-    /// A value that cannot be what the file holds.
-    #[error("{}: {problem}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The value, and what it should be.
-        problem: String,
-    },
-}
 
 /// Reads the tree below `root`: `/` for this machine, or a folder with a copy of `sys` and, where it
 /// was copied too, `proc`.
@@ -99,7 +65,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
         ..HostSpec::default()
     };
     host.mark_source("sysfs");
-    Ok(Reading { host, notes: notes.into_sentences() })
+    Ok(Reading { host, notes: notes.finish() })
 }
 
 /// A name that a person would give a machine; "host" where the tree tells none.

@@ -1,7 +1,8 @@
 //! Nodes: their pCPUs, memory, page pools and distances.
 
-use super::SysfsError;
-use super::cpu::Cpus;
+use super::cpu::SysfsCpus;
+use super::note::SysfsNote;
+use super::problem::SysfsError;
 use super::tree::Tree;
 use crate::cores::adopt;
 use crate::notes::Notes;
@@ -16,7 +17,7 @@ const POOLS: &str = "sys/kernel/mm";
 
 pub(super) fn read(
     tree: &Tree<'_>,
-    cpus: &Cpus,
+    cpus: &SysfsCpus,
     notes: &mut Notes,
 ) -> Result<Vec<NodeSpec>, SysfsError> {
     let ids = tree.numbered(FOLDER, "node")?;
@@ -25,7 +26,7 @@ pub(super) fn read(
     }
     if ids.is_empty() {
         // A kernel without NUMA support, or a container: one node with everything.
-        notes.add("no nodes are shown: all pCPUs and memory are taken as one".to_owned());
+        notes.add(SysfsNote::NoNodes);
         let (memory, pools) = memory(tree, NodeId(0), "proc/meminfo", POOLS, notes)?;
         let cpus = cpus.online.clone();
         let node = NodeSpec { id: NodeId(0), cpus, memory, pools, distances: Vec::new() };
@@ -41,8 +42,8 @@ pub(super) fn read(
         let listed = tree.cpus(&file("cpulist"), &file("cpumap"))?.unwrap_or_default();
         let listed = listed.intersection(&cpus.online);
         if listed.intersects(&seen) {
-            let twice = listed.intersection(&seen);
-            notes.add(format!("pCPUs {twice} are on several nodes: node {id} does not keep them"));
+            let pcpus = listed.intersection(&seen);
+            notes.add(SysfsNote::OnSeveralNodes { pcpus, node: id });
         }
         let (memory, pools) = memory(tree, id, &file("meminfo"), &folder, notes)?;
         let own = listed.difference(&seen);
@@ -67,7 +68,7 @@ fn forbidden(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resu
     let list = list.trim();
     let allowed: NodeSet = list.parse().map_err(|_| tree.bad(STATUS, list, "a list of nodes"))?;
     if !nodes.iter().any(|node| allowed.contains(node.id) && node.memory != Bytes::ZERO) {
-        notes.add(format!("{STATUS} allows the memory of no node here ({list:?}): ignored"));
+        notes.add(SysfsNote::MemoryForbidden { file: STATUS, list: list.to_owned() });
         return Ok(());
     }
     let is_closed = |node: &&mut NodeSpec| !allowed.contains(node.id) && node.memory != Bytes::ZERO;
@@ -77,9 +78,7 @@ fn forbidden(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resu
         closed.insert(node.id);
     }
     if !closed.is_empty() {
-        notes.add(format!(
-            "{STATUS} allows the memory of nodes {list} only: none of nodes {closed} is taken as free"
-        ));
+        notes.add(SysfsNote::NodesClosed { file: STATUS, list: list.to_owned(), closed });
     }
     Ok(())
 }
@@ -98,9 +97,7 @@ fn promised(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resul
             continue;
         }
         if pools.len() > 1 {
-            notes.add(format!(
-                "{pages} free pages of {size} are promised to processes, on unknown nodes: taken off every node"
-            ));
+            notes.add(SysfsNote::PagesPromised { pages, page_size: size });
         }
         for pool in pools {
             pool.free = pool.free.saturating_sub(pages);
@@ -129,11 +126,8 @@ fn distances(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resu
             None => false,
         };
         if row.len() != nodes.len() || !row.iter().enumerate().all(sound) {
-            let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
-            notes.add(format!(
-                "the distances of node {} are no relative distances ({shown:?}): 10 and 20 taken",
-                node.id
-            ));
+            let row = text.chars().filter(|c| !c.is_control()).take(40).collect();
+            notes.add(SysfsNote::BadDistances { node: node.id, row });
             return Ok(());
         }
         rows.push(row.into_iter().flatten().collect());
@@ -155,7 +149,7 @@ fn memory(
 ) -> Result<(Bytes, Vec<PagePool>), SysfsError> {
     let text = tree.text(meminfo)?;
     if text.is_none() {
-        notes.add(format!("{meminfo} is missing: node {id} is taken to have no memory"));
+        notes.add(SysfsNote::NoMeminfo { file: meminfo.to_owned(), node: id });
     }
     let text = text.unwrap_or_default();
     // "Node 0 MemTotal: 5073100 kB" and "MemTotal: 5073100 kB".
@@ -181,9 +175,8 @@ fn memory(
         let (told, free) = (count("nr_hugepages")?, count("free_hugepages")?);
         let total = told.min(rest.0 / size.bytes());
         if total != told || free > total {
-            notes.add(format!(
-                "node {id} has {told} pages of {size}, {free} of them free, in {rest}: cut to fit"
-            ));
+            let (node, page_size, memory) = (id, size, rest);
+            notes.add(SysfsNote::PagesCut { node, page_size, told, free, memory });
         }
         rest = rest.saturating_sub(size.times(total));
         // Arm has hugepages no larger than another kernel's base page; an empty pool says nothing.

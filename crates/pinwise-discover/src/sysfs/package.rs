@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::SysfsError;
-use super::cpu::FOLDER;
-use super::tree::Tree;
+use super::note::SysfsNote;
+use super::problem::SysfsError;
+use super::tree::{CPUS, Tree};
 use crate::notes::Notes;
 use pinwise::sets::CpuSet;
 use pinwise::units::{PackageId, PcpuId};
@@ -21,7 +21,7 @@ pub(super) fn packages(
     let mut ids = Vec::with_capacity(cores.len());
     let mut named = Vec::with_capacity(cores.len());
     for first in cores.iter().filter_map(CpuSet::first) {
-        let file = |name: &str| format!("{FOLDER}/cpu{first}/topology/{name}");
+        let file = |name: &str| format!("{CPUS}/cpu{first}/topology/{name}");
         ids.push(tree.index(&file("physical_package_id"))?);
         let mut set = tree.cpus(&file("package_cpus_list"), &file("package_cpus"))?;
         if set.is_none() {
@@ -31,12 +31,11 @@ pub(super) fn packages(
     }
     let missing = ids.iter().any(Option::is_none);
     if let Some(numbers) = by_list(cores, &named, &ids) {
-        notes
-            .add("package ids are missing or not unique: packages are numbered by pCPU".to_owned());
+        notes.add(SysfsNote::PackagesRenumbered);
         return Ok(cores.iter().map(|core| numbered(&numbers, core)).collect());
     }
     if missing {
-        notes.add("the kernel tells no package of some pCPUs: taken as package 0".to_owned());
+        notes.add(SysfsNote::NoPackage);
     }
     Ok(ids.into_iter().map(|id| PackageId(id.unwrap_or(0))).collect())
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::SysfsError;
 use super::access::{self, CONFIG_BYTES};
+use super::note::SysfsNote;
+use super::problem::SysfsError;
 use super::tree::Tree;
 use crate::notes::Notes;
-use crate::shown::is_word;
 use pinwise::host::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
+use pinwise::shown::{is_word, shorten};
 use pinwise::units::{Bytes, NodeId, PciAddr};
 
 const FOLDER: &str = "sys/bus/pci/devices";
@@ -24,7 +25,7 @@ pub(super) fn read(
     let mut unlinked = 0_u32;
     for name in tree.names(FOLDER)? {
         let Ok(address) = name.parse::<PciAddr>() else {
-            notes.add(format!("{FOLDER}/{name:.40?} is not a PCI address: left out"));
+            notes.add(SysfsNote::NotAnAddress { folder: FOLDER, name: shorten(&name, 40) });
             continue;
         };
         let device = function(tree, &name, address, nodes, notes)?;
@@ -32,16 +33,12 @@ pub(super) fn read(
         devices.insert(address, device);
     }
     if unlinked > 0 {
-        notes.add(format!(
-            "{unlinked} PCI functions are no symbolic links here: the bridges above are unknown"
-        ));
+        notes.add(SysfsNote::NoLinks { count: unlinked });
     }
     if devices.is_empty() {
-        notes.add("no PCI functions are shown: no GPU is known".to_owned());
+        notes.add(SysfsNote::NoFunctions);
     } else if devices.values().all(|device| device.iommu_group.is_none()) {
-        notes.add(
-            "no PCI function is in an IOMMU group: the IOMMU is off, or was not copied".to_owned(),
-        );
+        notes.add(SysfsNote::NoGroups);
     }
     let bridges: Vec<_> =
         devices.values().filter(|d| d.kind() == DeviceKind::Bridge).map(|d| d.address).collect();
@@ -49,8 +46,7 @@ pub(super) fn read(
         // What stands above may be a bridge to an older bus, or missing from a captured tree.
         let lost = |parent: &PciAddr| bridges.binary_search(parent).is_err();
         if let Some(parent) = device.parent.take_if(|parent| lost(parent)) {
-            let address = device.address;
-            notes.add(format!("{parent} above {address} is no PCI-to-PCI bridge here: left out"));
+            notes.add(SysfsNote::NotABridge { parent, address: device.address });
         }
     }
     Ok(devices.into_values().collect())
@@ -76,7 +72,7 @@ fn function(
     );
     device.node = tree.index(&file("numa_node"))?.map(NodeId);
     if let Some(node) = device.node.take_if(|node| !nodes.contains(node)) {
-        notes.add(format!("{address} is on node {node}, which does not exist: left out"));
+        notes.add(SysfsNote::NoSuchNode { address, node });
     }
     device.parent = tree.link(&format!("{FOLDER}/{name}")).and_then(|link| parent(&link));
     device.iommu_group = tree.link_name(&file("iommu_group")).and_then(|group| group.parse().ok());

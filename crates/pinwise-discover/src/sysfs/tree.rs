@@ -5,10 +5,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::SysfsError;
+use super::problem::SysfsError;
 use crate::cores::mask;
 use pinwise::sets::CpuSet;
+use pinwise::units::Bytes;
 
+/// The folder of the pCPUs.
+pub(super) const CPUS: &str = "sys/devices/system/cpu";
 /// No file of sysfs is longer: an attribute is a page, and lists of pCPUs are some KiB.
 const MAX_FILE: usize = 1 << 20;
 /// Four times the most PCI functions that a host may have.
@@ -144,7 +147,7 @@ impl<'a> Tree<'a> {
     }
 
     pub(super) fn bad(&self, path: &str, value: &str, expected: &str) -> SysfsError {
-        let shown = crate::shown::shorten(value, 60);
+        let shown = pinwise::shown::shorten(value, 60);
         SysfsError::Value { path: self.path(path), problem: format!("{shown:?} is not {expected}") }
     }
 }
@@ -156,6 +159,12 @@ fn parse_mask(text: &str) -> Option<CpuSet> {
         let plain = (1..=8).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_hexdigit());
         if plain { u32::from_str_radix(word, 16).ok() } else { None }
     }))
+}
+
+/// The size of a cache as the kernel writes it (`32768K`); `None` where it is unknown, as under
+/// hypervisors.
+pub(super) fn cache_size(text: &str) -> Option<Bytes> {
+    text.parse().ok().filter(|size| *size != Bytes::ZERO)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub fn built(reading: Result<Reading, impl ToString>, bytes: &[u8]) -> Outcome {
         Ok(reading) => reading,
         Err(error) => return refused(error),
     };
-    assert!(notes.iter().all(|note| !note.contains(char::is_control)), "{notes:?}");
+    assert!(notes.iter().all(|note| !note.to_string().contains(char::is_control)), "{notes:?}");
     let host = match host.build() {
         Ok(host) => host,
         Err(error) => return refused(error),
@@ -190,7 +190,7 @@ pub fn domain(bytes: &[u8]) -> Outcome {
         Ok(domain) => domain,
         Err(error) => return refused(error),
     };
-    assert!(domain.notes.iter().all(|note| !note.contains(char::is_control)));
+    assert!(domain.notes.iter().all(|note| !note.to_string().contains(char::is_control)));
     let tenant = [(domain.name.clone(), domain.claim.clone())];
     if let Err(error) = Usage::with_running(host, tenant) {
         _ = refused(error);
@@ -269,7 +269,7 @@ pub fn facts(bytes: &[u8]) -> Outcome {
     let mut host = whole.clone();
     let laid = overlay(&mut host, &facts);
     let said = laid.conflicts.iter().map(ToString::to_string);
-    for sentence in said.chain(laid.notes.iter().cloned()) {
+    for sentence in said.chain(laid.notes.iter().map(ToString::to_string)) {
         assert!(!sentence.contains(char::is_control), "{sentence:?}");
     }
     assert!(laid.conflicts.len() < 100 && laid.notes.len() < 100);

@@ -82,7 +82,11 @@ pub fn assembled(bytes: &[u8]) -> Outcome {
         Ok(whole) => whole,
         Err(error) => return refused(why.unwrap_or_else(|| error.to_string())),
     };
-    let said = whole.conflicts.iter().map(ToString::to_string).chain(whole.notes.iter().cloned());
+    let said = whole
+        .conflicts
+        .iter()
+        .map(ToString::to_string)
+        .chain(whole.notes.iter().map(ToString::to_string));
     for sentence in said {
         assert!(!sentence.contains(char::is_control), "{sentence:?}");
     }

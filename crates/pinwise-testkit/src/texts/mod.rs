@@ -99,3 +99,20 @@ Legend:
   X    = Self
   OK   = Status Ok
 ";
+
+pub const LSCPU_TABLE: &str = "\
+CPU NODE SOCKET CORE L1d:L1i:L2:L3 ONLINE    MAXMHZ   MINMHZ
+  0    0      0    0 0:0:0:0          yes 3800.0000 800.0000
+  1    1      1    1 64:64:1:1        yes 3800.0000 800.0000
+  2    0      0    0 0:0:0:0          yes         -        -
+  3    -      -    - -                 no         -        -
+";
+
+pub const LSCPU_LIST: &str = "\
+# The following is the parsable format, which can be fed to other
+# programs.
+# CPU,Core,Socket,Node,,L1d,L1i,L2,L3
+0,0,0,0,,0,0,0,0
+1,1,1,1,,64,64,1,1
+2,0,0,,,0,0,0,
+";

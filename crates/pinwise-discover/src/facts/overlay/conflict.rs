@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::notes::Notes;
-use crate::shown::shorten;
+use super::note::OverlayNote;
+use crate::notes::{Note, Notes};
 use pinwise::host::Part;
+use pinwise::shown::shorten;
 use pinwise::units::PciAddr;
 
 /// More conflicts than this are counted only.
@@ -15,7 +16,7 @@ const MAX_NAMED: usize = 8;
 /// Two sources that cannot both be right, or facts about something that the host does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Conflict {
+pub enum SourceConflict {
     /// A source numbers the GPUs and has another number of them than the description.
     GpuCount {
         /// The source.
@@ -80,7 +81,7 @@ fn row(names: &[String]) -> String {
     shorten(&shown, 400)
 }
 
-impl fmt::Display for Conflict {
+impl fmt::Display for SourceConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::GpuCount { source, found, host, host_source } => write!(
@@ -113,23 +114,23 @@ impl fmt::Display for Conflict {
 
 /// What came of laying facts over a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Laid {
+pub struct Report {
     /// What the sources disagree about.
-    pub conflicts: Vec<Conflict>,
-    /// What was left out, replaced or not compared, a sentence each.
-    pub notes: Vec<String>,
+    pub conflicts: Vec<SourceConflict>,
+    /// What was left out, replaced or not compared.
+    pub notes: Vec<Note>,
 }
 
 /// Collects conflicts, those of many devices with one pair of values as one.
 #[derive(Default)]
-pub(super) struct Report {
-    conflicts: Vec<Conflict>,
+pub(super) struct Collector {
+    conflicts: Vec<SourceConflict>,
     more: usize,
     notes: Notes,
 }
 
 /// A difference between two sources about one thing.
-pub(super) struct Difference<'a> {
+pub(super) struct Disagreement<'a> {
     pub(super) part: Part,
     pub(super) what: &'static str,
     pub(super) of: String,
@@ -140,12 +141,12 @@ pub(super) struct Difference<'a> {
     pub(super) taken: bool,
 }
 
-impl Report {
-    pub(super) fn note(&mut self, sentence: String) {
-        self.notes.add(sentence);
+impl Collector {
+    pub(super) fn note(&mut self, note: impl Into<Note>) {
+        self.notes.add(note);
     }
 
-    pub(super) fn conflict(&mut self, conflict: Conflict) {
+    pub(super) fn conflict(&mut self, conflict: SourceConflict) {
         if self.conflicts.len() < MAX_CONFLICTS {
             self.conflicts.push(conflict);
         } else {
@@ -157,7 +158,7 @@ impl Report {
     pub(super) fn unknown(&mut self, source: &str, what: &'static str, name: String) {
         for known in &mut self.conflicts {
             match known {
-                Conflict::Unknown { source: of, what: kind, names }
+                SourceConflict::Unknown { source: of, what: kind, names }
                     if (of.as_str(), *kind) == (source, what) =>
                 {
                     if !names.contains(&name) {
@@ -168,16 +169,28 @@ impl Report {
                 _ => {}
             }
         }
-        self.conflict(Conflict::Unknown { source: source.to_owned(), what, names: vec![name] });
+        self.conflict(SourceConflict::Unknown {
+            source: source.to_owned(),
+            what,
+            names: vec![name],
+        });
     }
 
-    pub(super) fn differ(&mut self, new: Difference<'_>) {
+    pub(super) fn differ(&mut self, new: Disagreement<'_>) {
         for known in &mut self.conflicts {
             match known {
-                Conflict::Differ { part, what, of, host, host_source, found, source, taken }
-                    if (*part, *what, *taken) == (new.part, new.what, new.taken)
-                        && (&*host, &*found) == (&new.host, &new.found)
-                        && (source.as_str(), &*host_source) == (new.source, &new.host_source) =>
+                SourceConflict::Differ {
+                    part,
+                    what,
+                    of,
+                    host,
+                    host_source,
+                    found,
+                    source,
+                    taken,
+                } if (*part, *what, *taken) == (new.part, new.what, new.taken)
+                    && (&*host, &*found) == (&new.host, &new.found)
+                    && (source.as_str(), &*host_source) == (new.source, &new.host_source) =>
                 {
                     of.push(new.of);
                     return;
@@ -185,7 +198,7 @@ impl Report {
                 _ => {}
             }
         }
-        self.conflict(Conflict::Differ {
+        self.conflict(SourceConflict::Differ {
             part: new.part,
             what: new.what,
             of: vec![new.of],
@@ -197,10 +210,10 @@ impl Report {
         });
     }
 
-    pub(super) fn finish(mut self) -> Laid {
+    pub(super) fn finish(mut self) -> Report {
         if self.more > 0 {
-            self.notes.add(format!("and {} more conflicts", self.more));
+            self.notes.add(OverlayNote::MoreConflicts { count: self.more });
         }
-        Laid { conflicts: self.conflicts, notes: self.notes.into_sentences() }
+        Report { conflicts: self.conflicts, notes: self.notes.finish() }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::conflict::{Conflict, Difference, Report};
-use crate::facts::{Facts, GpuFacts, GpuName};
+use super::conflict::{Collector, Disagreement, SourceConflict};
+use super::note::OverlayNote;
+use crate::facts::data::{Facts, GpuFacts, GpuName};
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
 use pinwise::host::{DeviceKind, PciDevice, PciId};
@@ -20,7 +21,11 @@ impl Names {
 
     /// The names that can be resolved; `None` where the source numbers GPUs and is not of this host,
     /// as far as its numbers and nodes tell.
-    pub(super) fn resolve(host: &HostSpec, facts: &Facts, report: &mut Report) -> Option<Self> {
+    pub(super) fn resolve(
+        host: &HostSpec,
+        facts: &Facts,
+        collector: &mut Collector,
+    ) -> Option<Self> {
         let mut names = BTreeMap::new();
         let gpus = host.devices.iter().filter(|device| device.kind() == DeviceKind::Gpu);
         // A virtual function is a share of a GPU that is there itself.
@@ -37,7 +42,9 @@ impl Names {
                 GpuName::At(address) if all.contains(&address) => {
                     names.insert(gpu.gpu, address);
                 }
-                GpuName::At(address) => report.unknown(&facts.source, "GPU", address.to_string()),
+                GpuName::At(address) => {
+                    collector.unknown(&facts.source, "GPU", address.to_string())
+                }
                 GpuName::Nth { vendor, .. } => *numbered.entry(vendor).or_default() += 1,
             }
         }
@@ -45,7 +52,7 @@ impl Names {
             let own: Vec<PciAddr> =
                 whole.iter().filter(|(_, of)| *of == vendor).map(|(at, _)| *at).collect();
             if own.len() != found {
-                report.conflict(Conflict::GpuCount {
+                collector.conflict(SourceConflict::GpuCount {
                     source: facts.source.clone(),
                     found,
                     host: own.len(),
@@ -58,13 +65,13 @@ impl Names {
             }
         }
         let names = Self(names);
-        names.on_their_nodes(host, facts, report).then_some(names)
+        names.on_their_nodes(host, facts, collector).then_some(names)
     }
 
     /// Whether no GPU that has a number only is on another node than the description has it, or near to
     /// pCPUs of a package that its node is not in. (Near to others of its package is what drivers say
     /// that know nothing of a package's division.)
-    fn on_their_nodes(&self, host: &HostSpec, facts: &Facts, report: &mut Report) -> bool {
+    fn on_their_nodes(&self, host: &HostSpec, facts: &Facts, collector: &mut Collector) -> bool {
         for gpu in facts.gpus.iter().filter(|gpu| matches!(gpu.gpu, GpuName::Nth { .. })) {
             let Some(address) = self.get(gpu.gpu) else { continue };
             let device = host.devices.iter().find(|device| device.address == address);
@@ -73,7 +80,7 @@ impl Names {
                 continue;
             };
             if node != known {
-                report.conflict(Conflict::OtherNodes {
+                collector.conflict(SourceConflict::OtherNodes {
                     source: facts.source.clone(),
                     gpu: address,
                     found: known.to_string(),
@@ -86,7 +93,7 @@ impl Names {
             let Some(cpus) = gpu.cpus.as_ref().filter(|_| !node.cpus.is_empty()) else { continue };
             let own = packages(host, &node.cpus);
             if !packages(host, cpus).is_subset(&own) {
-                report.conflict(Conflict::OtherNodes {
+                collector.conflict(SourceConflict::OtherNodes {
                     source: facts.source.clone(),
                     gpu: address,
                     found: format!("{} with pCPUs {cpus}", node.id),
@@ -116,7 +123,7 @@ fn node_of(host: &HostSpec, gpu: &GpuFacts) -> Option<NodeId> {
 }
 
 /// Takes over the PCI functions where the description has none.
-pub(super) fn add_functions(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
+pub(super) fn add_functions(host: &mut HostSpec, facts: &Facts, collector: &mut Collector) {
     if !host.devices.is_empty() || facts.functions.is_empty() {
         return;
     }
@@ -138,8 +145,8 @@ pub(super) fn add_functions(host: &mut HostSpec, facts: &Facts, report: &mut Rep
         device.parent.take_if(|parent| !bridges.contains(parent));
     }
     if unknown > 0 {
-        let source = &facts.source;
-        report.note(format!("{source}: {unknown} PCI functions without class and ids: left out"));
+        let source = facts.source.clone();
+        collector.note(OverlayNote::NoIds { source, count: unknown });
     }
     if !host.devices.is_empty() {
         host.add_source(Part::Pci, &facts.source);
@@ -147,19 +154,19 @@ pub(super) fn add_functions(host: &mut HostSpec, facts: &Facts, report: &mut Rep
 }
 
 /// What the facts say of functions and GPUs that the description has.
-pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
+pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
     let before = Before {
         pci: host.source_of(Part::Pci),
         nodes: told(host, Part::DeviceNodes),
         names: told(host, Part::GpuNames),
     };
     if before.pci != facts.source {
-        functions(host, facts, &before, report);
+        functions(host, facts, &before, collector);
     }
     for gpu in &facts.gpus {
         let Some(address) = names.get(gpu.gpu) else { continue };
-        affinity(host, facts, gpu, address, report);
-        node(host, facts, &before, (address, node_of(host, gpu)), report);
+        affinity(host, facts, gpu, address, collector);
+        node(host, facts, &before, (address, node_of(host, gpu)), collector);
         let Some(at) = host.devices.iter().position(|device| device.address == address) else {
             continue;
         };
@@ -175,7 +182,7 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mu
                 device.link_max = Some(most);
                 filled = true;
             }
-            (Some(known), Some(most)) if known != most => report.differ(Difference {
+            (Some(known), Some(most)) if known != most => collector.differ(Disagreement {
                 part: Part::PciLinks,
                 what: "the most of the link",
                 of: address.to_string(),
@@ -188,12 +195,12 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mu
             _ => {}
         }
         if gpu.mig == Some(true) {
-            report.note(format!("{}: {address} is divided into instances (MIG)", facts.source));
+            collector.note(OverlayNote::Mig { source: facts.source.clone(), address });
         }
         if filled {
             host.add_source(Part::PciLinks, &facts.source);
         }
-        name(host, facts, &before, (gpu, at), report);
+        name(host, facts, &before, (gpu, at), collector);
     }
 }
 
@@ -218,7 +225,7 @@ fn name(
     facts: &Facts,
     before: &Before,
     (gpu, at): (&GpuFacts, usize),
-    report: &mut Report,
+    collector: &mut Collector,
 ) {
     let Some(model) = &gpu.model else { return };
     let named = before.names.is_some();
@@ -229,7 +236,7 @@ fn name(
             return;
         }
         if !long.contains(&short) {
-            report.differ(Difference {
+            collector.differ(Disagreement {
                 part: Part::GpuNames,
                 what: "the name",
                 of: device.address.to_string(),
@@ -249,7 +256,7 @@ fn name(
 }
 
 /// Functions that are no GPUs say where they are, too.
-fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, report: &mut Report) {
+fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, collector: &mut Collector) {
     for function in &facts.functions {
         let device = host.devices.iter().find(|device| device.address == function.address);
         let kind = function.class.map(|class| {
@@ -259,12 +266,12 @@ fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, report: &mut R
         match (device, kind) {
             // An unknown GPU is reported by its name already, a bridge may be one that NCCL made up.
             (None, Some(DeviceKind::Nic)) => {
-                report.unknown(&facts.source, "NIC", function.address.to_string());
+                collector.unknown(&facts.source, "NIC", function.address.to_string());
             }
             (Some(device), _) if device.kind() != DeviceKind::Bridge => {
                 let own = (device.vendor, device.device);
                 if let Some(ids) = function.ids.filter(|ids| *ids != own) {
-                    report.differ(Difference {
+                    collector.differ(Disagreement {
                         part: Part::Pci,
                         what: "the ids",
                         of: function.address.to_string(),
@@ -275,7 +282,7 @@ fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, report: &mut R
                         taken: false,
                     });
                 }
-                node(host, facts, before, (function.address, function.node), report);
+                node(host, facts, before, (function.address, function.node), collector);
             }
             _ => {}
         }
@@ -288,11 +295,11 @@ fn node(
     facts: &Facts,
     before: &Before,
     (address, node): (PciAddr, Option<NodeId>),
-    report: &mut Report,
+    collector: &mut Collector,
 ) {
     let Some(node) = node else { return };
     if !host.nodes.iter().any(|known| known.id == node) {
-        report.unknown(&facts.source, "node", node.to_string());
+        collector.unknown(&facts.source, "node", node.to_string());
         return;
     }
     let device = host.devices.iter_mut().find(|device| device.address == address);
@@ -308,7 +315,7 @@ fn node(
                 Some(nodes) => format!("{pci} and {nodes}"),
                 None => pci.clone(),
             };
-            report.differ(Difference {
+            collector.differ(Disagreement {
                 part: Part::DeviceNodes,
                 what: "the node",
                 of: address.to_string(),
@@ -325,7 +332,13 @@ fn node(
 
 /// The pCPUs that a source has near a GPU are those of the node that it names, as far as they are
 /// online; some lack one, and that is no conflict.
-fn affinity(host: &HostSpec, facts: &Facts, gpu: &GpuFacts, address: PciAddr, report: &mut Report) {
+fn affinity(
+    host: &HostSpec,
+    facts: &Facts,
+    gpu: &GpuFacts,
+    address: PciAddr,
+    collector: &mut Collector,
+) {
     let (Some(cpus), Some(node)) = (&gpu.cpus, gpu.node) else { return };
     let Some(node) = host.nodes.iter().find(|known| known.id == node) else { return };
     let online = host.cores.iter().fold(CpuSet::new(), |mut all, core| {
@@ -334,7 +347,7 @@ fn affinity(host: &HostSpec, facts: &Facts, gpu: &GpuFacts, address: PciAddr, re
     });
     let own = cpus.intersection(&online);
     if !node.cpus.is_empty() && !own.is_subset(&node.cpus) {
-        report.differ(Difference {
+        collector.differ(Disagreement {
             part: Part::DeviceNodes,
             what: "the pCPUs of the node",
             of: address.to_string(),

@@ -1,8 +1,9 @@
 //! Links of GPUs and partitions of their fabric.
 
-use super::conflict::{Difference, Report};
+use super::conflict::{Collector, Disagreement};
 use super::gpus::Names;
-use crate::facts::{Facts, PathEnd};
+use super::note::OverlayNote;
+use crate::facts::data::{Facts, PathEnd};
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
 use pinwise::host::{FabricPartition, GpuLink, GpuLinkKind};
@@ -16,7 +17,7 @@ fn text(kind: GpuLinkKind, count: u32) -> String {
     format!("{count} x {kind}")
 }
 
-pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
+pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
     let source = host.source_of(Part::GpuLinks);
     let mut added = 0_u32;
     let mut uncounted = false;
@@ -26,7 +27,7 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mu
         if let Some(known) = find(host, a, b) {
             let count = link.count.unwrap_or(known.count);
             if (known.kind, known.count) != (link.kind, count) {
-                report.differ(Difference {
+                collector.differ(Disagreement {
                     part: Part::GpuLinks,
                     what: "the links",
                     of: format!("{a}-{b}"),
@@ -46,14 +47,14 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mu
         host.gpu_links.push(GpuLink { a, b, kind: link.kind, count: link.count.unwrap_or(1) });
         added += 1;
     }
-    absent(host, facts, names, &source, report);
+    absent(host, facts, names, &source, collector);
     if uncounted {
-        report.note(format!("{} tells no number of links: one is taken each", facts.source));
+        collector.note(OverlayNote::Uncounted { source: facts.source.clone() });
     }
     if added > 0 {
         host.add_source(Part::GpuLinks, &facts.source);
     }
-    partitions(host, facts, names, report);
+    partitions(host, facts, names, collector);
 }
 
 fn find(host: &HostSpec, a: PciAddr, b: PciAddr) -> Option<GpuLink> {
@@ -63,7 +64,7 @@ fn find(host: &HostSpec, a: PciAddr, b: PciAddr) -> Option<GpuLink> {
 
 /// nvidia-smi names a pair's path over PCIe only where the pair has no links. A table without any link
 /// may be that of `topo -mp`, which never names them.
-fn absent(host: &HostSpec, facts: &Facts, names: &Names, source: &str, report: &mut Report) {
+fn absent(host: &HostSpec, facts: &Facts, names: &Names, source: &str, collector: &mut Collector) {
     if facts.links.is_empty() {
         return;
     }
@@ -72,7 +73,7 @@ fn absent(host: &HostSpec, facts: &Facts, names: &Names, source: &str, report: &
         let (Some(a), Some(b)) = (names.get(*a), names.get(*b)) else { continue };
         let (a, b) = (a.min(b), a.max(b));
         if let Some(known) = find(host, a, b) {
-            report.differ(Difference {
+            collector.differ(Disagreement {
                 part: Part::GpuLinks,
                 what: "the links",
                 of: format!("{a}-{b}"),
@@ -87,12 +88,12 @@ fn absent(host: &HostSpec, facts: &Facts, names: &Names, source: &str, report: &
 }
 
 /// Partitions, where the description has none; one that names a GPU which the host lacks is left out.
-fn partitions(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
+fn partitions(host: &mut HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
     let mut found = Vec::new();
     for partition in &facts.partitions {
         let gpus: Option<Vec<PciAddr>> = partition.gpus.iter().map(|gpu| names.get(*gpu)).collect();
         let Some(mut gpus) = gpus else {
-            report.unknown(&facts.source, "a GPU of partition", partition.id.to_string());
+            collector.unknown(&facts.source, "a GPU of partition", partition.id.to_string());
             continue;
         };
         gpus.sort_unstable();
@@ -115,7 +116,7 @@ fn partitions(host: &mut HostSpec, facts: &Facts, names: &Names, report: &mut Re
         let known = host.fabric_partitions.iter().find(|known| known.id == partition.id);
         let known = known.map_or_else(|| "none".to_owned(), |known| list(&known.gpus));
         if known != list(&partition.gpus) {
-            report.differ(Difference {
+            collector.differ(Disagreement {
                 part: Part::FabricPartitions,
                 what: "the GPUs",
                 of: format!("partition {}", partition.id),

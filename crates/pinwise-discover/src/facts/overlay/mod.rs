@@ -1,15 +1,19 @@
 //! Laying facts over a host's description.
 
 mod conflict;
+mod cpus;
 mod gpus;
 mod links;
 mod nodes;
+pub(crate) mod note;
 mod paths;
 
-use super::{Facts, GpuName};
-use conflict::Report;
-pub use conflict::{Conflict, Laid};
+use crate::facts::data::{Facts, GpuName};
+use crate::notes::Note;
+use conflict::Collector;
+pub use conflict::{Report, SourceConflict};
 use gpus::Names;
+pub use note::OverlayNote;
 use pinwise::host::HostSpec;
 
 /// Lays facts over a host's description, and notes in it where each part is from.
@@ -25,22 +29,24 @@ use pinwise::host::HostSpec;
 /// Nothing is guessed. A source that numbers the GPUs is taken only where it has as many as the
 /// description has of that vendor, virtual functions aside, and none on another node or near another
 /// package's pCPUs; otherwise nothing that names a GPU is taken from it. Every conflict is reported with both sources.
-pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Laid {
-    let mut report = Report::default();
+pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
+    let mut collector = Collector::default();
     let mut ordered: Vec<&Facts> = facts.iter().collect();
     ordered.sort_by_key(|facts| rank(facts));
     for facts in ordered {
         for note in &facts.notes {
-            report.note(format!("{}: {note}", facts.source));
+            let source = facts.source.clone();
+            collector.note(Note::Of { source, note: Box::new(note.clone()) });
         }
-        nodes::lay(host, facts, &mut report);
-        gpus::add_functions(host, facts, &mut report);
-        let Some(names) = Names::resolve(host, facts, &mut report) else { continue };
-        gpus::lay(host, facts, &names, &mut report);
-        links::lay(host, facts, &names, &mut report);
-        paths::check(host, facts, &names, &mut report);
+        nodes::lay(host, facts, &mut collector);
+        cpus::lay(host, facts, &mut collector);
+        gpus::add_functions(host, facts, &mut collector);
+        let Some(names) = Names::resolve(host, facts, &mut collector) else { continue };
+        gpus::lay(host, facts, &names, &mut collector);
+        links::lay(host, facts, &names, &mut collector);
+        paths::check(host, facts, &names, &mut collector);
     }
-    report.finish()
+    collector.finish()
 }
 
 /// Sources that know more come first; else the order in which they are given.

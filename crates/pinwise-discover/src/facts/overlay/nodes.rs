@@ -1,20 +1,21 @@
 //! Nodes: their pCPUs, memory and distances.
 
-use super::conflict::{Difference, Report};
-use crate::facts::{Facts, NodeFacts};
+use super::conflict::{Collector, Disagreement};
+use super::note::OverlayNote;
+use crate::facts::data::{Facts, NodeFacts};
 use pinwise::host::HostSpec;
 use pinwise::host::PagePool;
 use pinwise::host::Part;
 use pinwise::units::{Bytes, Distance, NodeId, PageSize};
 
-pub(super) fn lay(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
+pub(super) fn lay(host: &mut HostSpec, facts: &Facts, collector: &mut Collector) {
     for node in &facts.nodes {
         let Some(at) = host.nodes.iter().position(|known| known.id == node.id) else {
-            report.unknown(&facts.source, "node", node.id.to_string());
+            collector.unknown(&facts.source, "node", node.id.to_string());
             continue;
         };
         let memory_source = host.source_of(Part::Memory);
-        let differ = |part, what, host: String, found: String| Difference {
+        let differ = |part, what, host: String, found: String| Disagreement {
             part,
             what,
             of: format!("node {}", node.id),
@@ -27,7 +28,7 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
         let known = &host.nodes[at];
         if let Some(cpus) = node.cpus.as_ref().filter(|cpus| **cpus != known.cpus) {
             let (host, found) = (known.cpus.to_string(), cpus.to_string());
-            report.differ(differ(Part::Memory, "the pCPUs", host, found));
+            collector.differ(differ(Part::Memory, "the pCPUs", host, found));
         }
         if let Some(memory) = node.memory.filter(|memory| !close(known.memory, *memory, node)) {
             if known.memory == Bytes::ZERO && known.pools.iter().all(|pool| pool.total == 0) {
@@ -39,12 +40,12 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
                 host.add_source(Part::Memory, &facts.source);
             } else {
                 let (host, found) = (known.memory.to_string(), memory.to_string());
-                report.differ(differ(Part::Memory, "the memory", host, found));
+                collector.differ(differ(Part::Memory, "the memory", host, found));
             }
         }
         free(host, facts, node, at);
     }
-    distances(host, facts, report);
+    distances(host, facts, collector);
 }
 
 /// Whether an amount of memory and a rounded one can be the same.
@@ -65,7 +66,7 @@ fn free(host: &mut HostSpec, facts: &Facts, node: &NodeFacts, at: usize) {
 }
 
 /// The table, where the description has none; it must have a distance for each pair of its nodes.
-fn distances(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
+fn distances(host: &mut HostSpec, facts: &Facts, collector: &mut Collector) {
     let mut ids: Vec<NodeId> = host.nodes.iter().map(|node| node.id).collect();
     ids.sort_unstable();
     let row = |id: NodeId| {
@@ -82,8 +83,7 @@ fn distances(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
         return;
     }
     let Some(rows) = ids.iter().map(|id| row(*id)).collect::<Option<Vec<_>>>() else {
-        let source = &facts.source;
-        report.note(format!("{source}: the distances are incomplete or not relative: left out"));
+        collector.note(OverlayNote::BadDistances { source: facts.source.clone() });
         return;
     };
     let told = host.nodes.iter().all(|node| node.distances.len() == ids.len());
@@ -96,7 +96,7 @@ fn distances(host: &mut HostSpec, facts: &Facts, report: &mut Report) {
             let list = |row: &[Distance]| {
                 row.iter().map(|distance| distance.0.to_string()).collect::<Vec<_>>().join(" ")
             };
-            report.differ(Difference {
+            collector.differ(Disagreement {
                 part: Part::Distances,
                 what: "the distances",
                 of: format!("node {id}"),

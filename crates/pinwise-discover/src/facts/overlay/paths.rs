@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::conflict::{Difference, Report};
+use super::conflict::{Collector, Disagreement};
 use super::gpus::Names;
-use crate::facts::{Facts, PathEnd, PeerStatus};
+use super::note::OverlayNote;
+use crate::facts::data::{Facts, PathEnd};
+use crate::facts::peer::PeerStatus;
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
 use pinwise::host::{CommonBridge, DeviceKind, PciTree};
@@ -19,20 +21,8 @@ fn text(path: CommonBridge) -> &'static str {
     }
 }
 
-fn reason(status: PeerStatus) -> &'static str {
-    match status {
-        PeerStatus::Ok => "OK",
-        PeerStatus::ChipsetNotSupported => "the chipset does not support it",
-        PeerStatus::GpuNotSupported => "the GPU does not support it",
-        PeerStatus::TopologyNotSupported => "the topology does not support it",
-        PeerStatus::NotSupported => "it is not supported",
-        PeerStatus::Disabled => "it is turned off",
-        PeerStatus::Unknown => "it is unknown",
-    }
-}
-
-pub(super) fn check(host: &HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
-    paths(host, facts, names, report);
+pub(super) fn check(host: &HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
+    paths(host, facts, names, collector);
     let mut refused: BTreeMap<PeerStatus, u32> = BTreeMap::new();
     for peer in facts.peers.iter().filter(|peer| peer.status != PeerStatus::Ok) {
         if names.get(peer.from).is_some() && names.get(peer.to).is_some() {
@@ -40,14 +30,13 @@ pub(super) fn check(host: &HostSpec, facts: &Facts, names: &Names, report: &mut 
         }
     }
     for (status, count) in refused {
-        let (source, reason) = (&facts.source, reason(status));
-        let ways = if count == 1 { "way" } else { "ways" };
-        report.note(format!("{source}: no peer-to-peer on {count} {ways} between GPUs, {reason}"));
+        let source = facts.source.clone();
+        collector.note(OverlayNote::NoPeerAccess { source, count, status });
     }
 }
 
 /// A path that a source names and the description's bridges contradict.
-fn paths(host: &HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
+fn paths(host: &HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
     // Without bridges every path would be one between root ports.
     let bridges = host.devices.iter().any(|device| device.kind() == DeviceKind::Bridge);
     if !bridges || facts.paths.is_empty() {
@@ -65,7 +54,7 @@ fn paths(host: &HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
         let node = |address| tree.get(address).and_then(|device| device.node);
         let unknown = own == CommonBridge::Sys && (node(a).is_none() || node(b).is_none());
         if own != path.path && !unknown {
-            report.differ(Difference {
+            collector.differ(Disagreement {
                 part: Part::Pci,
                 what: "the nearest common bridge",
                 of: format!("{}-{}", a.min(b), a.max(b)),
@@ -78,8 +67,8 @@ fn paths(host: &HostSpec, facts: &Facts, names: &Names, report: &mut Report) {
         }
     }
     if unnamed > 0 {
-        let source = &facts.source;
-        report.note(format!("{source}: {unnamed} paths of NICs that it names by no address"));
+        let source = facts.source.clone();
+        collector.note(OverlayNote::UnnamedNics { source, count: unnamed });
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::libvirt::LibvirtError;
+use crate::libvirt::note::LibvirtNote;
+use crate::libvirt::problem::LibvirtError;
 use crate::libvirt::values::{decimal, list};
-use crate::libvirt::xml::{Node, Value, attribute, child, children, required, text, twice};
+use crate::libvirt::xml::{XmlNode, XmlValue, attribute, child, children, required, text, twice};
 use crate::notes::Notes;
 use pinwise::host::Host;
 use pinwise::sets::CpuSet;
@@ -13,7 +14,7 @@ use pinwise::units::{Id as _, VcpuId};
 /// The most I/O threads that are counted; QEMU starts failing far below.
 const MAX_IO_THREADS: u64 = 4096;
 
-pub(super) struct Cpus {
+pub(super) struct DomainCpus {
     pub(super) dedicated: CpuSet,
     pub(super) floating: CpuSet,
     /// Those that the domain names and the host does not have.
@@ -22,7 +23,11 @@ pub(super) struct Cpus {
     pub(super) placed_by_numad: bool,
 }
 
-pub(super) fn read(root: Node<'_>, host: &Host, notes: &mut Notes) -> Result<Cpus, LibvirtError> {
+pub(super) fn read(
+    root: XmlNode<'_>,
+    host: &Host,
+    notes: &mut Notes,
+) -> Result<DomainCpus, LibvirtError> {
     let vcpu = child(root, "vcpu")?;
     let mut count = 1;
     let (mut area, mut placed_by_numad) = (None, false);
@@ -35,7 +40,7 @@ pub(super) fn read(root: Node<'_>, host: &Host, notes: &mut Notes) -> Result<Cpu
                 decimal(text).filter(|now| (1..=count).contains(now))
             })?;
             if now < count {
-                notes.add(format!("{now} of {count} vCPUs are plugged in: all are counted"));
+                notes.add(LibvirtNote::VcpusUnplugged { now, most: count });
             }
         }
         placed_by_numad = match attribute(vcpu, "placement") {
@@ -50,13 +55,13 @@ pub(super) fn read(root: Node<'_>, host: &Host, notes: &mut Notes) -> Result<Cpu
         area = attribute(vcpu, "cpuset").filter(|_| !placed_by_numad);
     }
     if placed_by_numad {
-        notes.add("numad places the vCPUs: they may be on any pCPU".to_owned());
+        notes.add(LibvirtNote::NumadPlacesVcpus);
     }
     let mut off = CpuSet::new();
     let area = area.map(|value| cpus(&value, host, &mut off)).transpose()?;
     let area = area.unwrap_or_else(|| host.online().clone());
     let (dedicated, floating) = (CpuSet::new(), CpuSet::new());
-    let mut found = Cpus { dedicated, floating, off, placed_by_numad };
+    let mut found = DomainCpus { dedicated, floating, off, placed_by_numad };
     let tune = child(root, "cputune")?;
     pins(tune, count, &area, host, &mut found, notes)?;
     match tune.map(|tune| child(tune, "emulatorpin")).transpose()?.flatten() {
@@ -68,17 +73,17 @@ pub(super) fn read(root: Node<'_>, host: &Host, notes: &mut Notes) -> Result<Cpu
     }
     iothreads(root, tune, &area, host, &mut found)?;
     if !found.off.is_empty() {
-        notes.add(format!("pCPUs {} are not online: left out", found.off));
+        notes.add(LibvirtNote::Offline { pcpus: found.off.clone() });
     }
     Ok(found)
 }
 
 fn pins(
-    tune: Option<Node<'_>>,
+    tune: Option<XmlNode<'_>>,
     count: u64,
     area: &CpuSet,
     host: &Host,
-    found: &mut Cpus,
+    found: &mut DomainCpus,
     notes: &mut Notes,
 ) -> Result<(), LibvirtError> {
     let mut pinned = BTreeSet::new();
@@ -101,9 +106,7 @@ fn pins(
         }
     }
     if beyond > 0 {
-        notes.add(format!(
-            "{beyond} <vcpupin> are for vCPUs beyond {count}: left out, as libvirt does"
-        ));
+        notes.add(LibvirtNote::PinsBeyond { pins: beyond, vcpus: count });
     }
     if (pinned.len() as u64) < count {
         found.floating.extend(area);
@@ -112,11 +115,11 @@ fn pins(
 }
 
 fn iothreads(
-    root: Node<'_>,
-    tune: Option<Node<'_>>,
+    root: XmlNode<'_>,
+    tune: Option<XmlNode<'_>>,
     area: &CpuSet,
     host: &Host,
-    found: &mut Cpus,
+    found: &mut DomainCpus,
 ) -> Result<(), LibvirtError> {
     let mut count = 0;
     if let Some(node) = child(root, "iothreads")? {
@@ -142,13 +145,13 @@ fn iothreads(
 
 const LIST: &str = "a list of pCPUs such as 0-3,8 or 0-7,^5";
 
-fn cpus(value: &Value<'_>, host: &Host, off: &mut CpuSet) -> Result<CpuSet, LibvirtError> {
+fn cpus(value: &XmlValue<'_>, host: &Host, off: &mut CpuSet) -> Result<CpuSet, LibvirtError> {
     online(value, &value.parse(LIST, list)?, host, off)
 }
 
 /// Those that are online, the others to `off`: the kernel runs a thread on what there is of its mask.
 fn online(
-    value: &Value<'_>,
+    value: &XmlValue<'_>,
     named: &CpuSet,
     host: &Host,
     off: &mut CpuSet,

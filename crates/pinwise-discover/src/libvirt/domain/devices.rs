@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::libvirt::LibvirtError;
+use crate::libvirt::note::LibvirtNote;
+use crate::libvirt::problem::LibvirtError;
 use crate::libvirt::values::pci_address;
-use crate::libvirt::xml::{Node, attribute, child, children, descend, missing, shorten};
+use crate::libvirt::xml::{XmlNode, attribute, child, children, descend, missing, shorten};
 use crate::notes::Notes;
 use pinwise::host::DeviceKind;
 use pinwise::host::Host;
@@ -12,7 +13,7 @@ use pinwise::units::PciAddr;
 
 /// Sorted, with the whole IOMMU groups.
 pub(super) fn read(
-    root: Node<'_>,
+    root: XmlNode<'_>,
     host: &Host,
     notes: &mut Notes,
 ) -> Result<Vec<PciAddr>, LibvirtError> {
@@ -24,10 +25,8 @@ pub(super) fn read(
         let address = pci_address(address)?;
         // The group is given as a whole, whichever of its functions the guest sees.
         match host.pci().get(address).map(|device| device.kind()) {
-            None => notes.add(format!("{address} is no device of the host: left out")),
-            Some(DeviceKind::Bridge) => {
-                notes.add(format!("{address} is a bridge of the host: left out"));
-            }
+            None => notes.add(LibvirtNote::NotADevice { address }),
+            Some(DeviceKind::Bridge) => notes.add(LibvirtNote::Bridge { address }),
             Some(_) => all.extend(host.pci().group_of(address)),
         }
     }
@@ -35,7 +34,7 @@ pub(super) fn read(
 }
 
 /// The `<source>` that names a PCI device of the host, where the device has one.
-fn source<'a>(node: Node<'a>, notes: &mut Notes) -> Result<Option<Node<'a>>, LibvirtError> {
+fn source<'a>(node: XmlNode<'a>, notes: &mut Notes) -> Result<Option<XmlNode<'a>>, LibvirtError> {
     let kind = node.attribute("type").unwrap_or_default();
     match (node.tag_name().name(), kind) {
         ("hostdev", "pci") => {
@@ -44,8 +43,8 @@ fn source<'a>(node: Node<'a>, notes: &mut Notes) -> Result<Option<Node<'a>>, Lib
         ("hostdev", "mdev") => {
             let address = descend(node, &["source", "address"])?;
             let uuid = address.and_then(|address| attribute(address, "uuid"));
-            let uuid = uuid.map_or_else(String::new, |uuid| shorten(uuid.trimmed()) + " ");
-            notes.add(format!("mediated device {uuid}is a share of some device: left out"));
+            let uuid = uuid.map(|uuid| shorten(uuid.trimmed()));
+            notes.add(LibvirtNote::Mediated { uuid });
             Ok(None)
         }
         // One from a network of virtual functions has this type only while the domain runs.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::libvirt::LibvirtError;
+use crate::libvirt::note::LibvirtNote;
+use crate::libvirt::problem::LibvirtError;
 use crate::libvirt::values::{decimal, list, memory};
 use crate::libvirt::xml::{
-    Node, Value, attribute, child, children, descend, missing, required, text, twice,
+    XmlNode, XmlValue, attribute, child, children, descend, missing, required, text, twice,
 };
 use crate::notes::Notes;
 use pinwise::host::Host;
@@ -14,7 +15,7 @@ use pinwise::units::{Bytes, CellId, Id as _, NodeId, PageSize};
 use pinwise::usage::PageClaim;
 
 /// A part of the guest's memory that is of one kind.
-struct Part {
+struct GuestMemory {
     /// The guest cell; 0 where there are none.
     cell: CellId,
     memory: Bytes,
@@ -33,7 +34,7 @@ struct Binding {
 }
 
 pub(super) fn read(
-    root: Node<'_>,
+    root: XmlNode<'_>,
     host: &Host,
     placed_by_numad: bool,
     notes: &mut Notes,
@@ -50,13 +51,13 @@ pub(super) fn read(
         let page = page.or(pages.all).unwrap_or(base);
         let count = part.memory.0.div_ceil(page.bytes());
         if page.is_huge() && page.pages_in(part.memory).is_none() {
-            let Part { cell, memory, .. } = part;
-            notes.add(format!("cell {cell} has {memory}: counted as {count} pages of {page}"));
+            let GuestMemory { cell, memory, .. } = part;
+            notes.add(LibvirtNote::PartPages { cell, memory, count, page_size: page });
         }
         let binding = part.nodes.as_ref().or_else(|| by_cell.get(&part.cell)).unwrap_or(&all);
         if binding.nodes.len() > 1 {
-            let (cell, nodes) = (part.cell, &binding.nodes);
-            notes.add(format!("cell {cell} is on nodes {nodes}: counted as even shares"));
+            let (cell, nodes) = (part.cell, binding.nodes.clone());
+            notes.add(LibvirtNote::OnSeveralNodes { cell, nodes });
         }
         spread(count, page, binding, host, &mut counts);
     }
@@ -71,8 +72,8 @@ fn base_page(host: &Host) -> PageSize {
 }
 
 /// The guest cells, or all memory as cell 0.
-fn cells(root: Node<'_>) -> Result<Vec<Part>, LibvirtError> {
-    let whole = |cell, memory| Part { cell, memory, page: None, nodes: None };
+fn cells(root: XmlNode<'_>) -> Result<Vec<GuestMemory>, LibvirtError> {
+    let whole = |cell, memory| GuestMemory { cell, memory, page: None, nodes: None };
     let mut parts = Vec::new();
     let mut seen = CellSet::new();
     let numa = descend(root, &["cpu", "numa"])?;
@@ -100,24 +101,24 @@ fn below_limit(text: &str) -> Option<CellId> {
 }
 
 /// One of the guest's cells.
-fn cell(value: &Value<'_>, ids: &CellSet) -> Result<CellId, LibvirtError> {
+fn cell(value: &XmlValue<'_>, ids: &CellSet) -> Result<CellId, LibvirtError> {
     value.parse("a cell of the guest", |text| below_limit(text).filter(|id| ids.contains(*id)))
 }
 
 #[derive(Default)]
-struct Pages {
+struct PageSizes {
     /// For all cells that are not named.
     all: Option<PageSize>,
     by_cell: BTreeMap<CellId, PageSize>,
 }
 
 fn hugepages(
-    root: Node<'_>,
+    root: XmlNode<'_>,
     host: &Host,
     ids: &CellSet,
     notes: &mut Notes,
-) -> Result<Pages, LibvirtError> {
-    let mut pages = Pages::default();
+) -> Result<PageSizes, LibvirtError> {
+    let mut pages = PageSizes::default();
     let Some(node) = descend(root, &["memoryBacking", "hugepages"])? else { return Ok(pages) };
     for page in children(node, "page") {
         let value = required(page, "size")?;
@@ -141,13 +142,13 @@ fn hugepages(
         // The host's default size, which is not in the XML; the kernel's own is the smallest.
         let sizes = host.nodes().iter().flat_map(|node| &node.pools).map(|pool| pool.size);
         let size = sizes.filter(|size| size.is_huge()).min().unwrap_or(PageSize::MIB_2);
-        notes.add(format!("<hugepages> names no size: taken as {size}"));
+        notes.add(LibvirtNote::NoPageSize { page_size: size });
         pages.all = Some(size);
     }
     Ok(pages)
 }
 
-fn page_size(node: Node<'_>, value: &Value<'_>) -> Result<PageSize, LibvirtError> {
+fn page_size(node: XmlNode<'_>, value: &XmlValue<'_>) -> Result<PageSize, LibvirtError> {
     let bytes = memory(node, value)?;
     let size = PageSize::from_kib(bytes.kib()).filter(|size| size.bytes() == bytes.0);
     size.ok_or_else(|| value.bad("a page size: a power of two from 4 KiB"))
@@ -155,7 +156,7 @@ fn page_size(node: Node<'_>, value: &Value<'_>) -> Result<PageSize, LibvirtError
 
 /// Where cells are that no `<memnode>` names, and where the named ones are.
 fn bindings(
-    root: Node<'_>,
+    root: XmlNode<'_>,
     host: &Host,
     ids: &CellSet,
     placed_by_numad: bool,
@@ -183,7 +184,7 @@ fn bindings(
     };
     let all = match (memory, nodeset) {
         _ if auto => {
-            notes.add("numad places the memory: it may be on any node".to_owned());
+            notes.add(LibvirtNote::NumadPlacesMemory);
             Binding::default()
         }
         (Some(node), Some(nodeset)) => binding(node, nodeset, host)?,
@@ -193,7 +194,7 @@ fn bindings(
     Ok((all, by_cell))
 }
 
-fn binding(node: Node<'_>, nodeset: Value<'_>, host: &Host) -> Result<Binding, LibvirtError> {
+fn binding(node: XmlNode<'_>, nodeset: XmlValue<'_>, host: &Host) -> Result<Binding, LibvirtError> {
     let preferred = match attribute(node, "mode") {
         None => false,
         Some(mode) => {
@@ -208,7 +209,7 @@ fn binding(node: Node<'_>, nodeset: Value<'_>, host: &Host) -> Result<Binding, L
 }
 
 /// Nodes, all of which the host must have: libvirt starts no domain otherwise.
-fn nodes(value: &Value<'_>, host: &Host) -> Result<NodeSet, LibvirtError> {
+fn nodes(value: &XmlValue<'_>, host: &Host) -> Result<NodeSet, LibvirtError> {
     let named: NodeSet = value.parse("a list of nodes such as 0-3,8 or 0-7,^5", list)?;
     let absent = named.iter().find(|id| host.node(*id).is_none());
     match absent {
@@ -218,7 +219,11 @@ fn nodes(value: &Value<'_>, host: &Host) -> Result<NodeSet, LibvirtError> {
 }
 
 /// Memory modules that are plugged into cells. Where there are no cells, `<memory>` has them already.
-fn modules(root: Node<'_>, host: &Host, ids: &CellSet) -> Result<Vec<Part>, LibvirtError> {
+fn modules(
+    root: XmlNode<'_>,
+    host: &Host,
+    ids: &CellSet,
+) -> Result<Vec<GuestMemory>, LibvirtError> {
     let mut parts = Vec::new();
     if descend(root, &["cpu", "numa"])?.is_none() {
         return Ok(parts);
@@ -237,7 +242,7 @@ fn modules(root: Node<'_>, host: &Host, ids: &CellSet) -> Result<Vec<Part>, Libv
         let page = page.map(|page| page_size(page, &text(page, "pagesize"))).transpose()?;
         let mask = descend(node, &["source", "nodemask"])?;
         let mask = mask.map(|mask| nodes(&text(mask, "nodemask"), host)).transpose()?;
-        parts.push(Part {
+        parts.push(GuestMemory {
             cell: place.unwrap_or_default(),
             memory: memory(size, &text(size, "size"))?,
             page,

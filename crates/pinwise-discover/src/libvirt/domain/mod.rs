@@ -4,9 +4,9 @@ mod cpu;
 mod devices;
 mod memory;
 
-use super::LibvirtError;
-use super::xml::{self, attribute, child, missing, root, text};
-use crate::notes::Notes;
+use crate::libvirt::problem::LibvirtError;
+use crate::libvirt::xml::{self, attribute, child, missing, root, text};
+use crate::notes::{Note, Notes};
 use pinwise::host::Host;
 use pinwise::usage::Claim;
 
@@ -24,8 +24,8 @@ pub struct Domain {
     pub running: bool,
     /// What it holds.
     pub claim: Claim,
-    /// What was left out or guessed, and why: a sentence each.
-    pub notes: Vec<String>,
+    /// What was left out or guessed, and why.
+    pub notes: Vec<Note>,
 }
 
 /// Reads the XML of a domain (`virsh dumpxml`, with or without `--inactive`) as a tenant of `host`.
@@ -68,5 +68,5 @@ pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     let devices = devices::read(root, host, &mut notes)?;
     let floating = cpus.floating.difference(&cpus.dedicated);
     let claim = Claim { dedicated: cpus.dedicated, floating, pages, devices };
-    Ok(Domain { name: name.to_owned(), running, claim, notes: notes.into_sentences() })
+    Ok(Domain { name: name.to_owned(), running, claim, notes: notes.finish() })
 }

@@ -2,14 +2,15 @@
 
 use roxmltree::Node;
 
-use super::edit::Source;
-use super::{PatchError, child, insert};
+use super::edit::EditedText;
+use super::parts::{child, insert};
+use super::problem::PatchError;
 use pinwise::emit::libvirt::{cpu, shows_cells};
 use pinwise::emit::xml::Element;
 use pinwise::placement::Placement;
 
 pub(super) fn patch(
-    source: &mut Source<'_>,
+    source: &mut EditedText<'_>,
     root: Node<'_, '_>,
     placement: &Placement,
 ) -> Result<(), PatchError> {
@@ -54,7 +55,7 @@ pub(super) fn patch(
 
 /// What the domain says of each of its cells beside their size, as it is written.
 fn cell_extras<'a>(
-    source: &Source<'a>,
+    source: &EditedText<'a>,
     numa: Option<Node<'_, '_>>,
 ) -> Result<Vec<&'a str>, PatchError> {
     let mut all = Vec::new();

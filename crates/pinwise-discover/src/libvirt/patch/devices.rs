@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::Node;
 
-use super::{PatchError, child, edit::Source, insert, number, pci_address};
+use super::edit::EditedText;
+use super::parts::{child, insert, pci_address};
+use super::problem::PatchError;
+use crate::document::number;
 use pinwise::emit::libvirt::{EmitError, cpu, pci, shows_cells};
 use pinwise::emit::xml::Element;
 use pinwise::placement::Placement;
@@ -53,7 +56,7 @@ impl<'a> Controller<'a, '_> {
 }
 
 pub(super) fn patch(
-    source: &mut Source<'_>,
+    source: &mut EditedText<'_>,
     root: Node<'_, '_>,
     placement: &Placement,
 ) -> Result<(), PatchError> {
@@ -81,7 +84,7 @@ pub(super) fn patch(
 
     let controllers = controllers(devices)?;
     let freed = freed(devices, &controllers, &mine)?;
-    let tree = Tree::new(devices, placement, &controllers, &freed)?;
+    let tree = Numbering::new(devices, placement, &controllers, &freed)?;
     tree.check(devices, placement, &controllers, &freed)?;
     let number = |index: u32| tree.numbers.get(&index).copied().unwrap_or(0);
     let mut ours = pci::numbered_controllers(placement, &number);
@@ -122,7 +125,7 @@ fn check_machine(root: Node<'_, '_>, placement: &Placement) -> Result<(), PatchE
     if placement.pci.ports.is_empty() || machine.contains("q35") {
         return Ok(());
     }
-    Err(PatchError::Machine { machine: crate::shown::shorten(machine, 60) })
+    Err(PatchError::Machine { machine: pinwise::shown::shorten(machine, 60) })
 }
 
 type HostDevices<'a, 'i> = (BTreeMap<PciAddr, Node<'a, 'i>>, Vec<Node<'a, 'i>>);
@@ -249,14 +252,14 @@ fn free_bus(
 }
 
 /// Which numbers the placement's controllers get.
-struct Tree {
+struct Numbering {
     /// By the placement's index: the domain's.
     numbers: BTreeMap<u32, u32>,
     /// Indexes below the highest that nothing has any more. libvirt wants none left out.
     fillers: Vec<u32>,
 }
 
-impl Tree {
+impl Numbering {
     fn new(
         devices: Node<'_, '_>,
         placement: &Placement,

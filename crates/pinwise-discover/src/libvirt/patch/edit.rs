@@ -7,13 +7,13 @@ use roxmltree::Node;
 use pinwise::emit::xml::{Element, Layout};
 
 /// A document's text, and what is to change in it.
-pub(super) struct Source<'a> {
+pub(super) struct EditedText<'a> {
     text: &'a str,
     layout: Layout,
     edits: Vec<(Range<usize>, String)>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> EditedText<'a> {
     /// Reads line ends and indentation off the children of `root`.
     pub(super) fn new(text: &'a str, root: Node<'_, '_>) -> Self {
         let mut source = Self { text, layout: Layout::default(), edits: Vec::new() };

@@ -3,99 +3,24 @@
 mod cpu;
 mod devices;
 mod edit;
+mod parts;
+mod problem;
 
 use roxmltree::Node;
 
-use crate::document::{self, Bounds, Refused, number};
-use crate::shown::shorten;
-use edit::Source;
+use crate::document::{self, Bounds, DocumentError, number};
+use edit::EditedText;
+use parts::{child, insert};
 use pinwise::emit::libvirt::cpu::tune;
-use pinwise::emit::libvirt::{EmitError, check, domain_parts, features, memory, pci};
+use pinwise::emit::libvirt::{check, domain_parts, features, memory, pci};
 use pinwise::emit::xml::Element;
 use pinwise::placement::Placement;
-use pinwise::units::PciAddr;
+use pinwise::shown::shorten;
+use problem::MAX_SHOWN;
+pub use problem::PatchError;
 
 /// Far more than a domain has.
 const BOUNDS: Bounds = Bounds { bytes: 4 << 20, nodes: 200_000, document_type: false };
-/// The longest part of a foreign text that a message shows.
-const MAX_SHOWN: usize = 60;
-
-/// Why a domain was not patched. It is as it was.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PatchError {
-    /// The placement itself is wrong, or its buses do not fit beside the domain's.
-    #[error("the placement does not fit into domain XML")]
-    Emit(#[from] EmitError),
-    /// Too long to be a domain.
-    #[error("the domain has {bytes} bytes, the limit is {limit}")]
-    TooLong {
-        /// How long.
-        bytes: usize,
-        /// The most.
-        limit: usize,
-    },
-    /// Not well-formed, or with a document type, or with too many elements.
-    #[error("the domain is not XML that is read here: {reason}")]
-    Xml {
-        /// What the parser says, with the place.
-        reason: String,
-    },
-    /// Some other document.
-    #[error("the document is a <{found}>, not a <domain>")]
-    NotADomain {
-        /// Its root element.
-        found: String,
-    },
-    /// An element that must be there once at most.
-    #[error("<{element}> occurs twice")]
-    Twice {
-        /// The element.
-        element: String,
-    },
-    /// A value that is not the number or address it should be.
-    #[error("{text:?} is not {what}")]
-    Value {
-        /// What it should be.
-        what: &'static str,
-        /// What it is, cut.
-        text: String,
-    },
-    /// Something that the placement knows nothing of and that would not be true after it.
-    #[error("<{element}> would no longer be true: {reason}")]
-    Conflict {
-        /// The element.
-        element: &'static str,
-        /// What it says that the placement cannot keep.
-        reason: &'static str,
-    },
-    /// A device uses an I/O thread that the placement does not have.
-    #[error("a device uses I/O thread {id}, the placement has {count}")]
-    IoThread {
-        /// The I/O thread.
-        id: u32,
-        /// How many there are.
-        count: usize,
-    },
-    /// PCIe root ports, for devices, need the q35 machine.
-    #[error("machine type {machine:?} has no PCIe root ports: take q35")]
-    Machine {
-        /// The domain's machine type.
-        machine: String,
-    },
-    /// A chassis number that one of the new root ports would have too.
-    #[error("chassis {chassis} is taken already")]
-    Chassis {
-        /// The number, and the controller index that it would belong to.
-        chassis: u32,
-    },
-}
-
-impl PatchError {
-    fn value(what: &'static str, text: &str) -> Self {
-        Self::Value { what, text: shorten(text, MAX_SHOWN) }
-    }
-}
 
 /// The domain with the placement in it, and every other byte as it was: comments, CDATA, unknown
 /// elements, quotes, blanks. Patching twice gives what patching once gave.
@@ -127,8 +52,10 @@ impl PatchError {
 pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchError> {
     check(placement)?;
     let document = document::parse(domain_xml, &BOUNDS).map_err(|refused| match refused {
-        Refused::TooLong => PatchError::TooLong { bytes: domain_xml.len(), limit: BOUNDS.bytes },
-        Refused::Unread(reason) => PatchError::Xml { reason },
+        DocumentError::TooLong => {
+            PatchError::TooLong { bytes: domain_xml.len(), limit: BOUNDS.bytes }
+        }
+        DocumentError::Unread(reason) => PatchError::Xml { reason },
     })?;
     let root = document.root_element();
     if !root.has_tag_name("domain") {
@@ -138,7 +65,7 @@ pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchErr
         let reason = "memory that is plugged later belongs to no cell";
         return Err(PatchError::Conflict { element: "maxMemory", reason });
     }
-    let mut source = Source::new(domain_xml, root);
+    let mut source = EditedText::new(domain_xml, root);
     for element in domain_parts(placement) {
         // What has more in it than the placement's follows below.
         match element.name() {
@@ -178,59 +105,9 @@ pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchErr
     Ok(source.finish())
 }
 
-/// The child of this name, which is there once at most.
-fn child<'a, 'i>(parent: Node<'a, 'i>, name: &str) -> Result<Option<Node<'a, 'i>>, PatchError> {
-    let mut found = parent.children().filter(|node| node.has_tag_name(name));
-    let first = found.next();
-    if found.next().is_some() {
-        return Err(PatchError::Twice { element: name.to_owned() });
-    }
-    Ok(first)
-}
-
-/// The order in which libvirt writes what is below `<domain>`, as far as it matters here.
-const ORDER: [&str; 23] = [
-    "name",
-    "uuid",
-    "genid",
-    "title",
-    "description",
-    "metadata",
-    "maxMemory",
-    "memory",
-    "currentMemory",
-    "memoryBacking",
-    "vcpu",
-    "vcpus",
-    "iothreads",
-    "iothreadids",
-    "cputune",
-    "numatune",
-    "resource",
-    "sysinfo",
-    "os",
-    "features",
-    "cpu",
-    "clock",
-    "devices",
-];
-
-/// Puts an element that the domain does not have where libvirt would write it.
-fn insert(source: &mut Source<'_>, root: Node<'_, '_>, element: Element) {
-    let rank = ORDER.iter().position(|name| *name == element.name()).unwrap_or(ORDER.len());
-    let has = |name: &&&str| root.children().any(|node| node.has_tag_name(**name));
-    let before = ORDER[..rank].iter().rev().find(has);
-    let anchor = before.and_then(|name| root.children().find(|node| node.has_tag_name(*name)));
-    match anchor {
-        _ if rank == ORDER.len() => source.insert_last(root, &[element]),
-        Some(anchor) => source.insert_after(anchor, &[element]),
-        None => source.insert_first(root, &[element]),
-    }
-}
-
 /// Exchanges those children of an element that are the placement's for the placement's.
 fn merge(
-    source: &mut Source<'_>,
+    source: &mut EditedText<'_>,
     root: Node<'_, '_>,
     name: &str,
     ours: Option<Element>,
@@ -254,7 +131,7 @@ fn merge(
 }
 
 fn patch_features(
-    source: &mut Source<'_>,
+    source: &mut EditedText<'_>,
     root: Node<'_, '_>,
     placement: &Placement,
 ) -> Result<(), PatchError> {
@@ -281,7 +158,7 @@ fn patch_features(
 
 /// The MMIO window among the domain's own arguments to QEMU. One that is there while the placement
 /// needs none stays: a larger window than needed does no harm.
-fn patch_window(source: &mut Source<'_>, root: Node<'_, '_>, placement: &Placement) {
+fn patch_window(source: &mut EditedText<'_>, root: Node<'_, '_>, placement: &Placement) {
     let Some(window) = pci::window(placement) else { return };
     let existing = root.children().find(|node| node.has_tag_name((pci::QEMU_NS, "commandline")));
     let Some(node) = existing else {
@@ -331,11 +208,4 @@ fn check_iothreads(placement: &Placement, root: Node<'_, '_>) -> Result<(), Patc
         }
     }
     Ok(())
-}
-
-/// The numbers of an `<address>`; what is left out is 0.
-fn pci_address(node: Node<'_, '_>) -> Result<PciAddr, PatchError> {
-    document::pci_address(node, |name, expected| {
-        PatchError::value(expected, node.attribute(name).unwrap_or_default())
-    })
 }

@@ -1,0 +1,108 @@
+//! What the readers of facts left out or replaced.
+
+use std::fmt;
+
+use pinwise::sets::NodeSet;
+use pinwise::shown::shorten;
+use pinwise::units::PciAddr;
+
+/// The longest list of names that a note shows, in bytes.
+const MAX_LIST: usize = 100;
+
+/// What a reader of facts left out or replaced, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FactsNote {
+    /// A table that lacks rows, as in a text that was cut.
+    NoRows {
+        /// The line of its header, from 1.
+        line: usize,
+        /// The devices without a row.
+        devices: Vec<String>,
+    },
+    /// Pairs of GPUs that reach each other by XGMI through other GPUs only.
+    IndirectXgmi {
+        /// How many pairs.
+        pairs: u32,
+    },
+    /// More or fewer nodes are described than announced.
+    NodeCount {
+        /// How many are announced.
+        announced: u32,
+        /// How many are described.
+        described: usize,
+    },
+    /// A word of a row that may be pCPUs or a node, since a blank stands for either.
+    Ambiguous {
+        /// The line, from 1.
+        line: usize,
+        /// The words, cut.
+        text: String,
+    },
+    /// A GPU whose own memory is a node.
+    GpuMemory {
+        /// The tool's number of the GPU.
+        gpu: u32,
+        /// The node, or several.
+        nodes: NodeSet,
+    },
+    /// The two ends of a connection count different numbers of links.
+    CountsDiffer {
+        /// One end.
+        from: PciAddr,
+        /// How many links it counts.
+        count: u32,
+        /// The other end.
+        to: PciAddr,
+        /// How many links that end counts.
+        back: u32,
+        /// The number that is taken.
+        taken: u32,
+    },
+    /// The two ends of a connection name different kinds of links.
+    KindsDiffer {
+        /// One end.
+        from: PciAddr,
+        /// The other end.
+        to: PciAddr,
+    },
+    /// Links to something that is neither a GPU nor a switch in this text.
+    LostTarget {
+        /// Where they go.
+        to: PciAddr,
+    },
+}
+
+impl fmt::Display for FactsNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRows { line, devices } => {
+                let devices = shorten(&devices.join(", "), MAX_LIST);
+                write!(f, "the table at line {line} has no rows of {devices}")
+            }
+            Self::IndirectXgmi { pairs } => write!(
+                f,
+                "{pairs} pairs of GPUs reach each other by XGMI through other GPUs only: not counted as links"
+            ),
+            Self::NodeCount { announced, described } => {
+                write!(f, "{announced} nodes are available, {described} are described")
+            }
+            Self::Ambiguous { line, text } => {
+                write!(f, "line {line}: {text:?} may be pCPUs or a node: left out")
+            }
+            Self::GpuMemory { gpu, nodes } => write!(
+                f,
+                "the NUMA ID of GPU{gpu}: the memory of the GPU is node {nodes}: not used"
+            ),
+            Self::CountsDiffer { from, count, to, back, taken } => {
+                write!(f, "{from} has {count} links to {to}, {to} has {back} back: {taken} taken")
+            }
+            Self::KindsDiffer { from, to } => {
+                write!(f, "{from} and {to} name links of different kinds: the first is taken")
+            }
+            Self::LostTarget { to } => {
+                write!(f, "links go to {to}, which is neither a GPU nor a switch here")
+            }
+        }
+    }
+}

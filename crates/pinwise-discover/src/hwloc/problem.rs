@@ -1,0 +1,93 @@
+//! Why XML of lstopo was not read.
+
+/// The longest text that is read.
+pub const MAX_LSTOPO: usize = 64 << 20;
+/// The longest part of a foreign text that a message shows.
+pub(super) const MAX_SHOWN: usize = 60;
+
+/// Why a text is not a topology.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LstopoError {
+    /// More text than the largest machine needs.
+    #[error("the text has {bytes} bytes, the limit is {limit}")]
+    TooLong {
+        /// The length of the text in bytes.
+        bytes: usize,
+        /// The most bytes that are read: [`MAX_LSTOPO`].
+        limit: usize,
+    },
+    /// Text that is not XML, with the place.
+    #[error("not well-formed XML: {problem}")]
+    Xml {
+        /// What the parser says.
+        problem: String,
+    },
+    /// Entities of its own, which no lstopo writes and which can blow a text up.
+    #[error("the text declares entities at byte {at}, which no lstopo does")]
+    Entities {
+        /// Where in the text.
+        at: usize,
+    },
+    /// XML of another kind.
+    #[error("the root element is <{root}>, not <topology>")]
+    NotTopology {
+        /// The root element.
+        root: String,
+    },
+    /// A value that cannot be what the attribute holds.
+    #[error("{line}:{column}: {attribute} {value:?} of {element} is not {expected}")]
+    Value {
+        /// The line, from 1.
+        line: u32,
+        /// The column of the element, from 1.
+        column: u32,
+        /// The type of the object, or the element.
+        element: String,
+        /// The attribute.
+        attribute: &'static str,
+        /// Its value.
+        value: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// An object without what identifies it.
+    #[error("{line}:{column}: {element} has no {attribute}")]
+    Missing {
+        /// The line, from 1.
+        line: u32,
+        /// The column, from 1.
+        column: u32,
+        /// The type of the object, or the element.
+        element: String,
+        /// The attribute.
+        attribute: &'static str,
+    },
+    /// Two objects with the same id.
+    #[error("{line}:{column}: {element} {id} occurs twice")]
+    Duplicate {
+        /// The line of the second, from 1.
+        line: u32,
+        /// Its column, from 1.
+        column: u32,
+        /// The type of the object.
+        element: String,
+        /// The id.
+        id: String,
+    },
+    /// More objects than a host can have.
+    #[error("{line}:{column}: {element} is beyond the limit of {limit}")]
+    TooMany {
+        /// The line of the first one too many, from 1.
+        line: u32,
+        /// Its column, from 1.
+        column: u32,
+        /// The type of the object, or the element.
+        element: String,
+        /// The most.
+        limit: usize,
+    },
+    /// No pCPU that is on.
+    #[error("the topology shows no pCPUs")]
+    NoPcpus,
+}

@@ -1,0 +1,249 @@
+//! What the readers of libvirt's XML left out, replaced or guessed.
+
+use std::fmt;
+
+use pinwise::sets::{CpuSet, NodeSet};
+use pinwise::units::{Bytes, CellId, NodeId, PageSize, PciAddr};
+
+/// What the readers of libvirt's XML, or a connection to libvirt, left out, replaced or guessed, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LibvirtNote {
+    /// Capabilities never tell free pages. A connection can ask for them, and takes this note back.
+    AllFree,
+    /// A node whose memory is not told.
+    NoMemory {
+        /// The node.
+        node: NodeId,
+    },
+    /// A pool of hugepages larger than its node's memory.
+    PagesCut {
+        /// The node.
+        node: NodeId,
+        /// The size of its pages.
+        page_size: PageSize,
+        /// How many pages the pool is said to have.
+        told: u64,
+        /// What memory is left for the pool.
+        memory: Bytes,
+    },
+    /// A table of distances with holes, or not of relative distances.
+    BadDistances,
+    /// pCPUs in several L3 caches, which no pCPU is.
+    InSeveralL3 {
+        /// The pCPUs.
+        pcpus: CpuSet,
+    },
+    /// A PCI function with two descriptions.
+    DescribedTwice {
+        /// The function.
+        address: PciAddr,
+    },
+    /// PCI functions without a class, as old versions of libvirt describe them.
+    NoClass {
+        /// How many functions.
+        count: u32,
+    },
+    /// A PCI function on a node that does not exist.
+    NoSuchNode {
+        /// The function.
+        address: PciAddr,
+        /// The node.
+        node: NodeId,
+    },
+    /// The parent of a PCI function is not a bridge, or is missing.
+    NotABridge {
+        /// The parent.
+        parent: PciAddr,
+        /// The function below.
+        address: PciAddr,
+    },
+    /// A virtual function whose physical function is not described.
+    NoPhysical {
+        /// The physical function.
+        physical: PciAddr,
+        /// The virtual function.
+        address: PciAddr,
+    },
+    /// A PCI function that is in an IOMMU group and is not described.
+    GroupInPart {
+        /// The function.
+        address: PciAddr,
+    },
+    /// A domain with fewer vCPUs plugged in than it can have.
+    VcpusUnplugged {
+        /// How many are plugged in.
+        now: u64,
+        /// How many it can have.
+        most: u64,
+    },
+    /// Only libvirt knows where numad put the vCPUs.
+    NumadPlacesVcpus,
+    /// pCPUs that a domain names and that are not online.
+    Offline {
+        /// The pCPUs.
+        pcpus: CpuSet,
+    },
+    /// Pins of vCPUs that the domain does not have.
+    PinsBeyond {
+        /// How many pins.
+        pins: u32,
+        /// How many vCPUs the domain has.
+        vcpus: u64,
+    },
+    /// A PCI function that the host does not have.
+    NotADevice {
+        /// The function.
+        address: PciAddr,
+    },
+    /// A PCI bridge, which cannot be given away.
+    Bridge {
+        /// The bridge.
+        address: PciAddr,
+    },
+    /// A mediated device: its XML does not name the PCI function that it is a share of.
+    Mediated {
+        /// Its UUID, cut.
+        uuid: Option<String>,
+    },
+    /// Guest memory that is not a whole number of pages.
+    PartPages {
+        /// The guest cell.
+        cell: CellId,
+        /// Its memory.
+        memory: Bytes,
+        /// How many pages are counted.
+        count: u64,
+        /// Their size.
+        page_size: PageSize,
+    },
+    /// A guest cell that may be on several nodes.
+    OnSeveralNodes {
+        /// The guest cell.
+        cell: CellId,
+        /// The host's nodes.
+        nodes: NodeSet,
+    },
+    /// Hugepages of the host's default size, which is not in the XML.
+    NoPageSize {
+        /// The size that is taken.
+        page_size: PageSize,
+    },
+    /// Only libvirt knows where numad put the memory.
+    NumadPlacesMemory,
+    #[cfg(feature = "libvirt")]
+    /// A libvirt that cannot list devices.
+    NoDevices {
+        /// The connection.
+        uri: String,
+        /// What libvirt said.
+        said: String,
+    },
+    #[cfg(feature = "libvirt")]
+    /// A device or domain that was listed and gone before it was read.
+    Gone {
+        /// What it is called.
+        name: String,
+    },
+    #[cfg(feature = "libvirt")]
+    /// A node whose free pages libvirt does not tell.
+    NoFreePages {
+        /// The node.
+        node: NodeId,
+        /// What libvirt said.
+        said: String,
+    },
+    #[cfg(feature = "libvirt")]
+    /// A pool with more free pages than pages.
+    FreeCut {
+        /// The node.
+        node: NodeId,
+        /// The size of its pages.
+        page_size: PageSize,
+        /// How many are said to be free.
+        free: u64,
+        /// How many there are.
+        total: u64,
+    },
+}
+
+impl fmt::Display for LibvirtNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AllFree => f.write_str("capabilities tell no free pages: all are taken as free"),
+            Self::NoMemory { node } => {
+                write!(f, "node {node} tells no memory: it is taken to have none")
+            }
+            Self::PagesCut { node, page_size, told, memory } => {
+                write!(f, "node {node} has {told} pages of {page_size} in {memory}: cut to fit")
+            }
+            Self::BadDistances => {
+                f.write_str("the distances are incomplete or not relative: 10 and 20 taken")
+            }
+            Self::InSeveralL3 { pcpus } => {
+                write!(f, "pCPUs {pcpus} are in several L3 caches: all are left out")
+            }
+            Self::DescribedTwice { address } => {
+                write!(f, "{address} is described twice: the first is taken")
+            }
+            Self::NoClass { count } => {
+                write!(f, "{count} PCI functions tell no class: none is taken for a GPU")
+            }
+            Self::NoSuchNode { address, node } => {
+                write!(f, "{address} is on node {node}, which does not exist: left out")
+            }
+            Self::NotABridge { parent, address } => {
+                write!(f, "{parent} above {address} is not a PCI-to-PCI bridge here: left out")
+            }
+            Self::NoPhysical { physical, address } => {
+                write!(f, "{physical}, the physical function of {address}, is not described")
+            }
+            Self::GroupInPart { address } => {
+                write!(f, "{address} is in an IOMMU group with others and is not described")
+            }
+            Self::VcpusUnplugged { now, most } => {
+                write!(f, "{now} of {most} vCPUs are plugged in: all are counted")
+            }
+            Self::NumadPlacesVcpus => {
+                f.write_str("numad places the vCPUs: they may be on any pCPU")
+            }
+            Self::Offline { pcpus } => write!(f, "pCPUs {pcpus} are not online: left out"),
+            Self::PinsBeyond { pins, vcpus } => write!(
+                f,
+                "{pins} <vcpupin> are for vCPUs beyond {vcpus}: left out, as libvirt does"
+            ),
+            Self::NotADevice { address } => {
+                write!(f, "{address} is not a device of the host: left out")
+            }
+            Self::Bridge { address } => write!(f, "{address} is a bridge of the host: left out"),
+            Self::Mediated { uuid } => {
+                let uuid = uuid.as_ref().map_or_else(String::new, |uuid| format!("{uuid} "));
+                write!(f, "mediated device {uuid}is a share of some device: left out")
+            }
+            Self::PartPages { cell, memory, count, page_size } => {
+                write!(f, "cell {cell} has {memory}: counted as {count} pages of {page_size}")
+            }
+            Self::OnSeveralNodes { cell, nodes } => {
+                write!(f, "cell {cell} is on nodes {nodes}: counted as even shares")
+            }
+            Self::NoPageSize { page_size } => {
+                write!(f, "<hugepages> names no size: taken as {page_size}")
+            }
+            Self::NumadPlacesMemory => {
+                f.write_str("numad places the memory: it may be on any node")
+            }
+            #[cfg(feature = "libvirt")]
+            Self::NoDevices { uri, said } => write!(f, "{uri} tells no devices ({said})"),
+            #[cfg(feature = "libvirt")]
+            Self::Gone { name } => write!(f, "{name} was gone before it was read"),
+            #[cfg(feature = "libvirt")]
+            Self::NoFreePages { node, said } => {
+                write!(f, "node {node} tells no free pages ({said}): all are taken as free")
+            }
+            #[cfg(feature = "libvirt")]
+            Self::FreeCut { node, page_size, free, total } => {
+                write!(f, "node {node} has {free} free pages of {page_size} of {total}: cut")
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the reader of NVML left out or replaced.
+
+use std::fmt;
+
+use super::problem::NoNvml;
+use pinwise::units::PciAddr;
+
+/// What the reader of NVML left out or replaced, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NvmlNote {
+    /// NVML is not there, although the machine has NVIDIA's GPUs.
+    Absent {
+        /// Why.
+        problem: NoNvml,
+    },
+    /// More GPUs than a host can have.
+    TooMany {
+        /// How many NVML shows.
+        found: u32,
+        /// How many are taken.
+        taken: u32,
+    },
+    /// A GPU that does not answer.
+    Silent {
+        /// NVML's number of the GPU.
+        index: u32,
+        /// What NVML says instead.
+        said: String,
+    },
+    /// NVLinks whose other end NVML does not tell.
+    LostLinks {
+        /// How many links.
+        count: u32,
+        /// The GPU.
+        address: PciAddr,
+    },
+    /// The two ends of a connection count different numbers of NVLinks.
+    CountsDiffer {
+        /// One end.
+        address: PciAddr,
+        /// How many links it counts.
+        count: u32,
+        /// The other end.
+        far: PciAddr,
+        /// How many links that end counts.
+        back: u32,
+    },
+}
+
+impl fmt::Display for NvmlNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent { problem } => write!(f, "{problem}"),
+            Self::TooMany { found, taken } => {
+                write!(f, "NVML shows {found} GPUs: the first {taken} taken")
+            }
+            Self::Silent { index, said } => {
+                write!(f, "GPU {index} does not answer NVML ({said}): left out")
+            }
+            Self::LostLinks { count, address } => {
+                write!(f, "NVML does not tell where {count} NVLinks of {address} go: left out")
+            }
+            Self::CountsDiffer { address, count, far, back } => write!(
+                f,
+                "{address} has {count} NVLinks to {far}, {far} has {back} back: the fewer are taken"
+            ),
+        }
+    }
+}

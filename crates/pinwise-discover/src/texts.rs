@@ -1,0 +1,80 @@
+//! Every kind of text that is read, with the command that prints it.
+
+use crate::facts::READERS;
+
+/// A kind of text that this crate reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TextFormat {
+    /// The text in words that a person knows it by.
+    pub name: &'static str,
+    /// The command that prints such a text.
+    pub command: &'static str,
+    /// What the text gives.
+    pub gives: Gives,
+}
+
+/// What a text gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Gives {
+    /// A whole host.
+    Host,
+    /// PCI functions of a host.
+    Devices,
+    /// A tenant.
+    Tenant,
+    /// Facts, which are laid over a host that another source describes.
+    Facts,
+}
+
+/// Texts that are known by their first character or root element.
+const WHOLE: &[TextFormat] = &[
+    #[cfg(feature = "serde")]
+    TextFormat { name: "a description as JSON", command: "pinwise capture", gives: Gives::Host },
+    #[cfg(feature = "xml")]
+    TextFormat { name: "XML of lstopo", command: "lstopo host.xml", gives: Gives::Host },
+    #[cfg(feature = "xml")]
+    TextFormat {
+        name: "capabilities of libvirt",
+        command: "virsh capabilities",
+        gives: Gives::Host,
+    },
+    #[cfg(feature = "xml")]
+    TextFormat {
+        name: "a node device of libvirt",
+        command: "virsh nodedev-dumpxml DEVICE",
+        gives: Gives::Devices,
+    },
+    #[cfg(feature = "xml")]
+    TextFormat {
+        name: "a domain of libvirt",
+        command: "virsh dumpxml DOMAIN",
+        gives: Gives::Tenant,
+    },
+];
+
+/// Every kind of text that this build reads: texts of whole hosts and of tenants, then the
+/// [`READERS`] of facts, in the order in which they look at a text.
+pub fn text_formats() -> impl Iterator<Item = TextFormat> {
+    let facts = READERS.iter().map(|reader| TextFormat {
+        name: reader.name,
+        command: reader.command,
+        gives: Gives::Facts,
+    });
+    WHOLE.iter().copied().chain(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_once() {
+        let mut names: Vec<&str> = text_formats().map(|format| format.name).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}
