@@ -26,6 +26,7 @@ pub(super) type TitledTable<'a> = (Option<&'a str>, Matrix<'a>);
 /// A text, split up once for all readers.
 pub(super) struct FactsText<'a> {
     /// The text if it is XML. It then has no lines and no tables.
+    #[cfg_attr(not(feature = "xml"), expect(dead_code, reason = "its reader is not built in"))]
     pub(super) xml: Option<&'a str>,
     lines: &'a Lines<'a>,
     /// Tables whose rows and columns are devices.
