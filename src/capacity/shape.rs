@@ -7,7 +7,7 @@ use crate::units::{Bytes, PageSize};
 /// Which nodes the cells of one VM may be on. They are always distinct nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Allowed {
     /// Any.
     #[default]
@@ -19,7 +19,7 @@ pub enum Allowed {
 /// What the GPUs of one VM must be to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum GpuBond {
     /// Nothing.
     #[default]
@@ -33,7 +33,7 @@ pub enum GpuBond {
 /// A VM of equal cells, each on a node of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Shape {
     /// How many cells, so how many nodes. None fits without one.
     pub cells: u32,
@@ -42,22 +42,37 @@ pub struct Shape {
     /// Memory a cell. None fits if it is no whole number of pages.
     pub memory: Bytes,
     /// The size of its pages.
+    #[cfg_attr(feature = "serde", serde(alias = "page-size", alias = "page"))]
     pub page_size: PageSize,
     /// GPUs a cell, of the cell's node.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub gpus: u32,
     /// Whether the guest sees SMT siblings: two vCPUs a core. None fits if a cell's vCPUs are odd.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub smt: bool,
     /// Whether a core is given to one VM only.
-    #[cfg_attr(feature = "serde", serde(default = "yes"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default = "yes", alias = "whole-cores", skip_serializing_if = "is_yes")
+    )]
     pub whole_cores: bool,
     /// What its GPUs must be to each other.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub bond: GpuBond,
     /// Which nodes its cells may be on.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub allowed: Allowed,
+}
+
+/// Whether a writer leaves the value out.
+#[cfg(feature = "serde")]
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(feature = "serde")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 #[cfg(feature = "serde")]

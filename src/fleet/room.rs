@@ -16,7 +16,7 @@ use crate::usage::Usage;
 /// What a host has too little of, whatever the placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "short", rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(tag = "short", rename_all = "snake_case"))]
 pub enum Shortfall {
     /// GPUs, on as many nodes as the VM may have.
     Gpus {

@@ -15,6 +15,7 @@ pub struct PageClaim {
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<NodeId>,
     /// Their size.
+    #[cfg_attr(feature = "serde", serde(alias = "size"))]
     pub page_size: PageSize,
     /// How many.
     pub count: u64,
@@ -26,16 +27,16 @@ pub struct PageClaim {
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Claim {
     /// pCPUs that nobody else may use: those with a vCPU, and siblings kept idle beside them.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "CpuSet::is_empty"))]
     pub dedicated: CpuSet,
     /// pCPUs that it shares with others: where its vCPUs float, or its emulator threads run.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "CpuSet::is_empty"))]
     pub floating: CpuSet,
     /// Its memory.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub pages: Vec<PageClaim>,
     /// Its devices, whole IOMMU groups.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub devices: Vec<PciAddr>,
 }
 

@@ -3,6 +3,7 @@
 mod claim;
 mod drift;
 mod offer;
+mod restore;
 mod table;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use table::Table;
 pub use claim::{Claim, ClaimError, PageClaim};
 pub use drift::{Difference, Drift, PageDrift, TenantDrift};
 pub use offer::{Accepted, Conflict, Generation, Holder, Offer, Taken};
+pub use restore::{RestoreError, SavedTenant, SavedUsage, UnexplainedPages};
 
 type PoolKey = (NodeId, PageSize);
 

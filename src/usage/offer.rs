@@ -75,6 +75,9 @@ impl fmt::Display for Generation {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Offer {
+    /// The name of the host that it was computed for, so that it can be sent there. [`Usage::accept`]
+    /// does not compare it.
+    pub host: String,
     /// Who would hold it.
     pub tenant: String,
     /// What.
@@ -112,7 +115,7 @@ pub struct Holder {
 /// What an offer needs and somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "taken", rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(tag = "taken", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Taken {
     /// The tenant's own name.
@@ -244,7 +247,7 @@ impl Usage {
     /// generation is above this usage's, [`Conflict::Impossible`] if the host has no such pCPU or
     /// device or a device is named twice. Nothing has changed then.
     pub fn accept(&mut self, host: &Host, offer: &Offer) -> Result<Accepted, Conflict> {
-        let Offer { tenant, claim, generation: offered, whole_cores } = offer;
+        let Offer { host: _, tenant, claim, generation: offered, whole_cores } = offer;
         let (offered, now) = (*offered, self.generation);
         if offered > now {
             return Err(Conflict::Ahead { tenant: tenant.clone(), offered, now });
