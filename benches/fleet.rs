@@ -3,11 +3,6 @@
 //! `--tenants N` gives each host up to N tenants, not 10; `--only 1c/0g` asks for these VMs alone.
 //!
 //! The hosts are of four models; each has tenants of its own, so that hardly two are in the same state.
-#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock")]
-
-#[path = "grid/shapes.rs"]
-#[allow(dead_code, reason = "the other benchmark uses the rest")]
-mod shapes;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -16,7 +11,7 @@ use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, rank};
 use pinwise::units::PcpuId;
 use pinwise::usage::PageClaim;
 use pinwise::{Claim, Host, PageSize, PciAddr, Usage};
-use shapes::{SHAPES, vm};
+use pinwise_testkit::shapes::{SHAPES, vm};
 
 /// A fixed sequence.
 struct Sequence(u64);

@@ -1,13 +1,6 @@
 //! How often a recommendation asks the allocator: the same on every run, so that a test can pin it.
 //! `allocations.tsv` has the numbers, with the checks of a debug build and without;
 //! `PINWISE_BLESS=1 cargo test --test allocations` writes those of the build that runs.
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-#![cfg(feature = "serde")]
-#![allow(clippy::disallowed_methods, reason = "the environment says whether to record")]
-
-#[path = "../benches/grid/shapes.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the benchmark's hosts")]
-mod shapes;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -16,7 +9,7 @@ use std::hint::black_box;
 
 use pinwise::{Host, Options, Policy, Question, RequestSpec, Usage, recommend};
 use pinwise_discover::read_placement_host;
-use shapes::{SHAPES, Shape, vm};
+use pinwise_testkit::shapes::{SHAPES, Shape, vm};
 
 /// Counts what a thread asks of the system's allocator.
 struct Counting;

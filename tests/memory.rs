@@ -1,17 +1,11 @@
 //! How much memory a host of a fleet takes beside the topology that it shares with others of its model.
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-#![cfg(feature = "serde")]
-
-#[path = "../benches/grid/shapes.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the benchmark's hosts")]
-mod shapes;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use pinwise::fleet::FleetHost;
 use pinwise::{Host, Options, Question, Usage, recommend};
-use shapes::{SHAPES, vm};
+use pinwise_testkit::shapes::{SHAPES, vm};
 
 /// Counts what a thread has from the system's allocator and has not given back.
 struct Counting;

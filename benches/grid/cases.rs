@@ -13,7 +13,7 @@ use pinwise::{
 };
 use pinwise_discover::libvirt::{read_capabilities, read_domain};
 
-use crate::shapes::{Shape, vm};
+use pinwise_testkit::shapes::{Shape, vm};
 
 /// How full the hosts are, in percent.
 pub(crate) const FILLS: [u32; 3] = [0, 50, 90];

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cases::{FILLS, Place, Run, Task};
-use crate::shapes::{SHAPES, Shape};
+use pinwise_testkit::shapes::{SHAPES, Shape};
 
 /// The cases whose counts are recorded: every size of host, every kind of refusal, every other stage.
 pub(crate) const CORE: [&str; 24] = [

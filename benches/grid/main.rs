@@ -12,18 +12,16 @@
 //!
 //! With `PINWISE_BLESS=1` the last two write `benches/instructions.tsv` and the README anew. A case is
 //! `HOST/FILL/REQUEST`: nodes and pCPUs, how full the nodes are, cells and GPUs or what is missing.
-#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock")]
 
 mod cases;
 mod clock;
 mod instructions;
 mod readme;
-mod shapes;
 
 use std::process::ExitCode;
 
 use cases::{FILLS, Place, Task};
-use shapes::SHAPES;
+use pinwise_testkit::shapes::SHAPES;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();

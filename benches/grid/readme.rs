@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cases::Task;
 use crate::instructions::{Counter, flags, said};
-use crate::shapes::SHAPES;
+use pinwise_testkit::shapes::SHAPES;
 use crate::{Row, blessed, measured};
 
 const BEGIN: &str = "<!-- figures: written by cargo bench --bench grid -- --readme -->\n";

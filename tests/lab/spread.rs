@@ -11,8 +11,8 @@ use pinwise::{
     Usage, recommend, verify,
 };
 
-use super::common;
-use super::rng::Rng;
+use pinwise_testkit::common;
+use pinwise_testkit::rng::Rng;
 
 const PAGES: [PageSize; 3] = [PageSize::KIB_4, PageSize::MIB_2, PageSize::GIB_1];
 

@@ -1,0 +1,41 @@
+//! What comes back of a placement's claim through its domain's XML.
+
+use std::collections::BTreeMap;
+
+use pinwise::units::NodeId;
+use pinwise::usage::PageClaim;
+use pinwise::{Claim, CpuSet, Host, PageSize, Placement};
+
+/// What the XML can say of a placement's claim. SMT siblings that are kept idle are in no element, and
+/// that the emulator's pCPUs are its own neither; threads without a pin float everywhere, where a
+/// placement names nothing. vCPUs that share a node's only free pCPU are pinned to it alone, as if it was
+/// theirs.
+pub fn in_xml(placement: &Placement, host: &Host) -> Claim {
+    let mut claim = placement.claim();
+    let unsaid = placement.idle.union(&placement.emulator_own);
+    claim.dedicated = claim.dedicated.difference(&unsaid);
+    let others = placement.iothreads.iter().chain([&placement.emulator]);
+    others.clone().for_each(|set| claim.floating.extend(set));
+    if others.chain(&placement.vcpus).any(CpuSet::is_empty) {
+        claim.floating.extend(host.online());
+    }
+    let alone = placement.vcpus.iter().filter(|set| set.len() == 1);
+    alone.for_each(|set| claim.dedicated.extend(set));
+    claim.floating = claim.floating.difference(&claim.dedicated);
+    let mut pages: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
+    for PageClaim { node, page_size: size, count } in claim.pages {
+        *pages.entry((node, size)).or_default() += count;
+    }
+    let page = |((node, size), count)| PageClaim { node, page_size: size, count };
+    claim.pages = pages.into_iter().map(page).collect();
+    claim
+}
+
+/// The same, with no word about which of a cell's nodes has how much of it.
+pub fn without_shares(mut claim: Claim) -> Claim {
+    let mut sums: BTreeMap<PageSize, u64> = BTreeMap::new();
+    claim.pages.iter().for_each(|page| *sums.entry(page.page_size).or_default() += page.count);
+    let sum = |(size, count)| PageClaim { node: None, page_size: size, count };
+    claim.pages = sums.into_iter().map(sum).collect();
+    claim
+}

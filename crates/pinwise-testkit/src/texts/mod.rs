@@ -1,0 +1,101 @@
+//! Small made-up texts of the kinds that operators send.
+
+/// `virsh capabilities` of two nodes.
+pub const CAPABILITIES: &str = include_str!("capabilities.xml");
+/// A node device of the same machine.
+pub const NODE_DEVICE: &str = include_str!("node-device.xml");
+/// A desktop VM as `virsh dumpxml` prints it.
+pub const DOMAIN: &str = include_str!("domain.xml");
+/// Files of `lstopo`, of format 1 and twice of format 2.
+pub const LSTOPO_1: &str = include_str!("lstopo-1.xml");
+/// See [`LSTOPO_1`].
+pub const LSTOPO_2: &str = include_str!("lstopo-2.xml");
+/// See [`LSTOPO_1`].
+pub const LSTOPO_3: &str = include_str!("lstopo-3.xml");
+/// A `placement-host/1` description with tenants.
+pub const PLACEMENT_HOST: &str = include_str!("placement-host.json");
+/// A request in our own format.
+pub const REQUEST: &str = include_str!("request.json");
+/// A tenant in our own format.
+pub const TENANT: &str = include_str!("tenant.json");
+
+pub const TOPO: &str =
+    "\u{1b}[4m\tGPU0\tGPU1\tmlx5_0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\u{1b}[0m\r
+GPU0\t X \tNV4\tPIX\t0,2,4,6\t0\t\tN/A
+GPU1\tNV4\t X \tSYS\t1,3,5,7\t1\t\tN/A
+mlx5_0\tPIX\tSYS\t X
+
+Legend:
+
+  X    = Self
+";
+
+pub const ROCM: &str = "
+============================ ROCm System Management Interface ============================
+================================ Weight between two GPUs =================================
+       GPU0         GPU1         GPU2
+GPU0   0            15           30
+GPU1   15           0            40
+GPU2   30           40           0
+
+================================= Hops between two GPUs ==================================
+       GPU0         GPU1         GPU2
+GPU0   0            1            2
+GPU1   1            0            2
+GPU2   2            2            0
+
+=============================== Link Type between two GPUs ===============================
+       GPU0         GPU1         GPU2
+GPU0   0            XGMI         XGMI
+GPU1   XGMI         0            PCIE
+GPU2   XGMI         PCIE         0
+
+======================================= Numa Nodes =======================================
+GPU[0]\t\t: (Topology) Numa Node: 2
+GPU[0]\t\t: (Topology) Numa Affinity: 2
+GPU[1]\t\t: (Topology) Numa Node: -1
+GPU[2]\t\t: (Topology) Numa Node: 0
+================================== End of ROCm SMI Log ===================================
+";
+
+pub const NUMA: &str = "available: 3 nodes (0-1,4)
+node 0 cpus: 0 1 4 5
+node 0 size: 1000 MB
+node 0 free: 10 MB
+node 1 cpus: 2 3 6 7
+node 1 size: 2000 MB
+node 1 free: 20 MB
+node 4 cpus:
+node 4 size: 500 MB
+node 4 free: 500 MB
+node distances:
+node   0   1   4
+  0:  10  21  17
+  1:  21  10  28
+  4:  17  28  10
+";
+
+pub const NCCL_TOPOLOGY: &str = r#"<system version="1">
+  <cpu numaid="-1" affinity="0000000f" arch="x86_64">
+    <pci busid="00000000:0A:00.0" class="0x060400" link_speed="32.0 GT/s PCIe" link_width="16">
+      <pci busid="0000:0b:00.0" class="0x030200" vendor="0x10de" device="0x2335" link_speed="" link_width="0">
+        <gpu dev="0"><nvlink target="0000:0c:00.0" count="2" tclass="0x030200"/></gpu>
+      </pci>
+      <pci busid="0000:0c:00.0" class="0x030200" vendor="0x10de" device="0x2335" link_speed="2.5 GT/s" link_width="16">
+        <gpu dev="1"><nvlink target="0000:0b:00.0" count="1" tclass="0x030200"/></gpu>
+      </pci>
+    </pci>
+    <nic><net name="eth0"/></nic>
+  </cpu>
+</system>
+"#;
+
+pub const P2P: &str = " \tGPU0\tGPU1\t
+ GPU0\tX\tGNS\t
+ GPU1\tOK\tX\t
+
+Legend:
+
+  X    = Self
+  OK   = Status Ok
+";

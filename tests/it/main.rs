@@ -1,0 +1,39 @@
+//! The tests of the engine and the readers, in one program: `cargo test --test it rules::` runs those
+//! of a file.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests draw small numbers, ask the environment how long to look, show what they found, \
+              and stop at what they did not expect"
+)]
+
+mod capabilities;
+mod capacity;
+mod cases;
+mod corpus;
+mod domains;
+mod emit;
+mod emulator;
+mod facts;
+mod fixtures;
+mod fleet;
+mod hostile;
+mod lessons;
+mod lstopo;
+mod mutations;
+mod oracle;
+mod overlay;
+mod properties;
+mod readers;
+mod rebalance;
+mod refused;
+mod rules;
+mod schema;
+mod slots;
+mod splits;
+mod supply;
+mod switches;
+mod sysfs;
+mod tenants;

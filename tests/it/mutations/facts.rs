@@ -1,0 +1,58 @@
+//! Operators' texts: what is read of a broken one never breaks the host that it is laid over.
+
+use pinwise::json::write_host;
+
+use pinwise_testkit::common::description;
+use pinwise_testkit::texts::{NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
+use super::{fuzz, mutations};
+
+fn broken(kind: &str, sound: &[&str]) {
+    let sound: Vec<_> = sound.iter().map(|text| text.as_bytes()).collect();
+    mutations(kind, &sound, |text, _| fuzz::facts(text));
+}
+
+/// A table of eight GPUs, as `title` and the cells between two, one's own, and at a row's end have it.
+fn eight(gap: &str, other: &str, own: &str, header: &str, end: impl Fn(usize) -> String) -> String {
+    let names: Vec<_> = (0..8).map(|gpu| format!("GPU{gpu}")).collect();
+    let row = |gpu: usize| {
+        let cells: Vec<_> = (0..8).map(|to| if to == gpu { own } else { other }).collect();
+        format!("GPU{gpu}{gap}{}{}\n", cells.join(gap), end(gpu))
+    };
+    format!("{gap}{}{header}\n{}", names.join(gap), (0..8).map(row).collect::<String>())
+}
+
+#[test]
+fn tables_of_nvidia_smi() {
+    let end = |gpu: usize| format!("\tN/A\t{}\t\tN/A", if gpu < 4 { 0 } else { 2 });
+    let header = "\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID";
+    broken("nvidia-smi topo -m", &[TOPO, &eight("\t", "NV18", " X ", header, end)]);
+    broken("nvidia-smi topo -p2p", &[P2P]);
+}
+
+#[test]
+fn tables_of_rocm_smi() {
+    let title = "====== Link Type between two GPUs ======\n";
+    let table = eight("  ", "XGMI", "0", "", |_| String::new());
+    broken("rocm-smi", &[ROCM, &(title.to_owned() + &table)]);
+}
+
+#[test]
+fn output_of_numactl() {
+    broken("numactl", &[NUMA]);
+}
+
+#[test]
+fn topologies_of_nccl() {
+    // With addresses that a host has.
+    let known = NCCL_TOPOLOGY.replace("0000:0b:00.0", "0000:1b:00.0").replace("0c:00.0", "3b:00.0");
+    broken("NCCL", &[NCCL_TOPOLOGY, &known]);
+}
+
+#[test]
+fn json_of_hosts_with_sources() {
+    let mut host = description("rtx-4080");
+    host.mark_source("sysfs");
+    mutations("host with sources", &[write_host(&host).as_bytes()], |text, _| {
+        fuzz::host_json(text)
+    });
+}

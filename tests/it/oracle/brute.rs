@@ -1,0 +1,486 @@
+//! Every legal way to place a VM on a tiny host, without any of the engine's thoughts: all sets of
+//! cores and of GPUs, all page sizes, all that the guest may be shown. What is legal the checker says;
+//! what it is worth, the public scoring function.
+//!
+//! The space, where the design and not the checker draws the line:
+//! - the VM's nodes are those with a vCPU; memory on other nodes is not tried;
+//! - a cell is one node, all of it that the VM has; pages are interleaved over several nodes only;
+//! - floating vCPUs may run on all that is free on their node, and show no siblings;
+//! - emulator pCPUs of its own are not on cores with dedicated vCPUs.
+//!
+//! Cores that agree in node, package, L3 domain, kind and the state of their pCPUs are one class, and
+//! only how many of a class are taken is tried: nothing that is checked or scored tells them apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pinwise::engine::{Profile, score};
+use pinwise::host::{Core, CpuVendor, DeviceKind, RootComplex};
+use pinwise::placement::{
+    Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
+};
+use pinwise::request::GpuRequest;
+use pinwise::units::{CellId, Distance, NodeId, PcpuId, VcpuId};
+use pinwise::{
+    Bytes, CpuSet, Host, NodeSet, Options, PageSize, PciAddr, Placement, Policy, Question, Request,
+    Score, Style, Usage, verify,
+};
+
+use pinwise_testkit::case::Built;
+
+/// Where the vCPUs and the other threads are.
+#[derive(Clone)]
+struct Cpus {
+    dedicated: bool,
+    threads: u32,
+    vcpus: Vec<CpuSet>,
+    /// By vCPU, ascending.
+    nodes: Vec<NodeId>,
+    idle: CpuSet,
+    own: CpuSet,
+    emulator: CpuSet,
+}
+
+struct Brute<'a> {
+    host: &'a Host,
+    usage: &'a Usage,
+    request: &'a Request,
+    options: &'a Options,
+    /// Allowed, held by nobody, not the host's.
+    usable: CpuSet,
+    gpus: Vec<Vec<PciAddr>>,
+    best: BTreeMap<Style, (Score, Placement)>,
+    tried: usize,
+}
+
+/// What the search found.
+pub(crate) struct Found {
+    /// The best of each style that has any.
+    pub(crate) best: BTreeMap<Style, (Score, Placement)>,
+    /// How many placements were scored.
+    pub(crate) tried: usize,
+}
+
+/// The best legal placement of every style.
+pub(crate) fn search(case: &Built, options: &Options) -> Found {
+    let Built { host, usage, request } = case;
+    let mut housekeeping = host.reserved().clone();
+    if housekeeping.is_empty() && host.cores().len() > 1 {
+        let lowest = host.allowed().first();
+        let core = host.cores().iter().find(|core| core.pcpus.iter().any(|p| Some(*p) == lowest));
+        housekeeping.extend(&core.map(all_of).unwrap_or_default());
+    }
+    let usable = host.allowed().difference(usage.dedicated()).difference(&housekeeping);
+    let gpus = gpu_sets(host, request);
+    let (best, tried) = (BTreeMap::new(), 0);
+    let mut brute = Brute { host, usage, request, options, usable, gpus, best, tried };
+    for threads in [1, 2] {
+        brute.dedicated(threads);
+    }
+    for cpus in brute.floating() {
+        brute.place(&cpus);
+    }
+    Found { best: brute.best, tried: brute.tried }
+}
+
+fn all_of(core: &Core) -> CpuSet {
+    core.pcpus.iter().copied().collect()
+}
+
+fn only(pcpu: PcpuId) -> CpuSet {
+    [pcpu].into_iter().collect()
+}
+
+fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
+    match &request.spec().gpus {
+        GpuRequest::Addresses(named) => {
+            let mut named = named.clone();
+            named.sort_unstable();
+            vec![named]
+        }
+        GpuRequest::Count { count, .. } => {
+            let all: Vec<PciAddr> = host.gpus().iter().map(|gpu| gpu.address).collect();
+            let subsets = (0_u32..1 << all.len()).filter(|mask| mask.count_ones() == *count);
+            let members = |mask: u32| {
+                (0..all.len()).filter(|at| mask & (1 << at) != 0).map(|at| all[at]).collect()
+            };
+            subsets.map(members).collect()
+        }
+    }
+}
+
+impl Brute<'_> {
+    /// All ways to take cores for pinned vCPUs.
+    fn dedicated(&mut self, threads: u32) {
+        if !self.request.spec().vcpus.is_multiple_of(threads) {
+            return;
+        }
+        let cores = self.host.cores().iter();
+        let mut classes: BTreeMap<_, Vec<&Core>> = BTreeMap::new();
+        for core in
+            cores.filter(|core| all_of(core).intersection(&self.usable).len() >= threads as usize)
+        {
+            let state = |p: &PcpuId| {
+                let held = self.usage.dedicated().contains(*p);
+                (self.usable.contains(*p), held, self.host.allowed().contains(*p))
+            };
+            let mut states: Vec<_> = core.pcpus.iter().map(state).collect();
+            states.sort_unstable();
+            let key = (core.node, core.id.package, core.l3, core.kind, states);
+            classes.entry(key).or_default().push(core);
+        }
+        let classes: Vec<Vec<&Core>> = classes.into_values().collect();
+        let mut counts = vec![0; classes.len()];
+        loop {
+            if counts.iter().sum::<usize>() == (self.request.spec().vcpus / threads) as usize {
+                let taken = classes.iter().zip(&counts);
+                let cores: Vec<&Core> =
+                    taken.flat_map(|(class, count)| class[..*count].iter().copied()).collect();
+                self.pinned(&cores, threads);
+            }
+            // The next vector of counts, like an odometer.
+            let Some(at) = (0..counts.len()).find(|at| counts[*at] < classes[*at].len()) else {
+                return;
+            };
+            counts[at] += 1;
+            counts[..at].fill(0);
+        }
+    }
+
+    fn pinned(&mut self, cores: &[&Core], threads: u32) {
+        let mut cores = cores.to_vec();
+        cores.sort_by_key(|core| core.node);
+        let empty = CpuSet::new();
+        let mut cpus = Cpus {
+            dedicated: true,
+            threads,
+            vcpus: Vec::new(),
+            nodes: Vec::new(),
+            idle: empty.clone(),
+            own: empty.clone(),
+            emulator: empty,
+        };
+        let mut beside = CpuSet::new();
+        for core in &cores {
+            beside.extend(&all_of(core));
+            let mut usable = all_of(core).intersection(&self.usable);
+            for pcpu in
+                core.pcpus.iter().filter(|p| self.usable.contains(**p)).take(threads as usize)
+            {
+                usable.remove(*pcpu);
+                cpus.vcpus.push(only(*pcpu));
+                cpus.nodes.push(core.node);
+            }
+            cpus.idle.extend(&usable);
+        }
+        let mut vcpus = CpuSet::new();
+        cpus.vcpus.iter().for_each(|set| vcpus.extend(set));
+        if self.request.spec().emulator_pcpus > 0 {
+            let whole = self.request.spec().policies.whole_cores == Policy::Require;
+            for core in self.host.cores().iter().filter(|core| !all_of(core).intersects(&beside)) {
+                if self.is_whole(core) || !whole {
+                    cpus.own.extend(&all_of(core).intersection(&self.usable));
+                }
+            }
+            // All that may be taken: more than asked for is legal.
+            cpus.emulator = cpus.own.clone();
+        } else {
+            let free = self.for_emulators().difference(&vcpus);
+            let Some(pcpu) = free.first() else { return };
+            cpus.emulator = only(pcpu);
+        }
+        self.place(&cpus);
+    }
+
+    /// Where emulator threads may run beside other work: held by nobody, and allowed or reserved.
+    fn for_emulators(&self) -> CpuSet {
+        self.host.allowed().union(self.host.reserved()).difference(self.usage.dedicated())
+    }
+
+    /// Whether a VM can have the core for itself: what it cannot use, nobody can.
+    fn is_whole(&self, core: &Core) -> bool {
+        let dead =
+            |p: PcpuId| !self.host.allowed().contains(p) && !self.usage.dedicated().contains(p);
+        core.pcpus.iter().all(|p| self.usable.contains(*p) || dead(*p))
+    }
+
+    /// All node sets for vCPUs that float.
+    fn floating(&self) -> Vec<Cpus> {
+        let mut all_cpus = Vec::new();
+        if self.request.spec().policies.dedicated_cpus == Policy::Require {
+            return all_cpus;
+        }
+        let nodes = self.host.nodes();
+        let whole = self.request.spec().policies.whole_cores == Policy::Require;
+        let free_on = |id: NodeId| {
+            let cores = self.host.cores().iter().filter(|core| core.node == id);
+            let mut free = CpuSet::new();
+            cores.filter(|c| self.is_whole(c) || !whole).for_each(|c| free.extend(&all_of(c)));
+            free.intersection(&self.usable)
+        };
+        for mask in 1_u32..1 << nodes.len() {
+            let chosen: Vec<NodeId> = (0..nodes.len())
+                .filter(|at| mask & (1 << at) != 0)
+                .map(|at| nodes[at].id)
+                .collect();
+            let mut sets: Vec<CpuSet> = chosen.iter().map(|id| free_on(*id)).collect();
+            let all = sets.iter().fold(CpuSet::new(), |all, set| all.union(set));
+            // The emulator's pCPU is one that no vCPU could have, or else from the largest set.
+            let own = self.request.spec().emulator_pcpus > 0;
+            let outside = if own { self.usable.clone() } else { self.for_emulators() };
+            let outside = outside.difference(&all).iter().find(|p| {
+                let core = self.host.core_of(*p).expect("an online pCPU has a core");
+                !own || !whole || self.is_whole(core)
+            });
+            let carved = outside.is_none();
+            let pcpu = outside.or_else(|| {
+                let largest = sets.iter_mut().max_by_key(|set| set.len())?;
+                let pcpu = largest.first()?;
+                largest.remove(pcpu);
+                Some(pcpu)
+            });
+            let Some(pcpu) = pcpu else { continue };
+            let core = self.host.core_of(pcpu).map(all_of).unwrap_or_default();
+            let beside = sets.iter().any(|set| set.intersects(&core));
+            // A core that is to be whole has its other pCPUs with the VM too.
+            let with = if whole && !beside { core.intersection(&self.usable) } else { only(pcpu) };
+            let idle = if whole && beside && !own && carved { only(pcpu) } else { CpuSet::new() };
+            let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
+            let vcpus = u64::from(self.request.spec().vcpus);
+            let alike = shared(&room, vcpus).filter(|_| self.request.spec().even_cells);
+            for counts in fill(&room, vcpus, true).into_iter().chain(alike) {
+                let mut cpus = Cpus {
+                    dedicated: false,
+                    threads: 1,
+                    vcpus: Vec::new(),
+                    nodes: Vec::new(),
+                    idle: idle.clone(),
+                    own: if own { with.clone() } else { CpuSet::new() },
+                    emulator: only(pcpu),
+                };
+                for ((set, id), count) in sets.iter().zip(&chosen).zip(counts) {
+                    let count = count as usize;
+                    cpus.vcpus.extend(vec![set.clone(); count]);
+                    cpus.nodes.extend(vec![*id; count]);
+                }
+                all_cpus.push(cpus);
+            }
+        }
+        all_cpus
+    }
+
+    /// Everything else, given the pCPUs.
+    fn place(&mut self, cpus: &Cpus) {
+        let mut nodes = cpus.nodes.clone();
+        nodes.dedup();
+        let mut sizes: BTreeSet<PageSize> =
+            self.host.nodes().iter().flat_map(|n| n.pools.iter().map(|p| p.size)).collect();
+        if let Some(size) = self.request.spec().page_size {
+            sizes.retain(|other| *other == size);
+        }
+        for size in sizes {
+            let Some(needed) = size.pages_in(self.request.spec().memory) else { continue };
+            let free: Vec<u64> =
+                nodes.iter().map(|n| self.usage.free_pages(self.host, *n, size)).collect();
+            for gpus in self.gpus.clone() {
+                for cells in [false, true] {
+                    let single = nodes.len() == 1;
+                    let pages = if cells && self.request.spec().even_cells {
+                        shared(&free, needed)
+                    } else {
+                        fill(&free, needed, cells)
+                    };
+                    let Some(pages) = pages else { continue };
+                    let modes: &[MemoryMode] = match (cells, single) {
+                        (true, true) => continue,
+                        (false, false) => &[MemoryMode::Strict, MemoryMode::Interleave],
+                        _ => &[MemoryMode::Strict],
+                    };
+                    for mode in modes {
+                        let expanders: &[bool] = if cells { &[false, true] } else { &[false] };
+                        for expanders in expanders {
+                            let (pages, nodes) = (&pages, &nodes);
+                            let memory = Memory { size, pages, nodes, cells, mode: *mode };
+                            self.judge(cpus, &memory, &gpus, *expanders);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn judge(&mut self, cpus: &Cpus, memory: &Memory<'_>, gpus: &[PciAddr], expanders: bool) {
+        let style = match (memory.cells, cpus.threads > 1) {
+            (false, false) => Style::Pin,
+            (false, true) => Style::PinSmt,
+            (true, false) => Style::PinNuma,
+            (true, true) => Style::PinNumaSmt,
+        };
+        let devices = self.devices(gpus, |node| {
+            let at = memory.nodes.iter().position(|n| Some(*n) == node);
+            at.filter(|_| expanders).map(|at| CellId(at as u32))
+        });
+        if expanders && devices.iter().all(|device| device.cell.is_none()) {
+            return;
+        }
+        let placement = Placement {
+            name: self.request.spec().name.clone(),
+            style,
+            dedicated: cpus.dedicated,
+            memory_mode: memory.mode,
+            // A socket a core straddles nothing.
+            topology: GuestTopology {
+                sockets: self.request.spec().vcpus / cpus.threads,
+                dies: 1,
+                cores: 1,
+                threads: cpus.threads,
+            },
+            vcpus: cpus.vcpus.clone(),
+            idle: cpus.idle.clone(),
+            emulator_own: cpus.own.clone(),
+            emulator: cpus.emulator.clone(),
+            iothreads: vec![cpus.emulator.clone(); self.request.spec().io_threads as usize],
+            cells: self.cells(cpus, memory),
+            pci: self.guest_pci(&devices),
+            devices,
+            iommu: false,
+            topoext: self.host.cpu_vendor() == CpuVendor::Amd && cpus.threads > 1,
+        };
+        self.tried += 1;
+        let profile = Profile::of(self.host, self.request, &placement);
+        let score = score(self.request, self.options, &profile, 0);
+        if self.best.get(&style).is_none_or(|(best, _)| score.total > best.total)
+            && verify(Question::new(self.host, self.usage, self.request), &placement).is_ok()
+        {
+            self.best.insert(style, (score, placement));
+        }
+    }
+
+    fn cells(&self, cpus: &Cpus, memory: &Memory<'_>) -> Vec<Cell> {
+        let Memory { size, pages, nodes, cells, .. } = *memory;
+        let vcpus = |on: &[NodeId]| {
+            let at = (0..).map(VcpuId).zip(&cpus.nodes);
+            at.filter(|(_, node)| on.contains(node)).map(|(vcpu, _)| vcpu).collect()
+        };
+        let distance = |a: NodeId, b: NodeId| {
+            let told = self.host.distance(a, b).expect("the nodes are the host's");
+            if a == b { Distance::LOCAL } else { told }
+        };
+        let cell = |id: u32, on: &[NodeId], pages: &[u64]| Cell {
+            id: CellId(id),
+            nodes: on.iter().copied().collect::<NodeSet>(),
+            vcpus: vcpus(on),
+            memory: Bytes(pages.iter().sum::<u64>() * size.bytes()),
+            page: size,
+            pages: on.iter().copied().zip(pages.iter().copied()).filter(|p| p.1 > 0).collect(),
+            distances: match cells {
+                true => nodes.iter().map(|to| distance(on[0], *to)).collect(),
+                false => vec![Distance::LOCAL],
+            },
+        };
+        match cells {
+            true => (0..nodes.len())
+                .map(|at| cell(at as u32, &nodes[at..=at], &pages[at..=at]))
+                .collect(),
+            false => vec![cell(0, nodes, pages)],
+        }
+    }
+
+    fn devices(
+        &self,
+        gpus: &[PciAddr],
+        cell: impl Fn(Option<NodeId>) -> Option<CellId>,
+    ) -> Vec<PlacedDevice> {
+        let records = self.host.pci().devices();
+        let named: Vec<PciAddr> =
+            gpus.iter().chain(&self.request.spec().devices).copied().collect();
+        let mut given: BTreeSet<PciAddr> = named.iter().copied().collect();
+        let mut placed = Vec::new();
+        for (position, address) in named.into_iter().enumerate() {
+            let record = self.host.pci().get(address);
+            let group = record.and_then(|record| record.iommu_group);
+            let in_group = records.iter().filter(|other| {
+                group.is_some() && other.iommu_group == group && other.kind() != DeviceKind::Bridge
+            });
+            let rest: Vec<PciAddr> =
+                in_group.map(|other| other.address).filter(|a| given.insert(*a)).collect();
+            let slot = |a: PciAddr| (a.domain, a.bus, a.device);
+            let (functions, withheld) = rest.into_iter().partition(|a| slot(*a) == slot(address));
+            let node = record.and_then(|record| record.node);
+            let is_gpu = position < gpus.len();
+            placed.push(PlacedDevice {
+                address,
+                is_gpu,
+                node,
+                cell: cell(node),
+                functions,
+                withheld,
+            });
+        }
+        placed
+    }
+
+    fn guest_pci(&self, devices: &[PlacedDevice]) -> GuestPci {
+        let mut pci = GuestPci::default();
+        let mut bus_nr = 200;
+        for device in devices {
+            let mut top = device.address;
+            while let Some(above) = self.host.pci().get(top).and_then(|record| record.parent) {
+                top = above;
+            }
+            let root = RootComplex { domain: top.domain, bus: top.bus };
+            // An expander for each device would be legal too; one for each cell and root is simpler.
+            let mut known = pci.expanders.iter();
+            let known = known.find(|e| Some(e.cell) == device.cell && e.root == root).copied();
+            let mut next = (pci.expanders.len() + pci.ports.len()) as u32 + 1;
+            let expander = device.cell.map(|cell| {
+                known.unwrap_or_else(|| {
+                    let new = ExpanderBus { index: next, cell, bus_nr, root };
+                    bus_nr += 10;
+                    next += 1;
+                    pci.expanders.push(new);
+                    new
+                })
+            });
+            let parent = expander.map_or(0, |expander| expander.index);
+            let slot = pci.ports.iter().filter(|port| port.parent == parent).count() as u8;
+            pci.ports.push(GuestPort { index: next, parent, slot: expander.map(|_| slot) });
+            let functions = [device.address].into_iter().chain(device.functions.iter().copied());
+            for (host, function) in functions.zip(0..) {
+                let multifunction = function == 0 && !device.functions.is_empty();
+                pci.functions.push(GuestFunction { host, port: next, function, multifunction });
+            }
+        }
+        pci
+    }
+}
+
+struct Memory<'a> {
+    size: PageSize,
+    pages: &'a [u64],
+    nodes: &'a [NodeId],
+    cells: bool,
+    mode: MemoryMode,
+}
+
+/// Some way to take `needed` from the pools, if asked at least one from each.
+fn fill(free: &[u64], needed: u64, one_each: bool) -> Option<Vec<u64>> {
+    let least = u64::from(one_each);
+    if free.iter().any(|free| *free < least) || needed < least * free.len() as u64 {
+        return None;
+    }
+    let mut taken = vec![least; free.len()];
+    let mut left = needed - least * free.len() as u64;
+    for (taken, free) in taken.iter_mut().zip(free) {
+        let more = left.min(free - *taken);
+        *taken += more;
+        left -= more;
+    }
+    (left == 0).then_some(taken)
+}
+
+/// As many of them from each pool.
+fn shared(free: &[u64], needed: u64) -> Option<Vec<u64>> {
+    let each = needed / free.len() as u64;
+    let fits = each * free.len() as u64 == needed && free.iter().all(|free| *free >= each);
+    fits.then(|| vec![each; free.len()])
+}

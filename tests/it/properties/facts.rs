@@ -1,0 +1,205 @@
+//! The numbers of a refusal, counted anew from the description, the tenants and the request.
+
+use std::collections::BTreeMap;
+
+use pinwise::engine::{Fact, Rejection};
+use pinwise::host::DeviceKind;
+use pinwise::request::{GpuRequest, Wish};
+use pinwise::{CpuSet, Host, NodeSet, PageSize, PciAddr, Policy, Usage};
+
+use super::scene::Scene;
+use super::{ensure, for_cases};
+
+/// pCPUs that a VM may have, by core; of whole cores alone, where no other tenant has a sibling.
+fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
+    let (host, usage) = (&scene.host, &scene.usage);
+    let kept = host.housekeeping();
+    let cores = host.cores().iter().map(|core| {
+        let held = core.pcpus.iter().any(|pcpu| usage.dedicated().contains(*pcpu));
+        let free = core.pcpus.iter().filter(|pcpu| {
+            host.allowed().contains(**pcpu)
+                && !kept.contains(**pcpu)
+                && !usage.dedicated().contains(**pcpu)
+        });
+        let count = if whole && held { 0 } else { free.count() as u64 };
+        ([core.node].into_iter().collect(), count)
+    });
+    cores.collect()
+}
+
+fn free_pages(host: &Host, usage: &Usage, nodes: &NodeSet, size: PageSize) -> u64 {
+    let sum: u64 = nodes.iter().map(|node| usage.free_pages(host, node, size)).sum();
+    let whole_host = nodes.len() == host.nodes().len();
+    if whole_host { sum.min(usage.free_pages_in_all(host, size)) } else { sum }
+}
+
+/// The tenant that has a function of the device's slot or group.
+fn holder(scene: &Scene, address: PciAddr) -> Option<&str> {
+    let pci = scene.host.pci();
+    let slot =
+        |other: PciAddr| PciAddr { function: 0, ..other } == PciAddr { function: 0, ..address };
+    let beside = pci.devices().iter().map(|device| device.address).filter(|other| slot(*other));
+    let mut all = pci.group_of(address).into_iter().chain(beside.collect::<Vec<_>>());
+    all.find_map(|member| scene.usage.holder_of(member))
+}
+
+fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
+    let (host, usage, request) = (&scene.host, &scene.usage, &scene.request);
+    let whole = request.spec().policies.whole_cores == Policy::Require;
+    let on = |nodes: &NodeSet, least: u64| -> Vec<u64> {
+        let cores = usable(scene, whole).into_iter();
+        let here = cores.filter(|(node, free)| node.is_subset(nodes) && *free >= least);
+        here.map(|(_, free)| free).collect()
+    };
+    let expected = match fact {
+        Fact::CoresShort { nodes, threads, needed, free } => {
+            ensure(
+                request.spec().policies.dedicated_cpus == Policy::Require || *threads > 1,
+                || format!("{fact:?}"),
+            )?;
+            ensure(free < needed, || format!("{fact:?}"))?;
+            let free = on(nodes, u64::from(*threads)).len() as u64;
+            let needed = u64::from(request.spec().vcpus / threads);
+            Fact::CoresShort { nodes: nodes.clone(), threads: *threads, needed, free }
+        }
+        Fact::PcpusShort { nodes, needed, free } => {
+            ensure(free < needed, || format!("{fact:?}"))?;
+            let free = on(nodes, 1).iter().sum();
+            Fact::PcpusShort { nodes: nodes.clone(), needed: u64::from(request.spec().vcpus), free }
+        }
+        Fact::PagesShort { nodes, size, needed, free } => {
+            ensure(free < needed, || format!("{fact:?}"))?;
+            let needed = request.spec().memory.0 / size.bytes();
+            let free = free_pages(host, usage, nodes, *size);
+            Fact::PagesShort { nodes: nodes.clone(), size: *size, needed, free }
+        }
+        Fact::NoPageSize { .. } => {
+            let known = host.nodes().iter().flat_map(|node| node.pools.iter().map(|p| p.size));
+            let mut sizes = known.chain(request.spec().page_size);
+            let of =
+                |size: &PageSize| request.spec().page_size.is_none_or(|wanted| wanted == *size);
+            let fits = |size: PageSize| request.spec().memory.0.is_multiple_of(size.bytes());
+            ensure(!sizes.any(|size| of(&size) && fits(size)), || format!("{fact:?}"))?;
+            Fact::NoPageSize { memory: request.spec().memory, size: request.spec().page_size }
+        }
+        Fact::GpusShort { needed, free, .. } => {
+            let GpuRequest::Count { count, model } = &request.spec().gpus else {
+                return Err(format!("{fact:?} of GPUs by address"));
+            };
+            ensure(free < needed, || format!("{fact:?}"))?;
+            // Integrated ones count where they are named.
+            let fits = |gpu: &&pinwise::host::Gpu| match model {
+                Some(model) => gpu.model.to_lowercase().contains(&model.to_lowercase()),
+                None => !gpu.integrated,
+            };
+            let all: Vec<_> = host.gpus().iter().filter(fits).map(|gpu| gpu.address).collect();
+            let is_free = |gpu: &&PciAddr| {
+                holder(scene, **gpu).is_none() && !request.spec().devices.contains(gpu)
+            };
+            let free = all.iter().filter(is_free).count() as u32;
+            let (total, model) = (all.len() as u32, model.clone());
+            Fact::GpusShort { needed: *count, free, total, model }
+        }
+        Fact::NoDevice { address } => {
+            let device = host.pci().get(*address);
+            let none = device.is_none_or(|device| device.kind() == DeviceKind::Bridge);
+            ensure(none, || format!("{fact:?}"))?;
+            fact.clone()
+        }
+        Fact::NotAGpu { address } => {
+            ensure(host.gpu(*address).is_none(), || format!("{fact:?}"))?;
+            fact.clone()
+        }
+        Fact::DeviceHeld { address, .. } => {
+            let holder = holder(scene, *address).unwrap_or_default().to_owned();
+            Fact::DeviceHeld { address: *address, holder }
+        }
+        Fact::GpuNodeUnknown { address } => {
+            let unknown = host.gpu(*address).is_some_and(|gpu| gpu.node.is_none());
+            ensure(unknown, || format!("{fact:?}"))?;
+            fact.clone()
+        }
+        Fact::NodesShort { needed, usable: have } => {
+            ensure(have < needed, || format!("{fact:?}"))?;
+            let wanted = match request.spec().cells {
+                Wish::Require(cells) => cells,
+                _ => 2,
+            };
+            Fact::NodesShort { needed: wanted, usable: *have }
+        }
+        Fact::NoSmt => {
+            let two = usable(scene, whole).iter().any(|(_, free)| *free > 1);
+            ensure(!two, || "a core has two".to_owned())?;
+            fact.clone()
+        }
+        Fact::OddVcpus { threads, .. } => {
+            ensure(!request.spec().vcpus.is_multiple_of(*threads), || format!("{fact:?}"))?;
+            Fact::OddVcpus { vcpus: request.spec().vcpus, threads: *threads }
+        }
+        Fact::NoEmulatorPcpu { needed, free } => {
+            ensure(free < needed, || format!("{fact:?}"))?;
+            // Where none is asked for, one has to be somewhere.
+            let needed = u64::from(request.spec().emulator_pcpus.max(1));
+            let left: CpuSet = host.allowed().union(host.reserved()).difference(usage.dedicated());
+            ensure(*free <= left.len() as u64, || format!("{fact:?} of {left}"))?;
+            Fact::NoEmulatorPcpu { needed, free: *free }
+        }
+        // Of what is required; the property tests of requirements and the oracle judge those.
+        _ => fact.clone(),
+    };
+    ensure(*fact == expected, || format!("{fact:?}, counted {expected:?}"))
+}
+
+#[test]
+fn every_number_of_a_refusal_is_so() {
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for_cases(24, 500, |rng| {
+        let mut scene = Scene::new(rng);
+        let before = scene.request.clone();
+        match rng.below(20) {
+            0 | 1 => scene.request.spec().devices.push(host_address(&scene, rng.below(50))),
+            2..5 => {
+                scene.request.spec().emulator_pcpus = rng.between(1, 40) as u32;
+                scene.request.spec().vcpus = (scene.host.cores().len() - rng.below(8)) as u32;
+            }
+            _ => {}
+        }
+        // Some of that is no request.
+        if scene.request.clone().build().is_err() {
+            scene.request = before;
+        }
+        let rejected: Vec<Rejection> = match scene.answer() {
+            Ok(answer) => answer.rejected,
+            Err(refusal) => refusal.rejected,
+        };
+        for fact in rejected.iter().flat_map(|rejection| &rejection.facts) {
+            is_so(&scene, fact).map_err(|text| format!("{text}\n{}", scene.text()))?;
+            let kind: String =
+                format!("{fact:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
+            *seen.entry(kind).or_default() += 1;
+        }
+        Ok(())
+    });
+    println!("{seen:#?}");
+    for kind in [
+        "CoresShort",
+        "PcpusShort",
+        "PagesShort",
+        "GpusShort",
+        "NoDevice",
+        "DeviceHeld",
+        "NodesShort",
+        "NoSmt",
+        "OddVcpus",
+        "NoEmulatorPcpu",
+        "Lacks",
+    ] {
+        assert!(seen.contains_key(kind), "{kind} is never seen: {seen:?}");
+    }
+}
+
+/// One of the host's functions, or one that it has not.
+fn host_address(scene: &Scene, at: usize) -> PciAddr {
+    let missing = PciAddr { domain: 9, bus: 9, device: 9, function: 0 };
+    scene.host.pci().devices().get(at).map_or(missing, |device| device.address)
+}
