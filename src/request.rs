@@ -107,10 +107,7 @@ pub struct Policies {
     )]
     pub whole_cores: Policy,
     /// All vCPUs and all memory on one node.
-    #[cfg_attr(
-        feature = "serde",
-        serde(alias = "one-node", skip_serializing_if = "is_ignore")
-    )]
+    #[cfg_attr(feature = "serde", serde(alias = "one-node", skip_serializing_if = "is_ignore"))]
     pub one_node: Policy,
     /// Every GPU on a node of the VM.
     #[cfg_attr(
@@ -119,16 +116,10 @@ pub struct Policies {
     )]
     pub gpu_locality: Policy,
     /// All GPUs below one PCIe switch.
-    #[cfg_attr(
-        feature = "serde",
-        serde(alias = "same-switch", skip_serializing_if = "is_ignore")
-    )]
+    #[cfg_attr(feature = "serde", serde(alias = "same-switch", skip_serializing_if = "is_ignore"))]
     pub same_switch: Policy,
     /// Every two GPUs linked directly (NVLink, xGMI).
-    #[cfg_attr(
-        feature = "serde",
-        serde(alias = "linked-gpus", skip_serializing_if = "is_ignore")
-    )]
+    #[cfg_attr(feature = "serde", serde(alias = "linked-gpus", skip_serializing_if = "is_ignore"))]
     pub linked_gpus: Policy,
     /// The GPUs are just one of the host's fabric partitions. Met where the host has none.
     #[cfg_attr(
@@ -165,7 +156,10 @@ pub struct RequestSpec {
     /// How much memory.
     pub memory: Bytes,
     /// The page size; `None` for the largest that fits.
-    #[cfg_attr(feature = "serde", serde(default, alias = "page-size", skip_serializing_if = "is_default"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "page-size", skip_serializing_if = "is_default")
+    )]
     pub page_size: Option<PageSize>,
     /// Which GPUs.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
@@ -180,20 +174,32 @@ pub struct RequestSpec {
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub cells: Wish<u32>,
     /// Whether all cells must be alike: as many vCPUs and as much memory each.
-    #[cfg_attr(feature = "serde", serde(default, alias = "even-cells", skip_serializing_if = "is_default"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "even-cells", skip_serializing_if = "is_default")
+    )]
     pub even_cells: bool,
     /// Whether the guest sees SMT siblings.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub smt: Wish<bool>,
     /// Whether the guest's GPUs use peer-to-peer; `None` where that is unknown.
-    #[cfg_attr(feature = "serde", serde(default, alias = "peer-to-peer", skip_serializing_if = "is_default"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "peer-to-peer", skip_serializing_if = "is_default")
+    )]
     pub peer_to_peer: Option<bool>,
     /// pCPUs for the emulator threads alone; 0 to share the host's reserved pCPUs or the idle
     /// siblings beside the VM's vCPUs.
-    #[cfg_attr(feature = "serde", serde(default, alias = "emulator-pcpus", skip_serializing_if = "is_default"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "emulator-pcpus", skip_serializing_if = "is_default")
+    )]
     pub emulator_pcpus: u32,
     /// How many I/O threads.
-    #[cfg_attr(feature = "serde", serde(default, alias = "io-threads", skip_serializing_if = "is_default"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "io-threads", skip_serializing_if = "is_default")
+    )]
     pub io_threads: u32,
     /// How strictly the rest is wanted.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]

@@ -55,9 +55,7 @@ mod write;
 mod tests;
 
 pub use answer::{recommendation, recommendation_on, refusal};
-pub use format::{
-    HOST, OFFER, PLACEMENT, RECOMMENDATION, REFUSAL, REQUEST, SHAPE, TENANT, USAGE,
-};
+pub use format::{HOST, OFFER, PLACEMENT, RECOMMENDATION, REFUSAL, REQUEST, SHAPE, TENANT, USAGE};
 pub use host::{read_host, write_host};
 pub use offer::{read_offer, write_offer};
 pub use placement::{read_placement, read_placements, write_placement};

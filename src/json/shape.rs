@@ -29,7 +29,9 @@ mod tests {
     fn the_older_words_are_read_as_well() {
         let shape = Shape::new(2, 8, Bytes::from_gib(16), PageSize::GIB_1);
         let shape = Shape { whole_cores: false, ..shape };
-        for (page, cores) in [("page_size", "whole_cores"), ("page", "whole-cores"), ("page-size", "whole-cores")] {
+        for (page, cores) in
+            [("page_size", "whole_cores"), ("page", "whole-cores"), ("page-size", "whole-cores")]
+        {
             let text = format!(
                 "{{\"format\": \"{SHAPE}\", \"cells\": 2, \"vcpus\": 8, \"memory\": \"16 GiB\", \
                  \"{page}\": \"1 GiB\", \"{cores}\": false}}"

@@ -70,7 +70,10 @@ mod tests {
             );
             let (name, claim) = read_tenant(&text).unwrap();
             let (node, page_size) = (Some(NodeId(1)), PageSize::MIB_2);
-            assert_eq!((&*name, &claim.pages[..]), ("a", &[PageClaim { node, page_size, count: 3 }][..]));
+            assert_eq!(
+                (&*name, &claim.pages[..]),
+                ("a", &[PageClaim { node, page_size, count: 3 }][..])
+            );
             assert!(write_tenant(&name, &claim).contains("page_size"));
         }
     }

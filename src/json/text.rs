@@ -89,7 +89,7 @@ pub(super) fn read_by_hand<'de, T: Deserialize<'de>>(
 
 /// Whether the text names its format, which is `expected` then. Asked before anything else is read: an
 /// unknown field of a later version must not be what is reported.
-pub(super) fn of_format(text: &str, expected: &'static str) -> Result<bool, JsonError> {
+fn of_format(text: &str, expected: &'static str) -> Result<bool, JsonError> {
     match format_of(text)? {
         Some(found) if found != expected => {
             Err(JsonError::Format { found: shorten(&found, MAX_SHOWN), expected })
@@ -139,7 +139,9 @@ fn read<'de, T>(
             line: error.line(),
             column: error.column(),
             path: place_of(&track.path().to_string()),
-            problem: format.and_then(|format| unknown_field(problem, format)).unwrap_or_else(|| shorten(problem, MAX_SHOWN)),
+            problem: format
+                .and_then(|format| unknown_field(problem, format))
+                .unwrap_or_else(|| shorten(problem, MAX_SHOWN)),
         }
     })
 }
@@ -185,7 +187,7 @@ impl<'de> Visitor<'de> for FormatVisitor {
 
 /// A deserializer that hides the field `format` from a structure that refuses unknown fields;
 /// `serde(flatten)` would accept them all and lose the paths.
-struct WithoutFormat<D>(D);
+pub(super) struct WithoutFormat<D>(pub(super) D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithoutFormat<D> {
     type Error = D::Error;

