@@ -10,7 +10,7 @@ use crate::units::{Bytes, NodeId, PageSize};
 /// A change to the request or the host that makes it fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "change", rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(tag = "change", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Change {
     /// At most so many vCPUs.

@@ -48,6 +48,7 @@ impl<'a> Question<'a> {
     pub fn offer(self, placement: &Placement) -> Offer {
         let whole_cores = self.request.spec().policies.whole_cores == Policy::Require;
         Offer {
+            host: self.host.name().to_owned(),
             tenant: placement.name.clone(),
             claim: placement.claim(),
             generation: self.usage.generation(),

@@ -92,21 +92,40 @@ impl GpuRequest {
 /// How strictly each property is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", default, deny_unknown_fields))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Policies {
     /// A pCPU of its own for every vCPU. `Prefer` floats the vCPUs only where pinning cannot fit.
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "dedicated-cpus", skip_serializing_if = "is_require")
+    )]
     pub dedicated_cpus: Policy,
     /// No core shared with another tenant; siblings without a vCPU stay idle.
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "whole-cores", skip_serializing_if = "is_require")
+    )]
     pub whole_cores: Policy,
     /// All vCPUs and all memory on one node.
+    #[cfg_attr(feature = "serde", serde(alias = "one-node", skip_serializing_if = "is_ignore"))]
     pub one_node: Policy,
     /// Every GPU on a node of the VM.
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "gpu-locality", skip_serializing_if = "is_prefer")
+    )]
     pub gpu_locality: Policy,
     /// All GPUs below one PCIe switch.
+    #[cfg_attr(feature = "serde", serde(alias = "same-switch", skip_serializing_if = "is_ignore"))]
     pub same_switch: Policy,
     /// Every two GPUs linked directly (NVLink, xGMI).
+    #[cfg_attr(feature = "serde", serde(alias = "linked-gpus", skip_serializing_if = "is_ignore"))]
     pub linked_gpus: Policy,
     /// The GPUs are just one of the host's fabric partitions. Met where the host has none.
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "fabric-partition", skip_serializing_if = "is_prefer")
+    )]
     pub fabric_partition: Policy,
 }
 
@@ -127,7 +146,7 @@ impl Default for Policies {
 /// What is asked for, in plain fields; [`RequestSpec::build`] checks them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct RequestSpec {
     /// The VM's name.
     #[cfg_attr(feature = "serde", serde(default = "default_name"))]
@@ -137,39 +156,75 @@ pub struct RequestSpec {
     /// How much memory.
     pub memory: Bytes,
     /// The page size; `None` for the largest that fits.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "page-size", skip_serializing_if = "is_default")
+    )]
     pub page_size: Option<PageSize>,
     /// Which GPUs.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub gpus: GpuRequest,
     /// NICs and other devices that the VM gets too, and wants near.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub devices: Vec<PciAddr>,
     /// What the guest does.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub workload: Workload,
     /// How many guest cells: 1 for a guest without NUMA.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub cells: Wish<u32>,
     /// Whether all cells must be alike: as many vCPUs and as much memory each.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "even-cells", skip_serializing_if = "is_default")
+    )]
     pub even_cells: bool,
     /// Whether the guest sees SMT siblings.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub smt: Wish<bool>,
     /// Whether the guest's GPUs use peer-to-peer; `None` where that is unknown.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "peer-to-peer", skip_serializing_if = "is_default")
+    )]
     pub peer_to_peer: Option<bool>,
     /// pCPUs for the emulator threads alone; 0 to share the host's reserved pCPUs or the idle
     /// siblings beside the VM's vCPUs.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "emulator-pcpus", skip_serializing_if = "is_default")
+    )]
     pub emulator_pcpus: u32,
     /// How many I/O threads.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "io-threads", skip_serializing_if = "is_default")
+    )]
     pub io_threads: u32,
     /// How strictly the rest is wanted.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub policies: Policies,
+}
+
+/// Whether a writer leaves the value out.
+#[cfg(feature = "serde")]
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(feature = "serde")]
+fn is_require(policy: &Policy) -> bool {
+    *policy == Policy::Require
+}
+
+#[cfg(feature = "serde")]
+fn is_prefer(policy: &Policy) -> bool {
+    *policy == Policy::Prefer
+}
+
+#[cfg(feature = "serde")]
+fn is_ignore(policy: &Policy) -> bool {
+    *policy == Policy::Ignore
 }
 
 #[cfg(feature = "serde")]

@@ -67,22 +67,53 @@ impl fmt::Display for Metric {
 /// weight, since a VM's collectives go one way or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", default, deny_unknown_fields))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Weights {
     /// Weight of [`Metric::CpuSingleThread`].
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "cpu-single-thread", skip_serializing_if = "is_default")
+    )]
     pub cpu_single_thread: u16,
     /// Weight of [`Metric::CpuAllThreads`].
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "cpu-all-threads", skip_serializing_if = "is_default")
+    )]
     pub cpu_all_threads: u16,
     /// Weight of [`Metric::MemoryBandwidth`].
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "memory-bandwidth", skip_serializing_if = "is_default")
+    )]
     pub memory_bandwidth: u16,
     /// Weight of [`Metric::MemoryLatency`].
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "memory-latency", skip_serializing_if = "is_default")
+    )]
     pub memory_latency: u16,
     /// Weight of [`Metric::GpuCompute`].
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "gpu-compute", skip_serializing_if = "is_default")
+    )]
     pub gpu_compute: u16,
     /// Weight of [`Metric::HostGpuTransfer`].
+    #[cfg_attr(
+        feature = "serde",
+        serde(alias = "host-gpu-transfer", skip_serializing_if = "is_default")
+    )]
     pub host_gpu_transfer: u16,
     /// Weight of [`Metric::CollectiveHost`] or [`Metric::CollectiveP2p`].
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_default"))]
     pub collective: u16,
+}
+
+/// Whether a writer leaves the value out.
+#[cfg(feature = "serde")]
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Weights {

@@ -3,7 +3,7 @@
 /// How many VMs fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Capacity {
     /// The number of VMs that fit, and not one more. [`u64::MAX`] for a shape that takes nothing.
     Exact(u64),

@@ -9,7 +9,7 @@ use crate::usage::Usage;
 /// Which nodes the cells of one VM may be on. No two cells are on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Allowed {
     /// Any nodes.
     #[default]
@@ -21,7 +21,7 @@ pub enum Allowed {
 /// How the GPUs of one VM must be connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum GpuBond {
     /// In any way, or not at all.
     #[default]
@@ -37,7 +37,7 @@ pub enum GpuBond {
 /// A field may be added in any release: begin with [`Shape::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Shape {
     /// How many cells, each on a node of its own. No VM fits if there are none.
     pub cells: u32,
@@ -46,22 +46,37 @@ pub struct Shape {
     /// Memory of a cell. No VM fits if it is not a whole number of pages.
     pub memory: Bytes,
     /// Size of its pages.
+    #[cfg_attr(feature = "serde", serde(alias = "page-size", alias = "page"))]
     pub page_size: PageSize,
     /// How many GPUs a cell has, on the cell's node.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub gpus: u32,
     /// Whether the guest sees SMT siblings: two vCPUs a core. No VM fits if a cell's vCPUs are odd.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub smt: bool,
     /// Whether each of its cores is given to one VM only.
-    #[cfg_attr(feature = "serde", serde(default = "yes"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default = "yes", alias = "whole-cores", skip_serializing_if = "is_yes")
+    )]
     pub whole_cores: bool,
     /// How its GPUs must be connected.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub bond: GpuBond,
     /// Which nodes its cells may be on.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub allowed: Allowed,
+}
+
+/// Whether a writer leaves the value out.
+#[cfg(feature = "serde")]
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(feature = "serde")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 #[cfg(feature = "serde")]

@@ -11,7 +11,7 @@ use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 /// Why something cannot be, as ids and numbers. [`explain`](mod@crate::explain) makes the sentences.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "fact", rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(tag = "fact", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Fact {
     /// Too few cores with enough free siblings.

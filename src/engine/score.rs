@@ -113,7 +113,7 @@ pub(crate) fn performance(
 /// A property that was preferred and is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Property {
     /// A pCPU of its own for every vCPU.
     DedicatedCpus,

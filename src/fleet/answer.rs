@@ -7,7 +7,7 @@ use crate::units::PageSize;
 /// Which of the hosts that fit comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum HostOrder {
     /// The host where the VM takes the least from VMs that could still come.
@@ -42,7 +42,7 @@ impl Default for FleetOptions {
 /// What a host has too little of, whatever the placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "short", rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(tag = "short", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Shortfall {
     /// GPUs, on as many nodes as the VM may have.

@@ -16,7 +16,7 @@ use crate::usage::Claim;
 /// What the VMs of a gang must not share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[doc(alias = "anti-affinity")]
 #[non_exhaustive]
 pub enum AntiAffinity {

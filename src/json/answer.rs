@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use super::format::{RECOMMENDATION, REFUSAL};
+use super::placement::{PlacementJson, tagged};
+use super::write::{Tagged, to_line};
 use crate::changes::Change;
 use crate::engine::recommend::{Infeasible, Ranked, Recommendation};
 use crate::engine::refusal::Rejection;
@@ -9,17 +12,12 @@ use crate::engine::rules::{Finding, Prediction};
 use crate::engine::score::{Property, Score};
 use crate::explain::{change_text, fact_text, host_line, warning_text};
 use crate::host::sources::PartSource;
-use crate::placement::{GuestTopology, MemoryMode, Placement, Style};
+use crate::placement::Style;
 use crate::question::Question;
-use crate::sets::{CpuSet, NodeSet, VcpuSet};
-use crate::units::{Distance, NodeId, PciAddr};
-use crate::usage::Claim;
+use crate::sets::CpuSet;
+use crate::units::PciAddr;
+use crate::usage::{Claim, PageClaim};
 use crate::warnings::Warning;
-
-/// The format of [`recommendation`].
-pub const RECOMMENDATION: &str = "pinwise-recommendation/1";
-/// The format of [`refusal`].
-pub const REFUSAL: &str = "pinwise-refusal/1";
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -49,10 +47,10 @@ struct Row {
     baseline: bool,
     score: Score,
     predictions: Vec<Prediction>,
-    placement: Place,
+    placement: Tagged<PlacementJson>,
     findings: Vec<Finding>,
     unmet: Vec<Property>,
-    claim: Claim,
+    claim: Claimed,
     warnings: Vec<Warning>,
 }
 
@@ -77,49 +75,23 @@ struct Refusal {
     smallest_change: Vec<Changed>,
 }
 
+/// A claim with all of its fields, empty or not: scripts ask for them.
 #[derive(Serialize)]
-struct Place {
-    memory_mode: MemoryMode,
-    dedicated: bool,
-    topology: GuestTopology,
-    vcpus: Vec<Vcpu>,
-    idle: CpuSet,
-    emulator: CpuSet,
-    iothreads: Vec<CpuSet>,
-    cells: Vec<CellRow>,
-    gpus: Vec<Device>,
-    devices: Vec<Device>,
+struct Claimed {
+    dedicated: CpuSet,
+    floating: CpuSet,
+    pages: Vec<PageClaim>,
+    devices: Vec<PciAddr>,
 }
 
-#[derive(Serialize)]
-struct Vcpu {
-    vcpu: usize,
-    pcpus: CpuSet,
-}
-
-#[derive(Serialize)]
-struct CellRow {
-    id: u32,
-    nodes: NodeSet,
-    vcpus: VcpuSet,
-    memory_kib: u64,
-    page_kib: u64,
-    distances: Vec<Distance>,
-}
-
-#[derive(Serialize)]
-struct Device {
-    address: PciAddr,
-    node: Option<NodeId>,
-    cell: Option<u32>,
-    functions: Vec<PciAddr>,
-    withheld: Vec<PciAddr>,
+impl From<Claim> for Claimed {
+    fn from(claim: Claim) -> Self {
+        let Claim { dedicated, floating, pages, devices } = claim;
+        Self { dedicated, floating, pages, devices }
+    }
 }
 
 /// The recommendation as JSON, on one line. The baseline is the last of the ranked.
-///
-/// # Panics
-/// Never: every part has a JSON form.
 #[must_use]
 pub fn recommendation(question: Question<'_>, answer: &Recommendation) -> String {
     written(question, answer, None)
@@ -127,9 +99,6 @@ pub fn recommendation(question: Question<'_>, answer: &Recommendation) -> String
 
 /// The same with a field `host`: the host's name, one line about it, where each part of its description
 /// was read from, and what its readers had to say.
-///
-/// # Panics
-/// Never: every part has a JSON form.
 #[must_use]
 pub fn recommendation_on(
     question: Question<'_>,
@@ -159,13 +128,10 @@ fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow
         warnings: answer.ranked.first().map(texts).unwrap_or_default(),
         search_cut: answer.cut,
     };
-    serde_json::to_string(&answer).expect("numbers, texts and lists of them have a JSON form")
+    to_line(&answer)
 }
 
 /// The refusal as JSON, on one line, with the changes that would make it fit.
-///
-/// # Panics
-/// Never: every part has a JSON form.
 #[must_use]
 pub fn refusal(refusal: &Infeasible, changes: &[Change]) -> String {
     let changed = |change: &Change| Changed { text: change_text(change), change: change.clone() };
@@ -174,7 +140,7 @@ pub fn refusal(refusal: &Infeasible, changes: &[Change]) -> String {
         rejected: refused(&refusal.rejected),
         smallest_change: changes.iter().map(changed).collect(),
     };
-    serde_json::to_string(&refusal).expect("numbers, texts and lists of them have a JSON form")
+    to_line(&refusal)
 }
 
 fn refused(rejected: &[Rejection]) -> Vec<Refused> {
@@ -192,45 +158,10 @@ fn row(ranked: &Ranked, warnings: Vec<Warning>, baseline: bool, rank: usize) -> 
         baseline,
         score: ranked.score,
         predictions: ranked.predictions(),
-        placement: place(&ranked.placement),
+        placement: tagged(&ranked.placement),
         findings: ranked.findings.clone(),
         unmet: ranked.unmet.clone(),
-        claim: ranked.placement.claim(),
+        claim: ranked.placement.claim().into(),
         warnings,
-    }
-}
-
-fn place(placement: &Placement) -> Place {
-    let devices = |gpus: bool| {
-        let of_kind = placement.devices.iter().filter(move |device| device.is_gpu == gpus);
-        let device = |device: &crate::placement::PlacedDevice| Device {
-            address: device.address,
-            node: device.node,
-            cell: device.cell.map(|cell| cell.0),
-            functions: device.functions.clone(),
-            withheld: device.withheld.clone(),
-        };
-        of_kind.map(device).collect()
-    };
-    let vcpu = |(vcpu, pcpus): (usize, &CpuSet)| Vcpu { vcpu, pcpus: pcpus.clone() };
-    let cell = |cell: &crate::placement::Cell| CellRow {
-        id: cell.id.0,
-        nodes: cell.nodes.clone(),
-        vcpus: cell.vcpus.clone(),
-        memory_kib: cell.memory.kib(),
-        page_kib: cell.page_size.kib(),
-        distances: cell.distances.clone(),
-    };
-    Place {
-        memory_mode: placement.memory_mode,
-        dedicated: placement.dedicated,
-        topology: placement.topology,
-        vcpus: placement.vcpus.iter().enumerate().map(vcpu).collect(),
-        idle: placement.idle.clone(),
-        emulator: placement.emulator.clone(),
-        iothreads: placement.iothreads.clone(),
-        cells: placement.cells.iter().map(cell).collect(),
-        gpus: devices(true),
-        devices: devices(false),
     }
 }

@@ -1,10 +1,8 @@
 //! Host descriptions as JSON text: `{"format": "pinwise-host/1", …}` and the builder's fields.
 
+use super::format::HOST;
 use super::text::{JsonError, read_as};
 use crate::host::spec::HostSpec;
-
-/// The format that [`write_host`] writes and [`read_host`] reads.
-pub const FORMAT: &str = "pinwise-host/1";
 
 /// Reads a description. What it describes is checked by [`HostSpec::build`] only.
 ///
@@ -12,7 +10,7 @@ pub const FORMAT: &str = "pinwise-host/1";
 /// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
 /// that is unknown, missing, twice there, or of the wrong form.
 pub fn read_host(text: &str) -> Result<HostSpec, JsonError> {
-    read_as(text, FORMAT)
+    read_as(text, HOST)
 }
 
 /// Writes a description: a line for each node, core, L3 domain, PCI function and GPU link, so that
@@ -39,7 +37,7 @@ pub fn write_host(host: &HostSpec) -> String {
         fabric_partitions,
         sources,
     } = host;
-    let mut fields = vec![format!("\"format\": {}", json(FORMAT))];
+    let mut fields = vec![format!("\"format\": {}", json(HOST))];
     let mut scalar = |name: &str, there: bool, value: String| {
         if there {
             fields.push(format!("{}: {value}", json(name)));
@@ -99,12 +97,20 @@ mod tests {
     fn a_mistake_is_named_with_its_line_and_its_path() {
         for (from, to, message) in [
             ("4 GiB", "4 GB", "line 2, column 60, at nodes[0].memory: \"4 GB\" is not an amount"),
-            ("\"core\": 0", "\"kore\": 0", "at cores[0].kore: unknown field `kore`"),
-            ("\"name\"", "\"nome\"", "line 1, column 35, at .: unknown field `nome`"),
+            (
+                "\"core\": 0",
+                "\"kore\": 0",
+                "at cores[0].kore: unknown field `kore` in pinwise-host/1",
+            ),
+            (
+                "\"name\"",
+                "\"nome\"",
+                "line 1, column 35, at nome: unknown field `nome` in pinwise-host/1",
+            ),
             ("\"name\"", "\"about\"", "missing field `name`"),
             ("\"nodes\"", "\"cores\": [], \"nodes\"", "duplicate field `cores`"),
-            ("host/1", "host/2", "the description's format is \"pinwise-host/2\""),
-            ("\"format\"", "\"formal\"", "the description names no format"),
+            ("host/1", "host/2", "the text is \"pinwise-host/2\", this version reads"),
+            ("\"format\"", "\"formal\"", "the text names no format"),
             ("}]}", "}]} x", "trailing characters"),
             ("}]}", "}]", "EOF while parsing"),
         ] {

@@ -20,13 +20,13 @@ const MAX_SHOWN: usize = 200;
 #[non_exhaustive]
 pub enum JsonError {
     /// A text beyond [`MAX_TEXT`].
-    #[error("the description has {bytes} bytes, the limit is {MAX_TEXT}")]
+    #[error("the text has {bytes} bytes, the limit is {MAX_TEXT}")]
     TooLong {
         /// Its length.
         bytes: usize,
     },
-    /// A format that is not the expected one.
-    #[error("the description's format is {found:?}, this version reads {expected:?}")]
+    /// Another format than the expected one, or another version of it.
+    #[error("the text is {found:?}, this version reads {expected:?}")]
     Format {
         /// The format that the text names.
         found: String,
@@ -34,7 +34,7 @@ pub enum JsonError {
         expected: &'static str,
     },
     /// No format is named: probably not such a text at all.
-    #[error("the description names no format, it must begin with \"format\": {expected:?}")]
+    #[error("the text names no format, it must begin with \"format\": {expected:?}")]
     NoFormat {
         /// The format that was expected.
         expected: &'static str,
@@ -47,21 +47,23 @@ pub enum JsonError {
         /// What is wrong with it.
         problem: String,
     },
-    /// Not JSON, an unknown or missing field, or a value that the field does not allow.
+    /// Not JSON, an unknown or missing field, or a value that the field does not allow. An unknown field
+    /// is named together with the format that does not have it.
     #[error("line {line}, column {column}, at {path}: {problem}")]
     Value {
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// The way to the value, e.g. `nodes[1].memory`; `.` for the description itself.
+        /// The way to the value, e.g. `nodes[1].memory`; `.` for the text itself.
         path: String,
         /// What is wrong with it.
         problem: String,
     },
 }
 
-/// Reads a text that names the format `expected`; unknown fields are `T`'s to refuse.
+/// Reads a text that names the format `expected`. `T` must refuse unknown fields
+/// (`serde(deny_unknown_fields)`); the field `format` is hidden from it.
 ///
 /// # Errors
 /// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
@@ -70,22 +72,37 @@ pub fn read_as<'de, T: Deserialize<'de>>(
     text: &'de str,
     expected: &'static str,
 ) -> Result<T, JsonError> {
-    // The format first and apart: a later format's unknown fields must not be what is reported.
-    match format_of(text)? {
-        Some(found) if found == expected => {}
-        Some(found) => {
-            return Err(JsonError::Format { found: shorten(&found, MAX_SHOWN), expected });
-        }
-        None => return Err(JsonError::NoFormat { expected }),
+    match of_format(text, expected)? {
+        true => read_fields(text, expected),
+        false => Err(JsonError::NoFormat { expected }),
     }
-    read(text, |json| T::deserialize(WithoutFormat(json)))
 }
 
-pub(super) fn bounded(text: &str) -> Result<(), JsonError> {
-    match text.len() {
-        bytes if bytes > MAX_TEXT => Err(JsonError::TooLong { bytes }),
-        _ => Ok(()),
+/// The same for a text that people write by hand: it may leave the format out, but not name another.
+pub(super) fn read_by_hand<'de, T: Deserialize<'de>>(
+    text: &'de str,
+    expected: &'static str,
+) -> Result<T, JsonError> {
+    of_format(text, expected)?;
+    read_fields(text, expected)
+}
+
+/// Whether the text names its format, which is `expected` then. Asked before anything else is read: an
+/// unknown field of a later version must not be what is reported.
+fn of_format(text: &str, expected: &'static str) -> Result<bool, JsonError> {
+    match format_of(text)? {
+        Some(found) if found != expected => {
+            Err(JsonError::Format { found: shorten(&found, MAX_SHOWN), expected })
+        }
+        found => Ok(found.is_some()),
     }
+}
+
+fn read_fields<'de, T: Deserialize<'de>>(
+    text: &'de str,
+    format: &'static str,
+) -> Result<T, JsonError> {
+    read(text, Some(format), |json| T::deserialize(WithoutFormat(json)))
 }
 
 /// The format that a text names; `None` where it names none.
@@ -93,8 +110,10 @@ pub(super) fn bounded(text: &str) -> Result<(), JsonError> {
 /// # Errors
 /// [`JsonError`] if the text is too long or not a JSON object.
 pub fn format_of(text: &str) -> Result<Option<String>, JsonError> {
-    bounded(text)?;
-    read(text, |json| json.deserialize_map(FormatVisitor))
+    match text.len() {
+        bytes if bytes > MAX_TEXT => Err(JsonError::TooLong { bytes }),
+        _ => read(text, None, |json| json.deserialize_map(FormatVisitor)),
+    }
 }
 
 type Json<'a, 'de> = serde_path_to_error::Deserializer<
@@ -104,8 +123,9 @@ type Json<'a, 'de> = serde_path_to_error::Deserializer<
 >;
 
 /// Runs `parse` over the whole text and says where it failed.
-pub(super) fn read<'de, T>(
+fn read<'de, T>(
     text: &'de str,
+    format: Option<&'static str>,
     parse: impl FnOnce(Json<'_, 'de>) -> Result<T, serde_json::Error>,
 ) -> Result<T, JsonError> {
     let mut json = serde_json::Deserializer::from_str(text);
@@ -114,13 +134,34 @@ pub(super) fn read<'de, T>(
     result.and_then(|value| json.end().map(|()| value)).map_err(|error| {
         let whole = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
+        let problem = whole.strip_suffix(&place).unwrap_or(&whole);
         JsonError::Value {
             line: error.line(),
             column: error.column(),
             path: place_of(&track.path().to_string()),
-            problem: shorten(whole.strip_suffix(&place).unwrap_or(&whole), MAX_SHOWN),
+            problem: format
+                .and_then(|format| unknown_field(problem, format))
+                .unwrap_or_else(|| shorten(problem, MAX_SHOWN)),
         }
     })
+}
+
+/// serde's words on an unknown field, with the format that does not have it: "unknown field `vcpu` in
+/// pinwise-request/1, expected one of ...".
+fn unknown_field(problem: &str, format: &str) -> Option<String> {
+    let rest = problem.strip_prefix("unknown field `")?;
+    // The name is the text's and may hold anything; what follows is serde's and holds no such words.
+    let (name, expected) = rest.rsplit_once("`, expected ")?;
+    // The spelling with hyphens is read, and not advertised.
+    let (lead, names) = match expected.strip_prefix("one of ") {
+        Some(names) => ("one of ", names),
+        None => ("", expected),
+    };
+    let is_older = |name: &&str| name.contains('-') && names.contains(&name.replace('-', "_"));
+    let names: Vec<&str> = names.split(", ").filter(|name| !is_older(name)).collect();
+    let name = shorten(name, MAX_SHOWN / 2);
+    let expected = shorten(&format!("{lead}{}", names.join(", ")), MAX_SHOWN / 2);
+    Some(format!("unknown field `{name}` in {format}, expected {expected}"))
 }
 
 /// The path, `.` where the text ended before there was one.
@@ -135,7 +176,7 @@ impl<'de> Visitor<'de> for FormatVisitor {
     type Value = Option<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a host description")
+        f.write_str("a JSON object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -153,7 +194,7 @@ impl<'de> Visitor<'de> for FormatVisitor {
 
 /// A deserializer that hides the field `format` from a structure that refuses unknown fields;
 /// `serde(flatten)` would accept them all and lose the paths.
-struct WithoutFormat<D>(D);
+pub(super) struct WithoutFormat<D>(pub(super) D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithoutFormat<D> {
     type Error = D::Error;
@@ -188,10 +229,10 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutFormat<A> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
-        while let Some(key) = self.0.next_key::<std::borrow::Cow<'de, str>>()? {
-            if key != "format" {
-                let key: CowStrDeserializer<'_, A::Error> = key.into_deserializer();
-                return seed.deserialize(key).map(Some);
+        let mut seed = Some(seed);
+        while let Some(key) = self.0.next_key_seed(Key(&mut seed))? {
+            if key.is_some() {
+                return Ok(key);
             }
             self.0.next_value::<IgnoredAny>()?;
         }
@@ -200,5 +241,20 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutFormat<A> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         self.0.next_value_seed(seed)
+    }
+}
+
+/// A key that is handed to its seed unless it is `format`. This happens while the key is read: an error
+/// then has the key's path.
+struct Key<'s, K>(&'s mut Option<K>);
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, K> {
+    type Value = Option<K::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let key = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let seed = if key == "format" { None } else { self.0.take() };
+        let key: CowStrDeserializer<'_, D::Error> = key.into_deserializer();
+        seed.map(|seed| seed.deserialize(key)).transpose()
     }
 }

@@ -16,7 +16,7 @@ pub struct PageClaim {
     /// The node they are on; `None` if they are on no particular node.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<NodeId>,
-    /// Their size. Read as `size` too, as it was called once.
+    /// Their size.
     #[cfg_attr(feature = "serde", serde(alias = "size"))]
     pub page_size: PageSize,
     /// How many pages.
@@ -45,17 +45,17 @@ impl PageClaim {
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Claim {
     /// pCPUs that nobody else may use: those with a vCPU, and siblings kept idle beside them.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "CpuSet::is_empty"))]
     pub dedicated: CpuSet,
     /// pCPUs that it shares with others: those that its vCPUs float on, or its emulator and I/O threads
     /// run on.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "CpuSet::is_empty"))]
     pub floating: CpuSet,
     /// Its memory.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub pages: Vec<PageClaim>,
     /// Its devices, whole IOMMU groups.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub devices: Vec<PciAddr>,
 }
 

@@ -81,6 +81,7 @@ mod claim;
 mod drift;
 mod generation;
 mod offer;
+mod restore;
 mod table;
 mod tenants;
 
@@ -88,4 +89,5 @@ pub use claim::{Claim, ClaimError, PageClaim};
 pub use drift::{Difference, Drift, PageDrift, TenantDrift};
 pub use generation::Generation;
 pub use offer::{Accepted, Holder, Offer, OfferError, Taken};
+pub use restore::{RestoreError, SavedTenant, SavedUsage, UnexplainedPages};
 pub use tenants::Usage;

@@ -67,6 +67,9 @@ use crate::units::{CoreId, NodeId, PageSize, PciAddr};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Offer {
+    /// Name of the host that it was computed for, so that it can be sent there. [`Usage::accept`] does
+    /// not compare it.
+    pub host: String,
     /// Name of the tenant that would hold it.
     pub tenant: String,
     /// What the tenant would hold.
@@ -107,7 +110,7 @@ pub struct Holder {
 /// Something that an offer needs and another tenant holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "taken", rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(tag = "taken", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Taken {
     /// The tenant's own name.
@@ -239,7 +242,7 @@ impl Usage {
     /// generation is greater than this usage's, [`OfferError::Impossible`] if the host has no such pCPU or
     /// device or a device is named twice. Nothing has changed then.
     pub fn accept(&mut self, host: &Host, offer: &Offer) -> Result<Accepted, OfferError> {
-        let Offer { tenant, claim, generation: offered, whole_cores } = offer;
+        let Offer { host: _, tenant, claim, generation: offered, whole_cores } = offer;
         let (offered, now) = (*offered, self.generation);
         if offered > now {
             return Err(OfferError::Ahead { tenant: tenant.clone(), offered, now });

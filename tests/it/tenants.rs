@@ -113,6 +113,7 @@ fn a_conflict_says_who_took_what() {
     let host = host();
     let before = Usage::empty(&host);
     let offer = |claim| Offer {
+        host: "h".to_owned(),
         tenant: "vm".to_owned(),
         claim,
         generation: before.generation(),
@@ -302,6 +303,7 @@ fn eight_threads_never_book_anything_twice() {
                     recommend(question).ok().map(|a| question.offer(&a.best().placement))
                 } else {
                     some(&mut rng, &host, &seen).map(|claim| Offer {
+                        host: host.description().name.clone(),
                         tenant: name.clone(),
                         claim,
                         generation: seen.generation(),

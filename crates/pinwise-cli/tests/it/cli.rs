@@ -113,7 +113,7 @@ fn without_arguments_it_answers_for_the_embedded_host_and_says_so() {
 fn the_json_has_the_fields_that_other_programs_read() {
     let (status, answer) = json(&[]);
     assert_eq!(status, 0);
-    assert_eq!(answer["format"], "pinwise-recommendation/1");
+    assert_eq!(answer["format"], "pinwise-recommendation/2");
     let ranked = answer["ranked"].as_array().unwrap();
     for (row, rank) in ranked.iter().zip(1..) {
         assert_eq!(row["rank"], rank);
@@ -152,7 +152,7 @@ fn the_json_has_the_fields_that_other_programs_read() {
 #[test]
 fn a_refusal_is_status_3_with_facts_and_the_smallest_change() {
     let (status, answer) = json(&["--gpus", "9"]);
-    assert_eq!((status, &answer["format"]), (3, &Value::from("pinwise-refusal/1")));
+    assert_eq!((status, &answer["format"]), (3, &Value::from("pinwise-refusal/2")));
     assert_eq!(answer["smallest_change"][0]["text"], "at most 8 GPUs");
     assert_eq!(answer["rejected"].as_array().unwrap().len(), 4);
     let output = recommend(&["--gpus", "9", "--format", "xml"]);
@@ -217,7 +217,7 @@ fn bad_input_is_status_2_and_one_sentence_with_the_value() {
         (vec!["--host", broken], "name"),
         (vec!["--host", circle], "circle"),
         (vec!["--host", empty], "empty.json: the file is empty"),
-        (vec!["--request", broken], "format"),
+        (vec!["--request", broken], "pinwise-request/1"),
         (vec!["--tenant", empty], "empty.json"),
         (vec!["--domain", "no-such-domain.xml"], "no-such-domain.xml"),
         (vec!["--format", "xml", "--domain", broken], "--domain"),
@@ -481,7 +481,7 @@ fn a_container_gets_an_answer_that_says_what_is_not_known() {
         assert!(said.contains(words), "{words}: {said}");
     }
     let (status, refusal) = json(&[&vm[..], &["--gpus", "1"]].concat());
-    assert_eq!((status, &refusal["format"]), (3, &Value::from("pinwise-refusal/1")));
+    assert_eq!((status, &refusal["format"]), (3, &Value::from("pinwise-refusal/2")));
     let said = text(&recommend(&[&vm[..], &["--gpus", "1"]].concat()).stdout);
     assert!(said.contains("Note: no PCI functions are shown: no GPU is known.\n"), "{said}");
 }

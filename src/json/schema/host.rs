@@ -1,25 +1,26 @@
 //! The JSON Schema of host descriptions.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::host::FORMAT;
+use super::{
+    Definition, U32, addresses, amounts, cpu_sets, cpus, document, list, number, object, of,
+    pattern, text,
+};
 use crate::host::sources::Part;
+use crate::json::format::HOST;
 use crate::units::{Id as _, NodeId};
 
-/// A field: its name, whether it must be there, what it holds, and what that means.
-type Field = (&'static str, bool, Value, &'static str);
-
-/// The JSON Schema (draft 2020-12) of what [`write_host`](super::write_host) writes and
-/// [`read_host`](super::read_host) reads, as JSON text with a line's end. The same bytes each time.
+/// The JSON Schema (draft 2020-12) of what [`write_host`](crate::json::write_host) writes and
+/// [`read_host`](crate::json::read_host) reads, as JSON text with a line's end. The same bytes each time.
 ///
 /// It says what each field may hold, not that the fields fit together: a node that a device names must
 /// exist, for one. [`HostSpec::build`](crate::HostSpec::build) checks that.
 #[must_use]
 pub fn host_schema() -> String {
-    let mut schema = object(
+    document(
+        HOST,
         "a host: what its placements are chosen from",
         vec![
-            ("format", true, json!({ "const": FORMAT }), "this format and its version"),
             ("name", true, json!({ "type": "string" }), "the host's name"),
             text("about", "where the description comes from; whether it is synthetic"),
             (
@@ -48,19 +49,15 @@ pub fn host_schema() -> String {
             ),
             ("sources", false, list("source"), "where each part was read from"),
         ],
-    );
-    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!(FORMAT);
-    schema["$defs"] = Value::Object(definitions());
-    let text = serde_json::to_string_pretty(&schema);
-    text.expect("a value that was made here is JSON") + "\n"
+        definitions(),
+    )
 }
 
-fn definitions() -> Map<String, Value> {
-    let all = [
-        ("cpus", pattern(CPUS, "pCPUs in the kernel's list format: 0-3,8; strides as 0-31:2/4")),
-        ("bytes", pattern(BYTES, "an amount of memory with a binary unit: 64 GiB")),
-        ("address", pattern(ADDRESS, "a PCI address: 0000:1b:00.0")),
+fn definitions() -> Vec<Definition> {
+    vec![
+        cpu_sets(),
+        amounts(),
+        addresses(),
         ("node", node()),
         ("pool", pool()),
         ("core", core()),
@@ -72,58 +69,11 @@ fn definitions() -> Map<String, Value> {
         ("gpu_link", gpu_link()),
         ("fabric_partition", fabric_partition()),
         ("source", source()),
-    ];
-    all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+    ]
 }
 
-const CPUS: &str =
-    r"^\s*([0-9]+(-[0-9]+)?(:[0-9]+/[0-9]+)?(,[0-9]+(-[0-9]+)?(:[0-9]+/[0-9]+)?)*)?\s*$";
-const BYTES: &str = r"^\s*[0-9]+\s*([kKmMgGtTpPeE]([iI][bB])?|B)?\s*$";
-const ADDRESS: &str = r"^\s*([0-9a-fA-F]{1,8}:)?[0-9a-fA-F]{1,2}:[01]?[0-9a-fA-F]\.[0-7]\s*$";
 const CLASS: &str = r"^\s*(0x)?[0-9a-fA-F]{1,6}\s*$";
 const ID: &str = r"^\s*(0x)?[0-9a-fA-F]{1,4}\s*$";
-
-fn object(about: &str, fields: Vec<Field>) -> Value {
-    let required: Vec<&str> = fields.iter().filter(|field| field.1).map(|field| field.0).collect();
-    let mut properties = Map::new();
-    for (name, _, mut schema, about) in fields {
-        schema["description"] = json!(about);
-        properties.insert(name.to_owned(), schema);
-    }
-    json!({
-        "type": "object",
-        "description": about,
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-    })
-}
-
-fn of(name: &str) -> Value {
-    json!({ "$ref": format!("#/$defs/{name}") })
-}
-
-fn list(name: &str) -> Value {
-    json!({ "type": "array", "items": of(name) })
-}
-
-fn pattern(pattern: &str, about: &str) -> Value {
-    json!({ "type": "string", "pattern": pattern, "description": about })
-}
-
-fn number(most: u64) -> Value {
-    json!({ "type": "integer", "minimum": 0, "maximum": most })
-}
-
-const U32: u64 = u32::MAX as u64;
-
-fn text(name: &'static str, about: &'static str) -> Field {
-    (name, false, json!({ "type": "string" }), about)
-}
-
-fn cpus(name: &'static str, required: bool, about: &'static str) -> Field {
-    (name, required, of("cpus"), about)
-}
 
 fn node() -> Value {
     object(

@@ -1,0 +1,102 @@
+//! The JSON Schema of requests.
+
+use serde_json::{Value, json};
+
+use super::{
+    Definition, Field, U32, addresses, amounts, array, boolean, document_by_hand, names, number,
+    object, of, one_of, string, tagged,
+};
+use crate::json::format::REQUEST;
+use crate::workload::Workload;
+
+/// The JSON Schema (draft 2020-12) of what [`write_request`](crate::json::write_request) writes. The
+/// same bytes each time.
+///
+/// [`RequestSpec::build`](crate::RequestSpec::build) checks the rest: limits, and that memory is a
+/// multiple of the page size.
+#[must_use]
+pub fn request_schema() -> String {
+    let fields = vec![
+        ("name", false, string(), "the VM's name; vm1 where it is left out"),
+        ("vcpus", true, number(U32), "the number of vCPUs"),
+        ("memory", true, of("bytes"), "the memory"),
+        ("page_size", false, of("bytes"), "the page size; the largest that fits if left out"),
+        ("gpus", false, gpus(), "which GPUs; none where it is left out"),
+        ("devices", false, array(of("address")), "NICs and other devices that the VM gets"),
+        ("workload", false, workload(), "what the guest does; general where it is left out"),
+        ("cells", false, wish(number(U32)), "the number of guest cells; auto if left out"),
+        ("even_cells", false, boolean(), "whether all cells must be alike; false if left out"),
+        ("smt", false, wish(boolean()), "whether the guest sees SMT siblings; auto if left out"),
+        ("peer_to_peer", false, boolean(), "whether GPUs use peer-to-peer; unknown if left out"),
+        ("emulator_pcpus", false, number(U32), "pCPUs for the emulator threads alone"),
+        ("io_threads", false, number(U32), "the number of I/O threads"),
+        ("policies", false, of("policies"), "how strictly each property is wanted"),
+    ];
+    let definitions: Vec<Definition> = vec![
+        amounts(),
+        addresses(),
+        ("policy", names(&["require", "prefer", "ignore"])),
+        ("policies", policies()),
+        ("weights", weights()),
+    ];
+    document_by_hand(REQUEST, "a VM that is asked for", fields, definitions)
+}
+
+fn gpus() -> Value {
+    let count = object(
+        "GPUs by number",
+        vec![
+            ("count", true, number(U32), "the number of GPUs"),
+            ("model", false, string(), "a part of the model's name, or of its ids: 10de:2335"),
+        ],
+    );
+    one_of(&[
+        tagged("count", count, "a number of GPUs"),
+        tagged("addresses", array(of("address")), "these GPUs"),
+    ])
+}
+
+fn workload() -> Value {
+    let presets: Vec<&str> = Workload::PRESETS.iter().map(Workload::name).collect();
+    one_of(&[names(&presets), tagged("custom", of("weights"), "weights of the caller's own")])
+}
+
+fn wish(value: Value) -> Value {
+    one_of(&[
+        names(&["auto"]),
+        tagged("prefer", value.clone(), "preferred"),
+        tagged("require", value, "required"),
+    ])
+}
+
+fn policies() -> Value {
+    let policy = |name, about| -> Field { (name, false, of("policy"), about) };
+    object(
+        "how strictly each property is wanted",
+        vec![
+            policy("dedicated_cpus", "a pCPU of its own for every vCPU; require if left out"),
+            policy("whole_cores", "no core shared with another tenant; require if left out"),
+            policy("one_node", "all vCPUs and memory on one node; ignore if left out"),
+            policy("gpu_locality", "every GPU on a node of the VM; prefer if left out"),
+            policy("same_switch", "all GPUs below one PCIe switch; ignore if left out"),
+            policy("linked_gpus", "every two GPUs linked directly; ignore if left out"),
+            policy("fabric_partition", "the GPUs are one fabric partition; prefer if left out"),
+        ],
+    )
+}
+
+fn weights() -> Value {
+    let weight = |name, about| -> Field { (name, false, json!(number(65_535)), about) };
+    object(
+        "how much each metric counts; 0 where it is left out, and one must be above",
+        vec![
+            weight("cpu_single_thread", "throughput of one thread"),
+            weight("cpu_all_threads", "throughput of all threads"),
+            weight("memory_bandwidth", "streaming memory bandwidth"),
+            weight("memory_latency", "idle memory latency"),
+            weight("gpu_compute", "GPU arithmetic"),
+            weight("host_gpu_transfer", "bandwidth between host and GPU"),
+            weight("collective", "collectives over all GPUs"),
+        ],
+    )
+}

@@ -1,0 +1,410 @@
+//! Values of every format, drawn at random, and one of each with every field.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::assert_fits;
+use crate::capacity::{Allowed, GpuBond, Shape};
+use crate::host::pcie::RootComplex;
+use crate::json::{
+    offer_schema, placement_schema, read_offer, read_placement, read_request, read_shape,
+    read_tenant, request_schema, shape_schema, tenant_schema, write_offer, write_placement,
+    write_request, write_shape, write_tenant,
+};
+use crate::placement::{
+    Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
+    PlacedDevice, Placement, Style,
+};
+use crate::request::{GpuRequest, Policies, Policy, RequestSpec, Wish};
+use crate::sets::IdSet;
+use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr};
+use crate::usage::{Claim, Generation, Offer, PageClaim};
+use crate::workload::{Weights, Workload};
+
+fn set<T: Id>() -> impl Strategy<Value = IdSet<T>> {
+    vec(0..T::LIMIT, 0..6).prop_map(|ids| ids.into_iter().map(T::from_index).collect())
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    (0..NodeId::LIMIT).prop_map(NodeId)
+}
+
+fn cell_id() -> impl Strategy<Value = CellId> {
+    (0..CellId::LIMIT).prop_map(CellId)
+}
+
+fn page_size() -> impl Strategy<Value = PageSize> {
+    (2_u32..=30).prop_map(|shift| PageSize::from_kib(1 << shift).unwrap())
+}
+
+fn address() -> impl Strategy<Value = PciAddr> {
+    (any::<u32>(), any::<u8>(), 0_u8..32, 0_u8..8)
+        .prop_map(|(domain, bus, device, function)| PciAddr { domain, bus, device, function })
+}
+
+fn addresses() -> impl Strategy<Value = Vec<PciAddr>> {
+    vec(address(), 0..4)
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    let pages = (option::of(node()), page_size(), any::<u64>())
+        .prop_map(|(node, page_size, count)| PageClaim { node, page_size, count });
+    (set(), set(), vec(pages, 0..4), addresses()).prop_map(
+        |(dedicated, floating, pages, devices)| Claim { dedicated, floating, pages, devices },
+    )
+}
+
+fn offer() -> impl Strategy<Value = Offer> {
+    ("\\PC{0,8}", "\\PC{0,8}", claim(), any::<u64>(), any::<bool>()).prop_map(
+        |(host, tenant, claim, generation, whole_cores)| Offer {
+            host,
+            tenant,
+            claim,
+            generation: Generation(generation),
+            whole_cores,
+        },
+    )
+}
+
+fn policies() -> impl Strategy<Value = Policies> {
+    let policy = || prop::sample::select(vec![Policy::Require, Policy::Prefer, Policy::Ignore]);
+    [policy(), policy(), policy(), policy(), policy(), policy(), policy()].prop_map(
+        |[
+            dedicated_cpus,
+            whole_cores,
+            one_node,
+            gpu_locality,
+            same_switch,
+            linked_gpus,
+            partition,
+        ]| {
+            Policies {
+                dedicated_cpus,
+                whole_cores,
+                one_node,
+                gpu_locality,
+                same_switch,
+                linked_gpus,
+                fabric_partition: partition,
+            }
+        },
+    )
+}
+
+fn workload() -> impl Strategy<Value = Workload> {
+    let custom = any::<[u16; 7]>().prop_map(|w| {
+        Workload::Custom(Weights {
+            cpu_single_thread: w[0],
+            cpu_all_threads: w[1],
+            memory_bandwidth: w[2],
+            memory_latency: w[3],
+            gpu_compute: w[4],
+            host_gpu_transfer: w[5],
+            collective: w[6],
+        })
+    });
+    prop_oneof![prop::sample::select(Workload::PRESETS.to_vec()), custom]
+}
+
+fn wish<T: Clone + std::fmt::Debug>(
+    value: impl Strategy<Value = T> + Clone,
+) -> impl Strategy<Value = Wish<T>> {
+    prop_oneof![
+        Just(Wish::Auto),
+        value.clone().prop_map(Wish::Prefer),
+        value.prop_map(Wish::Require)
+    ]
+}
+
+fn gpus() -> impl Strategy<Value = GpuRequest> {
+    prop_oneof![
+        (any::<u32>(), option::of("\\PC{0,8}"))
+            .prop_map(|(count, model)| GpuRequest::Count { count, model }),
+        addresses().prop_map(GpuRequest::Addresses)
+    ]
+}
+
+fn request() -> impl Strategy<Value = RequestSpec> {
+    let size = ("\\PC{0,8}", any::<u32>(), any::<u64>(), option::of(page_size()));
+    let parts = (gpus(), addresses(), workload(), wish(any::<u32>()), wish(any::<bool>()));
+    let rest = (option::of(any::<bool>()), any::<bool>(), any::<u32>(), any::<u32>(), policies());
+    (size, parts, rest).prop_map(|(size, (gpus, devices, workload, cells, smt), rest)| {
+        let (name, vcpus, memory, page_size) = size;
+        let (peer_to_peer, even_cells, emulator_pcpus, io_threads, policies) = rest;
+        RequestSpec {
+            name,
+            vcpus,
+            memory: Bytes(memory),
+            page_size,
+            gpus,
+            devices,
+            workload,
+            cells,
+            even_cells,
+            smt,
+            peer_to_peer,
+            emulator_pcpus,
+            io_threads,
+            policies,
+        }
+    })
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let bond = prop::sample::select(vec![GpuBond::Any, GpuBond::Linked, GpuBond::Partition]);
+    let allowed = prop_oneof![Just(Allowed::Any), vec(set(), 0..4).prop_map(Allowed::Sets)];
+    let size = (any::<u32>(), any::<u32>(), any::<u64>(), page_size());
+    (size, any::<u32>(), any::<[bool; 2]>(), bond, allowed).prop_map(
+        |((cells, vcpus, memory, page_size), gpus, [smt, whole_cores], bond, allowed)| Shape {
+            cells,
+            vcpus,
+            memory: Bytes(memory),
+            page_size,
+            gpus,
+            smt,
+            whole_cores,
+            bond,
+            allowed,
+        },
+    )
+}
+
+fn cell() -> impl Strategy<Value = Cell> {
+    let memory = (0..=u64::MAX >> 10).prop_map(|kib| Bytes(kib << 10));
+    let pages = vec((node(), any::<u64>()), 0..3);
+    let distances = vec(any::<u8>().prop_map(Distance), 0..4);
+    (cell_id(), set(), set(), memory, page_size(), pages, distances).prop_map(
+        |(id, nodes, vcpus, memory, page_size, pages, distances)| Cell {
+            id,
+            nodes,
+            vcpus,
+            memory,
+            page_size,
+            pages,
+            distances,
+        },
+    )
+}
+
+fn devices(is_gpu: bool) -> impl Strategy<Value = Vec<PlacedDevice>> {
+    let place = (option::of(node()), option::of(cell_id()));
+    let device = (address(), place, addresses(), addresses()).prop_map(
+        move |(address, (node, cell), functions, withheld)| PlacedDevice {
+            address,
+            is_gpu,
+            node,
+            cell,
+            functions,
+            withheld,
+        },
+    );
+    vec(device, 0..4)
+}
+
+fn pci() -> impl Strategy<Value = GuestPci> {
+    let expander = (any::<u32>(), cell_id(), any::<[u8; 2]>(), any::<u32>()).prop_map(
+        |(index, cell, [bus_nr, bus], domain)| ExpanderBus {
+            index,
+            cell,
+            bus_nr,
+            root: RootComplex { domain, bus },
+        },
+    );
+    let port = (any::<[u32; 2]>(), option::of(any::<u8>()))
+        .prop_map(|([index, parent], slot)| GuestPort { index, parent, slot });
+    let switch = (any::<[u32; 2]>(), address()).prop_map(|([index, port], host)| GuestSwitch {
+        index,
+        port,
+        host,
+    });
+    let function = (address(), any::<u32>(), any::<u8>(), any::<bool>()).prop_map(
+        |(host, port, function, multifunction)| GuestFunction {
+            host,
+            port,
+            function,
+            multifunction,
+        },
+    );
+    let lists = (vec(expander, 0..3), vec(port, 0..3), vec(switch, 0..3), vec(function, 0..3));
+    (lists, option::of(any::<u64>())).prop_map(
+        |((expanders, ports, switches, functions), mmio64_mib)| GuestPci {
+            expanders,
+            ports,
+            switches,
+            functions,
+            mmio64_mib,
+        },
+    )
+}
+
+fn placement() -> impl Strategy<Value = Placement> {
+    let modes = vec![MemoryMode::Strict, MemoryMode::Interleave, MemoryMode::Unbound];
+    let style = prop::sample::select(Style::ALL.to_vec());
+    let head = ("\\PC{0,8}", style, prop::sample::select(modes), any::<[u32; 4]>());
+    let cpus = (vec(set(), 0..5), set(), set(), set(), vec(set(), 0..3));
+    let devices = (devices(true), devices(false));
+    (head, cpus, vec(cell(), 0..4), devices, pci(), any::<[bool; 3]>()).prop_map(
+        |(head, cpus, cells, (gpus, others), pci, [dedicated, iommu, topoext])| {
+            let (name, style, memory_mode, [sockets, dies, cores, threads]) = head;
+            let (vcpus, idle, emulator_own, emulator, iothreads) = cpus;
+            Placement {
+                name,
+                style,
+                dedicated,
+                memory_mode,
+                topology: GuestTopology { sockets, dies, cores, threads },
+                vcpus,
+                idle,
+                emulator_own,
+                emulator,
+                iothreads,
+                cells,
+                devices: gpus.into_iter().chain(others).collect(),
+                pci,
+                iommu,
+                topoext,
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_request_comes_back(request in request()) {
+        let text = write_request(&request);
+        prop_assert_eq!(&read_request(&text).unwrap(), &request);
+        assert_fits(&request_schema(), &text);
+    }
+
+    #[test]
+    fn a_tenant_comes_back(name in "\\PC{0,8}", claim in claim()) {
+        let text = write_tenant(&name, &claim);
+        assert_fits(&tenant_schema(), &text);
+        prop_assert_eq!(read_tenant(&text).unwrap(), (name, claim));
+    }
+
+    #[test]
+    fn an_offer_comes_back(offer in offer()) {
+        let text = write_offer(&offer);
+        prop_assert_eq!(&read_offer(&text).unwrap(), &offer);
+        assert_fits(&offer_schema(), &text);
+    }
+
+    #[test]
+    fn a_shape_comes_back(shape in shape()) {
+        let text = write_shape(&shape);
+        prop_assert_eq!(&read_shape(&text).unwrap(), &shape);
+        assert_fits(&shape_schema(), &text);
+    }
+
+    #[test]
+    fn a_placement_comes_back(placement in placement()) {
+        let text = write_placement(&placement);
+        prop_assert_eq!(&read_placement(&text).unwrap(), &placement);
+        assert_fits(&placement_schema(), &text);
+    }
+}
+
+/// A value of each format in which no field has its default.
+pub(super) struct Full {
+    pub(super) request: RequestSpec,
+    pub(super) claim: Claim,
+    pub(super) offer: Offer,
+    pub(super) shape: Shape,
+    pub(super) placement: Placement,
+}
+
+pub(super) fn full() -> Full {
+    let address: PciAddr = "0000:1b:00.0".parse().unwrap();
+    let cpus = "1-2".parse::<IdSet<_>>().unwrap();
+    let pages = vec![PageClaim { node: Some(NodeId(1)), page_size: PageSize::GIB_1, count: 3 }];
+    let claim =
+        Claim { dedicated: cpus.clone(), floating: cpus.clone(), pages, devices: vec![address] };
+    let request = RequestSpec {
+        page_size: Some(PageSize::GIB_1),
+        gpus: GpuRequest::Count { count: 1, model: Some("x".to_owned()) },
+        devices: vec![address],
+        workload: Workload::Custom(Weights {
+            cpu_single_thread: 1,
+            cpu_all_threads: 1,
+            memory_bandwidth: 1,
+            memory_latency: 1,
+            gpu_compute: 1,
+            host_gpu_transfer: 1,
+            collective: 1,
+        }),
+        cells: Wish::Prefer(1),
+        even_cells: true,
+        smt: Wish::Require(true),
+        peer_to_peer: Some(true),
+        emulator_pcpus: 1,
+        io_threads: 1,
+        policies: Policies {
+            dedicated_cpus: Policy::Ignore,
+            whole_cores: Policy::Ignore,
+            one_node: Policy::Require,
+            gpu_locality: Policy::Require,
+            same_switch: Policy::Require,
+            linked_gpus: Policy::Require,
+            fabric_partition: Policy::Require,
+        },
+        ..RequestSpec::new("a", 4, Bytes::from_gib(4))
+    };
+    let shape = Shape {
+        gpus: 1,
+        smt: true,
+        whole_cores: false,
+        bond: GpuBond::Linked,
+        allowed: Allowed::Sets(vec!["0-1".parse().unwrap()]),
+        ..Shape::new(1, 2, Bytes::from_gib(1), PageSize::GIB_1)
+    };
+    let device = |is_gpu| PlacedDevice {
+        address,
+        is_gpu,
+        node: Some(NodeId(1)),
+        cell: Some(CellId(0)),
+        functions: vec![address],
+        withheld: vec![address],
+    };
+    let root = RootComplex { domain: 0, bus: 0x17 };
+    let placement = Placement {
+        name: "a".to_owned(),
+        style: Style::PinNuma,
+        dedicated: true,
+        memory_mode: MemoryMode::Strict,
+        topology: GuestTopology { sockets: 1, dies: 1, cores: 1, threads: 1 },
+        vcpus: vec![cpus.clone()],
+        idle: cpus.clone(),
+        emulator_own: cpus.clone(),
+        emulator: cpus.clone(),
+        iothreads: vec![cpus],
+        cells: vec![Cell {
+            id: CellId(0),
+            nodes: "1".parse().unwrap(),
+            vcpus: "0".parse().unwrap(),
+            memory: Bytes::from_gib(1),
+            page_size: PageSize::GIB_1,
+            pages: vec![(NodeId(1), 1)],
+            distances: vec![Distance::LOCAL],
+        }],
+        devices: vec![device(true), device(false)],
+        pci: GuestPci {
+            expanders: vec![ExpanderBus { index: 1, cell: CellId(0), bus_nr: 2, root }],
+            ports: vec![GuestPort { index: 2, parent: 1, slot: Some(3) }],
+            switches: vec![GuestSwitch { index: 3, port: 2, host: address }],
+            functions: vec![GuestFunction {
+                host: address,
+                port: 2,
+                function: 1,
+                multifunction: true,
+            }],
+            mmio64_mib: Some(1 << 17),
+        },
+        iommu: true,
+        topoext: true,
+    };
+    let (host, tenant, generation) = ("h".to_owned(), "a".to_owned(), Generation(3));
+    let offer = Offer { host, tenant, claim: claim.clone(), generation, whole_cores: true };
+    Full { request, claim, offer, shape, placement }
+}

@@ -1,0 +1,76 @@
+//! What the tenants of a host hold, as JSON text.
+
+use serde::{Deserialize, Serialize};
+
+use super::format::USAGE;
+use super::text::{JsonError, read_as};
+use super::write::{Tagged, to_lines};
+use crate::host::Host;
+use crate::sets::CpuSet;
+use crate::shown::shorten;
+use crate::units::PciAddr;
+use crate::usage::{
+    Claim, Generation, PageClaim, SavedTenant, SavedUsage, UnexplainedPages, Usage,
+};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsageJson {
+    host: String,
+    generation: Generation,
+    tenants: Vec<TenantJson>,
+    unexplained: Vec<UnexplainedPages>,
+}
+
+/// A tenant as in its own format, and since when it is there.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TenantJson {
+    name: String,
+    since: Generation,
+    #[serde(default, skip_serializing_if = "CpuSet::is_empty")]
+    dedicated: CpuSet,
+    #[serde(default, skip_serializing_if = "CpuSet::is_empty")]
+    floating: CpuSet,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pages: Vec<PageClaim>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<PciAddr>,
+}
+
+/// Reads what the tenants of `host` hold, with the generations. Every claim is checked as
+/// [`Usage::with_running`] does.
+///
+/// # Errors
+/// [`JsonError`] if the text is too long, names no or another format, is not JSON, has a field that is
+/// unknown, missing, twice there, or of the wrong form, is about a host of another name, or if a tenant,
+/// which the message names, cannot hold what it says.
+pub fn read_usage(text: &str, host: &Host) -> Result<Usage, JsonError> {
+    let wrong = |path: &str, problem| JsonError::Wrong { path: path.to_owned(), problem };
+    let UsageJson { host: name, generation, tenants, unexplained } = read_as(text, USAGE)?;
+    if name != host.name() {
+        let [of, this] = [&name, host.name()].map(|name| shorten(name, 64));
+        return Err(wrong("host", format!("the usage is of {of:?}, the host is {this:?}")));
+    }
+    let tenant = |tenant: TenantJson| {
+        let TenantJson { name, since, dedicated, floating, pages, devices } = tenant;
+        SavedTenant { name, since, claim: Claim { dedicated, floating, pages, devices } }
+    };
+    let tenants = tenants.into_iter().map(tenant).collect();
+    let saved = SavedUsage { generation, tenants, unexplained };
+    Usage::restore(host, saved).map_err(|problem| wrong("tenants", problem.to_string()))
+}
+
+/// Writes what the tenants of `host` hold, with the generations: a line for each tenant.
+#[must_use]
+pub fn write_usage(usage: &Usage, host: &Host) -> String {
+    let SavedUsage { generation, tenants, unexplained } = usage.saved();
+    let tenant = |tenant: SavedTenant| {
+        let SavedTenant { name, since, claim } = tenant;
+        let Claim { dedicated, floating, pages, devices } = claim;
+        TenantJson { name, since, dedicated, floating, pages, devices }
+    };
+    let tenants = tenants.into_iter().map(tenant).collect();
+    let host = host.name().to_owned();
+    to_lines(&Tagged { format: USAGE, value: UsageJson { host, generation, tenants, unexplained } })
+}
