@@ -47,19 +47,19 @@ pub(crate) fn subsets(
         let first = seed.trailing_zeros() as usize;
         for by_room in [false, true] {
             let outside = |n: &usize| seed & (1 << n) == 0;
-            others.clear();
-            others.extend(nodes.iter().copied().filter(outside));
-            let wanted = size - seed.count_ones() as usize;
             let key = |n: &usize| {
                 let near = u64::from(distance(first, *n));
                 let spare = u64::MAX - room(*n);
                 if by_room { (spare, near, *n) } else { (near, spare, *n) }
             };
+            others.clear();
+            others.extend(nodes.iter().filter(|n| outside(n)).map(key));
+            let wanted = size - seed.count_ones() as usize;
             // Only which they are matters, not their order.
             if (1..others.len()).contains(&wanted) {
-                others.select_nth_unstable_by_key(wanted - 1, key);
+                others.select_nth_unstable(wanted - 1);
             }
-            masks.push(others.iter().take(wanted).fold(seed, |mask, at| mask | (1 << at)));
+            masks.push(others.iter().take(wanted).fold(seed, |mask, (.., at)| mask | (1 << at)));
         }
     }
     masks.sort_unstable();
