@@ -16,7 +16,7 @@ use crate::engine::cost::Slots;
 use crate::engine::profile::{L3Use, l3_use};
 use crate::engine::{Options, Score};
 use crate::host::Host;
-use crate::host::spec::MAX_NODES;
+use crate::host::limits::MAX_NODES;
 use crate::request::{Policy, Request};
 use crate::units::{Bytes, PageSize};
 use crate::usage::Usage;

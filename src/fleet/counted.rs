@@ -6,7 +6,7 @@ use super::counts::FreeCounts;
 use crate::engine::Options;
 use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
 use crate::host::Host;
-use crate::host::spec::MAX_NODES;
+use crate::host::limits::MAX_NODES;
 use crate::request::Request;
 
 /// A bound of what a placement on a host could have, the best first: no placement that the engine

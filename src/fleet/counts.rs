@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::answer::{Remaining, Shortfall};
 use crate::free::{FreePcpus, gpus, pages};
 use crate::host::derived::GpuMask;
-use crate::host::spec::MAX_NODES;
+use crate::host::limits::MAX_NODES;
 use crate::host::{Host, Node};
 use crate::placement::Placement;
 use crate::request::{GpuRequest, Policy, Request};

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::Core;
+use super::records::Core;
 use crate::sets::CpuSet;
 
 /// A set of a host's cores.

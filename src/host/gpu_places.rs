@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::derived::{GpuFacts, GpuMask};
-use super::{Gpu, Node};
-use crate::host::spec::MAX_NODES;
+use super::gpu_facts::{GpuFacts, GpuMask};
+use super::records::{Gpu, Node};
+use crate::host::limits::MAX_NODES;
 use crate::sets::bits;
 use crate::units::PackageId;
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::spec::HostSpec;
-
 /// A part of a description that has a source of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -42,19 +40,6 @@ impl Part {
         Self::GpuLinks,
         Self::FabricPartitions,
     ];
-
-    /// Whether the description has this part; what only another source can tell is never its own.
-    fn is_in(self, host: &HostSpec) -> bool {
-        match self {
-            Self::Cpus => !host.cores.is_empty(),
-            Self::Memory => !host.nodes.is_empty(),
-            Self::Distances => host.nodes.iter().any(|node| !node.distances.is_empty()),
-            Self::Pci => !host.devices.is_empty(),
-            Self::DeviceNodes | Self::PciLinks | Self::GpuNames => false,
-            Self::GpuLinks => !host.gpu_links.is_empty(),
-            Self::FabricPartitions => !host.fabric_partitions.is_empty(),
-        }
-    }
 }
 
 impl fmt::Display for Part {
@@ -85,35 +70,6 @@ pub struct PartSource {
     pub from: String,
 }
 
-impl HostSpec {
-    /// Notes that `source` told what is there and has no source yet.
-    pub fn mark_source(&mut self, source: &str) {
-        let told = |host: &Self, part| host.sources.iter().any(|known| known.part == part);
-        for part in Part::ALL {
-            if part.is_in(self) && !told(self, part) {
-                self.add_source(part, source);
-            }
-        }
-    }
-
-    /// Notes that `source` told a part, or some of it.
-    pub fn add_source(&mut self, part: Part, source: &str) {
-        let new = PartSource { part, from: source.to_owned() };
-        if !self.sources.contains(&new) {
-            self.sources.push(new);
-            self.sources.sort_by_key(|known| known.part);
-        }
-    }
-
-    /// The sources of a part, "the description" where none is known.
-    #[must_use]
-    pub fn source_of(&self, part: Part) -> String {
-        let known = self.sources.iter().filter(|known| known.part == part);
-        let names: Vec<&str> = known.map(|known| known.from.as_str()).collect();
-        if names.is_empty() { "the description".to_owned() } else { names.join(" and ") }
-    }
-}
-
 /// `CPUs, memory from sysfs; GPU links from nvidia-smi topo -m`; `None` where no source is known.
 pub(crate) fn sources_text(sources: &[PartSource]) -> Option<String> {
     let mut by_source: Vec<(&str, Vec<String>)> = Vec::new();
@@ -125,35 +81,4 @@ pub(crate) fn sources_text(sources: &[PartSource]) -> Option<String> {
     }
     let each = by_source.iter().map(|(from, parts)| format!("{} from {from}", parts.join(", ")));
     (!sources.is_empty()).then(|| each.collect::<Vec<_>>().join("; "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::host::spec::NodeSpec;
-    use crate::units::{Bytes, NodeId};
-
-    #[test]
-    fn a_part_keeps_its_first_source_and_takes_others_by_name() {
-        let mut host = HostSpec::default();
-        host.mark_source("nothing is there yet");
-        assert_eq!(sources_text(&host.sources), None);
-        let node = NodeSpec {
-            id: NodeId(0),
-            cpus: Default::default(),
-            memory: Bytes::ZERO,
-            pools: Vec::new(),
-            distances: Vec::new(),
-        };
-        host.nodes.push(node);
-        host.mark_source("sysfs");
-        host.mark_source("lstopo");
-        host.add_source(Part::GpuLinks, "NVML");
-        host.add_source(Part::GpuLinks, "NVML");
-        host.add_source(Part::Memory, "numactl");
-        let text = "memory from sysfs; memory from numactl; GPU links from NVML";
-        assert_eq!(sources_text(&host.sources).unwrap(), text);
-        assert_eq!(host.source_of(Part::Memory), "sysfs and numactl");
-        assert_eq!(host.source_of(Part::Pci), "the description");
-    }
 }

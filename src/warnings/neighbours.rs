@@ -1,6 +1,6 @@
 //! What the VM and the tenants that are there share.
 
-use super::Warning;
+use super::warning::Warning;
 use crate::free::pcpus::usable;
 use crate::host::Host;
 use crate::placement::{Placement, Style};

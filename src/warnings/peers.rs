@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Warning;
+use super::warning::Warning;
 use crate::host::Host;
 use crate::placement::Placement;
 use crate::request::Request;

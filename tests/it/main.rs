@@ -33,6 +33,7 @@ mod rules;
 mod schema;
 mod slots;
 mod splits;
+mod structure;
 mod supply;
 mod switches;
 mod sysfs;

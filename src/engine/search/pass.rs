@@ -6,10 +6,9 @@ use smallvec::SmallVec;
 
 use super::cpus::Stock;
 use super::gpus::Marks;
+use super::inventory::{Search, emulator_room, threads};
 use super::nodes::{NodeMask, subsets};
-use super::splits::Even;
-use super::weigh::{Choice, Cores, Layout};
-use super::{PerNode, Search, emulator_room, threads};
+use super::state::{Buffers, CHOICES, Choice, Cores, Even, Layout, Pass, PerNode};
 use crate::engine::profile::{Profile, count};
 use crate::engine::score::Property;
 use crate::placement::{MemoryMode, Style};
@@ -19,39 +18,6 @@ use crate::units::Bytes;
 
 /// Where not all node sets can be tried, those around so many sets of GPUs are.
 const MAX_GPU_SEEDS: usize = 64;
-
-/// What a guest on several nodes could be shown.
-pub(super) const CHOICES: usize = 4;
-
-/// What a search of one number of threads goes by.
-#[derive(Debug)]
-pub(super) struct Pass<'s> {
-    pub(super) stock: &'s Stock<'s>,
-    pub(super) units: u64,
-    /// By node: guest cores that fit.
-    pub(super) caps: PerNode<u64>,
-    /// What is the same for all that is tried.
-    pub(super) base: Profile,
-    /// Positions of the nodes on which something of the VM could be.
-    pub(super) usable: PerNode<usize>,
-    /// The GPU sets' nodes.
-    of_gpus: SmallVec<[NodeMask; 16]>,
-    /// Whether only as many cores and pages on every node will do: several cells, all alike.
-    alike: bool,
-    /// Where its variants begin in [`Search::best`].
-    first: usize,
-}
-
-/// Room that is used again for every node set.
-#[derive(Debug, Default)]
-pub(super) struct Buffers {
-    pub(super) at: Vec<usize>,
-    pub(super) room: Vec<u64>,
-    pub(super) weights: Vec<u64>,
-    /// Splits in a row, each with a number for every node.
-    pub(super) splits: Vec<u64>,
-    pages: Vec<usize>,
-}
 
 /// What came of a set of nodes.
 #[derive(Debug, Clone, Copy, Default)]

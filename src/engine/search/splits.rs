@@ -3,48 +3,11 @@
 use smallvec::SmallVec;
 
 use super::cpus::{Picked, Stock};
-use super::nodes::{NodeMask, share_out};
-use super::pass::{Buffers, Pass};
-use super::weigh::Layout;
-use super::{PerNode, Search};
+use super::inventory::Search;
+use super::nodes::share_out;
+use super::state::{Buffers, Even, Layout, Pass};
 use crate::engine::profile::L3Use;
 use crate::sets::bits;
-
-/// The same number of guest cores on every node: how it would lie, by nodes. On most hosts most sets
-/// are settled by this alone.
-#[derive(Debug)]
-pub(super) struct Even {
-    pub(super) share: PerNode<u64>,
-    /// Nodes with room for it.
-    pub(super) fits: NodeMask,
-    /// By page size, in the order of [`Search::pages`]: nodes with as many free pages as each of so many
-    /// equal cells needs; none where the pages cannot be shared out evenly.
-    pub(super) pages: SmallVec<[NodeMask; 4]>,
-    /// Nodes where it would lie in whole L3 domains, or in pieces.
-    whole_l3: NodeMask,
-    pieces: NodeMask,
-    /// Nodes where it would be on efficiency cores.
-    efficiency: NodeMask,
-    /// Nodes where the VM would not hold all of each core.
-    parts: NodeMask,
-}
-
-impl Even {
-    pub(super) fn lie(&self, mask: NodeMask) -> Picked {
-        let l3 = match (mask & self.pieces, mask & self.whole_l3) {
-            (0, 0) => L3Use::NoChoice,
-            (0, _) => L3Use::Whole,
-            _ => L3Use::Pieces,
-        };
-        Picked { l3, efficiency: mask & self.efficiency != 0, whole: mask & self.parts == 0 }
-    }
-
-    /// Those of these nodes that have the cores and the pages of one of so many equal cells.
-    pub(super) fn nodes(&self, of: &[usize]) -> PerNode<usize> {
-        let with_pages = self.pages.iter().fold(0, |all, of_size| all | of_size);
-        of.iter().copied().filter(|at| self.fits & with_pages & (1 << at) != 0).collect()
-    }
-}
 
 impl Search<'_> {
     /// What an even split over so many nodes comes to, if there is one.

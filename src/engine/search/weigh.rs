@@ -1,99 +1,23 @@
 //! The weighing of one candidate against the best of its variant so far.
 
-use std::cell::OnceCell;
 use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
-use super::cpus::{Picked, Stock};
+use super::cpus::Picked;
 use super::gpus::GpuSet;
+use super::inventory::Search;
 use super::nodes::{NodeMask, share_out};
-use super::pass::CHOICES;
-use super::{Candidate, Pages, Rank, Scratch, Search, Start};
+use super::state::{
+    CHOICES, Candidate, Choice, Cores, Features, Known, Layout, Pages, Rank, Scratch, Start,
+    Verdict,
+};
 use crate::engine::profile::{Profile, collective, count};
 use crate::engine::refusal::lacking;
-use crate::engine::score::{Property, Score, score};
-use crate::placement::{MemoryMode, Style};
+use crate::engine::score::{Score, score};
+use crate::placement::MemoryMode;
 use crate::sets::bits;
-use crate::units::{Distance, PageSize};
-
-/// A set of nodes and of GPUs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Layout<'s> {
-    pub(super) stock: &'s Stock<'s>,
-    /// What is the same for all that is tried in this pass.
-    pub(super) base: &'s Profile,
-    /// Where the pass's variants begin in [`Search::best`].
-    pub(super) first: usize,
-    /// By node: guest cores that fit.
-    pub(super) caps: &'s [u64],
-    pub(super) mask: NodeMask,
-    /// How many they are.
-    pub(super) nodes: usize,
-    /// Packages of the nodes.
-    pub(super) packages: u32,
-    /// Devices that are not on these nodes.
-    pub(super) devices_far: u32,
-    /// GPUs that are known to be on other nodes.
-    pub(super) gpus_remote: u32,
-    pub(super) units: u64,
-    /// Distances between the VM's nodes, once somebody has asked for them.
-    pub(super) between: &'s OnceCell<u64>,
-    /// Position in [`GpuSets::sets`](super::gpus::GpuSets::sets).
-    pub(super) gpus: usize,
-    /// As [`Even::pages`](super::splits::Even::pages).
-    pub(super) even_pages: &'s [NodeMask],
-}
-
-/// How a layout's guest cores are shared out over its nodes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cores<'s> {
-    pub(super) units: &'s [u64],
-    /// Whether they are as many on every node.
-    pub(super) is_even: bool,
-    /// Where in [`Search::known`] it stands how they would lie.
-    pub(super) known: usize,
-}
-
-/// What the guest is shown.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Choice {
-    /// From 0, unlike all others of a pass.
-    pub(super) number: usize,
-    pub(super) style: Style,
-    pub(super) memory: MemoryMode,
-    pub(super) expanders: bool,
-}
-
-impl Choice {
-    /// Its place in [`Known`].
-    fn place(self, page: PageSize) -> usize {
-        self.number * 2 + usize::from(page.is_huge())
-    }
-}
-
-/// What tells a layout's profiles from the others of its pass, and what was found out of each: by
-/// choice, twice, with base pages and with hugepages.
-#[derive(Debug)]
-pub(super) struct Known {
-    features: Features,
-    verdicts: [Option<Verdict>; CHOICES * 2],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Features {
-    nodes: u32,
-    packages: u32,
-    devices_far: u32,
-    gpus_remote: u32,
-    /// The kind of the GPU set.
-    gpus: usize,
-    lie: Picked,
-}
-
-/// What a profile alone decides: its score without the packing cost, or the first required property
-/// that it lacks.
-type Verdict = Result<Score, Property>;
+use crate::units::Distance;
 
 impl Search<'_> {
     /// Where in [`Search::known`] a layout stands whose cores would lie so.

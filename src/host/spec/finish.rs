@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CoreSpec, HostError, HostSpec, NodeSpec, core_id};
-use crate::host::{Core, CoreKind, L3Domain, Node};
+use crate::host::records::{Core, CoreKind, L3Domain, Node};
 use crate::sets::CpuSet;
 use crate::units::PcpuId;
 

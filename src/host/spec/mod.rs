@@ -6,24 +6,18 @@ mod problem;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Host;
 use super::derived::Derived;
+use super::limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
+use super::records::{CpuVendor, L3Domain, PagePool};
 use super::sources::PartSource;
-use super::{CpuVendor, Host, L3Domain, PagePool};
 use crate::sets::CpuSet;
 use crate::units::{CoreId, Distance, Id as _, L3Id, NodeId, PageSize, PciAddr};
 
 pub use parts::{CacheKind, CacheSpec, CoreSpec, L3Spec, NodeSpec};
 pub use problem::HostError;
 
-/// The most nodes of a host: the search keeps node sets in one machine word.
-pub const MAX_NODES: usize = 64;
-/// The most pCPUs of a host.
-pub const MAX_PCPUS: usize = 4096;
-/// The most GPUs of a host: the search keeps GPU sets in one machine word.
-pub const MAX_GPUS: usize = 64;
-/// The most PCI functions of a host.
-pub const MAX_PCI_FUNCTIONS: usize = 16_384;
 /// The most sources of a description's parts.
 const MAX_SOURCES: usize = 256;
 /// The longest chain of bridges above a function.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::host::{CoreKind, PagePool};
+use crate::host::records::{CoreKind, PagePool};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, NodeId, PackageId};
 
