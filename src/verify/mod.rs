@@ -44,7 +44,6 @@ mod neighbours;
 mod pci;
 mod peers;
 #[cfg(test)]
-#[cfg(any())]
 mod tests;
 mod violation;
 

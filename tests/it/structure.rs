@@ -297,3 +297,23 @@ fn the_checker_asks_nobody_for_a_verdict() {
         }
     }
 }
+
+/// A module of tests that never compiles passes like one that does.
+#[test]
+fn no_code_is_switched_off_for_good() {
+    let never = concat!("cfg(any", "())");
+    for folder in ["src", "tests", "crates", "examples", "benches"] {
+        let mut folders = vec![root().join(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|kind| kind == "rs") {
+                    let text = fs::read_to_string(&path).unwrap();
+                    assert!(!text.contains(never), "{}", path.display());
+                }
+            }
+        }
+    }
+}

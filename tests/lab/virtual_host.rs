@@ -221,7 +221,7 @@ fn outside(host: &Host, usage: &Usage, vm: &Vm) -> Recommendation {
 /// has others at every moment.
 fn rows(json: &str) -> Value {
     let mut answer: Value = serde_json::from_str(json).unwrap();
-    assert_eq!(answer["format"], "pinwise-recommendation/1");
+    assert_eq!(answer["format"], "pinwise-recommendation/2");
     answer["ranked"].take()
 }
 
