@@ -1,8 +1,82 @@
-//! Why a style does not fit, decisive fact first.
+//! Diagnosis: why each style does not fit, and the smallest changes that would make it fit.
+//!
+//! **Takes** a finished search, or the facts that stopped it from starting. **Gives** a `Rejection`
+//! for every style but the default for which no placement was found: facts with ids and numbers,
+//! the decisive one first. The default layout is the yardstick and is never rejected. Sentences are
+//! made elsewhere.
+//!
+//! # Reasons are counted again
+//! The search does not record why each of thousands of layouts failed. It notes one thing per
+//! style: the first required property that stopped a layout which otherwise fits. Everything else
+//! follows from counts afterwards, for the *loosest* policy that the request allows: what this one
+//! lacks, all lack.
+//!
+//! Before the search. A named device does not exist, is a bridge or is held; a named GPU is not a
+//! GPU; too few eligible GPUs; memory that is not a whole number of any allowed page size. All four
+//! styles then have these facts.
+//!
+//! After it, per style. What `engine::build` refused comes first, then:
+//! 1. *Alone*, each of these ends the list: SMT is required otherwise; a number of cells is
+//!    required that the style does not show; an odd number of vCPUs, where siblings are shown; no
+//!    core has two usable pCPUs, where they are shown; one node is required, and the style shows
+//!    cells.
+//! 2. Fewer usable nodes than the required cells, or than two where cells are shown. A usable node
+//!    has room for a guest core and a free page of some size.
+//! 3. What all nodes together lack: cores, or pCPUs where vCPUs float; and pages, one fact per page
+//!    size, if no size has enough.
+//! 4. If nothing so far: no pCPU is left for the emulator threads.
+//! 5. The required property that the search noted; if it is locality, also a GPU of unknown node.
+//! 6. What single nodes lack, if one node is required, if locality is and one node could hold all
+//!    GPUs, or if nothing was found so far. With required locality only nodes that hold a whole GPU
+//!    set count. Nodes are ordered by their largest shortage relative to the need, the smallest
+//!    first, so the first facts name the node that nearly fits.
+//! 7. If still nothing: a style with cells lacks cells (the sum suffices, but not for each cell).
+//! 8. If still nothing: what each node lacks for the whole VM.
+//!
+//! Example: a VM with one GPU needs 16 pages of 1 GiB on the GPU's node 0, where 13 are free, and
+//! requires one node and locality. `pin` is refused with "every GPU on a node of the VM", from step
+//! 5, and then "node 0: 13 free pages of 1 GiB, 16 needed, 3 short", from step 6.
+//!
+//! # Smallest changes
+//! `smallest_changes` asks for recommendations with one thing changed, and reports a change only if
+//! the changed request was found to fit. Each change stands alone:
+//! - *More pages* on one node, if a hugepage size is requested: for each node, a bisection over the
+//!   number of pages, limited by the base pages that the description counts as free; the node with
+//!   the fewest. The total is the number to write into `nr_hugepages`.
+//! - *Another page size*: if one is requested, the first of 1 GiB, 2 MiB and 4 KiB that fits.
+//! - *Fewer vCPUs*: bisections over all numbers and over the even ones, since an odd number shows
+//!   no siblings and the two are not one monotone row; then up to eight numbers above the better
+//!   result.
+//! - *Less memory*: a bisection in pages of each of the three sizes; the largest result.
+//! - *Fewer GPUs*: counting down, if they are requested by number.
+//! - *Relax*: each required policy in turn, preferred instead. Wishes for cells and SMT are not
+//!   relaxed.
+//!
+//! Example: 16 GiB where 13 pages are free gives "3 more 1 GiB pages on node 0", "pages of 4 KiB",
+//! "at most 13 GiB", "no GPUs", and one node or locality "preferred instead of required".
+//!
+//! # Bounds
+//! Diagnosis is linear in nodes and page sizes. Changes ask for about log2(vCPUs) x 2 + 8,
+//! log2(memory / page) for three sizes, log2(pages) per node, and at most 64 + 7 + 3 further
+//! recommendations.
+//!
+//! # Invariants
+//! - A style for which nothing was found has at least one fact. Tests hold this against a
+//!   brute-force search on tiny hosts.
+//! - Every fact is true of the host and its tenants as given, and can be counted again.
+//!
+//! # Known limitations
+//! - Facts are necessary conditions. Mending the first may bring up the next; only a change that
+//!   was tried is known to suffice.
+//! - Bisection assumes that less is easier. Where that fails (an even split exists for 8 guest
+//!   cores and not for 7), a larger number than the one told may fit; the one told always fits.
+//! - Base pages that tenants took since the host was described are not subtracted before hugepages
+//!   are made of them.
+//! - Two changes at once are not tried: the pairs are many, and people can ask again.
 
 use crate::engine::refusal::{Fact, Rejection, node_set};
 use crate::engine::score::Property;
-use crate::engine::search::cpus::Stock;
+use crate::engine::search::cpus::FreeCores;
 use crate::engine::search::{Search, emulator_room};
 use crate::placement::Style;
 use crate::request::Policy;
@@ -39,7 +113,7 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
         return vec![Fact::OddVcpus { vcpus: request.spec().vcpus, threads }];
     }
     // Of the ways that the request allows, the loosest: what it lacks, all lack.
-    let dedicated = |stock: &&Stock<'_>| threads == 1 || stock.way.dedicated;
+    let dedicated = |stock: &&FreeCores<'_>| threads == 1 || stock.way.dedicated;
     let Some(stock) = search.stocks.iter().rfind(dedicated) else { return Vec::new() };
     if threads > 1 && stock.nodes.iter().all(|node| node.cores[1] == 0) {
         return vec![Fact::NoSmt];
@@ -84,7 +158,7 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
 /// What these nodes lack together.
 fn short(
     search: &Search<'_>,
-    stock: &Stock<'_>,
+    stock: &FreeCores<'_>,
     threads: u32,
     units: u64,
     at: &[usize],
@@ -130,7 +204,12 @@ fn local_on_one_node(search: &Search<'_>) -> bool {
 
 /// What each node lacks for the whole VM, the one that lacks least first. Where locality is required,
 /// of the nodes with enough GPUs only.
-fn closest_nodes(search: &Search<'_>, stock: &Stock<'_>, threads: u32, units: u64) -> Vec<Fact> {
+fn closest_nodes(
+    search: &Search<'_>,
+    stock: &FreeCores<'_>,
+    threads: u32,
+    units: u64,
+) -> Vec<Fact> {
     let local = search.request.spec().policies.gpu_locality == Policy::Require;
     let near =
         |at: &usize| !local || search.gpus.sets.iter().any(|set| set.nodes & !(1_u64 << at) == 0);

@@ -1,5 +1,79 @@
-//! What the rules may know about a candidate: the few facts on which a prediction can depend. Two
-//! candidates with equal profiles have equal predictions.
+//! Profiles: the few facts about a candidate that rules, requirements and preferences may see.
+//!
+//! **Takes** a placement, or a candidate as counts, and the host. **Gives** a `Profile`: 25 small
+//! numbers, flags and enums, without ids. Two candidates with equal profiles have equal
+//! predictions, lack the same properties and score the same but for the packing cost. That is what
+//! makes the search affordable: thousands of layouts share a handful of profiles, and each profile
+//! is judged once.
+//!
+//! # The facts
+//! - *Shown to the guest*: style, memory mode, cells, expander buses, threads of a guest core.
+//! - *pCPUs*: dedicated or not; whether all cores are whole; an efficiency core under a vCPU, on
+//!   hosts that have both kinds; how the cores lie in L3 domains.
+//! - *Nodes*: how many the VM spans (0 for the default layout, which floats), in how many packages,
+//!   the fewest that a VM of this size would need on this host if it were empty; how many nodes
+//!   with memory and how many packages the host has.
+//! - *Memory*: hugepages or base pages. A page counts as huge above 64 KiB.
+//! - *GPUs*: how many; on how many known nodes; how many on unknown nodes, on nodes that the VM has
+//!   nothing on, and behind a degraded link; their path; whether all are on one switch; whether
+//!   they are a fabric partition (true without GPUs and on hosts without partitions); how
+//!   collectives move data.
+//! - *Other devices*: how many are not known to be on one of the VM's nodes.
+//!
+//! # Definitions that matter
+//! **Fewest nodes.** The larger of two counts over nodes, largest first: nodes until the cores
+//! suffice (pCPUs, where vCPUs float), and nodes until the memory suffices. Free or not does not
+//! matter, so the number is one per host, size and threads. 40 guest cores of 16 a node need 3
+//! nodes; with two threads 20 need 2.
+//!
+//! **L3 use.** Per node, the number of domains used against the fewest that could hold as many
+//! cores on an empty node, largest first: `Whole` if no more, `Pieces` otherwise, `NoChoice` with
+//! fewer than two domains. The worst node counts. 10 cores on a node of four 8-core domains are
+//! whole in two domains.
+//!
+//! **Path.** `Linked` if every two GPUs are linked and the set is a fabric partition or the host
+//! has none; else `SameSwitch` if every two meet below one root port; else `SameNode` if every two
+//! are in one root complex or known to be on one node; else `Across`. *On one switch* is stricter
+//! than the path of that name: the bridge above the port of every GPU is the same one.
+//!
+//! **Collectives.** None with fewer than two GPUs. GPU to GPU if the request says so, or if it says
+//! nothing and the path is `Linked` or `SameSwitch`; otherwise through host memory. The two are
+//! different metrics.
+//!
+//! **Whole cores.** True if every core under a dedicated vCPU has all its allowed pCPUs in the VM's
+//! hands, whether or not that was asked for.
+//!
+//! **Local.** GPUs are local if the VM spans a node, none is on another node, and none is on an
+//! unknown one.
+//!
+//! # Who makes a profile
+//! 1. `Profile::of` reads a finished placement. It is the definition.
+//! 2. The search fills one from counts: the pass's constants, the features of a layout, the choice,
+//!    the page size. No placement exists yet.
+//! 3. The fleet's `UpperBound` runs through all profiles that a VM without devices could have on a
+//!    model.
+//!
+//! In debug builds the engine compares 1 and 2 for every placement that it returns, and the fleet
+//! asserts that bounds made from 3 hold for what it finds. Properties and the oracle do so over
+//! random hosts.
+//!
+//! # To add a fact
+//! It is not enough to add a field. A fact must be set in all three places above. If it differs
+//! between layouts of one pass, it must also be a feature of the memo, or two layouts with
+//! different facts share a verdict. If it is a fact about a set of GPUs, it must be in the set's
+//! class and in the `DominanceKey`, or sets are dropped that would win, and two GPUs that differ in
+//! it must not be twins. If it is about cores, it belongs in `CoreUse`.
+//!
+//! # Invariants
+//! - A profile holds no id, address or position: renumbering a host changes no profile.
+//! - Nothing here depends on what other tenants do, except through which cores were free.
+//! - Counts are below the host's limits (64 nodes, 64 GPUs, 4096 pCPUs), so `u32` never saturates.
+//!
+//! # Known limitations
+//! - Devices are near or far by node. A switch shared by a GPU and a NIC is shown to the guest, but
+//!   no rule sees it, because no published number says what it gains.
+//! - GPUs of unknown node in one root complex have the path `SameNode`; they are still not local.
+//! - Neighbours (shared cores, caches, bandwidth) are no facts here. They are warnings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -229,13 +303,13 @@ pub(crate) struct SetFacts {
 impl SetFacts {
     pub(crate) fn of(host: &Host, set: GpuMask) -> Self {
         let all = &host.derived().gpus;
-        bits(set).fold(Together::default(), |set, at| set.with(at, &all[at])).facts(host)
+        bits(set).fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])).facts(host)
     }
 }
 
 /// GPUs that were put together one by one, and what they have in common.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Together {
+pub(crate) struct GpuSetFold {
     pub(crate) gpus: GpuMask,
     /// GPUs that each of them is linked with, near, around, and on one switch with.
     linked: GpuMask,
@@ -245,14 +319,14 @@ pub(crate) struct Together {
     degraded: u32,
 }
 
-impl Default for Together {
+impl Default for GpuSetFold {
     fn default() -> Self {
         let all = GpuMask::MAX;
         Self { gpus: 0, linked: all, near: all, around: all, on_switch: all, degraded: 0 }
     }
 }
 
-impl Together {
+impl GpuSetFold {
     /// The same with one more.
     pub(crate) fn with(self, at: usize, gpu: &GpuFacts) -> Self {
         Self {

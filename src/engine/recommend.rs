@@ -7,7 +7,7 @@ use crate::engine::profile::Profile;
 use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction, findings, predictions};
 use crate::engine::score::{Property, Score, each_lack};
-use crate::engine::search::cpus::Way;
+use crate::engine::search::cpus::CpuPolicy;
 use crate::engine::search::{Candidate, Search};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
@@ -157,7 +157,7 @@ fn in_order<'s>(search: &'s Search<'_>) -> Vec<&'s Candidate> {
 
 /// Whether its cores turn out whole unasked, and the stricter way fits too: that has the same.
 fn is_told_twice(search: &Search<'_>, candidate: &Candidate) -> bool {
-    let way = Way { whole: true, ..candidate.way };
+    let way = CpuPolicy { whole: true, ..candidate.way };
     let twin = (candidate.style, candidate.memory, candidate.expanders, way);
     let unasked = candidate.profile.whole_cores && !candidate.way.whole;
     unasked && search.best().any(|best| best.variant() == twin)

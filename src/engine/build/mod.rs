@@ -7,7 +7,7 @@ use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement,
 use crate::sets::{CpuSet, NodeSet, VcpuSet, bits};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 
-use crate::engine::search::cpus::Way;
+use crate::engine::search::cpus::CpuPolicy;
 use crate::free::bundle;
 mod pci;
 use crate::engine::search::{Candidate, Search, emulator_way};
@@ -120,7 +120,11 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
     emulator(search, candidate, pcpus)
 }
 
-fn of_core<'a>(search: &'a Search<'_>, core: usize, way: Way) -> impl Iterator<Item = PcpuId> + 'a {
+fn of_core<'a>(
+    search: &'a Search<'_>,
+    core: usize,
+    way: CpuPolicy,
+) -> impl Iterator<Item = PcpuId> + 'a {
     search.free.of_core(core, &search.host.cores()[core], way.whole)
 }
 

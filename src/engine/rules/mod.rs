@@ -1,11 +1,95 @@
-//! The rules: each looks at one candidate and may say what its layout does to one metric.
+//! Rules: what a candidate's layout is known to do to each metric, and from that its score.
 //!
-//! To add a rule: add its row to the table in `evidence.rs`, its name here, and its condition beside
-//! its neighbours in `cpu.rs`, `memory.rs` or `pcie.rs`, under the four headings that the others have;
-//! then the two cases, one where it speaks and one where it is silent, in `tests/rules.rs`.
+//! **Takes** a `Profile` (all that a rule may know), the evidence table and the workload's weights.
+//! **Gives** findings (one rule's range for one metric), predictions (one range per metric) and a
+//! `Score` of four integers. Every number comes from one table, every row of it cites published
+//! `STUDIES` or is graded as our own reasoning, and no rule writes a sentence.
 //!
-//! Rules about one metric exclude each other, and the first in the order of [`RuleId`] that speaks is
-//! the word on the metric; a rule that is `on top` multiplies instead.
+//! # Rules and rows
+//! A rule is an id, a condition on the profile, and a row: one metric, a range *low, likely, high*
+//! against the default layout on the same host with the same GPUs, a grade, and the studies behind
+//! it. Ratios are in thousandths: 1400 is 1.4 times the default layout. An end of a range is a
+//! constant, or depends on the nodes that the VM spans and on the fewest that a VM of its size
+//! needs:
+//! - `PerNode(n)`, `PerFewestNode(n)`: n for each of these;
+//! - `NodesAtMost(n)`: the number of nodes, at most n thousandths;
+//! - `IfFewest(a, b)`: a if the VM spans no more nodes than it needs, otherwise b.
+//!
+//! A row whose ends depend on nodes is graded *reasoned* for a VM that spans more nodes than it
+//! needs: nobody measured that. `likely` is raised to `low` where it would be below it, `high` to
+//! `likely`.
+//!
+//! # Which rules apply
+//! For each metric at most one rule applies: the first, in `RuleId` order, whose condition holds.
+//! The order is precedence, from the special to the general: `EfficiencyCore` (0.55 to 0.65) comes
+//! before `PinnedThread` (1.00 to 1.02), so a pinned VM with a vCPU on an efficiency core has the
+//! former alone. A rule that is *on top* (`Hugepages`) does not compete: its range multiplies what
+//! the metric has.
+//!
+//! Metrics that a VM cannot have are left out: GPU metrics without a GPU; of the two collectives
+//! the one that the VM's GPUs would not use, and both with fewer than two GPUs. A metric that
+//! applies and on which no rule's condition holds is predicted 1.00, without a grade.
+//!
+//! A *prediction* is the product of a metric's findings, end by end, rounded to thousandths. Its
+//! grade is the weakest of theirs: measured, observed (a direction was published, the range is
+//! ours), stated (a source expects it), reasoned (ours).
+//!
+//! # The score
+//! 1. *Point.* A range becomes one number between its low and its likely end, on a logarithmic
+//!    scale: caution x ln(low) + (1 - caution) x ln(likely), in millionths ("micro-logs"). The
+//!    default caution of 500 thousandths is the middle. The high end never counts.
+//! 2. *Performance.* The mean of the points of all metrics that apply, weighted by the workload.
+//! 3. *Preferences.* Each wish that is not met costs `preference_cost`, by default 100,000: about
+//!    10%. These are the policies, numbers of cells and SMT wishes that are preferred, and, always,
+//!    requested devices on a node of the VM and GPUs whose links run at full speed and width.
+//! 4. *Packing.* Minus the packing cost times its weight; see `cost`.
+//!
+//! The total is the sum of the last three. 0 is the default layout, 100,000 is e^0.1 = 1.105 times
+//! it.
+//!
+//! Example: latency-sensitive (weights: one thread 40, all threads 5, bandwidth 5, latency 50),
+//! pinned on one of four nodes of a host with two packages, hugepages, no choice of L3 domains.
+//!
+//! | metric | rules | low to likely | point | weight |
+//! |---|---|---|---|---|
+//! | one thread | `PinnedThread` | 1.00 to 1.02 | 9,901 | 40 |
+//! | all threads | `PinnedThreads` | 1.00 to 1.00 | 0 | 5 |
+//! | bandwidth | `BandwidthOfOneNode` x `Hugepages` | 1.00 to 1.47 | 192,631 | 5 |
+//! | latency | `LatencyBoundPackages` | 1.00 to 1.25 | 111,572 | 50 |
+//!
+//! The sum of point x weight is 6,937,795; divided by 100 it is a performance of 69,377, or +69 as
+//! shown to people (thousandths).
+//!
+//! # Why integers
+//! The ranking must be a total order and the same on every machine. Logarithms come from `libm`,
+//! which gives the same bits everywhere, and are rounded once to integers; every step after that is
+//! integer arithmetic whose divisions round toward zero. No float is compared.
+//!
+//! # Hard and soft
+//! A required property is never scored: a candidate that lacks one does not exist. The same list of
+//! properties serves both, so that what can be required can also be preferred, and the first that
+//! is lacking, in the list's order, is the reason that a refusal names.
+//!
+//! # Invariants
+//! - Rows are in `RuleId` order, one per rule, and the rows of one metric are neighbours: a rule
+//!   that applies closes its metric only against the rows that follow it in the same block.
+//! - 0 < low <= likely <= high for every row and profile. A row without a study is graded reasoned.
+//! - A condition reads the profile and nothing else. Equal profiles have equal findings and scores.
+//!
+//! # Known limitations
+//! - Predictions are factors against the default layout *of the same GPUs on the same host*. They
+//!   cannot compare two GPU sets, or two hosts; dominance (`gpus`) and the packing cost (`fleet`)
+//!   do that.
+//! - Effects on different metrics are taken as independent, and two rules on one metric multiply
+//!   only where one is on top. No rule looks at neighbours; what tenants share with the VM is a
+//!   warning, because no published number says what it costs.
+//! - `Evidence::with` puts the user's own range in a rule's row as three constants, graded
+//!   measured; the conditions stay ours.
+//!
+//! # To add a rule
+//! Its row in `evidence.rs`, its name in the list below, its condition beside its neighbours in
+//! `cpu.rs`, `memory.rs` or `pcie.rs` under the four headings that the others have, and two cases in
+//! `tests/it/rules.rs`: one where it speaks, one where it is silent.
 
 pub(crate) mod cpu;
 pub(crate) mod evidence;

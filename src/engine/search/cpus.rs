@@ -1,5 +1,91 @@
-//! The free cores of each node, and which of them a VM takes: whole L3 domains first, best fit among
-//! partly used ones, performance cores before efficiency cores.
+//! Cores: how many guest cores a node has room for, and which of its cores a VM takes.
+//!
+//! **Takes** the free pCPUs, the host's core groups and a `CpuPolicy`. **Gives** `FreeCores`, built
+//! once per policy: the number of usable cores per node and per group; the `CoreUse` of any number
+//! of cores on a node (an estimate that picks nothing); and, for the winning candidates, the cores
+//! themselves. Estimate and pick follow one plan, so what was counted is what is built.
+//!
+//! # What a policy may use
+//! A pCPU is *usable* if it is allowed, not dedicated to a tenant, and not kept for the host; pCPUs
+//! that tenants float on stay usable. A core is *shared* if any of its pCPUs is held, or is kept
+//! for the host and allowed.
+//! - *Dedicated, whole*: unshared cores only. A core has room for a guest core of t threads if t of
+//!   its pCPUs are usable. The VM also holds the usable siblings beyond t, idle. A sibling outside
+//!   the allowed set does not make a core shared: no tenant can get it.
+//! - *Dedicated, not whole*: any core with t usable pCPUs. The VM holds only those with a vCPU.
+//! - *Floating*: room is the number of usable pCPUs, of unshared cores if whole cores are required.
+//!   A vCPU may run on every one of them on its node, and none is held for it.
+//!
+//! `levels[n - 1]` is the set of cores with at least n usable pCPUs, one bit per core. All counts
+//! are population counts over ranges of these, because the cores of a host are sorted by node, L3
+//! domain, kind and lowest pCPU.
+//!
+//! # Groups
+//! A *group* is the cores of one kind (performance or efficiency) in one L3 domain of one node.
+//! Cores of unknown L3 domain count as one domain. An L3 domain that spans two nodes is one group
+//! on each.
+//!
+//! # The plan: whole domains first, then best fit
+//! To place c guest cores on a node, performance groups are used before efficiency groups. Within a
+//! kind:
+//! 1. If a group holds all that is left, take it from the one with the fewest free cores; of equals
+//!    from the smaller group, so that an untouched larger one stays whole; then from the lower
+//!    position. Done.
+//! 2. Otherwise take the whole of the group with the most free cores, and repeat.
+//!
+//! Largest first uses the fewest groups, and best fit for the rest leaves the large remainders to
+//! others. Example: three domains with 8, 6 and 5 free cores. A VM of 5 goes to the third, a VM of
+//! 6 to the second. A VM of 10 takes the first whole and 2 cores of the third: two domains, the
+//! fewest possible, and the second is untouched.
+//!
+//! # Which cores of a group
+//! Cores whose top frequency stands out among their kind are *favoured*. A workload that gives one
+//! thread's speed a weight of at least 30 (of the presets: latency-sensitive, 40) takes favoured
+//! cores first, every other one takes them last. Among these, cores with more usable siblings come
+//! first (this matters only where cores may be shared), then cores with lower positions. vCPUs are
+//! numbered in the order of picking, node by node, so neighbours in the guest are neighbours in the
+//! host, and the two vCPUs of a guest core are the two lowest usable pCPUs of its core.
+//!
+//! # What is told to the rules: `CoreUse`
+//! - `l3`: `NoChoice` if the node has fewer than two domains; `Whole` if the cores lie in no more
+//!   domains than they would on an empty node, filling the largest domains first; `Pieces`
+//!   otherwise. On a node of four 8-core domains, 10 cores in two domains are `Whole`, in three
+//!   `Pieces`. An efficiency group in the domain of a performance group that has usable cores is
+//!   not counted as a further domain.
+//! - `efficiency`: whether an efficiency core carries a vCPU on a host that has both kinds.
+//! - `whole`: whether each core has exactly as many allowed pCPUs as the guest core has threads, so
+//!   that the VM holds whole cores without having asked for them.
+//!
+//! Over several nodes the worst of each counts. Floating vCPUs always have `NoChoice`, no
+//! efficiency core, and `whole`, which no rule and no requirement reads of them.
+//!
+//! # Emulator threads
+//! The search only proves by counting that a pCPU remains for them; `engine::build` picks it. If
+//! the request wants pCPUs for the emulator alone, these are counted after the VM's cores, which
+//! are assumed to be those with the fewest pCPUs on the host. Otherwise one pCPU outside the VM's
+//! vCPUs must be held by nobody; it may be an idle sibling, or a reserved pCPU outside the allowed
+//! set. Unless the request asks for some, no pCPU is needed on a host where all allowed pCPUs are
+//! isolated and none is reserved: the host's own work, emulator threads included, runs elsewhere
+//! there.
+//!
+//! # Bounds
+//! A plan looks at each group of a node once per group taken: at most quadratic in the groups of a
+//! node. The last estimate for each node is remembered. A host has at most 4096 pCPUs.
+//!
+//! # Invariants
+//! - All pCPUs of a core are on one node and in at most one L3 domain (checked when a host is
+//!   built).
+//! - The cores of a node, and of a group, are one range of positions in `Host::cores`.
+//! - `pick` returns as many cores as asked for, if no more are asked for than the node has room
+//!   for.
+//!
+//! # Known limitations
+//! - Guest cores have one or two threads. On hosts with four or eight siblings per core, the others
+//!   stay idle (whole cores) or free. No evidence tells what more threads would do.
+//! - Clusters below the L3 domain, such as efficiency cores that share an L2 cache, are
+//!   informative. Kernels number them in a row, so picking by number keeps them together where they
+//!   are free.
+//! - The plan looks at one VM. It keeps large domains whole, but does not know which VM comes next.
 
 use std::ops::Range;
 
@@ -11,7 +97,7 @@ use crate::request::Request;
 
 /// How pCPUs may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Way {
+pub(crate) struct CpuPolicy {
     /// A pCPU for every vCPU.
     pub(crate) dedicated: bool,
     /// Only cores that nobody else is on; idle siblings are held.
@@ -24,14 +110,14 @@ const FAVOURED_WEIGHT: u16 = 30;
 
 /// What a number of cores on a node would come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Picked {
+pub(crate) struct CoreUse {
     pub(crate) l3: L3Use,
     pub(crate) efficiency: bool,
     /// Whether the VM would hold all of each core.
     pub(crate) whole: bool,
 }
 
-impl Picked {
+impl CoreUse {
     /// Whether no other split could lie better.
     pub(crate) fn is_good(self) -> bool {
         self.l3 != L3Use::Pieces && !self.efficiency
@@ -49,9 +135,9 @@ pub(crate) struct NodeRoom {
 
 /// The free cores of all nodes under one way of taking them.
 #[derive(Debug, Clone)]
-pub(crate) struct Stock<'h> {
+pub(crate) struct FreeCores<'h> {
     host: &'h Host,
-    pub(crate) way: Way,
+    pub(crate) way: CpuPolicy,
     /// By position in [`Host::nodes`].
     pub(crate) nodes: Vec<NodeRoom>,
     /// By number, from one: the cores with at least so many usable pCPUs.
@@ -62,8 +148,8 @@ pub(crate) struct Stock<'h> {
     wants_favoured: bool,
 }
 
-impl<'h> Stock<'h> {
-    pub(crate) fn new(host: &'h Host, free: &FreePcpus, request: &Request, way: Way) -> Self {
+impl<'h> FreeCores<'h> {
+    pub(crate) fn new(host: &'h Host, free: &FreePcpus, request: &Request, way: CpuPolicy) -> Self {
         let levels = free.levels(way.whole);
         let level = |threads: usize, of: &Range<usize>| {
             levels.get(threads - 1).map_or(0, |level| level.count(of))
@@ -105,7 +191,7 @@ impl<'h> Stock<'h> {
     }
 
     /// How `cores` cores would lie on a node, if so many are free.
-    pub(crate) fn estimate(&self, node: usize, cores: u64, threads: u32) -> Picked {
+    pub(crate) fn estimate(&self, node: usize, cores: u64, threads: u32) -> CoreUse {
         let derived = self.host.derived();
         let facts = &derived.nodes[node];
         let mut domains = 0;
@@ -125,7 +211,7 @@ impl<'h> Stock<'h> {
         });
         let cores = usize::try_from(cores).unwrap_or(usize::MAX);
         let efficiency = efficiency && derived.hybrid;
-        Picked { l3: l3_use(&facts.l3_sizes, cores, domains), efficiency, whole }
+        CoreUse { l3: l3_use(&facts.l3_sizes, cores, domains), efficiency, whole }
     }
 
     /// Whether so many of a group's cores have no more pCPUs than a VM with these threads would use.

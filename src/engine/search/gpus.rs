@@ -1,8 +1,101 @@
-//! Which sets of GPUs are tried: one of each class, never permutations.
+//! GPU sets: which GPUs the VM could get, one set of every class, better quality first.
+//!
+//! **Takes** the host, what its tenants hold and the request. **Gives** the sets worth trying, or
+//! the facts that leave none. The search asks this module again for every node set: which of the
+//! sets are worth trying from there?
+//!
+//! # Which GPUs take part
+//! Named GPUs are one set. A number of GPUs is chosen among the *eligible* ones: the model matches
+//! (part of its name or of its ids; without a wanted model, any GPU that is not inside the
+//! processor), no tenant holds the GPU or anything that must go with it, and the request does not
+//! name it as another device. What must go with a GPU is its IOMMU group, and the helper functions
+//! of its card with theirs.
+//!
+//! # Enumeration without permutations
+//! Choosing 4 of 8 GPUs gives 70 sets, but most boards have only a few kinds of place. Two GPUs are
+//! *twins* if exchanging them changes nothing that the engine knows of the host: same node, both or
+//! neither on a degraded link, same neighbours by node, link, root port, root complex, switch,
+//! IOMMU group and model, and every fabric partition maps to a fabric partition. Twins form
+//! classes, and a set is a number per class, filled from the lowest address. Two nodes with four
+//! twins each: 4 GPUs can be 4+0, 3+1, 2+2, 1+3 or 0+4, so five sets.
+//!
+//! If the twin classes give more than 1024 sets, coarser classes are used: GPUs of one model on one
+//! node, mutually within one root complex or that node, on the same switch, all or none of them on
+//! a degraded link. Links may tell these apart, so fabric partitions of the wanted size that are
+//! wholly eligible are then added on their own. The walk stops after 1024 sets. The answer counts
+//! as cut if the walk was stopped, or if the coarse classes were used on a host with GPU links.
+//!
+//! A `GpuSetFold` carries the facts of a set while it grows, as intersections of masks: if all
+//! chosen GPUs lie inside the intersection of their "linked" masks, every two are linked. Extending
+//! a set by a GPU is a handful of `and`s, and nothing is asked of the PCI tree.
+//!
+//! # Quality, and one set per class
+//! Sets are sorted by, in this order:
+//! 1. the number of different models;
+//! 2. the number of GPUs with a degraded link;
+//! 3. the number of other GPUs that would be withheld because they share an IOMMU group;
+//! 4. *fragmentation*, below;
+//! 5. the number of known nodes;
+//! 6. the addresses, lowest first.
+//!
+//! Sets of one *class* have the same nodes, the same number of GPUs of unknown node, and equal
+//! facts (path, common switch, partition, degraded links). No prediction can tell them apart, so
+//! only the first of each class is kept. Models, withheld GPUs and fragmentation are no part of the
+//! score: they decide inside a class, and late in the ranking.
+//!
+//! *Fragmentation* counts the groups of eligible GPUs that a set splits: 4 for each switch and 2
+//! for each node of a chosen GPU on which an eligible GPU remains, 1 for each direct link cut
+//! between a chosen and a remaining one, and 1 for each larger fabric partition that was wholly
+//! eligible and is not any more. The weights are ours: the GPUs of a switch are the smallest group
+//! that another VM could want whole.
+//!
+//! Example: two nodes, two switches on each, two GPUs on each switch, no links; 2 GPUs wanted.
+//! There are four twin classes and ten sets. Both GPUs of one switch: 2 (the node is split). One
+//! GPU of each switch of a node: 4 + 4 + 2 = 10. One GPU on each node: 4 + 4 + 2 + 2 = 12. Five
+//! classes remain: per node, one with a common switch and one without; and one across the nodes.
+//!
+//! # Dominance
+//! From a given node set, each GPU set has a `DominanceKey` of eight marks, smaller is better: a
+//! GPU on another node; a GPU of unknown node; GPUs on several nodes; the path (linked, below one
+//! root port, on one node, across); no common switch; no fabric partition; a degraded link; no GPU
+//! on any of these nodes. Set A dominates B if no mark of A is larger than B's. Dominated sets are
+//! dropped; of sets with equal keys the one of better quality stays. The result depends on the node
+//! set only through those of its nodes that have GPUs of some set, and is remembered by these.
+//!
+//! The eight marks are eight bytes of a `u64`, none above 127. With the high bit of every byte of B
+//! set, subtracting A borrows from a byte's high bit exactly if A's byte is larger: one subtraction
+//! compares all eight.
+//!
+//! Dominance comes before the score because the score cannot choose between GPU sets on its own: a
+//! prediction is a factor against the default layout *with the same GPUs*. A linked pair is
+//! predicted 1.00 for peer-to-peer. An unlinked pair on the VM's only node is predicted 0.90 to
+//! 1.20 for its slower path through host memory, which scores higher. On a test host whose pairs
+//! differ in nothing else, the unlinked pair scores 47 and the linked one 32 thousandths. By score
+//! the unlinked pair would win; dominance removes it wherever the linked pair is no worse in all
+//! other marks.
+//!
+//! # Required properties
+//! A common switch, links between every two GPUs, and a fabric partition are properties of the set
+//! alone. If some sets have all that are required, the others are dropped. If none has, the request
+//! is refused before any node set is tried. GPUs of unknown node are never counted as local.
+//!
+//! # Invariants
+//! A host has at most 64 GPUs, so a set is a `u64` over positions in `Host::gpus`. The set that a
+//! twin class contributes is always its lowest free addresses, so equal input gives equal sets.
+//! `kind` is the index of the first set with the same number of nodes, unknown GPUs and facts; the
+//! search's memo keys on it, so these must be all that a profile reads of a set.
+//!
+//! # Known limitations
+//! - Twins ignore other devices. Of two GPUs that differ only in sharing a switch with a requested
+//!   NIC, the lower address goes. No rule has a number for that, so the score would not see it
+//!   either.
+//! - Two sets that trade marks against each other (linked but remote, local but unlinked) are both
+//!   kept and compared by a score that is relative to two different yardsticks.
+//! - Beyond 1024 twin sets the answer may miss the best set; it says so.
 
 use smallvec::SmallVec;
 
-use crate::engine::profile::{SetFacts, Together, count};
+use crate::engine::profile::{GpuSetFold, SetFacts, count};
 use crate::engine::refusal::Fact;
 use crate::engine::score::{Property, set_lacking};
 use crate::free::gpus::{self, Eligible};
@@ -42,9 +135,9 @@ pub(crate) struct GpuSet {
 
 /// What a rule can see of a set, a byte each, none above 127: the less the better, whatever the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Marks(u64);
+pub(crate) struct DominanceKey(u64);
 
-impl Marks {
+impl DominanceKey {
     /// Whether no mark is above the other's.
     pub(crate) fn betters(self, other: Self) -> bool {
         const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -138,18 +231,18 @@ impl GpuSets {
 
     fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
         if size == 0 {
-            let none = GpuSet::new(host, Together::default(), free);
+            let none = GpuSet::new(host, GpuSetFold::default(), free);
             return Self::with(request, vec![none], true, free);
         }
         let twins = classes(free, |at| host.derived().gpus[at].twins);
         let exact = ways(&twins, size) <= MAX_SETS;
         let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
         let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
-        let mut add = |set: Together| {
+        let mut add = |set: GpuSetFold| {
             sets.push(GpuSet::new(host, set, free));
             sets.len() < MAX_SETS
         };
-        let all = walk(&host.derived().gpus, &classes, size, Together::default(), &mut add);
+        let all = walk(&host.derived().gpus, &classes, size, GpuSetFold::default(), &mut add);
         // The fabric's own sets are worth more than any cut: they are always looked at.
         for partition in host.derived().partitions.iter().filter(|_| !exact) {
             if partition.count_ones() == size && partition & !free == 0 {
@@ -175,12 +268,12 @@ impl GpuSet {
         let all = &host.derived().gpus;
         Self::new(
             host,
-            bits(gpus).fold(Together::default(), |set, at| set.with(at, &all[at])),
+            bits(gpus).fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])),
             free,
         )
     }
 
-    fn new(host: &Host, set: Together, free: GpuMask) -> Self {
+    fn new(host: &Host, set: GpuSetFold, free: GpuMask) -> Self {
         let (all, gpus) = (&host.derived().gpus, set.gpus);
         let mut new = Self {
             gpus,
@@ -218,9 +311,9 @@ impl GpuSet {
     }
 
     /// All that a rule can see of it, from these nodes.
-    pub(crate) fn marks(&self, from: NodeMask) -> Marks {
+    pub(crate) fn marks(&self, from: NodeMask) -> DominanceKey {
         let SetFacts { path, same_switch, partition, degraded } = self.facts;
-        Marks(u64::from_le_bytes([
+        DominanceKey(u64::from_le_bytes([
             u8::from(self.nodes & !from != 0),
             u8::from(self.unknown > 0),
             u8::from(self.nodes.count_ones() > 1),
@@ -309,8 +402,8 @@ fn walk(
     all: &[GpuFacts],
     classes: &[GpuMask],
     size: u32,
-    chosen: Together,
-    add: &mut impl FnMut(Together) -> bool,
+    chosen: GpuSetFold,
+    add: &mut impl FnMut(GpuSetFold) -> bool,
 ) -> bool {
     if size == 0 {
         return add(chosen);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::cpus::{Picked, Stock, Way};
+use super::cpus::{CoreUse, CpuPolicy, FreeCores};
 use super::gpus::GpuSets;
 use super::nodes::NodeMask;
 use super::state::{Buffers, Candidate, Known, Pages, Scratch};
@@ -24,7 +24,7 @@ pub(crate) struct Search<'a> {
     pub(crate) request: &'a Request,
     pub(crate) options: &'a Options,
     pub(crate) free: FreePcpus,
-    pub(crate) stocks: Vec<Stock<'a>>,
+    pub(crate) stocks: Vec<FreeCores<'a>>,
     pub(crate) pages: Vec<Pages>,
     pub(crate) gpus: GpuSets,
     pub(crate) slots: Slots<'a>,
@@ -41,7 +41,7 @@ pub(crate) struct Search<'a> {
     /// What was found out in this pass, by what tells candidates apart.
     pub(super) known: Vec<Known>,
     /// By node position: how so many cores would lie, as it was asked last.
-    pub(super) lies: Vec<Option<(u64, Picked)>>,
+    pub(super) lies: Vec<Option<(u64, CoreUse)>>,
     /// Positions in [`GpuSets::sets`] that are worth trying, and where they stand by the nodes with
     /// GPUs that the VM is on.
     pub(super) gpu_choices: Vec<usize>,
@@ -56,8 +56,10 @@ impl<'a> Search<'a> {
         let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
         let free = FreePcpus::new(host, usage);
-        let stocks: Vec<Stock<'a>> =
-            ways(request).into_iter().map(|way| Stock::new(host, &free, request, way)).collect();
+        let stocks: Vec<FreeCores<'a>> = ways(request)
+            .into_iter()
+            .map(|way| FreeCores::new(host, &free, request, way))
+            .collect();
         let pages = pages(host, usage, request)?;
         let slots = slots(host, usage, |at| stocks[0].nodes[at].cores[0], &pages, options)
             .for_one_of(gpus.sets.iter().map(|set| set.gpus));
@@ -104,20 +106,20 @@ impl Search<'_> {
 }
 
 /// The ways in which a request lets pCPUs be taken, the strictest first.
-fn ways(request: &Request) -> Vec<Way> {
-    let mut ways = vec![Way { dedicated: true, whole: true }];
+fn ways(request: &Request) -> Vec<CpuPolicy> {
+    let mut ways = vec![CpuPolicy { dedicated: true, whole: true }];
     if request.spec().policies.whole_cores != Policy::Require {
-        ways.push(Way { dedicated: true, whole: false });
+        ways.push(CpuPolicy { dedicated: true, whole: false });
     }
     if request.spec().policies.dedicated_cpus != Policy::Require {
         let whole = request.spec().policies.whole_cores == Policy::Require;
-        ways.push(Way { dedicated: false, whole });
+        ways.push(CpuPolicy { dedicated: false, whole });
     }
     ways
 }
 
 /// The threads a guest core may have.
-pub(super) fn threads(request: &Request, way: Way) -> Vec<u32> {
+pub(super) fn threads(request: &Request, way: CpuPolicy) -> Vec<u32> {
     let wanted = request.spec().smt.required();
     let mut threads = Vec::new();
     if wanted != Some(true) {
@@ -185,14 +187,14 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
 
 /// How pCPUs for the emulator threads may be taken: the VM's cores may be whole unasked, and then
 /// these need not be.
-pub(crate) fn emulator_way(request: &Request, way: Way) -> Way {
-    Way { whole: request.spec().policies.whole_cores == Policy::Require, ..way }
+pub(crate) fn emulator_way(request: &Request, way: CpuPolicy) -> CpuPolicy {
+    CpuPolicy { whole: request.spec().policies.whole_cores == Policy::Require, ..way }
 }
 
 /// The fact that no pCPU is left for the emulator threads, if so.
 pub(crate) fn emulator_room(
     search: &Search<'_>,
-    stock: &Stock<'_>,
+    stock: &FreeCores<'_>,
     threads: u32,
     units: u64,
 ) -> Option<Fact> {

@@ -4,11 +4,11 @@ use std::cell::OnceCell;
 
 use smallvec::SmallVec;
 
-use super::cpus::Stock;
-use super::gpus::Marks;
+use super::cpus::FreeCores;
+use super::gpus::DominanceKey;
 use super::inventory::{Search, emulator_room, threads};
 use super::nodes::{NodeMask, subsets};
-use super::state::{Buffers, CHOICES, Choice, Cores, Even, Layout, Pass, PerNode};
+use super::state::{Buffers, CHOICES, Choice, Cores, EvenSplit, Layout, Pass, PerNode};
 use crate::engine::profile::{Profile, count};
 use crate::engine::score::Property;
 use crate::placement::{MemoryMode, Style};
@@ -46,7 +46,7 @@ impl Search<'_> {
         self.stocks = stocks;
     }
 
-    fn search(&mut self, stock: &Stock<'_>, threads: u32, first: usize) {
+    fn search(&mut self, stock: &FreeCores<'_>, threads: u32, first: usize) {
         let units = u64::from(self.request.spec().vcpus / threads);
         if emulator_room(self, stock, threads, units).is_some() {
             return;
@@ -166,7 +166,7 @@ impl Search<'_> {
     fn try_nodes(
         &mut self,
         pass: &Pass<'_>,
-        even: &Even,
+        even: &EvenSplit,
         choices: &[Choice],
         mask: NodeMask,
         buffers: &mut Buffers,
@@ -267,7 +267,7 @@ impl Search<'_> {
         if let Some((_, known)) = self.gpu_choices_of.iter().find(|(nodes, _)| *nodes == here) {
             return known.clone();
         }
-        let mut kept: SmallVec<[(usize, Marks); 16]> = SmallVec::new();
+        let mut kept: SmallVec<[(usize, DominanceKey); 16]> = SmallVec::new();
         for (at, set) in self.gpus.sets.iter().enumerate() {
             let marks = set.marks(mask);
             if !kept.iter().any(|(_, other)| other.betters(marks)) {

@@ -2,19 +2,19 @@
 
 use smallvec::SmallVec;
 
-use super::cpus::{Picked, Stock};
+use super::cpus::{CoreUse, FreeCores};
 use super::inventory::Search;
 use super::nodes::share_out;
-use super::state::{Buffers, Even, Layout, Pass};
+use super::state::{Buffers, EvenSplit, Layout, Pass};
 use crate::engine::profile::L3Use;
 use crate::sets::bits;
 
 impl Search<'_> {
     /// What an even split over so many nodes comes to, if there is one.
-    pub(super) fn even(&mut self, pass: &Pass<'_>, size: usize) -> Even {
+    pub(super) fn even(&mut self, pass: &Pass<'_>, size: usize) -> EvenSplit {
         let cells = size as u64;
         let share = pass.units / cells;
-        let mut even = Even {
+        let mut even = EvenSplit {
             share: SmallVec::from_elem(share, size),
             fits: 0,
             pages: SmallVec::new(),
@@ -88,12 +88,12 @@ impl Search<'_> {
     /// How so many cores on each node would lie: in L3 domains, and whether on efficiency cores.
     pub(super) fn lie(
         &mut self,
-        stock: &Stock<'_>,
+        stock: &FreeCores<'_>,
         at: &[usize],
         split: &[u64],
         threads: u32,
-    ) -> Picked {
-        let mut all = Picked { l3: L3Use::NoChoice, efficiency: false, whole: true };
+    ) -> CoreUse {
+        let mut all = CoreUse { l3: L3Use::NoChoice, efficiency: false, whole: true };
         if !stock.way.dedicated {
             return all;
         }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
-use super::cpus::{Picked, Stock, Way};
+use super::cpus::{CoreUse, CpuPolicy, FreeCores};
 use super::nodes::NodeMask;
 use crate::engine::cost::HostCost;
 use crate::engine::profile::{L3Use, Profile};
@@ -21,7 +21,7 @@ pub(crate) type PerNode<T> = SmallVec<[T; 8]>;
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) style: Style,
-    pub(crate) way: Way,
+    pub(crate) way: CpuPolicy,
     pub(crate) threads: u32,
     pub(crate) memory: MemoryMode,
     pub(crate) expanders: bool,
@@ -89,7 +89,7 @@ impl Pages {
 }
 
 /// Candidates of one variant differ in nothing that the guest could see but their places.
-pub(crate) type Variant = (Style, MemoryMode, bool, Way);
+pub(crate) type Variant = (Style, MemoryMode, bool, CpuPolicy);
 
 /// The page sizes worth trying, largest first, and the free pages of each by node.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ pub(super) const CHOICES: usize = 4;
 /// What a search of one number of threads goes by.
 #[derive(Debug)]
 pub(super) struct Pass<'s> {
-    pub(super) stock: &'s Stock<'s>,
+    pub(super) stock: &'s FreeCores<'s>,
     pub(super) units: u64,
     /// By node: guest cores that fit.
     pub(super) caps: PerNode<u64>,
@@ -149,7 +149,7 @@ pub(super) struct Buffers {
 /// A set of nodes and of GPUs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout<'s> {
-    pub(super) stock: &'s Stock<'s>,
+    pub(super) stock: &'s FreeCores<'s>,
     /// What is the same for all that is tried in this pass.
     pub(super) base: &'s Profile,
     /// Where the pass's variants begin in [`Search::best`].
@@ -170,7 +170,7 @@ pub(super) struct Layout<'s> {
     pub(super) between: &'s OnceCell<u64>,
     /// Position in [`GpuSets::sets`](super::gpus::GpuSets::sets).
     pub(super) gpus: usize,
-    /// As [`Even::pages`](super::splits::Even::pages).
+    /// As [`EvenSplit::pages`](EvenSplit::pages).
     pub(super) even_pages: &'s [NodeMask],
 }
 
@@ -217,7 +217,7 @@ pub(super) struct Features {
     pub(super) gpus_remote: u32,
     /// The kind of the GPU set.
     pub(super) gpus: usize,
-    pub(super) lie: Picked,
+    pub(super) lie: CoreUse,
 }
 
 /// What a profile alone decides: its score without the packing cost, or the first required property
@@ -227,7 +227,7 @@ pub(super) type Verdict = Result<Score, Property>;
 /// The same number of guest cores on every node: how it would lie, by nodes. On most hosts most sets
 /// are settled by this alone.
 #[derive(Debug)]
-pub(super) struct Even {
+pub(super) struct EvenSplit {
     pub(super) share: PerNode<u64>,
     /// Nodes with room for it.
     pub(super) fits: NodeMask,
@@ -243,14 +243,14 @@ pub(super) struct Even {
     pub(super) parts: NodeMask,
 }
 
-impl Even {
-    pub(super) fn lie(&self, mask: NodeMask) -> Picked {
+impl EvenSplit {
+    pub(super) fn lie(&self, mask: NodeMask) -> CoreUse {
         let l3 = match (mask & self.pieces, mask & self.whole_l3) {
             (0, 0) => L3Use::NoChoice,
             (0, _) => L3Use::Whole,
             _ => L3Use::Pieces,
         };
-        Picked { l3, efficiency: mask & self.efficiency != 0, whole: mask & self.parts == 0 }
+        CoreUse { l3, efficiency: mask & self.efficiency != 0, whole: mask & self.parts == 0 }
     }
 
     /// Those of these nodes that have the cores and the pages of one of so many equal cells.

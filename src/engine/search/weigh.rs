@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
-use super::cpus::Picked;
+use super::cpus::CoreUse;
 use super::gpus::GpuSet;
 use super::inventory::Search;
 use super::nodes::{NodeMask, share_out};
@@ -21,7 +21,7 @@ use crate::units::Distance;
 
 impl Search<'_> {
     /// Where in [`Search::known`] a layout stands whose cores would lie so.
-    pub(super) fn known(&mut self, layout: &Layout<'_>, lie: Picked) -> usize {
+    pub(super) fn known(&mut self, layout: &Layout<'_>, lie: CoreUse) -> usize {
         let features = Features {
             nodes: count(layout.nodes),
             packages: layout.packages,
