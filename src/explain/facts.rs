@@ -1,5 +1,7 @@
 //! Sentences for facts, properties and changes.
 
+use std::fmt;
+
 use crate::changes::Change;
 use crate::engine::refusal::Fact;
 use crate::engine::score::Property;
@@ -12,9 +14,14 @@ fn on(nodes: &NodeSet) -> String {
     }
 }
 
-/// A fact as a sentence without its full stop.
-#[must_use]
-pub fn fact_text(fact: &Fact) -> String {
+/// A sentence without its full stop.
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&of_fact(self))
+    }
+}
+
+fn of_fact(fact: &Fact) -> String {
     match fact {
         Fact::CoresShort { nodes, threads: 1, needed, free } => {
             let short = needed.saturating_sub(*free);
@@ -56,7 +63,7 @@ pub fn fact_text(fact: &Fact) -> String {
             )
         }
         Fact::Lacks { property } => {
-            format!("required and not possible here: {}", property_text(*property))
+            format!("required and not possible here: {}", of_property(*property))
         }
         Fact::NodesShort { needed, usable } => {
             format!("usable nodes (with free pCPUs and memory): {usable}, needed: {needed}")
@@ -75,8 +82,13 @@ pub fn fact_text(fact: &Fact) -> String {
 }
 
 /// A property as a phrase.
-#[must_use]
-pub const fn property_text(property: Property) -> &'static str {
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(of_property(*self))
+    }
+}
+
+const fn of_property(property: Property) -> &'static str {
     match property {
         Property::DedicatedCpus => "a pCPU of its own for every vCPU",
         Property::WholeCores => "whole cores",
@@ -92,9 +104,14 @@ pub const fn property_text(property: Property) -> &'static str {
     }
 }
 
-/// A change as a sentence without its full stop, with the command where one is needed.
-#[must_use]
-pub fn change_text(change: &Change) -> String {
+/// A sentence without its full stop.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&of_change(self))
+    }
+}
+
+fn of_change(change: &Change) -> String {
     match change {
         Change::FewerVcpus { vcpus } => format!("at most {vcpus} vCPUs"),
         Change::LessMemory { memory } => format!("at most {memory} of memory"),
@@ -108,7 +125,7 @@ pub fn change_text(change: &Change) -> String {
         Change::FewerGpus { gpus: 1 } => "at most 1 GPU".to_owned(),
         Change::FewerGpus { gpus } => format!("at most {gpus} GPUs"),
         Change::Relax { property } => {
-            format!("preferring instead of requiring: {}", property_text(*property))
+            format!("preferring instead of requiring: {}", of_property(*property))
         }
     }
 }

@@ -22,10 +22,8 @@ use crate::question::Question;
 use crate::request::Request;
 use crate::units::{NodeId, PageSize, PciAddr};
 use crate::usage::Usage;
-pub use facts::{change_text, fact_text, property_text};
 pub use rebalance::{explain_advice, step_text};
 use warnings::cited_by;
-pub use warnings::warning_text;
 
 /// One line about a host: its size, who described it, and where each part of the description was read
 /// from.
@@ -79,12 +77,12 @@ pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> Strin
     expectations(&mut text, request, recommendation.best(), &mut cited);
     cost(&mut text, host, usage, recommendation.best());
     for warning in &recommendation.best().warnings(question) {
-        _ = writeln!(text, "Warning: {}.", warning_text(warning));
+        _ = writeln!(text, "Warning: {warning}.");
         cited.extend(cited_by(warning).iter().copied().map(StudyId));
     }
     for Rejection { style, facts } in &recommendation.rejected {
         if let Some(fact) = facts.first() {
-            _ = writeln!(text, "Not possible: {style}: {}.", fact_text(fact));
+            _ = writeln!(text, "Not possible: {style}: {fact}.");
         }
     }
     sources(&mut text, cited);
@@ -106,7 +104,7 @@ pub fn explain_refusal(
     let mut text = format!("{} does not fit on {}\n\n", request.spec().name, host_line(host));
     let mut by_facts: Vec<(String, Vec<&Rejection>)> = Vec::new();
     for rejection in &refusal.rejected {
-        let facts: Vec<String> = rejection.facts.iter().take(4).map(fact_text).collect();
+        let facts: Vec<String> = rejection.facts.iter().take(4).map(ToString::to_string).collect();
         let facts = facts.join("; ");
         match by_facts.iter_mut().find(|(other, _)| *other == facts) {
             Some((_, styles)) => styles.push(rejection),
@@ -125,7 +123,7 @@ pub fn explain_refusal(
         Some(changes) => {
             text.push_str("\nWould fit with any one of:\n");
             for change in changes {
-                _ = writeln!(text, "  - {}", change_text(change));
+                _ = writeln!(text, "  - {change}");
             }
         }
     }
@@ -268,7 +266,7 @@ fn why(
         );
     }
     if !best.unmet.is_empty() {
-        let unmet: Vec<&str> = best.unmet.iter().map(|p| property_text(*p)).collect();
+        let unmet: Vec<String> = best.unmet.iter().map(ToString::to_string).collect();
         _ = writeln!(text, "Preferred and not had: {}.", unmet.join("; "));
     }
     text.push('\n');
@@ -372,8 +370,7 @@ fn differences(
     }
     if next.unmet.len() > best.unmet.len() {
         let lacks = next.unmet.iter().filter(|p| !best.unmet.contains(p));
-        sentences
-            .extend(lacks.map(|p| format!("it lacks what is preferred: {}", property_text(*p))));
+        sentences.extend(lacks.map(|p| format!("it lacks what is preferred: {p}")));
     }
     let packing = best.score.packing - next.score.packing;
     if packing != 0 && (sentences.is_empty() || packing.abs() > 10_000) {

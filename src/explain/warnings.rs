@@ -1,5 +1,7 @@
 //! Sentences for warnings.
 
+use std::fmt;
+
 use crate::sets::NodeSet;
 use crate::units::PciAddr;
 use crate::warnings::Warning;
@@ -13,9 +15,14 @@ fn list(addresses: &[PciAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// A warning as a sentence without its full stop.
-#[must_use]
-pub fn warning_text(warning: &Warning) -> String {
+/// A sentence without its full stop.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&of_warning(self))
+    }
+}
+
+fn of_warning(warning: &Warning) -> String {
     match warning {
         Warning::DegradedLink { address, now, possible, given } => {
             let role = if *given {
@@ -199,7 +206,7 @@ mod tests {
             Warning::SpreadSetMayBeFaster { node },
             Warning::NotAPartition { gpus: vec![address] },
         ] {
-            assert_eq!(named(&warning_text(&warning)), cited_by(&warning), "{warning:?}");
+            assert_eq!(named(&of_warning(&warning)), cited_by(&warning), "{warning:?}");
         }
     }
 }

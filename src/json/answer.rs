@@ -10,7 +10,7 @@ use crate::engine::recommend::{Infeasible, Ranked, Recommendation};
 use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction};
 use crate::engine::score::{Property, Score};
-use crate::explain::{change_text, fact_text, host_line, warning_text};
+use crate::explain::host_line;
 use crate::host::sources::PartSource;
 use crate::placement::Style;
 use crate::question::Question;
@@ -114,7 +114,7 @@ pub fn recommendation_on(
 
 fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
     let warnings = |ranked: &Ranked| ranked.warnings(question);
-    let texts = |ranked| warnings(ranked).iter().map(warning_text).collect();
+    let texts = |ranked| warnings(ranked).iter().map(ToString::to_string).collect();
     let rows = answer.ranked.iter().map(|r| (r, false));
     let rows = rows.chain(answer.baseline.iter().map(|r| (r, true)));
     let answer = Answer {
@@ -134,7 +134,7 @@ fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow
 /// The refusal as JSON, on one line, with the changes that would make it fit.
 #[must_use]
 pub fn refusal(refusal: &Infeasible, changes: &[Change]) -> String {
-    let changed = |change: &Change| Changed { text: change_text(change), change: change.clone() };
+    let changed = |change: &Change| Changed { text: change.to_string(), change: change.clone() };
     let refusal = Refusal {
         format: REFUSAL,
         rejected: refused(&refusal.rejected),
@@ -145,7 +145,7 @@ pub fn refusal(refusal: &Infeasible, changes: &[Change]) -> String {
 
 fn refused(rejected: &[Rejection]) -> Vec<Refused> {
     let refused = |rejection: &Rejection| Refused {
-        text: rejection.facts.iter().map(fact_text).collect(),
+        text: rejection.facts.iter().map(ToString::to_string).collect(),
         rejection: rejection.clone(),
     };
     rejected.iter().map(refused).collect()
