@@ -9,6 +9,7 @@ use crate::units::ParseUnitError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Metric {
     /// Throughput of one thread (sysbench cpu, 1 thread).
     CpuSingleThread,

@@ -160,6 +160,7 @@ pub(crate) struct Slots<'h> {
 /// What a placement costs the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct HostCost {
     /// Cores that it takes, and how many were free.
     pub cores: (u64, u64),

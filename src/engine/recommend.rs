@@ -17,6 +17,7 @@ use crate::warnings::{Warning, warnings};
 
 /// A placement with its score and the reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ranked {
     /// Where the VM would live.
     pub placement: Placement,
@@ -34,6 +35,7 @@ pub struct Ranked {
 
 /// The answer: at least one placement that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recommendation {
     /// Best first; the best of each style, or of each variant with [`Options::all`](super::Options::all).
     pub ranked: Vec<Ranked>,
@@ -49,6 +51,7 @@ pub struct Recommendation {
 /// The answer that nothing fits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no style of placement fits")]
+#[non_exhaustive]
 pub struct Infeasible {
     /// Every style, and why.
     pub rejected: Vec<Rejection>,

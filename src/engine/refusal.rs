@@ -123,6 +123,7 @@ pub enum Fact {
 /// A style that has no possible candidate, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Rejection {
     /// The style.
     pub style: Style,

@@ -51,6 +51,7 @@ impl Default for Options {
 /// the default layout. `total` is the sum of the parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Score {
     /// The sum of the parts; the ranking goes by it.
     pub total: i64,
@@ -114,6 +115,7 @@ pub(crate) fn performance(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Property {
     /// A pCPU of its own for every vCPU.
     DedicatedCpus,

@@ -45,6 +45,7 @@ pub struct PagePool {
 
 /// A host NUMA node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Node {
     /// Its OS index.
     pub id: NodeId,
@@ -70,6 +71,7 @@ impl Node {
 
 /// A physical core with its SMT siblings, as the source lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Core {
     /// Its id.
     pub id: CoreId,
@@ -90,6 +92,7 @@ pub struct Core {
 
 /// A set of pCPUs with an L3 cache in common. May be smaller or larger than a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct L3Domain {
     /// Its number.
     pub id: L3Id,
@@ -101,6 +104,7 @@ pub struct L3Domain {
 
 /// A GPU that could be given to a VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gpu {
     /// Where it is.
     pub address: PciAddr,

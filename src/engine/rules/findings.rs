@@ -4,6 +4,7 @@ use super::evidence::{Grade, StudyId};
 
 /// A published result that rules rest on, or that corrects one that they rest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Study {
     /// Its number.
     pub id: StudyId,

@@ -196,6 +196,7 @@ impl RuleId {
 /// One rule's word on one candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Finding {
     /// The rule.
     pub rule: RuleId,
@@ -214,6 +215,7 @@ pub struct Finding {
 /// What is expected of one metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Prediction {
     /// The metric.
     pub metric: Metric,

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use pinwise::engine::{GpuShare, HostCost, L3Use};
+use pinwise::engine::{GpuShare, L3Use};
 use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, rank};
 use pinwise::host::{DeviceKind, Gpu, PciDevice};
 use pinwise::request::{GpuRequest, Wish};
@@ -130,7 +130,9 @@ fn key(
         HostOrder::Spread => (unmet, 0, false, 0, Reverse(0), Err(Reverse(left))),
         _ => {
             // From host to host, what cannot be avoided on one counts too.
-            let all = HostCost { unavoidable: 0, ..best.cost }.millionths();
+            let mut in_all = best.cost;
+            in_all.unavoidable = 0;
+            let all = in_all.millionths();
             let packing = all * i64::from(engine.packing_weight) / 1000;
             let score = Reverse(best.score.performance + best.score.preferences - packing);
             (unmet, profile.packages, apart, best.cost.price() + pieces, score, Ok(left))

@@ -157,7 +157,7 @@ const POLICIES: [Property; 7] = [
 ];
 
 fn check_numbers(ranked: &Ranked) -> Result<(), String> {
-    let Score { total, performance, packing, preferences } = ranked.score;
+    let Score { total, performance, packing, preferences, .. } = ranked.score;
     ensure(total == performance + packing + preferences, || format!("{:?}", ranked.score))?;
     ensure(packing <= 0 && preferences <= 0, || format!("{:?}", ranked.score))?;
     for prediction in ranked.predictions() {
