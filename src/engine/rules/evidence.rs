@@ -17,7 +17,10 @@ use super::RuleId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum Grade {
+    /// A result of the user's own ([`Evidence::with`]). It cites no published study.
+    Own,
     /// The source gives a number.
     Measured,
     /// The source gives a direction; the range is chosen by us.
@@ -31,6 +34,7 @@ pub enum Grade {
 impl fmt::Display for Grade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Own => "own",
             Self::Measured => "measured",
             Self::Observed => "observed",
             Self::Stated => "stated",
@@ -238,14 +242,16 @@ impl Evidence {
         &self.rows
     }
 
-    /// The same table with a range of the user's own in place of the rule's.
+    /// The same table with a range of the user's own in place of the rule's. Its grade is
+    /// [`Grade::Own`], and the published studies of the rule are cited for it no longer.
     #[must_use]
     pub fn with(mut self, rule: RuleId, range: Range) -> Self {
         let row = &mut self.rows[rule as usize];
         row.low = End::Fixed(range.low.0);
         row.likely = End::Fixed(range.likely.0);
         row.high = End::Fixed(range.high.0);
-        row.grade = Grade::Measured;
+        row.grade = Grade::Own;
+        row.findings = &[];
         self
     }
 }

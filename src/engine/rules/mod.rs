@@ -84,7 +84,7 @@
 //!   only where one is on top. No rule looks at neighbours; what tenants share with the VM is a
 //!   warning, because no published number says what it costs.
 //! - `Evidence::with` puts the user's own range in a rule's row as three constants, graded
-//!   measured; the conditions stay ours.
+//!   *own* and without studies; the conditions stay ours.
 //!
 //! # To add a rule
 //! Its row in `evidence.rs`, its name in the list below, its condition beside its neighbours in

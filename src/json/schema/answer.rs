@@ -161,7 +161,7 @@ fn metric() -> Value {
 }
 
 fn grade() -> Value {
-    names(&["measured", "observed", "stated", "reasoned"])
+    names(&["own", "measured", "observed", "stated", "reasoned"])
 }
 
 fn studies() -> Value {
