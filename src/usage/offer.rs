@@ -38,17 +38,12 @@ use crate::units::{CoreId, NodeId, PageSize, PciAddr};
 ///     }
 ///     None
 /// }
-/// # use pinwise::host::{CoreKind, CoreSpec, NodeSpec};
+/// # use pinwise::host::{CoreSpec, NodeSpec};
 /// # use pinwise::units::{NodeId, PackageId, PcpuId};
 /// # use pinwise::{Bytes, HostSpec, RequestSpec};
 /// # let cpus = |range: std::ops::Range<u32>| range.map(PcpuId).collect();
-/// # let (pools, distances) = (Vec::new(), Vec::new());
-/// # let memory = Bytes::from_gib(64);
-/// # let node = NodeSpec { id: NodeId(0), cpus: cpus(0..8), memory, pools, distances };
-/// # let core = |core: u32| CoreSpec {
-/// #     package: PackageId(0), die: 0, core, kind: CoreKind::Performance, max_mhz: None,
-/// #     pcpus: cpus(core..core + 1),
-/// # };
+/// # let node = NodeSpec::new(NodeId(0), cpus(0..8), Bytes::from_gib(64));
+/// # let core = |core: u32| CoreSpec::new(PackageId(0), core, cpus(core..core + 1));
 /// # let (nodes, cores) = (vec![node], (0..8).map(core).collect());
 /// # let host = HostSpec { nodes, cores, ..HostSpec::default() }.build()?;
 /// # let shared = Mutex::new(Usage::empty(&host));

@@ -7,6 +7,8 @@ use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, NodeId, PackageId};
 
 /// A node as described.
+///
+/// A field may be added in any release: begin with [`NodeSpec::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -26,7 +28,17 @@ pub struct NodeSpec {
     pub distances: Vec<Distance>,
 }
 
+impl NodeSpec {
+    /// A node whose memory is in base pages, all free, and with the kernel's distances.
+    #[must_use]
+    pub fn new(id: NodeId, cpus: CpuSet, memory: Bytes) -> Self {
+        Self { id, cpus, memory, pools: Vec::new(), distances: Vec::new() }
+    }
+}
+
 /// A core as described.
+///
+/// A field may be added in any release: begin with [`CoreSpec::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -46,6 +58,14 @@ pub struct CoreSpec {
     pub max_mhz: Option<u32>,
     /// Its online pCPUs.
     pub pcpus: CpuSet,
+}
+
+impl CoreSpec {
+    /// A performance core on the first die of its package, without a known frequency.
+    #[must_use]
+    pub fn new(package: PackageId, core: u32, pcpus: CpuSet) -> Self {
+        Self { package, die: 0, core, kind: CoreKind::Performance, max_mhz: None, pcpus }
+    }
 }
 
 #[cfg(feature = "serde")]
