@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// Why there is no answer, in one lower-case sentence: what, where, which value.
+/// A reason for having no answer. It prints as one lower-case sentence that names the place and the value.
 pub(crate) type Failure = Box<dyn Error>;
 
 /// The exit status of the program.

@@ -9,9 +9,9 @@
 //!    description of the host and that of its tenants do not belong together.
 //! 3. A pCPU to which two domains pin a vCPU stays dedicated to the first; the later one shares it. Both
 //!    would run there, whatever their makers meant.
-//! 4. A domain that is defined holds what it would take if it were started now. One that could not start
-//!    beside the others is left out: several domains for one GPU, of which one runs at a time, are
-//!    common.
+//! 4. A domain that is defined but off holds what it would take if it were started now. If it could not
+//!    start beside the others, it is left out: people often define several domains for one GPU and run
+//!    them one at a time.
 //!
 //! Nothing here does I/O; `files` has the files and the libvirt that texts come from.
 

@@ -108,7 +108,7 @@ pub(crate) struct CpuPolicy {
 /// for. Chosen by us: latency-sensitive has 40, inference 20.
 const FAVOURED_WEIGHT: u16 = 30;
 
-/// What a number of cores on a node would come to.
+/// How the cores that a VM takes would be used, as far as rules can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CoreUse {
     pub(crate) l3: L3Use,
@@ -118,7 +118,7 @@ pub(crate) struct CoreUse {
 }
 
 impl CoreUse {
-    /// Whether no other split could lie better.
+    /// Whether no other split could use the cores better.
     pub(crate) fn is_good(self) -> bool {
         self.l3 != L3Use::Pieces && !self.efficiency
     }
@@ -127,22 +127,22 @@ impl CoreUse {
 /// What is free on a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NodeRoom {
-    /// By threads less one: cores with at least so many usable pCPUs.
+    /// `cores[n - 1]`: the number of cores with at least n usable pCPUs.
     pub(crate) cores: [u64; 2],
     /// Usable pCPUs.
     pub(crate) pcpus: u64,
 }
 
-/// The free cores of all nodes under one way of taking them.
+/// The free cores of all nodes under one policy.
 #[derive(Debug, Clone)]
 pub(crate) struct FreeCores<'h> {
     host: &'h Host,
     pub(crate) way: CpuPolicy,
     /// By position in [`Host::nodes`].
     pub(crate) nodes: Vec<NodeRoom>,
-    /// By number, from one: the cores with at least so many usable pCPUs.
+    /// `levels[n - 1]`: the set of cores with at least n usable pCPUs.
     levels: Vec<CoreSet>,
-    /// By group of cores: those that count, by threads less one.
+    /// For each group of cores: the number of cores with at least n usable pCPUs, at index n - 1.
     counts: Vec<[u32; 2]>,
     /// Whether the fastest cores go first, rather than last.
     wants_favoured: bool,
@@ -170,13 +170,14 @@ impl<'h> FreeCores<'h> {
         Self { host, way, nodes, counts, wants_favoured, levels }
     }
 
-    /// How many guest cores of so many threads fit on a node; vCPUs where they float.
+    /// The number of guest cores of `threads` threads that a node has room for; of vCPUs, where they
+    /// float.
     pub(crate) fn room(&self, node: usize, threads: u32) -> u64 {
         let room = &self.nodes[node];
         if self.way.dedicated { room.cores[threads as usize - 1] } else { room.pcpus }
     }
 
-    /// How many usable pCPUs the smallest free cores of the host have together.
+    /// The number of usable pCPUs that the smallest free cores of the host have together.
     pub(crate) fn smallest(&self, cores: u64) -> u64 {
         let all = 0..self.host.cores().len();
         let (mut left, mut pcpus) = (cores, 0);
@@ -190,7 +191,7 @@ impl<'h> FreeCores<'h> {
         pcpus
     }
 
-    /// How `cores` cores would lie on a node, if so many are free.
+    /// How `cores` cores of a node would be used; the node must have that many free.
     pub(crate) fn estimate(&self, node: usize, cores: u64, threads: u32) -> CoreUse {
         let derived = self.host.derived();
         let facts = &derived.nodes[node];
@@ -214,7 +215,7 @@ impl<'h> FreeCores<'h> {
         CoreUse { l3: l3_use(&facts.l3_sizes, cores, domains), efficiency, whole }
     }
 
-    /// Whether so many of a group's cores have no more pCPUs than a VM with these threads would use.
+    /// Whether a group has enough cores without pCPUs beyond the `threads` that a VM would use.
     fn holds_all(&self, group: usize, count: usize, threads: u32) -> bool {
         let derived = self.host.derived();
         let (of, small) = (&derived.groups[group].cores, &derived.allowed[threads as usize - 1]);

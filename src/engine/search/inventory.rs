@@ -28,30 +28,33 @@ pub(crate) struct Search<'a> {
     pub(crate) pages: Vec<Pages>,
     pub(crate) gpus: GpuSets,
     pub(crate) slots: Slots<'a>,
-    /// By requested device: its node, where it is known.
+    /// For each requested device: the position of its node, if it is known.
     pub(super) device_nodes: Vec<Option<usize>>,
-    /// The known ones of them.
+    /// The nodes in `device_nodes`, as a set.
     pub(super) devices: NodeMask,
-    /// The best of each variant: a place for every way, number of threads and choice.
+    /// The best candidate of each variant, indexed by policy, number of threads and choice.
     pub(super) best: Vec<Option<Candidate>>,
-    /// Required properties that stopped a candidate which fits, by style.
+    /// By style: the first required property that stopped a candidate which otherwise fits.
     pub(super) lacking: [Option<Property>; Style::ALL.len()],
     /// Whether a bound cut the search.
     pub(crate) cut: bool,
-    /// What was found out in this pass, by what tells candidates apart.
+    /// The memo of this pass: one entry for each set of features that was met.
     pub(super) known: Vec<Known>,
-    /// By node position: how so many cores would lie, as it was asked last.
-    pub(super) lies: Vec<Option<(u64, CoreUse)>>,
-    /// Positions in [`GpuSets::sets`] that are worth trying, and where they stand by the nodes with
-    /// GPUs that the VM is on.
+    /// By node position: the last number of cores that was asked about, and how these would be used.
+    pub(super) core_uses: Vec<Option<(u64, CoreUse)>>,
+    /// Indices into [`GpuSets::sets`]: for each entry of `gpu_choices_of`, the sets worth trying.
     pub(super) gpu_choices: Vec<usize>,
+    /// For each set of nodes with GPUs that was met: the range of its sets in `gpu_choices`.
     pub(super) gpu_choices_of: Vec<(NodeMask, Range<usize>)>,
     pub(super) buffers: Buffers,
     pub(super) scratch: Scratch,
 }
 
 impl<'a> Search<'a> {
-    /// Takes stock of what is free; the facts where no GPUs or no page size would do.
+    /// Counts what is free for the request.
+    ///
+    /// # Errors
+    /// The facts that refuse every style: no set of GPUs, or no page size, can serve the request.
     pub(crate) fn new(question: Question<'a>) -> Result<Self, Vec<Fact>> {
         let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
@@ -79,7 +82,7 @@ impl<'a> Search<'a> {
             lacking: [None; Style::ALL.len()],
             cut,
             known: Vec::with_capacity(16),
-            lies: Vec::new(),
+            core_uses: Vec::new(),
             gpu_choices: Vec::with_capacity(32),
             gpu_choices_of: Vec::with_capacity(16),
             buffers: Buffers::default(),

@@ -106,8 +106,8 @@
 //! - A preferred number of cells above 2 is priced but not sought: growth stops at the same size. A
 //!   wider set could also bring a NIC on a third node near, find hugepages, or keep L3 domains
 //!   whole. Accepted, because each is worth one preference or a few percent, while a wider set
-//!   takes cores from nodes on which other VMs would be local. A caller who wants a number of cells
-//!   can require it.
+//!   takes cores from nodes on which other VMs would be local. A caller can require a
+//!   number of cells instead.
 //! - On three or more nodes guest cores are shared out evenly or by GPUs only.
 //! - If `engine::build` refuses the best candidate of a variant, its second best is not tried. That
 //!   takes more cards than the guest's PCI tree holds, or cores with unequal numbers of usable

@@ -3,8 +3,8 @@
 /// A set of nodes as bits over positions in [`Host::nodes`](crate::Host::nodes).
 pub(crate) type NodeMask = u64;
 
-/// At most so many sets of one size are tried, smallest positions first; beyond that sets are grown
-/// from every node by distance, and the answer says so.
+/// The largest number of node sets of one size that are all tried. If there are more, sets are grown
+/// from every node, and the answer says that the search was cut.
 pub(crate) const MAX_SETS: u64 = 4096;
 
 /// Sets of one size, and whether they are all there are.
@@ -14,7 +14,7 @@ pub(crate) struct Subsets {
     pub(crate) complete: bool,
 }
 
-/// How many subsets of `size` a set of `n` has, saturating.
+/// The number of subsets with `size` members of a set of `n`, saturating.
 fn binomial(n: u64, size: u64) -> u64 {
     let mut result: u64 = 1;
     for i in 0..size.min(n - size) {
@@ -42,7 +42,7 @@ pub(crate) fn subsets(
     }
     let (mut masks, mut others) = (Vec::new(), Vec::with_capacity(nodes.len()));
     let seeds = nodes.iter().map(|node| 1_u64 << node).chain(wanted);
-    // GPUs on no known node are a reason for no node.
+    // A GPU set on no known node seeds no node set.
     for seed in seeds.filter(|seed| (1..=size).contains(&(seed.count_ones() as usize))) {
         let first = seed.trailing_zeros() as usize;
         for by_room in [false, true] {
@@ -55,7 +55,7 @@ pub(crate) fn subsets(
             others.clear();
             others.extend(nodes.iter().filter(|n| outside(n)).map(key));
             let wanted = size - seed.count_ones() as usize;
-            // Only which they are matters, not their order.
+            // Only the members matter, not their order.
             if (1..others.len()).contains(&wanted) {
                 others.select_nth_unstable(wanted - 1);
             }

@@ -16,15 +16,15 @@ use crate::request::{Policy, Request};
 use crate::sets::bits;
 use crate::units::Bytes;
 
-/// Where not all node sets can be tried, those around so many sets of GPUs are.
+/// The number of GPU sets around which node sets are grown, if not all node sets can be tried.
 const MAX_GPU_SEEDS: usize = 64;
 
-/// What came of a set of nodes.
+/// The outcome of trying one node set.
 #[derive(Debug, Clone, Copy, Default)]
 struct Outcome {
-    /// Whether anything is possible.
+    /// Whether some candidate is possible.
     possible: bool,
-    /// Whether any of that has all its GPUs on these nodes.
+    /// Whether some possible candidate has all its GPUs on these nodes.
     settled: bool,
 }
 
@@ -61,9 +61,9 @@ impl Search<'_> {
         let several = self.request.spec().cells.required().is_some_and(|cells| cells > 1);
         let alike = self.request.spec().even_cells && several;
         let pass = Pass { stock, units, caps, base, usable, of_gpus, alike, first };
-        // What is told apart is told apart inside one pass.
+        // The memo distinguishes layouts of one pass only.
         self.known.clear();
-        self.forget_lies();
+        self.forget_core_uses();
         let mut buffers = std::mem::take(&mut self.buffers);
         self.grow(&pass, &mut buffers);
         self.buffers = buffers;
@@ -76,13 +76,13 @@ impl Search<'_> {
         // A node without a vCPU would not be the VM's.
         let most = usize::try_from(pass.units).unwrap_or(usize::MAX).min(pass.usable.len());
         let mut widest = if one_node { most.min(1) } else { most };
-        // A wanted number of cells is a number of nodes.
+        // A required number of cells is a number of nodes.
         let first = wanted.filter(|cells| *cells > 1).map_or(1, |cells| cells as usize);
         if first > 1 {
             widest = widest.min(first);
         }
         let enough_for = self.largest_sums(pass);
-        // Fewer nodes than these have not all GPUs, where they have to be local.
+        // If GPUs must be local, a set of fewer nodes than this lacks one of them.
         let usable = pass.usable.iter().fold(0, |mask: NodeMask, at| mask | (1 << at));
         let fewest = match self.wants_local() {
             true => self.gpus.fewest_local(usable).unwrap_or(usize::MAX),
@@ -114,15 +114,15 @@ impl Search<'_> {
             self.cut |= !tried.complete;
             let mut outcome = Outcome::default();
             for mask in tried.masks {
-                // Once it fits, only GPUs that come to lie on the VM's nodes are worth a wider set.
+                // Once the VM fits, a wider set is only worth trying if it brings GPUs onto its nodes.
                 if !widening || pass.of_gpus.iter().any(|gpus| gpus & !mask == 0) {
                     let this = self.try_nodes(pass, &even, &choices, mask, buffers);
                     outcome.possible |= this.possible;
                     outcome.settled |= this.settled;
                 }
             }
-            // A wider set gains nothing, but room for cells, and nodes for GPUs that are not local yet:
-            // at most one more for each node that has some.
+            // A wider set has two uses: nodes for cells, and nodes of GPUs that are not local yet, at
+            // most one for each node with GPUs.
             let enough = size.max(2).max(wanted.unwrap_or(1) as usize);
             widening |= outcome.possible && size >= enough;
             if outcome.settled {
@@ -137,14 +137,15 @@ impl Search<'_> {
         self.request.spec().policies.gpu_locality == Policy::Require
     }
 
-    /// The nodes on which something of the VM could be.
+    /// The nodes that can take part in a layout.
     fn usable(&self, caps: &[u64]) -> PerNode<usize> {
-        // One without free pages can still have vCPUs of a flat guest.
+        // A node without free pages can still have vCPUs of a flat guest.
         let memory = |at: usize| self.host.nodes()[at].memory != Bytes::ZERO;
         (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect()
     }
 
-    /// Whether the roomiest nodes of a number have the cores and, apart from that, the pages.
+    /// Answers for a number of nodes: whether the roomiest ones together have the cores, and whether the
+    /// roomiest ones, perhaps others, have the pages.
     fn largest_sums(&self, pass: &Pass<'_>) -> impl Fn(usize) -> bool + use<> {
         let fewest = |by: &[u64], in_all: u64, needed: u64| {
             let mut room: PerNode<u64> = pass.usable.iter().map(|at| by[*at]).collect();
@@ -162,7 +163,7 @@ impl Search<'_> {
         move |size| size >= fewest
     }
 
-    /// Tries all that can be done on a set of nodes.
+    /// Tries every layout on a set of nodes.
     fn try_nodes(
         &mut self,
         pass: &Pass<'_>,
@@ -177,7 +178,7 @@ impl Search<'_> {
         if !all_fit && (pass.alike || room() < pass.units) {
             return outcome;
         }
-        // That GPUs are not local, where they have to be, is said of every style once.
+        // If GPUs must be local and are not, this is noted once for every style.
         let local_only = self.wants_local();
         let remote = local_only && !self.gpus.may_be_local(mask);
         if remote && choices.iter().all(|choice| self.lacking(choice.style).is_some()) {
@@ -228,9 +229,9 @@ impl Search<'_> {
             }
             let remote = || set.node_of(self.host).flatten().filter(|at| mask & (1 << at) == 0);
             layout.gpus_remote = if local { 0 } else { count(remote().count()) };
-            let evenly = even.lie(mask);
+            let evenly = even.core_use(mask);
             let no_choice = share.len() != 2 || !pass.stock.way.dedicated || evenly.is_good();
-            // Where every node has GPUs, these may be a reason for an uneven split.
+            // Numbers of GPUs that differ from node to node are a reason for an uneven split.
             let settled = no_choice && mask & !set.nodes != 0;
             let is_even = all_fit && (pass.alike || settled);
             let splits = if is_even {
@@ -242,13 +243,13 @@ impl Search<'_> {
             };
             for units in splits.chunks_exact(layout.nodes) {
                 let is_even = is_even || units == share;
-                let lie = match is_even {
+                let core_use = match is_even {
                     true => evenly,
-                    false => self.lie(pass.stock, &buffers.at, units, pass.base.threads),
+                    false => self.core_use(pass.stock, &buffers.at, units, pass.base.threads),
                 };
-                let cores = Cores { units, is_even, known: self.known(&layout, lie) };
+                let cores = Cores { units, is_even, known: self.known(&layout, core_use) };
                 for choice in choices {
-                    // The largest pages that suffice in all may not let every cell have one.
+                    // Large pages that suffice for the VM may be fewer than its cells.
                     let mut sizes = buffers.pages.iter();
                     let some = sizes.any(|page| self.consider(&layout, *choice, cores, *page));
                     outcome.possible |= some;
@@ -259,9 +260,7 @@ impl Search<'_> {
         outcome
     }
 
-    /// The GPU sets that are worth trying from these nodes, as positions in what was found for any nodes
-    /// so far: those that no other one betters, or equals with better quality, in everything that a rule
-    /// can see.
+    /// The GPU sets that are not dominated as seen from these nodes, as a range of `gpu_choices`.
     fn gpu_choices(&mut self, mask: NodeMask) -> std::ops::Range<usize> {
         let here = mask & self.gpus.nodes;
         if let Some((_, known)) = self.gpu_choices_of.iter().find(|(nodes, _)| *nodes == here) {
@@ -283,7 +282,7 @@ impl Search<'_> {
     }
 }
 
-/// What the guest could be shown on so many nodes.
+/// The choices for a guest on this number of nodes.
 fn choices_of(request: &Request, threads: u32, nodes: usize) -> impl Iterator<Item = Choice> {
     let (flat, cells) = match threads {
         1 => (Style::Pin, Style::PinNuma),
@@ -299,7 +298,7 @@ fn choices_of(request: &Request, threads: u32, nodes: usize) -> impl Iterator<It
         strict(2, cells, true),
         strict(3, cells, false),
     ];
-    // Left out here is only what the number of cells rules out; policies give facts.
+    // Only a required number of cells leaves choices out here; what policies rule out becomes facts.
     let wanted = request.spec().cells.required();
     all.into_iter().take(if nodes > 1 { CHOICES } else { 1 }).filter(move |choice| {
         let cells = if choice.style.shows_cells() { count(nodes) } else { 1 };

@@ -1,4 +1,5 @@
-//! How the guest cores are shared out over a set of nodes, and how they would lie there.
+//! Splits: how the guest cores are shared out over the nodes of a set, and how the cores of each node
+//! would be used.
 
 use smallvec::SmallVec;
 
@@ -10,7 +11,8 @@ use crate::engine::profile::L3Use;
 use crate::sets::bits;
 
 impl Search<'_> {
-    /// What an even split over so many nodes comes to, if there is one.
+    /// Evaluates the even split over `size` nodes. No node fits, if the guest cores cannot be shared out
+    /// evenly.
     pub(super) fn even(&mut self, pass: &Pass<'_>, size: usize) -> EvenSplit {
         let cells = size as u64;
         let share = pass.units / cells;
@@ -33,19 +35,19 @@ impl Search<'_> {
         }
         for node in pass.usable.iter().copied().filter(|node| pass.caps[*node] >= share) {
             let bit = 1 << node;
-            let lie = self.lie(pass.stock, &[node], &[share], pass.base.threads);
+            let core_use = self.core_use(pass.stock, &[node], &[share], pass.base.threads);
             even.fits |= bit;
-            even.whole_l3 |= if lie.l3 == L3Use::Whole { bit } else { 0 };
-            even.pieces |= if lie.l3 == L3Use::Pieces { bit } else { 0 };
-            even.efficiency |= if lie.efficiency { bit } else { 0 };
-            even.parts |= if lie.whole { 0 } else { bit };
+            even.whole_l3 |= if core_use.l3 == L3Use::Whole { bit } else { 0 };
+            even.pieces |= if core_use.l3 == L3Use::Pieces { bit } else { 0 };
+            even.efficiency |= if core_use.efficiency { bit } else { 0 };
+            even.parts |= if core_use.whole { 0 } else { bit };
         }
         even
     }
 
-    /// How the guest cores are shared out over the nodes: evenly, or by GPUs where every node has
-    /// some; as far as there is room. On two nodes also the splits that lie better
-    /// in L3 domains or avoid efficiency cores.
+    /// Collects the splits to try in `buffers.splits`: evenly, or in proportion to the GPUs if every node
+    /// has some, limited by each node's room. On two nodes, the splits that use fewer L3 domains or no
+    /// efficiency cores follow.
     pub(super) fn split(&mut self, layout: &Layout<'_>, gpus: u64, buffers: &mut Buffers) {
         let Buffers { at, room, weights, splits, .. } = buffers;
         let facts = &self.host.derived().nodes;
@@ -58,7 +60,7 @@ impl Search<'_> {
             weights.push(u64::from((facts[node].gpus & gpus).count_ones()));
         }
         splits.clear();
-        // On a flat guest "at least one" holds too: a node without a vCPU would not be the VM's.
+        // A flat guest, too, has a vCPU on each of its nodes: a node without one is not the VM's.
         if !weights.contains(&0) {
             share_out(layout.units, room, weights, true, splits);
         }
@@ -71,22 +73,22 @@ impl Search<'_> {
             return;
         };
         let threads = layout.base.threads;
-        let lie = self.lie(layout.stock, at, &splits[..2], threads);
-        if !lie.is_good() {
-            let mut seen = vec![lie];
+        let core_use = self.core_use(layout.stock, at, &splits[..2], threads);
+        if !core_use.is_good() {
+            let mut seen = vec![core_use];
             let total = layout.units;
             for x in (1..total).filter(|x| *x <= a && total - x <= b) {
-                let lie = self.lie(layout.stock, at, &[x, total - x], threads);
-                if !seen.contains(&lie) {
-                    seen.push(lie);
+                let core_use = self.core_use(layout.stock, at, &[x, total - x], threads);
+                if !seen.contains(&core_use) {
+                    seen.push(core_use);
                     splits.extend([x, total - x]);
                 }
             }
         }
     }
 
-    /// How so many cores on each node would lie: in L3 domains, and whether on efficiency cores.
-    pub(super) fn lie(
+    /// How the given numbers of cores would be used, the worst node counting.
+    pub(super) fn core_use(
         &mut self,
         stock: &FreeCores<'_>,
         at: &[usize],
@@ -98,7 +100,7 @@ impl Search<'_> {
             return all;
         }
         for (at, cores) in at.iter().zip(split) {
-            let known = &mut self.lies[*at];
+            let known = &mut self.core_uses[*at];
             let picked = match known {
                 Some((of, picked)) if of == cores => *picked,
                 _ => known.insert((*cores, stock.estimate(*at, *cores, threads))).1,
@@ -110,9 +112,9 @@ impl Search<'_> {
         all
     }
 
-    /// What was found for one stock and number of threads says nothing of another.
-    pub(super) fn forget_lies(&mut self) {
-        self.lies.clear();
-        self.lies.resize(self.host.nodes().len(), None);
+    /// Empties the memo of core uses, which holds for one policy and one number of threads.
+    pub(super) fn forget_core_uses(&mut self) {
+        self.core_uses.clear();
+        self.core_uses.resize(self.host.nodes().len(), None);
     }
 }

@@ -61,13 +61,13 @@ pub(crate) struct Rank {
     pub(super) cores: u64,
     /// Better GPU sets come first in [`GpuSets::sets`].
     pub(super) gpus: usize,
-    /// Cores that stay free on its nodes: the tightest fit goes first.
+    /// The number of cores that stay free on its nodes: the tightest fit comes first.
     pub(super) left_over: u64,
     pub(super) mask: NodeMask,
     pub(super) page: Reverse<PageSize>,
 }
 
-/// What a rank begins with: all that is known before the packing cost is.
+/// The first part of a rank: what is known before the packing cost is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Start {
     pub(super) score: Reverse<i64>,
@@ -81,30 +81,32 @@ pub(super) struct Start {
 }
 
 impl Pages {
-    /// Whether there are enough on these nodes.
+    /// Whether the pages that are free on these nodes suffice for the VM.
     pub(super) fn suffice_on(&self, mask: NodeMask) -> bool {
         let sum = bits(mask).fold(0, |sum: u64, at| sum.saturating_add(self.free[at]));
         sum.min(self.in_all) >= self.needed
     }
 }
 
-/// Candidates of one variant differ in nothing that the guest could see but their places.
+/// The key of a variant: style, memory mode, expander buses, policy. The guests of two candidates of one
+/// variant differ only in where they are.
 pub(crate) type Variant = (Style, MemoryMode, bool, CpuPolicy);
 
-/// The page sizes worth trying, largest first, and the free pages of each by node.
+/// One page size to try: the number of pages that the VM needs, and the numbers that are free.
 #[derive(Debug, Clone)]
 pub(crate) struct Pages {
     pub(crate) size: PageSize,
     pub(crate) needed: u64,
+    /// Free pages by node position.
     pub(crate) free: PerNode<u64>,
-    /// The nodes that have some.
+    /// The nodes with a free page of this size.
     pub(super) some: NodeMask,
-    /// Free on the whole host, less what tenants hold somewhere.
+    /// Free pages of the host, less those that tenants hold on no particular node.
     pub(crate) in_all: u64,
 }
 
-/// Room for what is counted of one candidate: by node of it, where that is, the free pages, the
-/// weights and the pages that it would have.
+/// Lists that the weighing of one candidate fills anew, with an entry for each of its nodes: position,
+/// free pages, weight, pages of the candidate.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) at: Vec<usize>,
@@ -113,64 +115,65 @@ pub(super) struct Scratch {
     pub(super) pages: Vec<u64>,
 }
 
-/// What a guest on several nodes could be shown.
+/// The number of choices: the ways to show a guest on several nodes where it is.
 pub(super) const CHOICES: usize = 4;
 
-/// What a search of one number of threads goes by.
+/// The constants of one pass: one policy, and one number of threads per guest core.
 #[derive(Debug)]
 pub(super) struct Pass<'s> {
     pub(super) stock: &'s FreeCores<'s>,
+    /// The number of guest cores of the VM; of vCPUs, where they float.
     pub(super) units: u64,
-    /// By node: guest cores that fit.
+    /// By node position: the number of guest cores that the node has room for.
     pub(super) caps: PerNode<u64>,
-    /// What is the same for all that is tried.
+    /// A profile with the facts that all layouts of the pass share.
     pub(super) base: Profile,
-    /// Positions of the nodes on which something of the VM could be.
+    /// Positions of the nodes that can take part in a layout.
     pub(super) usable: PerNode<usize>,
-    /// The GPU sets' nodes.
+    /// The sets of nodes on which a GPU set lies.
     pub(super) of_gpus: SmallVec<[NodeMask; 16]>,
-    /// Whether only as many cores and pages on every node will do: several cells, all alike.
+    /// Whether all cells must be alike, so that each node gives the same numbers of cores and pages.
     pub(super) alike: bool,
-    /// Where its variants begin in [`Search::best`].
+    /// Index in `Search::best` of the pass's first variant.
     pub(super) first: usize,
 }
 
-/// Room that is used again for every node set.
+/// Lists that are filled anew for every node set.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     pub(super) at: Vec<usize>,
     pub(super) room: Vec<u64>,
     pub(super) weights: Vec<u64>,
-    /// Splits in a row, each with a number for every node.
+    /// Splits one after the other, each with one number per node.
     pub(super) splits: Vec<u64>,
     pub(super) pages: Vec<usize>,
 }
 
-/// A set of nodes and of GPUs.
+/// A node set and a GPU set, with the facts that follow from the two.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout<'s> {
     pub(super) stock: &'s FreeCores<'s>,
-    /// What is the same for all that is tried in this pass.
+    /// As [`Pass::base`].
     pub(super) base: &'s Profile,
-    /// Where the pass's variants begin in [`Search::best`].
+    /// As [`Pass::first`].
     pub(super) first: usize,
-    /// By node: guest cores that fit.
+    /// As [`Pass::caps`].
     pub(super) caps: &'s [u64],
     pub(super) mask: NodeMask,
-    /// How many they are.
+    /// The number of nodes in `mask`.
     pub(super) nodes: usize,
-    /// Packages of the nodes.
+    /// The number of packages that the nodes are in.
     pub(super) packages: u32,
-    /// Devices that are not on these nodes.
+    /// The number of requested devices that are not known to be on these nodes.
     pub(super) devices_far: u32,
-    /// GPUs that are known to be on other nodes.
+    /// The number of GPUs that are known to be on other nodes.
     pub(super) gpus_remote: u32,
     pub(super) units: u64,
-    /// Distances between the VM's nodes, once somebody has asked for them.
+    /// The sum of the distances between the VM's nodes, computed when it is first asked for.
     pub(super) between: &'s OnceCell<u64>,
-    /// Position in [`GpuSets::sets`](super::gpus::GpuSets::sets).
+    /// Index into [`GpuSets::sets`](super::gpus::GpuSets::sets).
     pub(super) gpus: usize,
-    /// As [`EvenSplit::pages`](EvenSplit::pages).
+    /// As [`EvenSplit::pages`].
     pub(super) even_pages: &'s [NodeMask],
 }
 
@@ -178,16 +181,16 @@ pub(super) struct Layout<'s> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cores<'s> {
     pub(super) units: &'s [u64],
-    /// Whether they are as many on every node.
+    /// Whether every node has the same number.
     pub(super) is_even: bool,
-    /// Where in [`Search::known`] it stands how they would lie.
+    /// Index into the memo, `Search::known`, of the layout with these cores.
     pub(super) known: usize,
 }
 
 /// What the guest is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {
-    /// From 0, unlike all others of a pass.
+    /// The number of the choice, from 0; each choice of a pass has one of its own.
     pub(super) number: usize,
     pub(super) style: Style,
     pub(super) memory: MemoryMode,
@@ -195,56 +198,61 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Its place in [`Known`].
+    /// Its index into [`Known::verdicts`].
     pub(super) fn place(self, page: PageSize) -> usize {
         self.number * 2 + usize::from(page.is_huge())
     }
 }
 
-/// What tells a layout's profiles from the others of its pass, and what was found out of each: by
-/// choice, twice, with base pages and with hugepages.
+/// An entry of the memo: the features of a layout, and the verdict on each of its profiles once that is
+/// known: two for each choice, with base pages and with hugepages.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) features: Features,
     pub(super) verdicts: [Option<Verdict>; CHOICES * 2],
 }
 
+/// Everything in which the profiles of two layouts of one pass can differ, for the same choice and page
+/// size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Features {
     pub(super) nodes: u32,
     pub(super) packages: u32,
     pub(super) devices_far: u32,
     pub(super) gpus_remote: u32,
-    /// The kind of the GPU set.
+    /// [`GpuSet::kind`](super::gpus::GpuSet::kind) of the GPU set.
     pub(super) gpus: usize,
-    pub(super) lie: CoreUse,
+    pub(super) core_use: CoreUse,
 }
 
-/// What a profile alone decides: its score without the packing cost, or the first required property
-/// that it lacks.
+/// The verdict on a profile: its score without the packing cost, or the first required property that it
+/// lacks.
 pub(super) type Verdict = Result<Score, Property>;
 
-/// The same number of guest cores on every node: how it would lie, by nodes. On most hosts most sets
-/// are settled by this alone.
+/// The even split over a number of nodes, evaluated for every node at once: a node set is then answered
+/// by a few mask operations. On most hosts no other split is tried for most node sets.
 #[derive(Debug)]
 pub(super) struct EvenSplit {
+    /// The number of guest cores on each node of a set.
     pub(super) share: PerNode<u64>,
-    /// Nodes with room for it.
+    /// Nodes with room for a share.
     pub(super) fits: NodeMask,
-    /// By page size, in the order of [`Search::pages`]: nodes with as many free pages as each of so many
-    /// equal cells needs; none where the pages cannot be shared out evenly.
+    /// For each page size, in the order of `Search::pages`: the nodes with enough free pages for one of
+    /// the equal cells; no node, if the pages of the VM cannot be shared out evenly.
     pub(super) pages: SmallVec<[NodeMask; 4]>,
-    /// Nodes where it would lie in whole L3 domains, or in pieces.
+    /// Nodes where the share would be in whole L3 domains.
     pub(super) whole_l3: NodeMask,
+    /// Nodes where the share would be scattered over more L3 domains than needed.
     pub(super) pieces: NodeMask,
-    /// Nodes where it would be on efficiency cores.
+    /// Nodes where the share would include an efficiency core.
     pub(super) efficiency: NodeMask,
-    /// Nodes where the VM would not hold all of each core.
+    /// Nodes where the VM would hold a part of some core.
     pub(super) parts: NodeMask,
 }
 
 impl EvenSplit {
-    pub(super) fn lie(&self, mask: NodeMask) -> CoreUse {
+    /// How the cores would be used, if the VM were on these nodes.
+    pub(super) fn core_use(&self, mask: NodeMask) -> CoreUse {
         let l3 = match (mask & self.pieces, mask & self.whole_l3) {
             (0, 0) => L3Use::NoChoice,
             (0, _) => L3Use::Whole,
@@ -253,7 +261,8 @@ impl EvenSplit {
         CoreUse { l3, efficiency: mask & self.efficiency != 0, whole: mask & self.parts == 0 }
     }
 
-    /// Those of these nodes that have the cores and the pages of one of so many equal cells.
+    /// The nodes among `of` that have room for one of the equal cells: its cores, and its pages in some
+    /// page size.
     pub(super) fn nodes(&self, of: &[usize]) -> PerNode<usize> {
         let with_pages = self.pages.iter().fold(0, |all, of_size| all | of_size);
         of.iter().copied().filter(|at| self.fits & with_pages & (1 << at) != 0).collect()

@@ -20,15 +20,16 @@ use crate::sets::bits;
 use crate::units::Distance;
 
 impl Search<'_> {
-    /// Where in [`Search::known`] a layout stands whose cores would lie so.
-    pub(super) fn known(&mut self, layout: &Layout<'_>, lie: CoreUse) -> usize {
+    /// Index into the memo, `Search::known`, of a layout whose cores would be used this way. An entry is
+    /// added if there is none.
+    pub(super) fn known(&mut self, layout: &Layout<'_>, core_use: CoreUse) -> usize {
         let features = Features {
             nodes: count(layout.nodes),
             packages: layout.packages,
             devices_far: layout.devices_far,
             gpus_remote: layout.gpus_remote,
             gpus: self.gpus.sets[layout.gpus].kind,
-            lie,
+            core_use,
         };
         self.known.iter().rposition(|known| known.features == features).unwrap_or_else(|| {
             self.known.push(Known { features, verdicts: [None; CHOICES * 2] });
@@ -36,7 +37,8 @@ impl Search<'_> {
         })
     }
 
-    /// Keeps the candidate if it is possible and the best of its variant so far. Whether it is possible.
+    /// Keeps the candidate if it is possible and the best of its variant so far. Returns whether it is
+    /// possible.
     pub(super) fn consider(
         &mut self,
         layout: &Layout<'_>,
@@ -59,7 +61,7 @@ impl Search<'_> {
                 return false;
             }
         };
-        // The packing cost only lowers a score, so what is behind without it stays behind.
+        // The packing cost only lowers a score: a candidate that is behind without it stays behind.
         let best = self.best[layout.first + choice.number].as_ref().map(|best| best.rank.start);
         if best.is_some_and(|best| best.score.0 > score.total) {
             return true;
@@ -77,8 +79,8 @@ impl Search<'_> {
         true
     }
 
-    /// Whether the guest's cells, if it is shown any, could have what each needs of pages that suffice for
-    /// all: one at least, and where cells have to be alike, as many cores and pages as all others.
+    /// Whether pages that suffice for the VM can also be divided into the cells that the guest is shown:
+    /// each cell needs a page, and cells that must be alike need equal numbers of cores and pages.
     pub(super) fn has_cells(
         &self,
         choice: Choice,
@@ -183,7 +185,7 @@ impl Search<'_> {
     }
 
     fn profile(&self, layout: &Layout<'_>, choice: Choice, known: usize, page: usize) -> Profile {
-        let Features { nodes, packages, devices_far, gpus_remote, lie, .. } =
+        let Features { nodes, packages, devices_far, gpus_remote, core_use, .. } =
             self.known[known].features;
         let hugepages = self.pages[page].size.is_huge();
         let Choice { style, memory, expanders, .. } = choice;
@@ -198,9 +200,9 @@ impl Search<'_> {
             packages,
             cells: if style.shows_cells() { nodes } else { 1 },
             hugepages,
-            l3: lie.l3,
-            efficiency_core: lie.efficiency,
-            whole_cores: layout.base.whole_cores || (dedicated && lie.whole),
+            l3: core_use.l3,
+            efficiency_core: core_use.efficiency,
+            whole_cores: layout.base.whole_cores || (dedicated && core_use.whole),
             devices_far,
             gpus,
             gpu_nodes: set.nodes.count_ones(),

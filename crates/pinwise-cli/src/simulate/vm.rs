@@ -66,8 +66,8 @@ pub(super) enum Near {
     InPackage,
 }
 
-/// The ways to ask for the VM in `cells` cells, the best first: a [`Near`], and requests of which a later
-/// one is asked if no host fits an earlier one.
+/// The requests to try for the VM in `cells` cells, grouped by how near its GPUs are, the nearest first.
+/// Within a group, the next request is tried only if no host fits the one before.
 pub(super) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>, Failure> {
     let bad = |e: &dyn std::fmt::Display| Failure::from(format!("VM {:?}: {e}", vm.id));
     let size = PageSize::from_kib(vm.page_kib)

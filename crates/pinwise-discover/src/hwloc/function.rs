@@ -46,7 +46,7 @@ impl FoundDevice {
     }
 }
 
-/// The function that an object is; `None` for a host bridge, which has no address.
+/// The PCI function of an object; `None` for a host bridge, which has no address.
 pub(super) fn read(
     object: LstopoElement<'_>,
     bridge: Option<PciAddr>,

@@ -47,7 +47,7 @@ pub enum LibvirtError {
     /// A value that is not what it should be.
     #[error("{place}: {name} {text:?} is not {expected}")]
     Value {
-        /// Where it stands.
+        /// The line and column.
         place: TextPlace,
         /// The element or attribute.
         name: &'static str,

@@ -140,7 +140,7 @@ impl Division<'_> {
             let Some(found) = at.get(&first).and_then(|index| self.found.get(*index)) else {
                 continue;
             };
-            // What the host does not tell of a pCPU is no contradiction.
+            // A pCPU that the host does not mention contradicts nothing.
             let found = found.intersection(&union(self.host.iter()));
             if found != group {
                 collector.differ(Disagreement {
