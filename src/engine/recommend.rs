@@ -230,7 +230,7 @@ fn baseline(search: &Search<'_>, best: &Ranked) -> Option<Ranked> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{CoreKind, CoreSpec, HostSpec, NodeSpec};
+    use crate::host::{CoreSpec, HostSpec, NodeSpec};
     use crate::request::RequestSpec;
     use crate::units::{Bytes, NodeId, PackageId, PcpuId};
     use crate::usage::Usage;
@@ -238,21 +238,9 @@ mod tests {
     #[test]
     fn one_style_alone_is_its_placements_or_its_refusal() {
         // One node of four cores without SMT: nothing to show as siblings.
-        let core = |core: u32| CoreSpec {
-            package: PackageId(0),
-            die: 0,
-            core,
-            kind: CoreKind::Performance,
-            max_mhz: None,
-            pcpus: [PcpuId(core)].into_iter().collect(),
-        };
-        let node = NodeSpec {
-            id: NodeId(0),
-            cpus: (0..4).map(PcpuId).collect(),
-            memory: Bytes::from_gib(16),
-            pools: Vec::new(),
-            distances: Vec::new(),
-        };
+        let core =
+            |core: u32| CoreSpec::new(PackageId(0), core, [PcpuId(core)].into_iter().collect());
+        let node = NodeSpec::new(NodeId(0), (0..4).map(PcpuId).collect(), Bytes::from_gib(16));
         let (nodes, cores) = (vec![node], (0..4).map(core).collect());
         let host = HostSpec { nodes, cores, ..HostSpec::default() }.build().unwrap();
         let request = RequestSpec::new("vm1", 2, Bytes::from_gib(4)).build().unwrap();

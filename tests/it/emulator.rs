@@ -2,28 +2,22 @@
 //! guest has an IOMMU.
 
 use pinwise::engine::Fact;
-use pinwise::host::{CoreKind, CoreSpec, NodeSpec};
+use pinwise::host::{CoreSpec, NodeSpec};
 use pinwise::units::{NodeId, PackageId, PcpuId};
 use pinwise::{Bytes, Claim, Host, HostSpec, Options, Policies, Policy, RequestSpec, Style, Usage};
 use pinwise_testkit::common::{ask, ask_with, vm};
 
 /// One node of so many cores with one or two pCPUs each; the first is the host's.
 fn host(cores: u32, threads: u32) -> Host {
-    let core = |core: u32| CoreSpec {
-        package: PackageId(0),
-        die: 0,
-        core,
-        kind: CoreKind::Performance,
-        max_mhz: None,
-        pcpus: (0..threads).map(|thread| PcpuId(core + thread * cores)).collect(),
+    let core = |core: u32| {
+        CoreSpec::new(
+            PackageId(0),
+            core,
+            (0..threads).map(|thread| PcpuId(core + thread * cores)).collect(),
+        )
     };
-    let node = NodeSpec {
-        id: NodeId(0),
-        cpus: (0..cores * threads).map(PcpuId).collect(),
-        memory: Bytes::from_gib(64),
-        pools: Vec::new(),
-        distances: Vec::new(),
-    };
+    let node =
+        NodeSpec::new(NodeId(0), (0..cores * threads).map(PcpuId).collect(), Bytes::from_gib(64));
     HostSpec {
         name: "one-node".to_owned(),
         nodes: vec![node],

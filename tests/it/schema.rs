@@ -14,7 +14,7 @@ use pinwise::json::{host_schema, read_host, write_host};
 use pinwise::units::NodeId;
 use pinwise::{Bytes, HostSpec};
 use pinwise_testkit::common::{description, fixtures};
-use regex_lite::Regex;
+use pinwise_testkit::schema::{places, pointer};
 use serde_json::{Value, json};
 
 fn schema() -> Value {
@@ -29,89 +29,11 @@ fn the_committed_schema_is_the_generated_one() {
         fs::write(&file, host_schema()).unwrap();
     }
     let found = fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == host_schema(), "it is stale: PINWISE_BLESS=1 cargo test --test schema");
-}
-
-/// What of a schema a value breaks: the keywords that the generator uses, and no other passes.
-fn check(root: &Value, schema: &Value, value: &Value, path: &str, broken: &mut Vec<String>) {
-    if let Some(name) = schema.get("$ref") {
-        let name = name.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
-        return check(root, &root["$defs"][name], value, path, broken);
-    }
-    let mut say = |what: &str| broken.push(format!("{path}: {what}"));
-    for (keyword, rule) in schema.as_object().unwrap() {
-        match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "$ref" => {}
-            "type" => {
-                let fits = match rule.as_str().unwrap() {
-                    "object" => value.is_object(),
-                    "array" => value.is_array(),
-                    "string" => value.is_string(),
-                    "boolean" => value.is_boolean(),
-                    "integer" => value.is_u64() || value.is_i64(),
-                    other => panic!("the type {other} is not known here"),
-                };
-                if !fits {
-                    say("type");
-                }
-            }
-            "const" if rule != value => say("const"),
-            "enum" if !rule.as_array().unwrap().contains(value) => say("enum"),
-            "const" | "enum" => {}
-            "minimum" if value.as_i64().is_some_and(|n| n < rule.as_i64().unwrap()) => {
-                say("minimum")
-            }
-            "maximum" if value.as_u64().is_some_and(|n| n > rule.as_u64().unwrap()) => {
-                say("maximum")
-            }
-            "minimum" | "maximum" => {}
-            "pattern" => {
-                let pattern = Regex::new(rule.as_str().unwrap()).unwrap();
-                if value.as_str().is_some_and(|text| !pattern.is_match(text)) {
-                    say("pattern");
-                }
-            }
-            "required" => {
-                for name in rule.as_array().unwrap() {
-                    if value
-                        .as_object()
-                        .is_some_and(|map| !map.contains_key(name.as_str().unwrap()))
-                    {
-                        say("required");
-                    }
-                }
-            }
-            "additionalProperties" => {
-                let known = schema["properties"].as_object().unwrap();
-                let more = |map: &serde_json::Map<String, Value>| {
-                    map.keys().any(|name| !known.contains_key(name))
-                };
-                if value.as_object().is_some_and(more) {
-                    say("additionalProperties");
-                }
-            }
-            "properties" | "items" => {}
-            other => panic!("the keyword {other} is not known here"),
-        }
-    }
-    if let (Some(properties), Some(map)) = (schema.get("properties"), value.as_object()) {
-        for (name, inner) in map {
-            if let Some(rule) = properties.get(name) {
-                check(root, rule, inner, &format!("{path}.{name}"), broken);
-            }
-        }
-    }
-    if let (Some(rule), Some(items)) = (schema.get("items"), value.as_array()) {
-        for (at, item) in items.iter().enumerate() {
-            check(root, rule, item, &format!("{path}[{at}]"), broken);
-        }
-    }
+    assert!(found == host_schema(), "it is stale: PINWISE_BLESS=1 cargo test --test it schema::");
 }
 
 fn broken(value: &Value) -> Vec<String> {
-    let (schema, mut broken) = (schema(), Vec::new());
-    check(&schema, &schema, value, "", &mut broken);
-    broken
+    pinwise_testkit::schema::broken(&schema(), value)
 }
 
 fn descriptions() -> Vec<PathBuf> {
@@ -185,34 +107,13 @@ fn full() -> HostSpec {
     host
 }
 
-/// Every place of a value: the keys and positions that lead to it.
-fn places(value: &Value, way: &[String], found: &mut Vec<Vec<String>>) {
-    let children: Vec<(String, &Value)> = match value {
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value)).collect(),
-        Value::Array(items) => {
-            items.iter().enumerate().map(|(at, item)| (at.to_string(), item)).collect()
-        }
-        _ => Vec::new(),
-    };
-    for (key, child) in children {
-        let way = [way, &[key]].concat();
-        found.push(way.clone());
-        places(child, &way, found);
-    }
-}
-
-fn pointer(way: &[String]) -> String {
-    way.iter().map(|key| format!("/{key}")).collect()
-}
-
 #[test]
 fn schema_and_reader_know_the_same_fields_and_need_the_same() {
     let text = write_host(&full());
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(broken(&value), Vec::<String>::new());
     let mut names = BTreeSet::new();
-    let mut ways = Vec::new();
-    places(&value, &[], &mut ways);
+    let ways = places(&value);
     for way in &ways {
         let key = way.last().unwrap();
         if key.parse::<usize>().is_ok() {
@@ -238,8 +139,7 @@ fn schema_and_reader_know_the_same_fields_and_need_the_same() {
 #[test]
 fn a_value_of_the_wrong_form_is_refused_by_both() {
     let value: Value = serde_json::from_str(&write_host(&full())).unwrap();
-    let mut ways = Vec::new();
-    places(&value, &[], &mut ways);
+    let ways = places(&value);
     let wrong = [json!(-1), json!(true), json!({}), json!("x y"), json!([[]]), json!(1.5)];
     let mut tried = 0;
     for way in &ways {

@@ -115,32 +115,39 @@ const PLAN: [(&str, &[&str], &str); 20] = [
 /// A file by the path of its module, empty for the root.
 type Module = Vec<String>;
 
+/// Every Rust file below a folder.
+fn files_below(root: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
 /// The code of every file below a folder: without comments, and without what tests alone see.
 fn code(root: &Path) -> BTreeMap<Module, String> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            if name == "tests" {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let inside = path.strip_prefix(root).unwrap().with_extension("");
-            let mut module: Module =
-                inside.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
-            if matches!(name.as_str(), "mod" | "lib" | "main") {
-                module.pop();
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            let lines = text.lines().map(|line| line.split("//").next().unwrap());
-            found.insert(module, lines.collect::<Vec<_>>().join("\n"));
+    for path in files_below(root) {
+        let inside = path.strip_prefix(root).unwrap().with_extension("");
+        let mut module: Module =
+            inside.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+        if module.iter().any(|part| part == "tests") {
+            continue;
         }
+        if module.last().is_some_and(|name| matches!(name.as_str(), "mod" | "lib" | "main")) {
+            module.pop();
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let lines = text.lines().map(|line| line.split("//").next().unwrap());
+        found.insert(module, lines.collect::<Vec<_>>().join("\n"));
     }
     found
 }
@@ -303,17 +310,9 @@ fn the_checker_asks_nobody_for_a_verdict() {
 fn no_code_is_switched_off_for_good() {
     let never = concat!("cfg(any", "())");
     for folder in ["src", "tests", "crates", "examples", "benches"] {
-        let mut folders = vec![root().join(folder)];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|kind| kind == "rs") {
-                    let text = fs::read_to_string(&path).unwrap();
-                    assert!(!text.contains(never), "{}", path.display());
-                }
-            }
+        for path in files_below(&root().join(folder)) {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains(never), "{}", path.display());
         }
     }
 }

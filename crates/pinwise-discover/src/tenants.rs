@@ -165,7 +165,7 @@ fn share(claim: &mut Claim, pinned: &mut CpuSet) -> CpuSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pinwise::host::{CoreKind, CoreSpec, HostSpec, NodeSpec};
+    use pinwise::host::{CoreSpec, HostSpec, NodeSpec};
     use pinwise::units::{Bytes, NodeId, PackageId, PcpuId};
 
     fn cpus(text: &str) -> CpuSet {
@@ -174,21 +174,9 @@ mod tests {
 
     /// One node with eight cores.
     fn host() -> Host {
-        let core = |core: u32| CoreSpec {
-            package: PackageId(0),
-            die: 0,
-            core,
-            kind: CoreKind::Performance,
-            max_mhz: None,
-            pcpus: [PcpuId(core)].into_iter().collect(),
-        };
-        let node = NodeSpec {
-            id: NodeId(0),
-            cpus: cpus("0-7"),
-            memory: Bytes::from_gib(32),
-            pools: Vec::new(),
-            distances: Vec::new(),
-        };
+        let core =
+            |core: u32| CoreSpec::new(PackageId(0), core, [PcpuId(core)].into_iter().collect());
+        let node = NodeSpec::new(NodeId(0), cpus("0-7"), Bytes::from_gib(32));
         let (nodes, cores) = (vec![node], (0..8).map(core).collect());
         HostSpec { nodes, cores, ..HostSpec::default() }.build().unwrap()
     }

@@ -3,7 +3,7 @@
 //! Texts and trees that readers read ([`texts`], [`trees`]), hosts to place VMs on ([`hosts`], which
 //! are the fixtures; [`machine`], [`tiny`], [`shapes`]), placements made by hand ([`placements`]),
 //! numbers drawn from a seed ([`rng`]) and texts broken by them ([`mutate`]), and functions of bytes
-//! for fuzzers ([`fuzz`]).
+//! for fuzzers ([`fuzz`]). [`schema`] holds values against JSON Schemas.
 #![allow(missing_docs, missing_debug_implementations, reason = "its users are a few files away")]
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +22,7 @@ pub mod machine;
 pub mod mutate;
 pub mod placements;
 pub mod rng;
+pub mod schema;
 pub mod shapes;
 pub mod texts;
 pub mod tiny;

@@ -1,7 +1,6 @@
 //! What is written is read back equal, and fits its schema.
 
 mod answers;
-mod check;
 mod schemas;
 mod values;
 
@@ -38,6 +37,6 @@ fn value(text: &str) -> Value {
 
 /// Fails unless the text fits the schema.
 fn assert_fits(schema: &str, text: &str) {
-    let broken = check::broken(&value(schema), &value(text));
+    let broken = pinwise_testkit::schema::broken(&value(schema), &value(text));
     assert!(broken.is_empty(), "{broken:?} in {text}");
 }

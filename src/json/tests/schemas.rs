@@ -6,7 +6,6 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::check::{broken, places, pointer};
 use super::values::full;
 use super::{fixtures, value};
 use crate::json::{
@@ -16,6 +15,7 @@ use crate::json::{
     tenant_schema, usage_schema, write_offer, write_placement, write_request, write_shape,
     write_tenant,
 };
+use pinwise_testkit::schema::{broken, places, pointer};
 
 fn all() -> [(&'static str, String); 9] {
     [

@@ -53,7 +53,7 @@ pub(super) fn lines(names: &[String], answer: &FleetAnswer) -> Result<String, Fa
             HostRefusal::Short(short) => json!(short),
             HostRefusal::Infeasible(refusal) => json!({ "rejected": refusal.rejected }),
             // A kind of refusal that is newer than this program.
-            other => json!({ "other": format!("{other:?}") }),
+            _ => json!({ "other": "a kind of refusal that this program does not know" }),
         };
         json!({ "host": names[*host], "refused": why })
     });

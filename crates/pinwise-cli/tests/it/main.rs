@@ -8,3 +8,4 @@ mod libvirt;
 mod nvml;
 mod program;
 mod replay;
+mod sources;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 /// Runs the program in the root of the repository.
 pub(crate) fn pinwise(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pinwise"))
@@ -32,4 +34,24 @@ pub(crate) fn file(name: &str, content: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, content).expect("the target folder can be written");
     path
+}
+
+/// Runs `pinwise recommend`.
+pub(crate) fn recommend(arguments: &[&str]) -> Output {
+    pinwise(&[&["recommend"], arguments].concat())
+}
+
+/// The exit status of `pinwise recommend`, and its answer as JSON.
+pub(crate) fn json(arguments: &[&str]) -> (i32, Value) {
+    let output = recommend(&[arguments, &["--format", "json"]].concat());
+    let value = serde_json::from_slice(&output.stdout);
+    (
+        status(&output),
+        value.unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output.stderr))),
+    )
+}
+
+/// The text of a fixture in `fixtures/hosts`.
+pub(crate) fn fixture(name: &str) -> String {
+    std::fs::read_to_string(repository().join("fixtures/hosts").join(name)).unwrap()
 }

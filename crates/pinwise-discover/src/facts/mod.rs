@@ -53,7 +53,7 @@ pub const READERS: &[Reader] = &[
 /// document, and needs the feature `xml`.
 ///
 /// # Errors
-/// [`FactsError`] if the text is too long, no reader knows any of it, or it says something that cannot
+/// [`FactsError`] if the text is empty or too long, no reader knows any of it, or it says something that cannot
 /// be so: a value that its place does not allow, a row that is too short, the same thing twice, a pair
 /// of GPUs that is linked in one direction only.
 pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
@@ -61,6 +61,9 @@ pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
         return Err(FactsError::TooLong { bytes: text.len(), limit: MAX_FACTS });
     }
     let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
+        return Err(FactsError::Empty);
+    }
     let is_xml = text.trim_start().starts_with('<');
     if is_xml && cfg!(not(feature = "xml")) {
         return Err(FactsError::NoXml);

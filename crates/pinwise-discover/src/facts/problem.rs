@@ -15,6 +15,9 @@ pub enum FactsError {
         /// The most: [`MAX_FACTS`], or less for XML.
         limit: usize,
     },
+    /// Nothing but blanks.
+    #[error("the text is empty")]
+    Empty,
     /// None of the texts that are known.
     #[error("the text is none of {known}, it begins with {beginning:?}")]
     Unknown {

@@ -1,4 +1,4 @@
-//! Everybody who asks what is free gets what the records say.
+//! A property: every module that asks what is free gets the answer that the records give.
 #![allow(clippy::cast_possible_truncation, reason = "tests draw small numbers")]
 
 mod scene;

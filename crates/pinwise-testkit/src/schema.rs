@@ -1,10 +1,10 @@
-//! A checker of values against the keywords that the schemas use; no other passes.
+//! Values against JSON Schemas: the keywords that our schemas use, and no others.
 
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 /// Places and keywords where `value` breaks `schema`.
-pub(super) fn broken(schema: &Value, value: &Value) -> Vec<String> {
+pub fn broken(schema: &Value, value: &Value) -> Vec<String> {
     let mut broken = Vec::new();
     check(schema, schema, value, "", &mut broken);
     broken
@@ -90,7 +90,7 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, broken: &mut V
 }
 
 /// Every place of a value: the keys and positions that lead to it.
-pub(super) fn places(value: &Value) -> Vec<Vec<String>> {
+pub fn places(value: &Value) -> Vec<Vec<String>> {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value)).collect(),
         Value::Array(items) => {
@@ -108,6 +108,6 @@ pub(super) fn places(value: &Value) -> Vec<Vec<String>> {
 }
 
 /// The JSON pointer to a place.
-pub(super) fn pointer(way: &[String]) -> String {
+pub fn pointer(way: &[String]) -> String {
     way.iter().map(|key| format!("/{key}")).collect()
 }
