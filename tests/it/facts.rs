@@ -327,7 +327,7 @@ fn a_topology_of_nccl_names_functions_with_long_domains_and_believes_the_lower_c
 fn a_text_that_cannot_be_so_is_refused_in_one_sentence_with_line_and_value() {
     let graphs = "<graphs version=\"1\"/>";
     for (text, said) in [
-        (String::new(), "begins with \"\""),
+        (String::new(), "the text is empty"),
         ("hello\nworld".to_owned(), "it begins with \"hello\""),
         (TOPO.replace("NV4\tPIX", "NVX\tPIX"), "line 2: GPU0 with GPU1 \"NVX\" is not NV#"),
         (TOPO.replace("NV4\tPIX", "NV5\tPIX"), "line 3: GPU1 with GPU0 is \"NV4\""),
