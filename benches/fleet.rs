@@ -1,8 +1,10 @@
-//! How long it takes to rank a fleet: `cargo bench --features rayon --bench fleet`, on as many threads as
-//! RAYON_NUM_THREADS says. `-- HOSTS` measures one size; `-- HOSTS --once N` only ranks N times;
-//! `--tenants N` gives each host up to N tenants, not 10; `--only 1c/0g` asks for these VMs alone.
+//! How long it takes to rank a fleet: `cargo bench --features rayon --bench fleet`, on as many
+//! threads as RAYON_NUM_THREADS says. `-- HOSTS` measures one size; `-- HOSTS --once N` only ranks
+//! N times; `--tenants N` gives each host up to N tenants, not 10; `--only 1c/0g` asks for these
+//! VMs alone.
 //!
-//! The hosts are of four models; each has tenants of its own, so that hardly two are in the same state.
+//! The hosts are of four models; each has tenants of its own, so that hardly two are in the same
+//! state.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock")]
 
 use std::hint::black_box;
@@ -25,7 +27,8 @@ impl Sequence {
     }
 }
 
-/// Up to `most` VMs of 2 to 16 whole cores on one node each, 4 GiB a core, some with GPUs of their node.
+/// Up to `most` VMs of 2 to 16 whole cores on one node each, 4 GiB a core, some with GPUs of their
+/// node.
 fn tenants(host: &Host, sequence: &mut Sequence, most: usize) -> Usage {
     let mut usage = Usage::empty(host);
     for number in 0..sequence.below(most + 1) {

@@ -1,5 +1,5 @@
-//! Two schedulers, one host: each computes on its own copy of the usage, and of two that want the same
-//! the second learns who was first.
+//! Two schedulers, one host: each computes on its own copy of the usage, and of two that want the
+//! same the second learns who was first.
 //!
 //! `cargo run --example offer`
 
@@ -13,7 +13,8 @@ use pinwise::{Bytes, Host, Question, RequestSpec, Usage, recommend};
 /// A desktop with one node.
 const HOST: &str = include_str!("../fixtures/hosts/i9-14900k.json");
 
-/// The best placement against a copy of the usage, as an offer. This takes milliseconds and no lock.
+/// The best placement against a copy of the usage, as an offer. This takes milliseconds and no
+/// lock.
 fn offer(host: &Host, seen: &Usage, name: &str) -> Result<Offer, Box<dyn Error>> {
     let request = RequestSpec::new(name, 8, Bytes::from_gib(16)).build()?;
     let question = Question::new(host, seen, &request);

@@ -86,8 +86,8 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     if fewer > 0 {
         changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
     }
-    // Each page size apart: what is no multiple of a size cannot use its pages, so all sizes together
-    // are not one row.
+    // Each page size apart: what is no multiple of a size cannot use its pages, so all sizes
+    // together are not one row.
     let most_of = |size: &PageSize| {
         let fits = |pages| fits(host, RequestSpec { memory: size.times(pages), ..plain.clone() });
         most(request.spec().memory.0.div_ceil(size.bytes()), fits).map(|pages| size.times(pages))

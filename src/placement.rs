@@ -135,8 +135,8 @@ pub struct Cell {
     pub memory: Bytes,
     /// The size of its pages.
     pub page_size: PageSize,
-    /// Where its pages are expected: exact on one node; over several, an even share, which the kernel
-    /// may move. Sums to the memory. Empty where the memory floats.
+    /// Where its pages are expected: exact on one node; over several, an even share, which the
+    /// kernel may move. Sums to the memory. Empty where the memory floats.
     pub pages: Vec<(NodeId, u64)>,
     /// Relative distances to all cells, in order, symmetric over the cells.
     pub distances: Vec<Distance>,
@@ -168,8 +168,8 @@ pub struct ExpanderBus {
     pub index: u32,
     /// The cell that it belongs to.
     pub cell: CellId,
-    /// Its guest bus number. The buses of its ports and switches follow it; the next expander's number
-    /// is beyond them.
+    /// Its guest bus number. The buses of its ports and switches follow it; the next expander's
+    /// number is beyond them.
     pub bus_nr: u8,
     /// The host's root complex that it stands for.
     pub root: RootComplex,
@@ -186,12 +186,12 @@ pub struct GuestPort {
     pub slot: Option<u8>,
 }
 
-/// A guest PCIe switch, for devices that share one on the host: guests that look for a path between a
-/// GPU and a NIC that leaves the CPU aside (GPUDirect RDMA) go by it.
+/// A guest PCIe switch, for devices that share one on the host: guests that look for a path between
+/// a GPU and a NIC that leaves the CPU aside (GPUDirect RDMA) go by it.
 ///
-/// QEMU's switch says of its links that they run at 2.5 GT/s x1, whatever hangs from them. Nothing runs
-/// slower for that, but a library that reckons with link speeds has to be told others: NCCL takes a
-/// topology from `NCCL_TOPO_FILE`.
+/// QEMU's switch says of its links that they run at 2.5 GT/s x1, whatever hangs from them. Nothing
+/// runs slower for that, but a library that reckons with link speeds has to be told others: NCCL
+/// takes a topology from `NCCL_TOPO_FILE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[doc(alias = "pcie-switch-upstream-port")]
 pub struct GuestSwitch {
@@ -221,15 +221,15 @@ pub struct GuestFunction {
 pub struct GuestPci {
     /// Expander buses by index.
     pub expanders: Vec<ExpanderBus>,
-    /// Root ports and downstream ports by index; indexes run on without gaps over expanders, ports and
-    /// switches.
+    /// Root ports and downstream ports by index; indexes run on without gaps over expanders, ports
+    /// and switches.
     pub ports: Vec<GuestPort>,
     /// Switches by index.
     pub switches: Vec<GuestSwitch>,
     /// The functions, by port and function.
     pub functions: Vec<GuestFunction>,
-    /// How much 64-bit MMIO space the firmware has to offer, in MiB, a power of two; `None` where its
-    /// own default is enough.
+    /// How much 64-bit MMIO space the firmware has to offer, in MiB, a power of two; `None` where
+    /// its own default is enough.
     pub mmio64_mib: Option<u64>,
 }
 

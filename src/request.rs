@@ -301,8 +301,8 @@ impl RequestSpec {
     ///
     /// # Errors
     /// [`RequestError`] if the name is not one, a count is zero where it must not be or beyond its
-    /// limit, the memory is not a multiple of the page size, a device is named twice, or all weights
-    /// of a custom workload are zero.
+    /// limit, the memory is not a multiple of the page size, a device is named twice, or all
+    /// weights of a custom workload are zero.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {

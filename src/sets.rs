@@ -12,9 +12,9 @@ use crate::units::{CellId, Id, NodeId, ParseUnitError, PcpuId, VcpuId};
 /// A set of identifiers as a bit per identifier.
 ///
 /// It takes as many 64-bit words as lie between its lowest and its highest member, and four of them
-/// without asking for memory: a single pCPU, or any set on a host of 256 pCPUs, costs nothing to make.
-/// Members are below the identifier's [`Id::LIMIT`]; the largest is refused at the door (parsing), and
-/// [`IdSet::insert`] panics on it.
+/// without asking for memory: a single pCPU, or any set on a host of 256 pCPUs, costs nothing to
+/// make. Members are below the identifier's [`Id::LIMIT`]; the largest is refused at the door
+/// (parsing), and [`IdSet::insert`] panics on it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct IdSet<T> {
     /// How many words without members come first; zero for the empty set.
@@ -24,7 +24,8 @@ pub struct IdSet<T> {
     kind: PhantomData<T>,
 }
 
-/// The bits of a word, ascending: sets of at most 64 things by position, in the search's inner loops.
+/// The bits of a word, ascending: sets of at most 64 things by position, in the search's inner
+/// loops.
 pub(crate) fn bits(word: u64) -> Bits {
     Bits(word)
 }
@@ -143,8 +144,8 @@ impl<T: Id> IdSet<T> {
         Self::of_words(first, (first..end).map(|at| op(self.word(at), other.word(at))))
     }
 
-    /// The words from `first` to `last`, made where there were none. Some of those at the ends must be
-    /// given a member.
+    /// The words from `first` to `last`, made where there were none. Some of those at the ends must
+    /// be given a member.
     fn room_for(&mut self, first: usize, last: usize) -> &mut [u64] {
         if self.words.is_empty() {
             self.skipped = first;

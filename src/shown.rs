@@ -11,8 +11,8 @@ pub fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The beginning of a foreign text for a message, at most so many bytes of it, without what could drive
-/// a terminal or is not to be seen: quoting would make eight characters of each.
+/// The beginning of a foreign text for a message, at most so many bytes of it, without what could
+/// drive a terminal or is not to be seen: quoting would make eight characters of each.
 pub fn shorten(text: &str, most: usize) -> String {
     let hidden = |c: char| c.is_control() || c.escape_debug().len() > 2;
     let mut shown = String::new();

@@ -112,8 +112,8 @@ fn crowded(shape: Shape) -> (Host, Usage) {
     (host, usage)
 }
 
-/// A node has lists of its own, whatever is asked of it. The sets of four nodes are 70 on the smaller
-/// host and 1820 on the larger.
+/// A node has lists of its own, whatever is asked of it. The sets of four nodes are 70 on the
+/// smaller host and 1820 on the larger.
 const A_NODE: u64 = 4;
 
 #[test]

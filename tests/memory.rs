@@ -1,4 +1,5 @@
-//! How much memory a host of a fleet takes beside the topology that it shares with others of its model.
+//! How much memory a host of a fleet takes beside the topology that it shares with others of its
+//! model.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -51,7 +52,8 @@ fn held<T>(make: impl FnOnce() -> T) -> i64 {
     pointed_to + i64::try_from(size_of::<T>()).unwrap()
 }
 
-/// VMs of 8 vCPUs and 16 GiB, every second with a GPU while there are some, where they are recommended.
+/// VMs of 8 vCPUs and 16 GiB, every second with a GPU while there are some, where they are
+/// recommended.
 fn with_tenants(host: &Host, count: usize) -> Usage {
     let mut usage = Usage::empty(host);
     for number in 0..count {

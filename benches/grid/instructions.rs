@@ -1,5 +1,5 @@
-//! Instructions of the core cases, counted by callgrind: within a hundredth the same on every run, so that
-//! they show a change where a busy machine's times do not.
+//! Instructions of the core cases, counted by callgrind: within a hundredth the same on every run,
+//! so that they show a change where a busy machine's times do not.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,8 @@ use std::process::Command;
 use crate::cases::{FILLS, Place, Run, Task};
 use pinwise_testkit::shapes::{SHAPES, Shape};
 
-/// The cases whose counts are recorded: every size of host, every kind of refusal, every other stage.
+/// The cases whose counts are recorded: every size of host, every kind of refusal, every other
+/// stage.
 pub(crate) const CORE: [&str; 24] = [
     "2n128/50%/2c/2g",
     "4n192/50%/2c/2g",
@@ -74,8 +75,8 @@ pub(crate) fn run_counted(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Callgrind knows it by its name, which no other function's may contain, and counts what is done in
-/// here.
+/// Callgrind knows it by its name, which no other function's may contain, and counts what is done
+/// in here.
 #[inline(never)]
 fn only_this(run: &mut Run<'_>) -> bool {
     black_box(run())
@@ -138,8 +139,8 @@ pub(crate) fn flags() -> String {
     if flags.is_empty() { "default target CPU".to_owned() } else { flags }
 }
 
-/// Counts the core cases, and says where they leave the recorded table, or where twice the pCPUs take
-/// more than twice the instructions.
+/// Counts the core cases, and says where they leave the recorded table, or where twice the pCPUs
+/// take more than twice the instructions.
 pub(crate) fn guard() -> Result<(), String> {
     if std::env::var("CARGO_INCREMENTAL").is_ok_and(|value| value != "0") {
         return Err("an incremental build has other counts: unset CARGO_INCREMENTAL".to_owned());

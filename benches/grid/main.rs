@@ -1,5 +1,5 @@
-//! How long everything takes over a grid of hosts and requests, as one table: the median time, and for
-//! the core cases the instructions that callgrind counts.
+//! How long everything takes over a grid of hosts and requests, as one table: the median time, and
+//! for the core cases the instructions that callgrind counts.
 //!
 //! ```text
 //! cargo bench --bench grid                                  all of it, in some minutes
@@ -10,8 +10,9 @@
 //! cargo bench --bench grid -- --readme                      the README's tables
 //! ```
 //!
-//! With `PINWISE_BLESS=1` the last two write `benches/instructions.tsv` and the README anew. A case is
-//! `HOST/FILL/REQUEST`: nodes and pCPUs, how full the nodes are, cells and GPUs or what is missing.
+//! With `PINWISE_BLESS=1` the last two write `benches/instructions.tsv` and the README anew. A case
+//! is `HOST/FILL/REQUEST`: nodes and pCPUs, how full the nodes are, cells and GPUs or what is
+//! missing.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,

@@ -1,4 +1,5 @@
-//! The README's figures: the grid's medians per size of host, with the machine they were measured on.
+//! The README's figures: the grid's medians per size of host, with the machine they were measured
+//! on.
 
 use std::fmt::Write as _;
 use std::path::Path;

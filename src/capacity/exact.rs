@@ -41,13 +41,14 @@ pub(super) const MAX_SETS: usize = 4096;
 /// The most nodes that are looked at: the most that a host can have.
 const MAX_NODES: usize = 64;
 
-/// The largest number of VMs of `shape` that fit on these nodes together. A cell takes its vCPUs, pages
-/// and GPUs from a node's numbers; how the shape takes cores, and how its GPUs are linked, is not
-/// looked at.
+/// The largest number of VMs of `shape` that fit on these nodes together. A cell takes its vCPUs,
+/// pages and GPUs from a node's numbers; how the shape takes cores, and how its GPUs are linked, is
+/// not looked at.
 ///
 /// If the cells may be on any distinct nodes, or the allowed sets have no node in common, this is a
 /// formula. Allowed sets that do are searched, up to 4096 of them; if a limit is met, the answer is
-/// [`Capacity::Between`]. It is that too for nodes beyond the 64th, and for a node that is given twice.
+/// [`Capacity::Between`]. It is that too for nodes beyond the 64th, and for a node that is given
+/// twice.
 #[must_use]
 pub fn vms(free: &[FreeOnNode], shape: &Shape) -> Capacity {
     let Some(pages) = shape.page_size.pages_in(shape.memory).filter(|_| shape.cells > 0) else {
@@ -69,10 +70,10 @@ pub fn vms(free: &[FreeOnNode], shape: &Shape) -> Capacity {
     answer
 }
 
-/// The largest number of sets of `k` distinct nodes, if node i can be in `room[i]` of them: the largest
-/// n such that the sum of min(`room[i]`, n) is at least k n. That is the least, over r from 0 to k - 1,
-/// of the sum of all but the r largest `room[i]`, divided by k - r: even if the r largest nodes are in
-/// every set, the others must supply k - r nodes of each.
+/// The largest number of sets of `k` distinct nodes, if node i can be in `room[i]` of them: the
+/// largest n such that the sum of min(`room[i]`, n) is at least k n. That is the least, over r from
+/// 0 to k - 1, of the sum of all but the r largest `room[i]`, divided by k - r: even if the r
+/// largest nodes are in every set, the others must supply k - r nodes of each.
 pub(super) fn closed(room: &[u64], k: usize) -> u64 {
     let mut room: Vec<u64> = room.to_vec();
     room.sort_unstable_by(|a, b| b.cmp(a));
@@ -152,8 +153,8 @@ pub(super) fn subsets_of(sets: &[u64], k: usize, limit: usize) -> (Vec<u64>, boo
     (all.into_iter().collect(), complete)
 }
 
-/// Calls `each` with `set` and every choice of `k` of the positions, until it returns false. Returns
-/// whether all were gone through.
+/// Calls `each` with `set` and every choice of `k` of the positions, until it returns false.
+/// Returns whether all were gone through.
 pub(super) fn grow(from: &[usize], k: usize, set: u64, each: &mut impl FnMut(u64) -> bool) -> bool {
     if k == 0 {
         return each(set);

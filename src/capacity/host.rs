@@ -14,13 +14,14 @@ use crate::usage::Usage;
 /// The most sets of GPUs that are looked at.
 const MAX_GPU_SETS: usize = 16_384;
 
-/// The largest number of further VMs of `shape` that fit on a host beside its tenants, if each is placed
-/// as well as can be.
+/// The largest number of further VMs of `shape` that fit on a host beside its tenants, if each is
+/// placed as well as can be.
 ///
 /// What counts as free is what [`recommend`](crate::engine::recommend) would use: pCPUs that are
-/// allowed, dedicated to nobody and not kept for the host, on whole cores if the shape says so; pages
-/// that are free on the cell's node; GPUs of the cell's node, if nobody holds anything that has to go
-/// with them. One more pCPU is left for emulator threads if no pCPU beside the VMs' could take them.
+/// allowed, dedicated to nobody and not kept for the host, on whole cores if the shape says so;
+/// pages that are free on the cell's node; GPUs of the cell's node, if nobody holds anything that
+/// has to go with them. One more pCPU is left for emulator threads if no pCPU beside the VMs' could
+/// take them.
 #[must_use]
 pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
     let Some(pages) = shape.page_size.pages_in(shape.memory) else { return Capacity::Exact(0) };
@@ -224,8 +225,8 @@ impl<'a> FreeForShape<'a> {
     }
 }
 
-/// Calls `each` with every choice of `count` GPUs of each list, until it returns false. Returns whether
-/// all were gone through.
+/// Calls `each` with every choice of `count` GPUs of each list, until it returns false. Returns
+/// whether all were gone through.
 fn every(
     lists: &[Vec<usize>],
     count: usize,

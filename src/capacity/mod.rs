@@ -2,8 +2,8 @@
 //!
 //! **Takes** a host, its usage and a `Shape`: equal cells, each with vCPUs, memory and GPUs of one
 //! node. **Gives** [`Capacity::Exact`], or `Between` two bounds if the search met its limit first.
-//! [`vms`] does the same over plain numbers per node. The engine does not use this module: it needs a
-//! price for each of thousands of candidates and counts slots instead (see `cost`).
+//! [`vms`] does the same over plain numbers per node. The engine does not use this module: it needs
+//! a price for each of thousands of candidates and counts slots instead (see `cost`).
 //!
 //! # What is counted
 //! Free means what `recommend` would use: pCPUs that are allowed, dedicated to nobody and not kept

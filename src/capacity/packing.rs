@@ -71,7 +71,8 @@ struct PackingSearch<'o> {
     best: u64,
     upper: u64,
     work: u64,
-    /// What was looked at: the position in `options`, how many were taken before, and the units left.
+    /// What was looked at: the position in `options`, how many were taken before, and the units
+    /// left.
     seen: BTreeSet<(usize, u64, Vec<u64>)>,
 }
 
@@ -112,9 +113,10 @@ impl PackingSearch<'_> {
     }
 }
 
-/// An upper bound of the options that can be taken. Every option needs a unit of one of a few chosen
-/// resources, so there are no more options than those have units. Nor are there more than the units of
-/// all nodes, or of all other resources, divided by the fewest that an option takes of them.
+/// An upper bound of the options that can be taken. Every option needs a unit of one of a few
+/// chosen resources, so there are no more options than those have units. Nor are there more than
+/// the units of all nodes, or of all other resources, divided by the fewest that an option takes of
+/// them.
 fn cover(room: &[u64], nodes: usize, options: &[Resources]) -> u64 {
     let touched = options.iter().fold(0, |all, option| all | option);
     let of_nodes: Resources = (1 << nodes) - 1;

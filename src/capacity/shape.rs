@@ -99,13 +99,13 @@ impl Shape {
     }
 }
 
-/// The VMs that a host with GPUs is bought for: shapes of 1, 2, 4 and 8 GPUs, as far as it has that many,
-/// with their share of the cores and pages of the GPUs' nodes. None for a host without GPUs.
+/// The VMs that a host with GPUs is bought for: shapes of 1, 2, 4 and 8 GPUs, as far as it has that
+/// many, with their share of the cores and pages of the GPUs' nodes. None for a host without GPUs.
 ///
-/// A share is what every GPU can have on its own node beside the pCPUs that are kept for the host, so a
-/// full set of equal shapes fits an empty host. GPUs that one node cannot hold are spread evenly over
-/// cells; a number that cannot be is left out. The numbers 1, 2, 4 and 8 are chosen by us: what boards
-/// and clouds offer.
+/// A share is what every GPU can have on its own node beside the pCPUs that are kept for the host,
+/// so a full set of equal shapes fits an empty host. GPUs that one node cannot hold are spread
+/// evenly over cells; a number that cannot be is left out. The numbers 1, 2, 4 and 8 are chosen by
+/// us: what boards and clouds offer.
 #[must_use]
 pub fn reference_shapes(host: &Host) -> Vec<Shape> {
     // Of an empty host: a core that the host keeps a part of is no VM's to have whole.

@@ -10,8 +10,8 @@ pub const fn is_legal(c: char) -> bool {
 
 /// The text as it stands in an attribute of either quoting, or between tags.
 ///
-/// Tab, line feed and carriage return become references too: a parser would make spaces of them in an
-/// attribute, and a line feed of the last one everywhere. The caller has seen to [`is_legal`].
+/// Tab, line feed and carriage return become references too: a parser would make spaces of them in
+/// an attribute, and a line feed of the last one everywhere. The caller has seen to [`is_legal`].
 pub fn escape(text: &str) -> Cow<'_, str> {
     let special = |c| matches!(c, '&' | '<' | '>' | '"' | '\'' | '\t' | '\n' | '\r');
     if !text.contains(special) {

@@ -166,8 +166,8 @@ pub struct HostCost {
     pub cores: (u64, u64),
     /// The host's GPUs, free or not.
     pub gpus: u64,
-    /// Slots that come back later because of it, in thousandths of GPUs: a slot's weight, halved for
-    /// every tenant that is there already.
+    /// Slots that come back later because of it, in thousandths of GPUs: a slot's weight, halved
+    /// for every tenant that is there already.
     pub delayed: i64,
     /// The least that any choice of the VM's GPUs would come to, of the choices that were tried, in
     /// thousandths of GPUs: slots that end and that come back later.
@@ -196,8 +196,8 @@ impl HostCost {
         self.loss().saturating_add(self.delayed)
     }
 
-    /// In millionths of what there is: the share of the free cores, and what other VMs lose and wait
-    /// for beyond the unavoidable, against all slots of the empty host.
+    /// In millionths of what there is: the share of the free cores, and what other VMs lose and
+    /// wait for beyond the unavoidable, against all slots of the empty host.
     #[must_use]
     pub fn millionths(&self) -> i64 {
         self.share(self.price().saturating_sub(self.unavoidable))
@@ -227,8 +227,8 @@ impl HostCost {
 }
 
 impl<'h> Slots<'h> {
-    /// `room` says what is free on a node by its position, `held` has the GPUs of each tenant; `named`
-    /// is the share that the caller's VMs have, where it is known.
+    /// `room` says what is free on a node by its position, `held` has the GPUs of each tenant;
+    /// `named` is the share that the caller's VMs have, where it is known.
     pub(crate) fn new(
         host: &'h Host,
         room: impl Fn(usize) -> NodeRoom,
@@ -243,9 +243,9 @@ impl<'h> Slots<'h> {
         let share = named.unwrap_or(places.share);
         let nodes: Vec<NodeRoom> = (0..host.nodes().len()).map(room).collect();
         let later = places.places.iter().filter_map(|(size, gpus)| {
-            // Each tenant is as likely as not to be gone when a VM of the slot's size comes, and the
-            // sixth is no worse than the fifth: both chosen by us, on 30 random traces of 16 and 24
-            // hosts. Free slots are counted as lost, not as put off.
+            // Each tenant is as likely as not to be gone when a VM of the slot's size comes, and
+            // the sixth is no worse than the fifth: both chosen by us, on 30 random traces of 16
+            // and 24 hosts. Free slots are counted as lost, not as put off.
             let tenants = held.iter().filter(|tenant| **tenant & gpus != 0).count();
             let weight = SLOT_SIZES.iter().position(|other| other == size).map(|at| weights[at]);
             let price = i64::from(weight.unwrap_or(0)) >> tenants.min(5);
@@ -285,8 +285,8 @@ impl<'h> Slots<'h> {
         Self { unavoidable, ..self }
     }
 
-    /// What a placement costs that takes so many cores, none where `cores` is empty, and bytes from each
-    /// of the nodes `at`, and these GPUs.
+    /// What a placement costs that takes so many cores, none where `cores` is empty, and bytes from
+    /// each of the nodes `at`, and these GPUs.
     pub(crate) fn host_cost(
         &self,
         at: &[usize],
@@ -351,7 +351,8 @@ impl<'h> Slots<'h> {
         later.fold(0_i64, |sum, (_, price)| sum.saturating_add(*price))
     }
 
-    /// The slots of sizes that are kept below a switch or on a node, on a node that serves so many GPUs.
+    /// The slots of sizes that are kept below a switch or on a node, on a node that serves so many
+    /// GPUs.
     fn below(&self, node: &GpuNode, served: u64, free: GpuMask) -> SlotCounts {
         let mut counts = SlotCounts::default();
         for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(self.places.parts) {
@@ -369,8 +370,8 @@ impl<'h> Slots<'h> {
         counts
     }
 
-    /// Sets the slots of sizes that are kept in a package or on the host, where each package serves so
-    /// many GPUs.
+    /// Sets the slots of sizes that are kept in a package or on the host, where each package serves
+    /// so many GPUs.
     fn set_wide(&self, in_package: &[u64], counts: &mut SlotCounts) {
         for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(self.places.parts) {
             match part {

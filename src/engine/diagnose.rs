@@ -195,15 +195,15 @@ fn unknown_gpu(search: &Search<'_>) -> Option<Fact> {
     Some(Fact::GpuNodeUnknown { address: unknown.address })
 }
 
-/// Whether locality is required and one node could have all the GPUs, so that what that node lacks is
-/// what the user wants to know.
+/// Whether locality is required and one node could have all the GPUs, so that what that node lacks
+/// is what the user wants to know.
 fn local_on_one_node(search: &Search<'_>) -> bool {
     search.request.spec().policies.gpu_locality == Policy::Require
         && search.gpus.sets.iter().any(|set| set.nodes.count_ones() == 1)
 }
 
-/// What each node lacks for the whole VM, the one that lacks least first. Where locality is required,
-/// of the nodes with enough GPUs only.
+/// What each node lacks for the whole VM, the one that lacks least first. Where locality is
+/// required, of the nodes with enough GPUs only.
 fn closest_nodes(
     search: &Search<'_>,
     stock: &FreeCores<'_>,

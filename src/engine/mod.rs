@@ -1,5 +1,5 @@
-//! The engine: a host, its tenants, a request and options in; ranked placements, or facts that refuse,
-//! out.
+//! The engine: a host, its tenants, a request and options in; ranked placements, or facts that
+//! refuse, out.
 
 pub(crate) mod build;
 pub(crate) mod cost;

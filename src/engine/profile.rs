@@ -280,8 +280,8 @@ pub(crate) fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// How a VM with GPUs on this path does collectives: from GPU to GPU where links or a switch allow it
-/// and the request does not say no, or where the request says yes.
+/// How a VM with GPUs on this path does collectives: from GPU to GPU where links or a switch allow
+/// it and the request does not say no, or where the request says yes.
 pub(crate) fn collective(request: &Request, gpus: usize, path: GpuPath) -> Collective {
     match (gpus, request.spec().peer_to_peer) {
         (0 | 1, _) => Collective::None,
@@ -392,8 +392,8 @@ fn holds_whole_cores(host: &Host, placement: &Placement) -> bool {
     placement.vcpu_pcpus().iter().all(whole)
 }
 
-/// The fewest nodes whose cores, or whose pCPUs where vCPUs float, and whose memory could hold the VM,
-/// were all free.
+/// The fewest nodes whose cores, or whose pCPUs where vCPUs float, and whose memory could hold the
+/// VM, were all free.
 fn fewest_nodes(host: &Host, request: &Request, threads: u32, dedicated: bool) -> u32 {
     let fewest = |sizes: &[u64], needed: u64| {
         let mut held: u64 = 0;

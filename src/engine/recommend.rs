@@ -37,7 +37,8 @@ pub struct Ranked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recommendation {
-    /// Best first; the best of each style, or of each variant with [`Options::all`](super::Options::all).
+    /// Best first; the best of each style, or of each variant with
+    /// [`Options::all`](super::Options::all).
     pub ranked: Vec<Ranked>,
     /// The default layout with the first placement's GPUs, which all predictions are against. Score
     /// and predictions are those of no change. `None` where even that does not fit.
@@ -64,8 +65,8 @@ impl Ranked {
         predictions(&self.findings, &self.profile)
     }
 
-    /// What to know before using it, as the host and its tenants were when it was recommended. Who asks
-    /// a thousand hosts needs them of one.
+    /// What to know before using it, as the host and its tenants were when it was recommended. Who
+    /// asks a thousand hosts needs them of one.
     #[must_use]
     pub fn warnings(&self, question: Question<'_>) -> Vec<Warning> {
         warnings(question, &self.placement, &self.profile)
@@ -106,13 +107,13 @@ impl Recommendation {
 ///
 /// # Bounds
 /// At most 4096 sets of nodes of each size and 1024 sets of GPUs are tried, whatever is asked, and
-/// [`Recommendation::cut`] says where that left some out. What cannot be by count is refused before: too
-/// few pCPUs, pages or GPUs, a property that no set of GPUs has, and GPUs that have to be local where no
-/// nodes that the VM could be on have them all.
+/// [`Recommendation::cut`] says where that left some out. What cannot be by count is refused
+/// before: too few pCPUs, pages or GPUs, a property that no set of GPUs has, and GPUs that have to
+/// be local where no nodes that the VM could be on have them all.
 ///
 /// # Errors
-/// [`Infeasible`] if no placement fulfils all that the request requires; it has the decisive facts of
-/// every style.
+/// [`Infeasible`] if no placement fulfils all that the request requires; it has the decisive facts
+/// of every style.
 pub fn recommend(question: Question<'_>) -> Result<Recommendation, Infeasible> {
     let options = question.options;
     let everywhere = |facts: Vec<_>| Infeasible {

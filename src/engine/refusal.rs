@@ -8,7 +8,8 @@ use crate::request::{Policy, Request};
 use crate::sets::NodeSet;
 use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 
-/// Why something cannot be, as ids and numbers. [`explain`](mod@crate::explain) makes the sentences.
+/// Why something cannot be, as ids and numbers. [`explain`](mod@crate::explain) makes the
+/// sentences.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "fact", rename_all = "snake_case"))]

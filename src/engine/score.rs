@@ -11,18 +11,19 @@ use crate::workload::{Metric, Weights};
 /// What the caller may tune. The defaults are chosen by us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How much the low end of a range counts against the likely value, in thousandths: 0 trusts the
-    /// likely values, 1000 counts on the low ends.
+    /// How much the low end of a range counts against the likely value, in thousandths: 0 trusts
+    /// the likely values, 1000 counts on the low ends.
     pub caution: u32,
     /// How much the cost to the host's other and future tenants counts, in thousandths: at 1000,
-    /// taking all that is free costs as much as losing a factor e of performance. At 0, the default,
-    /// the cost decides only between candidates that are otherwise equal.
+    /// taking all that is free costs as much as losing a factor e of performance. At 0, the
+    /// default, the cost decides only between candidates that are otherwise equal.
     pub packing_weight: u32,
-    /// What a VM has for each GPU in the shapes that are usually asked for: the slots that a placement
-    /// ends are slots of these. `None` for seven eighths of what each GPU can have on its own node.
+    /// What a VM has for each GPU in the shapes that are usually asked for: the slots that a
+    /// placement ends are slots of these. `None` for seven eighths of what each GPU can have on its
+    /// own node.
     pub gpu_share: Option<GpuShare>,
-    /// What a slot of 1, 2, 4 and 8 GPUs counts, in thousandths of GPUs: by default as many as it has. 0
-    /// for a size that nobody asks for.
+    /// What a slot of 1, 2, 4 and 8 GPUs counts, in thousandths of GPUs: by default as many as it
+    /// has. 0 for a size that nobody asks for.
     pub slot_weights: SlotWeights,
     /// What each preference costs that a placement does not meet, in millionths of a natural
     /// logarithm: 100,000 is about 10% of performance.

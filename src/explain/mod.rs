@@ -1,5 +1,5 @@
-//! The only place where sentences are made: what was chosen, why, what to expect, what it costs, what
-//! to know. Every number in them is a number of the recommendation.
+//! The only place where sentences are made: what was chosen, why, what to expect, what it costs,
+//! what to know. Every number in them is a number of the recommendation.
 
 mod facts;
 mod rebalance;
@@ -25,8 +25,8 @@ use crate::usage::Usage;
 pub use rebalance::{explain_advice, step_text};
 use warnings::cited_by;
 
-/// One line about a host: its size, who described it, and where each part of the description was read
-/// from.
+/// One line about a host: its size, who described it, and where each part of the description was
+/// read from.
 #[must_use]
 pub fn host_line(host: &Host) -> String {
     let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });

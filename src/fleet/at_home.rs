@@ -1,6 +1,7 @@
 //! A bound for VMs without devices, by what is free on a host's nodes and in their L3 domains.
 //!
-//! A VM is *at home* on a set of exactly as many nodes as it has cells: one, unless more are required.
+//! A VM is *at home* on a set of exactly as many nodes as it has cells: one, unless more are
+//! required.
 
 use std::cmp::Reverse;
 use std::ops::Deref;
@@ -109,8 +110,8 @@ impl HostBound<'_> {
         }
     }
 
-    /// Adds the placements at home, with this many threads a core: on exactly as many nodes as the VM has
-    /// cells.
+    /// Adds the placements at home, with this many threads a core: on exactly as many nodes as the
+    /// VM has cells.
     fn at_home(&self, threads: u64, plans: &mut Plans) {
         let Self { request, options, upper, .. } = self;
         let vcpus = u64::from(request.spec().vcpus);
@@ -178,8 +179,8 @@ impl HostBound<'_> {
             if in_whole.is_none_or(|known| kind.l3 == known) {
                 worst = worst.min(total(kind.span.worst));
             }
-            // Shared cores may lie in fewer L3 domains than whole ones; cores with too few threads leave
-            // fewer whole ones, and these lie in no fewer domains.
+            // Shared cores may lie in fewer L3 domains than whole ones; cores with too few threads
+            // leave fewer whole ones, and these lie in no fewer domains.
             let may = match in_whole {
                 Some(known) if whole_only && exact => kind.l3 == known,
                 Some(known) if whole_only => kind.l3 >= known,
@@ -202,7 +203,8 @@ impl HostBound<'_> {
         }
     }
 
-    /// Whether the pages of one size surely suffice for the VM on these nodes, with `memory` on each.
+    /// Whether the pages of one size surely suffice for the VM on these nodes, with `memory` on
+    /// each.
     fn has_pages(&self, set: &NodeSetAtHome, memory: u64) -> bool {
         let Self { host, usage, request, .. } = self;
         let pages = |size: PageSize| {
@@ -217,7 +219,8 @@ impl HostBound<'_> {
         sizes.any(|size| wanted(&size) && pages(size))
     }
 
-    /// How `share` whole cores of each node use its L3 domains; `None` on hosts with cores of two kinds.
+    /// How `share` whole cores of each node use its L3 domains; `None` on hosts with cores of two
+    /// kinds.
     fn l3(&self, set: &NodeSetAtHome, share: u64) -> Option<L3Use> {
         let derived = self.host.derived();
         let of_node = |at: &usize| {

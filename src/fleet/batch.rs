@@ -38,8 +38,8 @@ pub enum BatchError {
     NoHost {
         /// The VM's name.
         name: String,
-        /// Every host that was asked, and why not. Hosts that hold a VM of the gang already are left
-        /// out where those must be apart.
+        /// Every host that was asked, and why not. Hosts that hold a VM of the gang already are
+        /// left out where those must be apart.
         refused: Vec<(usize, HostRefusal)>,
     },
     /// The name that a VM of a gang would have is too long.

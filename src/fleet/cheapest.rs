@@ -15,11 +15,12 @@ use crate::sets::bits;
 /// The most sets of GPUs that are looked at. If there are more, they are taken to cost nothing.
 const MAX_SETS: usize = 512;
 
-/// A lower bound of the triple of packages, whether the GPUs are scattered over switches, and price.
+/// A lower bound of the triple of packages, whether the GPUs are scattered over switches, and
+/// price.
 pub(super) type Cheapest = (u32, bool, i64);
 
-/// The bound over all sets of free GPUs that the VM could have. What the VM takes beside its GPUs only
-/// adds to the price.
+/// The bound over all sets of free GPUs that the VM could have. What the VM takes beside its GPUs
+/// only adds to the price.
 pub(super) fn cheapest<H: Deref<Target = Host>>(
     FleetHost { host, usage, counts }: &FleetHost<H>,
     request: &Request,

@@ -31,14 +31,15 @@ impl Counted {
     }
 }
 
-/// The most pCPUs that a VM on this many cores takes: all siblings of its cores, and of the cores of
-/// its emulator threads.
+/// The most pCPUs that a VM on this many cores takes: all siblings of its cores, and of the cores
+/// of its emulator threads.
 pub(super) fn most_pcpus(host: &Host, request: &Request, cores: u64) -> u64 {
     let own = cores + u64::from(request.spec().emulator_pcpus);
     own.saturating_mul(host.derived().widest_core as u64)
 }
 
-/// The slots that are free, where `bytes` are free on each node in pages that the request could use.
+/// The slots that are free, where `bytes` are free on each node in pages that the request could
+/// use.
 pub(super) fn slots<'h>(
     host: &'h Host,
     counts: &FreeCounts,

@@ -111,8 +111,8 @@ impl FreeCounts {
         Remaining { gpus: count(self.gpus & !gpus), pcpus: pcpus.saturating_sub(dedicated) }
     }
 
-    /// How many of the free GPUs the VM takes: the fewest and the most that it could be. A model may be
-    /// that of integrated GPUs, which are not among the free ones.
+    /// How many of the free GPUs the VM takes: the fewest and the most that it could be. A model
+    /// may be that of integrated GPUs, which are not among the free ones.
     pub(super) fn gpus_taken(&self, host: &Host, request: &Request) -> (u64, u64) {
         match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
@@ -140,7 +140,8 @@ impl FreeCounts {
             all.into_iter().take(nodes).fold(0, u64::saturating_add)
         };
         if let GpuRequest::Count { count: wanted, model } = &spec.gpus {
-            // A model may be that of an integrated GPU; which ones it is the name of is not looked at.
+            // A model may be that of an integrated GPU; which ones it is the name of is not looked
+            // at.
             let free = if model.is_some() { self.unheld } else { self.gpus };
             let free = free & !host.gpu_mask(&spec.devices);
             let of_nodes = host.derived().nodes.iter().map(|node| count(node.gpus & free));

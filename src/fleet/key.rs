@@ -12,8 +12,8 @@ use crate::host::Host;
 /// Chosen by us: as much as a one-GPU slot.
 pub(super) const PIECES_PRICE: i64 = 1000;
 
-/// What orders a host among others, the best first: the placement that a search found there, or a bound
-/// of it. Fields that the order does not ask for are equal on all hosts.
+/// What orders a host among others, the best first: the placement that a search found there, or a
+/// bound of it. Fields that the order does not ask for are equal on all hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct HostKey {
     /// How many preferences are not met.

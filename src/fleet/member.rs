@@ -7,8 +7,8 @@ use crate::host::Host;
 use crate::usage::{Claim, ClaimError, Usage};
 
 /// A host of a fleet with its tenants. `H` is what holds the topology: `&Host`, `Arc<Host>`,
-/// `Box<Host>`. Hosts of one model should share it: hosts with the same `Host` in the same state are
-/// searched once.
+/// `Box<Host>`. Hosts of one model should share it: hosts with the same `Host` in the same state
+/// are searched once.
 #[derive(Debug, Clone)]
 pub struct FleetHost<H> {
     pub(super) host: H,

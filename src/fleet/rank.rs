@@ -19,11 +19,11 @@ use crate::request::Request;
 const FIRST_BATCH: usize = 16;
 
 /// The best hosts for the VM, each with its placement; how good the others could be; and why the VM
-/// does not fit on those that are refused. With [`HostOrder::FirstFit`] the hosts after the first that
-/// fits are not asked.
+/// does not fit on those that are refused. With [`HostOrder::FirstFit`] the hosts after the first
+/// that fits are not asked.
 ///
-/// A pure function of its arguments: the number of threads changes nothing, and of equally good hosts
-/// the first comes first.
+/// A pure function of its arguments: the number of threads changes nothing, and of equally good
+/// hosts the first comes first.
 #[must_use]
 pub fn rank<H>(hosts: &[FleetHost<H>], request: &Request, options: &FleetOptions) -> FleetAnswer
 where
@@ -32,8 +32,8 @@ where
     rank_by(hosts, |_| Some(request), options)
 }
 
-/// As [`rank`], with a request for each host by its position; hosts without one are left out. This is
-/// for VMs whose form depends on the host, such as the fewest cells that its nodes allow.
+/// As [`rank`], with a request for each host by its position; hosts without one are left out. This
+/// is for VMs whose form depends on the host, such as the fewest cells that its nodes allow.
 #[must_use]
 pub fn rank_by<'r, H>(
     hosts: &[FleetHost<H>],

@@ -12,16 +12,16 @@ use crate::host::Host;
 use crate::question::Question;
 use crate::request::Request;
 
-/// A topology and a request, by their addresses: comparing their contents would take longer than most
-/// searches. The order of these keys decides nothing.
+/// A topology and a request, by their addresses: comparing their contents would take longer than
+/// most searches. The order of these keys decides nothing.
 pub(super) type HostKind = (usize, usize);
 
 pub(super) fn kind(host: &Host, request: &Request) -> HostKind {
     (std::ptr::from_ref(host).addr(), std::ptr::from_ref(request).addr())
 }
 
-/// A topology with a request, if there is one, and what is free. Hosts in one state have equal keys;
-/// hosts with equal keys are compared by their usages before they count as one state.
+/// A topology with a request, if there is one, and what is free. Hosts in one state have equal
+/// keys; hosts with equal keys are compared by their usages before they count as one state.
 type StateKey<'a> = (Option<HostKind>, &'a FreeCounts);
 
 /// The key of a host, or its position and why the VM does not fit.
@@ -32,8 +32,8 @@ pub(super) struct HostSearch<'a, H, R> {
     hosts: &'a [FleetHost<H>],
     request: &'a R,
     options: &'a FleetOptions,
-    /// What was found, with the position of the host that was searched. The order of the keys decides
-    /// nothing.
+    /// What was found, with the position of the host that was searched. The order of the keys
+    /// decides nothing.
     known: BTreeMap<StateKey<'a>, Vec<(usize, Found)>>,
 }
 

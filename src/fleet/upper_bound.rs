@@ -18,8 +18,8 @@ use super::counts::most_nodes;
 /// The most sets of nodes that are told apart. If the VM could be at home on more, none are.
 const MAX_SETS: usize = 64;
 
-/// Bounds of the placements of one kind: the fewest preferences that one of them leaves unmet, and their
-/// lowest and highest score, both without the packing cost.
+/// Bounds of the placements of one kind: the fewest preferences that one of them leaves unmet, and
+/// their lowest and highest score, both without the packing cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub(super) unmet: usize,
@@ -54,14 +54,14 @@ pub(super) struct NodeSetAtHome {
     pub(super) packages: u32,
 }
 
-/// The scores of placements on one model. Those *at home*, which is on exactly as many nodes as the VM
-/// has cells, are told apart by kind.
+/// The scores of placements on one model. Those *at home*, which is on exactly as many nodes as the
+/// VM has cells, are told apart by kind.
 #[derive(Debug)]
 pub(super) struct UpperBound {
     /// How many nodes the VM is at home on.
     pub(super) nodes: usize,
-    /// All sets of that many nodes; `None` if there are more than [`MAX_SETS`], or the cores could be
-    /// split unevenly.
+    /// All sets of that many nodes; `None` if there are more than [`MAX_SETS`], or the cores could
+    /// be split unevenly.
     pub(super) sets: Option<Vec<NodeSetAtHome>>,
     /// Whether every core has two allowed pCPUs.
     pub(super) pairs: bool,
@@ -177,8 +177,8 @@ fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profil
     }
 }
 
-/// Calls `each` with every profile that a placement with these threads could have, and some that none
-/// has: that only makes the bound too good.
+/// Calls `each` with every profile that a placement with these threads could have, and some that
+/// none has: that only makes the bound too good.
 fn each_profile(
     host: &Host,
     request: &Request,

@@ -14,8 +14,8 @@ pub(crate) fn bundle(host: &Host, address: PciAddr) -> Cow<'_, [PciAddr]> {
     }
 }
 
-/// A tenant that holds `address` or a function that has to go together with it. The device is free if
-/// there is none.
+/// A tenant that holds `address` or a function that has to go together with it. The device is free
+/// if there is none.
 pub(crate) fn holder<'a>(host: &Host, usage: &'a Usage, address: PciAddr) -> Option<&'a str> {
     bundle(host, address).iter().find_map(|member| usage.holder_of(*member))
 }

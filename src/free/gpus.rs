@@ -34,8 +34,8 @@ pub(crate) fn eligible(
     Eligible { free, matching }
 }
 
-/// Whether the GPU's model or its PCI ids contain `model`. Where no model is asked for, any GPU that is
-/// not integrated into the processor.
+/// Whether the GPU's model or its PCI ids contain `model`. Where no model is asked for, any GPU
+/// that is not integrated into the processor.
 fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
     let Some(model) = model else { return !gpu.integrated };
     let wanted = model.to_lowercase();
@@ -62,8 +62,8 @@ pub(crate) fn free(host: &Host, usage: &Usage) -> GpuMask {
     unheld(host, usage) & discrete(host)
 }
 
-/// The GPUs that each tenant holds itself or by a function that has to go with them; only tenants that
-/// hold some.
+/// The GPUs that each tenant holds itself or by a function that has to go with them; only tenants
+/// that hold some.
 pub(crate) fn held_by_tenants(host: &Host, usage: &Usage) -> Vec<GpuMask> {
     let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
     for (at, gpu) in host.derived().gpus.iter().enumerate() {

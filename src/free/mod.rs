@@ -8,23 +8,23 @@
 //! # pCPUs and cores
 //! - A pCPU is *usable* if it is allowed, dedicated to no tenant, and not kept for the host. Kept
 //!   for the host are the reserved pCPUs; if the operator reserved none, those of the first allowed
-//!   core, unless the host is for VMs only or has a single core. Tenants that *float* over a pCPU do
-//!   not hold it: it stays usable. Isolated pCPUs are usable like others.
+//!   core, unless the host is for VMs only or has a single core. Tenants that *float* over a pCPU
+//!   do not hold it: it stays usable. Isolated pCPUs are usable like others.
 //! - A core is *shared* if one of its pCPUs is dedicated to a tenant, or is kept for the host and
 //!   allowed. A *whole core* is one that is not shared and has a usable pCPU. A reserved sibling
 //!   outside the allowed set does not make a core shared: nothing of a VM can run there.
 //! - *Emulator threads* may run beside others, so for them a pCPU is free if it is allowed or
 //!   reserved, and dedicated to no tenant.
 //!
-//! Example: a core has pCPUs 4 and 5, and a tenant holds 5. pCPU 4 is usable; the core is shared, so
-//! a VM that wants whole cores gets neither.
+//! Example: a core has pCPUs 4 and 5, and a tenant holds 5. pCPU 4 is usable; the core is shared,
+//! so a VM that wants whole cores gets neither.
 //!
 //! # Pages
 //! Free on a node are the pages of its pool, less those that tenants hold there, less those in use
 //! that no tenant explains. Free on the host is the sum, less what tenants hold on no particular
 //! node: such pages are missing somewhere, and which node lacks them is unknown. So a VM that uses
-//! several nodes has to respect both numbers. [`Usage`](crate::usage::Usage) counts them, because it
-//! refuses claims by them; this module gathers them by size.
+//! several nodes has to respect both numbers. [`Usage`](crate::usage::Usage) counts them, because
+//! it refuses claims by them; this module gathers them by size.
 //!
 //! # GPUs and devices
 //! A device is given away together with its *bundle*: the helper functions of its card, and every
@@ -33,8 +33,8 @@
 //! - *Unheld* GPUs are free by this definition, whatever they are.
 //! - *Free* GPUs are the unheld ones that are not integrated into the processor: what VMs usually
 //!   ask for. An integrated GPU is only given to a VM that names its model or its address.
-//! - *Eligible* GPUs are those that one request may be given: unheld, of the model that it names (not
-//!   integrated if it names none), and not named as one of its other devices.
+//! - *Eligible* GPUs are those that one request may be given: unheld, of the model that it names
+//!   (not integrated if it names none), and not named as one of its other devices.
 //! - A tenant *holds* a GPU if it holds any member of the bundle, so each GPU that is not unheld is
 //!   held by somebody. Two tenants can hold parts of one bundle; the GPU then waits for both.
 //!

@@ -26,8 +26,8 @@ impl FreePages {
     }
 }
 
-/// How many pages of `size` the request needs; `None` if it could not use pages of this size: it wants
-/// another, or its memory is not a whole number of them.
+/// How many pages of `size` the request needs; `None` if it could not use pages of this size: it
+/// wants another, or its memory is not a whole number of them.
 pub(crate) fn needed(request: &Request, size: PageSize) -> Option<u64> {
     let spec = request.spec();
     if spec.page_size.is_some_and(|wanted| wanted != size) {

@@ -37,8 +37,8 @@ impl FreePcpus {
         Self { usable, held: held.clone(), housekeeping, shared, at_least }
     }
 
-    /// The usable pCPUs of `core`, the core at position `at` of [`Host::cores`]. With `whole_cores`,
-    /// none if the core is shared.
+    /// The usable pCPUs of `core`, the core at position `at` of [`Host::cores`]. With
+    /// `whole_cores`, none if the core is shared.
     pub(crate) fn of_core<'a>(
         &'a self,
         at: usize,
@@ -49,8 +49,8 @@ impl FreePcpus {
         core.pcpus.iter().copied().filter(move |pcpu| !closed && self.usable.contains(*pcpu))
     }
 
-    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs. With `whole_cores`, without those
-    /// that are shared.
+    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs. With `whole_cores`, without
+    /// those that are shared.
     pub(crate) fn levels(&self, whole_cores: bool) -> Vec<CoreSet> {
         let mut levels = self.at_least.clone();
         if whole_cores {

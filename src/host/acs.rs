@@ -15,7 +15,8 @@ pub struct Acs {
     /// What was redirected below is passed on upwards (upstream forwarding).
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_off"))]
     pub upstream_forwarding: bool,
-    /// Requests whose address the IOMMU translated already are not redirected (direct translated P2P).
+    /// Requests whose address the IOMMU translated already are not redirected (direct translated
+    /// P2P).
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_off"))]
     pub direct_translated: bool,
 }

@@ -1,5 +1,5 @@
-//! Sets of cores as bits over positions in [`Host::cores`](super::Host::cores), so that what is free is
-//! counted a word at a time.
+//! Sets of cores as bits over positions in [`Host::cores`](super::Host::cores), so that what is
+//! free is counted a word at a time.
 
 use std::ops::Range;
 

@@ -202,8 +202,8 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
     gpus.iter().map(facts).collect()
 }
 
-/// Finds the GPUs that could change places. The relation is transitive: an exchange of the first and
-/// the last of three is made of exchanges of neighbours.
+/// Finds the GPUs that could change places. The relation is transitive: an exchange of the first
+/// and the last of three is made of exchanges of neighbours.
 fn with_twins(mut gpus: Vec<GpuFacts>, partitions: &[GpuMask]) -> Vec<GpuFacts> {
     for at in 0..gpus.len() {
         let like = |other: &usize| are_twins(&gpus, partitions, at, *other);

@@ -41,7 +41,8 @@ pub(crate) struct GpuNode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GpuPlaces {
     pub(crate) gpus: u64,
-    /// By node: its package's number. Nodes in no single package are a package of their own, the last.
+    /// By node: its package's number. Nodes in no single package are a package of their own, the
+    /// last.
     pub(crate) packages: Vec<usize>,
     /// By node: its GPUs.
     pub(crate) on_node: Vec<GpuMask>,
@@ -53,8 +54,8 @@ pub(crate) struct GpuPlaces {
     pub(crate) parts: [Part; SLOT_SIZES.len()],
     /// The places of slots of two GPUs or more, with the size.
     pub(crate) places: Vec<(u64, GpuMask)>,
-    /// Seven eighths of what each GPU can have on its own node: VMs with GPUs are seldom sold with all
-    /// of it. Chosen by us.
+    /// Seven eighths of what each GPU can have on its own node: VMs with GPUs are seldom sold with
+    /// all of it. Chosen by us.
     pub(crate) share: Share,
 }
 

@@ -147,8 +147,8 @@ pub struct PciDevice {
     /// The most that this function's own side of the link can do.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub link_max: Option<LinkState>,
-    /// What access control a bridge has on; `None` where the source does not tell, as sysfs only does
-    /// to root.
+    /// What access control a bridge has on; `None` where the source does not tell, as sysfs only
+    /// does to root.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub access: Option<Acs>,
     /// The sizes of its memory BARs.
@@ -342,8 +342,8 @@ impl PciTree {
         }
     }
 
-    /// The bridges on the way between `a` and `b`, without the one where they meet; none where they do
-    /// not meet below a root port.
+    /// The bridges on the way between `a` and `b`, without the one where they meet; none where they
+    /// do not meet below a root port.
     pub(crate) fn ports_between(&self, a: PciAddr, b: PciAddr) -> Vec<&PciDevice> {
         let above = |address| self.bridges_above(address).collect::<Vec<_>>();
         let (mut ports, others) = (above(a), above(b));
@@ -368,8 +368,8 @@ impl PciTree {
         !self.groups.is_empty()
     }
 
-    /// The functions that have to go together with `address`, itself included: the other functions of its
-    /// card that serve it, and all members of the IOMMU groups of any of them.
+    /// The functions that have to go together with `address`, itself included: the other functions
+    /// of its card that serve it, and all members of the IOMMU groups of any of them.
     pub(crate) fn bundle_of(&self, address: PciAddr) -> Vec<PciAddr> {
         let mut all = self.group_of(address);
         if self.get(address).is_some_and(|device| device.physical_function.is_some()) {
@@ -397,8 +397,8 @@ impl PciTree {
         Some(port.map_or(own, |port| own.min(port)))
     }
 
-    /// `(now, possible)` where the link runs slower or narrower than both sides can. A lower speed at
-    /// full width may also be an idle GPU saving power.
+    /// `(now, possible)` where the link runs slower or narrower than both sides can. A lower speed
+    /// at full width may also be an idle GPU saving power.
     #[must_use]
     pub fn degraded_link(&self, address: PciAddr) -> Option<(LinkState, LinkState)> {
         let possible = self.link_possible(address)?;

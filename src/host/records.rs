@@ -57,7 +57,8 @@ pub struct Node {
     pub memory: Bytes,
     /// Its page pools by ascending size, the base page included.
     pub pools: Vec<PagePool>,
-    /// Relative distances from this node to all nodes, in the order of [`Host::nodes`](super::Host::nodes).
+    /// Relative distances from this node to all nodes, in the order of
+    /// [`Host::nodes`](super::Host::nodes).
     pub distances: Vec<Distance>,
 }
 

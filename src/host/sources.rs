@@ -18,7 +18,8 @@ pub enum Part {
     Pci,
     /// The nodes of PCI functions, where another source than that of the functions told them.
     DeviceNodes,
-    /// The speeds and widths of PCI links, where another source than that of the functions told them.
+    /// The speeds and widths of PCI links, where another source than that of the functions told
+    /// them.
     PciLinks,
     /// The names of GPU models.
     GpuNames,
@@ -59,8 +60,8 @@ impl fmt::Display for Part {
     }
 }
 
-/// A part of a description, and where it was read from. A part with several sources is there several
-/// times.
+/// A part of a description, and where it was read from. A part with several sources is there
+/// several times.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]

@@ -97,8 +97,8 @@ pub fn recommendation(question: Question<'_>, answer: &Recommendation) -> String
     written(question, answer, None)
 }
 
-/// The same with a field `host`: the host's name, one line about it, where each part of its description
-/// was read from, and what its readers had to say.
+/// The same with a field `host`: the host's name, one line about it, where each part of its
+/// description was read from, and what its readers had to say.
 #[must_use]
 pub fn recommendation_on(
     question: Question<'_>,

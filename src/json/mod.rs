@@ -1,5 +1,5 @@
-//! Our own formats as JSON text: hosts, requests, tenants, usages, placements, offers, capacity shapes,
-//! and answers.
+//! Our own formats as JSON text: hosts, requests, tenants, usages, placements, offers, capacity
+//! shapes, and answers.
 //!
 //! | format | what it is | write | read |
 //! |---|---|---|---|
@@ -20,23 +20,26 @@
 //!   field out.
 //! - Keys are in snake_case, and so are values that tag one of several forms or name a property:
 //!   `"fact": "cores_short"`, `"warning": "degraded_link"`, `"change": "more_pages"`, `"unmet":
-//!   ["gpu_locality"]`. Names that people type or search for keep the spelling that they have on the
-//!   command line and on the screen: workloads (`gpu-training`), metrics (`cpu-all-threads`), styles
-//!   (`pin+numa`) and rules (`pinned-threads`).
-//! - Amounts of memory are texts with a binary unit (`"64 GiB"`), or numbers whose key ends in the unit
-//!   (`memory_kib`). Sets are texts in the kernel's list format (`"0-3,8"`), PCI addresses as the kernel
-//!   writes them (`"0000:1b:00.0"`).
-//! - A reader refuses a field that it does not know, and names it together with the format. The writers
-//!   leave a field out where it has its default, so that a field that a later release adds does not
-//!   stop an older reader that does not need it. Defaults belong to the version of the format.
+//!   ["gpu_locality"]`. Names that people type or search for keep the spelling that they have on
+//!   the command line and on the screen: workloads (`gpu-training`), metrics (`cpu-all-threads`),
+//!   styles (`pin+numa`) and rules (`pinned-threads`).
+//! - Amounts of memory are texts with a binary unit (`"64 GiB"`), or numbers whose key ends in the
+//!   unit (`memory_kib`). Sets are texts in the kernel's list format (`"0-3,8"`), PCI addresses as
+//!   the kernel writes them (`"0000:1b:00.0"`).
+//! - A reader refuses a field that it does not know, and names it together with the format. The
+//!   writers leave a field out where it has its default, so that a field that a later release adds
+//!   does not stop an older reader that does not need it. Defaults belong to the version of the
+//!   format.
 //! - What is written is read back equal, and the same value gives the same bytes.
-//! - Readers also take the older spellings of requests, tenants and shapes: `page-size` and all other
-//!   keys with hyphens, `size` for the page size of a tenant's pages, `page` for that of a shape.
+//! - Readers also take the older spellings of requests, tenants and shapes: `page-size` and all
+//!   other keys with hyphens, `size` for the page size of a tenant's pages, `page` for that of a
+//!   shape.
 //!
-//! Each format has a JSON Schema (draft 2020-12), made by [`host_schema`] and its neighbours, and kept as
-//! a file in `fixtures`. A schema says what each field may hold, in its canonical spelling. That the
-//! fields fit together, and to a host, is checked by [`HostSpec::build`](crate::HostSpec::build),
-//! [`RequestSpec::build`](crate::RequestSpec::build), [`read_usage`] and [`verify`](crate::verify()).
+//! Each format has a JSON Schema (draft 2020-12), made by [`host_schema`] and its neighbours, and
+//! kept as a file in `fixtures`. A schema says what each field may hold, in its canonical spelling.
+//! That the fields fit together, and to a host, is checked by
+//! [`HostSpec::build`](crate::HostSpec::build), [`RequestSpec::build`](crate::RequestSpec::build),
+//! [`read_usage`] and [`verify`](crate::verify()).
 
 mod answer;
 mod format;

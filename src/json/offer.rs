@@ -8,8 +8,8 @@ use crate::usage::Offer;
 /// Reads an offer; [`Usage::accept`](crate::Usage::accept) checks it.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field that
-/// is unknown, missing, twice there, or of the wrong form.
+/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
+/// that is unknown, missing, twice there, or of the wrong form.
 pub fn read_offer(text: &str) -> Result<Offer, JsonError> {
     read_as(text, OFFER)
 }

@@ -5,8 +5,8 @@ use super::text::{JsonError, read_by_hand};
 use super::write::{Tagged, to_lines};
 use crate::request::RequestSpec;
 
-/// Reads a request; [`RequestSpec::build`] checks it. Size suffices: `{"vcpus": 4, "memory": "4 GiB"}`.
-/// The format may be left out.
+/// Reads a request; [`RequestSpec::build`] checks it. Size suffices: `{"vcpus": 4, "memory": "4
+/// GiB"}`. The format may be left out.
 ///
 /// # Errors
 /// [`JsonError`] if the text is too long, names another format, is not JSON, or has a field that is

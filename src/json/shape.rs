@@ -8,8 +8,8 @@ use crate::capacity::Shape;
 /// Reads a shape, for [`capacity`](crate::capacity::capacity).
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field that
-/// is unknown, missing, twice there, or of the wrong form.
+/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
+/// that is unknown, missing, twice there, or of the wrong form.
 pub fn read_shape(text: &str) -> Result<Shape, JsonError> {
     read_as(text, SHAPE)
 }

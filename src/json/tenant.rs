@@ -32,8 +32,8 @@ struct Written<'a> {
 }
 
 /// Reads a tenant: `{"name": "vm7", "dedicated": "4-7", "pages": [{"node": 0, "page_size": "1 GiB",
-/// "count": 16}], "devices": ["0000:1b:00.0"]}`. The `claim` of a recommendation has these fields but
-/// the name. The format may be left out.
+/// "count": 16}], "devices": ["0000:1b:00.0"]}`. The `claim` of a recommendation has these fields
+/// but the name. The format may be left out.
 ///
 /// # Errors
 /// [`JsonError`] if the text is too long, names another format, is not JSON, or has a field that is

@@ -47,8 +47,8 @@ pub enum JsonError {
         /// What is wrong with it.
         problem: String,
     },
-    /// Not JSON, an unknown or missing field, or a value that the field does not allow. An unknown field
-    /// is named together with the format that does not have it.
+    /// Not JSON, an unknown or missing field, or a value that the field does not allow. An unknown
+    /// field is named together with the format that does not have it.
     #[error("line {line}, column {column}, at {path}: {problem}")]
     Value {
         /// The line, from 1.
@@ -78,7 +78,8 @@ pub fn read_as<'de, T: Deserialize<'de>>(
     }
 }
 
-/// The same for a text that people write by hand: it may leave the format out, but not name another.
+/// The same for a text that people write by hand: it may leave the format out, but not name
+/// another.
 pub(super) fn read_by_hand<'de, T: Deserialize<'de>>(
     text: &'de str,
     expected: &'static str,
@@ -87,8 +88,8 @@ pub(super) fn read_by_hand<'de, T: Deserialize<'de>>(
     read_fields(text, expected)
 }
 
-/// Whether the text names its format, which is `expected` then. Asked before anything else is read: an
-/// unknown field of a later version must not be what is reported.
+/// Whether the text names its format, which is `expected` then. Asked before anything else is read:
+/// an unknown field of a later version must not be what is reported.
 fn of_format(text: &str, expected: &'static str) -> Result<bool, JsonError> {
     match format_of(text)? {
         Some(found) if found != expected => {
@@ -146,11 +147,12 @@ fn read<'de, T>(
     })
 }
 
-/// serde's words on an unknown field, with the format that does not have it: "unknown field `vcpu` in
-/// pinwise-request/1, expected one of ...".
+/// serde's words on an unknown field, with the format that does not have it: "unknown field `vcpu`
+/// in pinwise-request/1, expected one of ...".
 fn unknown_field(problem: &str, format: &str) -> Option<String> {
     let rest = problem.strip_prefix("unknown field `")?;
-    // The name is the text's and may hold anything; what follows is serde's and holds no such words.
+    // The name is the text's and may hold anything; what follows is serde's and holds no such
+    // words.
     let (name, expected) = rest.rsplit_once("`, expected ")?;
     // The spelling with hyphens is read, and not advertised.
     let (lead, names) = match expected.strip_prefix("one of ") {
@@ -244,8 +246,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutFormat<A> {
     }
 }
 
-/// A key that is handed to its seed unless it is `format`. This happens while the key is read: an error
-/// then has the key's path.
+/// A key that is handed to its seed unless it is `format`. This happens while the key is read: an
+/// error then has the key's path.
 struct Key<'s, K>(&'s mut Option<K>);
 
 impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, K> {

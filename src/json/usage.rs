@@ -42,9 +42,9 @@ struct TenantJson {
 /// [`Usage::with_running`] does.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, has a field that is
-/// unknown, missing, twice there, or of the wrong form, is about a host of another name, or if a tenant,
-/// which the message names, cannot hold what it says.
+/// [`JsonError`] if the text is too long, names no or another format, is not JSON, has a field that
+/// is unknown, missing, twice there, or of the wrong form, is about a host of another name, or if a
+/// tenant, which the message names, cannot hold what it says.
 pub fn read_usage(text: &str, host: &Host) -> Result<Usage, JsonError> {
     let wrong = |path: &str, problem| JsonError::Wrong { path: path.to_owned(), problem };
     let UsageJson { host: name, generation, tenants, unexplained } = read_as(text, USAGE)?;

@@ -14,7 +14,8 @@ pub(super) struct Tagged<T> {
     pub(super) value: T,
 }
 
-/// `value`, a structure, with a line for each of its fields and for each item of a field that is a list.
+/// `value`, a structure, with a line for each of its fields and for each item of a field that is a
+/// list.
 pub(super) fn to_lines<T: Serialize>(value: &T) -> String {
     let mut bytes = Vec::new();
     let mut json = Serializer::with_formatter(&mut bytes, Lines { depth: 0, is_empty: true });

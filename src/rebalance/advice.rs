@@ -24,8 +24,8 @@ pub enum Step {
         moves: Vec<(PcpuId, PcpuId)>,
         /// What the VM holds afterwards.
         claim: Box<Claim>,
-        /// The nodes of its memory, if some vCPU comes to run on a node without any of it; none if no
-        /// vCPU does.
+        /// The nodes of its memory, if some vCPU comes to run on a node without any of it; none if
+        /// no vCPU does.
         left_behind: NodeSet,
         /// Whether it has devices. If so its memory is pinned, and no `virsh numatune` moves it.
         vfio: bool,
@@ -62,8 +62,8 @@ impl Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Advice {
-    /// The steps: no restart if re-pinning is enough, otherwise as few restarts as possible, and as few
-    /// steps as possible.
+    /// The steps: no restart if re-pinning is enough, otherwise as few restarts as possible, and as
+    /// few steps as possible.
     pub steps: Vec<Step>,
     /// The placement of the refused request after the steps.
     pub placement: Placement,
@@ -73,7 +73,8 @@ impl Advice {
     /// The usage after the steps, without the request.
     ///
     /// # Errors
-    /// [`ClaimError`] if `usage` is not the one that the advice was for, and a step is not possible.
+    /// [`ClaimError`] if `usage` is not the one that the advice was for, and a step is not
+    /// possible.
     pub fn after(&self, host: &Host, usage: &Usage) -> Result<Usage, ClaimError> {
         let mut usage = usage.clone();
         for step in &self.steps {

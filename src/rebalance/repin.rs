@@ -9,12 +9,12 @@ use crate::sets::{CpuSet, NodeSet};
 use crate::units::{CoreId, PcpuId};
 use crate::usage::{Claim, Usage};
 
-/// Finds pCPUs for the VM that holds `held` among those that `usage`, where the VM is missing, leaves
-/// free. Cores that can stay do, and the others stay on their nodes as far as there is room.
+/// Finds pCPUs for the VM that holds `held` among those that `usage`, where the VM is missing,
+/// leaves free. Cores that can stay do, and the others stay on their nodes as far as there is room.
 ///
-/// It goes core by core: siblings stay siblings, and a core that the VM has whole becomes one that it has
-/// whole. A core that it shares may become one that it shares with another tenant. `None` if there is no
-/// room.
+/// It goes core by core: siblings stay siblings, and a core that the VM has whole becomes one that
+/// it has whole. A core that it shares may become one that it shares with another tenant. `None` if
+/// there is no room.
 pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
     let free = FreePcpus::new(host, usage);
     let taken = &free.held;
@@ -48,7 +48,8 @@ pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
             fits.then_some(usable)
         };
         let near = |core: &Core| host.distance(from.node, core.node);
-        // Two guest cores on one core of the host would be siblings that the guest does not know of.
+        // Two guest cores on one core of the host would be siblings that the guest does not know
+        // of.
         let open = host.cores().iter().enumerate().filter(|(_, core)| !used.contains(&core.id));
         let targets = open.filter_map(|(at, core)| Some((room(at, core)?, at, core)));
         // Of shared cores, the one with the fewest usable pCPUs goes first: whole ones stay whole.

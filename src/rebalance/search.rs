@@ -21,16 +21,17 @@ const OUTSIDE: &str = "/outside";
 
 /// The smallest change among the VMs of a host that lets a refused request fit.
 ///
-/// `restartable` are the requests of the tenants that may be stopped and placed anew; their names say
-/// whose they are. Every tenant with pCPUs of its own may be re-pinned while it runs. That moves no
-/// memory, and a step says if vCPUs leave the nodes of their memory.
+/// `restartable` are the requests of the tenants that may be stopped and placed anew; their names
+/// say whose they are. Every tenant with pCPUs of its own may be re-pinned while it runs. That
+/// moves no memory, and a step says if vCPUs leave the nodes of their memory.
 ///
-/// At most [`MAX_STEPS`] VMs are moved, and at most [`MAX_QUESTIONS`] recommendations are asked for. What
-/// is advised was tried: after the steps, each possible when its turn comes, the request fits.
+/// At most [`MAX_STEPS`] VMs are moved, and at most [`MAX_QUESTIONS`] recommendations are asked
+/// for. What is advised was tried: after the steps, each possible when its turn comes, the request
+/// fits.
 ///
 /// # Errors
-/// [`NoAdvice`] if the request fits as it is, would not fit if all were gone that may be moved, or the
-/// search found nothing within its bounds.
+/// [`NoAdvice`] if the request fits as it is, would not fit if all were gone that may be moved, or
+/// the search found nothing within its bounds.
 pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advice, NoAdvice> {
     let Question { host, usage, request, options } = question;
     let mut search = MoveSearch { host, usage, request, options, questions: 0 };
@@ -97,8 +98,8 @@ impl MoveSearch<'_> {
         !self.ask(usage, self.request).is_empty()
     }
 
-    /// The usage if the VMs of the set held nothing that they can leave: a VM that is re-pinned keeps its
-    /// memory and devices.
+    /// The usage if the VMs of the set held nothing that they can leave: a VM that is re-pinned
+    /// keeps its memory and devices.
     fn without(&self, set: &MoveSet<'_>) -> Option<Usage> {
         let mut left = self.usage.clone();
         for vm in &set.restarts {
@@ -139,8 +140,8 @@ impl MoveSearch<'_> {
         None
     }
 
-    /// Sets of pCPUs to keep the request from: none, so that it may use all nodes, and then all those
-    /// outside of one node or of two.
+    /// Sets of pCPUs to keep the request from: none, so that it may use all nodes, and then all
+    /// those outside of one node or of two.
     fn outsides(&self, left: &Usage) -> Vec<CpuSet> {
         let nodes = self.host.nodes();
         let count = nodes.len();
@@ -153,8 +154,8 @@ impl MoveSearch<'_> {
         std::iter::once(CpuSet::new()).chain(masks.map(outside)).collect()
     }
 
-    /// The advice if the request goes to `placement`: the VMs of the set placed around it, in an order in
-    /// which they can move.
+    /// The advice if the request goes to `placement`: the VMs of the set placed around it, in an
+    /// order in which they can move.
     fn around(&mut self, set: &MoveSet<'_>, left: &Usage, placement: Placement) -> Option<Advice> {
         let mut full = left.clone();
         full.claim(self.host, &placement.name, placement.claim()).ok()?;

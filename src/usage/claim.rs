@@ -47,8 +47,8 @@ pub struct Claim {
     /// pCPUs that nobody else may use: those with a vCPU, and siblings kept idle beside them.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "CpuSet::is_empty"))]
     pub dedicated: CpuSet,
-    /// pCPUs that it shares with others: those that its vCPUs float on, or its emulator and I/O threads
-    /// run on.
+    /// pCPUs that it shares with others: those that its vCPUs float on, or its emulator and I/O
+    /// threads run on.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "CpuSet::is_empty"))]
     pub floating: CpuSet,
     /// Its memory.
@@ -80,8 +80,8 @@ pub(super) fn named(tenant: &str) -> String {
     format!("{:?}", shorten(tenant, 64))
 }
 
-/// pCPUs in a sentence: the beginning of a long list, because every second one of thousands would fill a
-/// page.
+/// pCPUs in a sentence: the beginning of a long list, because every second one of thousands would
+/// fill a page.
 fn listed(cpus: &CpuSet) -> String {
     shorten(&cpus.to_string(), 128)
 }

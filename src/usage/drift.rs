@@ -70,12 +70,12 @@ impl Drift {
 }
 
 impl Usage {
-    /// How `found`, for instance what `pinwise-discover` reads from every domain of the host, differs
-    /// from what is in memory. If two have one name, the last counts.
+    /// How `found`, for instance what `pinwise-discover` reads from every domain of the host,
+    /// differs from what is in memory. If two have one name, the last counts.
     ///
-    /// Two differences are not reported, because no domain tells of them: siblings that are kept idle on
-    /// cores where the tenant was found, and pCPUs that only its emulator threads have, which are found
-    /// as floating.
+    /// Two differences are not reported, because no domain tells of them: siblings that are kept
+    /// idle on cores where the tenant was found, and pCPUs that only its emulator threads have,
+    /// which are found as floating.
     #[must_use]
     pub fn drift<I>(&self, host: &Host, found: I) -> Drift
     where

@@ -13,8 +13,9 @@ use crate::units::{CoreId, NodeId, PageSize, PciAddr};
 /// What a placement would take, and the generation of the usage that it was computed against:
 /// [`Question::offer`](crate::Question::offer) makes it, [`Usage::accept`] takes it.
 ///
-/// A scheduler with several threads copies the [`Usage`], computes without a lock, and has the offer
-/// accepted under one. If another tenant took something of it in between, the scheduler computes anew:
+/// A scheduler with several threads copies the [`Usage`], computes without a lock, and has the
+/// offer accepted under one. If another tenant took something of it in between, the scheduler
+/// computes anew:
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -62,8 +63,8 @@ use crate::units::{CoreId, NodeId, PageSize, PciAddr};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Offer {
-    /// Name of the host that it was computed for, so that it can be sent there. [`Usage::accept`] does
-    /// not compare it.
+    /// Name of the host that it was computed for, so that it can be sent there. [`Usage::accept`]
+    /// does not compare it.
     pub host: String,
     /// Name of the tenant that would hold it.
     pub tenant: String,
@@ -82,11 +83,11 @@ pub struct Offer {
 pub struct Accepted {
     /// The generation that this claim made.
     pub generation: Generation,
-    /// How many claims and releases came between computing and accepting. If there were any, a better
-    /// placement may have become free since; this one is as legal as it was.
+    /// How many claims and releases came between computing and accepting. If there were any, a
+    /// better placement may have become free since; this one is as legal as it was.
     pub meanwhile: u64,
-    /// Tenants that float over pCPUs which the VM now has for itself, and these pCPUs. Nothing forbids
-    /// it.
+    /// Tenants that float over pCPUs which the VM now has for itself, and these pCPUs. Nothing
+    /// forbids it.
     pub floating: Vec<(String, CpuSet)>,
 }
 
@@ -96,9 +97,9 @@ pub struct Accepted {
 pub struct Holder {
     /// Its name.
     pub tenant: String,
-    /// The generation that its claim made. If it is not greater than the offer's generation, the holder
-    /// was there already when the offer was computed, so the offer was computed against a different
-    /// [`Usage`].
+    /// The generation that its claim made. If it is not greater than the offer's generation, the
+    /// holder was there already when the offer was computed, so the offer was computed against a
+    /// different [`Usage`].
     pub since: Generation,
 }
 
@@ -176,8 +177,8 @@ pub enum OfferError {
         /// All that is taken.
         taken: Vec<Taken>,
     },
-    /// Its generation is one that this usage has not reached: it was computed against another usage, or
-    /// against one that was lost.
+    /// Its generation is one that this usage has not reached: it was computed against another
+    /// usage, or against one that was lost.
     #[error(
         "tenant {} was computed at generation {offered}, which is still to come after {now}",
         named(.tenant)
@@ -190,7 +191,8 @@ pub enum OfferError {
         /// The usage's generation.
         now: Generation,
     },
-    /// This host has no such pCPU or device, or a device is named twice: it was computed for another.
+    /// This host has no such pCPU or device, or a device is named twice: it was computed for
+    /// another.
     #[error(transparent)]
     Impossible(#[from] ClaimError),
 }
@@ -225,17 +227,17 @@ impl fmt::Display for Taken {
 }
 
 impl Usage {
-    /// Gives the offer's tenant what the offer says, if that is still possible: its pCPUs, pages and
-    /// devices are free, nobody has for itself what it would float on, and nobody is on its cores if
-    /// they must be whole.
+    /// Gives the offer's tenant what the offer says, if that is still possible: its pCPUs, pages
+    /// and devices are free, nobody has for itself what it would float on, and nobody is on its
+    /// cores if they must be whole.
     ///
-    /// Everything is checked again, even at the same generation. So an offer is safe that was computed
-    /// against a copy of this usage in which more was claimed since.
+    /// Everything is checked again, even at the same generation. So an offer is safe that was
+    /// computed against a copy of this usage in which more was claimed since.
     ///
     /// # Errors
     /// [`OfferError::Taken`] with all that others hold of it, [`OfferError::Ahead`] if the offer's
-    /// generation is greater than this usage's, [`OfferError::Impossible`] if the host has no such pCPU or
-    /// device or a device is named twice. Nothing has changed then.
+    /// generation is greater than this usage's, [`OfferError::Impossible`] if the host has no such
+    /// pCPU or device or a device is named twice. Nothing has changed then.
     pub fn accept(&mut self, host: &Host, offer: &Offer) -> Result<Accepted, OfferError> {
         let Offer { host: _, tenant, claim, generation: offered, whole_cores } = offer;
         let (offered, now) = (*offered, self.generation);
@@ -305,8 +307,8 @@ impl Usage {
     }
 
     fn pages_taken(&self, host: &Host, offer: &Offer, taken: &mut Vec<Taken>) {
-        // Nodes come first: pages missing on a node may be missing on the whole host too, and are told
-        // once.
+        // Nodes come first: pages missing on a node may be missing on the whole host too, and are
+        // told once.
         let wanted = offer.claim.pages_by_place();
         let (on_nodes, in_all): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|((node, _), _)| node.is_some());

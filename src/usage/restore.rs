@@ -101,8 +101,8 @@ impl Usage {
     /// The usage that was saved, its generations included.
     ///
     /// # Errors
-    /// [`RestoreError`] if a tenant cannot hold what it says or came at a generation that cannot be, or
-    /// if more pages are unexplained than the tenants leave.
+    /// [`RestoreError`] if a tenant cannot hold what it says or came at a generation that cannot
+    /// be, or if more pages are unexplained than the tenants leave.
     pub fn restore(host: &Host, saved: SavedUsage) -> Result<Self, RestoreError> {
         let SavedUsage { generation, tenants, unexplained } = saved;
         let mut usage = Self::default();
@@ -115,7 +115,8 @@ impl Usage {
             usage.since.insert(name.into(), since);
         }
         usage.generation = generation;
-        // Last, as in `with_running`: tenants of the time of the description were not held up by them.
+        // Last, as in `with_running`: tenants of the time of the description were not held up by
+        // them.
         for UnexplainedPages { node, page_size, count } in unexplained {
             let left = usage.free_pages(host, node, page_size);
             if count > left {

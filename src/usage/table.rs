@@ -1,5 +1,6 @@
-//! A map of few entries, kept as a sorted row. A usage holds a handful of entries on most hosts, and a
-//! `BTreeMap` would allocate a node of eleven for the first of them; usages are held by the ten thousand.
+//! A map of few entries, kept as a sorted row. A usage holds a handful of entries on most hosts,
+//! and a `BTreeMap` would allocate a node of eleven for the first of them; usages are held by the
+//! ten thousand.
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -18,8 +18,8 @@ type PoolKey = (NodeId, PageSize);
 ///
 /// Pages that the host's description counts as used and no tenant explains stay taken.
 ///
-/// Two usages are equal if the same tenants hold the same: a release restores what was there before the
-/// claim, byte for byte. The history, [`Usage::generation`], is not compared.
+/// Two usages are equal if the same tenants hold the same: a release restores what was there before
+/// the claim, byte for byte. The history, [`Usage::generation`], is not compared.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     pub(super) held: Held,
@@ -66,8 +66,8 @@ impl Usage {
         usage
     }
 
-    /// The tenants that ran when the host was described. The pages that they hold are among those that
-    /// the description counts as used, so they are not counted twice.
+    /// The tenants that ran when the host was described. The pages that they hold are among those
+    /// that the description counts as used, so they are not counted twice.
     ///
     /// # Errors
     /// [`ClaimError`] for the first tenant that cannot hold what it says.
@@ -88,15 +88,15 @@ impl Usage {
         Ok(usage)
     }
 
-    /// What is held, without the history, to be compared and printed: the same after a claim and its
-    /// release, byte for byte.
+    /// What is held, without the history, to be compared and printed: the same after a claim and
+    /// its release, byte for byte.
     #[must_use]
     pub fn held(&self) -> impl fmt::Debug + PartialEq + '_ {
         &self.held
     }
 
-    /// The number of claims and releases so far. It only grows, so as long as it is the same, what is
-    /// held is the same; see [`Offer`](super::Offer).
+    /// The number of claims and releases so far. It only grows, so as long as it is the same, what
+    /// is held is the same; see [`Offer`](super::Offer).
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
@@ -119,8 +119,8 @@ impl Usage {
         &self.held.dedicated
     }
 
-    /// The tenant that holds the function at `address` itself. A device is free only if nobody holds
-    /// what has to go together with it either.
+    /// The tenant that holds the function at `address` itself. A device is free only if nobody
+    /// holds what has to go together with it either.
     #[must_use]
     pub fn holder_of(&self, address: PciAddr) -> Option<&str> {
         self.held.devices.get(&address).map(|holder| &**holder)

@@ -71,8 +71,8 @@ pub(super) fn holder_of(usage: &Usage, device: PciAddr) -> Option<&str> {
     None
 }
 
-/// The pages of one size that nobody holds on a node: all, less those that tenants claim there, less
-/// those that the host counts as used and no tenant explains.
+/// The pages of one size that nobody holds on a node: all, less those that tenants claim there,
+/// less those that the host counts as used and no tenant explains.
 pub(super) fn free_pages(host: &Host, usage: &Usage, node: NodeId, size: PageSize) -> u64 {
     let mut free = 0_u64;
     for record in host.nodes() {

@@ -11,8 +11,8 @@ use crate::sets::NodeSet;
 /// VM itself must not be among them.
 ///
 /// # Errors
-/// [`Violations`] with every [`Violation`] found, grouped by subject: CPUs, what the guest sees, memory, devices, the
-/// guest's PCIe tree. One mistake may break several rules.
+/// [`Violations`] with every [`Violation`] found, grouped by subject: CPUs, what the guest sees,
+/// memory, devices, the guest's PCIe tree. One mistake may break several rules.
 pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Violations> {
     let Question { host, usage, request, .. } = question;
     // Without `..` here and below: a new field of a placement does not compile until it is checked.

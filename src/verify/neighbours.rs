@@ -1,4 +1,5 @@
-//! What warnings claim about neighbours, counted again pCPU by pCPU, and about GPUs below one switch.
+//! What warnings claim about neighbours, counted again pCPU by pCPU, and about GPUs below one
+//! switch.
 
 use std::collections::BTreeSet;
 
@@ -31,8 +32,9 @@ pub enum WrongWarning {
     },
 }
 
-/// Checks what `warnings` say about the neighbours of `placement`, where `usage` says what the other
-/// tenants hold, and about what its GPUs can say to each other, where `request` allows it: each fact is counted again from the records, and none may be missing.
+/// Checks what `warnings` say about the neighbours of `placement`, where `usage` says what the
+/// other tenants hold, and about what its GPUs can say to each other, where `request` allows it:
+/// each fact is counted again from the records, and none may be missing.
 ///
 /// # Errors
 /// [`WrongWarning::False`] for each that is not so, [`WrongWarning::Missing`] for each that is

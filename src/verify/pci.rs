@@ -54,8 +54,8 @@ fn indexes(pci: &GuestPci, found: &mut Vec<Violation>) {
     }
 }
 
-/// The buses of an expander are its own, one for each port and one for each switch below it; none of
-/// them may be another's, or the guest loses devices without a word.
+/// The buses of an expander are its own, one for each port and one for each switch below it; none
+/// of them may be another's, or the guest loses devices without a word.
 fn buses(case: &Case<'_>, pci: &GuestPci, found: &mut Vec<Violation>) {
     let GuestPci { expanders, ports, switches, .. } = pci;
     // Switches that are plugged into nothing are a violation of their own.

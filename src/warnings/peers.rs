@@ -8,8 +8,8 @@ use crate::placement::Placement;
 use crate::request::Request;
 use crate::units::PciAddr;
 
-/// The warning about GPUs that share a switch and whose traffic its ports redirect. Unknown ports say
-/// nothing.
+/// The warning about GPUs that share a switch and whose traffic its ports redirect. Unknown ports
+/// say nothing.
 pub(super) fn peers(host: &Host, request: &Request, placement: &Placement, all: &mut Vec<Warning>) {
     if request.spec().peer_to_peer == Some(false) {
         return;

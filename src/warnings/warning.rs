@@ -48,21 +48,22 @@ pub enum Warning {
         /// The device.
         address: PciAddr,
     },
-    /// The host's description knows no IOMMU group at all: the IOMMU is off, or the source tells none.
+    /// The host's description knows no IOMMU group at all: the IOMMU is off, or the source tells
+    /// none.
     UnknownIommuGroup {
         /// The device.
         address: PciAddr,
     },
-    /// GPUs that meet below one root port, without a direct link, and ports between them that send what
-    /// they say to each other up to the root complex: peer-to-peer does not stay inside the switch. What
-    /// that costs is in no finding.
+    /// GPUs that meet below one root port, without a direct link, and ports between them that send
+    /// what they say to each other up to the root complex: peer-to-peer does not stay inside the
+    /// switch. What that costs is in no finding.
     RedirectedPeers {
         /// The GPUs.
         gpus: Vec<PciAddr>,
         /// The ports with request redirect on.
         ports: Vec<PciAddr>,
-        /// Whether all of these ports let requests pass whose addresses are translated already: GPUs that
-        /// ask the IOMMU ahead (ATS) then still reach each other directly.
+        /// Whether all of these ports let requests pass whose addresses are translated already:
+        /// GPUs that ask the IOMMU ahead (ATS) then still reach each other directly.
         translated: bool,
     },
     /// Memory in base pages, though the VM is pinned: no hugepages of a fitting size are free.
@@ -89,32 +90,33 @@ pub enum Warning {
         /// The pCPUs.
         cpus: CpuSet,
     },
-    /// Tenants have SMT siblings of the VM's vCPUs, as the request allows: what the second thread of a
-    /// core does slows the first.
+    /// Tenants have SMT siblings of the VM's vCPUs, as the request allows: what the second thread
+    /// of a core does slows the first.
     SharedCores {
         /// Their names.
         tenants: Vec<String>,
         /// The VM's pCPUs on these cores.
         cpus: CpuSet,
     },
-    /// Tenants have pCPUs in L3 domains of the VM's vCPUs, and so a part of the cache. What that costs
-    /// is in no finding.
+    /// Tenants have pCPUs in L3 domains of the VM's vCPUs, and so a part of the cache. What that
+    /// costs is in no finding.
     SharedL3 {
         /// Their names.
         tenants: Vec<String>,
         /// The domains, ascending.
         domains: Vec<L3Id>,
     },
-    /// Tenants have pCPUs or pages on nodes of the VM's memory, and so a part of its bandwidth. VMs on
-    /// different nodes were measured not to disturb each other (F27); how much they do on one is in no
-    /// finding.
+    /// Tenants have pCPUs or pages on nodes of the VM's memory, and so a part of its bandwidth. VMs
+    /// on different nodes were measured not to disturb each other (F27); how much they do on one is
+    /// in no finding.
     SharedNodes {
         /// Their names.
         tenants: Vec<String>,
         /// The nodes.
         nodes: NodeSet,
     },
-    /// The VM takes the last pCPUs of a node on which hugepages stay free: no VM can have them near.
+    /// The VM takes the last pCPUs of a node on which hugepages stay free: no VM can have them
+    /// near.
     StrandedPages {
         /// The node.
         node: NodeId,

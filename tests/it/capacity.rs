@@ -143,8 +143,8 @@ fn flow(mut edges: Vec<Vec<u64>>, from: usize, to: usize) -> u64 {
     }
 }
 
-/// Whether `count` VMs have `k` distinct nodes each: VMs on one side, nodes on the other, at most one
-/// cell of a VM on a node.
+/// Whether `count` VMs have `k` distinct nodes each: VMs on one side, nodes on the other, at most
+/// one cell of a VM on a node.
 fn flows(room: &[u64], k: u64, count: usize) -> bool {
     let (from, to) = (0, 1 + count + room.len());
     let mut edges = vec![vec![0; to + 1]; to + 1];

@@ -1,6 +1,6 @@
-//! Real machines' files: each is read, or refused with one sentence, in little time. What was counted
-//! in each is pinned in `tests/corpus.tsv`, which `PINWISE_BLESS=1` writes anew; what somebody else
-//! counted is held against it.
+//! Real machines' files: each is read, or refused with one sentence, in little time. What was
+//! counted in each is pinned in `tests/corpus.tsv`, which `PINWISE_BLESS=1` writes anew; what
+//! somebody else counted is held against it.
 //!
 //! The files themselves are not ours and not here: `PINWISE_CORPUS` says where they are.
 
@@ -16,7 +16,8 @@ use pinwise::{CpuSet, Host};
 use pinwise_discover::{Reading, facts, hwloc, libvirt, sysfs};
 use pinwise_testkit::trees::{Folder, corpus, root_below, unpack};
 
-/// The longest that a file may take; a debug build is some twenty times slower than what people run.
+/// The longest that a file may take; a debug build is some twenty times slower than what people
+/// run.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
 
 /// What was counted in a file, or why it was refused.
@@ -178,8 +179,8 @@ fn row(name: &str, outcome: &Outcome) -> String {
     }
 }
 
-/// Holds the rows of some folders against the table. A file that the table does not know is only read:
-/// whoever has more files than others sees that they are read, or refused, in time.
+/// Holds the rows of some folders against the table. A file that the table does not know is only
+/// read: whoever has more files than others sees that they are read, or refused, in time.
 fn golden(rows: &[String]) {
     static TABLE: Mutex<()> = Mutex::new(());
     let _alone = TABLE.lock();
@@ -345,8 +346,8 @@ fn capabilities_domains_and_node_devices_are_read_as_pinned() {
     folder("nodedev", node_device);
 }
 
-/// The KFD tree of a real machine, put beside made-up PCI functions at the places that it names: two
-/// groups of four GPUs, in each of which all are linked with all.
+/// The KFD tree of a real machine, put beside made-up PCI functions at the places that it names:
+/// two groups of four GPUs, in each of which all are linked with all.
 #[test]
 fn a_real_machines_xgmi_links_are_read() {
     let Some(archives) = corpus("hwloc-sysfs") else {

@@ -1,5 +1,5 @@
-//! The pCPUs of the emulator threads: which they are, and what is said where there are none. And when a
-//! guest has an IOMMU.
+//! The pCPUs of the emulator threads: which they are, and what is said where there are none. And
+//! when a guest has an IOMMU.
 
 use pinwise::engine::Fact;
 use pinwise::host::{CoreSpec, NodeSpec};
@@ -38,9 +38,9 @@ fn facts(host: &Host, request: &RequestSpec, style: Style) -> Vec<Fact> {
 #[test]
 fn no_room_for_the_emulator_is_said_in_pcpus() {
     use Policy::{Ignore, Require};
-    // Of six cores five are left. With one pCPU each: one beside four vCPUs, none beside five. With two,
-    // a core that has a vCPU is taken whole, and four pCPUs are left beside three. The only core of a
-    // host is the VM's. vCPUs that float take a pCPU each, wherever.
+    // Of six cores five are left. With one pCPU each: one beside four vCPUs, none beside five. With
+    // two, a core that has a vCPU is taken whole, and four pCPUs are left beside three. The only
+    // core of a host is the VM's. vCPUs that float take a pCPU each, wherever.
     for ((cores, threads), (vcpus, emulator), (dedicated, whole), style, (needed, free)) in [
         ((6, 1), (4, 2), (Require, Require), Style::Pin, (2, 1)),
         ((6, 1), (4, 3), (Require, Require), Style::Pin, (3, 1)),
@@ -116,7 +116,8 @@ fn the_emulators_own_pcpus_are_on_a_node_of_the_vm() {
     assert!(!placement.emulator_own.is_empty() && placement.emulator_own.is_subset(here));
 }
 
-/// From 256 vCPUs on a guest needs an IOMMU for its interrupts, in every style, and below it has none.
+/// From 256 vCPUs on a guest needs an IOMMU for its interrupts, in every style, and below it has
+/// none.
 #[test]
 fn an_iommu_comes_with_the_256th_vcpu() {
     let host = host(300, 1);

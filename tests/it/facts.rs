@@ -1,5 +1,5 @@
-//! Operators' texts as facts: what each kind says, on made-up texts and on real machines' where they are
-//! at hand.
+//! Operators' texts as facts: what each kind says, on made-up texts and on real machines' where
+//! they are at hand.
 
 use std::collections::BTreeSet;
 use std::fs;

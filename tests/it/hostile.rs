@@ -1,5 +1,5 @@
-//! Names, models and holders that try to get out of where they are written: into XML, into a line of
-//! their own, or into a command that is printed for a person to run.
+//! Names, models and holders that try to get out of where they are written: into XML, into a line
+//! of their own, or into a command that is printed for a person to run.
 
 use pinwise::changes::{Change, smallest_changes};
 use pinwise::emit::libvirt::{EmitError, domain, fragments};
@@ -128,8 +128,8 @@ fn sound(text: &str, lines: usize, hostile: &str) {
     }
 }
 
-/// A host, a tenant and a wished model whose names all are this text; what is said of a VM that fits,
-/// of one that lacks a GPU, one that lacks pages, and of making room for one.
+/// A host, a tenant and a wished model whose names all are this text; what is said of a VM that
+/// fits, of one that lacks a GPU, one that lacks pages, and of making room for one.
 fn said(hostile: &str) -> [String; 4] {
     let builder = HostSpec { name: hostile.to_owned(), ..host().description().clone() };
     let mut builder =

@@ -1,5 +1,5 @@
-//! The tests of the engine and the readers, in one program: `cargo test --test it rules::` runs those
-//! of a file.
+//! The tests of the engine and the readers, in one program: `cargo test --test it rules::` runs
+//! those of a file.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::disallowed_methods,

@@ -1,4 +1,5 @@
-//! Facts laid over a host: what is added, what stays, what is reported, and where each part is from.
+//! Facts laid over a host: what is added, what stays, what is reported, and where each part is
+//! from.
 
 use pinwise::explain::host_line;
 use pinwise::host::{GpuLinkKind, LinkState, Part, PciId};

@@ -1,4 +1,5 @@
-//! One machine, two readers: what lstopo wrote of a sysfs tree and the tree itself are the same host.
+//! One machine, two readers: what lstopo wrote of a sysfs tree and the tree itself are the same
+//! host.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +8,8 @@ use pinwise::{Host, PciAddr};
 use pinwise_discover::{Gives, hwloc, sysfs, text_formats};
 use pinwise_testkit::trees::{Folder, corpus, root_below, unpack};
 
-/// What both readers can know, by name; PCI functions only where both name them, as lstopo leaves out
-/// those of no interest.
+/// What both readers can know, by name; PCI functions only where both name them, as lstopo leaves
+/// out those of no interest.
 fn facts(host: &Host, other: &Host) -> BTreeMap<&'static str, String> {
     let mut cores: Vec<_> =
         host.cores().iter().map(|c| (c.pcpus.clone(), c.kind, c.max_mhz)).collect();

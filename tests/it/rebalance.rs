@@ -59,8 +59,8 @@ fn ask(
     advice
 }
 
-/// Whether each step is possible when its turn comes and leaves be what it cannot move, and whether the
-/// request then fits. Plain sets; no word of [`Usage`] is taken for it.
+/// Whether each step is possible when its turn comes and leaves be what it cannot move, and whether
+/// the request then fits. Plain sets; no word of [`Usage`] is taken for it.
 fn check(
     host: &Host,
     usage: &Usage,
@@ -204,7 +204,8 @@ fn a_broken_pair_is_mended_by_one_restart() {
     assert_eq!(ask(&host, &usage, &new, &[]), Err(NoAdvice::Never));
 }
 
-/// Four cores with two pCPUs, of which each of two VMs has halves: together they would leave two whole.
+/// Four cores with two pCPUs, of which each of two VMs has halves: together they would leave two
+/// whole.
 #[test]
 fn halves_of_cores_are_put_together() {
     let machine = Machine { nodes: 1, cores: 5, threads: 2, pages: 32, gpus: &[], links: &[] };

@@ -376,7 +376,8 @@ fn a_users_own_result_replaces_a_row() {
     );
 }
 
-/// That the performance part of a score is what was worked out by hand, in hundredths of a logarithm.
+/// That the performance part of a score is what was worked out by hand, in hundredths of a
+/// logarithm.
 #[track_caller]
 fn by_hand(answer: &Recommendation, fits: impl Fn(&Profile) -> bool, hundredths: i64) {
     let score = of_profile(answer, fits).score.performance;
@@ -483,8 +484,8 @@ fn pin_is_never_below_default_on_any_fixture() {
     }
 }
 
-/// The one exception: with more vCPUs than performance cores, F43's row is against a performance core,
-/// and nothing is known of a default layout that floats over both kinds.
+/// The one exception: with more vCPUs than performance cores, F43's row is against a performance
+/// core, and nothing is known of a default layout that floats over both kinds.
 #[test]
 fn pin_is_below_default_only_where_it_must_take_efficiency_cores() {
     let request = RequestSpec { workload: Workload::LatencySensitive, ..vm(16, 16) };

@@ -1,5 +1,5 @@
-//! The JSON Schema of host descriptions: it is the one in `fixtures`, every description there fits it,
-//! and it says of each field what the reader says.
+//! The JSON Schema of host descriptions: it is the one in `fixtures`, every description there fits
+//! it, and it says of each field what the reader says.
 //!
 //! `PINWISE_BLESS=1` writes it anew.
 

@@ -1,5 +1,5 @@
-//! Claims about what a placement costs VMs that could still come: slots of 1, 2, 4 and 8 GPUs, and what
-//! the caller says that each size counts.
+//! Claims about what a placement costs VMs that could still come: slots of 1, 2, 4 and 8 GPUs, and
+//! what the caller says that each size counts.
 
 use pinwise::engine::{HostCost, SlotWeights};
 use pinwise::request::GpuRequest;
@@ -44,8 +44,8 @@ fn a_slot_counts_as_many_gpus_as_it_has_or_what_the_caller_says() {
     assert_eq!((cost.loss(), cost.price()), (1000 + 2000 + 4000 + 8000, 15_000));
     let (_, cost) = placed(&host, &empty, 1, Some([0, 700, 0, 500]));
     assert_eq!((cost.loss(), cost.price()), (1200, 1200));
-    // The share of the free cores, and the price against all slots of the empty host: whichever GPU it
-    // takes ends as much.
+    // The share of the free cores, and the price against all slots of the empty host: whichever GPU
+    // it takes ends as much.
     let cores = i64::try_from(cost.cores.0 * 1_000_000 / cost.cores.1).unwrap();
     assert_eq!((cost.unavoidable, cost.millionths()), (1200, cores));
     let mut avoidable = cost;

@@ -1,12 +1,13 @@
-//! The plan of the house: which module of the engine may import which, and why, and no circles of files
-//! anywhere. Read from the `use` lines and the paths in the code; tests and comments do not count.
+//! The plan of the house: which module of the engine may import which, and why, and no circles of
+//! files anywhere. Read from the `use` lines and the paths in the code; tests and comments do not
+//! count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A module at the root of the engine, what it may import, and why no more. A module that is not named
-/// may not exist.
+/// A module at the root of the engine, what it may import, and why no more. A module that is not
+/// named may not exist.
 const PLAN: [(&str, &[&str], &str); 20] = [
     ("shown", &[], "what foreign text is shown of: asks nobody"),
     ("units", &["shown"], "the quantities of the field"),
@@ -294,8 +295,8 @@ fn a_module_imports_what_the_plan_allows() {
     assert!(seen.is_empty(), "not in the plan: {:?}", seen.keys());
 }
 
-/// The checker reads the records anew: it asks neither the host what it keeps, nor the usage what is
-/// free or who holds a device.
+/// The checker reads the records anew: it asks neither the host what it keeps, nor the usage what
+/// is free or who holds a device.
 #[test]
 fn the_checker_asks_nobody_for_a_verdict() {
     for (module, code) in code(&root().join("src/verify")) {

@@ -1,5 +1,5 @@
-//! What goes out: the files of each package that is published. What comes in is `cargo deny`'s matter,
-//! with `deny.toml`.
+//! What goes out: the files of each package that is published. What comes in is `cargo deny`'s
+//! matter, with `deny.toml`.
 //!
 //! cargo is asked, and may ask the registry, so this runs where it is asked for:
 //! `cargo test --test it supply:: -- --ignored`.

@@ -1,5 +1,5 @@
-//! The sysfs reader on trees that the test writes, on this machine, and on real machines' trees where
-//! those are present.
+//! The sysfs reader on trees that the test writes, on this machine, and on real machines' trees
+//! where those are present.
 
 use std::fs;
 use std::path::Path;

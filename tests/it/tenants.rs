@@ -267,8 +267,8 @@ fn some(rng: &mut Rng, host: &Host, seen: &Usage) -> Option<Claim> {
     Some(claim)
 }
 
-/// Eight threads come and go, through a copy, an offer and a retry. A million claims and releases in a
-/// release build, or where `PINWISE_LONG=1`.
+/// Eight threads come and go, through a copy, an offer and a retry. A million claims and releases
+/// in a release build, or where `PINWISE_LONG=1`.
 #[allow(clippy::disallowed_methods, reason = "how long to run is the caller's choice")]
 #[test]
 fn eight_threads_never_book_anything_twice() {

@@ -1,5 +1,5 @@
-//! Two archives, both simple enough to be written here: the kernel's first file system (cpio, "newc")
-//! and what busybox's tar sends back.
+//! Two archives, both simple enough to be written here: the kernel's first file system (cpio,
+//! "newc") and what busybox's tar sends back.
 
 use std::collections::BTreeMap;
 

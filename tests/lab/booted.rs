@@ -1,6 +1,6 @@
-//! Guests that were placed by the engine boot, and what they see of themselves is what the placement
-//! promised: cells, memory, distances, packages, SMT siblings, the node of every device, and the
-//! switches that devices share.
+//! Guests that were placed by the engine boot, and what they see of themselves is what the
+//! placement promised: cells, memory, distances, packages, SMT siblings, the node of every device,
+//! and the switches that devices share.
 //!
 //! QEMU emulates all of it; `tests/lab/stand_in.rs` says what is exchanged for that. Only with
 //! `PINWISE_LAB=1`, and only where `PINWISE_LAB_QEMU` names a libvirtd on this machine, as

@@ -47,7 +47,8 @@ pub(crate) fn domain_name(xml: &str) -> &str {
     rest.split_once("</name>").expect("and it ends").0
 }
 
-/// Lets every judge there is look at a domain. With the QEMU driver: the domain as that would save it.
+/// Lets every judge there is look at a domain. With the QEMU driver: the domain as that would save
+/// it.
 pub(crate) fn judge(name: &str, xml: &str) -> Option<String> {
     let path = file(name, xml);
     let path = path.to_str().expect("the path is ours");
@@ -103,7 +104,8 @@ impl Driver {
         assert!(line.contains("qemu-system-x86_64"), "{name}: {line}");
     }
 
-    /// Starts the domain with its vCPUs stopped, looks at its threads, lets `more` look, and ends it.
+    /// Starts the domain with its vCPUs stopped, looks at its threads, lets `more` look, and ends
+    /// it.
     pub(crate) fn paused(
         &self,
         name: &str,
@@ -162,9 +164,9 @@ impl Driver {
             if done {
                 return (live, text);
             }
-            // QEMU's threads race when a guest moves PCI windows, and sometimes the loser aborts; on a
-            // busy machine a guest may also wait for a clock that never comes. That says nothing about
-            // us; a firmware that hangs does so every time.
+            // QEMU's threads race when a guest moves PCI windows, and sometimes the loser aborts;
+            // on a busy machine a guest may also wait for a clock that never comes. That says
+            // nothing about us; a firmware that hangs does so every time.
             let last = text.get(text.len().saturating_sub(800)..).unwrap_or_default();
             assert!(boots < 3, "{name}: no report after {:?}: {last}", start.elapsed());
             let how = if alive { "was silent" } else { "ended" };

@@ -166,8 +166,8 @@ fn a_spread_of_recommendations_starts() {
     }
 }
 
-/// VMs that the engine places on this very machine, as `tests/lab/run` has page pools for: nothing but
-/// the CPU model is exchanged, and every thread and page is where the XML says.
+/// VMs that the engine places on this very machine, as `tests/lab/run` has page pools for: nothing
+/// but the CPU model is exchanged, and every thread and page is where the XML says.
 
 #[test]
 fn a_vm_of_this_machine_is_held_where_its_xml_says() {

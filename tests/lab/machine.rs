@@ -1,6 +1,6 @@
-//! A machine that QEMU makes up: packages, nodes, SMT, memory, page pools, an IOMMU, and PCI functions
-//! that look like GPUs behind an expander bus of their node. It runs a script and hands back the files
-//! that this leaves in `/out`.
+//! A machine that QEMU makes up: packages, nodes, SMT, memory, page pools, an IOMMU, and PCI
+//! functions that look like GPUs behind an expander bus of their node. It runs a script and hands
+//! back the files that this leaves in `/out`.
 //!
 //! All of it is emulated, so nothing here needs KVM, a disk, a network or a kernel module.
 
@@ -49,8 +49,8 @@ pub(crate) struct Shape {
     /// The pCPUs that the script may use; all where empty.
     pub(crate) allowed: &'static str,
     pub(crate) iommu: bool,
-    /// Whether every node has an expander bus; else all functions hang from the root bus, which is on
-    /// no node.
+    /// Whether every node has an expander bus; else all functions hang from the root bus, which is
+    /// on no node.
     pub(crate) expanders: bool,
 }
 
@@ -207,7 +207,8 @@ fn hardware(shape: &Shape) -> Vec<String> {
 }
 
 /// Boots the machine with these programs in its `/bin`, runs the script there, and gives back what
-/// that put into `/out`. In the script `run NAME PROGRAM…` leaves `NAME`, `NAME.err` and `NAME.status`.
+/// that put into `/out`. In the script `run NAME PROGRAM…` leaves `NAME`, `NAME.err` and
+/// `NAME.status`.
 pub(crate) fn boot(shape: &Shape, programs: &[PathBuf], script: &str) -> Files {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("machine-{}", shape.name));
     fs::create_dir_all(&folder).expect("the target folder can be written");

@@ -1,5 +1,5 @@
-//! The emitted XML before libvirt, and the engine inside guests that QEMU boots: `tests/lab/run` installs
-//! what that takes and runs it.
+//! The emitted XML before libvirt, and the engine inside guests that QEMU boots: `tests/lab/run`
+//! installs what that takes and runs it.
 //!
 //! Every test passes at once unless `PINWISE_LAB=1`.
 #![allow(

@@ -16,8 +16,8 @@ use pinwise_testkit::rng::Rng;
 
 const PAGES: [PageSize; 3] = [PageSize::KIB_4, PageSize::MIB_2, PageSize::GIB_1];
 
-/// A host that nobody has: `nodes` nodes of 24 cores with two threads, a quarter of the cores of every
-/// second node reserved; a switch with two GPUs, a NIC and a drive on each node.
+/// A host that nobody has: `nodes` nodes of 24 cores with two threads, a quarter of the cores of
+/// every second node reserved; a switch with two GPUs, a NIC and a drive on each node.
 pub(crate) fn made_up(nodes: u32, vendor: CpuVendor) -> Host {
     made_up_with(nodes, vendor, devices)
 }
@@ -158,7 +158,8 @@ fn any_request(rng: &mut Rng, host: &Host, at: usize) -> RequestSpec {
     others.sort_unstable();
     let cells = u32::try_from(rng.between(1, nodes.min(8))).expect("few");
     let cells = if rng.percent(60) && cells > 1 { Wish::Require(cells) } else { Wish::Auto };
-    // Whole GiB per cell, so that every size of page divides it, and little, so that it fits here too.
+    // Whole GiB per cell, so that every size of page divides it, and little, so that it fits here
+    // too.
     let times = rng.pick(&[1, 1, 1, 2, 4]);
     let gib = (nodes as u64).max(2) * if vcpus > 100 { 1 } else { times };
     let page = rng.pick(&PAGES);

@@ -60,8 +60,8 @@ fn source(element: &str) -> pinwise::PciAddr {
     }
 }
 
-/// The emulated function that stands in for a host device: a display for a GPU, a sound card for what
-/// goes along, else a NIC.
+/// The emulated function that stands in for a host device: a display for a GPU, a sound card for
+/// what goes along, else a NIC.
 fn emulated(placement: &Placement, element: &str) -> String {
     let host = source(element);
     let guest = element.rfind("<address").expect("a guest address");

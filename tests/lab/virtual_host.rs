@@ -1,9 +1,9 @@
-//! The whole way on machines that QEMU makes up: `pinwise capture` and `pinwise recommend --host live` run inside, and
-//! what they say is compared with the shape that was booted, with the same answer made outside, and
-//! with the independent checker.
+//! The whole way on machines that QEMU makes up: `pinwise capture` and `pinwise recommend --host
+//! live` run inside, and what they say is compared with the shape that was booted, with the same
+//! answer made outside, and with the independent checker.
 //!
-//! Only with `PINWISE_LAB=1`, as it takes tools that `tests/lab/install` installs; `tests/lab/run` does
-//! all of it.
+//! Only with `PINWISE_LAB=1`, as it takes tools that `tests/lab/install` installs; `tests/lab/run`
+//! does all of it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -61,8 +61,8 @@ impl Vm {
     }
 }
 
-/// Copies the files of sysfs that describe the machine, as an operator would for a machine that cannot
-/// run us. A program started for every file would take most of the time here.
+/// Copies the files of sysfs that describe the machine, as an operator would for a machine that
+/// cannot run us. A program started for every file would take most of the time here.
 const COPY: &str = "
 t=/out/tree/sys
 mkdir -p $t/bus/pci/devices $t/devices/system /out/tree/proc/self
@@ -217,8 +217,8 @@ fn outside(host: &Host, usage: &Usage, vm: &Vm) -> Recommendation {
     answer
 }
 
-/// The rows of an answer. What was rejected counts free memory in pages of 4 KiB, of which the kernel
-/// has others at every moment.
+/// The rows of an answer. What was rejected counts free memory in pages of 4 KiB, of which the
+/// kernel has others at every moment.
 fn rows(json: &str) -> Value {
     let mut answer: Value = serde_json::from_str(json).unwrap();
     assert_eq!(answer["format"], "pinwise-recommendation/2");
@@ -272,10 +272,11 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
         assert_eq!(device.functions, [sound], "{name}: the other function of the card goes along");
     }
 
-    // The first VM, read back from the domain that was written for it, is what the second has to avoid.
+    // The first VM, read back from the domain that was written for it, is what the second has to
+    // avoid.
     let domain = libvirt::read_domain(&host, text(files, "first.xml")).unwrap();
-    // A domain has no word for the siblings that are kept idle: that no other VM gets the rest of its
-    // cores is up to whoever places the next.
+    // A domain has no word for the siblings that are kept idle: that no other VM gets the rest of
+    // its cores is up to whoever places the next.
     let said = Claim { dedicated: best.vcpu_pcpus(), ..best.claim() };
     assert_eq!(domain.claim, said, "{name}: read back");
     let usage = Usage::with_running(&host, [(domain.name, domain.claim.clone())]).unwrap();

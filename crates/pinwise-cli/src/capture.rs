@@ -1,5 +1,5 @@
-//! `pinwise capture`: the description of a machine as JSON, from the machine itself or from what its
-//! operator sent.
+//! `pinwise capture`: the description of a machine as JSON, from the machine itself or from what
+//! its operator sent.
 //!
 //! Each part of the description keeps where it was read from. With `--redact`, what names people or
 //! single devices is replaced, and standard error says what was.
@@ -17,9 +17,9 @@ use crate::outcome::{Failure, Outcome};
 /// Prints the description of a machine as JSON.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Sources of one machine, in any order: "live", "hwloc", "libvirt" or "libvirt:URI", captured roots
-    /// with sys/, XML of lstopo or of virsh capabilities, virsh nodedev-dumpxml files, descriptions,
-    /// folders of these, and facts such as the output of nvidia-smi topo -m.
+    /// Sources of one machine, in any order: "live", "hwloc", "libvirt" or "libvirt:URI", captured
+    /// roots with sys/, XML of lstopo or of virsh capabilities, virsh nodedev-dumpxml files,
+    /// descriptions, folders of these, and facts such as the output of nvidia-smi topo -m.
     #[arg(long, value_name = "live|hwloc|libvirt[:URI]|FILE|DIR", num_args = 1.., default_value = "live")]
     from: Vec<PathBuf>,
     /// A name in place of the machine's own.
@@ -60,7 +60,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     Ok(Outcome::done(write_host(host.build()?.description())))
 }
 
-/// Redacts the description of a host that is called `own`, and says on standard error what was replaced.
+/// Redacts the description of a host that is called `own`, and says on standard error what was
+/// replaced.
 fn redacted(host: &mut HostSpec, own: &str) {
     let mut replaced: BTreeMap<String, usize> = BTreeMap::new();
     for what in redact(host, own) {

@@ -1,8 +1,9 @@
 //! The program `pinwise`: where inside a host a GPU virtual machine should live, and what its guest
 //! should see.
 //!
-//! A subcommand is a module with its arguments and a function `run` from these to an [`Outcome`]. What a
-//! command line names is read by [`input`]; everything that is decided is decided by the library.
+//! A subcommand is a module with its arguments and a function `run` from these to an [`Outcome`].
+//! What a command line names is read by [`input`]; everything that is decided is decided by the
+//! library.
 //!
 //! Exit statuses: 0 done, 2 bad input, 3 nothing fits. Bad input is one sentence on standard error.
 
@@ -62,8 +63,8 @@ fn run(command: &Command) -> Result<Outcome, Failure> {
     }
 }
 
-/// Prints help in full, and of a complaint its first paragraph as one line: what clap adds about usage
-/// would hide the sentence.
+/// Prints help in full, and of a complaint its first paragraph as one line: what clap adds about
+/// usage would hide the sentence.
 fn unparsed(error: &clap::Error) -> Status {
     let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if help || !error.use_stderr() {

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// A reason for having no answer. It prints as one lower-case sentence that names the place and the value.
+/// A reason for having no answer. It prints as one lower-case sentence that names the place and the
+/// value.
 pub(crate) type Failure = Box<dyn Error>;
 
 /// The exit status of the program.
@@ -48,8 +49,8 @@ impl Outcome {
         Self { status: Status::NothingFits, text }
     }
 
-    /// Prints the text and returns the exit status. A reader that has seen enough (`| head`) is not a
-    /// failure.
+    /// Prints the text and returns the exit status. A reader that has seen enough (`| head`) is not
+    /// a failure.
     pub(crate) fn print(&self) -> Result<Status, Failure> {
         let mut out = io::stdout().lock();
         match out.write_all(self.text.as_bytes()).and_then(|()| out.flush()) {

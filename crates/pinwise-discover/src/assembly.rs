@@ -49,8 +49,8 @@ fn beginning(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim_start()
 }
 
-/// The name of the first element, past the declaration, the DTD's name and comments; `None` where the
-/// text is not XML.
+/// The name of the first element, past the declaration, the DTD's name and comments; `None` where
+/// the text is not XML.
 fn root_element(text: &str) -> Option<&str> {
     let mut rest = beginning(text);
     while let Some(inside) = rest.strip_prefix('<') {
@@ -159,8 +159,8 @@ pub struct Assembled {
 /// Sources of one machine, collected in any order and put together by [`finish`](Self::finish).
 ///
 /// A host needs one source that describes it whole. Of several the most specific is kept: a
-/// description, then sysfs, then lstopo, then libvirt's capabilities; the others and all facts are laid
-/// over it.
+/// description, then sysfs, then lstopo, then libvirt's capabilities; the others and all facts are
+/// laid over it.
 #[derive(Debug, Clone, Default)]
 pub struct Assembly {
     wholes: Vec<(Whole, Reading)>,
@@ -194,8 +194,8 @@ impl Assembly {
     /// file.
     ///
     /// # Errors
-    /// [`AssemblyError`] if the text is not what its beginning says, is of no kind that is known, is a
-    /// domain, or describes the whole host as another of its kind did.
+    /// [`AssemblyError`] if the text is not what its beginning says, is of no kind that is known,
+    /// is a domain, or describes the whole host as another of its kind did.
     pub fn add_text(&mut self, name: &str, text: &str) -> Result<TextKind, AssemblyError> {
         let called = || name.to_owned();
         let kind = TextKind::of(text);

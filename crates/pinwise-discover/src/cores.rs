@@ -8,8 +8,8 @@ use pinwise::host::{CoreSpec, NodeSpec};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Id as _, PackageId, PcpuId};
 
-/// The pCPUs of a mask in words of 32 bits, the lowest first; `None` where a word is none, or beyond
-/// what a pCPU's number can be.
+/// The pCPUs of a mask in words of 32 bits, the lowest first; `None` where a word is none, or
+/// beyond what a pCPU's number can be.
 pub(super) fn mask(words: impl Iterator<Item = Option<u32>>) -> Option<CpuSet> {
     let mut cpus = CpuSet::new();
     for (word, at) in words.zip(0_u32..) {
@@ -44,8 +44,8 @@ pub(super) fn smt_siblings(named: &[(PcpuId, CpuSet)], notes: &mut Notes) -> Vec
     parts
 }
 
-/// Where ids are missing or name two cores (dies that an old kernel does not tell apart, hypervisors),
-/// the cores of that host are numbered by their lowest pCPUs instead.
+/// Where ids are missing or name two cores (dies that an old kernel does not tell apart,
+/// hypervisors), the cores of that host are numbered by their lowest pCPUs instead.
 pub(super) fn renumber(specs: &mut [CoreSpec], missing: bool, notes: &mut Notes) {
     let ids: BTreeSet<_> = specs.iter().map(|spec| (spec.package, spec.die, spec.core)).collect();
     if !missing && ids.len() == specs.len() {

@@ -17,8 +17,8 @@ use crate::sysfs::note::SysfsNote;
 /// The most notes that are kept in full: a source with more is broken in one way many times.
 const MAX_NOTES: usize = 64;
 
-/// One thing that a reader left out, replaced or guessed, and why. Its `Display` is a sentence without
-/// a full stop.
+/// One thing that a reader left out, replaced or guessed, and why. Its `Display` is a sentence
+/// without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {

@@ -1,5 +1,5 @@
-//! Hosts as other schedulers' benchmarks describe them: `{"format": "placement-host/1", …}`, with the
-//! tenants that are on them.
+//! Hosts as other schedulers' benchmarks describe them: `{"format": "placement-host/1", …}`, with
+//! the tenants that are on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,8 +132,8 @@ pub fn read_described(text: &str) -> Result<Described, JsonError> {
 ///
 /// # Errors
 /// [`JsonError`] if the text is too long, names another format, is not JSON, has a field that is
-/// unknown, missing or of the wrong form, or a name or number that refers to nothing, is there twice
-/// or is beyond a limit. The rest is checked when the host is built.
+/// unknown, missing or of the wrong form, or a name or number that refers to nothing, is there
+/// twice or is beyond a limit. The rest is checked when the host is built.
 pub fn read_placement_host(text: &str) -> Result<Described, JsonError> {
     let spec: Spec = read_as(text, PLACEMENT_FORMAT)?;
     for (what, found, limit) in [

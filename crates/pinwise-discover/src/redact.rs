@@ -17,7 +17,8 @@ pub enum Redacted {
     Ip,
     /// A UUID, such as a GPU's.
     Uuid,
-    /// A word that looks like a serial number: ten letters and digits or more, four digits among them.
+    /// A word that looks like a serial number: ten letters and digits or more, four digits among
+    /// them.
     Serial,
     /// The folders before a file's name.
     Folders,

@@ -7,11 +7,11 @@
 //! 1. Claims come first, then domains that run, then domains that are merely defined.
 //! 2. Claims and running domains hold what they say. That the host cannot give it is an error: the
 //!    description of the host and that of its tenants do not belong together.
-//! 3. A pCPU to which two domains pin a vCPU stays dedicated to the first; the later one shares it. Both
-//!    would run there, whatever their makers meant.
-//! 4. A domain that is defined but off holds what it would take if it were started now. If it could not
-//!    start beside the others, it is left out: people often define several domains for one GPU and run
-//!    them one at a time.
+//! 3. A pCPU to which two domains pin a vCPU stays dedicated to the first; the later one shares it.
+//!    Both would run there, whatever their makers meant.
+//! 4. A domain that is defined but off holds what it would take if it were started now. If it could
+//!    not start beside the others, it is left out: people often define several domains for one GPU
+//!    and run them one at a time.
 //!
 //! Nothing here does I/O; `files` has the files and the libvirt that texts come from.
 
@@ -101,12 +101,14 @@ impl Tenants {
         self.claims.push((name.into(), claim));
     }
 
-    /// Adds a domain. Of the domains that run, and of those that do not, the first added comes first.
+    /// Adds a domain. Of the domains that run, and of those that do not, the first added comes
+    /// first.
     pub fn add_domain(&mut self, domain: Domain) {
         self.domains.push(domain);
     }
 
-    /// Adds the tenant that a text describes: XML of a domain if it begins with `<`, otherwise JSON.
+    /// Adds the tenant that a text describes: XML of a domain if it begins with `<`, otherwise
+    /// JSON.
     ///
     /// # Errors
     /// [`TenantError`] as [`read_domain`] and [`read_tenant`] say.
@@ -152,8 +154,8 @@ impl Tenants {
     }
 }
 
-/// Makes the claim float on those of its dedicated pCPUs that are `pinned` already, adds its others to
-/// them, and returns the shared ones.
+/// Makes the claim float on those of its dedicated pCPUs that are `pinned` already, adds its others
+/// to them, and returns the shared ones.
 fn share(claim: &mut Claim, pinned: &mut CpuSet) -> CpuSet {
     let shared = claim.dedicated.intersection(pinned);
     pinned.extend(&claim.dedicated);

@@ -1,8 +1,8 @@
-//! libhwloc as the oracle: what it makes of this machine, of lstopo's files and of captured sysfs trees
-//! is what our readers make of them.
+//! libhwloc as the oracle: what it makes of this machine, of lstopo's files and of captured sysfs
+//! trees is what our readers make of them.
 //!
-//! libhwloc crashes on broken files, so it looks at each in a process of its own: this test, run again
-//! for [`the_oracle_speaks`] alone.
+//! libhwloc crashes on broken files, so it looks at each in a process of its own: this test, run
+//! again for [`the_oracle_speaks`] alone.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -102,7 +102,8 @@ fn the_oracle_speaks() {
         (ObjectType::PU, "pcpu"),
         (ObjectType::L3Cache, "l3"),
     ] {
-        // One whose pCPUs a cgroup forbids may be in the file without them; to a host it is nothing.
+        // One whose pCPUs a cgroup forbids may be in the file without them; to a host it is
+        // nothing.
         let objects = of(kind).map(cpus).filter(|cpus| !cpus.is_empty());
         objects.for_each(|cpus| say(format!("{name} {cpus}")));
     }
@@ -174,8 +175,8 @@ fn this_machine_is_the_same_through_hwloc_and_sysfs() {
     println!("{} PCI functions, notes: {notes:?}", host.devices.len());
     assert!(notes.iter().any(|note| note.to_string().contains("not free ones")), "{notes:?}");
     assert_eq!(host.about, "read from hwloc");
-    // What libhwloc leaves out of any machine: bridges without buses, wide domains. And it has pCPUs
-    // for nodes without.
+    // What libhwloc leaves out of any machine: bridges without buses, wide domains. And it has
+    // pCPUs for nodes without.
     let mut by_sysfs = by_sysfs.host;
     let (mut theirs, mut mine) = (oracle(&[]).unwrap(), ours(&host));
     let known = mine.get("pci").cloned().unwrap_or_default();

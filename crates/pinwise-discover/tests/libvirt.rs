@@ -1,5 +1,5 @@
-//! A libvirt that runs: its test driver, which needs no daemon and plays a host with one domain, and
-//! where `PINWISE_LAB_QEMU` says which (`tests/lab/run` does), its QEMU driver on this machine.
+//! A libvirt that runs: its test driver, which needs no daemon and plays a host with one domain,
+//! and where `PINWISE_LAB_QEMU` says which (`tests/lab/run` does), its QEMU driver on this machine.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use std::path::Path;

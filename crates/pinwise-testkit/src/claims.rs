@@ -6,10 +6,10 @@ use pinwise::units::NodeId;
 use pinwise::usage::PageClaim;
 use pinwise::{Claim, CpuSet, Host, PageSize, Placement};
 
-/// What the XML can say of a placement's claim. SMT siblings that are kept idle are in no element, and
-/// that the emulator's pCPUs are its own neither; threads without a pin float everywhere, where a
-/// placement names nothing. vCPUs that share a node's only free pCPU are pinned to it alone, as if it was
-/// theirs.
+/// What the XML can say of a placement's claim. SMT siblings that are kept idle are in no element,
+/// and that the emulator's pCPUs are its own neither; threads without a pin float everywhere, where
+/// a placement names nothing. vCPUs that share a node's only free pCPU are pinned to it alone, as
+/// if it was theirs.
 pub fn in_xml(placement: &Placement, host: &Host) -> Claim {
     let mut claim = placement.claim();
     let unsaid = placement.idle.union(&placement.emulator_own);

@@ -1,9 +1,9 @@
 //! What the tests, benchmarks and fuzzers of pinwise share.
 //!
-//! Texts and trees that readers read ([`texts`], [`trees`]), hosts to place VMs on ([`hosts`], which
-//! are the fixtures; [`machine`], [`tiny`], [`shapes`]), placements made by hand ([`placements`]),
-//! numbers drawn from a seed ([`rng`]) and texts broken by them ([`mutate`]), and functions of bytes
-//! for fuzzers ([`fuzz`]). [`schema`] holds values against JSON Schemas.
+//! Texts and trees that readers read ([`texts`], [`trees`]), hosts to place VMs on ([`hosts`],
+//! which are the fixtures; [`machine`], [`tiny`], [`shapes`]), placements made by hand
+//! ([`placements`]), numbers drawn from a seed ([`rng`]) and texts broken by them ([`mutate`]), and
+//! functions of bytes for fuzzers ([`fuzz`]). [`schema`] holds values against JSON Schemas.
 #![allow(missing_docs, missing_debug_implementations, reason = "its users are a few files away")]
 #![allow(
     clippy::unwrap_used,

@@ -15,8 +15,8 @@ impl Rng {
         Self { state: (mixed ^ (mixed >> 31)) | 1, first: Vec::new() }
     }
 
-    /// Draws the bytes first, two at a time, so that a changed byte is a changed choice. What they do
-    /// not decide follows from all of them.
+    /// Draws the bytes first, two at a time, so that a changed byte is a changed choice. What they
+    /// do not decide follows from all of them.
     pub fn of(bytes: &[u8]) -> Self {
         let seed = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

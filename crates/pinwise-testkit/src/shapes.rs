@@ -1,6 +1,7 @@
-//! Synthetic hosts and neighbours for measurements: servers with two SMT siblings a core, an L3 domain
-//! for every eight cores and a PCIe switch for every two GPUs. They are `placement-host/1` texts
-//! (`-- --describe 8n256/50%` prints one), so that another scheduler can be given the very same.
+//! Synthetic hosts and neighbours for measurements: servers with two SMT siblings a core, an L3
+//! domain for every eight cores and a PCIe switch for every two GPUs. They are `placement-host/1`
+//! texts (`-- --describe 8n256/50%` prints one), so that another scheduler can be given the very
+//! same.
 
 use std::ops::Range;
 
@@ -124,8 +125,8 @@ impl Shape {
         (nodes, each)
     }
 
-    /// The host with neighbours that hold about so many percent of every node's cores and pages: VMs of
-    /// 1, 2 or 4 whole cores, scattered by a fixed sequence.
+    /// The host with neighbours that hold about so many percent of every node's cores and pages:
+    /// VMs of 1, 2 or 4 whole cores, scattered by a fixed sequence.
     pub fn describe(self, percent: u32) -> String {
         self.describe_by(|_| percent)
     }

@@ -364,8 +364,9 @@ fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
         let model = rng.percent(5).then(|| "a".to_owned());
         GpuRequest::Count { count: count as u32, model }
     };
-    // Between sets of GPUs the search takes the better path. The score, which is against the default
-    // layout with the same GPUs, may favour the worse one: there the two agree only without collectives.
+    // Between sets of GPUs the search takes the better path. The score, which is against the
+    // default layout with the same GPUs, may favour the worse one: there the two agree only without
+    // collectives.
     let choice = host.gpus().len() > 2 && count == 2;
     let quiet = |workload: &Workload| workload.weights().collective == 0;
     let mut workloads = Workload::PRESETS.to_vec();

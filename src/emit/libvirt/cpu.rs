@@ -39,8 +39,8 @@ pub fn tune(placement: &Placement) -> Option<Element> {
 
 /// `<cpu>`: the host's, as the device drivers and libraries in the guest choose code by it.
 ///
-/// `migratable='off'` shows the invariant clock too, which only a VM that stays may rely on; one with
-/// passed-through GPUs stays.
+/// `migratable='off'` shows the invariant clock too, which only a VM that stays may rely on; one
+/// with passed-through GPUs stays.
 pub fn cpu(placement: &Placement) -> Element {
     let cpu = Element::new("cpu").attr("mode", "host-passthrough").attr("check", "none");
     let cpu = cpu.attr("migratable", "off").child(topology(placement));

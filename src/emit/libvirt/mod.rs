@@ -1,8 +1,8 @@
 //! libvirt domain XML for KVM: fragments to paste, a whole domain, or a patch of the user's own.
 //!
 //! Tried with libvirt 9.0 to 11.3 and QEMU 10.0. libvirt accepts much that then starts wrongly, or
-//! starts and is wrong in the guest only (bus numbers too close, cells that leave vCPUs out); what of
-//! that a placement could say is refused here, see [`EmitError`].
+//! starts and is wrong in the guest only (bus numbers too close, cells that leave vCPUs out); what
+//! of that a placement could say is refused here, see [`EmitError`].
 
 pub(crate) mod check;
 pub mod cpu;
@@ -17,8 +17,8 @@ use crate::units::{Bytes, CellId, PageSize, PciAddr};
 
 /// Why a placement cannot be said in domain XML.
 ///
-/// None of these comes from a placement that this crate recommends; they guard one that was built or
-/// changed by hand.
+/// None of these comes from a placement that this crate recommends; they guard one that was built
+/// or changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
@@ -45,7 +45,8 @@ pub enum EmitError {
         /// How many vCPUs there are.
         vcpus: usize,
     },
-    /// The cells are not numbered from 0, do not share out all vCPUs, or an expander bus names none.
+    /// The cells are not numbered from 0, do not share out all vCPUs, or an expander bus names
+    /// none.
     #[error("the cells are not numbered from 0 or do not share out the vCPUs exactly")]
     Cells,
     /// A virtual socket with vCPUs in several cells.
@@ -122,10 +123,11 @@ pub enum EmitError {
 
 /// The parts of a domain that a placement decides, ready to paste into one.
 ///
-/// Groups start with a comment that says which element they go into. USB and memory balloon are left
-/// to the domain that they are pasted into: every root port here is taken, so what libvirt adds by
-/// itself finds no way behind an expander bus. Controllers are numbered from 1: a domain that has some
-/// already takes a patch (`pinwise_discover::libvirt::patch`), which goes on after its highest.
+/// Groups start with a comment that says which element they go into. USB and memory balloon are
+/// left to the domain that they are pasted into: every root port here is taken, so what libvirt
+/// adds by itself finds no way behind an expander bus. Controllers are numbered from 1: a domain
+/// that has some already takes a patch (`pinwise_discover::libvirt::patch`), which goes on after
+/// its highest.
 ///
 /// # Errors
 /// [`EmitError`] if the placement cannot be said in domain XML.
@@ -148,8 +150,8 @@ pub fn fragments(placement: &Placement) -> Result<String, EmitError> {
     Ok(out)
 }
 
-/// The most ports that a BIOS is left to deal with; the domain's own devices want some too. 14 booted,
-/// 18 did not.
+/// The most ports that a BIOS is left to deal with; the domain's own devices want some too. 14
+/// booted, 18 did not.
 const BIOS_PORTS: usize = 8;
 
 /// A whole domain that starts: what the placement decides, and as little else as possible. Disks,
@@ -163,9 +165,10 @@ pub fn domain(placement: &Placement) -> Result<String, EmitError> {
     check::check(placement)?;
     let mut os = Element::new("os");
     let kind = Element::new("type").attr("arch", "x86_64").attr("machine", "q35").text("hvm");
-    // Only UEFI places the BARs of a large GPU and knows the size of the MMIO window. The GPU's driver
-    // is mostly built in the guest and not signed, which secure boot would refuse. And a BIOS stops
-    // where the ports want more than the 64 KiB of I/O addresses that there are, 4 KiB each.
+    // Only UEFI places the BARs of a large GPU and knows the size of the MMIO window. The GPU's
+    // driver is mostly built in the guest and not signed, which secure boot would refuse. And a
+    // BIOS stops where the ports want more than the 64 KiB of I/O addresses that there are, 4 KiB
+    // each.
     let many = placement.pci.ports.len() > BIOS_PORTS;
     if many || placement.gpus().next().is_some() || placement.pci.mmio64_mib.is_some() {
         let feature = Element::new("feature").attr("enabled", "no").attr("name", "secure-boot");

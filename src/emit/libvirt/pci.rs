@@ -69,8 +69,8 @@ pub fn host_devices(placement: &Placement) -> Vec<Element> {
     functions.map(|function| host_device(function, &|index| index)).collect()
 }
 
-/// What the aliases of our host devices begin with. libvirt keeps a user's alias (`ua-`), so a later
-/// patch knows which devices an earlier placement brought.
+/// What the aliases of our host devices begin with. libvirt keeps a user's alias (`ua-`), so a
+/// later patch knows which devices an earlier placement brought.
 pub const ALIAS: &str = "ua-pinwise-";
 
 /// The alias of the function.
@@ -111,8 +111,8 @@ fn attributes(element: Element, at: PciAddr, bus: u32) -> Element {
     element.attr("function", format!("0x{:x}", at.function))
 }
 
-/// `<qemu:commandline>`: libvirt has no element for the firmware's MMIO window, and refuses `opt/ovmf`
-/// names in `<sysinfo type='fwcfg'>`.
+/// `<qemu:commandline>`: libvirt has no element for the firmware's MMIO window, and refuses
+/// `opt/ovmf` names in `<sysinfo type='fwcfg'>`.
 pub fn window(placement: &Placement) -> Option<Element> {
     let arguments = window_arguments(placement, "qemu")?;
     let element = Element::new("qemu:commandline").attr("xmlns:qemu", QEMU_NS);

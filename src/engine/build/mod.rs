@@ -189,8 +189,8 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
     let here = housekeeping.intersection(&local);
     if here.is_empty() && !pcpus.idle.is_empty() {
         let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
-        // One sibling each from the end, so that the first vCPUs, which guests load most, keep their
-        // cores to themselves for as long as possible.
+        // One sibling each from the end, so that the first vCPUs, which guests load most, keep
+        // their cores to themselves for as long as possible.
         let mut from_the_end = idle.iter().rev().cycle().map(|p| std::iter::once(*p).collect());
         pcpus.emulator = from_the_end.next().unwrap_or_default();
         pcpus.iothreads = from_the_end.take(request.spec().io_threads as usize).collect();
@@ -209,8 +209,9 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
     Ok(pcpus)
 }
 
-/// Adds what is missing to the pCPUs for the emulator alone, the VM's nodes first: whole cores where
-/// cores have to be whole, else single pCPUs. Floating vCPUs have given what their nodes have already.
+/// Adds what is missing to the pCPUs for the emulator alone, the VM's nodes first: whole cores
+/// where cores have to be whole, else single pCPUs. Floating vCPUs have given what their nodes have
+/// already.
 fn own_pcpus(
     search: &Search<'_>,
     candidate: &Candidate,

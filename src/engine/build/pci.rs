@@ -1,5 +1,5 @@
-//! The guest's PCIe tree: a port for every card, under an expander bus of its cell where the guest is
-//! to see which cell is near, and under a switch where GPUs and NICs share one on the host.
+//! The guest's PCIe tree: a port for every card, under an expander bus of its cell where the guest
+//! is to see which cell is near, and under a switch where GPUs and NICs share one on the host.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,8 @@ impl Bus {
     }
 
     /// Puts cards of one host switch below one guest switch where GPUs and NICs are among them. For
-    /// others nothing is known to be won, and the switch that QEMU has says that its links are slow.
+    /// others nothing is known to be won, and the switch that QEMU has says that its links are
+    /// slow.
     fn share(&mut self, host: &Host) {
         let kind = |card: &Card| host.pci().get(card[0]).map(|device| device.kind());
         if !self.plain.iter().any(|card| kind(card) == Some(DeviceKind::Nic)) {
@@ -165,7 +166,8 @@ impl GuestPci {
     }
 }
 
-/// Room for all BARs, doubled since each is aligned to its own size, where the default is too small.
+/// Room for all BARs, doubled since each is aligned to its own size, where the default is too
+/// small.
 fn window(host: &Host, devices: &[PlacedDevice]) -> Option<u64> {
     let functions = devices.iter().flat_map(|d| std::iter::once(&d.address).chain(&d.functions));
     let bars = functions.filter_map(|address| host.pci().get(*address)).flat_map(|d| &d.bars);

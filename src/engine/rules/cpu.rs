@@ -38,8 +38,8 @@ pub(crate) fn pinned(profile: &Profile) -> bool {
 /// # Why it matters
 /// Both siblings share one core's units: twice the vCPUs, hardly more work.
 /// # Evidence
-/// F8: 2 to 3% more than one thread a core, so about 0.51 of V cores; F19: 40 to 75% of the capacity
-/// lost; F44: 0% to 30% from the second thread.
+/// F8: 2 to 3% more than one thread a core, so about 0.51 of V cores; F19: 40 to 75% of the
+/// capacity lost; F44: 0% to 30% from the second thread.
 /// # When it is silent
 /// Every vCPU has a core of its own.
 pub(crate) fn siblings(profile: &Profile) -> bool {

@@ -1,9 +1,9 @@
 //! The one table of numbers: what each rule may claim, from which finding, with which grade.
 //!
-//! Findings F1 to F45 are the published measurements that this crate rests on. F1 to F12 and F20 are
-//! one benchmark of four layouts on six GPU systems (r/VFIO, 2026; scripts 6erun/vcpu_benchmarks);
-//! the others are independent sources. A finding without a number (`observed`) becomes a wide range
-//! that is chosen by us.
+//! Findings F1 to F45 are the published measurements that this crate rests on. F1 to F12 and F20
+//! are one benchmark of four layouts on six GPU systems (r/VFIO, 2026; scripts
+//! 6erun/vcpu_benchmarks); the others are independent sources. A finding without a number
+//! (`observed`) becomes a wide range that is chosen by us.
 
 use std::fmt;
 
@@ -184,8 +184,9 @@ macro_rules! table {
 }
 
 // Chosen by us where a row is wider or narrower than its finding: the `observed` rows, which have a
-// direction and no number; the latency rows, which halve a bare-metal ratio because an unbound VM has
-// about half of its pages remote; the low ends of the bandwidth rows, since F5 saw no gain at times.
+// direction and no number; the latency rows, which halve a bare-metal ratio because an unbound VM
+// has about half of its pages remote; the low ends of the bandwidth rows, since F5 saw no gain at
+// times.
 table! {
     EfficiencyCore, CpuSingleThread, (Fixed(550), Fixed(650), Fixed(700)), Measured, [43];
     PinnedThread, CpuSingleThread, (Fixed(1000), Fixed(1020), Fixed(1100)), Observed, [2];

@@ -10,7 +10,8 @@ pub struct Study {
     pub id: StudyId,
     /// How strong it is as evidence.
     pub grade: Grade,
-    /// What was found, in one sentence; ratios are against the default layout unless said otherwise.
+    /// What was found, in one sentence; ratios are against the default layout unless said
+    /// otherwise.
     pub found: &'static str,
     /// Where it was published.
     pub source: &'static str,

@@ -19,8 +19,8 @@ fn flat_over_nodes(profile: &Profile) -> bool {
 /// # Why it matters
 /// Threads read their own node's memory, and the nodes' bandwidths add up.
 /// # Evidence
-/// F4: 2x to 7x on some hosts; F22: 2.5 on 2 nodes; F23: 11 to 13 on 8; F31: bandwidths add up. A VM
-/// spread wider than it must was never measured: its likely value is that of the fewest nodes.
+/// F4: 2x to 7x on some hosts; F22: 2.5 on 2 nodes; F23: 11 to 13 on 8; F31: bandwidths add up. A
+/// VM spread wider than it must was never measured: its likely value is that of the fewest nodes.
 /// # When it is silent
 /// One cell, or one node.
 pub(crate) fn cells(profile: &Profile) -> bool {

@@ -88,8 +88,8 @@
 //!
 //! # To add a rule
 //! Its row in `evidence.rs`, its name in the list below, its condition beside its neighbours in
-//! `cpu.rs`, `memory.rs` or `pcie.rs` under the four headings that the others have, and two cases in
-//! `tests/it/rules.rs`: one where it speaks, one where it is silent.
+//! `cpu.rs`, `memory.rs` or `pcie.rs` under the four headings that the others have, and two cases
+//! in `tests/it/rules.rs`: one where it speaks, one where it is silent.
 
 pub(crate) mod cpu;
 pub(crate) mod evidence;
@@ -243,8 +243,8 @@ pub(crate) fn applies(metric: Metric, profile: &Profile) -> bool {
     }
 }
 
-/// Calls `each` with every row that has something to say about the candidate and one of the metrics,
-/// in the order of the rules.
+/// Calls `each` with every row that has something to say about the candidate and one of the
+/// metrics, in the order of the rules.
 pub(crate) fn each_row<'e>(
     evidence: &'e Evidence,
     profile: &Profile,

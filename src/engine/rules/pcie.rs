@@ -14,7 +14,8 @@ fn placed(profile: &Profile) -> bool {
 /// # Why it matters
 /// Nobody should choose a layout for it.
 /// # Evidence
-/// F9: matmul barely changed on all systems; F36: 0.98 to 1.02 (F37: host-bound serving can differ).
+/// F9: matmul barely changed on all systems; F36: 0.98 to 1.02 (F37: host-bound serving can
+/// differ).
 /// # When it is silent
 /// No GPU.
 pub(crate) fn any_gpu(profile: &Profile) -> bool {
@@ -58,7 +59,8 @@ pub(crate) fn interleaved(profile: &Profile) -> bool {
 /// # Evidence
 /// F15 and F28, from the other side: an unbound VM's buffers may be anywhere.
 /// # When it is silent
-/// A GPU's node is unknown or remote, the guest is flat over several nodes, or the host has one node.
+/// A GPU's node is unknown or remote, the guest is flat over several nodes, or the host has one
+/// node.
 pub(crate) fn local_gpu(profile: &Profile) -> bool {
     let bound = profile.memory == MemoryMode::Strict;
     let on_its_node = profile.nodes == 1 || profile.style.shows_cells();
@@ -106,8 +108,8 @@ pub(crate) fn cells_with_expanders(profile: &Profile) -> bool {
 /// # Why it matters
 /// No traffic crosses nodes.
 /// # Evidence
-/// F7: pinning helped a lot on some systems; F18 is counter-evidence (4 GPUs of one node 24 GB/s, 2+2
-/// over two nodes 35 GB/s) and lowers the low end.
+/// F7: pinning helped a lot on some systems; F18 is counter-evidence (4 GPUs of one node 24 GB/s,
+/// 2+2 over two nodes 35 GB/s) and lowers the low end.
 /// # When it is silent
 /// The VM or the GPUs span nodes, a GPU's node is unknown, or peer-to-peer.
 pub(crate) fn collective_on_one_node(profile: &Profile) -> bool {
@@ -150,7 +152,8 @@ pub(crate) fn peer_linked(profile: &Profile) -> bool {
 /// # What it looks at
 /// The nearest common bridge of the GPUs.
 /// # Why it matters
-/// Traffic stays inside the switch, if ACS lets it; where a port is known not to, a warning says so.
+/// Traffic stays inside the switch, if ACS lets it; where a port is known not to, a warning says
+/// so.
 /// # Evidence
 /// Reasoned; no finding.
 /// # When it is silent

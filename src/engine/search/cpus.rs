@@ -170,8 +170,8 @@ impl<'h> FreeCores<'h> {
         Self { host, way, nodes, counts, wants_favoured, levels }
     }
 
-    /// The number of guest cores of `threads` threads that a node has room for; of vCPUs, where they
-    /// float.
+    /// The number of guest cores of `threads` threads that a node has room for; of vCPUs, where
+    /// they float.
     pub(crate) fn room(&self, node: usize, threads: u32) -> u64 {
         let room = &self.nodes[node];
         if self.way.dedicated { room.cores[threads as usize - 1] } else { room.pcpus }
@@ -242,8 +242,8 @@ impl<'h> FreeCores<'h> {
                     if count == 0 || derived.groups[at].kind != kind || key >= last {
                         continue;
                     }
-                    // Among those that hold the rest, the tightest, and of two the smaller domain, so
-                    // that an untouched larger one stays whole.
+                    // Among those that hold the rest, the tightest, and of two the smaller domain,
+                    // so that an untouched larger one stays whole.
                     let tight = (count, derived.groups[at].cores.len(), at);
                     if count >= left && fitting.is_none_or(|best| tight < best) {
                         fitting = Some(tight);
@@ -264,8 +264,9 @@ impl<'h> FreeCores<'h> {
         }
     }
 
-    /// The cores of a group that are taken first. Work that waits for single threads takes the fastest;
-    /// other work leaves them. Where cores may be shared, those with most siblings free come first.
+    /// The cores of a group that are taken first. Work that waits for single threads takes the
+    /// fastest; other work leaves them. Where cores may be shared, those with most siblings free
+    /// come first.
     fn first(&self, group: usize, count: usize, threads: u32) -> impl Iterator<Item = usize> + '_ {
         let derived = self.host.derived();
         let of = &derived.groups[group].cores;
@@ -283,8 +284,8 @@ impl<'h> FreeCores<'h> {
         turns.flat_map(of_turn).take(count)
     }
 
-    /// The cores that a VM takes on a node, as positions in [`Host::cores`], in the order of its vCPUs:
-    /// by L3 domain, so that neighbours in the guest are neighbours in the host.
+    /// The cores that a VM takes on a node, as positions in [`Host::cores`], in the order of its
+    /// vCPUs: by L3 domain, so that neighbours in the guest are neighbours in the host.
     pub(crate) fn pick(&self, node: usize, cores: u64, threads: u32) -> Vec<usize> {
         let mut picked: Vec<usize> = Vec::new();
         self.plan(node, cores, threads, |group, count| {

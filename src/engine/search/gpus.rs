@@ -110,8 +110,8 @@ use crate::usage::Usage;
 use super::nodes::NodeMask;
 use crate::sets::bits;
 
-/// At most so many sets are looked at; beyond that GPUs of one kind in one place count as equal, and
-/// then the search stops here and says so.
+/// At most so many sets are looked at; beyond that GPUs of one kind in one place count as equal,
+/// and then the search stops here and says so.
 const MAX_SETS: usize = 1024;
 
 /// A set of GPUs that could be given to the VM, and what distinguishes it.
@@ -133,7 +133,8 @@ pub(crate) struct GpuSet {
     pub(crate) kind: usize,
 }
 
-/// What a rule can see of a set, a byte each, none above 127: the less the better, whatever the rest.
+/// What a rule can see of a set, a byte each, none above 127: the less the better, whatever the
+/// rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DominanceKey(u64);
 
@@ -194,7 +195,8 @@ impl GpuSets {
         }
     }
 
-    /// Of these sets those that are worth trying: where some have what every set must have, they alone.
+    /// Of these sets those that are worth trying: where some have what every set must have, they
+    /// alone.
     fn with(request: &Request, mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
         let lacks =
             |set: &GpuSet| set_lacking(&request.spec().policies, set.gpus.count_ones(), set.facts);
@@ -347,9 +349,9 @@ fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<
 }
 
 /// Free groups that the set takes a part of and leaves a part of: switches count four times, nodes
-/// twice, direct links and larger fabric partitions that end with it once each. Chosen by us: a switch
-/// pair is the smallest thing that another VM could want whole. Where every two are linked, every
-/// choice cuts as many links: only differences matter.
+/// twice, direct links and larger fabric partitions that end with it once each. Chosen by us: a
+/// switch pair is the smallest thing that another VM could want whole. Where every two are linked,
+/// every choice cuts as many links: only differences matter.
 fn broken(host: &Host, gpus: GpuMask, free: GpuMask) -> u32 {
     let derived = host.derived();
     let rest = free & !gpus;
@@ -373,7 +375,8 @@ fn broken(host: &Host, gpus: GpuMask, free: GpuMask) -> u32 {
     broken + count(derived.partitions.iter().filter(|p| larger(p) && lost(p)).count())
 }
 
-/// GPUs of one model in one place: not quite equal, but what is told apart where not all sets can be.
+/// GPUs of one model in one place: not quite equal, but what is told apart where not all sets can
+/// be.
 fn alike(host: &Host, at: usize) -> GpuMask {
     let all = &host.derived().gpus;
     let gpu = &all[at];
@@ -396,8 +399,8 @@ fn classes(free: GpuMask, like: impl Fn(usize) -> GpuMask) -> Classes {
     classes
 }
 
-/// Calls `add` with every way to take `size` GPUs more from the classes, the first of each class first,
-/// until it says stop. Whether it went through them all.
+/// Calls `add` with every way to take `size` GPUs more from the classes, the first of each class
+/// first, until it says stop. Whether it went through them all.
 fn walk(
     all: &[GpuFacts],
     classes: &[GpuMask],

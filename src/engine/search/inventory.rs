@@ -40,7 +40,8 @@ pub(crate) struct Search<'a> {
     pub(crate) cut: bool,
     /// The memo of this pass: one entry for each set of features that was met.
     pub(super) known: Vec<Known>,
-    /// By node position: the last number of cores that was asked about, and how these would be used.
+    /// By node position: the last number of cores that was asked about, and how these would be
+    /// used.
     pub(super) core_uses: Vec<Option<(u64, CoreUse)>>,
     /// Indices into [`GpuSets::sets`]: for each entry of `gpu_choices_of`, the sets worth trying.
     pub(super) gpu_choices: Vec<usize>,

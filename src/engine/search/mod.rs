@@ -7,9 +7,9 @@
 //! one GPU set. `engine::build` turns the best candidates into pins. The search is a pure function.
 //!
 //! # Where it is
-//! `inventory` takes stock of the host and keeps what was found; `state` has the values that the loops
-//! hand on; `pass` has the loops; `nodes`, `gpus` and `cpus` enumerate; `splits` shares guest cores
-//! out; `weigh` judges one layout.
+//! `inventory` takes stock of the host and keeps what was found; `state` has the values that the
+//! loops hand on; `pass` has the loops; `nodes`, `gpus` and `cpus` enumerate; `splits` shares guest
+//! cores out; `weigh` judges one layout.
 //!
 //! # Words
 //! - *Guest core*: the 1 or 2 vCPUs that share a core in the guest. A VM of 32 vCPUs is 32 guest
@@ -75,10 +75,11 @@
 //!
 //! # Memo
 //! Rules, requirements and preferences see a candidate only through its `Profile`. The profile is
-//! determined by the pass, by the features in `Features` (numbers of nodes, packages, far devices and
-//! remote GPUs, the kind of GPU set, the `CoreUse`), by the choice, and by whether pages are huge.
-//! Its verdict, a score without the packing cost or the first required property that it lacks, is
-//! computed once. On eight equal nodes in two packages, 28 pairs have two sets of features.
+//! determined by the pass, by the features in `Features` (numbers of nodes, packages, far devices
+//! and remote GPUs, the kind of GPU set, the `CoreUse`), by the choice, and by whether pages are
+//! huge. Its verdict, a score without the packing cost or the first required property that it
+//! lacks, is computed once. On eight equal nodes in two packages, 28 pairs have two sets of
+//! features.
 //!
 //! # Rank and ties
 //! Best first: higher score, packing included; fewer nodes; fewer threads per guest core; cells

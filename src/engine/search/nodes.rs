@@ -3,8 +3,8 @@
 /// A set of nodes as bits over positions in [`Host::nodes`](crate::Host::nodes).
 pub(crate) type NodeMask = u64;
 
-/// The largest number of node sets of one size that are all tried. If there are more, sets are grown
-/// from every node, and the answer says that the search was cut.
+/// The largest number of node sets of one size that are all tried. If there are more, sets are
+/// grown from every node, and the answer says that the search was cut.
 pub(crate) const MAX_SETS: u64 = 4096;
 
 /// Sets of one size, and whether they are all there are.
@@ -23,9 +23,9 @@ fn binomial(n: u64, size: u64) -> u64 {
     result
 }
 
-/// The subsets of `nodes` with `size` members, all of them up to [`MAX_SETS`]. Beyond, for each node,
-/// and for each of the `wanted` sets, it and its nearest neighbours by `distance`, and it and those with
-/// the most `room`.
+/// The subsets of `nodes` with `size` members, all of them up to [`MAX_SETS`]. Beyond, for each
+/// node, and for each of the `wanted` sets, it and its nearest neighbours by `distance`, and it and
+/// those with the most `room`.
 pub(crate) fn subsets(
     nodes: &[usize],
     size: usize,
@@ -83,9 +83,9 @@ fn combinations(nodes: &[usize], size: usize, number: u64) -> Vec<NodeMask> {
     }
 }
 
-/// Shares `total` units out by weight, no more than `caps` each and, if asked, at least one each, and
-/// adds the shares to `to`. What a full place cannot take goes to those with the most room. Whether it
-/// fits; nothing is added where it does not.
+/// Shares `total` units out by weight, no more than `caps` each and, if asked, at least one each,
+/// and adds the shares to `to`. What a full place cannot take goes to those with the most room.
+/// Whether it fits; nothing is added where it does not.
 pub(crate) fn share_out(
     total: u64,
     caps: &[u64],

@@ -114,15 +114,16 @@ impl Search<'_> {
             self.cut |= !tried.complete;
             let mut outcome = Outcome::default();
             for mask in tried.masks {
-                // Once the VM fits, a wider set is only worth trying if it brings GPUs onto its nodes.
+                // Once the VM fits, a wider set is only worth trying if it brings GPUs onto its
+                // nodes.
                 if !widening || pass.of_gpus.iter().any(|gpus| gpus & !mask == 0) {
                     let this = self.try_nodes(pass, &even, &choices, mask, buffers);
                     outcome.possible |= this.possible;
                     outcome.settled |= this.settled;
                 }
             }
-            // A wider set has two uses: nodes for cells, and nodes of GPUs that are not local yet, at
-            // most one for each node with GPUs.
+            // A wider set has two uses: nodes for cells, and nodes of GPUs that are not local yet,
+            // at most one for each node with GPUs.
             let enough = size.max(2).max(wanted.unwrap_or(1) as usize);
             widening |= outcome.possible && size >= enough;
             if outcome.settled {
@@ -144,8 +145,8 @@ impl Search<'_> {
         (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect()
     }
 
-    /// Answers for a number of nodes: whether the roomiest ones together have the cores, and whether the
-    /// roomiest ones, perhaps others, have the pages.
+    /// Answers for a number of nodes: whether the roomiest ones together have the cores, and
+    /// whether the roomiest ones, perhaps others, have the pages.
     fn largest_sums(&self, pass: &Pass<'_>) -> impl Fn(usize) -> bool + use<> {
         let fewest = |by: &[u64], in_all: u64, needed: u64| {
             let mut room: PerNode<u64> = pass.usable.iter().map(|at| by[*at]).collect();
@@ -298,7 +299,8 @@ fn choices_of(request: &Request, threads: u32, nodes: usize) -> impl Iterator<It
         strict(2, cells, true),
         strict(3, cells, false),
     ];
-    // Only a required number of cells leaves choices out here; what policies rule out becomes facts.
+    // Only a required number of cells leaves choices out here; what policies rule out becomes
+    // facts.
     let wanted = request.spec().cells.required();
     all.into_iter().take(if nodes > 1 { CHOICES } else { 1 }).filter(move |choice| {
         let cells = if choice.style.shows_cells() { count(nodes) } else { 1 };

@@ -1,5 +1,5 @@
-//! Splits: how the guest cores are shared out over the nodes of a set, and how the cores of each node
-//! would be used.
+//! Splits: how the guest cores are shared out over the nodes of a set, and how the cores of each
+//! node would be used.
 
 use smallvec::SmallVec;
 
@@ -11,8 +11,8 @@ use crate::engine::profile::L3Use;
 use crate::sets::bits;
 
 impl Search<'_> {
-    /// Evaluates the even split over `size` nodes. No node fits, if the guest cores cannot be shared out
-    /// evenly.
+    /// Evaluates the even split over `size` nodes. No node fits, if the guest cores cannot be
+    /// shared out evenly.
     pub(super) fn even(&mut self, pass: &Pass<'_>, size: usize) -> EvenSplit {
         let cells = size as u64;
         let share = pass.units / cells;
@@ -45,9 +45,9 @@ impl Search<'_> {
         even
     }
 
-    /// Collects the splits to try in `buffers.splits`: evenly, or in proportion to the GPUs if every node
-    /// has some, limited by each node's room. On two nodes, the splits that use fewer L3 domains or no
-    /// efficiency cores follow.
+    /// Collects the splits to try in `buffers.splits`: evenly, or in proportion to the GPUs if
+    /// every node has some, limited by each node's room. On two nodes, the splits that use fewer L3
+    /// domains or no efficiency cores follow.
     pub(super) fn split(&mut self, layout: &Layout<'_>, gpus: u64, buffers: &mut Buffers) {
         let Buffers { at, room, weights, splits, .. } = buffers;
         let facts = &self.host.derived().nodes;

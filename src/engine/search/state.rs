@@ -88,8 +88,8 @@ impl Pages {
     }
 }
 
-/// The key of a variant: style, memory mode, expander buses, policy. The guests of two candidates of one
-/// variant differ only in where they are.
+/// The key of a variant: style, memory mode, expander buses, policy. The guests of two candidates
+/// of one variant differ only in where they are.
 pub(crate) type Variant = (Style, MemoryMode, bool, CpuPolicy);
 
 /// One page size to try: the number of pages that the VM needs, and the numbers that are free.
@@ -105,8 +105,8 @@ pub(crate) struct Pages {
     pub(crate) in_all: u64,
 }
 
-/// Lists that the weighing of one candidate fills anew, with an entry for each of its nodes: position,
-/// free pages, weight, pages of the candidate.
+/// Lists that the weighing of one candidate fills anew, with an entry for each of its nodes:
+/// position, free pages, weight, pages of the candidate.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) at: Vec<usize>,
@@ -132,7 +132,8 @@ pub(super) struct Pass<'s> {
     pub(super) usable: PerNode<usize>,
     /// The sets of nodes on which a GPU set lies.
     pub(super) of_gpus: SmallVec<[NodeMask; 16]>,
-    /// Whether all cells must be alike, so that each node gives the same numbers of cores and pages.
+    /// Whether all cells must be alike, so that each node gives the same numbers of cores and
+    /// pages.
     pub(super) alike: bool,
     /// Index in `Search::best` of the pass's first variant.
     pub(super) first: usize,
@@ -204,16 +205,16 @@ impl Choice {
     }
 }
 
-/// An entry of the memo: the features of a layout, and the verdict on each of its profiles once that is
-/// known: two for each choice, with base pages and with hugepages.
+/// An entry of the memo: the features of a layout, and the verdict on each of its profiles once
+/// that is known: two for each choice, with base pages and with hugepages.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) features: Features,
     pub(super) verdicts: [Option<Verdict>; CHOICES * 2],
 }
 
-/// Everything in which the profiles of two layouts of one pass can differ, for the same choice and page
-/// size.
+/// Everything in which the profiles of two layouts of one pass can differ, for the same choice and
+/// page size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Features {
     pub(super) nodes: u32,
@@ -225,20 +226,20 @@ pub(super) struct Features {
     pub(super) core_use: CoreUse,
 }
 
-/// The verdict on a profile: its score without the packing cost, or the first required property that it
-/// lacks.
+/// The verdict on a profile: its score without the packing cost, or the first required property
+/// that it lacks.
 pub(super) type Verdict = Result<Score, Property>;
 
-/// The even split over a number of nodes, evaluated for every node at once: a node set is then answered
-/// by a few mask operations. On most hosts no other split is tried for most node sets.
+/// The even split over a number of nodes, evaluated for every node at once: a node set is then
+/// answered by a few mask operations. On most hosts no other split is tried for most node sets.
 #[derive(Debug)]
 pub(super) struct EvenSplit {
     /// The number of guest cores on each node of a set.
     pub(super) share: PerNode<u64>,
     /// Nodes with room for a share.
     pub(super) fits: NodeMask,
-    /// For each page size, in the order of `Search::pages`: the nodes with enough free pages for one of
-    /// the equal cells; no node, if the pages of the VM cannot be shared out evenly.
+    /// For each page size, in the order of `Search::pages`: the nodes with enough free pages for
+    /// one of the equal cells; no node, if the pages of the VM cannot be shared out evenly.
     pub(super) pages: SmallVec<[NodeMask; 4]>,
     /// Nodes where the share would be in whole L3 domains.
     pub(super) whole_l3: NodeMask,
@@ -261,8 +262,8 @@ impl EvenSplit {
         CoreUse { l3, efficiency: mask & self.efficiency != 0, whole: mask & self.parts == 0 }
     }
 
-    /// The nodes among `of` that have room for one of the equal cells: its cores, and its pages in some
-    /// page size.
+    /// The nodes among `of` that have room for one of the equal cells: its cores, and its pages in
+    /// some page size.
     pub(super) fn nodes(&self, of: &[usize]) -> PerNode<usize> {
         let with_pages = self.pages.iter().fold(0, |all, of_size| all | of_size);
         of.iter().copied().filter(|at| self.fits & with_pages & (1 << at) != 0).collect()

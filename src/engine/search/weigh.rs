@@ -20,8 +20,8 @@ use crate::sets::bits;
 use crate::units::Distance;
 
 impl Search<'_> {
-    /// Index into the memo, `Search::known`, of a layout whose cores would be used this way. An entry is
-    /// added if there is none.
+    /// Index into the memo, `Search::known`, of a layout whose cores would be used this way. An
+    /// entry is added if there is none.
     pub(super) fn known(&mut self, layout: &Layout<'_>, core_use: CoreUse) -> usize {
         let features = Features {
             nodes: count(layout.nodes),
@@ -37,8 +37,8 @@ impl Search<'_> {
         })
     }
 
-    /// Keeps the candidate if it is possible and the best of its variant so far. Returns whether it is
-    /// possible.
+    /// Keeps the candidate if it is possible and the best of its variant so far. Returns whether it
+    /// is possible.
     pub(super) fn consider(
         &mut self,
         layout: &Layout<'_>,
@@ -79,8 +79,9 @@ impl Search<'_> {
         true
     }
 
-    /// Whether pages that suffice for the VM can also be divided into the cells that the guest is shown:
-    /// each cell needs a page, and cells that must be alike need equal numbers of cores and pages.
+    /// Whether pages that suffice for the VM can also be divided into the cells that the guest is
+    /// shown: each cell needs a page, and cells that must be alike need equal numbers of cores and
+    /// pages.
     pub(super) fn has_cells(
         &self,
         choice: Choice,

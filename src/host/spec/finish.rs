@@ -65,8 +65,8 @@ impl HostSpec {
     }
 }
 
-/// By pCPU: the position of the set that it is in, of sets without a common member; `u32::MAX` where it is
-/// in none.
+/// By pCPU: the position of the set that it is in, of sets without a common member; `u32::MAX`
+/// where it is in none.
 fn owners<'a>(sets: impl Iterator<Item = &'a CpuSet>) -> Vec<u32> {
     let mut owners = Vec::new();
     for (set, at) in sets.zip(0..) {

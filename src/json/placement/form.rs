@@ -11,8 +11,8 @@ use crate::placement::{
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr};
 
-/// A placement as it is written. GPUs and other devices are apart, and each vCPU has its number, since
-/// scripts look for both.
+/// A placement as it is written. GPUs and other devices are apart, and each vCPU has its number,
+/// since scripts look for both.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::json) struct PlacementJson {

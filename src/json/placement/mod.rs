@@ -15,8 +15,8 @@ pub(super) use form::PlacementJson;
 /// format. [`verify`](crate::verify()) checks it against a host.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field that
-/// is unknown, missing, twice there, of the wrong form, or a number that cannot be.
+/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
+/// that is unknown, missing, twice there, of the wrong form, or a number that cannot be.
 pub fn read_placement(text: &str) -> Result<Placement, JsonError> {
     read_as::<PlacementJson>(text, PLACEMENT)?.placement("")
 }
@@ -32,8 +32,8 @@ pub(super) fn tagged(placement: &Placement) -> Tagged<PlacementJson> {
     Tagged { format: PLACEMENT, value: placement.into() }
 }
 
-/// The placements of a recommendation, best first; its baseline, where there is one, is the last. All
-/// else in the answer is skipped. The answer's version says which version its placements are.
+/// The placements of a recommendation, best first; its baseline, where there is one, is the last.
+/// All else in the answer is skipped. The answer's version says which version its placements are.
 ///
 /// # Errors
 /// [`JsonError`] if the text is too long, names no or another format (a refusal's, for one), is not

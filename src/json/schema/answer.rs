@@ -34,8 +34,8 @@ pub fn recommendation_schema() -> String {
     document(RECOMMENDATION, "placements, best first", fields, definitions)
 }
 
-/// The JSON Schema (draft 2020-12) of what [`refusal`](crate::json::refusal) writes. The same bytes each
-/// time.
+/// The JSON Schema (draft 2020-12) of what [`refusal`](crate::json::refusal) writes. The same bytes
+/// each time.
 #[must_use]
 pub fn refusal_schema() -> String {
     let change = named("change", "a change that would make the request fit, with its sentence");
@@ -48,8 +48,8 @@ pub fn refusal_schema() -> String {
     document(REFUSAL, "why nothing fits", fields, definitions)
 }
 
-/// A value that one field names, with the numbers that belong to it: a reader must expect names that it
-/// does not know, since later releases add some.
+/// A value that one field names, with the numbers that belong to it: a reader must expect names
+/// that it does not know, since later releases add some.
 fn named(tag: &'static str, about: &str) -> Value {
     let name = json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]*$" });
     json!({

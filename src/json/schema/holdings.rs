@@ -9,8 +9,8 @@ use super::{
 use crate::json::format::{OFFER, TENANT, USAGE};
 use crate::units::{Id as _, NodeId};
 
-/// The JSON Schema (draft 2020-12) of what [`write_tenant`](crate::json::write_tenant) writes. The same
-/// bytes each time.
+/// The JSON Schema (draft 2020-12) of what [`write_tenant`](crate::json::write_tenant) writes. The
+/// same bytes each time.
 #[must_use]
 pub fn tenant_schema() -> String {
     let mut fields = vec![("name", true, string(), "the VM's name")];
@@ -18,8 +18,8 @@ pub fn tenant_schema() -> String {
     document_by_hand(TENANT, "what one VM holds", fields, definitions())
 }
 
-/// The JSON Schema (draft 2020-12) of what [`write_usage`](crate::json::write_usage) writes. The same
-/// bytes each time.
+/// The JSON Schema (draft 2020-12) of what [`write_usage`](crate::json::write_usage) writes. The
+/// same bytes each time.
 #[must_use]
 pub fn usage_schema() -> String {
     let fields = vec![
@@ -49,8 +49,8 @@ pub fn usage_schema() -> String {
     document(USAGE, "what all VMs of a host hold", fields, definitions)
 }
 
-/// The JSON Schema (draft 2020-12) of what [`write_offer`](crate::json::write_offer) writes. The same
-/// bytes each time.
+/// The JSON Schema (draft 2020-12) of what [`write_offer`](crate::json::write_offer) writes. The
+/// same bytes each time.
 #[must_use]
 pub fn offer_schema() -> String {
     let fields = vec![

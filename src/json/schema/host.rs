@@ -11,10 +11,11 @@ use crate::json::format::HOST;
 use crate::units::{Id as _, NodeId};
 
 /// The JSON Schema (draft 2020-12) of what [`write_host`](crate::json::write_host) writes and
-/// [`read_host`](crate::json::read_host) reads, as JSON text with a line's end. The same bytes each time.
+/// [`read_host`](crate::json::read_host) reads, as JSON text with a line's end. The same bytes each
+/// time.
 ///
-/// It says what each field may hold, not that the fields fit together: a node that a device names must
-/// exist, for one. [`HostSpec::build`](crate::HostSpec::build) checks that.
+/// It says what each field may hold, not that the fields fit together: a node that a device names
+/// must exist, for one. [`HostSpec::build`](crate::HostSpec::build) checks that.
 #[must_use]
 pub fn host_schema() -> String {
     document(

@@ -10,10 +10,11 @@ use crate::json::format::PLACEMENT;
 use crate::placement::Style;
 use crate::units::{CellId, Id as _, NodeId};
 
-/// The JSON Schema (draft 2020-12) of what [`write_placement`](crate::json::write_placement) writes. The
-/// same bytes each time.
+/// The JSON Schema (draft 2020-12) of what [`write_placement`](crate::json::write_placement)
+/// writes. The same bytes each time.
 ///
-/// [`verify`](crate::verify()) checks the rest: that the fields fit together, to a request and to a host.
+/// [`verify`](crate::verify()) checks the rest: that the fields fit together, to a request and to a
+/// host.
 #[must_use]
 pub fn placement_schema() -> String {
     let about = "where a VM lives and what its guest sees";

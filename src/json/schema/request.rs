@@ -9,8 +9,8 @@ use super::{
 use crate::json::format::REQUEST;
 use crate::workload::Workload;
 
-/// The JSON Schema (draft 2020-12) of what [`write_request`](crate::json::write_request) writes. The
-/// same bytes each time.
+/// The JSON Schema (draft 2020-12) of what [`write_request`](crate::json::write_request) writes.
+/// The same bytes each time.
 ///
 /// [`RequestSpec::build`](crate::RequestSpec::build) checks the rest: limits, and that memory is a
 /// multiple of the page size.

@@ -3,8 +3,8 @@
 use super::{U32, amounts, array, boolean, document, names, number, of, one_of, set, tagged};
 use crate::json::format::SHAPE;
 
-/// The JSON Schema (draft 2020-12) of what [`write_shape`](crate::json::write_shape) writes. The same
-/// bytes each time.
+/// The JSON Schema (draft 2020-12) of what [`write_shape`](crate::json::write_shape) writes. The
+/// same bytes each time.
 #[must_use]
 pub fn shape_schema() -> String {
     let sets = tagged("sets", array(set()), "all cells in one of these sets of nodes");

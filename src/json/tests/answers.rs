@@ -194,8 +194,8 @@ fn a_usage_comes_back_after_claims_and_releases() {
     }
 }
 
-/// A usage of tenants that were there when the host was described, which explain a part of the pages
-/// in use, and one of which may have its pages anywhere.
+/// A usage of tenants that were there when the host was described, which explain a part of the
+/// pages in use, and one of which may have its pages anywhere.
 #[test]
 fn a_usage_of_running_tenants_comes_back() {
     for mut spec in hosts().iter().map(|host| host.description().clone()) {

@@ -1,8 +1,8 @@
 //! Clean placements by hand, each with its host, tenants and request.
 //!
-//! The host is made up. It has two nodes of four cores with two pCPUs each: core n has the pCPUs n and
-//! n + 8, core 0 is kept for the host, core 7 is not allowed. A third node has neither. GPUs 13:00.0 and
-//! 14:00.0 share a switch on node 0, 81:00.0 is on node 1 beside NIC 82:00.0.
+//! The host is made up. It has two nodes of four cores with two pCPUs each: core n has the pCPUs n
+//! and n + 8, core 0 is kept for the host, core 7 is not allowed. A third node has neither. GPUs
+//! 13:00.0 and 14:00.0 share a switch on node 0, 81:00.0 is on node 1 beside NIC 82:00.0.
 
 use std::str::FromStr;
 

@@ -12,7 +12,8 @@ fn broken(kind: &str, sound: &[&str]) {
     mutations(kind, &sound, |text, _| fuzz::facts(text));
 }
 
-/// A table of eight GPUs, as `title` and the cells between two, one's own, and at a row's end have it.
+/// A table of eight GPUs, as `title` and the cells between two, one's own, and at a row's end have
+/// it.
 fn eight(gap: &str, other: &str, own: &str, header: &str, end: impl Fn(usize) -> String) -> String {
     let names: Vec<_> = (0..8).map(|gpu| format!("GPU{gpu}")).collect();
     let row = |gpu: usize| {

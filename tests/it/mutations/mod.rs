@@ -1,8 +1,9 @@
-//! Broken texts of every kind that is read: no panic, no more than a moment, no more than some memory,
-//! and one short sentence where a text is refused.
+//! Broken texts of every kind that is read: no panic, no more than a moment, no more than some
+//! memory, and one short sentence where a text is refused.
 //!
-//! Each kind is broken some hundred times by default, `PINWISE_MUTATIONS` times where that is set. A
-//! failure says the number of the case; `PINWISE_MUTATION` runs that one alone and prints its text.
+//! Each kind is broken some hundred times by default, `PINWISE_MUTATIONS` times where that is set.
+//! A failure says the number of the case; `PINWISE_MUTATION` runs that one alone and prints its
+//! text.
 
 mod facts;
 

@@ -1,6 +1,6 @@
 //! Every legal way to place a VM on a tiny host, without any of the engine's thoughts: all sets of
-//! cores and of GPUs, all page sizes, all that the guest may be shown. What is legal the checker says;
-//! what it is worth, the public scoring function.
+//! cores and of GPUs, all page sizes, all that the guest may be shown. What is legal the checker
+//! says; what it is worth, the public scoring function.
 //!
 //! The space, where the design and not the checker draws the line:
 //! - the VM's nodes are those with a vCPU; memory on other nodes is not tried;
@@ -8,8 +8,9 @@
 //! - floating vCPUs may run on all that is free on their node, and show no siblings;
 //! - emulator pCPUs of its own are not on cores with dedicated vCPUs.
 //!
-//! Cores that agree in node, package, L3 domain, kind and the state of their pCPUs are one class, and
-//! only how many of a class are taken is tried: nothing that is checked or scored tells them apart.
+//! Cores that agree in node, package, L3 domain, kind and the state of their pCPUs are one class,
+//! and only how many of a class are taken is tried: nothing that is checked or scored tells them
+//! apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -428,7 +429,8 @@ impl Brute<'_> {
                 top = above;
             }
             let root = RootComplex { domain: top.domain, bus: top.bus };
-            // An expander for each device would be legal too; one for each cell and root is simpler.
+            // An expander for each device would be legal too; one for each cell and root is
+            // simpler.
             let mut known = pci.expanders.iter();
             let known = known.find(|e| Some(e.cell) == device.cell && e.root == root).copied();
             let mut next = (pci.expanders.len() + pci.ports.len()) as u32 + 1;

@@ -196,7 +196,8 @@ fn the_largest_hosts_are_answered_in_time() {
     assert!(fitting > 1, "only {fitting} fit");
 }
 
-/// More sets of eight nodes than are all tried: those around the GPUs are, and one of these lacks cores.
+/// More sets of eight nodes than are all tried: those around the GPUs are, and one of these lacks
+/// cores.
 #[test]
 fn equal_cells_stay_off_a_node_without_room_where_not_all_sets_are_tried() {
     let host = build(Shape { nodes: 64, cores: 512, threads: 2, gpus: 8, linked: false });

@@ -1,5 +1,5 @@
-//! Fleets of hosts in random states: what is ranked with bounds, in any order of search, is what asking
-//! every host says.
+//! Fleets of hosts in random states: what is ranked with bounds, in any order of search, is what
+//! asking every host says.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -140,7 +140,8 @@ fn key(
     }
 }
 
-/// A GPU with the helper functions of its card, and all that shares an IOMMU group with one of them.
+/// A GPU with the helper functions of its card, and all that shares an IOMMU group with one of
+/// them.
 fn goes_with(host: &Host, gpu: PciAddr) -> Vec<PciAddr> {
     let all = host.pci().devices();
     let helps =
@@ -198,8 +199,8 @@ fn crowded(allowed: Option<&str>, free: &str) -> Fleet {
     vec![FleetHost::new(model, usage); 20]
 }
 
-/// What is chosen, where each GPU needs a core: its threads a core, nodes and price. A build with checks
-/// finds a bound that is above it.
+/// What is chosen, where each GPU needs a core: its threads a core, nodes and price. A build with
+/// checks finds a bound that is above it.
 fn chosen(fleet: &Fleet, wish: RequestSpec) -> (u32, usize, i64) {
     let share = GpuShare { cores: 1, memory: Bytes::from_gib(1) };
     let engine = Options { gpu_share: Some(share), ..Options::default() };
@@ -219,8 +220,8 @@ fn cores_for_the_emulator_threads_are_needed_too() {
 
 #[test]
 fn a_whole_core_need_not_have_two_pcpus() {
-    // Of the eight whole cores of node 0 four may be used by one thread only; of four more, one thread
-    // is free. Four of node 1 are whole.
+    // Of the eight whole cores of node 0 four may be used by one thread only; of four more, one
+    // thread is free. Four of node 1 are whole.
     let allowed = "0-100,105-191";
     let fleet = crowded(Some(allowed), "1-8,97-100,105-108,24-27,120-123");
     let vm = RequestSpec::new("vm", 16, Bytes::from_gib(8));

@@ -1,5 +1,6 @@
-//! What must hold between answers: for the same machine told another way, for a little more or less of
-//! something, and over a host's whole life. Random scenes on the fixtures' hosts; the seeds are fixed.
+//! What must hold between answers: for the same machine told another way, for a little more or less
+//! of something, and over a host's whole life. Random scenes on the fixtures' hosts; the seeds are
+//! fixed.
 
 mod changes;
 mod extremes;

@@ -1,5 +1,5 @@
-//! What is said is so: every number of an explanation is in the data, and what a refusal cites is enough
-//! to refuse.
+//! What is said is so: every number of an explanation is in the data, and what a refusal cites is
+//! enough to refuse.
 
 use std::collections::BTreeSet;
 

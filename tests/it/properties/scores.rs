@@ -1,5 +1,5 @@
-//! The score, reckoned anew: from the predictions that are shown, the weights, what is unmet and what
-//! it costs the host. And what is unmet, from the facts about the candidate.
+//! The score, reckoned anew: from the predictions that are shown, the weights, what is unmet and
+//! what it costs the host. And what is unmet, from the facts about the candidate.
 
 use std::collections::BTreeMap;
 

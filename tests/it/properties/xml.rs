@@ -1,5 +1,5 @@
-//! Through XML and back: a domain holds what its placement claims, beside all tenants that there are,
-//! and putting the placement into its own domain changes nothing.
+//! Through XML and back: a domain holds what its placement claims, beside all tenants that there
+//! are, and putting the placement into its own domain changes nothing.
 
 use std::collections::BTreeMap;
 

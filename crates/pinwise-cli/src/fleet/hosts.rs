@@ -45,9 +45,9 @@ impl Fleet {
     }
 }
 
-/// Every topology once: hosts whose descriptions differ in nothing but the name and the tenants share
-/// one. Ten thousand hosts of one model are then one topology in memory, and the engine bounds them
-/// together.
+/// Every topology once: hosts whose descriptions differ in nothing but the name and the tenants
+/// share one. Ten thousand hosts of one model are then one topology in memory, and the engine
+/// bounds them together.
 #[derive(Debug, Default)]
 struct Topologies(BTreeMap<String, Arc<Host>>);
 
@@ -64,7 +64,8 @@ impl Topologies {
     }
 }
 
-/// Reads a fleet: a folder of `*.json`, a file with a description a line, or `-` for standard input.
+/// Reads a fleet: a folder of `*.json`, a file with a description a line, or `-` for standard
+/// input.
 pub(super) fn read(from: &Path) -> Result<Fleet, Failure> {
     if from.is_dir() { read_folder(from) } else { read_lines(from) }
 }

@@ -44,8 +44,8 @@ fn row(names: &[String], found: &HostRank, place: usize) -> [String; 8] {
     ]
 }
 
-/// A JSON object a line: the ranked hosts with what their best placement is and takes, then the refused
-/// ones with why.
+/// A JSON object a line: the ranked hosts with what their best placement is and takes, then the
+/// refused ones with why.
 pub(super) fn lines(names: &[String], answer: &FleetAnswer) -> Result<String, Failure> {
     let ranked = answer.ranked.iter().zip(1..).map(|(found, place)| ranked(names, found, place));
     let refused = answer.refused.iter().map(|(host, why)| {

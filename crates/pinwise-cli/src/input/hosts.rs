@@ -8,7 +8,8 @@ use pinwise_discover::{Assembled, Assembly};
 
 use crate::outcome::Failure;
 
-/// A copy of `fixtures/hosts/hgx-h200-snc2.json`, which is outside this package; a test holds both equal.
+/// A copy of `fixtures/hosts/hgx-h200-snc2.json`, which is outside this package; a test holds both
+/// equal.
 const EMBEDDED: &str = include_str!("../../fixtures/hgx-h200-snc2.json");
 /// What the embedded description is called in messages and as a source.
 const EMBEDDED_NAME: &str = "the embedded fixture";
@@ -26,7 +27,8 @@ pub(crate) struct Machine {
     pub(crate) tenants: Vec<(String, Claim)>,
 }
 
-/// The host that `path` names, or the embedded one, with `facts` laid over it and `reserve` kept for it.
+/// The host that `path` names, or the embedded one, with `facts` laid over it and `reserve` kept
+/// for it.
 pub(crate) fn machine(
     path: Option<&Path>,
     facts: &[PathBuf],

@@ -8,8 +8,8 @@ use pinwise_discover::tenants::{Settled, Tenants};
 
 use crate::outcome::Failure;
 
-/// What the tenants of `host` hold: `described`, those that the host's description names, and those that
-/// `paths` name. The second part is notes, a sentence each. `home` is where the host is from.
+/// What the tenants of `host` hold: `described`, those that the host's description names, and those
+/// that `paths` name. The second part is notes, a sentence each. `home` is where the host is from.
 pub(crate) fn usage(
     host: &Host,
     described: Vec<(String, Claim)>,

@@ -25,19 +25,20 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 /// Recommends where on a host a GPU virtual machine should live, and what its guest should see.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of virsh
-    /// capabilities or of lstopo, a folder with one of them, virsh nodedev-dumpxml files and facts, a
-    /// captured root with sys/ and proc/, or "live" for this machine; "hwloc" for this machine through
-    /// libhwloc, "libvirt" or "libvirt:URI" for a libvirt's host (each with the feature of that name).
-    /// Without it, the host is an embedded, synthetic HGX H200.
+    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of
+    /// virsh capabilities or of lstopo, a folder with one of them, virsh nodedev-dumpxml files and
+    /// facts, a captured root with sys/ and proc/, or "live" for this machine; "hwloc" for this
+    /// machine through libhwloc, "libvirt" or "libvirt:URI" for a libvirt's host (each with the
+    /// feature of that name). Without it, the host is an embedded, synthetic HGX H200.
     #[arg(long, value_name = "FILE|DIR|live|hwloc|libvirt[:URI]")]
     pub(crate) host: Option<PathBuf>,
     /// What else is known of the host: output of nvidia-smi topo -m or -p2p, rocm-smi --showtopo,
     /// numactl --hardware, a topology of NCCL or RCCL; or another description to lay over it.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(crate) facts: Vec<PathBuf>,
-    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), folders of such files, or "live" for
-    /// the domains that run (with the feature libvirt), "libvirt:URI" for those of another libvirt.
+    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), folders of such files, or
+    /// "live" for the domains that run (with the feature libvirt), "libvirt:URI" for those of
+    /// another libvirt.
     #[arg(long, value_name = "FILE|DIR|live|libvirt[:URI]", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,
     /// pCPUs to keep for the host.

@@ -47,15 +47,16 @@ impl Printer<'_> {
         }))
     }
 
-    /// A refusal of everything: with the smallest changes that would make the VM fit, and as text with
-    /// the tenants whose move would.
+    /// A refusal of everything: with the smallest changes that would make the VM fit, and as text
+    /// with the tenants whose move would.
     pub(super) fn refused(&self, refusal: &Infeasible, changes: &[Change]) -> Outcome {
         let Question { host, request, .. } = self.question;
         self.nothing_fits(match self.format {
             Format::Json => json::refusal(refusal, changes) + "\n",
             Format::Text | Format::Xml => {
                 let text = explain_refusal(host, request, refusal, Some(changes));
-                // The requests of the tenants are not known here, so none of them can be placed anew.
+                // The requests of the tenants are not known here, so none of them can be placed
+                // anew.
                 let advice = rebalance(self.question, &[]);
                 let advice = advice.map_or_else(|_| String::new(), |a| explain_advice(host, &a));
                 self.notes() + &text + &advice

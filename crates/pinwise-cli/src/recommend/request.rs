@@ -14,8 +14,8 @@ pub(super) fn request(args: &Args) -> Result<Request, Failure> {
         let request = read_request(&files::text(file)?).map_err(|e| at(file, e))?;
         return request.build().map_err(|e| at(file, e));
     }
-    // Without a size, the VM is an example of 32 vCPUs, 256 GiB and two GPUs. Whoever gives a size gets
-    // the GPUs that are asked for and no others.
+    // Without a size, the VM is an example of 32 vCPUs, 256 GiB and two GPUs. Whoever gives a size
+    // gets the GPUs that are asked for and no others.
     let (vcpus, memory, gpus) = match (args.vcpus, args.memory) {
         (None, None) => (32, Bytes::from_gib(256), 2),
         (Some(vcpus), Some(memory)) => (vcpus, memory, 0),

@@ -1,8 +1,9 @@
-//! `pinwise simulate`: a placement trace replayed against a fleet, every decision through the engine.
+//! `pinwise simulate`: a placement trace replayed against a fleet, every decision through the
+//! engine.
 //!
 //! It reads placement-trace/1, whose VMs name OpenStack's policies, and writes placement-result/1.
-//! [`trace`] is the file, [`vm`] makes requests of a VM, [`near`] has the policies that a request cannot
-//! say, and [`world`] keeps the fleet and decides.
+//! [`trace`] is the file, [`vm`] makes requests of a VM, [`near`] has the policies that a request
+//! cannot say, and [`world`] keeps the fleet and decides.
 
 mod near;
 mod trace;
@@ -17,8 +18,8 @@ use crate::input::bin::Bin;
 use crate::input::{at, foreign, write};
 use crate::outcome::{Failure, Outcome};
 
-/// How much what a placement takes from later VMs counts against its speed: a scheduler fills hosts, so
-/// here it counts more than in the library's default. Chosen by us.
+/// How much what a placement takes from later VMs counts against its speed: a scheduler fills
+/// hosts, so here it counts more than in the library's default. Chosen by us.
 const PACKING_WEIGHT: u32 = 4000;
 
 /// Replays a placement trace against a fleet, and writes what was decided.

@@ -10,8 +10,9 @@
 //! | … `socket` | as `required`, then GPUs in the packages of the VM's nodes |
 //! | … `preferred` | as `required`, then GPUs anywhere |
 //!
-//! "Then" is another way to ask: it is asked only if no host of the fleet fits the way before it. What a
-//! request cannot say of its GPUs is a [`Near`], which [`near`](super::near) checks on answers.
+//! "Then" is another way to ask: it is asked only if no host of the fleet fits the way before it.
+//! What a request cannot say of its GPUs is a [`Near`], which [`near`](super::near) checks on
+//! answers.
 
 use pinwise::host::Node;
 use pinwise::request::{GpuRequest, Wish};
@@ -32,8 +33,8 @@ pub(super) fn cells(host: &Host, vm: &Vm) -> Option<u32> {
     }
 }
 
-/// Whether the empty host has enough nodes that each hold an even share of the VM, with enough GPUs on
-/// those that have the most.
+/// Whether the empty host has enough nodes that each hold an even share of the VM, with enough GPUs
+/// on those that have the most.
 fn holds(host: &Host, vm: &Vm, cells: u32, size: PageSize) -> bool {
     let even = cells > 0
         && vm.vcpus.is_multiple_of(cells)
@@ -66,8 +67,8 @@ pub(super) enum Near {
     InPackage,
 }
 
-/// The requests to try for the VM in `cells` cells, grouped by how near its GPUs are, the nearest first.
-/// Within a group, the next request is tried only if no host fits the one before.
+/// The requests to try for the VM in `cells` cells, grouped by how near its GPUs are, the nearest
+/// first. Within a group, the next request is tried only if no host fits the one before.
 pub(super) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>, Failure> {
     let bad = |e: &dyn std::fmt::Display| Failure::from(format!("VM {:?}: {e}", vm.id));
     let size = PageSize::from_kib(vm.page_kib)
@@ -79,7 +80,8 @@ pub(super) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>,
         gpu_locality: policy,
         ..Policies::default()
     };
-    // On SMT siblings a VM takes half as many cores. vCPUs that do not pair up need cores of their own.
+    // On SMT siblings a VM takes half as many cores. vCPUs that do not pair up need cores of their
+    // own.
     let pairs = cells > 0 && vm.vcpus.is_multiple_of(cells) && (vm.vcpus / cells).is_multiple_of(2);
     let siblings = Wish::Require(true);
     let threads: &[(Wish<bool>, Policy)] = match vm.thread_policy {

@@ -118,7 +118,8 @@ pub(super) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, Fa
     Ok(serde_json::to_string(&outcome)? + "\n")
 }
 
-/// Widens the size of a GPU slot to what this VM has for each of its GPUs: the most of all VMs so far.
+/// Widens the size of a GPU slot to what this VM has for each of its GPUs: the most of all VMs so
+/// far.
 fn learn(options: &mut FleetOptions, vm: &Vm) {
     if vm.gpus == 0 {
         return;
@@ -131,8 +132,8 @@ fn learn(options: &mut FleetOptions, vm: &Vm) {
         Some(GpuShare { cores: known.cores.max(cores), memory: known.memory.max(memory) });
 }
 
-/// The best host for the VM, and how many hosts were asked. The VM has the same number of cells on all
-/// hosts of one kind; a host that no split would fit is not asked.
+/// The best host for the VM, and how many hosts were asked. The VM has the same number of cells on
+/// all hosts of one kind; a host that no split would fit is not asked.
 fn decide(
     fleet: &[FleetHost<&Host>],
     vm: &Vm,

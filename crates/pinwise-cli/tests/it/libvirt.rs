@@ -1,5 +1,5 @@
-//! The program and a libvirt that runs: its test driver, which needs no daemon and plays a host with one
-//! domain.
+//! The program and a libvirt that runs: its test driver, which needs no daemon and plays a host
+//! with one domain.
 
 use crate::program::{file, pinwise, status, text};
 

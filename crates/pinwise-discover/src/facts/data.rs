@@ -117,8 +117,8 @@ impl GpuFacts {
     }
 }
 
-/// A direct connection of two GPUs, or one through switches of the same kind of link; order does not
-/// matter.
+/// A direct connection of two GPUs, or one through switches of the same kind of link; order does
+/// not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkFacts {
     /// One end.
@@ -185,8 +185,8 @@ pub struct PcpuFacts {
     pub package: Option<u32>,
     /// Its node, by OS index.
     pub node: Option<NodeId>,
-    /// Its caches, by level and kind, with the source's number of each: pCPUs of one package with the
-    /// same number share the cache.
+    /// Its caches, by level and kind, with the source's number of each: pCPUs of one package with
+    /// the same number share the cache.
     pub caches: Vec<(u8, CacheKind, u32)>,
     /// Its top frequency in MHz.
     pub max_mhz: Option<u32>,

@@ -46,7 +46,8 @@ fn without_escapes(text: &str) -> String {
         match c {
             '\r' => {}
             '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
-                // Parameters, then one final letter; a line's end means that the sequence was broken.
+                // Parameters, then one final letter; a line's end means that the sequence was
+                // broken.
                 while chars.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
                 chars.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
             }

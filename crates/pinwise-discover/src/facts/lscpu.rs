@@ -22,15 +22,15 @@ const MAX_COLUMNS: usize = 64;
 /// The most lists of one text, as a log may hold one of each kind.
 const MAX_LISTS: usize = 2;
 
-/// Reads what `lscpu -e` or `lscpu -p` prints, with any columns in any order. The text may hold other
-/// lines before and behind the list, such as that of a prompt. pCPUs that are off are named with their
-/// number only; a text with a list of each of the two kinds gives the first.
+/// Reads what `lscpu -e` or `lscpu -p` prints, with any columns in any order. The text may hold
+/// other lines before and behind the list, such as that of a prompt. pCPUs that are off are named
+/// with their number only; a text with a list of each of the two kinds gives the first.
 ///
 /// # Errors
 /// [`FactsError`] if the text is longer than [`MAX_FACTS`](super::MAX_FACTS), has no list with a
-/// column CPU and one of cores, packages, nodes, caches or states, or if the list has no rows or more
-/// than a host has pCPUs, a pCPU or column twice, a row that is too short or too long, or a value that
-/// its column does not allow.
+/// column CPU and one of cores, packages, nodes, caches or states, or if the list has no rows or
+/// more than a host has pCPUs, a pCPU or column twice, a row that is too short or too long, or a
+/// value that its column does not allow.
 pub fn read_lscpu(text: &str) -> Result<Facts, FactsError> {
     if text.len() > MAX_FACTS {
         return Err(FactsError::TooLong { bytes: text.len(), limit: MAX_FACTS });

@@ -121,8 +121,8 @@ impl<'a> Matrix<'a> {
         Ok(true)
     }
 
-    /// The table's GPUs, which must be those from 0 without a gap: a vendor's tool counts all that it
-    /// sees, and a number left out would shift those behind it.
+    /// The table's GPUs, which must be those from 0 without a gap: a vendor's tool counts all that
+    /// it sees, and a number left out would shift those behind it.
     pub(super) fn gpus(&self) -> Result<u32, FactsError> {
         let mut numbers: Vec<u32> = self
             .columns
@@ -145,8 +145,8 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// The cells of each pair, the one that stands first in the table; each must be `sound`, so what is
-    /// `expected`, and the same in both directions.
+    /// The cells of each pair, the one that stands first in the table; each must be `sound`, so
+    /// what is `expected`, and the same in both directions.
     pub(super) fn pairs(
         &self,
         itself: &[&str],
@@ -207,7 +207,8 @@ pub(super) struct Pair<'m, 'a> {
     pub(super) cell: &'a str,
 }
 
-/// Every table of a text that has rows, with the line of `====` around words that stands right above.
+/// Every table of a text that has rows, with the line of `====` around words that stands right
+/// above.
 pub(super) fn tables<'a>(
     lines: impl Iterator<Item = Line<'a>>,
 ) -> Result<Vec<(Option<&'a str>, Matrix<'a>)>, FactsError> {

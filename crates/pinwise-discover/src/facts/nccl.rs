@@ -182,7 +182,8 @@ fn links(gpu: XmlNode<'_>, own: PciAddr, found: &mut Seen) -> Result<(), Libvirt
             if class == Some(NVSWITCH) {
                 found.switches.insert(target);
             } else if class.is_some_and(is_gpu) {
-                // Perhaps one that the file does not describe: NCCL writes those of one process only.
+                // Perhaps one that the file does not describe: NCCL writes those of one process
+                // only.
                 let unseen = || GpuFacts::new(GpuName::At(target));
                 found.gpus.entry(target).or_insert_with(unseen);
             }
@@ -231,7 +232,8 @@ fn finish(found: Seen) -> Facts {
         if back.is_some() && from > to {
             continue;
         }
-        // Both ends count the same links; a file that says otherwise is believed in the lower number.
+        // Both ends count the same links; a file that says otherwise is believed in the lower
+        // number.
         let sure = back.map_or(*count, |(_, back)| back.min(*count));
         if let Some((other, back)) = back.filter(|back| *back != (*kind, *count)) {
             let (from, to) = (*from, *to);

@@ -124,7 +124,8 @@ fn connections(table: &Matrix<'_>, names: &[(String, String)]) -> Result<Facts, 
     Ok(facts)
 }
 
-/// The pCPUs and the node behind a row's cells. Where a blank may stand for either, neither is taken.
+/// The pCPUs and the node behind a row's cells. Where a blank may stand for either, neither is
+/// taken.
 fn affinity(
     table: &Matrix<'_>,
     line: Line<'_>,

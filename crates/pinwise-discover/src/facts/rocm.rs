@@ -36,8 +36,8 @@ fn names_gpu(line: Line<'_>) -> bool {
     line.text.trim_start().starts_with("GPU[")
 }
 
-/// What it prints, if the text has any of it. Weights are checked and not kept: what they weigh differs
-/// between generations. Whether a driver lets one GPU reach the other is not kept either.
+/// What it prints, if the text has any of it. Weights are checked and not kept: what they weigh
+/// differs between generations. Whether a driver lets one GPU reach the other is not kept either.
 fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
     let near = nodes(text)?;
     if near.is_empty() && !text.tables.iter().any(is_mine) {

@@ -43,8 +43,8 @@ impl Facts {
                 memory: Some(node.memory).filter(|memory| *memory != Bytes::ZERO),
                 // Where every page counts as free, nobody counted them.
                 free: free.filter(|pool| pool.free < pool.total).map(|p| p.size.times(p.free)),
-                // Firmware and kernel keep some of a node's memory for themselves, not the same part
-                // in every source.
+                // Firmware and kernel keep some of a node's memory for themselves, not the same
+                // part in every source.
                 rounding: Bytes(64 << 20),
                 distances: ids.iter().copied().zip(node.distances.iter().copied()).collect(),
             });
@@ -63,9 +63,10 @@ impl Facts {
     }
 }
 
-/// Lays a whole description over another of the same machine: all that [`overlay`](super::overlay())
-/// takes, and what facts have no words for: PCI functions where there are none, and else the IOMMU
-/// groups, drivers, bridges above, BARs and links of those that both have.
+/// Lays a whole description over another of the same machine: all that
+/// [`overlay`](super::overlay()) takes, and what facts have no words for: PCI functions where there
+/// are none, and else the IOMMU groups, drivers, bridges above, BARs and links of those that both
+/// have.
 pub fn overlay_host(host: &mut HostSpec, other: &HostSpec, source: &str) -> Report {
     let nodes: BTreeSet<_> = host.nodes.iter().map(|node| node.id).collect();
     if host.devices.is_empty() && !other.devices.is_empty() {

@@ -1,8 +1,8 @@
-//! Hosts and tenants by the paths that a person names: files, folders, captured trees, and the machine
-//! itself.
+//! Hosts and tenants by the paths that a person names: files, folders, captured trees, and the
+//! machine itself.
 //!
-//! This is the module that opens files. Everything that it reads goes to the readers of texts, bounded
-//! in length and number; no file is written, and no program is run.
+//! This is the module that opens files. Everything that it reads goes to the readers of texts,
+//! bounded in length and number; no file is written, and no program is run.
 
 mod error;
 mod source;
@@ -59,12 +59,12 @@ pub fn bounded(path: &Path, limit: u64) -> Result<String, FilesError> {
     Ok(text)
 }
 
-/// The file that `path` names, or the files of that folder with one of these endings, by name. Folders
-/// inside are not entered.
+/// The file that `path` names, or the files of that folder with one of these endings, by name.
+/// Folders inside are not entered.
 ///
 /// # Errors
-/// [`FilesError::Io`] if the folder cannot be listed. Of more than [`MAX_ENTRIES`] entries the rest is
-/// left out.
+/// [`FilesError::Io`] if the folder cannot be listed. Of more than [`MAX_ENTRIES`] entries the rest
+/// is left out.
 pub fn list(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, FilesError> {
     list_up_to(path, endings, MAX_ENTRIES)
 }
@@ -91,12 +91,12 @@ pub fn list_up_to(path: &Path, endings: &[&str], limit: usize) -> Result<Vec<Pat
 }
 
 /// Adds what a source shows of a host: the machine itself, a text of any kind, a folder of texts
-/// (`*.xml`, `*.txt`), or a captured root with `sys/` and perhaps `proc/`, which may have texts beside
-/// them.
+/// (`*.xml`, `*.txt`), or a captured root with `sys/` and perhaps `proc/`, which may have texts
+/// beside them.
 ///
 /// # Errors
-/// [`FilesError`] if a file or folder cannot be read, a text is not what it should be, the machine does
-/// not tell, or the source needs a feature that is not built in.
+/// [`FilesError`] if a file or folder cannot be read, a text is not what it should be, the machine
+/// does not tell, or the source needs a feature that is not built in.
 pub fn add_host(assembly: &mut Assembly, source: Source<'_>) -> Result<(), FilesError> {
     let Source::Path(path) = source else { return source.add_host(assembly) };
     let texts = list(path, &HOST_TEXTS)?;
@@ -109,11 +109,11 @@ pub fn add_host(assembly: &mut Assembly, source: Source<'_>) -> Result<(), Files
     Ok(())
 }
 
-/// Adds the tenants of `host` that a source shows: the domains that run on a libvirt, a text, or a folder
-/// of texts (`*.xml`, `*.json`). Returns what the source had to say, a sentence each.
+/// Adds the tenants of `host` that a source shows: the domains that run on a libvirt, a text, or a
+/// folder of texts (`*.xml`, `*.json`). Returns what the source had to say, a sentence each.
 ///
-/// `home` is where the host's description is from. If that is a libvirt, [`Source::Machine`] is that
-/// libvirt's domains; otherwise this machine's.
+/// `home` is where the host's description is from. If that is a libvirt, [`Source::Machine`] is
+/// that libvirt's domains; otherwise this machine's.
 ///
 /// # Errors
 /// [`FilesError`] as for [`add_host`], and [`FilesError::NoTenants`] for [`Source::Hwloc`].

@@ -44,7 +44,8 @@ pub(super) fn fill(
     Ok(())
 }
 
-/// The rows in the order of the nodes, if all nodes are in the table and its values can be a SLIT's.
+/// The rows in the order of the nodes, if all nodes are in the table and its values can be a
+/// SLIT's.
 fn relative((ids, values): &DistanceTable, nodes: &[NodeSpec]) -> Option<Vec<Vec<Distance>>> {
     let at = |node: &NodeSpec| ids.iter().position(|id| *id == node.id.0);
     let places: Vec<_> = nodes.iter().map(at).collect::<Option<_>>()?;
@@ -99,8 +100,8 @@ fn numbers(element: LstopoElement<'_>, name: &'static str) -> Option<Vec<u64>> {
     words.map(|word| word.parse().ok()).collect()
 }
 
-/// As hwloc 1 writes them: below the machine, for all objects so many levels down, in their order, in
-/// multiples of a base. The nodes' table comes first, then others with as many objects.
+/// As hwloc 1 writes them: below the machine, for all objects so many levels down, in their order,
+/// in multiples of a base. The nodes' table comes first, then others with as many objects.
 fn earlier(
     machine: LstopoElement<'_>,
     found: &Found<'_>,

@@ -41,8 +41,8 @@ impl<'a> LstopoElement<'a> {
         text.parse().map(Some).map_err(|_| self.bad(attribute, "a number"))
     }
 
-    /// The `os_index`; hwloc writes one that it does not know as -1 or the largest number, or not at
-    /// all.
+    /// The `os_index`; hwloc writes one that it does not know as -1 or the largest number, or not
+    /// at all.
     pub(super) fn os_index(self) -> Result<Option<u32>, LstopoError> {
         match self.text("os_index") {
             None | Some("-1") => Ok(None),
@@ -112,8 +112,8 @@ impl<'a> LstopoElement<'a> {
     }
 }
 
-/// Words of 32 bits in hexadecimal, the highest first. hwloc writes a word of zeros as nothing at all,
-/// and begins a set without end with `0xf...f`.
+/// Words of 32 bits in hexadecimal, the highest first. hwloc writes a word of zeros as nothing at
+/// all, and begins a set without end with `0xf...f`.
 pub(crate) fn parse_mask(text: &str) -> Option<CpuSet> {
     let (text, endless) = match text.strip_prefix("0xf...f") {
         Some(rest) => (rest.strip_prefix(',').unwrap_or(rest), true),

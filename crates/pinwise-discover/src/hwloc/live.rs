@@ -31,8 +31,8 @@ pub enum HwlocError {
 /// Reads the running machine through libhwloc: the XML that it exports, with all PCI functions and
 /// bridges, as [`read_lstopo`] reads it. `HWLOC_XMLFILE` and its like are for libhwloc to obey.
 ///
-/// pCPUs and nodes that a cgroup forbids to this process are in, as not allowed. hwloc knows the pages
-/// of each node but not how many are free, so all count as free, and a note says so.
+/// pCPUs and nodes that a cgroup forbids to this process are in, as not allowed. hwloc knows the
+/// pages of each node but not how many are free, so all count as free, and a note says so.
 ///
 /// # Errors
 /// [`HwlocError`] if libhwloc fails, or [`read_lstopo`] refuses what it exports.

@@ -17,9 +17,9 @@ const BOUNDS: Bounds = Bounds { bytes: MAX_LSTOPO, nodes: 4 << 20, document_type
 /// Reads the XML that `lstopo machine.xml` writes.
 ///
 /// # Errors
-/// [`LstopoError`] if the text is longer than [`MAX_LSTOPO`], not XML, not a topology of hwloc 1, 2 or
-/// 3, shows no pCPUs or more of something than a host can have, or if an index, a mask of pCPUs or a PCI
-/// id is missing, is none, or occurs twice.
+/// [`LstopoError`] if the text is longer than [`MAX_LSTOPO`], not XML, not a topology of hwloc 1, 2
+/// or 3, shows no pCPUs or more of something than a host can have, or if an index, a mask of pCPUs
+/// or a PCI id is missing, is none, or occurs twice.
 pub fn read_lstopo(xml: &str) -> Result<Reading, LstopoError> {
     if let Some(at) = xml.find("<!ENTITY") {
         return Err(LstopoError::Entities { at });

@@ -48,9 +48,10 @@ pub(super) fn finish(
 
 /// Gives every pCPU to one node, and returns those that have one.
 ///
-/// To a node without pCPUs hwloc attributes those that are nearest: the set of an object to which the
-/// nodes with pCPUs are attached as well, or of one above. So of several nodes that list a pCPU the one
-/// with the fewest has it, and of equal ones the first, as kernels number the nodes with pCPUs first.
+/// To a node without pCPUs hwloc attributes those that are nearest: the set of an object to which
+/// the nodes with pCPUs are attached as well, or of one above. So of several nodes that list a pCPU
+/// the one with the fewest has it, and of equal ones the first, as kernels number the nodes with
+/// pCPUs first.
 fn divide(nodes: &mut [NodeSpec], notes: &mut Notes) -> CpuSet {
     let mut order: Vec<_> = (0..nodes.len()).collect();
     order.sort_by_key(|at| nodes.get(*at).map(|node| (node.cpus.len(), node.id)));

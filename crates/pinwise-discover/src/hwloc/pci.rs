@@ -8,8 +8,8 @@ use pinwise::host::NodeSpec;
 use pinwise::host::PciDevice;
 use pinwise::sets::CpuSet;
 
-/// The functions with their nodes: the one node with pCPUs among those near; of several none, as then
-/// the device is as near to each of them.
+/// The functions with their nodes: the one node with pCPUs among those near; of several none, as
+/// then the device is as near to each of them.
 pub(super) fn finish(
     found: &Found<'_>,
     nodes: &[NodeSpec],

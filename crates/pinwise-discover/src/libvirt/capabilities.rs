@@ -21,12 +21,12 @@ use pinwise::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
 /// Reads what `virsh capabilities` prints: nodes, memory, page pools, distances, cores, L3 caches.
 /// Devices are documents of their own, see [`add_node_devices`](super::add_node_devices).
 ///
-/// libvirt tells how many pages there are, not how many are free, so all are taken as free. It names
-/// no host, no frequencies, no kinds of cores, and neither isolated nor allowed pCPUs.
+/// libvirt tells how many pages there are, not how many are free, so all are taken as free. It
+/// names no host, no frequencies, no kinds of cores, and neither isolated nor allowed pCPUs.
 ///
 /// # Errors
-/// [`LibvirtError`] if the text is too long or no XML of capabilities, has no host topology, or has a
-/// number or a list that is not one.
+/// [`LibvirtError`] if the text is too long or no XML of capabilities, has no host topology, or has
+/// a number or a list that is not one.
 pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = xml::root(&document, "capabilities")?;
@@ -171,8 +171,8 @@ fn pools(
     Ok((total, pools))
 }
 
-/// Rows in the order of the nodes. A table with a hole, or that is not one of relative distances, is
-/// left out as a whole.
+/// Rows in the order of the nodes. A table with a hole, or that is not one of relative distances,
+/// is left out as a whole.
 fn distances(
     nodes: Vec<(NodeSpec, XmlNode<'_>)>,
     notes: &mut Notes,

@@ -66,9 +66,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the libvirt that a URI names, such as [`SYSTEM`]. A libvirt that hangs keeps this
-    /// waiting, and so do the other questions. libvirt's own printing of errors is turned off for the
-    /// whole process.
+    /// Connects to the libvirt that a URI names, such as [`SYSTEM`]. A libvirt that hangs keeps
+    /// this waiting, and so do the other questions. libvirt's own printing of errors is turned off
+    /// for the whole process.
     ///
     /// # Errors
     /// [`ConnectionError::Refused`] if there is none, or it does not let this user read.
@@ -108,13 +108,13 @@ impl Connection {
         Err(ConnectionError::TooMany { uri: self.uri.clone(), what, found, limit })
     }
 
-    /// The host: capabilities, PCI functions, and the free pages of each node. Of the base page only
-    /// what is free counts, not what the kernel would give back from its caches.
+    /// The host: capabilities, PCI functions, and the free pages of each node. Of the base page
+    /// only what is free counts, not what the kernel would give back from its caches.
     ///
     /// # Errors
     /// [`ConnectionError`] if libvirt does not tell its capabilities or devices, or tells what
-    /// [`read_capabilities`] or [`read_node_device`] do not read. A device that is gone before it is
-    /// read, and free pages that are not told, are notes.
+    /// [`read_capabilities`] or [`read_node_device`] do not read. A device that is gone before it
+    /// is read, and free pages that are not told, are notes.
     pub fn host(&self) -> Result<Reading, ConnectionError> {
         let xml = self.connect.capabilities().map_err(self.refused("capabilities"))?;
         let mut reading = read_capabilities(&xml).map_err(self.document("capabilities"))?;
@@ -187,8 +187,8 @@ impl Connection {
         }
     }
 
-    /// The domains that run, as tenants of `host`, by name; with `off`, those that are merely defined
-    /// too. The second part has a note on each domain that was gone before it was read.
+    /// The domains that run, as tenants of `host`, by name; with `off`, those that are merely
+    /// defined too. The second part has a note on each domain that was gone before it was read.
     ///
     /// # Errors
     /// [`ConnectionError`] if libvirt does not list them, or one of them is not read by

@@ -30,8 +30,8 @@ pub struct NodeDevice {
 /// Reads one document of `virsh nodedev-dumpxml`; `None` for a device that is no PCI function.
 ///
 /// # Errors
-/// [`LibvirtError`] if the text is too long or no XML of a device, or a PCI function's address or ids
-/// are missing or a value of it is not what it should be.
+/// [`LibvirtError`] if the text is too long or no XML of a device, or a PCI function's address or
+/// ids are missing or a value of it is not what it should be.
 pub fn read_node_device(xml: &str) -> Result<Option<NodeDevice>, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = xml::root(&document, "device")?;
@@ -137,8 +137,9 @@ fn link_state(link: XmlNode<'_>) -> Result<Option<LinkState>, LibvirtError> {
     Ok((width > 0).then_some(LinkState { mts, width }))
 }
 
-/// Lays PCI functions over a host that has none, or others. What cannot be true of this host is left
-/// out of them: nodes that do not exist, parents that are no bridges, a function's second description.
+/// Lays PCI functions over a host that has none, or others. What cannot be true of this host is
+/// left out of them: nodes that do not exist, parents that are no bridges, a function's second
+/// description.
 ///
 /// Returns what was left out or guessed.
 pub fn add_node_devices<I>(host: &mut HostSpec, devices: I) -> Vec<Note>
@@ -161,8 +162,8 @@ where
         all.values().filter_map(|d| d.device.physical_function).collect();
     let mut classless = 0_u32;
     for NodeDevice { device, .. } in all.values_mut().filter(|d| d.device.class == UNKNOWN) {
-        // What has others below it is a bridge, unless those are its own shares; nothing else can be
-        // told without the class.
+        // What has others below it is a bridge, unless those are its own shares; nothing else can
+        // be told without the class.
         if parents.contains(&device.address) && !shared.contains(&device.address) {
             device.class = BRIDGE;
         } else {

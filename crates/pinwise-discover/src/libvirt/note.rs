@@ -5,7 +5,8 @@ use std::fmt;
 use pinwise::sets::{CpuSet, NodeSet};
 use pinwise::units::{Bytes, CellId, NodeId, PageSize, PciAddr};
 
-/// What the readers of libvirt's XML, or a connection to libvirt, left out, replaced or guessed, and why.
+/// What the readers of libvirt's XML, or a connection to libvirt, left out, replaced or guessed,
+/// and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LibvirtNote {

@@ -6,8 +6,8 @@ use crate::document;
 use pinwise::sets::IdSet;
 use pinwise::units::{Bytes, Id, PciAddr};
 
-/// A list as libvirt writes and reads it: `0-3,8`, `0-7,^5`, blanks between all parts. What `^` takes
-/// out must stand behind what put it in. No empty list: libvirt has no use for one.
+/// A list as libvirt writes and reads it: `0-3,8`, `0-7,^5`, blanks between all parts. What `^`
+/// takes out must stand behind what put it in. No empty list: libvirt has no use for one.
 pub(super) fn list<T: Id>(text: &str) -> Option<IdSet<T>> {
     let number = |part: &str| {
         let part = part.trim();

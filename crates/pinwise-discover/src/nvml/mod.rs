@@ -2,8 +2,8 @@
 //!
 //! The library is looked for at run time, and most machines that plan VMs have none: GPUs that are
 //! bound to vfio-pci are invisible to it, and with all of them so the driver is rarely loaded. Its
-//! absence is an answer, not a failure. [`Facts`] can also be read before the GPUs are bound, and laid
-//! over the host later.
+//! absence is an answer, not a failure. [`Facts`] can also be read before the GPUs are bound, and
+//! laid over the host later.
 
 mod gpu;
 mod links;
@@ -19,14 +19,15 @@ use super::notes::Notes;
 use pinwise::host::MAX_GPUS;
 use pinwise::units::PciAddr;
 
-/// Asks NVML about the GPUs of this machine: model, address, nearest node and pCPUs, PCIe link, MIG,
-/// NVLink to other GPUs and to switches, and which GPUs reach each other.
+/// Asks NVML about the GPUs of this machine: model, address, nearest node and pCPUs, PCIe link,
+/// MIG, NVLink to other GPUs and to switches, and which GPUs reach each other.
 ///
-/// NVML does not say what is at the other end of an NVLink, but where. That is a GPU if it is one that
-/// NVML sees or one of `others`, the addresses of GPUs that are known from elsewhere; or else a
-/// switch. GPUs with the same number of links to switches are linked to each other by so many.
+/// NVML does not say what is at the other end of an NVLink, but where. That is a GPU if it is one
+/// that NVML sees or one of `others`, the addresses of GPUs that are known from elsewhere; or else
+/// a switch. GPUs with the same number of links to switches are linked to each other by so many.
 ///
-/// A GPU that does not answer is left out, with a note; so is a single answer of one that it refuses.
+/// A GPU that does not answer is left out, with a note; so is a single answer of one that it
+/// refuses.
 ///
 /// # Errors
 /// [`NoNvml`] if the library or the driver is missing or does not work, which is normal.

@@ -37,8 +37,8 @@ pub(super) fn caches(
     Ok(caches.finish(notes))
 }
 
-/// Cores that the kernel groups below the L3, such as those that share an L2: each group of more than
-/// one core, by its pCPUs.
+/// Cores that the kernel groups below the L3, such as those that share an L2: each group of more
+/// than one core, by its pCPUs.
 pub(super) fn clusters(
     tree: &Tree<'_>,
     online: &CpuSet,

@@ -66,7 +66,8 @@ fn online(tree: &Tree<'_>, present: &CpuSet) -> Result<CpuSet, SysfsError> {
     if let Some(online) = tree.cpus(&format!("{CPUS}/online"), "")? {
         return Ok(online);
     }
-    // Kernels before 2.6.26 have no such list; a pCPU without a file of its own cannot be turned off.
+    // Kernels before 2.6.26 have no such list; a pCPU without a file of its own cannot be turned
+    // off.
     let mut online = CpuSet::new();
     for cpu in present.iter() {
         if tree.text(&format!("{CPUS}/cpu{cpu}/online"))?.is_none_or(|text| text == "1") {
@@ -117,7 +118,8 @@ fn cgroup(tree: &Tree<'_>) -> Result<Option<CpuSet>, SysfsError> {
             "cpuset" => ("sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
             _ => continue,
         };
-        // A namespace shows what is above it as "..": its own top is all that can be seen from in it.
+        // A namespace shows what is above it as "..": its own top is all that can be seen from in
+        // it.
         let seen = if path.split('/').any(|name| name == "..") { "" } else { path };
         for above in Path::new(seen.trim_matches('/')).ancestors() {
             let file = Path::new(folder).join(above).join(file);
@@ -171,8 +173,8 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
     Ok(specs)
 }
 
-/// The pCPUs of efficiency cores: those of a PMU of their own on x86, those of clearly lower capacity
-/// elsewhere.
+/// The pCPUs of efficiency cores: those of a PMU of their own on x86, those of clearly lower
+/// capacity elsewhere.
 fn efficiency(tree: &Tree<'_>, online: &CpuSet) -> Result<CpuSet, SysfsError> {
     let mut cpus = CpuSet::new();
     for pmu in ["cpu_atom", "cpu_lowpower"] {

@@ -1,7 +1,7 @@
 //! xGMI links between AMD GPUs, as the kernel's compute driver (KFD) lists them.
 //!
-//! Only GPUs that amdgpu holds are listed: those that vfio-pci holds already are missing, and with them
-//! their links.
+//! Only GPUs that amdgpu holds are listed: those that vfio-pci holds already are missing, and with
+//! them their links.
 
 use std::collections::BTreeMap;
 
@@ -67,8 +67,8 @@ fn links(
                 notes.add(SysfsNote::NotAGpu { address });
                 continue;
             }
-            // Each end lists the link. The least bandwidth is that of one link, the most that of all
-            // side by side.
+            // Each end lists the link. The least bandwidth is that of one link, the most that of
+            // all side by side.
             let one = properties.number("min_bandwidth")?.unwrap_or(0);
             let all = properties.number("max_bandwidth")?.unwrap_or(0);
             let found = all.checked_div(one).and_then(|count| u32::try_from(count).ok());

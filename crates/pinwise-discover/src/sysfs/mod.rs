@@ -4,8 +4,8 @@
 //! bounded, and nothing here panics on what it says. What a kernel must not get wrong (lists of
 //! pCPUs, numbers) is an error if it is; what firmware often gets wrong is left out, with a note.
 //!
-//! Left out on purpose, as nothing here would use it: memory tiers, and the access control (ACS) of what
-//! is no bridge.
+//! Left out on purpose, as nothing here would use it: memory tiers, and the access control (ACS) of
+//! what is no bridge.
 
 mod access;
 mod cache;
@@ -30,8 +30,8 @@ use pinwise::host::HostSpec;
 use pinwise::shown::{is_word, plain};
 use tree::Tree;
 
-/// Reads the tree below `root`: `/` for this machine, or a folder with a copy of `sys` and, where it
-/// was copied too, `proc`.
+/// Reads the tree below `root`: `/` for this machine, or a folder with a copy of `sys` and, where
+/// it was copied too, `proc`.
 ///
 /// The pCPUs that this process may use are the host's allowed ones, if the tree says which.
 ///

@@ -84,8 +84,8 @@ fn forbidden(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resu
 }
 
 /// Free pages may be promised: to processes that mapped them and have not touched them yet, as VMs
-/// have most of theirs after their start. The kernel counts these for the whole machine, not by node,
-/// so wherever they could be is as good as taken.
+/// have most of theirs after their start. The kernel counts these for the whole machine, not by
+/// node, so wherever they could be is as good as taken.
 fn promised(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
     for name in tree.names(&format!("{POOLS}/hugepages"))? {
         let Some(size) = page_size(&name) else { continue };
@@ -138,8 +138,9 @@ fn distances(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resu
     Ok(())
 }
 
-/// A node's memory and its pools; `pools` is the folder that has the folder `hugepages`. Surplus pages
-/// go as soon as they are free, but count as pages: else their holders would hold more than there are.
+/// A node's memory and its pools; `pools` is the folder that has the folder `hugepages`. Surplus
+/// pages go as soon as they are free, but count as pages: else their holders would hold more than
+/// there are.
 fn memory(
     tree: &Tree<'_>,
     id: NodeId,

@@ -93,7 +93,8 @@ pub enum SysfsNote {
         /// The entry, cut.
         name: String,
     },
-    /// PCI functions that are copies and not symbolic links, so that their place in the tree is lost.
+    /// PCI functions that are copies and not symbolic links, so that their place in the tree is
+    /// lost.
     NoLinks {
         /// How many functions.
         count: u32,

@@ -9,9 +9,9 @@ use crate::notes::Notes;
 use pinwise::sets::CpuSet;
 use pinwise::units::{PackageId, PcpuId};
 
-/// The packages of the cores with these pCPUs: the kernel's numbers, and where those are missing or one
-/// number stands for several packages, as old kernels and those of POWER and s390 have it, numbers in
-/// the order of the pCPUs that each package lists.
+/// The packages of the cores with these pCPUs: the kernel's numbers, and where those are missing or
+/// one number stands for several packages, as old kernels and those of POWER and s390 have it,
+/// numbers in the order of the pCPUs that each package lists.
 pub(super) fn packages(
     tree: &Tree<'_>,
     cores: &[CpuSet],
@@ -40,8 +40,8 @@ pub(super) fn packages(
     Ok(ids.into_iter().map(|id| PackageId(id.unwrap_or(0))).collect())
 }
 
-/// The packages as the pCPUs list them, by their lowest; `None` where the ids tell as much, or the lists
-/// are not those of packages.
+/// The packages as the pCPUs list them, by their lowest; `None` where the ids tell as much, or the
+/// lists are not those of packages.
 fn by_list(
     cores: &[CpuSet],
     named: &[(PcpuId, CpuSet)],

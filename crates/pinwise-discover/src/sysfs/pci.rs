@@ -100,7 +100,8 @@ fn parent(link: &Path) -> Option<PciAddr> {
 fn link(tree: &Tree<'_>, prefix: &str) -> Result<Option<LinkState>, SysfsError> {
     let speed = tree.text(&format!("{prefix}_speed"))?.unwrap_or_default();
     let width = tree.text(&format!("{prefix}_width"))?.unwrap_or_default();
-    // All ones is what a dead link reads as: 63 in the register's six bits, 255 in the kernel's byte.
+    // All ones is what a dead link reads as: 63 in the register's six bits, 255 in the kernel's
+    // byte.
     let width = width.parse().ok().filter(|width| !matches!(width, 0_u8 | 63 | 255));
     Ok(mts(&speed).zip(width).map(|(mts, width)| LinkState { mts, width }))
 }
@@ -115,8 +116,8 @@ fn mts(speed: &str) -> Option<u32> {
     sound.then(|| whole * 1000 + tenth * 100)
 }
 
-/// The sizes of the memory BARs: first address, last address and flags in each of the first six lines;
-/// what follows are the ROM, windows of bridges and BARs of virtual functions.
+/// The sizes of the memory BARs: first address, last address and flags in each of the first six
+/// lines; what follows are the ROM, windows of bridges and BARs of virtual functions.
 fn bars(resource: &str) -> Vec<Bytes> {
     let number = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
     let bar = |line: &str| {

@@ -35,8 +35,8 @@ impl<'a> Tree<'a> {
         self.root.join(path)
     }
 
-    /// Up to `limit` bytes. Absent and unreadable are the same to us: drivers answer a read with all
-    /// kinds of errors, and pipes or devices in a hostile tree must not be opened.
+    /// Up to `limit` bytes. Absent and unreadable are the same to us: drivers answer a read with
+    /// all kinds of errors, and pipes or devices in a hostile tree must not be opened.
     pub(super) fn bytes(&self, path: &str, limit: u64) -> Option<Vec<u8>> {
         let path = self.path(path);
         if !fs::metadata(&path).ok()?.is_file() {

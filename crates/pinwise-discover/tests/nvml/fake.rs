@@ -1,5 +1,6 @@
-//! A library that answers like NVIDIA's NVML for machines that are invented: `PINWISE_FAKE_NVML` says
-//! which. `tests/nvml` copies it to a folder as `libnvidia-ml.so.1` and points the loader there.
+//! A library that answers like NVIDIA's NVML for machines that are invented: `PINWISE_FAKE_NVML`
+//! says which. `tests/nvml` copies it to a folder as `libnvidia-ml.so.1` and points the loader
+//! there.
 //!
 //! Only what the crate asks for is here, with the types and numbers of NVIDIA's `nvml.h`.
 #![allow(unsafe_code, reason = "C calls it by name and hands it pointers")]
@@ -59,7 +60,8 @@ const HGX: Machine = Machine {
     peer: |_, _| (0, 0),
 };
 
-/// Four GPUs on PCIe, of which the first two have a bridge of four links; the last has slots for one.
+/// Four GPUs on PCIe, of which the first two have a bridge of four links; the last has slots for
+/// one.
 const PAIR: Machine = Machine {
     name: b"NVIDIA RTX A6000",
     gpus: &[(0x10000, 0x01), (0x10000, 0x21), (0x10000, 0x81), (0x10000, 0xa1)],

@@ -16,8 +16,8 @@ use pinwise_discover::nvml::{self, NoNvml};
 
 const MACHINE: &str = "PINWISE_FAKE_NVML";
 
-/// A test's own folder with the fake where the loader finds it by the real one's name, or with `text`
-/// in its place.
+/// A test's own folder with the fake where the loader finds it by the real one's name, or with
+/// `text` in its place.
 fn folder(name: &str, text: Option<&str>) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nvml-{name}"));
     fs::create_dir_all(&folder).unwrap();

@@ -1,7 +1,7 @@
 //! Writes the host descriptions in `fixtures/hosts`: `cargo run -p pinwise-testkit --bin fixtures`.
 //!
-//! They are synthetic; the `about` of each names the facts that it was made from. A test compares the
-//! files with what this program makes.
+//! They are synthetic; the `about` of each names the facts that it was made from. A test compares
+//! the files with what this program makes.
 
 use std::error::Error;
 

@@ -1,7 +1,9 @@
-//! What fuzzers call: a function of bytes for every reader, and one for the way from a request to XML
-//! and back. Each panics where a promise is broken, and says otherwise what became of the bytes.
+//! What fuzzers call: a function of bytes for every reader, and one for the way from a request to
+//! XML and back. Each panics where a promise is broken, and says otherwise what became of the
+//! bytes.
 //!
-//! `tests/mutations` calls them with broken versions of sound texts, `fuzz/` with what libFuzzer makes up.
+//! `tests/mutations` calls them with broken versions of sound texts, `fuzz/` with what libFuzzer
+//! makes up.
 
 pub mod answers;
 pub mod sources;

@@ -13,8 +13,8 @@ use super::scenes::Scene;
 use crate::units::{CoreId, PackageId, VcpuId};
 use crate::verify::Violation;
 
-/// Without a wildcard: a new violation does not compile until it is listed here, and then it needs a
-/// case in the table.
+/// Without a wildcard: a new violation does not compile until it is listed here, and then it needs
+/// a case in the table.
 macro_rules! violations {
     ($($name:ident)*) => {
         const ALL: &[&str] = &[$(stringify!($name)),*];

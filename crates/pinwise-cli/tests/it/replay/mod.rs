@@ -1,5 +1,5 @@
-//! Claims about replayed traces: what is decided can be, and little is refused that could be placed.
-//! The hosts and VMs are synthetic, made here.
+//! Claims about replayed traces: what is decided can be, and little is refused that could be
+//! placed. The hosts and VMs are synthetic, made here.
 
 mod joint;
 mod policies;
@@ -160,7 +160,8 @@ fn every_decision_can_be_and_every_gpu_is_local() {
     }
 }
 
-/// Replays decisions without the engine: nothing is used twice, all is on its node, cells are alike.
+/// Replays decisions without the engine: nothing is used twice, all is on its node, cells are
+/// alike.
 fn check(templates: &[(&str, Value)], fleet: &[&str], events: &[Value], decided: &[Value]) {
     let read = |(name, value): &(&str, Value)| {
         let described = read_placement_host(&value.to_string()).unwrap();

@@ -28,8 +28,8 @@ pub enum SourceConflict {
         /// Where the description has them from.
         host_source: String,
     },
-    /// A source numbers the GPUs and has some on other nodes than the description, so its numbers are
-    /// not the order of the addresses, or it is of another machine.
+    /// A source numbers the GPUs and has some on other nodes than the description, so its numbers
+    /// are not the order of the addresses, or it is of another machine.
     OtherNodes {
         /// The source.
         source: String,

@@ -1,7 +1,7 @@
 //! pCPUs: their states, cores, packages, nodes and caches.
 //!
-//! A source's numbers of cores, packages and caches are its own, so what is compared is which pCPUs it
-//! puts together. pCPUs that either side has off are left out of that.
+//! A source's numbers of cores, packages and caches are its own, so what is compared is which pCPUs
+//! it puts together. pCPUs that either side has off are left out of that.
 
 use std::collections::BTreeMap;
 
@@ -102,8 +102,8 @@ fn states(host: &HostSpec, facts: &Facts, online: &CpuSet, collector: &mut Colle
     }
 }
 
-/// Top frequencies that the host does not have. Those that it has are not compared: they change when
-/// boosting is turned on or off.
+/// Top frequencies that the host does not have. Those that it has are not compared: they change
+/// when boosting is turned on or off.
 fn frequencies(host: &mut HostSpec, facts: &Facts) {
     let told: BTreeMap<PcpuId, u32> =
         facts.pcpus.iter().filter_map(|pcpu| Some((pcpu.pcpu, pcpu.max_mhz?))).collect();
@@ -176,8 +176,8 @@ fn packages(host: &HostSpec, facts: &Facts, both: &CpuSet, collector: &mut Colle
     Division { part: Part::Cpus, what, host: own, found, both }.compare(host, facts, collector);
 }
 
-/// Nodes have the kernel's numbers in both. A pCPU that the host has on no node goes to the one that
-/// the source names.
+/// Nodes have the kernel's numbers in both. A pCPU that the host has on no node goes to the one
+/// that the source names.
 fn nodes(host: &mut HostSpec, facts: &Facts, both: &CpuSet, collector: &mut Collector) {
     let found: BTreeMap<NodeId, CpuSet> = groups(facts, both, |pcpu| pcpu.node);
     let told = union(found.values());
@@ -210,8 +210,8 @@ fn nodes(host: &mut HostSpec, facts: &Facts, both: &CpuSet, collector: &mut Coll
     }
 }
 
-/// The caches of one level and kind, by package: where numbers are the kernel's, each package may count
-/// its own.
+/// The caches of one level and kind, by package: where numbers are the kernel's, each package may
+/// count its own.
 fn shared(facts: &Facts, both: &CpuSet, level: u8, kind: CacheKind) -> Vec<CpuSet> {
     let number = |pcpu: &PcpuFacts| {
         let same = pcpu.caches.iter().find(|(at, of, _)| (*at, *of) == (level, kind))?;

@@ -19,8 +19,8 @@ impl Names {
         self.0.get(&name).copied()
     }
 
-    /// The names that can be resolved; `None` where the source numbers GPUs and is not of this host,
-    /// as far as its numbers and nodes tell.
+    /// The names that can be resolved; `None` where the source numbers GPUs and is not of this
+    /// host, as far as its numbers and nodes tell.
     pub(super) fn resolve(
         host: &HostSpec,
         facts: &Facts,
@@ -68,9 +68,9 @@ impl Names {
         names.on_their_nodes(host, facts, collector).then_some(names)
     }
 
-    /// Whether no GPU that has a number only is on another node than the description has it, or near to
-    /// pCPUs of a package that its node is not in. (Near to others of its package is what drivers say
-    /// that know nothing of a package's division.)
+    /// Whether no GPU that has a number only is on another node than the description has it, or
+    /// near to pCPUs of a package that its node is not in. (Near to others of its package is what
+    /// drivers say that know nothing of a package's division.)
     fn on_their_nodes(&self, host: &HostSpec, facts: &Facts, collector: &mut Collector) -> bool {
         for gpu in facts.gpus.iter().filter(|gpu| matches!(gpu.gpu, GpuName::Nth { .. })) {
             let Some(address) = self.get(gpu.gpu) else { continue };
@@ -264,7 +264,8 @@ fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, collector: &mu
             PciDevice::new(function.address, class, vendor, id).kind()
         });
         match (device, kind) {
-            // An unknown GPU is reported by its name already, a bridge may be one that NCCL made up.
+            // An unknown GPU is reported by its name already, a bridge may be one that NCCL made
+            // up.
             (None, Some(DeviceKind::Nic)) => {
                 collector.unknown(&facts.source, "NIC", function.address.to_string());
             }

@@ -62,8 +62,8 @@ fn find(host: &HostSpec, a: PciAddr, b: PciAddr) -> Option<GpuLink> {
     host.gpu_links.iter().find(same).copied()
 }
 
-/// nvidia-smi names a pair's path over PCIe only where the pair has no links. A table without any link
-/// may be that of `topo -mp`, which never names them.
+/// nvidia-smi names a pair's path over PCIe only where the pair has no links. A table without any
+/// link may be that of `topo -mp`, which never names them.
 fn absent(host: &HostSpec, facts: &Facts, names: &Names, source: &str, collector: &mut Collector) {
     if facts.links.is_empty() {
         return;
@@ -87,7 +87,8 @@ fn absent(host: &HostSpec, facts: &Facts, names: &Names, source: &str, collector
     }
 }
 
-/// Partitions, where the description has none; one that names a GPU which the host lacks is left out.
+/// Partitions, where the description has none; one that names a GPU which the host lacks is left
+/// out.
 fn partitions(host: &mut HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
     let mut found = Vec::new();
     for partition in &facts.partitions {

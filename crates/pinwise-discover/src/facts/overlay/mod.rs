@@ -19,16 +19,17 @@ use pinwise::host::HostSpec;
 /// Lays facts over a host's description, and notes in it where each part is from.
 ///
 /// What the description lacks is added: links of GPUs, names of models, nodes of devices, limits of
-/// links, distances of nodes, partitions of the fabric; PCI functions too, where it has none at all.
-/// Where both speak, the more specific stays. Facts are therefore taken in the order of how much they
-/// can know, not in which they are given: first those that name GPUs by address, then those that
-/// number them, last those that tell of links without their number; and what the description has
-/// stays, except names of models (the vendor's own tool knows them better than a list of PCI ids) and
-/// the number of free pages where no source of the description told it.
+/// links, distances of nodes, partitions of the fabric; PCI functions too, where it has none at
+/// all. Where both speak, the more specific stays. Facts are therefore taken in the order of how
+/// much they can know, not in which they are given: first those that name GPUs by address, then
+/// those that number them, last those that tell of links without their number; and what the
+/// description has stays, except names of models (the vendor's own tool knows them better than a
+/// list of PCI ids) and the number of free pages where no source of the description told it.
 ///
 /// Nothing is guessed. A source that numbers the GPUs is taken only where it has as many as the
-/// description has of that vendor, virtual functions aside, and none on another node or near another
-/// package's pCPUs; otherwise nothing that names a GPU is taken from it. Every conflict is reported with both sources.
+/// description has of that vendor, virtual functions aside, and none on another node or near
+/// another package's pCPUs; otherwise nothing that names a GPU is taken from it. Every conflict is
+/// reported with both sources.
 pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
     let mut collector = Collector::default();
     let mut ordered: Vec<&Facts> = facts.iter().collect();

@@ -149,7 +149,8 @@ fn cpus(value: &XmlValue<'_>, host: &Host, off: &mut CpuSet) -> Result<CpuSet, L
     online(value, &value.parse(LIST, list)?, host, off)
 }
 
-/// Those that are online, the others to `off`: the kernel runs a thread on what there is of its mask.
+/// Those that are online, the others to `off`: the kernel runs a thread on what there is of its
+/// mask.
 fn online(
     value: &XmlValue<'_>,
     named: &CpuSet,

@@ -218,7 +218,8 @@ fn nodes(value: &XmlValue<'_>, host: &Host) -> Result<NodeSet, LibvirtError> {
     }
 }
 
-/// Memory modules that are plugged into cells. Where there are no cells, `<memory>` has them already.
+/// Memory modules that are plugged into cells. Where there are no cells, `<memory>` has them
+/// already.
 fn modules(
     root: XmlNode<'_>,
     host: &Host,

@@ -19,8 +19,8 @@ pub struct Domain {
     /// Its name.
     pub name: String,
     /// Whether it runs: libvirt gives ids to running domains only. A running one's pages are among
-    /// those that the host counts as used ([`Usage::with_running`](pinwise::Usage::with_running)); one
-    /// that is merely defined will want its own ([`Usage::claim`](pinwise::Usage::claim)).
+    /// those that the host counts as used ([`Usage::with_running`](pinwise::Usage::with_running));
+    /// one that is merely defined will want its own ([`Usage::claim`](pinwise::Usage::claim)).
     pub running: bool,
     /// What it holds.
     pub claim: Claim,
@@ -31,21 +31,22 @@ pub struct Domain {
 /// Reads the XML of a domain (`virsh dumpxml`, with or without `--inactive`) as a tenant of `host`.
 ///
 /// - pCPUs. A `<vcpupin>` to a single pCPU dedicates it: who writes one for each vCPU means nobody
-///   else to be there. vCPUs with wider pins float on those, all others on the `cpuset` of `<vcpu>`,
-///   or else on all online pCPUs; so do emulator and I/O threads with and without pins of their own.
-///   Pins count for all vCPUs, also for those that are not plugged in yet. SMT siblings that are kept
-///   idle are not in XML, so they are not in the claim.
+///   else to be there. vCPUs with wider pins float on those, all others on the `cpuset` of
+///   `<vcpu>`, or else on all online pCPUs; so do emulator and I/O threads with and without pins of
+///   their own. Pins count for all vCPUs, also for those that are not plugged in yet. SMT siblings
+///   that are kept idle are not in XML, so they are not in the claim.
 /// - Memory. Guest cells, or else all memory, on the host nodes that `<memnode>` or `<memory>` of
-///   `<numatune>` name, in pages of `<hugepages>` or else the host's base pages, rounded up to whole
-///   ones. Over several nodes each is counted to give an even share, as far as its pages go. What a
-///   `preferred` node has no pages for may be anywhere; memory without a node is anywhere. Where
-///   there are cells, memory modules that are plugged in count too. What QEMU itself takes does not.
+///   `<numatune>` name, in pages of `<hugepages>` or else the host's base pages, rounded up to
+///   whole ones. Over several nodes each is counted to give an even share, as far as its pages go.
+///   What a `preferred` node has no pages for may be anywhere; memory without a node is anywhere.
+///   Where there are cells, memory modules that are plugged in count too. What QEMU itself takes
+///   does not.
 /// - Devices. PCI devices of `<hostdev>`, of interfaces of type `hostdev` and of NVMe disks, with
 ///   their whole IOMMU groups. Those that the host does not have are left out.
 ///
 /// # Errors
-/// [`LibvirtError`] if the text is too long or no XML of a domain, lacks a name or memory, has a value
-/// that libvirt would not take, or asks for pCPUs or nodes of which the host has none.
+/// [`LibvirtError`] if the text is too long or no XML of a domain, lacks a name or memory, has a
+/// value that libvirt would not take, or asks for pCPUs or nodes of which the host has none.
 pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = root(&document, "domain")?;

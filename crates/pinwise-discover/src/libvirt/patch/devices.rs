@@ -334,8 +334,8 @@ impl Numbering {
             theirs += above + 1;
             ranges.push((bus_nr, above));
         }
-        // On the first bus: the domain's ports and bridges, ours, and one for each device that libvirt
-        // has yet to find a place for, with some to spare for those that it adds.
+        // On the first bus: the domain's ports and bridges, ours, and one for each device that
+        // libvirt has yet to find a place for, with some to spare for those that it adds.
         let others = kept.iter().filter(|c| c.index != 0).count().saturating_sub(theirs);
         let ours = buses_of(placement, 0);
         let unplaced = devices.children().filter(|node| {

@@ -40,8 +40,8 @@ impl<'a> EditedText<'a> {
 
     /// The text with all edits in it.
     pub(super) fn finish(mut self) -> String {
-        // Stable, so that what is inserted at one place keeps its order; an insertion is empty and so
-        // comes before a removal that starts where it is.
+        // Stable, so that what is inserted at one place keeps its order; an insertion is empty and
+        // so comes before a removal that starts where it is.
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut out = String::with_capacity(self.text.len() + 4096);
         let mut at = 0;
@@ -157,8 +157,8 @@ impl<'a> EditedText<'a> {
         range.end
     }
 
-    /// Puts `elements` inside `parent` where the first of `owned` is, and takes the others of `owned`
-    /// out; at the end of `parent` where there is none.
+    /// Puts `elements` inside `parent` where the first of `owned` is, and takes the others of
+    /// `owned` out; at the end of `parent` where there is none.
     pub(super) fn exchange(
         &mut self,
         parent: Node<'_, '_>,

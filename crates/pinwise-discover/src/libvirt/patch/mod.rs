@@ -25,30 +25,32 @@ const BOUNDS: Bounds = Bounds { bytes: 4 << 20, nodes: 200_000, document_type: f
 /// The domain with the placement in it, and every other byte as it was: comments, CDATA, unknown
 /// elements, quotes, blanks. Patching twice gives what patching once gave.
 ///
-/// - Replaced as a whole: `<memory>` (a `dumpCore` stays), `<currentMemory>`, `<vcpu>`, `<numatune>`.
-///   Taken out: `<vcpus>`, `<numatune>` where memory floats, `<iothreadids>` where the placement has
-///   I/O threads. Where it has none, the domain's own stay, without their pins.
+/// - Replaced as a whole: `<memory>` (a `dumpCore` stays), `<currentMemory>`, `<vcpu>`,
+///   `<numatune>`. Taken out: `<vcpus>`, `<numatune>` where memory floats, `<iothreadids>` where
+///   the placement has I/O threads. Where it has none, the domain's own stay, without their pins.
 /// - `<cputune>`: pins are replaced. Where the vCPUs are dedicated, quotas and periods go, as they
 ///   would only stall pCPUs that nobody else has. All else (`shares`, `cachetune`, …) stays.
 /// - `<memoryBacking>`: `<hugepages>` is replaced, all else stays.
-/// - `<cpu>`: `<topology>`, `<numa>` and, where it is needed, the `topoext` feature are replaced. Mode,
-///   model and other features stay, since a model may be chosen for a reason that a placement knows
-///   nothing of; only where neither is given is it host-passthrough. The host's caches are shown where
-///   the mode allows it. `memAccess` and `discard` stay if they are the same in all cells.
+/// - `<cpu>`: `<topology>`, `<numa>` and, where it is needed, the `topoext` feature are replaced.
+///   Mode, model and other features stay, since a model may be chosen for a reason that a placement
+///   knows nothing of; only where neither is given is it host-passthrough. The host's caches are
+///   shown where the mode allows it. `memAccess` and `discard` stay if they are the same in all
+///   cells.
 /// - `<features>`: `<acpi>` and `<ioapic>` are added where they are needed.
 /// - Host devices of the placement that the domain has keep all but their guest address, and get an
-///   alias (`ua-pinwise-…`) unless the user gave them one; missing ones are added. Devices with such an
-///   alias that the placement does not have were an earlier one's, and are taken out; others stay.
+///   alias (`ua-pinwise-…`) unless the user gave them one; missing ones are added. Devices with
+///   such an alias that the placement does not have were an earlier one's, and are taken out;
+///   others stay.
 /// - Controllers that held nothing but these devices are replaced. The new ones take over their
 ///   numbers and go on after the domain's highest; a number left over becomes a plain root port.
 /// - The domain's name stays.
 ///
 /// # Errors
-/// [`PatchError`] if the placement is wrong, the XML is none (a document type is refused), is longer
-/// than 4 MiB or has more than 200,000 nodes, is not of a domain, or says something that would not be
-/// true after the placement: memory devices or `<maxMemory>`, a device's I/O thread, guest cells with
-/// caches of their own, another machine type than q35 where there are devices, bus numbers that
-/// collide.
+/// [`PatchError`] if the placement is wrong, the XML is none (a document type is refused), is
+/// longer than 4 MiB or has more than 200,000 nodes, is not of a domain, or says something that
+/// would not be true after the placement: memory devices or `<maxMemory>`, a device's I/O thread,
+/// guest cells with caches of their own, another machine type than q35 where there are devices, bus
+/// numbers that collide.
 pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchError> {
     check(placement)?;
     let document = document::parse(domain_xml, &BOUNDS).map_err(|refused| match refused {
