@@ -56,7 +56,10 @@ pub fn host_line(host: &Host) -> String {
         about => format!(" ({})", plain(about)),
     };
     let sources = sources.map_or_else(String::new, |sources| format!("; {}", plain(&sources)));
-    format!("{}: {}{about}{sources}", plain(host.name()), parts.join(", "))
+    let devices = host.assumed_device_node().map_or_else(String::new, |node| {
+        format!("; devices taken to be on node {node}, the only one with memory")
+    });
+    format!("{}: {}{about}{sources}{devices}", plain(host.name()), parts.join(", "))
 }
 
 /// A foreign text without what could break a line or drive a terminal.

@@ -216,6 +216,16 @@ impl Host {
         &self.derived
     }
 
+    /// The node that devices without a known node are taken to be on: the only node with memory, if
+    /// the description leaves out the node of some endpoint. `None` where several nodes have memory;
+    /// the locality of such a device is then unknown.
+    #[must_use]
+    pub fn assumed_device_node(&self) -> Option<NodeId> {
+        let node = self.spec.only_memory_node()?;
+        let untold = |d: &pcie::PciDevice| d.node.is_none() && d.kind() != DeviceKind::Bridge;
+        self.spec.devices.iter().any(untold).then_some(node)
+    }
+
     /// Direct connections of GPUs.
     #[must_use]
     pub fn gpu_links(&self) -> &[GpuLink] {

@@ -126,7 +126,8 @@ pub struct PciDevice {
     /// The model's name, where a source tells it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub name: Option<String>,
-    /// The kernel's `numa_node`; `None` where the kernel says -1.
+    /// The kernel's `numa_node`; `None` where the kernel says -1. In a [`Host`](super::Host) with
+    /// only one node that has memory, a device without a node is on that one.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<NodeId>,
     /// The bridge above; `None` directly on a root bus.

@@ -13,7 +13,7 @@ use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
 use super::records::{CpuVendor, L3Domain, PagePool};
 use super::sources::PartSource;
 use crate::sets::CpuSet;
-use crate::units::{CoreId, Distance, Id as _, L3Id, NodeId, PageSize, PciAddr};
+use crate::units::{Bytes, CoreId, Distance, Id as _, L3Id, NodeId, PageSize, PciAddr};
 
 pub use parts::{CacheKind, CacheSpec, CoreSpec, L3Spec, NodeSpec};
 pub use problem::HostError;
@@ -296,7 +296,19 @@ impl HostSpec {
                 return Err(HostError::PciCycle { address: device.address });
             }
         }
-        Ok(PciTree::new(self.devices.clone()))
+        let mut devices = self.devices.clone();
+        // Where one node has all the memory, there is no other node for a device to be near.
+        for device in &mut devices {
+            device.node = device.node.or(self.only_memory_node());
+        }
+        Ok(PciTree::new(devices))
+    }
+
+    /// The node that has memory, if no other has.
+    pub(super) fn only_memory_node(&self) -> Option<NodeId> {
+        let mut with_memory = self.nodes.iter().filter(|node| node.memory != Bytes::ZERO);
+        let first = with_memory.next()?;
+        with_memory.next().is_none().then_some(first.id)
     }
 
     fn check_fabric(&mut self, gpus: &BTreeSet<PciAddr>) -> Result<(), HostError> {
