@@ -35,7 +35,7 @@ pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
     let free = FreeForShape::new(host, usage, shape);
     let with = |kept: Option<PcpuId>| free.capacity(kept, shape, &free_pages, pages).capped(most);
     let all = with(None);
-    if shape.vcpus == 0 || host.is_for_vms_only() || !free.emulators_need_one() {
+    if shape.vcpus == 0 || host.emulators_roam() || !free.emulators_need_one() {
         return all;
     }
     // Any pCPU may be left for emulator threads, so the one that costs least is.

@@ -199,7 +199,7 @@ impl Profile {
             let Some(core) = host.core_of(pcpu) else { continue };
             let lowest = core.pcpus.first().map_or(0, |pcpu| pcpu.0);
             cores.entry(core.node).or_default().insert((core.l3, lowest));
-            profile.efficiency_core |= core.kind == CoreKind::Efficiency && host.derived().hybrid;
+            profile.efficiency_core |= core.kind != CoreKind::Performance && host.derived().hybrid;
         }
         profile.l3 = cores.iter().fold(L3Use::NoChoice, |l3, (node, cores)| {
             let domains: BTreeSet<_> = cores.iter().map(|(domain, _)| domain).collect();

@@ -111,12 +111,13 @@ fn of_warning(warning: &Warning) -> String {
             "no pCPU of node {node} is left, and {pages} of its {size} pages stay free: no further VM \
              can have them near"
         ),
-        Warning::NoReservedPcpus { left_out } if left_out.is_empty() => {
-            "no pCPUs are reserved for the host".to_owned()
+        Warning::KeptForHost { cpus, why } if cpus.is_empty() => {
+            format!("nothing is kept for the host ({why}): its own work runs beside the VM's")
         }
-        Warning::NoReservedPcpus { left_out } => {
-            format!("no pCPUs are reserved for the host; the core of pCPUs {left_out} was left out")
-        }
+        Warning::KeptForHost { cpus, why } => format!(
+            "kept for the host: pCPUs {cpus} ({why}); --reserve SET keeps others, --reserve none keeps \
+             none"
+        ),
         Warning::EmulatorFar { cpus, nodes } => {
             format!("the emulator threads run on pCPUs {cpus}, on none of the VM's nodes {nodes}")
         }
@@ -150,7 +151,7 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         | Warning::SharedCores { .. }
         | Warning::SharedL3 { .. }
         | Warning::StrandedPages { .. }
-        | Warning::NoReservedPcpus { .. }
+        | Warning::KeptForHost { .. }
         | Warning::EmulatorFar { .. }
         | Warning::NotAPartition { .. } => &[],
     }
@@ -163,6 +164,7 @@ pub(super) fn node_or_nodes(nodes: &NodeSet) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::KeptWhy;
     use crate::host::pcie::LinkState;
     use crate::sets::CpuSet;
     use crate::units::{Bytes, NodeId, PageSize};
@@ -201,7 +203,7 @@ mod tests {
             Warning::SharedL3 { tenants: tenants(), domains: Vec::new() },
             Warning::SharedNodes { tenants: tenants(), nodes: nodes.clone() },
             Warning::StrandedPages { node, page_size, pages: 1 },
-            Warning::NoReservedPcpus { left_out: cpus() },
+            Warning::KeptForHost { cpus: cpus(), why: KeptWhy::FirstCore },
             Warning::EmulatorFar { cpus: cpus(), nodes },
             Warning::SpreadSetMayBeFaster { node },
             Warning::NotAPartition { gpus: vec![address] },

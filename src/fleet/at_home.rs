@@ -77,7 +77,7 @@ pub(super) fn best<H: Deref<Target = Host>>(
     let bytes = counts.bytes(host, usage, request);
     let slots = slots(host, counts, options, &bytes);
     let emulates = request.spec().emulator_pcpus == 0
-        && (counts.in_all().pcpus > u64::from(request.spec().vcpus) || host.is_for_vms_only());
+        && (counts.in_all().pcpus > u64::from(request.spec().vcpus) || host.emulators_roam());
     let bound = HostBound { host, counts, usage, request, options, upper, slots, bytes, emulates };
     let mut plans = Plans { all: SmallVec::new(), sure: i64::MIN, first: None };
     (1..=2).for_each(|threads| bound.at_home(threads, &mut plans));

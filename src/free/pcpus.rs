@@ -23,13 +23,13 @@ pub(crate) struct FreePcpus {
 
 /// The pCPUs that are allowed, not kept for the host, and dedicated to no tenant.
 pub(crate) fn usable(host: &Host, usage: &Usage) -> CpuSet {
-    host.allowed().difference(usage.dedicated()).difference(&host.housekeeping())
+    host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus)
 }
 
 impl FreePcpus {
     pub(crate) fn new(host: &Host, usage: &Usage) -> Self {
         let held = usage.dedicated();
-        let housekeeping = host.housekeeping();
+        let housekeeping = host.kept().cpus.clone();
         let usable = host.allowed().difference(held).difference(&housekeeping);
         let taken = held.union(&housekeeping.intersection(host.allowed()));
         let map = &host.derived().core_map;
@@ -72,8 +72,9 @@ impl FreePcpus {
         self.levels(whole_cores).iter().map(|level| u64::from(level.count(&all))).sum()
     }
 
-    /// The pCPUs that emulator threads may run on: allowed or reserved, and dedicated to no tenant.
+    /// The pCPUs that emulator threads may run on: allowed or reserved, and dedicated to no
+    /// tenant.
     pub(crate) fn for_emulators(&self, host: &Host) -> CpuSet {
-        host.allowed().union(host.reserved()).difference(&self.held)
+        host.allowed().union(&host.reserved()).difference(&self.held)
     }
 }

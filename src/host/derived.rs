@@ -61,7 +61,7 @@ pub(crate) struct Derived {
     /// Memory a node, largest first.
     pub(crate) memories: Vec<u64>,
     pub(crate) nodes_with_memory: usize,
-    /// Whether there are performance and efficiency cores.
+    /// Whether there are cores of several kinds.
     pub(crate) hybrid: bool,
     /// By position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
@@ -124,8 +124,7 @@ impl Derived {
             pcpu_counts: largest_first(nodes.iter().map(|n| n.cpus.len() as u64).collect()),
             memories: largest_first(nodes.iter().map(|node| node.memory.0).collect()),
             nodes_with_memory: nodes.iter().filter(|n| n.memory != Bytes::ZERO).count(),
-            hybrid: cores.iter().any(|core| core.kind == CoreKind::Efficiency)
-                && cores.iter().any(|core| core.kind == CoreKind::Performance),
+            hybrid: cores.iter().any(|core| core.kind != cores[0].kind),
             gpus: gpu_facts,
             partitions: masks,
             far: distances(nodes),

@@ -6,6 +6,7 @@ pub(crate) mod derived;
 mod described;
 mod gpu_facts;
 pub(crate) mod gpu_places;
+pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod pcie;
 pub(crate) mod records;
@@ -13,6 +14,7 @@ pub(crate) mod sources;
 pub(crate) mod spec;
 
 pub use acs::Acs;
+pub use kept::{Kept, KeptWhy, Reserve};
 pub use limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 pub use pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
@@ -49,6 +51,7 @@ pub struct Host {
     allowed: CpuSet,
     pci: PciTree,
     gpus: Vec<Gpu>,
+    kept: Kept,
     derived: Derived,
 }
 
@@ -157,30 +160,26 @@ impl Host {
         &self.spec.isolated
     }
 
-    /// The pCPUs that are kept for the host, as its operator says; see [`Host::housekeeping`].
+    /// The pCPUs that the operator named to be kept; [`Host::kept`] has those that are.
     #[must_use]
-    pub fn reserved(&self) -> &CpuSet {
-        &self.spec.reserved
-    }
-
-    /// Whether all allowed pCPUs are isolated and none is reserved: the host's own work, emulator
-    /// threads included, then runs on pCPUs that VMs have no part in.
-    #[must_use]
-    pub fn is_for_vms_only(&self) -> bool {
-        self.spec.reserved.is_empty() && self.allowed.is_subset(&self.spec.isolated)
-    }
-
-    /// The pCPUs on which no vCPU is placed: the reserved ones, or, where none are, the core of the
-    /// lowest allowed pCPU, provided another core is left. None on a host that
-    /// [is for VMs only](Host::is_for_vms_only).
-    #[must_use]
-    pub fn housekeeping(&self) -> CpuSet {
-        let kept = !self.spec.reserved.is_empty();
-        if kept || self.cores.len() < 2 || self.is_for_vms_only() {
-            return self.spec.reserved.clone();
+    pub fn reserved(&self) -> CpuSet {
+        match &self.spec.reserved {
+            Reserve::These(cpus) => cpus.clone(),
+            Reserve::Auto | Reserve::None => CpuSet::new(),
         }
-        let first = self.allowed.first().and_then(|pcpu| self.core_of(pcpu));
-        first.map(|core| core.pcpus.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// The pCPUs on which no vCPU is placed, and why.
+    #[must_use]
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Whether a VM's emulator threads may go without a pCPU beside the vCPUs': the operator keeps
+    /// nothing, or all allowed pCPUs are isolated. They then run wherever the host's own work does.
+    #[must_use]
+    pub fn emulators_roam(&self) -> bool {
+        self.spec.reserved == Reserve::None || self.kept.why == KeptWhy::AllIsolated
     }
 
     /// The PCI functions and bridges.
@@ -245,11 +244,11 @@ impl Host {
         &self.spec.fabric_partitions
     }
 
-    /// The same host with these pCPUs kept for the host itself.
+    /// The same hardware with something else kept for the host itself.
     ///
     /// # Errors
-    /// [`HostError`] if one of them is not online.
-    pub fn with_reserved(&self, reserved: CpuSet) -> Result<Self, HostError> {
+    /// [`HostError`] if a pCPU to keep is not online.
+    pub fn with_reserved(&self, reserved: Reserve) -> Result<Self, HostError> {
         HostSpec { reserved, ..self.spec.clone() }.build()
     }
 

@@ -27,6 +27,14 @@ pub enum CoreKind {
     Performance,
     /// An efficiency core.
     Efficiency,
+    /// A low-power efficiency core, outside the L3 domain of the other cores.
+    #[cfg_attr(feature = "serde", serde(rename = "low-power"))]
+    LowPower,
+}
+
+impl CoreKind {
+    /// All kinds, the fastest first.
+    pub const ALL: [Self; 3] = [Self::Performance, Self::Efficiency, Self::LowPower];
 }
 
 /// The pages of one size on one node.

@@ -2,6 +2,7 @@
 
 use super::format::HOST;
 use super::text::{JsonError, read_as};
+use crate::host::Reserve;
 use crate::host::spec::HostSpec;
 
 /// Reads a description. What it describes is checked by [`HostSpec::build`] only.
@@ -55,7 +56,7 @@ pub fn write_host(host: &HostSpec) -> String {
     scalar("offline", !offline.is_empty(), json(offline));
     scalar("allowed", allowed.is_some(), json(allowed));
     scalar("isolated", !isolated.is_empty(), json(isolated));
-    scalar("reserved", !reserved.is_empty(), json(reserved));
+    scalar("reserved", *reserved != Reserve::Auto, json(reserved));
     scalar("devices", !devices.is_empty(), lines(devices));
     scalar("gpu_links", !gpu_links.is_empty(), lines(gpu_links));
     scalar("fabric_partitions", !fabric_partitions.is_empty(), lines(fabric_partitions));

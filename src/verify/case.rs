@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::host::{Core, Host};
+use crate::host::{Core, CoreKind, Host, Reserve};
 use crate::placement::{Cell, Style};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
@@ -42,18 +42,43 @@ pub(super) fn cores_by_pcpu(host: &Host) -> BTreeMap<PcpuId, &Core> {
     cores
 }
 
-/// The reserved pCPUs; where there are none, the core of the lowest allowed pCPU, unless it is the
-/// only core or all allowed pCPUs are isolated.
+/// The pCPUs that no vCPU may have: those that the operator names; where the operator leaves the
+/// choice open, one core, by the rules that [`Kept`](crate::host::Kept) documents.
 pub(super) fn housekeeping(host: &Host, cores: &BTreeMap<PcpuId, &Core>) -> CpuSet {
-    let mut kept = host.reserved().clone();
-    let beside_isolated = !host.allowed().difference(host.isolated()).is_empty();
-    if kept.is_empty() && host.cores().len() > 1 && beside_isolated {
-        let lowest = host.allowed().first().and_then(|pcpu| cores.get(&pcpu));
-        for pcpu in lowest.into_iter().flat_map(|core| &core.pcpus) {
-            kept.insert(*pcpu);
+    match &host.description().reserved {
+        Reserve::These(cpus) => return cpus.clone(),
+        Reserve::None => return CpuSet::new(),
+        Reserve::Auto => {}
+    }
+    let open = host.allowed().difference(host.isolated());
+    if host.cores().len() < 2 || open.is_empty() {
+        return CpuSet::new();
+    }
+    // The best core so far: what speaks against it, the worst first, and its pCPUs to keep.
+    let mut best: Option<([u64; 4], CpuSet)> = None;
+    for pcpu in open.iter() {
+        let Some(core) = cores.get(&pcpu) else { continue };
+        let whole: CpuSet = core.pcpus.iter().copied().collect();
+        let (against, kept) = if open.len() < host.allowed().len() {
+            let kept = whole.difference(host.isolated());
+            ([u64::from(kept.len() < whole.len()), 0, 0, 0], kept)
+        } else {
+            let fast = match core.kind {
+                CoreKind::LowPower => 0,
+                CoreKind::Efficiency => 1,
+                CoreKind::Performance => 2,
+            };
+            let cache = host.l3_domains().iter().find(|domain| domain.cpus.contains(pcpu));
+            let cache = cache.and_then(|domain| domain.size).map_or(u64::MAX, |size| size.0);
+            let mut gpus = host.gpus().iter();
+            let gpu = gpus.any(|gpu| gpu.node == Some(core.node) && !gpu.integrated);
+            ([0, fast, cache, u64::from(gpu)], whole)
+        };
+        if best.as_ref().is_none_or(|(least, _)| against < *least) {
+            best = Some((against, kept));
         }
     }
-    kept
+    best.map(|(_, kept)| kept).unwrap_or_default()
 }
 
 /// The id of the vCPU at `position`; beyond all ids where the list is longer than there are ids.

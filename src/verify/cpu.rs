@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{Case, vcpu_id};
 use super::violation::{CpuUser, Violation};
-use crate::host::Core;
+use crate::host::{Core, Reserve};
 use crate::placement::Style;
 use crate::request::Policy;
 use crate::sets::CpuSet;
@@ -48,7 +48,11 @@ impl Cpus<'_> {
             // Where all pCPUs are isolated for VMs, other threads run beside them without a pin.
             let thread = matches!(user, CpuUser::Emulator | CpuUser::IoThread(_));
             let host = case.host;
-            let beside = host.reserved().is_empty() && host.allowed().is_subset(host.isolated());
+            let beside = match host.description().reserved {
+                Reserve::Auto => host.allowed().is_subset(host.isolated()),
+                Reserve::None => true,
+                Reserve::These(_) => false,
+            };
             if pcpus.is_empty() && must && !own && !(thread && beside) {
                 found.push(Violation::NoPcpus { user });
             }
@@ -254,12 +258,15 @@ fn usable(case: &Case<'_>, user: CpuUser, pcpus: &CpuSet, found: &mut Vec<Violat
         found.push(Violation::NotOnline { user, pcpus: off });
     }
     let shares = matches!(user, CpuUser::Emulator | CpuUser::IoThread(_));
-    let excused = if shares { host.reserved() } else { &case.housekeeping };
+    let named = matches!(host.description().reserved, Reserve::These(_));
+    let mut barred = pcpus.intersection(host.online()).difference(host.allowed());
+    if named || !shares {
+        barred = barred.difference(&case.housekeeping);
+    }
     let kept = pcpus.intersection(&case.housekeeping);
     if !shares && !kept.is_empty() {
         found.push(Violation::Reserved { user, pcpus: kept });
     }
-    let barred = pcpus.intersection(host.online()).difference(host.allowed()).difference(excused);
     if !barred.is_empty() {
         found.push(Violation::NotAllowed { user, pcpus: barred });
     }

@@ -87,7 +87,7 @@ mod warning;
 pub use warning::Warning;
 
 use crate::engine::profile::{Collective, Profile};
-use crate::host::Host;
+use crate::host::{Host, Kept, KeptWhy, Reserve};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
@@ -165,8 +165,10 @@ fn threads(
     nodes: &NodeSet,
     all: &mut Vec<Warning>,
 ) {
-    if host.reserved().is_empty() && !host.is_for_vms_only() {
-        all.push(Warning::NoReservedPcpus { left_out: host.housekeeping() });
+    let Kept { cpus, why, .. } = host.kept().clone();
+    let chosen = !matches!(host.description().reserved, Reserve::These(_));
+    if chosen && why != KeptWhy::AllIsolated {
+        all.push(Warning::KeptForHost { cpus, why });
     }
     let near = placement
         .emulator

@@ -1,5 +1,6 @@
 //! The warnings as data.
 
+use crate::host::kept::KeptWhy;
 use crate::host::pcie::LinkState;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
@@ -125,10 +126,12 @@ pub enum Warning {
         /// How many stay free.
         pages: u64,
     },
-    /// The operator keeps no pCPUs for the host; the first core was left out.
-    NoReservedPcpus {
-        /// The pCPUs of that core; none on a host with one core.
-        left_out: CpuSet,
+    /// The operator named no pCPUs to keep for the host: these were chosen, or none.
+    KeptForHost {
+        /// The pCPUs.
+        cpus: CpuSet,
+        /// The reason for the choice.
+        why: KeptWhy,
     },
     /// The emulator threads run on no node of the VM.
     EmulatorFar {

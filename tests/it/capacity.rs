@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use pinwise::capacity::{Allowed, FreeOnNode, GpuBond, vms};
 use pinwise::capacity::{Capacity, Shape, capacity, reference_shapes};
-use pinwise::host::FabricPartition;
+use pinwise::host::{FabricPartition, Reserve};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{NodeId, PcpuId};
 use pinwise::usage::PageClaim;
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, HostSpec, NodeSet, PageSize, Policies, Policy, Question,
-    RequestSpec, Usage, recommend,
+    Bytes, Claim, Host, HostSpec, NodeSet, PageSize, Policies, Policy, Question, RequestSpec,
+    Usage, recommend,
 };
 use pinwise_testkit::machine::{Machine, cpus, gpu};
 
@@ -243,7 +243,7 @@ fn random_host(rng: &mut Rng) -> (HostSpec, Vec<(String, Claim)>) {
         host.fabric_partitions.dedup_by(|a, b| a.gpus == b.gpus);
     }
     if rng.percent(30) {
-        host.reserved = CpuSet::new();
+        host.reserved = Reserve::Auto;
     }
     let online: Vec<PcpuId> = (0..nodes * cores * threads).map(PcpuId).collect();
     if rng.percent(30) {
@@ -400,7 +400,7 @@ impl Brute<'_> {
 }
 
 fn left(host: &Host, usage: &Usage, shape: &Shape) -> Remaining {
-    let kept = host.housekeeping();
+    let kept = &host.kept().cpus;
     let cores = host.cores().iter().map(|core| {
         let held = |p: &&PcpuId| usage.dedicated().contains(**p);
         let own = |p: &&PcpuId| kept.contains(**p) && host.allowed().contains(**p);
@@ -442,7 +442,7 @@ fn on_a_host_the_count_is_that_of_brute_force() {
     let mut bound = 0;
     for case in 0..1500 {
         let (host, usage, shape) = random_case_on_a_host(24_000_000 + case);
-        if usage.dedicated().intersects(&host.housekeeping()) || host.housekeeping().is_empty() {
+        if usage.dedicated().intersects(&host.kept().cpus) || host.kept().cpus.is_empty() {
             continue;
         }
         let choices = choices(host.nodes().len(), &shape);
@@ -539,7 +539,7 @@ fn a_further_tenant_never_makes_room() {
 #[test]
 fn where_the_hosts_core_is_taken_one_pcpu_is_left_over() {
     let machine = Machine { nodes: 1, cores: 5, threads: 1, pages: 16, gpus: &[], links: &[] };
-    let host = HostSpec { reserved: CpuSet::new(), ..machine.describe() }.build().unwrap();
+    let host = HostSpec { reserved: Reserve::Auto, ..machine.describe() }.build().unwrap();
     let mut usage = Usage::empty(&host);
     assert_eq!(capacity(&host, &usage, &shape(1, 2, 1, 0)), Capacity::Exact(2));
     usage.claim(&host, "on 0", Claim { dedicated: cpus("0"), ..Claim::default() }).unwrap();

@@ -380,7 +380,7 @@ fn brute(host: &Host, usage: &Usage, request: &Request) -> bool {
     usage.tenants().any(|(name, held)| {
         let mut others = usage.clone();
         others.release(name).unwrap();
-        let free = host.online().difference(others.dedicated()).difference(host.reserved());
+        let free = host.online().difference(others.dedicated()).difference(&host.kept().cpus);
         let free: Vec<PcpuId> = free.iter().collect();
         subsets(&free, held.dedicated.len()).into_iter().any(|dedicated| {
             let dedicated: CpuSet = dedicated.into_iter().collect();

@@ -16,7 +16,7 @@ type Cores = [(CoreKind, u32, bool); 2];
 /// Two nodes with these cores of one pCPU each. One more core of each node is the host's.
 fn host(nodes: [Cores; 2]) -> Host {
     let mut host = HostSpec { name: "two-nodes".to_owned(), ..HostSpec::default() };
-    let mut next = 0;
+    let (mut next, mut kept) = (0, CpuSet::new());
     for (id, groups) in (0..).zip(nodes) {
         let first = next;
         let own = [(CoreKind::Performance, 1, false)];
@@ -35,7 +35,7 @@ fn host(nodes: [Cores; 2]) -> Host {
             }
             next += number;
         }
-        host.reserved.insert(PcpuId(first));
+        kept.insert(PcpuId(first));
         host.nodes.push(NodeSpec {
             id: NodeId(id),
             cpus: (first..next).map(PcpuId).collect(),
@@ -47,6 +47,7 @@ fn host(nodes: [Cores; 2]) -> Host {
                 .collect(),
         });
     }
+    host.reserved = kept.into();
     host.build().unwrap()
 }
 

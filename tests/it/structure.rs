@@ -300,7 +300,7 @@ fn a_module_imports_what_the_plan_allows() {
 #[test]
 fn the_checker_asks_nobody_for_a_verdict() {
     for (module, code) in code(&root().join("src/verify")) {
-        for asked in [".housekeeping()", ".free_pages(", ".free_pages_in_all(", ".holder_of("] {
+        for asked in [".kept()", ".free_pages(", ".free_pages_in_all(", ".holder_of("] {
             assert!(!code.contains(asked), "{}: {asked}", module.join("/"));
         }
     }

@@ -64,7 +64,7 @@ pub(crate) fn made_up_with(
         cpu_vendor: vendor,
         nodes: (0..nodes).map(node).collect(),
         cores: (0..all).map(core).collect(),
-        reserved,
+        reserved: reserved.into(),
         devices: (0..nodes).flat_map(devices).collect(),
         ..HostSpec::default()
     }

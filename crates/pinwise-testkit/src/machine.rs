@@ -2,7 +2,7 @@
 
 use pinwise::host::{
     CoreKind, CoreSpec, GpuLink, GpuLinkKind, L3Spec, NodeSpec, PagePool, PciClass, PciDevice,
-    PciId,
+    PciId, Reserve,
 };
 use pinwise::units::{NodeId, PackageId, PcpuId};
 use pinwise::{Bytes, CpuSet, HostSpec, PageSize, PciAddr};
@@ -71,7 +71,7 @@ impl Machine<'_> {
             l3_domains: (0..self.nodes).map(|n| L3Spec { cpus: of_node(n), size: None }).collect(),
             devices: (0..).zip(self.gpus).map(device).collect(),
             gpu_links: self.links.iter().map(link).collect(),
-            reserved: of_core(0).collect(),
+            reserved: Reserve::These(of_core(0).collect()),
             ..HostSpec::default()
         }
     }

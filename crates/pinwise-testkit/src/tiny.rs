@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pinwise::host::{
     CoreKind, CoreSpec, CpuVendor, FabricPartition, GpuLink, GpuLinkKind, L3Spec, LinkState,
-    NodeSpec, PagePool, PciClass, PciDevice, PciId,
+    NodeSpec, PagePool, PciClass, PciDevice, PciId, Reserve,
 };
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
@@ -127,9 +127,10 @@ fn host(rng: &mut Rng) -> HostSpec {
         host.allowed = Some(allowed);
     }
     host.reserved = match rng.below(10) {
-        0..=3 => CpuSet::new(),
-        4 | 5 => rng.pick(&cores).pcpus,
-        _ => [rng.pick(&online)].into_iter().collect(),
+        0..=2 => Reserve::Auto,
+        3 => Reserve::None,
+        4 | 5 => Reserve::These(rng.pick(&cores).pcpus),
+        _ => Reserve::These([rng.pick(&online)].into_iter().collect()),
     };
     host.cores = cores;
     fabric(rng, &mut host, &gpus);

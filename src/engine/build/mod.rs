@@ -1,8 +1,8 @@
 //! From a candidate to a placement: which pCPU each vCPU gets, and all that an emitter prints.
 
 use crate::engine::refusal::{Fact, one_node};
-use crate::host::CpuVendor;
 use crate::host::derived::GpuMask;
+use crate::host::{CpuVendor, KeptWhy};
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet, bits};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
@@ -139,7 +139,7 @@ fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
     let beside = for_emulators(search).difference(&all);
     let needed = match search.request.spec().emulator_pcpus as usize {
-        0 => usize::from(beside.is_empty() && !host.is_for_vms_only()),
+        0 => usize::from(beside.is_empty() && !host.emulators_roam()),
         own => own,
     };
     for _ in 0..needed {
@@ -165,8 +165,8 @@ fn for_emulators(search: &Search<'_>) -> CpuSet {
 }
 
 /// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for
-/// some, else the host's on the VM's nodes, else idle siblings beside its vCPUs, else the host's
-/// anywhere, else whatever is free.
+/// some, else what the host keeps, on the VM's nodes first, else idle siblings beside its vCPUs,
+/// else whatever is free.
 fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Result<Pcpus, Fact> {
     let (host, request) = (search.host, search.request);
     let mut local = CpuSet::new();
@@ -185,9 +185,9 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
         pcpus.iothreads = vec![pcpus.emulator.clone(); request.spec().io_threads as usize];
         return Ok(pcpus);
     }
-    let housekeeping = search.free.housekeeping.intersection(&for_emulators(search));
-    let here = housekeeping.intersection(&local);
-    if here.is_empty() && !pcpus.idle.is_empty() {
+    let kept = search.free.housekeeping.intersection(&for_emulators(search));
+    let here = kept.intersection(&local);
+    if kept.is_empty() && !pcpus.idle.is_empty() {
         let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
         // One sibling each from the end, so that the first vCPUs, which guests load most, keep
         // their cores to themselves for as long as possible.
@@ -196,15 +196,18 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
         pcpus.iothreads = from_the_end.take(request.spec().io_threads as usize).collect();
         return Ok(pcpus);
     }
-    if host.is_for_vms_only() {
-        // Without a pin they run where the host's own work does.
-        pcpus.iothreads = vec![CpuSet::new(); request.spec().io_threads as usize];
-        return Ok(pcpus);
-    }
+    // Isolated pCPUs are for vCPUs: the host's own work runs elsewhere.
+    let isolated = host.kept().why == KeptWhy::AllIsolated;
     let free = search.free.usable.difference(&busy(&pcpus));
-    let choices = [here, housekeeping, free.intersection(&local), free];
+    let free = if isolated { CpuSet::new() } else { free };
+    let choices = [here, kept, free.intersection(&local), free];
     let first = choices.into_iter().find(|set| !set.is_empty());
-    pcpus.emulator = first.ok_or(Fact::NoEmulatorPcpu { needed: 1, free: 0 })?;
+    pcpus.emulator = match first {
+        Some(first) => first,
+        // Without a pin they run where the host's own work does.
+        None if host.emulators_roam() => CpuSet::new(),
+        None => return Err(Fact::NoEmulatorPcpu { needed: 1, free: 0 }),
+    };
     pcpus.iothreads = vec![pcpus.emulator.clone(); request.spec().io_threads as usize];
     Ok(pcpus)
 }

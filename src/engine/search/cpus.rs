@@ -200,9 +200,9 @@ impl<'h> FreeCores<'h> {
         self.plan(node, cores, threads, |at, count| {
             let group = &derived.groups[at];
             whole &= self.holds_all(at, count, threads);
-            efficiency |= group.kind == CoreKind::Efficiency;
+            efficiency |= group.kind != CoreKind::Performance;
             // Efficiency cores come after all performance cores, also those of their own domain.
-            let known = group.kind == CoreKind::Efficiency
+            let known = group.kind != CoreKind::Performance
                 && facts.groups.clone().any(|other| {
                     let of = &derived.groups[other];
                     let taken = self.counts[other][threads as usize - 1] > 0;
@@ -231,7 +231,7 @@ impl<'h> FreeCores<'h> {
         let t = threads as usize - 1;
         let derived = self.host.derived();
         let mut left = usize::try_from(cores).unwrap_or(usize::MAX);
-        for kind in [CoreKind::Performance, CoreKind::Efficiency] {
+        for kind in CoreKind::ALL {
             // The largest go first, so what is taken already comes before the last.
             let mut last = (usize::MAX, 0);
             while left > 0 {

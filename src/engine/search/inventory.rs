@@ -210,7 +210,7 @@ pub(crate) fn emulator_room(
         let all = search.free.count(search.host, way.whole);
         let taken = if way.dedicated { stock.smallest(units) } else { vcpus };
         (own, all.saturating_sub(taken))
-    } else if search.host.is_for_vms_only() {
+    } else if search.host.emulators_roam() {
         return None;
     } else {
         (1, (search.free.for_emulators(search.host).len() as u64).saturating_sub(vcpus))

@@ -68,7 +68,7 @@ fn host(rng: &mut Rng) -> Host {
         spec.allowed = Some(some(rng, 85)).filter(|allowed| !allowed.is_empty());
     }
     if rng.percent(40) {
-        spec.reserved = some(rng, 20);
+        spec.reserved = some(rng, 20).into();
     }
     spec.isolated = match rng.below(3) {
         0 => CpuSet::new(),
@@ -156,11 +156,22 @@ impl Reading<'_> {
         if !host.reserved().is_empty() {
             return host.reserved().contains(pcpu);
         }
-        let isolated = host.allowed().iter().all(|pcpu| host.isolated().contains(pcpu));
-        let first = host.allowed().iter().next();
-        let with = |core: &&Core| first.is_some_and(|first| core.pcpus.contains(&first));
-        let core = host.cores().iter().find(with);
-        !isolated && host.cores().len() > 1 && core.is_some_and(|core| core.pcpus.contains(&pcpu))
+        let open = host.allowed().difference(host.isolated());
+        if open.is_empty() || host.cores().len() < 2 {
+            return false;
+        }
+        let some = open.len() < host.allowed().len();
+        let has_gpu = |core: &Core| {
+            host.gpus().iter().any(|gpu| !gpu.integrated && gpu.node == Some(core.node))
+        };
+        let least = |core: &&Core| {
+            let cut = core.pcpus.iter().any(|pcpu| host.isolated().contains(*pcpu));
+            let against = if some { cut } else { has_gpu(core) };
+            (against, core.pcpus.iter().copied().find(|pcpu| open.contains(*pcpu)))
+        };
+        let usable = |core: &&Core| core.pcpus.iter().any(|pcpu| open.contains(*pcpu));
+        let core = host.cores().iter().filter(usable).min_by_key(least);
+        core.is_some_and(|core| core.pcpus.contains(&pcpu)) && !host.isolated().contains(pcpu)
     }
 
     pub(super) fn is_usable(&self, pcpu: PcpuId) -> bool {

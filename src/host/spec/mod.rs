@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Host;
 use super::derived::Derived;
+use super::kept::{Kept, Reserve, Seen};
 use super::limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
 use super::records::{CpuVendor, L3Domain, PagePool};
@@ -65,9 +66,9 @@ pub struct HostSpec {
     /// pCPUs that the kernel's scheduler leaves alone.
     #[cfg_attr(feature = "serde", serde(default))]
     pub isolated: CpuSet,
-    /// pCPUs kept for the host.
+    /// What is kept for the host's own work.
     #[cfg_attr(feature = "serde", serde(default))]
-    pub reserved: CpuSet,
+    pub reserved: Reserve,
     /// PCI functions and bridges.
     #[cfg_attr(feature = "serde", serde(default))]
     pub devices: Vec<PciDevice>,
@@ -121,12 +122,11 @@ impl HostSpec {
         self.check_caches(&online)?;
         let all_allowed = online.clone();
         let allowed = self.allowed.clone().unwrap_or(all_allowed);
-        for (what, set) in [
-            ("the allowed set", &allowed),
-            ("the isolated set", &self.isolated),
-            ("the reserved set", &self.reserved),
-        ] {
-            subset(what.to_owned(), set, &online)?;
+        for (what, set) in [("allowed", &allowed), ("isolated", &self.isolated)] {
+            subset(format!("the {what} set"), set, &online)?;
+        }
+        if let Reserve::These(reserved) = &self.reserved {
+            subset("the reserved set".to_owned(), reserved, &online)?;
         }
         let nodes = self.finish_nodes();
         let cores = self.finish_cores(&nodes, &l3_domains)?;
@@ -142,6 +142,14 @@ impl HostSpec {
         at_most("GPUs", gpus.len(), MAX_GPUS)?;
         let gpu_addresses: BTreeSet<_> = gpus.iter().map(|gpu| gpu.address).collect();
         self.check_fabric(&gpu_addresses)?;
+        let seen = Seen {
+            cores: &cores,
+            l3_domains: &l3_domains,
+            gpus: &gpus,
+            allowed: &allowed,
+            isolated: &self.isolated,
+        };
+        let kept = Kept::new(&self.reserved, &seen);
         let derived = Derived::new(
             &nodes,
             &cores,
@@ -161,6 +169,7 @@ impl HostSpec {
             allowed,
             pci,
             gpus,
+            kept,
             derived,
         })
     }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Definition, U32, addresses, amounts, cpu_sets, cpus, document, list, number, object, of,
-    pattern, text,
+    Definition, U32, addresses, amounts, cpu_sets, cpus, document, list, names, number, object, of,
+    one_of, pattern, text,
 };
 use crate::host::sources::Part;
 use crate::json::format::HOST;
@@ -39,7 +39,12 @@ pub fn host_schema() -> String {
             cpus("offline", false, "pCPUs that exist but are off"),
             cpus("allowed", false, "pCPUs that may be used; all online ones where it is left out"),
             cpus("isolated", false, "pCPUs that the kernel's scheduler leaves alone"),
-            cpus("reserved", false, "pCPUs kept for the host"),
+            (
+                "reserved",
+                false,
+                one_of(&[names(&["auto", "none"]), of("cpus")]),
+                "what is kept for the host; auto, one core of our choice, where it is left out",
+            ),
             ("devices", false, list("device"), "PCI functions, bridges included"),
             ("gpu_links", false, list("gpu_link"), "direct connections of GPUs"),
             (

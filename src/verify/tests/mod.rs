@@ -7,6 +7,7 @@ mod sabotage;
 mod scenes;
 
 use super::Violation;
+use crate::host::Reserve;
 use crate::placement::{GuestTopology, Style};
 use crate::question::Question;
 use crate::request::{GpuRequest, Policy, Wish};
@@ -179,7 +180,7 @@ fn a_guest_of_255_vcpus_needs_no_iommu() {
 #[test]
 fn only_the_reserved_core_is_the_hosts() {
     let mut scene = scenes::pin();
-    scene.host.reserved = cpus("3,11");
+    scene.host.reserved = cpus("3,11").into();
     scene.placement.emulator = cpus("3");
     scene.placement.vcpus[0] = cpus("0");
     scene.placement.idle = cpus("8,10");
@@ -199,7 +200,7 @@ fn the_only_core_is_not_the_hosts() {
     scene.host.devices.clear();
     scene.host.gpu_links.clear();
     scene.host.fabric_partitions.clear();
-    (scene.host.allowed, scene.host.reserved) = (None, cpus(""));
+    (scene.host.allowed, scene.host.reserved) = (None, Reserve::Auto);
     let placement = &mut scene.placement;
     (placement.style, placement.topoext) = (Style::Pin, false);
     placement.topology = GuestTopology { sockets: 1, dies: 1, cores: 1, threads: 1 };

@@ -166,7 +166,7 @@ fn host() -> HostSpec {
         ],
         cores: (0..8).map(core).collect(),
         allowed: Some(cpus("0-6,8-14")),
-        reserved: cpus("0,8"),
+        reserved: cpus("0,8").into(),
         devices,
         gpu_links: vec![GpuLink { a, b, kind: GpuLinkKind::NvLink, count: 18 }],
         fabric_partitions: vec![FabricPartition { id: 1, gpus: vec![a, b] }],

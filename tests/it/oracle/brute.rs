@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinwise::engine::{Profile, score};
-use pinwise::host::{Core, CpuVendor, DeviceKind, RootComplex};
+use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, Reserve, RootComplex};
 use pinwise::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
 };
@@ -64,13 +64,7 @@ pub(crate) struct Found {
 /// The best legal placement of every style.
 pub(crate) fn search(case: &Built, options: &Options) -> Found {
     let Built { host, usage, request } = case;
-    let mut housekeeping = host.reserved().clone();
-    if housekeeping.is_empty() && host.cores().len() > 1 {
-        let lowest = host.allowed().first();
-        let core = host.cores().iter().find(|core| core.pcpus.iter().any(|p| Some(*p) == lowest));
-        housekeeping.extend(&core.map(all_of).unwrap_or_default());
-    }
-    let usable = host.allowed().difference(usage.dedicated()).difference(&housekeeping);
+    let usable = host.allowed().difference(usage.dedicated()).difference(&kept(host));
     let gpus = gpu_sets(host, request);
     let (best, tried) = (BTreeMap::new(), 0);
     let mut brute = Brute { host, usage, request, options, usable, gpus, best, tried };
@@ -81,6 +75,20 @@ pub(crate) fn search(case: &Built, options: &Options) -> Found {
         brute.place(&cpus);
     }
     Found { best: brute.best, tried: brute.tried }
+}
+
+/// The pCPUs that the host keeps. The generated hosts isolate none and tell no sizes of caches.
+fn kept(host: &Host) -> CpuSet {
+    if host.description().reserved != Reserve::Auto || host.cores().len() < 2 {
+        return host.reserved();
+    }
+    let fast = |core: &Core| core.kind == CoreKind::Performance;
+    let beside_gpu =
+        |core: &Core| host.gpus().iter().any(|gpu| !gpu.integrated && gpu.node == Some(core.node));
+    let allowed = host.allowed().iter().filter_map(|pcpu| host.core_of(pcpu));
+    // Of equal ones the first is taken.
+    let core = allowed.min_by_key(|core| (fast(core), beside_gpu(core)));
+    core.map(all_of).unwrap_or_default()
 }
 
 fn all_of(core: &Core) -> CpuSet {
@@ -186,15 +194,23 @@ impl Brute<'_> {
             cpus.emulator = cpus.own.clone();
         } else {
             let free = self.for_emulators().difference(&vcpus);
-            let Some(pcpu) = free.first() else { return };
-            cpus.emulator = only(pcpu);
+            match free.first() {
+                Some(pcpu) => cpus.emulator = only(pcpu),
+                None if self.roams() => {}
+                None => return,
+            }
         }
         self.place(&cpus);
     }
 
+    /// Whether emulator threads may go without a pCPU.
+    fn roams(&self) -> bool {
+        self.host.description().reserved == Reserve::None
+    }
+
     /// Where emulator threads may run beside other work: held by nobody, and allowed or reserved.
     fn for_emulators(&self) -> CpuSet {
-        self.host.allowed().union(self.host.reserved()).difference(self.usage.dedicated())
+        self.host.allowed().union(&self.host.reserved()).difference(self.usage.dedicated())
     }
 
     /// Whether a VM can have the core for itself: what it cannot use, nobody can.
@@ -232,19 +248,26 @@ impl Brute<'_> {
                 let core = self.host.core_of(*p).expect("an online pCPU has a core");
                 !own || !whole || self.is_whole(core)
             });
-            let carved = outside.is_none();
+            let roams = self.roams() && !own;
+            let carved = outside.is_none() && !roams;
             let pcpu = outside.or_else(|| {
+                if roams {
+                    return None;
+                }
                 let largest = sets.iter_mut().max_by_key(|set| set.len())?;
                 let pcpu = largest.first()?;
                 largest.remove(pcpu);
                 Some(pcpu)
             });
-            let Some(pcpu) = pcpu else { continue };
-            let core = self.host.core_of(pcpu).map(all_of).unwrap_or_default();
+            if pcpu.is_none() && !roams {
+                continue;
+            }
+            let core = pcpu.and_then(|p| self.host.core_of(p)).map(all_of).unwrap_or_default();
+            let just = || pcpu.map(only).unwrap_or_default();
             let beside = sets.iter().any(|set| set.intersects(&core));
             // A core that is to be whole has its other pCPUs with the VM too.
-            let with = if whole && !beside { core.intersection(&self.usable) } else { only(pcpu) };
-            let idle = if whole && beside && !own && carved { only(pcpu) } else { CpuSet::new() };
+            let with = if whole && !beside { core.intersection(&self.usable) } else { just() };
+            let idle = if whole && beside && !own && carved { just() } else { CpuSet::new() };
             let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
             let vcpus = u64::from(self.request.spec().vcpus);
             let alike = shared(&room, vcpus).filter(|_| self.request.spec().even_cells);
@@ -256,7 +279,7 @@ impl Brute<'_> {
                     nodes: Vec::new(),
                     idle: idle.clone(),
                     own: if own { with.clone() } else { CpuSet::new() },
-                    emulator: only(pcpu),
+                    emulator: just(),
                 };
                 for ((set, id), count) in sets.iter().zip(&chosen).zip(counts) {
                     let count = count as usize;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pinwise::engine::{Profile, Rejection, score};
+use pinwise::host::Reserve;
 use pinwise::request::GpuRequest;
 use pinwise::{Question, Style, verify};
 
@@ -203,7 +204,7 @@ fn counts(outcomes: &[Outcome]) -> BTreeMap<String, usize> {
             ("linked GPUs", !host.gpu_links.is_empty()),
             ("fabric partitions", !host.fabric_partitions.is_empty()),
             ("GPUs by address", matches!(request.gpus, GpuRequest::Addresses(_))),
-            ("reserved pCPUs", !host.reserved.is_empty()),
+            ("reserved pCPUs", host.reserved != Reserve::Auto),
             ("disallowed pCPUs", host.allowed.is_some()),
             ("emulator pCPUs", request.emulator_pcpus > 0),
             ("even cells", request.even_cells),

@@ -1,5 +1,6 @@
 //! Smaller cases that still fail in the same way: what a person wants to read.
 
+use pinwise::host::Reserve;
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::{HostSpec, Options, Policies, Policy, RequestSpec, Workload};
 
@@ -68,7 +69,9 @@ fn steps(case: &Case) -> Vec<Case> {
         smaller.nodes.iter_mut().for_each(|node| without(&mut node.cpus));
         smaller.l3_domains.iter_mut().for_each(|l3| without(&mut l3.cpus));
         smaller.allowed.iter_mut().for_each(without);
-        without(&mut smaller.reserved);
+        if let Reserve::These(kept) = &mut smaller.reserved {
+            without(kept);
+        }
         hosts.push(smaller);
         let mut smaller = host.clone();
         let core = &mut smaller.cores[at];

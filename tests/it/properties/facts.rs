@@ -13,7 +13,7 @@ use super::{ensure, for_cases};
 /// pCPUs that a VM may have, by core; of whole cores alone, where no other tenant has a sibling.
 fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
     let (host, usage) = (&scene.host, &scene.usage);
-    let kept = host.housekeeping();
+    let kept = &host.kept().cpus;
     let cores = host.cores().iter().map(|core| {
         let held = core.pcpus.iter().any(|pcpu| usage.dedicated().contains(*pcpu));
         let free = core.pcpus.iter().filter(|pcpu| {
@@ -137,7 +137,7 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
             ensure(free < needed, || format!("{fact:?}"))?;
             // Where none is asked for, one has to be somewhere.
             let needed = u64::from(request.emulator_pcpus.max(1));
-            let left: CpuSet = host.allowed().union(host.reserved()).difference(usage.dedicated());
+            let left: CpuSet = host.allowed().union(&host.reserved()).difference(usage.dedicated());
             ensure(*free <= left.len() as u64, || format!("{fact:?} of {left}"))?;
             Fact::NoEmulatorPcpu { needed, free: *free }
         }

@@ -83,7 +83,7 @@ fn fill(rng: &mut Rng, fleet: &Fleet, wish: &mut RequestSpec) {
     let (host, usage) = (member.host(), member.usage());
     let node = &host.nodes()[rng.below(host.nodes().len())];
     let free = node.cpus.intersection(host.allowed()).difference(usage.dedicated());
-    let free = free.difference(&host.housekeeping()).len();
+    let free = free.difference(&host.kept().cpus).len();
     let vcpus = if rng.percent(70) { free / 2 } else { free };
     wish.vcpus = u32::try_from(vcpus.saturating_sub(rng.below(3)).max(4)).unwrap();
     wish.emulator_pcpus = u32::try_from(rng.below(2)).unwrap();
@@ -165,7 +165,7 @@ fn left(host: &Host, usage: &Usage, best: &Ranked) -> (u64, u64) {
     };
     let left = host.gpus().iter().filter(free).filter(|gpu| !given.contains(&gpu.address));
     let gpus = left.count() as u64;
-    let free = host.allowed().difference(usage.dedicated()).difference(&host.housekeeping());
+    let free = host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus);
     let taken = best.placement.claim().dedicated.len();
     (gpus, (free.len() as u64).saturating_sub(taken as u64))
 }
@@ -223,7 +223,7 @@ fn a_whole_core_need_not_have_two_pcpus() {
     // Of the eight whole cores of node 0 four may be used by one thread only; of four more, one
     // thread is free. Four of node 1 are whole.
     let allowed = "0-100,105-191";
-    let fleet = crowded(Some(allowed), "1-8,97-100,105-108,24-27,120-123");
+    let fleet = crowded(Some(allowed), "1-8,97-100,105-108,25-28,121-124");
     let vm = RequestSpec::new("vm", 16, Bytes::from_gib(8));
     let vm = RequestSpec { smt: Wish::Require(true), ..vm };
     assert_eq!(chosen(&fleet, vm), (2, 2, 0));

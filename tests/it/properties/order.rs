@@ -1,6 +1,7 @@
 //! What must not matter: asking again, the order of things, and their numbers.
 
 use pinwise::Usage;
+use pinwise::host::Reserve;
 use pinwise::request::GpuRequest;
 
 use super::renumber::{Numbers, shuffled};
@@ -70,7 +71,7 @@ fn numbers_of_pcpus_nodes_and_buses_do_not_matter() {
     for_cases(3, 130, |rng| {
         let mut scene = Scene::new(rng);
         // What is kept for the host by default goes by numbers: the lowest.
-        scene.description.reserved = scene.host.housekeeping();
+        scene.description.reserved = Reserve::These(scene.host.kept().cpus.clone());
         scene.host = scene.description.clone().build().unwrap();
         let numbers = Numbers::new(rng, &scene.description);
         let description = numbers.host(&scene.description);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pinwise::host::Reserve;
 use pinwise::request::GpuRequest;
 use pinwise::units::{NodeId, PcpuId};
 use pinwise::usage::PageClaim;
@@ -76,7 +77,9 @@ impl Numbers {
         other.offline = self.cpus(&host.offline);
         other.allowed = host.allowed.as_ref().map(|allowed| self.cpus(allowed));
         other.isolated = self.cpus(&host.isolated);
-        other.reserved = self.cpus(&host.reserved);
+        if let Reserve::These(kept) = &host.reserved {
+            other.reserved = Reserve::These(self.cpus(kept));
+        }
         for device in &mut other.devices {
             device.address = self.address(device.address);
             device.node = device.node.map(|node| self.nodes[&node]);

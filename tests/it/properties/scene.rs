@@ -1,6 +1,6 @@
 //! Scenes: a fixture's host, made a little worse, with tenants, and a request for it.
 
-use pinwise::host::DeviceKind;
+use pinwise::host::{DeviceKind, Reserve};
 use pinwise::json::write_host;
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
@@ -101,7 +101,8 @@ pub(crate) fn worsened(rng: &mut Rng, mut host: HostSpec) -> HostSpec {
     }
     if rng.percent(30) {
         let kept = rng.between(1, 4);
-        host.reserved = host.cores.iter().take(kept).flat_map(|core| core.pcpus.iter()).collect();
+        let kept = host.cores.iter().take(kept).flat_map(|core| core.pcpus.iter());
+        host.reserved = Reserve::These(kept.collect());
     }
     if rng.percent(20) {
         let share = rng.between(50, 95);

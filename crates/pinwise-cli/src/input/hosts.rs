@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use pinwise::{Claim, CpuSet, Host};
+use pinwise::host::Reserve;
+use pinwise::{Claim, Host};
 use pinwise_discover::files::{self, Source};
 use pinwise_discover::{Assembled, Assembly};
 
@@ -32,7 +33,7 @@ pub(crate) struct Machine {
 pub(crate) fn machine(
     path: Option<&Path>,
     facts: &[PathBuf],
-    reserve: Option<&CpuSet>,
+    reserve: Option<&Reserve>,
 ) -> Result<Machine, Failure> {
     let mut assembly = Assembly::new();
     match path {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use pinwise::host::Reserve;
 use pinwise::request::Wish;
 use pinwise::units::ParseUnitError;
-use pinwise::{Bytes, CpuSet, PageSize, PciAddr, Style, Workload};
+use pinwise::{Bytes, PageSize, PciAddr, Style, Workload};
 
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,9 +42,10 @@ pub(crate) struct Args {
     /// another libvirt.
     #[arg(long, value_name = "FILE|DIR|live|libvirt[:URI]", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,
-    /// pCPUs to keep for the host.
-    #[arg(long, value_name = "CPUSET")]
-    pub(crate) reserve: Option<CpuSet>,
+    /// What to keep for the host: auto (one core, and the answer says which and why), none, or
+    /// pCPUs such as 0-3,8.
+    #[arg(long, value_name = "auto|none|CPUSET", value_parser = reserve)]
+    pub(crate) reserve: Option<Reserve>,
     /// The request as a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "cells",
@@ -131,4 +133,9 @@ fn p2p(text: &str) -> Result<Choice<bool>, String> {
         "unknown" => Ok(Choice(None)),
         _ => Err(format!("{text:?} is not yes, no or unknown")),
     }
+}
+
+/// People write `8-15, 24-31`.
+fn reserve(text: &str) -> Result<Reserve, ParseUnitError> {
+    text.split_whitespace().collect::<String>().parse()
 }

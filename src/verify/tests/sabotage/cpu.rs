@@ -2,6 +2,7 @@
 
 use super::super::scenes::{cpus, default, floating, numa_smt, pin, smt};
 use super::{Sabotage, core, other, vcpu};
+use crate::host::Reserve;
 use crate::placement::{GuestTopology, Style};
 use crate::request::Policy;
 use crate::units::{CellId, PcpuId};
@@ -66,7 +67,7 @@ pub(super) fn cpus_broken() -> Vec<Sabotage> {
         (
             pin,
             |s| {
-                s.host.reserved = cpus("");
+                s.host.reserved = Reserve::Auto;
                 s.placement.vcpus[0] = cpus("8");
                 s.idle("10");
             },

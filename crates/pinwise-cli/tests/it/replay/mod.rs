@@ -281,7 +281,7 @@ fn a_described_host_has_its_tenants_and_switches() {
     let switch = |id: &str| host.pci().switch_of(described.gpus[id]);
     assert!(switch("gpu0").is_some() && switch("gpu0") == switch("gpu1"));
     assert_ne!(switch("gpu1"), switch("gpu2"));
-    assert!(host.housekeeping().is_empty() && host.is_for_vms_only());
+    assert!(host.kept().cpus.is_empty() && host.emulators_roam());
 }
 
 #[test]
