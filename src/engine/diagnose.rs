@@ -77,31 +77,32 @@
 use crate::engine::refusal::{Fact, Rejection, node_set};
 use crate::engine::score::Property;
 use crate::engine::search::cpus::FreeCores;
-use crate::engine::search::{Search, emulator_room};
+use crate::engine::search::{Found, Inventory, Pages, emulator_room};
 use crate::placement::Style;
 use crate::request::Policy;
 use crate::sets::bits;
 
 /// The facts for every style that nothing was found for.
 pub(crate) fn rejections(
-    search: &Search<'_>,
-    found: &[Style],
+    inventory: &Inventory<'_>,
+    found: &Found,
+    placed: &[Style],
     failed: Vec<(Style, Fact)>,
 ) -> Vec<Rejection> {
-    let styles = Style::ALL.into_iter().skip(1).filter(|style| !found.contains(style));
+    let styles = Style::ALL.into_iter().skip(1).filter(|style| !placed.contains(style));
     styles
         .map(|style| {
             let built = failed.iter().filter(|(other, _)| *other == style);
             let mut facts: Vec<Fact> = built.map(|(_, fact)| fact.clone()).collect();
-            facts.extend(why_not(search, style));
+            facts.extend(why_not(inventory, found.lacking(style), style));
             Rejection { style, facts }
         })
         .collect()
 }
 
 /// The facts that keep a style from fitting. Not empty for a style that nothing was found for.
-fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
-    let request = search.request;
+fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) -> Vec<Fact> {
+    let request = inventory.request;
     let threads = if style.shows_smt() { 2 } else { 1 };
     if request.spec().smt.required().is_some_and(|shown| shown != style.shows_smt()) {
         return vec![Fact::Lacks { property: Property::Smt }];
@@ -114,7 +115,7 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     }
     // Of the ways that the request allows, the loosest: what it lacks, all lack.
     let dedicated = |stock: &&FreeCores<'_>| threads == 1 || stock.way.dedicated;
-    let Some(stock) = search.stocks.iter().rfind(dedicated) else { return Vec::new() };
+    let Some(stock) = inventory.stocks.iter().rfind(dedicated) else { return Vec::new() };
     if threads > 1 && stock.nodes.iter().all(|node| node.cores[1] == 0) {
         return vec![Fact::NoSmt];
     }
@@ -123,7 +124,7 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
         return vec![Fact::Lacks { property: Property::OneNode }];
     }
     let usable = (0..stock.nodes.len()).filter(|at| {
-        stock.room(*at, threads) > 0 && search.pages.iter().any(|pages| pages.free[*at] > 0)
+        stock.room(*at, threads) > 0 && inventory.pages.iter().any(|pages| pages.free[*at] > 0)
     });
     let usable: Vec<usize> = usable.collect();
     let wanted = request.spec().cells.required().unwrap_or(if style.shows_cells() { 2 } else { 1 });
@@ -134,15 +135,14 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     }
     let units = u64::from(request.spec().vcpus / threads);
     let all: Vec<usize> = (0..stock.nodes.len()).collect();
-    facts.extend(short(search, stock, threads, units, &all));
+    facts.extend(short(inventory, stock, threads, units, &all));
     if facts.is_empty() {
-        facts.extend(emulator_room(search, stock, threads, units));
+        facts.extend(emulator_room(inventory, stock, threads, units));
     }
-    let property = search.lacking(style);
     facts.extend(property.map(|property| Fact::Lacks { property }));
-    facts.extend(unknown_gpu(search).filter(|_| property == Some(Property::GpuLocality)));
-    if one_node || local_on_one_node(search) || facts.is_empty() {
-        facts.extend(closest_nodes(search, stock, threads, units));
+    facts.extend(unknown_gpu(inventory).filter(|_| property == Some(Property::GpuLocality)));
+    if one_node || local_on_one_node(inventory) || facts.is_empty() {
+        facts.extend(closest_nodes(inventory, stock, threads, units));
     }
     if facts.is_empty() && style.shows_cells() {
         // What would suffice in all does not give every cell a core and a page.
@@ -150,20 +150,20 @@ fn why_not(search: &Search<'_>, style: Style) -> Vec<Fact> {
     }
     if facts.is_empty() {
         // Nor does what suffices in all suffice on nodes that have a vCPU each.
-        facts.extend(all.iter().flat_map(|at| short(search, stock, threads, units, &[*at])));
+        facts.extend(all.iter().flat_map(|at| short(inventory, stock, threads, units, &[*at])));
     }
     facts
 }
 
 /// What these nodes lack together.
 fn short(
-    search: &Search<'_>,
+    inventory: &Inventory<'_>,
     stock: &FreeCores<'_>,
     threads: u32,
     units: u64,
     at: &[usize],
 ) -> Vec<Fact> {
-    let nodes = || node_set(search.host, at.iter().copied());
+    let nodes = || node_set(inventory.host, at.iter().copied());
     let mut facts = Vec::new();
     let free: u64 = at.iter().map(|n| stock.room(*n, threads)).sum();
     if free < units {
@@ -173,13 +173,13 @@ fn short(
         });
     }
     let whole_host = at.len() == stock.nodes.len();
-    let free = |pages: &crate::engine::search::Pages| {
+    let free = |pages: &Pages| {
         let sum = at.iter().map(|n| pages.free[*n]).fold(0, u64::saturating_add);
         if whole_host { sum.min(pages.in_all) } else { sum }
     };
     // One size that suffices is enough.
-    if search.pages.iter().all(|pages| free(pages) < pages.needed) {
-        facts.extend(search.pages.iter().map(|pages| Fact::PagesShort {
+    if inventory.pages.iter().all(|pages| free(pages) < pages.needed) {
+        facts.extend(inventory.pages.iter().map(|pages| Fact::PagesShort {
             nodes: nodes(),
             page_size: pages.size,
             needed: pages.needed,
@@ -189,33 +189,34 @@ fn short(
     facts
 }
 
-fn unknown_gpu(search: &Search<'_>) -> Option<Fact> {
-    let mut gpus = bits(search.gpus.eligible).map(|at| &search.host.gpus()[at]);
+fn unknown_gpu(inventory: &Inventory<'_>) -> Option<Fact> {
+    let mut gpus = bits(inventory.gpus.eligible).map(|at| &inventory.host.gpus()[at]);
     let unknown = gpus.find(|gpu| gpu.node.is_none())?;
     Some(Fact::GpuNodeUnknown { address: unknown.address })
 }
 
 /// Whether locality is required and one node could have all the GPUs, so that what that node lacks
 /// is what the user wants to know.
-fn local_on_one_node(search: &Search<'_>) -> bool {
-    search.request.spec().policies.gpu_locality == Policy::Require
-        && search.gpus.sets.iter().any(|set| set.nodes.count_ones() == 1)
+fn local_on_one_node(inventory: &Inventory<'_>) -> bool {
+    inventory.request.spec().policies.gpu_locality == Policy::Require
+        && inventory.gpus.sets.iter().any(|set| set.nodes.count_ones() == 1)
 }
 
 /// What each node lacks for the whole VM, the one that lacks least first. Where locality is
 /// required, of the nodes with enough GPUs only.
 fn closest_nodes(
-    search: &Search<'_>,
+    inventory: &Inventory<'_>,
     stock: &FreeCores<'_>,
     threads: u32,
     units: u64,
 ) -> Vec<Fact> {
-    let local = search.request.spec().policies.gpu_locality == Policy::Require;
-    let near =
-        |at: &usize| !local || search.gpus.sets.iter().any(|set| set.nodes & !(1_u64 << at) == 0);
+    let local = inventory.request.spec().policies.gpu_locality == Policy::Require;
+    let near = |at: &usize| {
+        !local || inventory.gpus.sets.iter().any(|set| set.nodes & !(1_u64 << at) == 0)
+    };
     let mut lacks: Vec<(u64, Vec<Fact>)> = (0..stock.nodes.len())
         .filter(near)
-        .map(|at| short(search, stock, threads, units, &[at]))
+        .map(|at| short(inventory, stock, threads, units, &[at]))
         .filter(|facts| !facts.is_empty())
         .map(|facts| (facts.iter().map(shortage).max().unwrap_or(0), facts))
         .collect();

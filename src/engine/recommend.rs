@@ -8,7 +8,7 @@ use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction, findings, predictions};
 use crate::engine::score::{Property, Score, each_lack};
 use crate::engine::search::cpus::CpuPolicy;
-use crate::engine::search::{Candidate, Search};
+use crate::engine::search::{Candidate, Found, Inventory, search};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
@@ -122,49 +122,48 @@ pub fn recommend(question: Question<'_>) -> Result<Recommendation, Infeasible> {
             .map(|s| Rejection { style: *s, facts: facts.clone() })
             .collect(),
     };
-    let mut search = Search::new(question).map_err(everywhere)?;
-    search.run();
-    let candidates = in_order(&search);
+    let inventory = Inventory::new(question).map_err(everywhere)?;
+    let found = search(&inventory);
     let mut ranked: Vec<Ranked> = Vec::with_capacity(Style::ALL.len());
     let mut failed = Vec::new();
-    for candidate in candidates {
+    for candidate in in_order(&found) {
         let done = |r: &Ranked| !options.all && r.placement.style == candidate.style;
         if ranked.iter().any(done) {
             continue;
         }
-        match build(&search, candidate) {
+        match build(&inventory, candidate) {
             Ok(placement) => {
-                if !is_told_twice(&search, candidate) {
-                    ranked.push(rank(&search, candidate, placement));
+                if !is_told_twice(&found, candidate) {
+                    ranked.push(rank(&inventory, candidate, placement));
                 }
             }
             Err(fact) => failed.push((candidate.style, fact)),
         }
     }
-    let found: Vec<Style> = ranked.iter().map(|row| row.placement.style).collect();
-    let rejected = rejections(&search, &found, failed);
+    let placed: Vec<Style> = ranked.iter().map(|row| row.placement.style).collect();
+    let rejected = rejections(&inventory, &found, &placed, failed);
     let Some(best) = ranked.first() else { return Err(Infeasible { rejected }) };
-    let baseline = baseline(&search, best);
+    let baseline = baseline(&inventory, best);
     debug_assert!(ranked.iter().all(|r| verify(question, &r.placement).is_ok()));
     let warnings = |r: &Ranked| r.warnings(question);
     let told = |r: &Ranked| verify_warnings(question, &r.placement, &warnings(r)).is_ok();
     debug_assert!(ranked.iter().chain(&baseline).all(told));
-    Ok(Recommendation { ranked, baseline, rejected, cut: search.cut })
+    Ok(Recommendation { ranked, baseline, rejected, cut: found.cut })
 }
 
 /// The candidates, best first.
-fn in_order<'s>(search: &'s Search<'_>) -> Vec<&'s Candidate> {
-    let mut candidates: Vec<&Candidate> = search.best().collect();
+fn in_order(found: &Found) -> Vec<&Candidate> {
+    let mut candidates: Vec<&Candidate> = found.best().collect();
     candidates.sort_by(|a, b| (a.rank(), a.variant()).cmp(&(b.rank(), b.variant())));
     candidates
 }
 
 /// Whether its cores turn out whole unasked, and the stricter way fits too: that has the same.
-fn is_told_twice(search: &Search<'_>, candidate: &Candidate) -> bool {
+fn is_told_twice(found: &Found, candidate: &Candidate) -> bool {
     let way = CpuPolicy { whole: true, ..candidate.way };
     let twin = (candidate.style, candidate.memory, candidate.expanders, way);
     let unasked = candidate.profile.whole_cores && !candidate.way.whole;
-    unasked && search.best().any(|best| best.variant() == twin)
+    unasked && found.best().any(|best| best.variant() == twin)
 }
 
 /// What comes first in an answer.
@@ -179,19 +178,19 @@ pub(crate) struct First {
 /// The first of what [`recommend`] answers, without findings and warnings and without the others.
 /// `None` where nothing fits.
 pub(crate) fn first(question: Question<'_>) -> Option<First> {
-    let mut search = Search::new(question).ok()?;
-    search.run();
-    let mut candidates = in_order(&search).into_iter();
+    let inventory = Inventory::new(question).ok()?;
+    let found = search(&inventory);
+    let mut candidates = in_order(&found).into_iter();
     candidates.find_map(|candidate| {
-        let placement = build(&search, candidate).ok()?;
+        let placement = build(&inventory, candidate).ok()?;
         let Candidate { score, cost, profile, .. } = *candidate;
         let first = First { score, cost, profile, placement };
-        (!is_told_twice(&search, candidate)).then_some(first)
+        (!is_told_twice(&found, candidate)).then_some(first)
     })
 }
 
-fn rank(search: &Search<'_>, candidate: &Candidate, placement: Placement) -> Ranked {
-    let Search { host, request, options, .. } = search;
+fn rank(inventory: &Inventory<'_>, candidate: &Candidate, placement: Placement) -> Ranked {
+    let Inventory { host, request, options, .. } = inventory;
     let profile = candidate.profile;
     debug_assert_eq!(profile, Profile::of(host, request, &placement), "counted as it was built");
     let findings = findings(&options.evidence, &profile);
@@ -212,12 +211,13 @@ pub(crate) fn unmet(request: &Request, profile: &Profile) -> Vec<Property> {
     unmet
 }
 
-fn baseline(search: &Search<'_>, best: &Ranked) -> Option<Ranked> {
+fn baseline(inventory: &Inventory<'_>, best: &Ranked) -> Option<Ranked> {
     let gpus: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
-    let set = search.gpus.sets.iter().position(|set| set.gpus == search.host.gpu_mask(&gpus))?;
-    let placement = default_layout(search, set)?;
+    let set =
+        inventory.gpus.sets.iter().position(|set| set.gpus == inventory.host.gpu_mask(&gpus))?;
+    let placement = default_layout(inventory, set)?;
     // No rule speaks about the yardstick itself.
-    let profile = Profile::of(search.host, search.request, &placement);
+    let profile = Profile::of(inventory.host, inventory.request, &placement);
     Some(Ranked {
         placement,
         score: Score::default(),

@@ -23,54 +23,32 @@ impl fmt::Display for Warning {
 }
 
 fn of_warning(warning: &Warning) -> String {
-    match warning {
-        Warning::DegradedLink { address, now, possible, given } => {
-            let role = if *given {
-                "is given to the VM"
-            } else {
-                "was passed over where another would do"
-            };
-            let idle = if now.width == possible.width {
-                "; an idle GPU may lower its speed, so look again under load"
-            } else {
-                ""
-            };
-            format!(
-                "the link of {address} runs at {now} and could run at {possible} (F10, F45); it {role}{idle}"
-            )
+    let groups = [of_cpus, of_memory, of_neighbours, of_device, of_iommu, of_peers];
+    let sentence = groups.into_iter().find_map(|of_group| of_group(warning));
+    sentence.expect("every warning belongs to a group: a test has one of each")
+}
+
+/// The sentence for a warning about pCPUs: the host's, and those of the emulator threads.
+fn of_cpus(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
+        Warning::KeptForHost { cpus, why } if cpus.is_empty() => {
+            format!("nothing is kept for the host ({why}): its own work runs beside the VM's")
         }
-        Warning::RemoteGpu { address, node, nodes } => format!(
-            "GPU {address} is on node {node}, the VM's memory on {}: every transfer crosses nodes (F15, F28)",
-            node_or_nodes(nodes)
+        Warning::KeptForHost { cpus, why } => format!(
+            "kept for the host: pCPUs {cpus} ({why}); --reserve SET keeps others, --reserve none keeps \
+             none"
         ),
-        Warning::UnknownNode { address } => format!(
-            "the host does not tell which node {address} is on (numa_node -1): its locality is unknown and nothing was guessed"
-        ),
-        Warning::SharedIommuGroup { address, others } => format!(
-            "{address} shares its IOMMU group with {}: they leave the host with it and the guest does not get them",
-            list(others)
-        ),
-        Warning::NoIommuGroup { address } => {
-            format!(
-                "{address} is in no IOMMU group: passthrough needs the host's IOMMU switched on"
-            )
+        Warning::EmulatorFar { cpus, nodes } => {
+            format!("the emulator threads run on pCPUs {cpus}, on none of the VM's nodes {nodes}")
         }
-        Warning::UnknownIommuGroup { address } => format!(
-            "which IOMMU group {address} is in is not known: passthrough needs the host's IOMMU switched on, and takes the whole group"
-        ),
-        Warning::RedirectedPeers { gpus, ports, translated } => {
-            let ats = if *translated {
-                ", unless the GPUs have their addresses translated ahead (ATS)"
-            } else {
-                ""
-            };
-            format!(
-                "peer-to-peer between {} goes up through the root complex, not through their switch{ats}: \
-                 access control (ACS request redirect) is on at {}; no finding says what that costs",
-                list(gpus),
-                list(ports)
-            )
-        }
+        _ => return None,
+    };
+    Some(sentence)
+}
+
+/// The sentence for a warning about pages.
+fn of_memory(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
         Warning::NoHugepages { page_size: size, memory, vfio } => {
             let vfio = if *vfio {
                 "; with passthrough each page is pinned at start, about a quarter second a GB (F41)"
@@ -81,6 +59,18 @@ fn of_warning(warning: &Warning) -> String {
                 "no hugepages of a fitting size are free: {memory} are in {size} pages (F14){vfio}"
             )
         }
+        Warning::StrandedPages { node, page_size: size, pages } => format!(
+            "no pCPU of node {node} is left, and {pages} of its {size} pages stay free: no further VM \
+             can have them near"
+        ),
+        _ => return None,
+    };
+    Some(sentence)
+}
+
+/// The sentence for a warning about what the VM shares with other tenants.
+fn of_neighbours(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
         Warning::FloatingTenants { tenants, cpus } => {
             format!("floating tenants may run on the VM's pCPUs {cpus}: {}", quoted(tenants))
         }
@@ -107,29 +97,88 @@ fn of_warning(warning: &Warning) -> String {
             node_or_nodes(nodes),
             quoted(tenants)
         ),
-        Warning::StrandedPages { node, page_size: size, pages } => format!(
-            "no pCPU of node {node} is left, and {pages} of its {size} pages stay free: no further VM \
-             can have them near"
-        ),
-        Warning::KeptForHost { cpus, why } if cpus.is_empty() => {
-            format!("nothing is kept for the host ({why}): its own work runs beside the VM's")
+        _ => return None,
+    };
+    Some(sentence)
+}
+
+/// The sentence for a warning about the place and the link of a device.
+fn of_device(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
+        Warning::DegradedLink { address, now, possible, given } => {
+            let role = if *given {
+                "is given to the VM"
+            } else {
+                "was passed over where another would do"
+            };
+            let idle = if now.width == possible.width {
+                "; an idle GPU may lower its speed, so look again under load"
+            } else {
+                ""
+            };
+            format!(
+                "the link of {address} runs at {now} and could run at {possible} (F10, F45); it {role}{idle}"
+            )
         }
-        Warning::KeptForHost { cpus, why } => format!(
-            "kept for the host: pCPUs {cpus} ({why}); --reserve SET keeps others, --reserve none keeps \
-             none"
+        Warning::RemoteGpu { address, node, nodes } => format!(
+            "GPU {address} is on node {node}, the VM's memory on {}: every transfer crosses nodes (F15, F28)",
+            node_or_nodes(nodes)
         ),
-        Warning::EmulatorFar { cpus, nodes } => {
-            format!("the emulator threads run on pCPUs {cpus}, on none of the VM's nodes {nodes}")
-        }
+        Warning::UnknownNode { address } => format!(
+            "the host does not tell which node {address} is on (numa_node -1): its locality is unknown and nothing was guessed"
+        ),
         Warning::SpreadSetMayBeFaster { node } => format!(
             "all GPUs are on node {node}; with peer-to-peer off one host measured a set over two nodes \
              1.5 times faster in collectives (F18, one host): measure both"
         ),
+        _ => return None,
+    };
+    Some(sentence)
+}
+
+/// The sentence for a warning about IOMMU groups.
+fn of_iommu(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
+        Warning::SharedIommuGroup { address, others } => format!(
+            "{address} shares its IOMMU group with {}: they leave the host with it and the guest does not get them",
+            list(others)
+        ),
+        Warning::NoIommuGroup { address } => {
+            format!(
+                "{address} is in no IOMMU group: passthrough needs the host's IOMMU switched on"
+            )
+        }
+        Warning::UnknownIommuGroup { address } => format!(
+            "which IOMMU group {address} is in is not known: passthrough needs the host's IOMMU switched on, and takes the whole group"
+        ),
+        _ => return None,
+    };
+    Some(sentence)
+}
+
+/// The sentence for a warning about traffic from GPU to GPU.
+fn of_peers(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
+        Warning::RedirectedPeers { gpus, ports, translated } => {
+            let ats = if *translated {
+                ", unless the GPUs have their addresses translated ahead (ATS)"
+            } else {
+                ""
+            };
+            format!(
+                "peer-to-peer between {} goes up through the root complex, not through their switch{ats}: \
+                 access control (ACS request redirect) is on at {}; no finding says what that costs",
+                list(gpus),
+                list(ports)
+            )
+        }
         Warning::NotAPartition { gpus } => format!(
             "the GPUs {} are no fabric partition: the fabric manager cannot link them",
             list(gpus)
         ),
-    }
+        _ => return None,
+    };
+    Some(sentence)
 }
 
 /// The numbers of the findings that [`warning_text`] names.

@@ -10,7 +10,7 @@ use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 use crate::engine::search::cpus::CpuPolicy;
 use crate::free::bundle;
 mod pci;
-use crate::engine::search::{Candidate, Search, emulator_way};
+use crate::engine::search::{Candidate, Inventory, emulator_way};
 use pci::guest_pci;
 
 /// The most vCPUs that a guest can have without an IOMMU that remaps interrupts.
@@ -31,16 +31,16 @@ struct Pcpus {
 /// # Errors
 /// A [`Fact`] if the guest's PCI tree has no room for the devices, or, on hosts whose cores have
 /// unequal numbers of usable siblings, no pCPU is left for the emulator threads.
-pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placement, Fact> {
-    let host = search.host;
-    let pcpus = pick(search, candidate)?;
+pub(crate) fn build(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<Placement, Fact> {
+    let host = inventory.host;
+    let pcpus = pick(inventory, candidate)?;
     let ids: Vec<NodeId> = candidate.nodes.iter().map(|at| host.nodes()[*at].id).collect();
-    let cells = cells(search, candidate, &ids);
-    let devices = devices(search, candidate, &cells);
+    let cells = cells(inventory, candidate, &ids);
+    let devices = devices(inventory, candidate, &cells);
     let pci = guest_pci(host, &devices, true)?;
     let amd = host.cpu_vendor() == CpuVendor::Amd;
     Ok(Placement {
-        name: search.request.spec().name.clone(),
+        name: inventory.request.spec().name.clone(),
         style: candidate.style,
         dedicated: candidate.way.dedicated,
         memory_mode: candidate.memory,
@@ -53,32 +53,32 @@ pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placem
         cells,
         devices,
         pci,
-        iommu: search.request.spec().vcpus > MAX_XAPIC_VCPUS,
+        iommu: inventory.request.spec().vcpus > MAX_XAPIC_VCPUS,
         topoext: amd && candidate.threads > 1,
     })
 }
 
 /// The default layout with the GPUs of a candidate: the yardstick that predictions are against.
 /// `None` where the host has too few pages of any size.
-pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placement> {
+pub(crate) fn default_layout(inventory: &Inventory<'_>, gpus: usize) -> Option<Placement> {
     // What people get who choose nothing: base pages, unless they are too few.
-    let mut sizes: Vec<_> = search.pages.iter().filter(|p| p.in_all >= p.needed).collect();
+    let mut sizes: Vec<_> = inventory.pages.iter().filter(|p| p.in_all >= p.needed).collect();
     sizes.reverse();
     let page = sizes.first()?.size;
-    let vcpus = search.request.spec().vcpus;
+    let vcpus = inventory.request.spec().vcpus;
     let cell = Cell {
         id: CellId(0),
         nodes: NodeSet::new(),
         vcpus: VcpuSet::row(0, vcpus),
-        memory: search.request.spec().memory,
+        memory: inventory.request.spec().memory,
         page_size: page,
         pages: Vec::new(),
         distances: vec![Distance::LOCAL],
     };
-    let set = &search.gpus.sets[gpus];
-    let devices = placed_devices(search, set.gpus, |_| None);
+    let set = &inventory.gpus.sets[gpus];
+    let devices = placed_devices(inventory, set.gpus, |_| None);
     Some(Placement {
-        name: search.request.spec().name.clone(),
+        name: inventory.request.spec().name.clone(),
         style: Style::Default,
         dedicated: false,
         memory_mode: MemoryMode::Unbound,
@@ -87,28 +87,28 @@ pub(crate) fn default_layout(search: &Search<'_>, gpus: usize) -> Option<Placeme
         idle: CpuSet::new(),
         emulator_own: CpuSet::new(),
         emulator: CpuSet::new(),
-        iothreads: vec![CpuSet::new(); search.request.spec().io_threads as usize],
+        iothreads: vec![CpuSet::new(); inventory.request.spec().io_threads as usize],
         cells: vec![cell],
-        pci: guest_pci(search.host, &devices, false).ok()?,
+        pci: guest_pci(inventory.host, &devices, false).ok()?,
         devices,
         iommu: vcpus > MAX_XAPIC_VCPUS,
         topoext: false,
     })
 }
 
-fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
+fn pick(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
     let mut pcpus = Pcpus::default();
     if !candidate.way.dedicated {
-        float(search, candidate, &mut pcpus);
-        return emulator(search, candidate, pcpus);
+        float(inventory, candidate, &mut pcpus);
+        return emulator(inventory, candidate, pcpus);
     }
-    let stock = search.stocks.iter().find(|stock| stock.way == candidate.way);
+    let stock = inventory.stocks.iter().find(|stock| stock.way == candidate.way);
     let stock = stock.expect("a candidate's way is one of the stocks'");
     let threads = candidate.threads as usize;
-    pcpus.vcpus.reserve(search.request.spec().vcpus as usize);
+    pcpus.vcpus.reserve(inventory.request.spec().vcpus as usize);
     for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
         for core in stock.pick(*at, *units, candidate.threads) {
-            for (thread, pcpu) in of_core(search, core, candidate.way).enumerate() {
+            for (thread, pcpu) in of_core(inventory, core, candidate.way).enumerate() {
                 if thread < threads {
                     pcpus.vcpus.push(CpuSet::one(pcpu));
                 } else if candidate.way.whole {
@@ -117,28 +117,28 @@ fn pick(search: &Search<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
             }
         }
     }
-    emulator(search, candidate, pcpus)
+    emulator(inventory, candidate, pcpus)
 }
 
 fn of_core<'a>(
-    search: &'a Search<'_>,
+    inventory: &'a Inventory<'_>,
     core: usize,
     way: CpuPolicy,
 ) -> impl Iterator<Item = PcpuId> + 'a {
-    search.free.of_core(core, &search.host.cores()[core], way.whole)
+    inventory.free.of_core(core, &inventory.host.cores()[core], way.whole)
 }
 
 /// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
-fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
-    let host = search.host;
+fn float(inventory: &Inventory<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
+    let host = inventory.host;
     let free_on = |at: &usize| -> CpuSet {
         let cores = host.derived().nodes[*at].cores.clone();
-        cores.flat_map(|core| of_core(search, core, candidate.way)).collect()
+        cores.flat_map(|core| of_core(inventory, core, candidate.way)).collect()
     };
     let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
     let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
-    let beside = for_emulators(search).difference(&all);
-    let needed = match search.request.spec().emulator_pcpus as usize {
+    let beside = for_emulators(inventory).difference(&all);
+    let needed = match inventory.request.spec().emulator_pcpus as usize {
         0 => usize::from(beside.is_empty() && !host.emulators_roam()),
         own => own,
     };
@@ -160,15 +160,19 @@ fn float(search: &Search<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
 }
 
 /// Where emulator threads may run beside others' work: what nobody holds, allowed or reserved.
-fn for_emulators(search: &Search<'_>) -> CpuSet {
-    search.free.for_emulators(search.host)
+fn for_emulators(inventory: &Inventory<'_>) -> CpuSet {
+    inventory.free.for_emulators(inventory.host)
 }
 
 /// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for
 /// some, else what the host keeps, on the VM's nodes first, else idle siblings beside its vCPUs,
 /// else whatever is free.
-fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Result<Pcpus, Fact> {
-    let (host, request) = (search.host, search.request);
+fn emulator(
+    inventory: &Inventory<'_>,
+    candidate: &Candidate,
+    mut pcpus: Pcpus,
+) -> Result<Pcpus, Fact> {
+    let (host, request) = (inventory.host, inventory.request);
     let mut local = CpuSet::new();
     candidate.nodes.iter().for_each(|at| local.extend(&host.nodes()[*at].cpus));
     let busy = |pcpus: &Pcpus| {
@@ -178,14 +182,14 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
     };
     if request.spec().emulator_pcpus > 0 {
         let busy = busy(&pcpus);
-        own_pcpus(search, candidate, &busy, &local, &mut pcpus.emulator_own)?;
+        own_pcpus(inventory, candidate, &busy, &local, &mut pcpus.emulator_own)?;
     }
     if !pcpus.emulator_own.is_empty() {
         pcpus.emulator = pcpus.emulator_own.clone();
         pcpus.iothreads = vec![pcpus.emulator.clone(); request.spec().io_threads as usize];
         return Ok(pcpus);
     }
-    let kept = search.free.housekeeping.intersection(&for_emulators(search));
+    let kept = inventory.free.housekeeping.intersection(&for_emulators(inventory));
     let here = kept.intersection(&local);
     if kept.is_empty() && !pcpus.idle.is_empty() {
         let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
@@ -198,7 +202,7 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
     }
     // Isolated pCPUs are for vCPUs: the host's own work runs elsewhere.
     let isolated = host.kept().why == KeptWhy::AllIsolated;
-    let free = search.free.usable.difference(&busy(&pcpus));
+    let free = inventory.free.usable.difference(&busy(&pcpus));
     let free = if isolated { CpuSet::new() } else { free };
     let choices = [here, kept, free.intersection(&local), free];
     let first = choices.into_iter().find(|set| !set.is_empty());
@@ -216,15 +220,15 @@ fn emulator(search: &Search<'_>, candidate: &Candidate, mut pcpus: Pcpus) -> Res
 /// where cores have to be whole, else single pCPUs. Floating vCPUs have given what their nodes have
 /// already.
 fn own_pcpus(
-    search: &Search<'_>,
+    inventory: &Inventory<'_>,
     candidate: &Candidate,
     busy: &CpuSet,
     local: &CpuSet,
     own: &mut CpuSet,
 ) -> Result<(), Fact> {
-    let host = search.host;
-    let needed = search.request.spec().emulator_pcpus as usize;
-    let way = emulator_way(search.request, candidate.way);
+    let host = inventory.host;
+    let needed = inventory.request.spec().emulator_pcpus as usize;
+    let way = emulator_way(inventory.request, candidate.way);
     let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
     let busy = |core: &usize| host.cores()[*core].pcpus.iter().any(|pcpu| busy.contains(*pcpu));
     let free = || (0..host.cores().len()).filter(|core| !busy(core));
@@ -233,7 +237,7 @@ fn own_pcpus(
         if own.len() >= needed {
             break;
         }
-        for pcpu in of_core(search, core, way) {
+        for pcpu in of_core(inventory, core, way) {
             if way.whole || own.len() < needed {
                 own.insert(pcpu);
             }
@@ -245,8 +249,8 @@ fn own_pcpus(
     Ok(())
 }
 
-fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell> {
-    let (host, page) = (search.host, candidate.page);
+fn cells(inventory: &Inventory<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell> {
+    let (host, page) = (inventory.host, candidate.page);
     let memory = |pages: &[u64]| Bytes(pages.iter().map(|n| n * page.bytes()).sum());
     // By node in a row, as they were picked.
     let vcpus_on = |i: usize| -> VcpuSet {
@@ -261,7 +265,7 @@ fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell
         return vec![Cell {
             id: CellId(0),
             nodes: ids.iter().copied().collect(),
-            vcpus: VcpuSet::row(0, search.request.spec().vcpus),
+            vcpus: VcpuSet::row(0, inventory.request.spec().vcpus),
             memory: memory(&candidate.pages),
             page_size: page,
             pages: share.filter(|(_, pages)| *pages > 0).collect(),
@@ -309,19 +313,19 @@ fn topology(candidate: &Candidate) -> GuestTopology {
     }
 }
 
-fn devices(search: &Search<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {
-    placed_devices(search, search.gpus.sets[candidate.gpus].gpus, |node| {
+fn devices(inventory: &Inventory<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {
+    placed_devices(inventory, inventory.gpus.sets[candidate.gpus].gpus, |node| {
         let node = node.filter(|_| candidate.expanders)?;
         cells.iter().find(|cell| cell.nodes.contains(node)).map(|cell| cell.id)
     })
 }
 
 fn placed_devices(
-    search: &Search<'_>,
+    inventory: &Inventory<'_>,
     gpus: GpuMask,
     cell: impl Fn(Option<NodeId>) -> Option<CellId>,
 ) -> Vec<PlacedDevice> {
-    let (host, requested) = (search.host, &search.request.spec().devices);
+    let (host, requested) = (inventory.host, &inventory.request.spec().devices);
     let gpus = || bits(gpus).map(|at| host.gpus()[at].address);
     let mut others: Vec<PciAddr> = requested.clone();
     others.sort_unstable();

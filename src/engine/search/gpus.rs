@@ -136,11 +136,11 @@ pub(crate) struct GpuSet {
 /// What a rule can see of a set, a byte each, none above 127: the less the better, whatever the
 /// rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DominanceKey(u64);
+struct DominanceKey(u64);
 
 impl DominanceKey {
     /// Whether no mark is above the other's.
-    pub(crate) fn betters(self, other: Self) -> bool {
+    fn betters(self, other: Self) -> bool {
         const HIGH: u64 = 0x8080_8080_8080_8080;
         // A byte keeps its high bit unless something larger is taken from it.
         ((other.0 | HIGH) - self.0) & HIGH == HIGH
@@ -231,6 +231,19 @@ impl GpuSets {
         here.map(|nodes| nodes.count_ones() as usize).min()
     }
 
+    /// Indices of the sets that no other set dominates as seen from these nodes.
+    pub(crate) fn undominated(&self, from: NodeMask) -> impl Iterator<Item = usize> + use<> {
+        let mut kept: SmallVec<[(usize, DominanceKey); 16]> = SmallVec::new();
+        for (at, set) in self.sets.iter().enumerate() {
+            let marks = set.marks(from);
+            if !kept.iter().any(|(_, other)| other.betters(marks)) {
+                kept.retain(|(_, other)| !marks.betters(*other));
+                kept.push((at, marks));
+            }
+        }
+        kept.into_iter().map(|(at, _)| at)
+    }
+
     fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
         if size == 0 {
             let none = GpuSet::new(host, GpuSetFold::default(), free);
@@ -313,7 +326,7 @@ impl GpuSet {
     }
 
     /// All that a rule can see of it, from these nodes.
-    pub(crate) fn marks(&self, from: NodeMask) -> DominanceKey {
+    fn marks(&self, from: NodeMask) -> DominanceKey {
         let SetFacts { path, same_switch, partition, degraded } = self.facts;
         DominanceKey(u64::from_le_bytes([
             u8::from(self.nodes & !from != 0),

@@ -1,30 +1,30 @@
-//! What is free for one request on one host, and what the search has found so far.
+//! The inventory: what is free on one host for one request, taken stock of once and then only read.
 
-use std::ops::Range;
-
-use super::cpus::{CoreUse, CpuPolicy, FreeCores};
+use super::cpus::{CpuPolicy, FreeCores};
 use super::gpus::GpuSets;
 use super::nodes::NodeMask;
-use super::state::{Buffers, Candidate, Known, Pages, Scratch};
+use super::state::PerNode;
 use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
 use crate::engine::refusal::Fact;
-use crate::engine::score::{Options, Property};
+use crate::engine::score::Options;
 use crate::free::{FreePages, FreePcpus, gpus as free_gpus, pages::needed};
 use crate::host::Host;
-use crate::placement::Style;
 use crate::question::Question;
 use crate::request::{Policy, Request};
+use crate::sets::bits;
 use crate::units::PageSize;
 use crate::usage::Usage;
 
-/// A search for one request on one host.
+/// What is free on one host for one request. Nothing in it changes once it is made.
 #[derive(Debug)]
-pub(crate) struct Search<'a> {
+pub(crate) struct Inventory<'a> {
     pub(crate) host: &'a Host,
     pub(crate) request: &'a Request,
     pub(crate) options: &'a Options,
     pub(crate) free: FreePcpus,
+    /// The free cores, one entry for each way to take pCPUs, the strictest way first.
     pub(crate) stocks: Vec<FreeCores<'a>>,
+    /// The page sizes to try, largest first.
     pub(crate) pages: Vec<Pages>,
     pub(crate) gpus: GpuSets,
     pub(crate) slots: Slots<'a>,
@@ -32,26 +32,30 @@ pub(crate) struct Search<'a> {
     pub(super) device_nodes: Vec<Option<usize>>,
     /// The nodes in `device_nodes`, as a set.
     pub(super) devices: NodeMask,
-    /// The best candidate of each variant, indexed by policy, number of threads and choice.
-    pub(super) best: Vec<Option<Candidate>>,
-    /// By style: the first required property that stopped a candidate which otherwise fits.
-    pub(super) lacking: [Option<Property>; Style::ALL.len()],
-    /// Whether a bound cut the search.
-    pub(crate) cut: bool,
-    /// The memo of this pass: one entry for each set of features that was met.
-    pub(super) known: Vec<Known>,
-    /// By node position: the last number of cores that was asked about, and how these would be
-    /// used.
-    pub(super) core_uses: Vec<Option<(u64, CoreUse)>>,
-    /// Indices into [`GpuSets::sets`]: for each entry of `gpu_choices_of`, the sets worth trying.
-    pub(super) gpu_choices: Vec<usize>,
-    /// For each set of nodes with GPUs that was met: the range of its sets in `gpu_choices`.
-    pub(super) gpu_choices_of: Vec<(NodeMask, Range<usize>)>,
-    pub(super) buffers: Buffers,
-    pub(super) scratch: Scratch,
 }
 
-impl<'a> Search<'a> {
+/// One page size to try: the number of pages that the VM needs, and the numbers that are free.
+#[derive(Debug, Clone)]
+pub(crate) struct Pages {
+    pub(crate) size: PageSize,
+    pub(crate) needed: u64,
+    /// Free pages by node position.
+    pub(crate) free: PerNode<u64>,
+    /// The nodes with a free page of this size.
+    pub(super) some: NodeMask,
+    /// Free pages of the host, less those that tenants hold on no particular node.
+    pub(crate) in_all: u64,
+}
+
+impl Pages {
+    /// Whether the pages that are free on these nodes suffice for the VM.
+    pub(super) fn suffice_on(&self, mask: NodeMask) -> bool {
+        let sum = bits(mask).fold(0, |sum: u64, at| sum.saturating_add(self.free[at]));
+        sum.min(self.in_all) >= self.needed
+    }
+}
+
+impl<'a> Inventory<'a> {
     /// Counts what is free for the request.
     ///
     /// # Errors
@@ -67,45 +71,16 @@ impl<'a> Search<'a> {
         let pages = pages(host, usage, request)?;
         let slots = slots(host, usage, |at| stocks[0].nodes[at].cores[0], &pages, options)
             .for_one_of(gpus.sets.iter().map(|set| set.gpus));
-        let cut = !gpus.complete;
-        Ok(Self {
-            host,
-            request,
-            options,
-            stocks,
-            free,
-            pages,
-            gpus,
-            slots,
-            device_nodes: device_nodes(host, request).collect(),
-            best: Vec::new(),
-            devices: device_nodes(host, request).flatten().fold(0, |mask, at| mask | (1 << at)),
-            lacking: [None; Style::ALL.len()],
-            cut,
-            known: Vec::with_capacity(16),
-            core_uses: Vec::new(),
-            gpu_choices: Vec::with_capacity(32),
-            gpu_choices_of: Vec::with_capacity(16),
-            buffers: Buffers::default(),
-            scratch: Scratch::default(),
-        })
+        let device_nodes: Vec<Option<usize>> = device_nodes(host, request).collect();
+        let devices = device_nodes.iter().flatten().fold(0, |mask, at| mask | (1 << at));
+        Ok(Self { host, request, options, free, stocks, pages, gpus, slots, device_nodes, devices })
     }
 }
 
-impl Search<'_> {
-    /// A required property that stopped a candidate of this style which fits.
-    pub(crate) fn lacking(&self, style: Style) -> Option<Property> {
-        self.lacking[style as usize]
-    }
-
-    /// Notes the first required property that stopped a candidate of this style.
-    pub(super) fn say(&mut self, style: Style, property: Property) {
-        self.lacking[style as usize].get_or_insert(property);
-    }
-
-    /// The best candidate of every variant that has one.
-    pub(crate) fn best(&self) -> impl Iterator<Item = &Candidate> {
-        self.best.iter().flatten()
+impl Inventory<'_> {
+    /// Whether every GPU must be on a node of the VM.
+    pub(super) fn wants_local(&self) -> bool {
+        self.request.spec().policies.gpu_locality == Policy::Require
     }
 }
 
@@ -120,19 +95,6 @@ fn ways(request: &Request) -> Vec<CpuPolicy> {
         ways.push(CpuPolicy { dedicated: false, whole });
     }
     ways
-}
-
-/// The threads a guest core may have.
-pub(super) fn threads(request: &Request, way: CpuPolicy) -> Vec<u32> {
-    let wanted = request.spec().smt.required();
-    let mut threads = Vec::new();
-    if wanted != Some(true) {
-        threads.push(1);
-    }
-    if wanted != Some(false) && way.dedicated && request.spec().vcpus.is_multiple_of(2) {
-        threads.push(2);
-    }
-    threads
 }
 
 /// What is free for other VMs, in pages that the request could use.
@@ -197,23 +159,23 @@ pub(crate) fn emulator_way(request: &Request, way: CpuPolicy) -> CpuPolicy {
 
 /// The fact that no pCPU is left for the emulator threads, if so.
 pub(crate) fn emulator_room(
-    search: &Search<'_>,
+    inventory: &Inventory<'_>,
     stock: &FreeCores<'_>,
     threads: u32,
     units: u64,
 ) -> Option<Fact> {
-    let own = u64::from(search.request.spec().emulator_pcpus);
+    let own = u64::from(inventory.request.spec().emulator_pcpus);
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
-        let way = emulator_way(search.request, stock.way);
-        let all = search.free.count(search.host, way.whole);
+        let way = emulator_way(inventory.request, stock.way);
+        let all = inventory.free.count(inventory.host, way.whole);
         let taken = if way.dedicated { stock.smallest(units) } else { vcpus };
         (own, all.saturating_sub(taken))
-    } else if search.host.emulators_roam() {
+    } else if inventory.host.emulators_roam() {
         return None;
     } else {
-        (1, (search.free.for_emulators(search.host).len() as u64).saturating_sub(vcpus))
+        (1, (inventory.free.for_emulators(inventory.host).len() as u64).saturating_sub(vcpus))
     };
     (free < needed).then_some(Fact::NoEmulatorPcpu { needed, free })
 }

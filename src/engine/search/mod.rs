@@ -1,15 +1,17 @@
 //! The search: every way to place one VM on one host, enumerated, scored and ranked.
 //!
-//! **Takes** a `Search` (what is free on the host for this request), the request and
-//! the options. **Gives** the best `Candidate` of every variant, the required properties that
+//! **Takes** an `Inventory`: the request, the options, and what is free on the host for them.
+//! **Gives** what was `Found`: the best `Candidate` of every variant, the required properties that
 //! stopped candidates which would otherwise fit, and whether a bound cut the enumeration. A
 //! candidate is a count, not yet a placement: the number of guest cores and pages on each node, and
 //! one GPU set. `engine::build` turns the best candidates into pins. The search is a pure function.
 //!
 //! # Where it is
-//! `inventory` takes stock of the host and keeps what was found; `state` has the values that the
-//! loops hand on; `pass` has the loops; `nodes`, `gpus` and `cpus` enumerate; `splits` shares guest
-//! cores out; `weigh` judges one layout.
+//! `inventory` takes stock of the host, once; nothing changes it afterwards. `pass` has the loops
+//! from policies to node sets, `layouts` those on one node set. `splits` shares guest cores out;
+//! `weigh` judges one layout. `nodes`, `gpus` and `cpus` enumerate. `walk` has what the loops own:
+//! the `memo`, the candidates `found` so far, and lists to fill anew. `state` has the values that
+//! they hand on.
 //!
 //! # Words
 //! - *Guest core*: the 1 or 2 vCPUs that share a core in the guest. A VM of 32 vCPUs is 32 guest
@@ -22,6 +24,8 @@
 //! - *Node set*: a `u64` mask over positions in `Host::nodes`. GPU sets are masks of the same kind.
 //!
 //! # The loops, outermost first
+//! The functions are called `try_passes`, `try_sizes`, `try_node_sets`, `try_gpu_sets`,
+//! `try_splits` and `try_choices`; the last has the page sizes too.
 //! 1. **Policy and threads.** Policies run strictest first: dedicated pCPUs on whole cores;
 //!    dedicated pCPUs on partial cores, unless whole cores are required; floating vCPUs, unless
 //!    dedicated pCPUs are required. Each runs with one thread per guest core, and, where pCPUs are
@@ -81,6 +85,9 @@
 //! lacks, is computed once. On eight equal nodes in two packages, 28 pairs have two sets of
 //! features.
 //!
+//! `Memo` remembers these for one pass, and with them the last `CoreUse` of each node. For the
+//! whole search it remembers the GPU sets worth trying from each set of nodes with GPUs.
+//!
 //! # Rank and ties
 //! Best first: higher score, packing included; fewer nodes; fewer threads per guest core; cells
 //! without expander buses last; smaller *spread* (the distances between the VM's nodes, plus the
@@ -115,13 +122,18 @@
 //!   siblings.
 
 pub(crate) mod cpus;
+mod found;
 pub(crate) mod gpus;
 mod inventory;
+mod layouts;
+mod memo;
 pub(crate) mod nodes;
 mod pass;
 mod splits;
 mod state;
+mod walk;
 mod weigh;
 
-pub(crate) use inventory::{Search, emulator_room, emulator_way};
-pub(crate) use state::{Candidate, Pages};
+pub(crate) use found::{Candidate, Found};
+pub(crate) use inventory::{Inventory, Pages, emulator_room, emulator_way};
+pub(crate) use pass::search;

@@ -1,119 +1,17 @@
-//! What the search hands from loop to loop: plain values.
+//! The values that the loops of the search hand on.
 
 use std::cell::OnceCell;
-use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
-use super::cpus::{CoreUse, CpuPolicy, FreeCores};
+use super::cpus::{CoreUse, FreeCores};
 use super::nodes::NodeMask;
-use crate::engine::cost::HostCost;
 use crate::engine::profile::{L3Use, Profile};
-use crate::engine::score::{Property, Score};
 use crate::placement::{MemoryMode, Style};
-use crate::sets::bits;
 use crate::units::PageSize;
 
 /// One for each of some nodes; those of most hosts take no memory of their own.
 pub(crate) type PerNode<T> = SmallVec<[T; 8]>;
-
-/// A way to place the VM, decided down to how many cores and pages on which node.
-#[derive(Debug, Clone)]
-pub(crate) struct Candidate {
-    pub(crate) style: Style,
-    pub(crate) way: CpuPolicy,
-    pub(crate) threads: u32,
-    pub(crate) memory: MemoryMode,
-    pub(crate) expanders: bool,
-    /// Positions in [`Host::nodes`], ascending.
-    pub(crate) nodes: PerNode<usize>,
-    /// By node: guest cores; vCPUs where they float.
-    pub(crate) units: PerNode<u64>,
-    pub(crate) page: PageSize,
-    /// By node.
-    pub(crate) pages: PerNode<u64>,
-    /// Position in [`Search::gpus`].
-    pub(crate) gpus: usize,
-    pub(crate) profile: Profile,
-    pub(crate) score: Score,
-    pub(crate) cost: HostCost,
-    pub(super) rank: Rank,
-}
-
-impl Candidate {
-    /// The order of candidates, best first.
-    pub(crate) fn rank(&self) -> &Rank {
-        &self.rank
-    }
-
-    /// What it is a variant of.
-    pub(crate) fn variant(&self) -> Variant {
-        (self.style, self.memory, self.expanders, self.way)
-    }
-}
-
-/// What orders candidates, best first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank {
-    pub(super) start: Start,
-    /// What it costs the host's other tenants.
-    pub(super) cost: i64,
-    pub(super) cores: u64,
-    /// Better GPU sets come first in [`GpuSets::sets`].
-    pub(super) gpus: usize,
-    /// The number of cores that stay free on its nodes: the tightest fit comes first.
-    pub(super) left_over: u64,
-    pub(super) mask: NodeMask,
-    pub(super) page: Reverse<PageSize>,
-}
-
-/// The first part of a rank: what is known before the packing cost is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Start {
-    pub(super) score: Reverse<i64>,
-    pub(super) nodes: u32,
-    /// Of two styles that score the same, the one with a core for every vCPU: the safer start (F1).
-    pub(super) threads: u32,
-    /// Expander buses tell the guest more and cost nothing.
-    pub(super) blind: bool,
-    /// Distances between the VM's nodes, and from its GPUs to them.
-    pub(super) spread: u64,
-}
-
-impl Pages {
-    /// Whether the pages that are free on these nodes suffice for the VM.
-    pub(super) fn suffice_on(&self, mask: NodeMask) -> bool {
-        let sum = bits(mask).fold(0, |sum: u64, at| sum.saturating_add(self.free[at]));
-        sum.min(self.in_all) >= self.needed
-    }
-}
-
-/// The key of a variant: style, memory mode, expander buses, policy. The guests of two candidates
-/// of one variant differ only in where they are.
-pub(crate) type Variant = (Style, MemoryMode, bool, CpuPolicy);
-
-/// One page size to try: the number of pages that the VM needs, and the numbers that are free.
-#[derive(Debug, Clone)]
-pub(crate) struct Pages {
-    pub(crate) size: PageSize,
-    pub(crate) needed: u64,
-    /// Free pages by node position.
-    pub(crate) free: PerNode<u64>,
-    /// The nodes with a free page of this size.
-    pub(super) some: NodeMask,
-    /// Free pages of the host, less those that tenants hold on no particular node.
-    pub(crate) in_all: u64,
-}
-
-/// Lists that the weighing of one candidate fills anew, with an entry for each of its nodes:
-/// position, free pages, weight, pages of the candidate.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    pub(super) at: Vec<usize>,
-    pub(super) free: Vec<u64>,
-    pub(super) weights: Vec<u64>,
-    pub(super) pages: Vec<u64>,
-}
 
 /// The number of choices: the ways to show a guest on several nodes where it is.
 pub(super) const CHOICES: usize = 4;
@@ -135,31 +33,40 @@ pub(super) struct Pass<'s> {
     /// Whether all cells must be alike, so that each node gives the same numbers of cores and
     /// pages.
     pub(super) alike: bool,
-    /// Index in `Search::best` of the pass's first variant.
+    /// The number of the pass's first variant among all of the search.
     pub(super) first: usize,
 }
 
-/// Lists that are filled anew for every node set.
-#[derive(Debug, Default)]
-pub(super) struct Buffers {
-    pub(super) at: Vec<usize>,
-    pub(super) room: Vec<u64>,
-    pub(super) weights: Vec<u64>,
-    /// Splits one after the other, each with one number per node.
-    pub(super) splits: Vec<u64>,
-    pub(super) pages: Vec<usize>,
+/// The constants of one size of node sets.
+#[derive(Debug)]
+pub(super) struct Size<'s> {
+    pub(super) pass: &'s Pass<'s>,
+    pub(super) even: EvenSplit,
+    /// The choices for a guest on this number of nodes.
+    pub(super) choices: SmallVec<[Choice; CHOICES]>,
+}
+
+/// What trying some layouts gave.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outcome {
+    /// Whether some candidate is possible.
+    pub(super) possible: bool,
+    /// Whether some possible candidate has all its GPUs of known node on its own nodes.
+    pub(super) settled: bool,
+}
+
+impl Outcome {
+    /// Adds what trying other layouts gave.
+    pub(super) fn add(&mut self, other: Self) {
+        self.possible |= other.possible;
+        self.settled |= other.settled;
+    }
 }
 
 /// A node set and a GPU set, with the facts that follow from the two.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout<'s> {
-    pub(super) stock: &'s FreeCores<'s>,
-    /// As [`Pass::base`].
-    pub(super) base: &'s Profile,
-    /// As [`Pass::first`].
-    pub(super) first: usize,
-    /// As [`Pass::caps`].
-    pub(super) caps: &'s [u64],
+    pub(super) size: &'s Size<'s>,
     pub(super) mask: NodeMask,
     /// The number of nodes in `mask`.
     pub(super) nodes: usize,
@@ -167,15 +74,14 @@ pub(super) struct Layout<'s> {
     pub(super) packages: u32,
     /// The number of requested devices that are not known to be on these nodes.
     pub(super) devices_far: u32,
-    /// The number of GPUs that are known to be on other nodes.
-    pub(super) gpus_remote: u32,
-    pub(super) units: u64,
+    /// The page sizes with enough free pages on these nodes, as indices into `Inventory::pages`.
+    pub(super) pages: &'s [usize],
     /// The sum of the distances between the VM's nodes, computed when it is first asked for.
     pub(super) between: &'s OnceCell<u64>,
     /// Index into [`GpuSets::sets`](super::gpus::GpuSets::sets).
     pub(super) gpus: usize,
-    /// As [`EvenSplit::pages`].
-    pub(super) even_pages: &'s [NodeMask],
+    /// The number of GPUs that are known to be on other nodes.
+    pub(super) gpus_remote: u32,
 }
 
 /// How a layout's guest cores are shared out over its nodes.
@@ -184,8 +90,8 @@ pub(super) struct Cores<'s> {
     pub(super) units: &'s [u64],
     /// Whether every node has the same number.
     pub(super) is_even: bool,
-    /// Index into the memo, `Search::known`, of the layout with these cores.
-    pub(super) known: usize,
+    /// The memo's entry for the layout with these cores.
+    pub(super) entry: usize,
 }
 
 /// What the guest is shown.
@@ -199,36 +105,11 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Its index into [`Known::verdicts`].
+    /// The place of its verdict in an entry of the memo.
     pub(super) fn place(self, page: PageSize) -> usize {
         self.number * 2 + usize::from(page.is_huge())
     }
 }
-
-/// An entry of the memo: the features of a layout, and the verdict on each of its profiles once
-/// that is known: two for each choice, with base pages and with hugepages.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) features: Features,
-    pub(super) verdicts: [Option<Verdict>; CHOICES * 2],
-}
-
-/// Everything in which the profiles of two layouts of one pass can differ, for the same choice and
-/// page size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Features {
-    pub(super) nodes: u32,
-    pub(super) packages: u32,
-    pub(super) devices_far: u32,
-    pub(super) gpus_remote: u32,
-    /// [`GpuSet::kind`](super::gpus::GpuSet::kind) of the GPU set.
-    pub(super) gpus: usize,
-    pub(super) core_use: CoreUse,
-}
-
-/// The verdict on a profile: its score without the packing cost, or the first required property
-/// that it lacks.
-pub(super) type Verdict = Result<Score, Property>;
 
 /// The even split over a number of nodes, evaluated for every node at once: a node set is then
 /// answered by a few mask operations. On most hosts no other split is tried for most node sets.
@@ -238,7 +119,7 @@ pub(super) struct EvenSplit {
     pub(super) share: PerNode<u64>,
     /// Nodes with room for a share.
     pub(super) fits: NodeMask,
-    /// For each page size, in the order of `Search::pages`: the nodes with enough free pages for
+    /// For each page size, in the order of `Inventory::pages`: the nodes with enough free pages for
     /// one of the equal cells; no node, if the pages of the VM cannot be shared out evenly.
     pub(super) pages: SmallVec<[NodeMask; 4]>,
     /// Nodes where the share would be in whole L3 domains.
@@ -252,6 +133,11 @@ pub(super) struct EvenSplit {
 }
 
 impl EvenSplit {
+    /// Whether every one of these nodes has room for a share.
+    pub(super) fn fits_on(&self, mask: NodeMask) -> bool {
+        mask & !self.fits == 0
+    }
+
     /// How the cores would be used, if the VM were on these nodes.
     pub(super) fn core_use(&self, mask: NodeMask) -> CoreUse {
         let l3 = match (mask & self.pieces, mask & self.whole_l3) {

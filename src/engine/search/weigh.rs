@@ -5,35 +5,31 @@ use std::cmp::Reverse;
 use smallvec::SmallVec;
 
 use super::cpus::CoreUse;
+use super::found::{Candidate, Rank, Start};
 use super::gpus::GpuSet;
-use super::inventory::Search;
+use super::inventory::{Inventory, Pages};
+use super::memo::{Features, Verdict};
 use super::nodes::{NodeMask, share_out};
-use super::state::{
-    CHOICES, Candidate, Choice, Cores, Features, Known, Layout, Pages, Rank, Scratch, Start,
-    Verdict,
-};
+use super::state::{Choice, Cores, Layout, Size};
+use super::walk::{Scratch, Walk};
 use crate::engine::profile::{Profile, collective, count};
 use crate::engine::refusal::lacking;
 use crate::engine::score::{Score, score};
+use crate::host::Host;
 use crate::placement::MemoryMode;
 use crate::sets::bits;
 use crate::units::Distance;
 
-impl Search<'_> {
-    /// Index into the memo, `Search::known`, of a layout whose cores would be used this way. An
-    /// entry is added if there is none.
-    pub(super) fn known(&mut self, layout: &Layout<'_>, core_use: CoreUse) -> usize {
-        let features = Features {
+impl Walk<'_> {
+    /// The memo's entry for a layout whose cores would be used this way.
+    pub(super) fn entry(&mut self, layout: &Layout<'_>, core_use: CoreUse) -> usize {
+        self.memo.entry(Features {
             nodes: count(layout.nodes),
             packages: layout.packages,
             devices_far: layout.devices_far,
             gpus_remote: layout.gpus_remote,
-            gpus: self.gpus.sets[layout.gpus].kind,
+            gpus: self.inventory.gpus.sets[layout.gpus].kind,
             core_use,
-        };
-        self.known.iter().rposition(|known| known.features == features).unwrap_or_else(|| {
-            self.known.push(Known { features, verdicts: [None; CHOICES * 2] });
-            self.known.len() - 1
         })
     }
 
@@ -46,30 +42,37 @@ impl Search<'_> {
         cores: Cores<'_>,
         page: usize,
     ) -> bool {
-        let mask = layout.mask;
+        let Layout { size, mask, .. } = *layout;
+        let inventory = self.inventory;
         // An expander bus without a device has nothing to show.
-        if choice.expanders && (self.gpus.sets[layout.gpus].nodes | self.devices) & mask == 0 {
+        if choice.expanders
+            && (inventory.gpus.sets[layout.gpus].nodes | inventory.devices) & mask == 0
+        {
             return false;
         }
-        if !self.has_cells(choice, mask, cores.is_even, page, layout.even_pages) {
+        if !self.has_cells(size, choice, mask, cores.is_even, page) {
             return false;
         }
-        let score = match self.verdict(layout, choice, cores.known, page) {
+        let score = match self.verdict(layout, choice, cores.entry, page) {
             Ok(score) => score,
             Err(property) => {
-                self.say(choice.style, property);
+                self.found.note(choice.style, property);
                 return false;
             }
         };
         // The packing cost only lowers a score: a candidate that is behind without it stays behind.
-        let best = self.best[layout.first + choice.number].as_ref().map(|best| best.rank.start);
+        let best = self
+            .found
+            .best_of(size.pass.first + choice.number)
+            .as_ref()
+            .map(|best| best.rank.start);
         if best.is_some_and(|best| best.score.0 > score.total) {
             return true;
         }
         let start = Start {
             score: Reverse(score.total),
             nodes: count(layout.nodes),
-            threads: layout.base.threads,
+            threads: size.pass.base.threads,
             blind: choice.style.shows_cells() && !choice.expanders,
             spread: self.spread(layout),
         };
@@ -84,16 +87,17 @@ impl Search<'_> {
     /// pages.
     pub(super) fn has_cells(
         &self,
+        size: &Size<'_>,
         choice: Choice,
         mask: NodeMask,
         is_even: bool,
         page: usize,
-        even_pages: &[NodeMask],
     ) -> bool {
-        let pages = &self.pages[page];
+        let Inventory { request, ref pages, .. } = *self.inventory;
+        let pages = &pages[page];
         let each = || pages.needed >= u64::from(mask.count_ones()) && mask & !pages.some == 0;
-        let alike = || is_even && mask & !even_pages[page] == 0;
-        !choice.style.shows_cells() || (each() && (!self.request.spec().even_cells || alike()))
+        let alike = || is_even && mask & !size.even.pages[page] == 0;
+        !choice.style.shows_cells() || (each() && (!request.spec().even_cells || alike()))
     }
 
     /// Keeps a possible candidate if its rank is the best of its variant.
@@ -101,19 +105,20 @@ impl Search<'_> {
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        Cores { units, is_even, known }: Cores<'_>,
+        Cores { units, is_even, entry }: Cores<'_>,
         page: usize,
         (start, score): (Start, Score),
     ) {
+        let inventory = self.inventory;
         let Choice { style, memory, expanders, .. } = choice;
-        let Layout { stock, mask, gpus, .. } = *layout;
-        let Pages { size, needed, ref free, .. } = self.pages[page];
+        let Layout { size: &Size { pass, ref even, .. }, mask, gpus, .. } = *layout;
+        let Pages { size, needed, ref free, .. } = inventory.pages[page];
         let Scratch { at, free: of_nodes, weights, pages } = &mut self.scratch;
         at.clear();
         at.extend(bits(mask));
         pages.clear();
         let alike = memory == MemoryMode::Interleave || is_even;
-        if alike && mask & !layout.even_pages[page] == 0 {
+        if alike && mask & !even.pages[page] == 0 {
             pages.resize(at.len(), needed / at.len() as u64);
         } else {
             of_nodes.clear();
@@ -129,28 +134,28 @@ impl Search<'_> {
             }
         }
         let bytes = |i: usize| pages[i].saturating_mul(size.bytes());
-        let set = &self.gpus.sets[gpus];
-        let cores = if stock.way.dedicated { units } else { &[] };
-        let host_cost = self.slots.host_cost(at, cores, set.gpus, bytes);
+        let set = &inventory.gpus.sets[gpus];
+        let cores = if pass.stock.way.dedicated { units } else { &[] };
+        let host_cost = inventory.slots.host_cost(at, cores, set.gpus, bytes);
         let cost = host_cost.millionths();
-        let score = score.with_packing(self.options, cost);
+        let score = score.with_packing(inventory.options, cost);
         let rank = Rank {
             start: Start { score: Reverse(score.total), ..start },
             cost,
             cores: cores.iter().sum(),
             gpus,
-            left_over: at.iter().map(|at| layout.caps[*at]).sum::<u64>() - layout.units,
+            left_over: at.iter().map(|at| pass.caps[*at]).sum::<u64>() - pass.units,
             mask,
             page: Reverse(size),
         };
-        let place = layout.first + choice.number;
-        if self.best[place].as_ref().is_some_and(|best| best.rank <= rank) {
+        let best = self.found.best_of(pass.first + choice.number);
+        if best.as_ref().is_some_and(|best| best.rank <= rank) {
             return;
         }
-        self.best[place] = Some(Candidate {
+        *best = Some(Candidate {
             style,
-            way: stock.way,
-            threads: layout.base.threads,
+            way: pass.stock.way,
+            threads: pass.base.threads,
             memory,
             expanders,
             nodes: SmallVec::from_slice(at),
@@ -158,7 +163,7 @@ impl Search<'_> {
             page: size,
             pages: SmallVec::from_slice(pages),
             gpus,
-            profile: self.profile(layout, choice, known, page),
+            profile: profile(inventory, layout, choice, self.memo.features(entry), page),
             score,
             cost: host_cost,
             rank,
@@ -169,75 +174,79 @@ impl Search<'_> {
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        known: usize,
+        entry: usize,
         page: usize,
     ) -> Verdict {
-        let place = choice.place(self.pages[page].size);
-        if let Some(verdict) = self.known[known].verdicts[place] {
-            return verdict;
-        }
-        let profile = self.profile(layout, choice, known, page);
-        let verdict = match lacking(self.request, &profile) {
-            Some(property) => Err(property),
-            None => Ok(score(self.request, self.options, &profile, 0)),
-        };
-        self.known[known].verdicts[place] = Some(verdict);
-        verdict
-    }
-
-    fn profile(&self, layout: &Layout<'_>, choice: Choice, known: usize, page: usize) -> Profile {
-        let Features { nodes, packages, devices_far, gpus_remote, core_use, .. } =
-            self.known[known].features;
-        let hugepages = self.pages[page].size.is_huge();
-        let Choice { style, memory, expanders, .. } = choice;
-        let set = &self.gpus.sets[layout.gpus];
-        let gpus = set.gpus.count_ones();
-        let dedicated = layout.stock.way.dedicated;
-        Profile {
-            style,
-            memory,
-            expanders,
-            nodes,
-            packages,
-            cells: if style.shows_cells() { nodes } else { 1 },
-            hugepages,
-            l3: core_use.l3,
-            efficiency_core: core_use.efficiency,
-            whole_cores: layout.base.whole_cores || (dedicated && core_use.whole),
-            devices_far,
-            gpus,
-            gpu_nodes: set.nodes.count_ones(),
-            gpus_unknown: set.unknown,
-            gpus_remote,
-            gpus_degraded: set.facts.degraded,
-            gpu_path: set.facts.path,
-            same_switch: set.facts.same_switch,
-            partition: set.facts.partition,
-            collective: collective(self.request, gpus as usize, set.facts.path),
-            ..*layout.base
-        }
+        let inventory = self.inventory;
+        let Inventory { request, options, .. } = *inventory;
+        self.memo.verdict(entry, choice.place(inventory.pages[page].size), |features| {
+            let profile = profile(inventory, layout, choice, features, page);
+            match lacking(request, &profile) {
+                Some(property) => Err(property),
+                None => Ok(score(request, options, &profile, 0)),
+            }
+        })
     }
 
     /// The distances between the VM's nodes, and from its GPUs to the nearest of them.
     fn spread(&self, layout: &Layout<'_>) -> u64 {
-        let (derived, mask) = (self.host.derived(), layout.mask);
+        let (derived, mask) = (self.inventory.host.derived(), layout.mask);
         let between = layout.between.get_or_init(|| {
             let below = |a: usize| bits(mask & !(u64::MAX << a));
             let from = |a| below(a).map(|b| u64::from(derived.far(a, b).0)).sum::<u64>();
             bits(mask).map(from).sum()
         });
-        between + self.beside(&self.gpus.sets[layout.gpus], mask)
+        between + beside(self.inventory.host, &self.inventory.gpus.sets[layout.gpus], mask)
     }
+}
 
-    /// The distances from the GPUs to the nearest of the VM's nodes.
-    fn beside(&self, set: &GpuSet, mask: NodeMask) -> u64 {
-        let derived = self.host.derived();
-        let near = u64::from(set.gpus.count_ones() - set.unknown) * u64::from(Distance::LOCAL.0);
-        let further = bits(set.nodes & !mask).map(|node| {
-            let gpus = u64::from((derived.nodes[node].gpus & set.gpus).count_ones());
-            let nearest = bits(mask).map(|n| derived.far(node, n).0).min().unwrap_or(0);
-            gpus * u64::from(nearest.saturating_sub(Distance::LOCAL.0))
-        });
-        near + further.sum::<u64>()
+/// The profile of a layout with these features. Whatever it reads of the layout is the pass's, or
+/// follows from the features.
+fn profile(
+    inventory: &Inventory<'_>,
+    layout: &Layout<'_>,
+    choice: Choice,
+    features: &Features,
+    page: usize,
+) -> Profile {
+    let Features { nodes, packages, devices_far, gpus_remote, core_use, .. } = *features;
+    let Choice { style, memory, expanders, .. } = choice;
+    let pass = layout.size.pass;
+    let set = &inventory.gpus.sets[layout.gpus];
+    let gpus = set.gpus.count_ones();
+    Profile {
+        style,
+        memory,
+        expanders,
+        nodes,
+        packages,
+        cells: if style.shows_cells() { nodes } else { 1 },
+        hugepages: inventory.pages[page].size.is_huge(),
+        l3: core_use.l3,
+        efficiency_core: core_use.efficiency,
+        whole_cores: pass.base.whole_cores || (pass.stock.way.dedicated && core_use.whole),
+        devices_far,
+        gpus,
+        gpu_nodes: set.nodes.count_ones(),
+        gpus_unknown: set.unknown,
+        gpus_remote,
+        gpus_degraded: set.facts.degraded,
+        gpu_path: set.facts.path,
+        same_switch: set.facts.same_switch,
+        partition: set.facts.partition,
+        collective: collective(inventory.request, gpus as usize, set.facts.path),
+        ..pass.base
     }
+}
+
+/// The distances from the GPUs to the nearest of the VM's nodes.
+fn beside(host: &Host, set: &GpuSet, mask: NodeMask) -> u64 {
+    let derived = host.derived();
+    let near = u64::from(set.gpus.count_ones() - set.unknown) * u64::from(Distance::LOCAL.0);
+    let further = bits(set.nodes & !mask).map(|node| {
+        let gpus = u64::from((derived.nodes[node].gpus & set.gpus).count_ones());
+        let nearest = bits(mask).map(|n| derived.far(node, n).0).min().unwrap_or(0);
+        gpus * u64::from(nearest.saturating_sub(Distance::LOCAL.0))
+    });
+    near + further.sum::<u64>()
 }

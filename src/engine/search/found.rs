@@ -1,0 +1,121 @@
+//! The result of the search: the best candidates, and what stopped the others.
+
+use std::cmp::Reverse;
+
+use super::cpus::CpuPolicy;
+use super::inventory::Inventory;
+use super::nodes::NodeMask;
+use super::state::PerNode;
+use crate::engine::cost::HostCost;
+use crate::engine::profile::Profile;
+use crate::engine::score::{Property, Score};
+use crate::placement::{MemoryMode, Style};
+use crate::units::PageSize;
+
+/// The result of the search of one host for one request.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The best candidate of each variant, indexed by policy, number of threads and choice.
+    best: Vec<Option<Candidate>>,
+    /// By style: the first required property that stopped a candidate which otherwise fits.
+    lacking: [Option<Property>; Style::ALL.len()],
+    /// Whether a bound cut the search.
+    pub(crate) cut: bool,
+}
+
+impl Found {
+    /// Nothing found yet of this number of variants.
+    pub(super) fn new(inventory: &Inventory<'_>, variants: usize) -> Self {
+        let mut best = Vec::new();
+        best.resize(variants, None);
+        let lacking = [None; Style::ALL.len()];
+        Self { best, lacking, cut: !inventory.gpus.complete }
+    }
+
+    /// The best candidate of every variant that has one.
+    pub(crate) fn best(&self) -> impl Iterator<Item = &Candidate> {
+        self.best.iter().flatten()
+    }
+
+    /// A required property that stopped a candidate of this style which otherwise fits.
+    pub(crate) fn lacking(&self, style: Style) -> Option<Property> {
+        self.lacking[style as usize]
+    }
+
+    /// Notes the first required property that stopped a candidate of this style.
+    pub(super) fn note(&mut self, style: Style, property: Property) {
+        self.lacking[style as usize].get_or_insert(property);
+    }
+
+    /// The place of the best candidate of one variant.
+    pub(super) fn best_of(&mut self, variant: usize) -> &mut Option<Candidate> {
+        &mut self.best[variant]
+    }
+}
+
+/// A way to place the VM, decided down to how many cores and pages on which node.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) style: Style,
+    pub(crate) way: CpuPolicy,
+    pub(crate) threads: u32,
+    pub(crate) memory: MemoryMode,
+    pub(crate) expanders: bool,
+    /// Positions in [`Host::nodes`], ascending.
+    pub(crate) nodes: PerNode<usize>,
+    /// By node: guest cores; vCPUs where they float.
+    pub(crate) units: PerNode<u64>,
+    pub(crate) page: PageSize,
+    /// By node.
+    pub(crate) pages: PerNode<u64>,
+    /// Index into [`GpuSets::sets`](super::gpus::GpuSets::sets).
+    pub(crate) gpus: usize,
+    pub(crate) profile: Profile,
+    pub(crate) score: Score,
+    pub(crate) cost: HostCost,
+    pub(super) rank: Rank,
+}
+
+impl Candidate {
+    /// The order of candidates, best first.
+    pub(crate) fn rank(&self) -> &Rank {
+        &self.rank
+    }
+
+    /// What it is a variant of.
+    pub(crate) fn variant(&self) -> Variant {
+        (self.style, self.memory, self.expanders, self.way)
+    }
+}
+
+/// What orders candidates, best first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    pub(super) start: Start,
+    /// What it costs the host's other tenants.
+    pub(super) cost: i64,
+    pub(super) cores: u64,
+    /// Better GPU sets come first in [`GpuSets::sets`].
+    pub(super) gpus: usize,
+    /// The number of cores that stay free on its nodes: the tightest fit comes first.
+    pub(super) left_over: u64,
+    pub(super) mask: NodeMask,
+    pub(super) page: Reverse<PageSize>,
+}
+
+/// The first part of a rank: what is known before the packing cost is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Start {
+    pub(super) score: Reverse<i64>,
+    pub(super) nodes: u32,
+    /// Of two styles that score the same, the one with a core for every vCPU: the safer start (F1).
+    pub(super) threads: u32,
+    /// Expander buses tell the guest more and cost nothing.
+    pub(super) blind: bool,
+    /// Distances between the VM's nodes, and from its GPUs to them.
+    pub(super) spread: u64,
+}
+
+/// The key of a variant: style, memory mode, expander buses, policy. The guests of two candidates
+/// of one variant differ only in where they are.
+pub(crate) type Variant = (Style, MemoryMode, bool, CpuPolicy);

@@ -1,0 +1,155 @@
+//! The inner loops of the search: what is tried on one set of nodes.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::nodes::NodeMask;
+use super::state::{Cores, Layout, Outcome, Size};
+use super::walk::{Splits, Walk};
+use crate::engine::profile::count;
+use crate::engine::score::Property;
+use crate::sets::bits;
+
+impl Walk<'_> {
+    /// Loop 4: the GPU sets that no other set dominates as seen from these nodes.
+    pub(super) fn try_gpu_sets(
+        &mut self,
+        size: &Size<'_>,
+        mask: NodeMask,
+        splits: &mut Splits,
+    ) -> Outcome {
+        let inventory = self.inventory;
+        let mut outcome = Outcome::default();
+        // If GPUs must be local and are not, this is noted once for every style.
+        let local_only = inventory.wants_local();
+        let is_remote = local_only && !inventory.gpus.may_be_local(mask);
+        if !has_cores(size, mask) || (is_remote && self.is_noted(size)) {
+            return outcome;
+        }
+        let pages = self.pages_on(size, mask);
+        if pages.is_empty() {
+            return outcome;
+        }
+        if is_remote {
+            self.note_remote(size, mask, &pages);
+            return outcome;
+        }
+        let between = OnceCell::new();
+        let mut layout = self.layout(size, mask, &pages, &between);
+        for i in self.gpu_sets(mask) {
+            layout.gpus = self.memo.gpu_set(i);
+            let set = &inventory.gpus.sets[layout.gpus];
+            let is_local = set.nodes & !mask == 0;
+            if local_only && !(is_local && set.unknown == 0) {
+                continue;
+            }
+            let nodes = || set.node_of(inventory.host).flatten();
+            let remote = || nodes().filter(|at| mask & (1 << at) == 0);
+            layout.gpus_remote = if is_local { 0 } else { count(remote().count()) };
+            let possible = self.try_splits(&layout, splits);
+            outcome.possible |= possible;
+            outcome.settled |= possible && is_local;
+        }
+        outcome
+    }
+
+    /// Loop 5: the splits of the guest cores over the nodes. Returns whether a candidate is
+    /// possible.
+    fn try_splits(&mut self, layout: &Layout<'_>, splits: &mut Splits) -> bool {
+        let Layout { size: &Size { pass, ref even, .. }, mask, .. } = *layout;
+        let share = even.share.as_slice();
+        let evenly = even.core_use(mask);
+        let no_choice = layout.nodes != 2 || !pass.stock.way.dedicated || evenly.is_good();
+        // Numbers of GPUs that differ from node to node are a reason for an uneven split.
+        let set = &self.inventory.gpus.sets[layout.gpus];
+        let settled = no_choice && mask & !set.nodes != 0;
+        let even_only = even.fits_on(mask) && (pass.alike || settled);
+        let (at, tried) = if even_only { (&[][..], share) } else { self.split(layout, splits) };
+        let mut possible = false;
+        for units in tried.chunks_exact(layout.nodes) {
+            let is_even = even_only || units == share;
+            let core_use = match is_even {
+                true => evenly,
+                false => self.memo.core_use(pass.stock, at, units, pass.base.threads),
+            };
+            let entry = self.entry(layout, core_use);
+            possible |= self.try_choices(layout, Cores { units, is_even, entry });
+        }
+        possible
+    }
+
+    /// Loops 6 and 7: what the guest is shown, in the largest page size under which it is possible.
+    /// Returns whether a candidate is possible.
+    fn try_choices(&mut self, layout: &Layout<'_>, cores: Cores<'_>) -> bool {
+        let mut possible = false;
+        for choice in &layout.size.choices {
+            // Large pages that suffice for the VM may be fewer than its cells.
+            let mut pages = layout.pages.iter();
+            possible |= pages.any(|page| self.consider(layout, *choice, cores, *page));
+        }
+        possible
+    }
+
+    /// The page sizes with enough free pages on these nodes.
+    fn pages_on(&self, size: &Size<'_>, mask: NodeMask) -> SmallVec<[usize; 4]> {
+        let sizes = self.inventory.pages.iter().zip(&size.even.pages).enumerate();
+        let enough = sizes.filter(|(_, (pages, even))| {
+            (mask & !**even == 0 && pages.in_all >= pages.needed) || pages.suffice_on(mask)
+        });
+        enough.map(|(page, _)| page).collect()
+    }
+
+    /// Whether every style of this size has a note already of what it lacks.
+    fn is_noted(&self, size: &Size<'_>) -> bool {
+        size.choices.iter().all(|choice| self.found.lacking(choice.style).is_some())
+    }
+
+    /// Notes for the styles that would otherwise fit on these nodes that their GPUs are not local.
+    fn note_remote(&mut self, size: &Size<'_>, mask: NodeMask, pages: &[usize]) {
+        let is_even = size.even.fits_on(mask);
+        for choice in &size.choices {
+            let mut pages = pages.iter();
+            if pages.any(|page| self.has_cells(size, *choice, mask, is_even, *page)) {
+                self.found.note(choice.style, Property::GpuLocality);
+            }
+        }
+    }
+
+    /// The layout on these nodes, without GPUs so far.
+    fn layout<'l>(
+        &self,
+        size: &'l Size<'l>,
+        mask: NodeMask,
+        pages: &'l [usize],
+        between: &'l OnceCell<u64>,
+    ) -> Layout<'l> {
+        let off = |node: &&Option<usize>| node.is_none_or(|at| mask & (1 << at) == 0);
+        Layout {
+            size,
+            mask,
+            nodes: size.even.share.len(),
+            packages: self.inventory.host.derived().packages_of(mask),
+            devices_far: count(self.inventory.device_nodes.iter().filter(off).count()),
+            pages,
+            between,
+            gpus: 0,
+            gpus_remote: 0,
+        }
+    }
+
+    /// The GPU sets that are not dominated as seen from these nodes, as a range for
+    /// `Memo::gpu_set`.
+    fn gpu_sets(&mut self, mask: NodeMask) -> Range<usize> {
+        let gpus = &self.inventory.gpus;
+        self.memo.gpu_sets(mask & gpus.nodes, || gpus.undominated(mask))
+    }
+}
+
+/// Whether these nodes have room for the guest cores.
+fn has_cores(size: &Size<'_>, mask: NodeMask) -> bool {
+    let pass = size.pass;
+    let room = || bits(mask).map(|at| pass.caps[at]).sum::<u64>();
+    size.even.fits_on(mask) || (!pass.alike && room() >= pass.units)
+}
