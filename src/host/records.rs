@@ -99,7 +99,7 @@ pub struct L3Domain {
     pub id: L3Id,
     /// Its online pCPUs.
     pub cpus: CpuSet,
-    /// The cache's size, where the source tells.
+    /// The size of the cache, if known.
     pub size: Option<Bytes>,
 }
 
