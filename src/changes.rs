@@ -1,4 +1,5 @@
-//! The smallest changes that would make a refused request fit, each tried before it is told.
+//! The smallest changes that would make a refused request fit, each of them tried before it is
+//! reported.
 
 use crate::engine::recommend::recommend;
 use crate::engine::score::Property;
@@ -7,20 +8,20 @@ use crate::question::Question;
 use crate::request::{GpuRequest, Policy, Request, RequestSpec};
 use crate::units::{Bytes, NodeId, PageSize};
 
-/// A change to the request or the host that makes it fit.
+/// A change to the request or the host after which the request fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "change", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Change {
-    /// At most so many vCPUs.
+    /// Fewer vCPUs.
     FewerVcpus {
-        /// The most that fit.
+        /// The largest number that fits.
         vcpus: u32,
     },
-    /// At most so much memory.
+    /// Less memory.
     LessMemory {
-        /// The most that fits.
+        /// The largest amount that fits.
         memory: Bytes,
     },
     /// More pages on one node.
@@ -29,9 +30,9 @@ pub enum Change {
         node: NodeId,
         /// The page size.
         page_size: PageSize,
-        /// How many more.
+        /// The number of additional pages.
         more: u64,
-        /// How many the pool then has in all: what to write into `nr_hugepages`.
+        /// The resulting number of pages in the pool: the value for `nr_hugepages`.
         total: u64,
     },
     /// Another page size.
@@ -39,12 +40,12 @@ pub enum Change {
         /// The size that fits.
         page_size: PageSize,
     },
-    /// At most so many GPUs.
+    /// Fewer GPUs.
     FewerGpus {
-        /// The most that fit.
+        /// The largest number that fits.
         gpus: u32,
     },
-    /// A requirement less: preferred instead.
+    /// One requirement turned into a preference.
     Relax {
         /// The property.
         property: Property,
@@ -74,20 +75,21 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
         let vcpus = u32::try_from(vcpus).unwrap_or(u32::MAX);
         fits(host, RequestSpec { vcpus, ..plain.clone() })
     };
-    // Pairs and odd numbers apart: an odd number cannot show siblings, so the two are not one row.
+    // Odd and even numbers apart: an odd number cannot show siblings, so fitting is not monotone
+    // over both.
     let fewer = [1, 2].map(|step| {
         let below = u64::from(request.spec().vcpus).div_ceil(step);
         most(below, |n| vcpus(n * step)).map_or(0, |n| n * step)
     });
-    // Nor is a row always without gaps: a few more may fit where one less did not.
+    // Even so it may not be monotone: a few more may fit although one less did not.
     let fewer = fewer[0].max(fewer[1]);
     let below = fewer + 1..u64::from(request.spec().vcpus).min(fewer + 9);
     let fewer = if fewer > 0 { below.rev().find(|n| vcpus(*n)).unwrap_or(fewer) } else { 0 };
     if fewer > 0 {
         changes.push(Change::FewerVcpus { vcpus: u32::try_from(fewer).unwrap_or(u32::MAX) });
     }
-    // Each page size apart: what is no multiple of a size cannot use its pages, so all sizes
-    // together are not one row.
+    // Each page size apart: memory that is not a multiple of a size cannot use its pages, so
+    // fitting is not monotone over all sizes.
     let most_of = |size: &PageSize| {
         let fits = |pages| fits(host, RequestSpec { memory: size.times(pages), ..plain.clone() });
         most(request.spec().memory.0.div_ceil(size.bytes()), fits).map(|pages| size.times(pages))
@@ -121,7 +123,7 @@ fn most(above: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
     Some(good)
 }
 
-/// The fewest pages more of one size on one node that would do.
+/// The smallest number of additional pages of one size on one node that makes the request fit.
 fn more_pages(host: &Host, request: &Request, fits: impl Fn(&Host) -> bool) -> Vec<Change> {
     let size = request.spec().page_size.filter(|size| size.is_huge());
     let Some((size, needed)) = size.and_then(|s| Some((s, s.pages_in(request.spec().memory)?)))
@@ -131,7 +133,7 @@ fn more_pages(host: &Host, request: &Request, fits: impl Fn(&Host) -> bool) -> V
     let with = |at: usize, more: u64| {
         let mut changed = host.description().clone();
         let node = changed.nodes.get_mut(at)?;
-        // What becomes a hugepage was base memory before, and has to be free for that.
+        // A new hugepage takes base memory, which must be free.
         let base = node.pools.first_mut()?;
         let taken = more.checked_mul(size.bytes() / base.size.bytes())?;
         base.free = base.free.checked_sub(taken)?;
@@ -169,7 +171,7 @@ fn more_pages(host: &Host, request: &Request, fits: impl Fn(&Host) -> bool) -> V
     best.map(change).into_iter().collect()
 }
 
-/// The request with one requirement less, for each.
+/// The request once for each requirement, with that requirement relaxed.
 fn relaxations(request: &RequestSpec) -> Vec<(Property, RequestSpec)> {
     let policies = [
         (Property::DedicatedCpus, request.policies.dedicated_cpus),

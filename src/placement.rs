@@ -1,4 +1,4 @@
-//! The answer as plain data: everything an emitter prints is decided here.
+//! The result as plain data: an emitter has nothing left to decide.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PageSize, ParseUnitError, PciAddr};
 use crate::usage::{Claim, PageClaim};
 
-/// How much of the hardware the guest is shown, and how tightly it is held.
+/// How much of the hardware the guest sees, and how tightly it is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Style {
-    /// vCPUs and memory float; one guest cell. The yardstick of all predictions.
+    /// vCPUs and memory float; one guest cell. The baseline of all predictions.
     Default,
-    /// vCPUs pinned to first threads; one guest cell.
+    /// vCPUs pinned, each to the first thread of its core; one guest cell.
     Pin,
     /// Pinned, with a guest cell per node.
     PinNuma,
@@ -40,7 +40,7 @@ impl Style {
         }
     }
 
-    /// Whether the guest sees cells.
+    /// Whether the guest sees NUMA cells.
     #[must_use]
     pub const fn shows_cells(self) -> bool {
         matches!(self, Self::PinNuma | Self::PinNumaSmt)
@@ -84,14 +84,14 @@ impl FromStr for Style {
     }
 }
 
-/// How the guest's memory is tied to the host's nodes.
+/// How the guest's memory is bound to the host's nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum MemoryMode {
-    /// Each cell only on its nodes; over several nodes, on whichever of them the kernel takes.
+    /// Each cell only on its nodes; if it has several, the kernel chooses among them.
     Strict,
-    /// Page by page over the nodes of the cell.
+    /// Spread page by page over the nodes of the cell.
     Interleave,
     /// Anywhere.
     Unbound,
@@ -114,48 +114,48 @@ impl fmt::Display for MemoryMode {
 pub struct GuestTopology {
     /// Virtual sockets.
     pub sockets: u32,
-    /// Dies a socket.
+    /// Dies per socket.
     pub dies: u32,
-    /// Cores a die.
+    /// Cores per die.
     pub cores: u32,
-    /// Threads a core.
+    /// Threads per core.
     pub threads: u32,
 }
 
-/// A guest NUMA node, or all of a guest that has none.
+/// A guest NUMA node; a guest without NUMA is one cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     /// Its number.
     pub id: CellId,
-    /// The host nodes of its vCPUs and memory; empty where both float.
+    /// The host nodes of its vCPUs and memory; empty if both float.
     pub nodes: NodeSet,
     /// Its vCPUs.
     pub vcpus: VcpuSet,
     /// Its memory.
     pub memory: Bytes,
-    /// The size of its pages.
+    /// The page size.
     pub page_size: PageSize,
-    /// Where its pages are expected: exact on one node; over several, an even share, which the
-    /// kernel may move. Sums to the memory. Empty where the memory floats.
+    /// The expected number of pages on each node: exact with one node; with several, an even share,
+    /// which the kernel may shift. They add up to the memory. Empty if the memory floats.
     pub pages: Vec<(NodeId, u64)>,
     /// Relative distances to all cells, in order, symmetric over the cells.
     pub distances: Vec<Distance>,
 }
 
-/// A device that the VM gets.
+/// A device that the VM receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedDevice {
-    /// Where it is on the host.
+    /// The address on the host.
     pub address: PciAddr,
-    /// Whether it is one of the requested GPUs; else it is one of the other requested devices.
+    /// Whether it is one of the requested GPUs, rather than one of the other requested devices.
     pub is_gpu: bool,
-    /// Its device node; `None` where the kernel does not know it.
+    /// The node; `None` if the kernel does not know it.
     pub node: Option<NodeId>,
-    /// The cell whose expander bus it hangs from; `None` where the guest is not told.
+    /// The cell whose expander bus it is below; `None` if the guest is not told.
     pub cell: Option<CellId>,
-    /// Other functions of the same card and IOMMU group, which the guest gets too.
+    /// Other functions of the same card and IOMMU group, which the guest receives too.
     pub functions: Vec<PciAddr>,
-    /// The rest of its IOMMU group: taken from the host, since the group goes as a whole, and not
+    /// The rest of its IOMMU group: taken from the host, because a group cannot be split, and not
     /// shown to the guest.
     pub withheld: Vec<PciAddr>,
 }
@@ -166,44 +166,44 @@ pub struct PlacedDevice {
 pub struct ExpanderBus {
     /// Its controller index.
     pub index: u32,
-    /// The cell that it belongs to.
+    /// The cell.
     pub cell: CellId,
-    /// Its guest bus number. The buses of its ports and switches follow it; the next expander's
-    /// number is beyond them.
+    /// Its guest bus number. The buses of its ports and switches follow; the next expander has a
+    /// number beyond them.
     pub bus_nr: u8,
-    /// The host's root complex that it stands for.
+    /// The root complex of the host that it represents.
     pub root: RootComplex,
 }
 
 /// A guest PCIe port: a root port, or a downstream port of a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuestPort {
-    /// Its controller index and chassis; the guest bus of what is plugged in.
+    /// Its controller index and chassis, which is also the guest bus of the device in it.
     pub index: u32,
-    /// The controller index of the bus that it is on: 0, an expander's or a switch's.
+    /// The controller index of its own bus: 0, an expander's or a switch's.
     pub parent: u32,
-    /// Its slot on that bus; on bus 0 libvirt chooses.
+    /// The slot on that bus; on bus 0 libvirt chooses.
     pub slot: Option<u8>,
 }
 
-/// A guest PCIe switch, for devices that share one on the host: guests that look for a path between
-/// a GPU and a NIC that leaves the CPU aside (GPUDirect RDMA) go by it.
+/// A guest PCIe switch, for devices that share one on the host. Guests use it to find a path
+/// between a GPU and a NIC that bypasses the CPU (GPUDirect RDMA).
 ///
-/// QEMU's switch says of its links that they run at 2.5 GT/s x1, whatever hangs from them. Nothing
-/// runs slower for that, but a library that reckons with link speeds has to be told others: NCCL
-/// takes a topology from `NCCL_TOPO_FILE`.
+/// QEMU's switch reports 2.5 GT/s x1 for its links, whatever is below. Nothing runs slower for
+/// that, but a library that computes with link speeds needs to be told the real ones: NCCL reads a
+/// topology from `NCCL_TOPO_FILE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[doc(alias = "pcie-switch-upstream-port")]
 pub struct GuestSwitch {
-    /// The controller index of its upstream port: the bus that its downstream ports are on.
+    /// The controller index of its upstream port, which is also the bus of its downstream ports.
     pub index: u32,
     /// The controller index of the root port that it is plugged into.
     pub port: u32,
-    /// The host's switch that it stands for, by the address of its upstream side.
+    /// The host switch that it represents, by the address of its upstream side.
     pub host: PciAddr,
 }
 
-/// Where a host function appears in the guest.
+/// The place of a host function in the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuestFunction {
     /// The host function.
@@ -216,24 +216,24 @@ pub struct GuestFunction {
     pub multifunction: bool,
 }
 
-/// The guest's PCIe tree, as far as passed-through devices need it.
+/// The part of the guest's PCIe tree that passed-through devices need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GuestPci {
-    /// Expander buses by index.
+    /// Expander buses, sorted by index.
     pub expanders: Vec<ExpanderBus>,
-    /// Root ports and downstream ports by index; indexes run on without gaps over expanders, ports
-    /// and switches.
+    /// Root ports and downstream ports, sorted by index. Expanders, ports and switches share one
+    /// numbering without gaps.
     pub ports: Vec<GuestPort>,
-    /// Switches by index.
+    /// Switches, sorted by index.
     pub switches: Vec<GuestSwitch>,
-    /// The functions, by port and function.
+    /// The functions, sorted by port and function.
     pub functions: Vec<GuestFunction>,
-    /// How much 64-bit MMIO space the firmware has to offer, in MiB, a power of two; `None` where
-    /// its own default is enough.
+    /// The 64-bit MMIO space that the firmware must offer, in MiB, a power of two; `None` if the
+    /// firmware's default is enough.
     pub mmio64_mib: Option<u64>,
 }
 
-/// Where a VM lives and what its guest sees.
+/// The place of a VM on its host, and its guest's view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     /// The VM's name.
@@ -242,23 +242,24 @@ pub struct Placement {
     pub style: Style,
     /// Whether each vCPU has one pCPU that nobody else uses.
     pub dedicated: bool,
-    /// How memory is tied to nodes.
+    /// How memory is bound to nodes.
     pub memory_mode: MemoryMode,
     /// The guest's CPU topology.
     pub topology: GuestTopology,
-    /// By vCPU: where it may run. One pCPU each where dedicated; empty where it floats everywhere.
+    /// The pCPUs that each vCPU may run on: one pCPU each if dedicated; empty if it floats
+    /// everywhere.
     pub vcpus: Vec<CpuSet>,
-    /// SMT siblings of the VM's cores that the VM holds and no vCPU uses.
+    /// Idle SMT siblings: pCPUs of the VM's cores that the VM holds and no vCPU uses.
     pub idle: CpuSet,
-    /// pCPUs beside the VM's cores that it holds for its emulator threads alone.
+    /// pCPUs outside the VM's cores that it holds for its emulator threads alone.
     pub emulator_own: CpuSet,
-    /// Where the emulator threads run; empty where they float everywhere.
+    /// The pCPUs of the emulator threads; empty if they float everywhere.
     pub emulator: CpuSet,
-    /// By I/O thread: where it runs.
+    /// The pCPUs of each I/O thread.
     pub iothreads: Vec<CpuSet>,
-    /// The cells; one where the guest sees none.
+    /// The cells; one if the guest sees none.
     pub cells: Vec<Cell>,
-    /// The devices, GPUs first, by address.
+    /// The devices, GPUs first, then by address.
     pub devices: Vec<PlacedDevice>,
     /// The guest's PCIe tree.
     pub pci: GuestPci,
@@ -275,7 +276,7 @@ impl Placement {
         Bytes(self.cells.iter().map(|cell| cell.memory.0).sum())
     }
 
-    /// The nodes that hold the VM's vCPUs and memory; empty where it floats.
+    /// The nodes that hold the VM's vCPUs and memory; empty if it floats.
     #[must_use]
     pub fn nodes(&self) -> NodeSet {
         self.cells.iter().fold(NodeSet::new(), |all, cell| all.union(&cell.nodes))
@@ -294,7 +295,7 @@ impl Placement {
         all
     }
 
-    /// What the placement takes from the host, for [`Usage::claim`](crate::Usage::claim).
+    /// The claim on the host, for [`Usage::claim`](crate::Usage::claim).
     #[must_use]
     pub fn claim(&self) -> Claim {
         let vcpus = self.vcpu_pcpus();

@@ -1,4 +1,4 @@
-//! The question that everything here answers or judges.
+//! The question that every function of the engine answers or checks.
 
 use std::sync::LazyLock;
 
@@ -11,21 +11,21 @@ use crate::usage::{Offer, Usage};
 /// The options of a question that names none.
 static DEFAULT_OPTIONS: LazyLock<Options> = LazyLock::new(Options::default);
 
-/// Where should this VM live: a host, what its tenants hold, the request, and the caller's options.
+/// A question to the engine: a host, its tenants, a request, and the caller's options.
 ///
-/// Every function that answers, explains, warns or checks takes the same `Question`, so that a text
-/// cannot be about another usage than the answer it explains. It borrows its parts and is cheap to
-/// copy.
+/// Every function that answers, explains, warns or checks takes the same `Question`, so that an
+/// explanation cannot refer to another usage than the answer's. It borrows its parts and is cheap
+/// to copy.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Question<'a> {
     /// The host.
     pub host: &'a Host,
-    /// What its tenants hold. The VM itself must not be among them.
+    /// The resources that its tenants hold. The VM itself must not be among them.
     pub usage: &'a Usage,
-    /// What is asked for.
+    /// The request.
     pub request: &'a Request,
-    /// How to choose; [`Options::default`] unless [`with`](Self::with) says otherwise.
+    /// The options; [`Options::default`] unless [`with`](Self::with) sets others.
     pub options: &'a Options,
 }
 
@@ -42,8 +42,8 @@ impl<'a> Question<'a> {
         Self { options, ..self }
     }
 
-    /// What [`Usage::accept`] takes: the claim of `placement`, an answer to this question, with the
-    /// generation of the usage that it was computed against.
+    /// The offer for [`Usage::accept`]: the claim of `placement`, an answer to this question, with
+    /// the generation of the usage that it was computed against.
     #[must_use]
     pub fn offer(self, placement: &Placement) -> Offer {
         let whole_cores = self.request.spec().policies.whole_cores == Policy::Require;

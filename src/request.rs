@@ -1,13 +1,13 @@
-//! What is asked for: a VM's size, its devices, and how strictly each wish is meant.
+//! The request: a VM's size, its devices, and how strictly each property is wanted.
 
 use std::collections::BTreeSet;
 
 use crate::units::{Bytes, PageSize, PciAddr};
 use crate::workload::Workload;
 
-/// The most vCPUs of a VM.
+/// The largest number of vCPUs of a VM.
 pub const MAX_VCPUS: u32 = 4096;
-/// The most I/O threads, and the most emulator pCPUs, of a VM.
+/// The largest number of I/O threads, and of emulator pCPUs, of a VM.
 pub const MAX_IO_THREADS: u32 = 256;
 
 /// How strictly a property is wanted.
@@ -39,13 +39,13 @@ pub enum Wish<T> {
 }
 
 impl<T: PartialEq + Copy> Wish<T> {
-    /// The value that must be, if one must.
+    /// The required value, if there is one.
     #[must_use]
     pub fn required(&self) -> Option<T> {
         if let Self::Require(value) = self { Some(*value) } else { None }
     }
 
-    /// Whether `value` is what is preferred, or nothing is.
+    /// Whether `value` meets the wish: it is the wanted value, or any value is wanted.
     #[must_use]
     pub fn is_met_by(&self, value: T) -> bool {
         match self {
@@ -55,20 +55,20 @@ impl<T: PartialEq + Copy> Wish<T> {
     }
 }
 
-/// Which GPUs.
+/// The GPUs of a VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase", deny_unknown_fields))]
 pub enum GpuRequest {
-    /// So many, of any model or of one whose name contains the text, whatever its case.
+    /// A number of GPUs, of any model or of one whose name contains a text (case is ignored).
     Count {
-        /// How many.
+        /// The number of GPUs.
         count: u32,
-        /// A part of the model's name or of its ids (`10de:2335`).
+        /// A part of the model's name or of its PCI ids (`10de:2335`).
         #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
         model: Option<String>,
     },
-    /// Just these.
+    /// Exactly these GPUs.
     Addresses(Vec<PciAddr>),
 }
 
@@ -79,7 +79,7 @@ impl Default for GpuRequest {
 }
 
 impl GpuRequest {
-    /// How many GPUs.
+    /// The number of GPUs.
     #[must_use]
     pub fn count(&self) -> usize {
         match self {
@@ -94,7 +94,7 @@ impl GpuRequest {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Policies {
-    /// A pCPU of its own for every vCPU. `Prefer` floats the vCPUs only where pinning cannot fit.
+    /// A dedicated pCPU for every vCPU. With `Prefer`, vCPUs float only if pinning cannot fit.
     #[cfg_attr(
         feature = "serde",
         serde(alias = "dedicated-cpus", skip_serializing_if = "is_require")
@@ -121,7 +121,7 @@ pub struct Policies {
     /// Every two GPUs linked directly (NVLink, xGMI).
     #[cfg_attr(feature = "serde", serde(alias = "linked-gpus", skip_serializing_if = "is_ignore"))]
     pub linked_gpus: Policy,
-    /// The GPUs are just one of the host's fabric partitions. Met where the host has none.
+    /// The GPUs form exactly one of the host's fabric partitions. Met if the host has none.
     #[cfg_attr(
         feature = "serde",
         serde(alias = "fabric-partition", skip_serializing_if = "is_prefer")
@@ -143,7 +143,7 @@ impl Default for Policies {
     }
 }
 
-/// What is asked for, in plain fields; [`RequestSpec::build`] checks them.
+/// A request in plain fields; [`RequestSpec::build`] checks them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -151,9 +151,9 @@ pub struct RequestSpec {
     /// The VM's name.
     #[cfg_attr(feature = "serde", serde(default = "default_name"))]
     pub name: String,
-    /// How many vCPUs.
+    /// The number of vCPUs.
     pub vcpus: u32,
-    /// How much memory.
+    /// The amount of memory.
     pub memory: Bytes,
     /// The page size; `None` for the largest that fits.
     #[cfg_attr(
@@ -161,19 +161,19 @@ pub struct RequestSpec {
         serde(default, alias = "page-size", skip_serializing_if = "is_default")
     )]
     pub page_size: Option<PageSize>,
-    /// Which GPUs.
+    /// The GPUs.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub gpus: GpuRequest,
-    /// NICs and other devices that the VM gets too, and wants near.
+    /// NICs and other devices to pass through, preferably near the VM.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub devices: Vec<PciAddr>,
-    /// What the guest does.
+    /// The kind of work that the guest does.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub workload: Workload,
-    /// How many guest cells: 1 for a guest without NUMA.
+    /// The number of guest cells: 1 for a guest without NUMA.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub cells: Wish<u32>,
-    /// Whether all cells must be alike: as many vCPUs and as much memory each.
+    /// Whether all cells must be equal in vCPUs and memory.
     #[cfg_attr(
         feature = "serde",
         serde(default, alias = "even-cells", skip_serializing_if = "is_default")
@@ -182,31 +182,31 @@ pub struct RequestSpec {
     /// Whether the guest sees SMT siblings.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub smt: Wish<bool>,
-    /// Whether the guest's GPUs use peer-to-peer; `None` where that is unknown.
+    /// Whether the guest's GPUs use peer-to-peer; `None` if unknown.
     #[cfg_attr(
         feature = "serde",
         serde(default, alias = "peer-to-peer", skip_serializing_if = "is_default")
     )]
     pub peer_to_peer: Option<bool>,
-    /// pCPUs for the emulator threads alone; 0 to share the host's reserved pCPUs or the idle
-    /// siblings beside the VM's vCPUs.
+    /// The number of pCPUs for the emulator threads alone; 0 to share the host's reserved pCPUs or
+    /// the idle siblings beside the VM's vCPUs.
     #[cfg_attr(
         feature = "serde",
         serde(default, alias = "emulator-pcpus", skip_serializing_if = "is_default")
     )]
     pub emulator_pcpus: u32,
-    /// How many I/O threads.
+    /// The number of I/O threads.
     #[cfg_attr(
         feature = "serde",
         serde(default, alias = "io-threads", skip_serializing_if = "is_default")
     )]
     pub io_threads: u32,
-    /// How strictly the rest is wanted.
+    /// How strictly each other property is wanted.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub policies: Policies,
 }
 
-/// Whether a writer leaves the value out.
+/// Whether a writer omits the value.
 #[cfg(feature = "serde")]
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -232,36 +232,38 @@ fn default_name() -> String {
     "vm1".to_owned()
 }
 
-/// Why a request asks for nothing that could exist.
+/// The reason why a request is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// A name that libvirt would refuse.
     #[error(
-        "the name {name:?} must have 1 to 200 characters, none of them a slash or a control character"
+        "the VM's name {name:?} must have 1 to 200 characters, without slashes or control characters"
     )]
     Name {
-        /// The name, cut.
+        /// The name, shortened.
         name: String,
     },
     /// A number out of its range.
-    #[error("{what} is {found}, it must be from {low} to {high}")]
+    #[error("{what} is {found}, but must be between {low} and {high}")]
     Range {
-        /// Which.
+        /// The subject.
         what: &'static str,
-        /// What it is.
+        /// Its value.
         found: u64,
-        /// The least.
+        /// The smallest allowed value.
         low: u64,
-        /// The most.
+        /// The largest allowed value.
         high: u64,
     },
     /// Memory that is not a whole number of the smallest pages.
-    #[error("the memory of {memory} must be more than nothing and a multiple of {page_size}")]
+    #[error(
+        "the memory is {memory}, but must be a positive multiple of the page size, {page_size}"
+    )]
     Memory {
         /// The memory.
         memory: Bytes,
-        /// The page size that is asked for, or 4 KiB.
+        /// The page size of the request, or 4 KiB.
         page_size: PageSize,
     },
     /// A device that is named twice.
@@ -270,13 +272,13 @@ pub enum RequestError {
         /// The device.
         address: PciAddr,
     },
-    /// Weights that are all zero.
-    #[error("a custom workload needs a weight above zero")]
+    /// A custom workload with all weights zero.
+    #[error("all weights of the custom workload are zero; at least one must be positive")]
     NoWeight,
 }
 
 impl RequestSpec {
-    /// A VM of this size, without devices, for a general workload.
+    /// A request of this size for a general workload, without devices.
     #[must_use]
     pub fn new(name: &str, vcpus: u32, memory: Bytes) -> Self {
         Self {
@@ -300,9 +302,9 @@ impl RequestSpec {
     /// Checks the fields.
     ///
     /// # Errors
-    /// [`RequestError`] if the name is not one, a count is zero where it must not be or beyond its
-    /// limit, the memory is not a multiple of the page size, a device is named twice, or all
-    /// weights of a custom workload are zero.
+    /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
+    /// positive multiple of the page size, a device is named twice, or all weights of a custom
+    /// workload are zero.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {

@@ -9,28 +9,28 @@ use smallvec::SmallVec;
 
 use crate::units::{CellId, Id, NodeId, ParseUnitError, PcpuId, VcpuId};
 
-/// A set of identifiers as a bit per identifier.
+/// A set of identifiers with one bit per identifier.
 ///
-/// It takes as many 64-bit words as lie between its lowest and its highest member, and four of them
-/// without asking for memory: a single pCPU, or any set on a host of 256 pCPUs, costs nothing to
-/// make. Members are below the identifier's [`Id::LIMIT`]; the largest is refused at the door
-/// (parsing), and [`IdSet::insert`] panics on it.
+/// It takes one 64-bit word for each 64 identifiers between its lowest and its highest member; up
+/// to four words need no allocation, so a single pCPU, or any set on a host of 256 pCPUs, is free
+/// to make. Members are below the identifier's [`Id::LIMIT`]: parsing refuses larger ones, and
+/// [`IdSet::insert`] panics on them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct IdSet<T> {
-    /// How many words without members come first; zero for the empty set.
+    /// The number of empty words before the first; zero for the empty set.
     skipped: usize,
     /// No zero word at either end: equal sets have equal words.
     words: SmallVec<[u64; 4]>,
     kind: PhantomData<T>,
 }
 
-/// The bits of a word, ascending: sets of at most 64 things by position, in the search's inner
-/// loops.
+/// The positions of the bits of a word, ascending: members of a set of at most 64 items, in the
+/// search's inner loops.
 pub(crate) fn bits(word: u64) -> Bits {
     Bits(word)
 }
 
-/// What [`bits`] goes through.
+/// The iterator of [`bits`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bits(u64);
 
@@ -61,12 +61,12 @@ impl<T> Default for IdSet<T> {
     }
 }
 
-/// By the members in words of 64, the lowest word first.
+/// Ordered by the members in words of 64, the lowest word first.
 impl<T: Id> Ord for IdSet<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_words = || self.words.cmp(&other.words);
         match (self.is_empty(), other.is_empty()) {
-            // Where one has a word and the other still skips, the other is less.
+            // If one set has a word that the other skips, the other is less.
             (false, false) => other.skipped.cmp(&self.skipped).then_with(by_words),
             _ => by_words(),
         }
@@ -86,14 +86,14 @@ impl<T: Id> IdSet<T> {
         Self::default()
     }
 
-    /// This one alone.
+    /// The set of one member.
     pub(crate) fn one(id: T) -> Self {
         assert!(id.index() < T::LIMIT, "{} is below {}", T::WHAT, T::LIMIT);
         let (skipped, bit) = (id.index() as usize / 64, 1_u64 << (id.index() % 64));
         Self { skipped, words: SmallVec::from_buf_and_len([bit, 0, 0, 0], 1), kind: PhantomData }
     }
 
-    /// All from `first` on, so many.
+    /// The set of `number` members from `first` on.
     pub(crate) fn row(first: u32, number: u32) -> Self {
         let mut set = Self::new();
         if let Some(last) = number.checked_sub(1) {
@@ -111,7 +111,7 @@ impl<T: Id> IdSet<T> {
         self.skipped + self.words.len()
     }
 
-    /// The set with these words, the first of them at position `first`.
+    /// The set with these words, the first of which is at position `first`.
     fn of_words(first: usize, words: impl Iterator<Item = u64>) -> Self {
         let mut set = Self { skipped: first, ..Self::default() };
         for word in words {
@@ -134,7 +134,7 @@ impl<T: Id> IdSet<T> {
         }
     }
 
-    /// Members that `op` leaves of both, word by word; of two zeros it makes zero.
+    /// Combines the words of both sets with `op`, which must map two zeros to zero.
     fn zip(&self, other: &Self, op: impl Fn(u64, u64) -> u64) -> Self {
         let (first, end) = match (self.is_empty(), other.is_empty()) {
             (true, _) => (other.skipped, other.end()),
@@ -144,8 +144,8 @@ impl<T: Id> IdSet<T> {
         Self::of_words(first, (first..end).map(|at| op(self.word(at), other.word(at))))
     }
 
-    /// The words from `first` to `last`, made where there were none. Some of those at the ends must
-    /// be given a member.
+    /// The words from `first` to `last`, added where missing. The caller must add a member to the
+    /// words at the ends.
     fn room_for(&mut self, first: usize, last: usize) -> &mut [u64] {
         if self.words.is_empty() {
             self.skipped = first;
@@ -160,7 +160,7 @@ impl<T: Id> IdSet<T> {
         &mut self.words[first - start..=last - start]
     }
 
-    /// Adds `id`; says whether it was new.
+    /// Adds `id`; returns whether it was new.
     ///
     /// # Panics
     /// If `id` is not below [`Id::LIMIT`].
@@ -188,7 +188,7 @@ impl<T: Id> IdSet<T> {
         }
     }
 
-    /// Takes `id` out; says whether it was there.
+    /// Removes `id`; returns whether it was a member.
     pub fn remove(&mut self, id: T) -> bool {
         let was = self.contains(id);
         if was {
@@ -214,13 +214,13 @@ impl<T: Id> IdSet<T> {
         }
     }
 
-    /// How many members there are.
+    /// The number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         self.words.iter().map(|w| w.count_ones() as usize).sum()
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
@@ -241,13 +241,13 @@ impl<T: Id> IdSet<T> {
         })
     }
 
-    /// Members of either.
+    /// The members of either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         self.zip(other, |a, b| a | b)
     }
 
-    /// Members of both.
+    /// The members of both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         self.zip(other, |a, b| a & b)
@@ -267,7 +267,7 @@ impl<T: Id> IdSet<T> {
         }
     }
 
-    /// Whether they share a member.
+    /// Whether the sets share a member.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         self.words.iter().zip(self.skipped..).any(|(word, at)| word & other.word(at) != 0)
@@ -290,7 +290,7 @@ impl<T: Id> FromIterator<T> for IdSet<T> {
     }
 }
 
-/// The kernel's list format: `0-3,8`; nothing for the empty set.
+/// The kernel's list format: `0-3,8`; the empty string for the empty set.
 impl<T: Id> fmt::Display for IdSet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut ids = self.iter().map(Id::index).peekable();
@@ -316,8 +316,9 @@ impl<T: Id> fmt::Debug for IdSet<T> {
     }
 }
 
-/// The kernel's list format with its strides: `0-3,8`, `0-31:2/4` (2 of every 4), spaces and a
-/// newline at the ends allowed, empty for the empty set. Order and repetition do not matter.
+/// The kernel's list format, including strides: `0-3,8`, `0-31:2/4` (2 of every 4). Spaces and a
+/// newline at the ends are allowed; an empty text is the empty set. Order and repetition do not
+/// matter.
 impl<T: Id> FromStr for IdSet<T> {
     type Err = ParseUnitError;
 

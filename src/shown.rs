@@ -1,18 +1,18 @@
-//! Foreign texts, as they are shown.
+//! Foreign texts, prepared for messages.
 
-/// Text that can be shown on a terminal.
+/// The text without characters that control a terminal.
 pub fn plain(text: &str) -> String {
     let clean: String = text.trim().chars().filter(|c| !c.is_control()).take(128).collect();
     clean.trim_end().to_owned()
 }
 
-/// Whether a text is a name that a person would give a machine.
+/// Whether the text looks like a name that a person would give a machine.
 pub fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The beginning of a foreign text for a message, at most so many bytes of it, without what could
-/// drive a terminal or is not to be seen: quoting would make eight characters of each.
+/// The beginning of a foreign text for a message: at most `most` bytes, without invisible
+/// characters or any that could control a terminal (quoting would turn each into eight characters).
 pub fn shorten(text: &str, most: usize) -> String {
     let hidden = |c: char| c.is_control() || c.escape_debug().len() > 2;
     let mut shown = String::new();

@@ -1,10 +1,10 @@
-//! Identifiers and quantities. Each is a type of its own, so that a node is never taken for a cell,
-//! nor KiB for bytes. Absence is an `Option`, never a sentinel.
+//! Identifiers and quantities. Each has a type of its own, so that a node is never mistaken for a
+//! cell, nor KiB for bytes. Absence is an `Option`, never a sentinel.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A text that is not the quantity or identifier it should be.
+/// A text that is not the expected quantity or identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct ParseUnitError {
@@ -23,7 +23,7 @@ impl ParseUnitError {
 pub trait Id: Copy + Ord + fmt::Debug {
     /// Identifiers are below this number.
     const LIMIT: u32;
-    /// What it is called in an error, e.g. "a pCPU".
+    /// Its name in an error, e.g. "a pCPU".
     const WHAT: &'static str;
     /// The identifier with this number.
     fn from_index(index: u32) -> Self;
@@ -77,7 +77,7 @@ id!(
     CellId, 1_024, "a cell"
 );
 id!(
-    /// What sits in a socket, by its physical package id.
+    /// A CPU package, by its physical package id.
     #[doc(alias = "socket")]
     PackageId, u32::MAX, "a package"
 );
@@ -94,7 +94,7 @@ id!(
 pub struct CoreId {
     /// The package that the core is in.
     pub package: PackageId,
-    /// The die inside the package; 0 where the source does not tell dies apart.
+    /// The die inside the package; 0 if the source does not distinguish dies.
     #[cfg_attr(feature = "serde", serde(default))]
     pub die: u32,
     /// The kernel's `core_id`.
@@ -144,7 +144,7 @@ impl Bytes {
         self.0 / KIB
     }
 
-    /// `self - other`, or nothing where `other` is larger.
+    /// `self - other`, or zero if `other` is larger.
     #[must_use]
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
@@ -233,13 +233,13 @@ impl PageSize {
         self.0 > 64 * KIB
     }
 
-    /// How much `count` pages hold, saturating.
+    /// The size of `count` pages, saturating.
     #[must_use]
     pub const fn times(self, count: u64) -> Bytes {
         Bytes(self.0.saturating_mul(count))
     }
 
-    /// How many pages hold `memory` exactly, or `None` where it is not a multiple.
+    /// The number of pages that hold `memory` exactly, or `None` if it is not a multiple.
     #[must_use]
     pub const fn pages_in(self, memory: Bytes) -> Option<u64> {
         if memory.0.is_multiple_of(self.0) { Some(memory.0 / self.0) } else { None }
@@ -301,7 +301,7 @@ impl PciAddr {
     }
 }
 
-/// As the kernel writes it: `0000:1b:00.0`.
+/// The kernel's notation: `0000:1b:00.0`.
 impl fmt::Display for PciAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { domain, bus, device, function } = self;
@@ -350,7 +350,7 @@ impl Ratio {
     }
 }
 
-/// With two decimals: `1.40`; three where the third is not zero.
+/// With two decimals, `1.40`, or three if the third is not zero.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_multiple_of(10) {

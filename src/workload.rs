@@ -1,11 +1,11 @@
-//! What the guest does, as weights of what can be measured.
+//! Workloads: weights of the metrics that a guest's work depends on.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::units::ParseUnitError;
 
-/// What a prediction is about, each measured inside the guest, higher is better.
+/// The subject of a prediction, measured inside the guest; higher is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -30,7 +30,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All, in the order in which they are shown.
+    /// All metrics, in the order in which they are shown.
     pub const ALL: [Self; 8] = [
         Self::CpuSingleThread,
         Self::CpuAllThreads,
@@ -64,8 +64,8 @@ impl fmt::Display for Metric {
     }
 }
 
-/// How much each metric counts, in any unit: only the proportions matter. Both collectives share a
-/// weight, since a VM's collectives go one way or the other.
+/// The weight of each metric, in any unit: only the proportions matter. Both kinds of collectives
+/// share one weight, because a VM's collectives take one path or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -111,7 +111,7 @@ pub struct Weights {
     pub collective: u16,
 }
 
-/// Whether a writer leaves the value out.
+/// Whether a writer omits the value.
 #[cfg(feature = "serde")]
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -133,7 +133,7 @@ impl Weights {
     }
 }
 
-/// What the guest does. The presets' weights, in hundredths, are chosen by us.
+/// The kind of work that the guest does. The presets' weights, in hundredths, are chosen by us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -144,11 +144,11 @@ pub enum Workload {
     GpuTraining,
     /// Preparing data in host memory.
     DataPipeline,
-    /// As many operations as possible on all vCPUs.
+    /// Throughput of all vCPUs.
     CpuThroughput,
-    /// Answers in time: one thread's speed and the memory's latency.
+    /// Response times: one thread's speed and the latency of memory.
     LatencySensitive,
-    /// Nothing in particular.
+    /// No particular work.
     #[default]
     General,
     /// The caller's own weights.

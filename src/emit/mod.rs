@@ -1,8 +1,8 @@
-//! Emitters turn a [`Placement`](crate::Placement) into what another program reads.
+//! Emitters turn a [`Placement`](crate::Placement) into the input of another program.
 //!
-//! An emitter renders and never decides: which pCPUs, which cells, which bus numbers are all in the
-//! placement. It refuses what its reader would misunderstand silently, so that a placement which
-//! was changed by hand fails here rather than in a guest.
+//! An emitter renders and never decides: pCPUs, cells and bus numbers are all in the placement. It
+//! refuses a placement that the other program would silently misread, so that one changed by hand
+//! fails here rather than in a guest.
 
 pub mod libvirt;
 pub mod xml;

@@ -1,4 +1,4 @@
-//! XML out: elements as data, escaped and laid out in one place.
+//! XML output: elements as data, escaped and laid out in one place.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,10 +8,11 @@ pub const fn is_legal(c: char) -> bool {
     !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// The text as it stands in an attribute of either quoting, or between tags.
+/// The text as written between tags, or in an attribute with either kind of quotes.
 ///
-/// Tab, line feed and carriage return become references too: a parser would make spaces of them in
-/// an attribute, and a line feed of the last one everywhere. The caller has seen to [`is_legal`].
+/// Tab, line feed and carriage return become references too: a parser would turn them into spaces
+/// in an attribute, and a carriage return into a line feed everywhere. The caller has checked
+/// [`is_legal`].
 pub fn escape(text: &str) -> Cow<'_, str> {
     let special = |c| matches!(c, '&' | '<' | '>' | '"' | '\'' | '\t' | '\n' | '\r');
     if !text.contains(special) {
@@ -34,12 +35,12 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// How elements are laid out: as the text around them is.
+/// The layout of elements, to match the text around them.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// What ends a line; empty where everything stands on one.
+    /// The end of a line; empty if everything is on one line.
     pub newline: &'static str,
-    /// What one level adds.
+    /// The indentation that one level adds.
     pub step: String,
 }
 
@@ -56,11 +57,11 @@ impl Layout {
     }
 }
 
-/// An element with either children or a text.
+/// An element with children or a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
     name: String,
-    /// Attributes, each escaped, with a space before it.
+    /// The attributes, each escaped and preceded by a space.
     attributes: String,
     text: String,
     children: Vec<Self>,
@@ -83,7 +84,7 @@ impl Element {
         self
     }
 
-    /// Adds an attribute as it stood elsewhere, quotes and all.
+    /// Adds an attribute copied from another document, quotes included.
     #[must_use]
     pub fn raw_attr(mut self, source: &str) -> Self {
         self.attributes.push(' ');
@@ -118,13 +119,14 @@ impl Element {
         &self.name
     }
 
-    /// The children alone.
+    /// The children without the element.
     #[must_use]
     pub fn into_children(self) -> Vec<Self> {
         self.children
     }
 
-    /// The element; its further lines start at `indent`, its first is where the caller is.
+    /// The element as text; its first line continues the caller's, its further lines start at
+    /// `indent`.
     pub fn render(&self, layout: &Layout, indent: &str) -> String {
         let mut out = String::new();
         self.write(layout, indent, &mut out);

@@ -1,6 +1,6 @@
-//! PCIe access control: what a port does with traffic from one device to another.
+//! PCIe access control: how a port handles traffic from one device to another.
 
-/// Which access control services (ACS) of a port are switched on; all off where the port has none.
+/// The access control services (ACS) that a port has switched on; all off if it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -12,11 +12,11 @@ pub struct Acs {
     /// Answers from below to another device go up to the root complex (P2P completion redirect).
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_off"))]
     pub completion_redirect: bool,
-    /// What was redirected below is passed on upwards (upstream forwarding).
+    /// Traffic that was redirected below is passed on upwards (upstream forwarding).
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_off"))]
     pub upstream_forwarding: bool,
-    /// Requests whose address the IOMMU translated already are not redirected (direct translated
-    /// P2P).
+    /// Requests whose address the IOMMU has already translated are not redirected (direct
+    /// translated P2P).
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_off"))]
     pub direct_translated: bool,
 }

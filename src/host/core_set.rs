@@ -1,5 +1,5 @@
-//! Sets of cores as bits over positions in [`Host::cores`](super::Host::cores), so that what is
-//! free is counted a word at a time.
+//! Sets of cores as bits over positions in [`Host::cores`](super::Host::cores), so that free cores
+//! are counted a word at a time.
 
 use std::ops::Range;
 
@@ -13,12 +13,12 @@ use crate::sets::CpuSet;
 pub(crate) struct CoreSet(SmallVec<[u64; 4]>);
 
 impl CoreSet {
-    /// None of so many cores.
+    /// The empty set for a host with this number of cores.
     pub(crate) fn none(cores: usize) -> Self {
         Self(SmallVec::from_elem(0, cores.div_ceil(64)))
     }
 
-    /// Those of the cores that are so.
+    /// The set of those `cores` for which `is_in` holds.
     pub(crate) fn of(cores: &[Core], is_in: impl Fn(&Core) -> bool) -> Self {
         let mut set = Self::none(cores.len());
         for (at, _) in cores.iter().enumerate().filter(|(_, core)| is_in(core)) {
@@ -31,7 +31,7 @@ impl CoreSet {
         self.0[at / 64] & (1 << (at % 64)) != 0
     }
 
-    /// How many of these positions are in the set.
+    /// The number of members among these positions.
     pub(crate) fn count(&self, of: &Range<usize>) -> u32 {
         self.words(of).map(|(_, word)| word.count_ones()).sum()
     }
@@ -41,7 +41,7 @@ impl CoreSet {
         self.words(of).flat_map(|(at, word)| crate::sets::bits(word).map(move |bit| at * 64 + bit))
     }
 
-    /// The words that these positions are in, without the others' bits.
+    /// The words that hold these positions, with all other bits cleared.
     fn words(&self, of: &Range<usize>) -> impl Iterator<Item = (usize, u64)> + '_ {
         let Range { start, end } = *of;
         (start / 64..end.div_ceil(64)).map(move |at| {
@@ -51,13 +51,13 @@ impl CoreSet {
         })
     }
 
-    /// Takes the members of `other` out.
+    /// Removes the members of `other`.
     pub(crate) fn without(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine &= !theirs);
     }
 }
 
-/// Cores in a row whose pCPUs of one thread are in a row too.
+/// Consecutive cores whose pCPUs of one thread are consecutive too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Run {
     thread: usize,
@@ -66,13 +66,13 @@ struct Run {
     length: usize,
 }
 
-/// Which pCPU belongs to which core, in runs: a few on most hosts.
+/// The map from pCPUs to cores, as runs; most hosts have a few.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CoreMap {
     cores: usize,
-    /// By thread, then core.
+    /// Sorted by thread, then core.
     runs: Vec<Run>,
-    /// The most pCPUs of a core.
+    /// The largest number of pCPUs of a core.
     threads: usize,
 }
 
@@ -104,7 +104,7 @@ impl CoreMap {
         set
     }
 
-    /// By number, from one: the cores with at least so many pCPUs in the set.
+    /// `result[n - 1]`: the cores with at least n pCPUs in the set.
     pub(crate) fn at_least(&self, pcpus: &CpuSet) -> Vec<CoreSet> {
         let none = CoreSet::none(self.cores);
         let mut levels = vec![none.clone(); self.threads];
@@ -124,7 +124,7 @@ impl CoreMap {
 }
 
 impl Run {
-    /// Adds the cores of the run whose pCPU is in the set.
+    /// Adds the cores of the run that have a pCPU in the set.
     fn add(self, pcpus: &CpuSet, cores: &mut [u64]) {
         let (mut core, mut pcpu, end) = (self.core, self.pcpu, self.core + self.length);
         while core < end {

@@ -1,5 +1,5 @@
-//! What follows from a host's records and is asked for again and again: counted once, when the host
-//! is built.
+//! Values derived from a host's records that are needed again and again, computed once when the
+//! host is built.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,19 +12,20 @@ use super::records::{Core, CoreKind, Gpu, Node};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, L3Id, PackageId, PcpuId};
 
-/// What is known of one node without looking at its cores again.
+/// Facts about one node that need no further look at its cores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeFacts {
     /// Positions in [`Host::cores`](super::Host::cores).
     pub(crate) cores: Range<usize>,
     /// Positions in [`Derived::groups`].
     pub(crate) groups: Range<usize>,
-    /// The GPUs that are known to be on it.
+    /// The GPUs known to be on the node.
     pub(crate) gpus: GpuMask,
-    /// How many of its cores each L3 domain has, largest first; cores in no known domain are one.
+    /// The number of its cores in each L3 domain, largest first; cores without a known domain count
+    /// as one domain.
     pub(crate) l3_sizes: Vec<usize>,
-    /// Its packages, as bits over positions in [`Derived::packages`]. A host has at most as many
-    /// packages as a word has bits; further ones share the last bit.
+    /// The node's packages, as bits over positions in [`Derived::packages`]. If a host has more
+    /// packages than a word has bits, the further ones share the last bit.
     pub(crate) packages: u64,
 }
 
@@ -37,37 +38,37 @@ pub(crate) struct CoreGroup {
     pub(crate) cores: Range<usize>,
 }
 
-/// Counted from the records.
+/// Values derived from a host's records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Derived {
     pub(crate) packages: Vec<PackageId>,
-    /// By package, as [`NodeFacts::packages`] counts them: the nodes with cores of it, as bits over
-    /// positions in [`Host::nodes`](super::Host::nodes).
+    /// For each package, numbered as in [`NodeFacts::packages`]: the nodes with cores of it, as
+    /// bits over positions in [`Host::nodes`](super::Host::nodes).
     pub(crate) in_package: Vec<u64>,
     pub(crate) nodes: Vec<NodeFacts>,
-    /// By node, L3 domain and kind, as the cores are ordered.
+    /// Sorted by node, L3 domain and kind, in the order of the cores.
     pub(crate) groups: Vec<CoreGroup>,
     pub(crate) core_map: CoreMap,
-    /// Cores whose top frequency stands out.
+    /// Cores with an outstanding top frequency.
     pub(crate) favoured: CoreSet,
-    /// By number of threads, less one: the cores with just so many allowed pCPUs.
+    /// `allowed[n - 1]`: the cores with exactly n allowed pCPUs.
     pub(crate) allowed: [CoreSet; 2],
-    /// By two node positions in a row: the relative distance, the larger of both directions.
+    /// Relative distances as a flat matrix of node positions: the larger of both directions.
     far: Vec<u8>,
-    /// Cores a node, largest first.
+    /// The number of cores of each node, largest first.
     pub(crate) core_counts: Vec<u64>,
-    /// Online pCPUs a node, largest first.
+    /// The number of online pCPUs of each node, largest first.
     pub(crate) pcpu_counts: Vec<u64>,
-    /// Memory a node, largest first.
+    /// The memory of each node, largest first.
     pub(crate) memories: Vec<u64>,
     pub(crate) nodes_with_memory: usize,
     /// Whether there are cores of several kinds.
     pub(crate) hybrid: bool,
-    /// By position in [`Host::gpus`](super::Host::gpus).
+    /// Facts by position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
     pub(crate) partitions: Vec<GpuMask>,
     pub(crate) gpu_places: GpuPlaces,
-    /// The most SMT siblings of a core.
+    /// The largest number of SMT siblings of a core.
     pub(crate) widest_core: usize,
 }
 
@@ -142,7 +143,7 @@ impl Derived {
 }
 
 impl Derived {
-    /// How many packages these nodes have cores of.
+    /// The number of packages that these nodes have cores of.
     pub(crate) fn packages_of(&self, nodes: u64) -> u32 {
         self.in_package.iter().map(|package| u32::from(package & nodes != 0)).sum()
     }
@@ -201,8 +202,8 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
     gpus.iter().map(facts).collect()
 }
 
-/// Finds the GPUs that could change places. The relation is transitive: an exchange of the first
-/// and the last of three is made of exchanges of neighbours.
+/// Adds the twins of each GPU. The relation is transitive: exchanging the first and the last of
+/// three GPUs is a sequence of exchanges of neighbours.
 fn with_twins(mut gpus: Vec<GpuFacts>, partitions: &[GpuMask]) -> Vec<GpuFacts> {
     for at in 0..gpus.len() {
         let like = |other: &usize| are_twins(&gpus, partitions, at, *other);

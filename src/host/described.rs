@@ -1,10 +1,11 @@
-//! Which source told which part of a description.
+//! The source of each part of a description.
 
 use super::sources::{Part, PartSource};
 use super::spec::HostSpec;
 
 impl HostSpec {
-    /// Whether the description has this part; what only another source can tell is never its own.
+    /// Whether the description has this part. Parts that only another source can provide never
+    /// count.
     fn has(&self, part: Part) -> bool {
         match part {
             Part::Cpus => !self.cores.is_empty(),
@@ -17,7 +18,7 @@ impl HostSpec {
         }
     }
 
-    /// Notes that `source` told what is there and has no source yet.
+    /// Records `source` for every part that is present and has no source yet.
     pub fn mark_source(&mut self, source: &str) {
         let told = |host: &Self, part| host.sources.iter().any(|known| known.part == part);
         for part in Part::ALL {
@@ -27,7 +28,7 @@ impl HostSpec {
         }
     }
 
-    /// Notes that `source` told a part, or some of it.
+    /// Records `source` as a source of a part, or of some of it.
     pub fn add_source(&mut self, part: Part, source: &str) {
         let new = PartSource { part, from: source.to_owned() };
         if !self.sources.contains(&new) {
@@ -36,7 +37,7 @@ impl HostSpec {
         }
     }
 
-    /// The sources of a part, "the description" where none is known.
+    /// The sources of a part; "the description" if none is known.
     #[must_use]
     pub fn source_of(&self, part: Part) -> String {
         let known = self.sources.iter().filter(|known| known.part == part);

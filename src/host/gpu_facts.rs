@@ -1,4 +1,4 @@
-//! What is known of one GPU of a host beside its record.
+//! Facts about one GPU of a host beyond its record.
 
 use super::pcie::RootComplex;
 use crate::units::PciAddr;
@@ -6,30 +6,30 @@ use crate::units::PciAddr;
 /// A set of GPUs as bits over positions in [`Host::gpus`](super::Host::gpus).
 pub(crate) type GpuMask = u64;
 
-/// What is known of one GPU; every mask holds the GPU itself.
+/// Facts about one GPU. Every mask includes the GPU itself unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GpuFacts {
-    /// Its node, by position in [`Host::nodes`](super::Host::nodes).
+    /// The position of its node in [`Host::nodes`](super::Host::nodes).
     pub(crate) node: Option<usize>,
     pub(crate) root: RootComplex,
-    /// Those on its node; itself alone where that is unknown.
+    /// The GPUs on its node; only itself if the node is unknown.
     pub(crate) on_node: GpuMask,
-    /// Those that it is linked with.
+    /// The GPUs that it is linked with.
     pub(crate) linked: GpuMask,
-    /// Those below its root port.
+    /// The GPUs below its root port.
     pub(crate) near: GpuMask,
-    /// Those in its root complex, or known to be on its node.
+    /// The GPUs in its root complex, or known to be on its node.
     pub(crate) around: GpuMask,
-    /// Those on its switch; none, not even itself, where it hangs from no switch.
+    /// The GPUs on its switch; none, not even itself, if it is not on a switch.
     pub(crate) on_switch: GpuMask,
-    /// Those in its IOMMU group.
+    /// The GPUs in its IOMMU group.
     pub(crate) group: GpuMask,
-    /// Those of its model.
+    /// The GPUs of its model.
     pub(crate) model: GpuMask,
-    /// Whether its link runs below what both of its sides can.
+    /// Whether its link runs slower or narrower than both sides can.
     pub(crate) degraded: bool,
-    /// The functions that have to go together with it, itself included.
+    /// The functions that must go together with it, itself included.
     pub(crate) bundle: Vec<PciAddr>,
-    /// Those that it could change places with, and nothing here would tell.
+    /// The GPUs that could be exchanged with it without any visible difference.
     pub(crate) twins: GpuMask,
 }

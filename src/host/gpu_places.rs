@@ -1,4 +1,5 @@
-//! The parts of a host that VMs with GPUs are best kept in: counted once, when the host is built.
+//! Slots: the parts of a host that are best kept for VMs with GPUs, computed when the host is
+//! built.
 
 use std::ops::Range;
 
@@ -8,10 +9,10 @@ use crate::host::limits::MAX_NODES;
 use crate::sets::bits;
 use crate::units::PackageId;
 
-/// The sizes of the slots that are counted. Chosen by us: what HGX boards and clouds offer.
+/// The slot sizes that are counted, in GPUs. Chosen by us, after HGX boards and cloud offers.
 pub const SLOT_SIZES: [u64; 4] = [1, 2, 4, 8];
 
-/// The smallest part of a host that has the GPUs of a slot: what a VM of this size is best kept in.
+/// The smallest part of a host with enough GPUs for a slot of a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     Switch,
@@ -20,7 +21,7 @@ pub(crate) enum Part {
     Host,
 }
 
-/// What a VM has for each GPU.
+/// The resources that go with each GPU of a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
     pub(crate) cores: u64,
@@ -33,34 +34,34 @@ pub(crate) struct GpuNode {
     /// Its position in [`Host::nodes`](super::Host::nodes).
     pub(crate) at: usize,
     pub(crate) gpus: GpuMask,
-    /// Its switches' positions in [`GpuPlaces::switches`].
+    /// The positions of its switches in [`GpuPlaces::switches`].
     pub(crate) switches: Range<usize>,
 }
 
-/// Where slots could be, free or not. GPUs inside a processor are not counted.
+/// All possible places of slots, free or not. GPUs integrated into a processor are not counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GpuPlaces {
     pub(crate) gpus: u64,
-    /// By node: its package's number. Nodes in no single package are a package of their own, the
-    /// last.
+    /// The package number of each node. Nodes that are not in exactly one package share the last
+    /// number.
     pub(crate) packages: Vec<usize>,
-    /// By node: its GPUs.
+    /// The GPUs of each node.
     pub(crate) on_node: Vec<GpuMask>,
-    /// The nodes that have some.
+    /// The nodes that have GPUs.
     pub(crate) with_gpus: Vec<GpuNode>,
-    /// GPUs of one switch and one node, and the node.
+    /// For each switch: its node and its GPUs.
     pub(crate) switches: Vec<(usize, GpuMask)>,
-    /// By slot size.
+    /// The part for each slot size.
     pub(crate) parts: [Part; SLOT_SIZES.len()],
-    /// The places of slots of two GPUs or more, with the size.
+    /// The places of slots of two or more GPUs, with the slot size.
     pub(crate) places: Vec<(u64, GpuMask)>,
-    /// Seven eighths of what each GPU can have on its own node: VMs with GPUs are seldom sold with
-    /// all of it. Chosen by us.
+    /// Seven eighths of each GPU's part of its own node, because VMs with GPUs seldom take all of
+    /// it. Chosen by us.
     pub(crate) share: Share,
 }
 
 impl GpuPlaces {
-    /// `cores` has the number of cores by node.
+    /// `cores` holds the number of cores of each node.
     pub(super) fn new(
         nodes: &[Node],
         cores: &[usize],

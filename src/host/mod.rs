@@ -1,4 +1,4 @@
-//! A host's hardware: topology and the questions that one can ask of it.
+//! A host's hardware: its topology, and queries on it.
 
 pub(crate) mod acs;
 pub(crate) mod core_set;
@@ -28,11 +28,11 @@ use crate::sets::CpuSet;
 use crate::units::{Distance, NodeId, PackageId, PciAddr, PcpuId};
 use derived::Derived;
 
-/// A host's hardware. Immutable; [`HostSpec::build`] is the only way to one.
+/// A host's hardware, immutable. Only [`HostSpec::build`] makes one.
 ///
-/// What always holds:
+/// Invariants:
 /// - pCPUs, cores, nodes, L3 domains, PCI addresses are unique; there is at least one core;
-/// - every core has a pCPU, and all its pCPUs lie on one node and in at most one L3 domain;
+/// - every core has a pCPU, and all its pCPUs are on one node and in at most one L3 domain;
 /// - every pCPU of a node, an L3 domain, or the allowed, isolated and reserved sets is online;
 /// - every node has a distance to every node, 10 to itself and more than 10 to others;
 /// - a pool has no more free pages than pages, and a node's pools fit into its memory;
@@ -40,11 +40,11 @@ use derived::Derived;
 /// - GPU links and fabric partitions name GPUs of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// What it was built from, in canonical order.
+    /// The description that it was built from, in canonical order.
     spec: HostSpec,
     nodes: Vec<Node>,
     cores: Vec<Core>,
-    /// By pCPU: the position of its core; `u32::MAX` where there is none.
+    /// The position of each pCPU's core; `u32::MAX` if the pCPU has none.
     core_of: Vec<u32>,
     l3_domains: Vec<L3Domain>,
     online: CpuSet,
@@ -62,13 +62,13 @@ impl Host {
         &self.spec.name
     }
 
-    /// Where the description comes from, in the words of who made it.
+    /// The origin of the description, in the words of its author.
     #[must_use]
     pub fn about(&self) -> &str {
         &self.spec.about
     }
 
-    /// Where each part of the description was read from, as far as that is known.
+    /// The source of each part of the description, if known.
     #[must_use]
     pub fn sources(&self) -> &[PartSource] {
         &self.spec.sources
@@ -86,7 +86,7 @@ impl Host {
         &self.spec.cpu_model
     }
 
-    /// The description that builds this host again, in canonical order.
+    /// A description that builds this host again, in canonical order.
     #[must_use]
     pub fn description(&self) -> &HostSpec {
         &self.spec
@@ -110,15 +110,15 @@ impl Host {
         self.node_index(id).map(|at| &self.nodes[at])
     }
 
-    /// The relative distance between two nodes: the larger of both directions, as a guest's table
-    /// has to be symmetric.
+    /// The relative distance between two nodes: the larger of both directions, because a guest's
+    /// table must be symmetric.
     #[must_use]
     pub fn distance(&self, a: NodeId, b: NodeId) -> Option<Distance> {
         let (a, b) = (self.node_index(a)?, self.node_index(b)?);
         Some(self.nodes[a].distances[b].max(self.nodes[b].distances[a]))
     }
 
-    /// The cores by node, L3 domain, kind and lowest pCPU.
+    /// The cores, sorted by node, L3 domain, kind and lowest pCPU.
     #[must_use]
     pub fn cores(&self) -> &[Core] {
         &self.cores
@@ -142,7 +142,7 @@ impl Host {
         &self.derived.packages
     }
 
-    /// The pCPUs that are on.
+    /// The online pCPUs.
     #[must_use]
     pub fn online(&self) -> &CpuSet {
         &self.online
@@ -188,7 +188,7 @@ impl Host {
         &self.pci
     }
 
-    /// The GPUs by address.
+    /// The GPUs, sorted by address.
     #[must_use]
     pub fn gpus(&self) -> &[Gpu] {
         &self.gpus
@@ -205,12 +205,12 @@ impl Host {
         self.gpus.binary_search_by_key(&address, |gpu| gpu.address).ok()
     }
 
-    /// These GPUs as a mask; addresses of other devices are left out.
+    /// These GPUs as a mask; addresses of other devices are ignored.
     pub(crate) fn gpu_mask(&self, gpus: &[PciAddr]) -> derived::GpuMask {
         gpus.iter().filter_map(|gpu| self.gpu_index(*gpu)).fold(0, |mask, at| mask | (1 << at))
     }
 
-    /// What was counted when the host was built.
+    /// Values derived when the host was built.
     pub(crate) fn derived(&self) -> &Derived {
         &self.derived
     }
@@ -225,20 +225,20 @@ impl Host {
         self.spec.devices.iter().any(untold).then_some(node)
     }
 
-    /// Direct connections of GPUs.
+    /// Direct connections between GPUs.
     #[must_use]
     pub fn gpu_links(&self) -> &[GpuLink] {
         &self.spec.gpu_links
     }
 
-    /// The direct connection of two GPUs.
+    /// The direct connection between two GPUs.
     #[must_use]
     pub fn gpu_link(&self, a: PciAddr, b: PciAddr) -> Option<&GpuLink> {
         self.spec.gpu_links.iter().find(|l| (l.a, l.b) == (a, b) || (l.a, l.b) == (b, a))
     }
 
-    /// The sets of GPUs that the fabric manager can give to one VM; none where there is no fabric
-    /// manager, and then linked GPUs are free to be used together.
+    /// The sets of GPUs that the fabric manager can give to one VM. Empty without a fabric manager;
+    /// linked GPUs can then be combined freely.
     #[must_use]
     pub fn fabric_partitions(&self) -> &[FabricPartition] {
         &self.spec.fabric_partitions
@@ -252,8 +252,8 @@ impl Host {
         HostSpec { reserved, ..self.spec.clone() }.build()
     }
 
-    /// The GPUs among the functions. SR-IOV virtual functions are none: they are shares of one, and
-    /// a request names them among its other devices.
+    /// The GPUs among the functions. SR-IOV virtual functions do not count: they are shares of a
+    /// GPU, and a request names them among its other devices.
     pub(crate) fn gpus_of(tree: &PciTree) -> Vec<Gpu> {
         let gpu = |device: &pcie::PciDevice| Gpu {
             address: device.address,

@@ -1,4 +1,4 @@
-//! The PCIe side of a host: functions, the bridges above them, links, IOMMU groups, GPUs.
+//! The PCIe side of a host: functions, bridges, links, IOMMU groups, GPUs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -57,11 +57,11 @@ hex_id!(
     PciId(u16), 4, "a PCI vendor or device id such as 0x10de"
 );
 
-/// Vendors whose display controllers serve a console (BMC, emulated): never meant by "a GPU".
+/// Vendors of display controllers that serve a console (BMC, emulated), which never count as GPUs.
 const CONSOLE_VENDORS: [u16; 10] =
     [0x1a03, 0x102b, 0x1013, 0x1234, 0x1af4, 0x1b36, 0x15ad, 0x126f, 0x19e5, 0x18ca];
 
-/// What a function is, as far as placement cares.
+/// The kind of a function, as far as placement is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeviceKind {
     /// A GPU or other processing accelerator (class 03xx or 1200) that is not a console adapter.
@@ -88,7 +88,7 @@ pub struct LinkState {
 }
 
 impl LinkState {
-    /// The slower speed and the narrower width of both.
+    /// The slower speed and the narrower width of the two.
     #[must_use]
     pub fn min(self, other: Self) -> Self {
         Self { mts: self.mts.min(other.mts), width: self.width.min(other.width) }
@@ -99,7 +99,7 @@ impl LinkState {
     }
 }
 
-/// As the kernel says it: `16 GT/s x16`.
+/// The kernel's notation: `16 GT/s x16`.
 impl fmt::Display for LinkState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { mts, width } = self;
@@ -115,7 +115,7 @@ impl fmt::Display for LinkState {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PciDevice {
-    /// Where it is.
+    /// The address.
     pub address: PciAddr,
     /// Its class.
     pub class: PciClass,
@@ -123,7 +123,7 @@ pub struct PciDevice {
     pub vendor: PciId,
     /// Its device id.
     pub device: PciId,
-    /// The model's name, where a source tells it.
+    /// The model's name, if a source gives it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub name: Option<String>,
     /// The kernel's `numa_node`; `None` where the kernel says -1. In a [`Host`](super::Host) with
@@ -133,23 +133,23 @@ pub struct PciDevice {
     /// The bridge above; `None` directly on a root bus.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub parent: Option<PciAddr>,
-    /// Its IOMMU group; `None` without an IOMMU, and where the source does not tell groups.
+    /// The IOMMU group; `None` without an IOMMU, or if the source does not show groups.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub iommu_group: Option<u32>,
-    /// The kernel driver that holds it.
+    /// The kernel driver bound to it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub driver: Option<String>,
     /// The physical function that this virtual function belongs to.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub physical_function: Option<PciAddr>,
-    /// What the link to the port above runs at now.
+    /// The current state of the link to the port above.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub link_now: Option<LinkState>,
-    /// The most that this function's own side of the link can do.
+    /// The maximum of this function's own side of the link.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub link_max: Option<LinkState>,
-    /// What access control a bridge has on; `None` where the source does not tell, as sysfs only
-    /// does to root.
+    /// The access control of a bridge; `None` if the source does not show it. sysfs shows it only
+    /// to root.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub access: Option<Acs>,
     /// The sizes of its memory BARs.
@@ -158,7 +158,7 @@ pub struct PciDevice {
 }
 
 impl PciDevice {
-    /// A function with nothing known but its address and ids.
+    /// A function of which only the address and ids are known.
     #[must_use]
     pub fn new(address: PciAddr, class: PciClass, vendor: PciId, device: PciId) -> Self {
         Self {
@@ -179,7 +179,7 @@ impl PciDevice {
         }
     }
 
-    /// What it is.
+    /// The kind of the function.
     #[must_use]
     pub fn kind(&self) -> DeviceKind {
         match (self.class.0 >> 8, self.class.0 >> 16) {
@@ -191,13 +191,14 @@ impl PciDevice {
         }
     }
 
-    /// Whether it is a display controller inside the CPU, which shares the machine's memory.
+    /// Whether it is a display controller integrated into the CPU, which shares the machine's
+    /// memory.
     #[must_use]
     pub fn is_integrated(&self) -> bool {
         self.kind() == DeviceKind::Gpu && self.vendor.0 == 0x8086 && self.address.bus == 0
     }
 
-    /// The model's name, or its ids where no source names it.
+    /// The model's name, or the ids if no source names it.
     #[must_use]
     pub fn label(&self) -> String {
         let ids = || format!("{:04x}:{:04x}", self.vendor.0, self.device.0);
@@ -205,7 +206,7 @@ impl PciDevice {
     }
 }
 
-/// What connects two GPUs directly.
+/// The kind of a direct connection between two GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -217,7 +218,7 @@ pub enum GpuLinkKind {
     Xgmi,
 }
 
-/// A direct connection of two GPUs; order does not matter.
+/// A direct connection between two GPUs; the order of the ends does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -226,9 +227,9 @@ pub struct GpuLink {
     pub a: PciAddr,
     /// The other end.
     pub b: PciAddr,
-    /// What kind of link.
+    /// The kind of link.
     pub kind: GpuLinkKind,
-    /// How many links side by side.
+    /// The number of parallel links.
     pub count: u32,
 }
 
@@ -237,7 +238,7 @@ pub struct GpuLink {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct FabricPartition {
-    /// The fabric manager's number of the partition.
+    /// The partition's number in the fabric manager.
     pub id: u32,
     /// Its GPUs.
     pub gpus: Vec<PciAddr>,
@@ -252,7 +253,7 @@ pub struct RootComplex {
     pub bus: u8,
 }
 
-/// How far two functions are from each other, in the words of `nvidia-smi topo`.
+/// The distance between two functions, in the terms of `nvidia-smi topo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CommonBridge {
     /// Functions of one card, or ports of one switch.
@@ -267,7 +268,7 @@ pub enum CommonBridge {
     Sys,
 }
 
-/// All functions of a host with their bridges. Built and checked by `HostSpec`: addresses are
+/// All functions of a host with their bridges. `HostSpec` builds and checks it: addresses are
 /// unique, every parent exists and is a bridge, and no chain of parents is a circle.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PciTree {
@@ -288,7 +289,7 @@ impl PciTree {
         Self { devices, groups }
     }
 
-    /// All functions, by address.
+    /// All functions, sorted by address.
     #[must_use]
     pub fn devices(&self) -> &[PciDevice] {
         &self.devices
@@ -314,14 +315,14 @@ impl PciTree {
         RootComplex { domain: top.domain, bus: top.bus }
     }
 
-    /// The upstream side of the switch that `address` hangs from: the bridge above its own port.
-    /// `None` where its port is a root port, so where there is no switch.
+    /// The upstream side of the switch that `address` is on: the bridge above its own port. `None`
+    /// if its port is a root port, that is, without a switch.
     #[must_use]
     pub fn switch_of(&self, address: PciAddr) -> Option<PciAddr> {
         self.bridges_above(address).nth(1).map(|bridge| bridge.address)
     }
 
-    /// How far `a` and `b` are from each other.
+    /// The distance between `a` and `b`.
     #[must_use]
     pub fn common_bridge(&self, a: PciAddr, b: PciAddr) -> CommonBridge {
         let above = |x| self.bridges_above(x).map(|d| d.address).collect::<Vec<_>>();
@@ -343,8 +344,8 @@ impl PciTree {
         }
     }
 
-    /// The bridges on the way between `a` and `b`, without the one where they meet; none where they
-    /// do not meet below a root port.
+    /// The bridges on the path between `a` and `b`, without the one where the branches meet; empty
+    /// if they do not meet below a root port.
     pub(crate) fn ports_between(&self, a: PciAddr, b: PciAddr) -> Vec<&PciDevice> {
         let above = |address| self.bridges_above(address).collect::<Vec<_>>();
         let (mut ports, others) = (above(a), above(b));
@@ -356,8 +357,8 @@ impl PciTree {
         ports
     }
 
-    /// The functions, bridges aside, in the IOMMU group of `address`, itself included; itself alone
-    /// where the group is unknown.
+    /// The functions, without bridges, in the IOMMU group of `address`, itself included; only
+    /// itself if the group is unknown.
     #[must_use]
     pub fn group_of(&self, address: PciAddr) -> Vec<PciAddr> {
         let group = self.get(address).and_then(|d| d.iommu_group);
@@ -369,8 +370,8 @@ impl PciTree {
         !self.groups.is_empty()
     }
 
-    /// The functions that have to go together with `address`, itself included: the other functions
-    /// of its card that serve it, and all members of the IOMMU groups of any of them.
+    /// The functions that must go together with `address`, itself included: the helper functions of
+    /// its card, and all members of their IOMMU groups.
     pub(crate) fn bundle_of(&self, address: PciAddr) -> Vec<PciAddr> {
         let mut all = self.group_of(address);
         if self.get(address).is_some_and(|device| device.physical_function.is_some()) {
@@ -388,8 +389,8 @@ impl PciTree {
         all
     }
 
-    /// What the link of `address` could run at: the slower of its own side and the port's above.
-    /// `None` where its own side is unknown.
+    /// The state that the link of `address` could reach: the slower of its own side and the port
+    /// above. `None` if its own side is unknown.
     #[must_use]
     pub fn link_possible(&self, address: PciAddr) -> Option<LinkState> {
         let device = self.get(address)?;
@@ -398,8 +399,8 @@ impl PciTree {
         Some(port.map_or(own, |port| own.min(port)))
     }
 
-    /// `(now, possible)` where the link runs slower or narrower than both sides can. A lower speed
-    /// at full width may also be an idle GPU saving power.
+    /// `(now, possible)` if the link runs slower or narrower than both sides can. A lower speed at
+    /// full width may also be an idle GPU saving power.
     #[must_use]
     pub fn degraded_link(&self, address: PciAddr) -> Option<(LinkState, LinkState)> {
         let possible = self.link_possible(address)?;

@@ -3,7 +3,7 @@
 use crate::sets::CpuSet;
 use crate::units::{Bytes, CoreId, Distance, L3Id, NodeId, PackageId, PageSize, PciAddr, PcpuId};
 
-/// Who made the CPU. AMD guests need `topoext` to see SMT siblings.
+/// The maker of the CPU. AMD guests need `topoext` to see SMT siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -17,7 +17,7 @@ pub enum CpuVendor {
     Other,
 }
 
-/// What kind of core, on a hybrid CPU.
+/// The kind of a core on a hybrid CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -45,9 +45,9 @@ impl CoreKind {
 pub struct PagePool {
     /// The size of a page.
     pub size: PageSize,
-    /// How many there are.
+    /// The number of pages in the pool.
     pub total: u64,
-    /// How many nobody holds, as the kernel counts them. At most `total`.
+    /// The number of free pages, as the kernel counts them. At most `total`.
     pub free: u64,
 }
 
@@ -59,11 +59,11 @@ pub struct Node {
     pub id: NodeId,
     /// Its online pCPUs; none on a memory-only or GPU node.
     pub cpus: CpuSet,
-    /// The package of its pCPUs; `None` without pCPUs, or where they are in several packages.
+    /// The package of its pCPUs; `None` without pCPUs, or if they are in several packages.
     pub package: Option<PackageId>,
-    /// All of its memory; zero on a node without memory.
+    /// The memory, hugepages included; zero on a node without memory.
     pub memory: Bytes,
-    /// Its page pools by ascending size, the base page included.
+    /// The page pools by ascending size, the base page included.
     pub pools: Vec<PagePool>,
     /// Relative distances from this node to all nodes, in the order of
     /// [`Host::nodes`](super::Host::nodes).
@@ -78,7 +78,7 @@ impl Node {
     }
 }
 
-/// A physical core with its SMT siblings, as the source lists them.
+/// A physical core with its SMT siblings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Core {
@@ -86,20 +86,20 @@ pub struct Core {
     pub id: CoreId,
     /// Its node.
     pub node: NodeId,
-    /// Its L3 domain, where the source tells.
+    /// The L3 domain, if known.
     pub l3: Option<L3Id>,
     /// Its kind.
     pub kind: CoreKind,
-    /// Whether its top frequency stands out among its kind's.
+    /// Whether its top frequency is above the usual one of its kind.
     pub favoured: bool,
-    /// Its top frequency in MHz, where the source tells.
+    /// The top frequency in MHz, if known.
     pub max_mhz: Option<u32>,
     /// Its online pCPUs: SMT siblings of each other, ascending.
     #[doc(alias = "hyperthreads")]
     pub pcpus: Vec<PcpuId>,
 }
 
-/// A set of pCPUs with an L3 cache in common. May be smaller or larger than a node.
+/// A set of pCPUs that share an L3 cache. It may be smaller or larger than a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct L3Domain {
@@ -107,7 +107,7 @@ pub struct L3Domain {
     pub id: L3Id,
     /// Its online pCPUs.
     pub cpus: CpuSet,
-    /// The cache's size, where the source tells.
+    /// The size of the cache, if known.
     pub size: Option<Bytes>,
 }
 
@@ -115,12 +115,13 @@ pub struct L3Domain {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gpu {
-    /// Where it is.
+    /// The address.
     pub address: PciAddr,
-    /// Its device node; `None` where the kernel says -1.
+    /// The node; `None` if the kernel says -1.
     pub node: Option<NodeId>,
     /// Its model's name, or its ids.
     pub model: String,
-    /// Whether it is inside the CPU. Such a one is chosen only when named.
+    /// Whether it is integrated into the CPU. An integrated GPU is chosen only if the request names
+    /// it.
     pub integrated: bool,
 }

@@ -1,4 +1,4 @@
-//! Where each part of a description was read from.
+//! The source of each part of a description.
 
 use std::fmt;
 
@@ -16,21 +16,20 @@ pub enum Part {
     Distances,
     /// PCI functions and the bridges above them.
     Pci,
-    /// The nodes of PCI functions, where another source than that of the functions told them.
+    /// The nodes of PCI functions, if their source differs from that of the functions.
     DeviceNodes,
-    /// The speeds and widths of PCI links, where another source than that of the functions told
-    /// them.
+    /// The speeds and widths of PCI links, if their source differs from that of the functions.
     PciLinks,
     /// The names of GPU models.
     GpuNames,
-    /// Direct connections of GPUs.
+    /// Direct connections between GPUs.
     GpuLinks,
     /// The sets of GPUs that the fabric manager can give to one VM.
     FabricPartitions,
 }
 
 impl Part {
-    /// Every part, in the order in which a person reads them.
+    /// Every part, in the order in which it is shown.
     pub const ALL: [Self; 9] = [
         Self::Cpus,
         Self::Memory,
@@ -60,19 +59,18 @@ impl fmt::Display for Part {
     }
 }
 
-/// A part of a description, and where it was read from. A part with several sources is there
-/// several times.
+/// A part of a description and its source. A part with several sources occurs several times.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PartSource {
     /// The part.
     pub part: Part,
-    /// The source in words that a person knows it by, such as `sysfs` or `nvidia-smi topo -m`.
+    /// The source, in words that a person recognises, such as `sysfs` or `nvidia-smi topo -m`.
     pub from: String,
 }
 
-/// `CPUs, memory from sysfs; GPU links from nvidia-smi topo -m`; `None` where no source is known.
+/// `CPUs, memory from sysfs; GPU links from nvidia-smi topo -m`; `None` if no source is known.
 pub(crate) fn sources_text(sources: &[PartSource]) -> Option<String> {
     let mut by_source: Vec<(&str, Vec<String>)> = Vec::new();
     for PartSource { part, from } in sources {

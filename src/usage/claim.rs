@@ -1,4 +1,4 @@
-//! What a tenant holds, and why a claim is refused.
+//! A tenant's claim, and the reasons for refusing one.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::units::{NodeId, PageSize, PciAddr};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PageClaim {
-    /// The node they are on; `None` if they are on no particular node.
+    /// The node of the pages; `None` if they are on no particular node.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub node: Option<NodeId>,
-    /// Their size.
+    /// The page size.
     #[cfg_attr(feature = "serde", serde(alias = "size"))]
     pub page_size: PageSize,
-    /// How many pages.
+    /// The number of pages.
     pub count: u64,
 }
 
@@ -37,34 +37,35 @@ impl PageClaim {
     }
 }
 
-/// What one tenant holds: plain sets.
+/// The resources that one tenant holds, as plain sets.
 ///
 /// A field may be added in any release: begin with [`Claim::default`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Claim {
-    /// pCPUs that nobody else may use: those with a vCPU, and siblings kept idle beside them.
+    /// pCPUs that nobody else may use: those with a vCPU, and the idle siblings beside them.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "CpuSet::is_empty"))]
     pub dedicated: CpuSet,
-    /// pCPUs that it shares with others: those that its vCPUs float on, or its emulator and I/O
-    /// threads run on.
+    /// pCPUs shared with other tenants: those that the vCPUs float on, or that emulator and I/O
+    /// threads use.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "CpuSet::is_empty"))]
     pub floating: CpuSet,
-    /// Its memory.
+    /// The memory of the tenant.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub pages: Vec<PageClaim>,
-    /// Its devices, whole IOMMU groups.
+    /// The devices, in whole IOMMU groups.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub devices: Vec<PciAddr>,
 }
 
 impl Claim {
-    /// Pages needed, by node and size; without a node, of that size on all nodes together.
+    /// Pages needed by node and page size. The key without a node is the total of that size on all
+    /// nodes.
     pub(super) fn pages_by_place(&self) -> BTreeMap<(Option<NodeId>, PageSize), u64> {
         let mut wanted: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
         for page in &self.pages {
-            // Pages on a node are also among those of all nodes together.
+            // Pages on a node count towards the total of all nodes too.
             let on_node = page.node.map(|node| (Some(node), page.page_size));
             for key in on_node.into_iter().chain([(None, page.page_size)]) {
                 let sum = wanted.entry(key).or_default();
@@ -75,23 +76,22 @@ impl Claim {
     }
 }
 
-/// A tenant's name in a sentence: quoted, and the beginning of a long one.
+/// A tenant's name for a message: quoted, and shortened if it is long.
 pub(super) fn named(tenant: &str) -> String {
     format!("{:?}", shorten(tenant, 64))
 }
 
-/// pCPUs in a sentence: the beginning of a long list, because every second one of thousands would
-/// fill a page.
+/// pCPUs for a message, shortened: a list of thousands of single pCPUs would fill a page.
 fn listed(cpus: &CpuSet) -> String {
     shorten(&cpus.to_string(), 128)
 }
 
-/// Why a claim was refused. Nothing has changed then.
+/// The reason why a claim was refused. The usage is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
-    /// A tenant of this name holds something already.
-    #[error("there is a tenant {} already", named(.tenant))]
+    /// A tenant with this name exists.
+    #[error("a tenant {} already exists", named(.tenant))]
     NameTaken {
         /// Its name.
         tenant: String,
@@ -102,8 +102,8 @@ pub enum ClaimError {
         /// The name.
         tenant: String,
     },
-    /// pCPUs that the host does not have online.
-    #[error("tenant {} claims pCPUs {}, which are not online", named(.tenant), listed(.cpus))]
+    /// pCPUs that are not online on the host.
+    #[error("tenant {} claims pCPUs {}, which are not online on this host", named(.tenant), listed(.cpus))]
     NotOnline {
         /// The tenant that claims.
         tenant: String,
@@ -120,23 +120,23 @@ pub enum ClaimError {
         /// The tenant that holds the first of them.
         holder: String,
     },
-    /// Pages that are not free, or that the host does not have.
-    #[error("tenant {} claims {needed} pages of {page_size} on {}, where {free} are free",
+    /// More pages than are free, or pages of a pool that the host does not have.
+    #[error("tenant {} claims {needed} pages of {page_size} on {}, but {free} are free",
         named(.tenant), .node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}")))]
     PagesShort {
         /// The tenant that claims.
         tenant: String,
-        /// The node; `None` for all together.
+        /// The node; `None` for all nodes together.
         node: Option<NodeId>,
         /// The page size.
         page_size: PageSize,
-        /// Pages claimed.
+        /// The number of pages claimed.
         needed: u64,
-        /// Pages free.
+        /// The number of pages free.
         free: u64,
     },
-    /// A device that does not exist, or is a bridge.
-    #[error("tenant {} claims {address}, which is not a device of the host", named(.tenant))]
+    /// An address that is not a device of the host, or is a bridge.
+    #[error("tenant {} claims device {address}, which is not a device of the host", named(.tenant))]
     NoDevice {
         /// The tenant that claims.
         tenant: String,
@@ -144,7 +144,7 @@ pub enum ClaimError {
         address: PciAddr,
     },
     /// A device that another tenant holds, or that is claimed twice.
-    #[error("tenant {} claims {address}, held by {}", named(.tenant), named(.holder))]
+    #[error("tenant {} claims device {address}, held by {}", named(.tenant), named(.holder))]
     DeviceHeld {
         /// The tenant that claims.
         tenant: String,

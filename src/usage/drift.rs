@@ -1,4 +1,4 @@
-//! What memory says against what is there.
+//! Drift: the differences between a usage in memory and the tenants found on the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,17 +8,17 @@ use crate::host::Host;
 use crate::sets::CpuSet;
 use crate::units::{NodeId, PageSize, PciAddr};
 
-/// What only one side has.
+/// Resources that only one side has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Difference<T> {
-    /// Held according to memory, and not found.
+    /// Held in memory, but not found on the machine.
     pub missing: T,
-    /// Found, and not held according to memory.
+    /// Found on the machine, but not held in memory.
     pub extra: T,
 }
 
-/// Pages of one size in one place.
+/// A difference in pages of one size in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PageDrift {
@@ -26,19 +26,19 @@ pub struct PageDrift {
     pub node: Option<NodeId>,
     /// The page size.
     pub page_size: PageSize,
-    /// Pages held according to memory.
+    /// The number of pages held in memory.
     pub held: u64,
-    /// Pages found.
+    /// The number of pages found.
     pub found: u64,
 }
 
-/// What differs for one tenant.
+/// The differences for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TenantDrift {
     /// Its name.
     pub tenant: String,
-    /// pCPUs that the tenant has for itself.
+    /// pCPUs dedicated to the tenant.
     pub dedicated: Difference<CpuSet>,
     /// pCPUs that the tenant floats on.
     pub floating: Difference<CpuSet>,
@@ -48,7 +48,7 @@ pub struct TenantDrift {
     pub devices: Difference<Vec<PciAddr>>,
 }
 
-/// How what was found differs from a [`Usage`].
+/// The differences between a [`Usage`] and the tenants that were found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -57,12 +57,12 @@ pub struct Drift {
     pub missing: Vec<String>,
     /// Tenants found that are not in memory, by name.
     pub unknown: Vec<String>,
-    /// Tenants on both sides that hold something else, by name.
+    /// Tenants on both sides whose claims differ, by name.
     pub differing: Vec<TenantDrift>,
 }
 
 impl Drift {
-    /// Whether nothing differs.
+    /// Whether there are no differences.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unknown.is_empty() && self.differing.is_empty()
@@ -70,12 +70,13 @@ impl Drift {
 }
 
 impl Usage {
-    /// How `found`, for instance what `pinwise-discover` reads from every domain of the host,
-    /// differs from what is in memory. If two have one name, the last counts.
+    /// The differences between `found` and this usage. `found` is, for instance, what
+    /// `pinwise-discover` reads from every domain of the host; of two tenants with the same name,
+    /// the last counts.
     ///
-    /// Two differences are not reported, because no domain tells of them: siblings that are kept
-    /// idle on cores where the tenant was found, and pCPUs that only its emulator threads have,
-    /// which are found as floating.
+    /// Two differences are not reported, because a domain cannot show them: idle siblings on cores
+    /// where the tenant was found, and pCPUs that only the tenant's emulator threads use, which are
+    /// found as floating.
     #[must_use]
     pub fn drift<I>(&self, host: &Host, found: I) -> Drift
     where

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The number of claims and releases that a [`Usage`](super::Usage) has seen.
+/// The number of claims and releases made on a [`Usage`](super::Usage).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]

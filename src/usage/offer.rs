@@ -1,4 +1,4 @@
-//! Claiming what was computed a while ago: either it still holds, or the answer says who took what.
+//! Offers: claims that were computed a while ago, to be accepted if they still fit.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +10,11 @@ use crate::host::Host;
 use crate::sets::CpuSet;
 use crate::units::{CoreId, NodeId, PageSize, PciAddr};
 
-/// What a placement would take, and the generation of the usage that it was computed against:
-/// [`Question::offer`](crate::Question::offer) makes it, [`Usage::accept`] takes it.
+/// The claim of a placement, with the generation of the usage that it was computed against.
+/// [`Question::offer`](crate::Question::offer) makes it, [`Usage::accept`] claims it.
 ///
-/// A scheduler with several threads copies the [`Usage`], computes without a lock, and has the
-/// offer accepted under one. If another tenant took something of it in between, the scheduler
-/// computes anew:
+/// A multi-threaded scheduler copies the [`Usage`], computes without a lock, and accepts the offer
+/// under one. If another tenant took a part of it in between, the scheduler computes again:
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -23,7 +22,7 @@ use crate::units::{CoreId, NodeId, PageSize, PciAddr};
 /// use pinwise::usage::OfferError;
 /// use pinwise::{Host, Placement, Question, Request, Usage, recommend};
 ///
-/// /// `None` if nothing fits, or others are always faster.
+/// /// `None` if the request does not fit, or other threads are faster ten times in a row.
 /// fn place(host: &Host, shared: &Mutex<Usage>, request: &Request) -> Option<Placement> {
 ///     for _ in 0..10 {
 ///         let seen = shared.lock().expect("no thread panics").clone();
@@ -58,78 +57,77 @@ use crate::units::{CoreId, NodeId, PageSize, PciAddr};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// An offer that is lost, with the thread that made it, has taken nothing.
+/// An offer that is lost has taken nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Offer {
-    /// Name of the host that it was computed for, so that it can be sent there. [`Usage::accept`]
-    /// does not compare it.
+    /// Name of the host that it was computed for, to route the offer. [`Usage::accept`] does not
+    /// compare it.
     pub host: String,
-    /// Name of the tenant that would hold it.
+    /// Name of the tenant that is to hold the claim.
     pub tenant: String,
-    /// What the tenant would hold.
+    /// The claim.
     pub claim: Claim,
-    /// Generation of the usage that it was computed against.
+    /// Generation of the usage that the offer was computed against.
     pub generation: Generation,
     /// Whether the offer is refused if another tenant holds any pCPU of its cores.
     pub whole_cores: bool,
 }
 
-/// The outcome of an offer that was accepted.
+/// The outcome of an accepted offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Accepted {
-    /// The generation that this claim made.
+    /// The generation of this claim.
     pub generation: Generation,
-    /// How many claims and releases came between computing and accepting. If there were any, a
-    /// better placement may have become free since; this one is as legal as it was.
+    /// The number of claims and releases between computing and accepting. If it is not 0, a better
+    /// placement may have become free since; this one is still legal.
     pub meanwhile: u64,
-    /// Tenants that float over pCPUs which the VM now has for itself, and these pCPUs. Nothing
-    /// forbids it.
+    /// Tenants that float over pCPUs now dedicated to the VM, and these pCPUs. This is allowed.
     pub floating: Vec<(String, CpuSet)>,
 }
 
-/// A tenant that holds something.
+/// A tenant that holds a resource, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Holder {
     /// Its name.
     pub tenant: String,
-    /// The generation that its claim made. If it is not greater than the offer's generation, the
-    /// holder was there already when the offer was computed, so the offer was computed against a
-    /// different [`Usage`].
+    /// The generation of its claim. If it is not greater than the offer's generation, the tenant
+    /// was there before the offer was computed, so the offer was computed against a different
+    /// [`Usage`].
     pub since: Generation,
 }
 
-/// Something that an offer needs and another tenant holds.
+/// A resource that an offer needs and another tenant holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "taken", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Taken {
-    /// The tenant's own name.
+    /// The name of the tenant.
     Name {
         /// The tenant that holds it.
         holder: Holder,
     },
-    /// pCPUs that both would have for themselves.
+    /// pCPUs that would be dedicated to both tenants.
     Pcpus {
         /// The pCPUs.
         cpus: CpuSet,
         /// The tenant that holds them.
         holder: Holder,
     },
-    /// pCPUs that the VM's vCPUs, emulator or I/O threads would float on and another tenant has for
-    /// itself.
+    /// pCPUs that the VM's vCPUs, emulator or I/O threads would float on, and that are dedicated to
+    /// another tenant.
     Floating {
         /// The pCPUs.
         cpus: CpuSet,
         /// The tenant that holds them.
         holder: Holder,
     },
-    /// A core that the VM must have whole.
+    /// A core that the VM must have to itself.
     Core {
         /// The core.
         core: CoreId,
@@ -140,15 +138,16 @@ pub enum Taken {
     },
     /// Pages.
     Pages {
-        /// The node; `None` for all together.
+        /// The node; `None` for all nodes together.
         node: Option<NodeId>,
         /// The page size.
         page_size: PageSize,
-        /// Pages needed.
+        /// The number of pages needed.
         needed: u64,
-        /// Pages free.
+        /// The number of pages free.
         free: u64,
-        /// The tenants that took pages there since the offer was computed, and how many each holds.
+        /// The tenants that took pages there since the offer was computed, with the number that
+        /// each holds.
         holders: Vec<(Holder, u64)>,
     },
     /// A device.
@@ -160,39 +159,39 @@ pub enum Taken {
     },
 }
 
-/// Why an offer was not accepted. Nothing has changed then.
+/// The reason why an offer was not accepted. The usage is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OfferError {
-    /// Other tenants hold what it needs: compute anew.
-    #[error("tenant {}, computed at generation {offered}, conflicts at generation {now}: {}",
+    /// Other tenants hold parts of the offer: compute again.
+    #[error("the offer for tenant {}, computed at generation {offered}, conflicts at generation {now}: {}",
         named(.tenant), .taken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Taken {
-        /// The tenant that would hold it.
+        /// The tenant of the offer.
         tenant: String,
         /// The offer's generation.
         offered: Generation,
         /// The usage's generation.
         now: Generation,
-        /// All that is taken.
+        /// The parts that are taken.
         taken: Vec<Taken>,
     },
-    /// Its generation is one that this usage has not reached: it was computed against another
-    /// usage, or against one that was lost.
+    /// A generation that this usage has not reached: the offer was computed against another usage,
+    /// or against one that was lost.
     #[error(
-        "tenant {} was computed at generation {offered}, which is still to come after {now}",
+        "the offer for tenant {} was computed at generation {offered}, but the usage is at {now}",
         named(.tenant)
     )]
     Ahead {
-        /// The tenant that would hold it.
+        /// The tenant of the offer.
         tenant: String,
         /// The offer's generation.
         offered: Generation,
         /// The usage's generation.
         now: Generation,
     },
-    /// This host has no such pCPU or device, or a device is named twice: it was computed for
-    /// another.
+    /// The host has no such pCPU or device, or a device is named twice: the offer was computed for
+    /// another host.
     #[error(transparent)]
     Impossible(#[from] ClaimError),
 }
@@ -210,7 +209,7 @@ impl fmt::Display for Taken {
             Self::Name { holder } => write!(f, "the name is taken by {holder}"),
             Self::Pcpus { cpus, holder } => write!(f, "pCPUs {cpus} are held by {holder}"),
             Self::Floating { cpus, holder } => {
-                write!(f, "pCPUs {cpus} to float on are held by {holder}")
+                write!(f, "pCPUs {cpus}, needed to float on, are held by {holder}")
             }
             Self::Core { core, cpus, holder } => {
                 write!(f, "core {core}: pCPUs {cpus} are held by {holder}")
@@ -218,7 +217,7 @@ impl fmt::Display for Taken {
             Self::Pages { node, page_size: size, needed, free, holders } => {
                 let place =
                     node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}"));
-                write!(f, "{needed} pages of {size} on {place}: {free} are free")?;
+                write!(f, "{needed} pages of {size} are needed on {place}, but {free} are free")?;
                 holders.iter().try_for_each(|(holder, n)| write!(f, ", {n} are held by {holder}"))
             }
             Self::Device { address, holder } => write!(f, "device {address} is held by {holder}"),
@@ -227,17 +226,17 @@ impl fmt::Display for Taken {
 }
 
 impl Usage {
-    /// Gives the offer's tenant what the offer says, if that is still possible: its pCPUs, pages
-    /// and devices are free, nobody has for itself what it would float on, and nobody is on its
+    /// Claims the offer for its tenant, if that is still possible: its pCPUs, pages and devices are
+    /// free, no pCPU that it would float on is dedicated to another tenant, and nobody is on its
     /// cores if they must be whole.
     ///
-    /// Everything is checked again, even at the same generation. So an offer is safe that was
-    /// computed against a copy of this usage in which more was claimed since.
+    /// Everything is checked again, even at the same generation, so it is safe to compute an offer
+    /// on a copy of this usage in which more was claimed.
     ///
     /// # Errors
-    /// [`OfferError::Taken`] with all that others hold of it, [`OfferError::Ahead`] if the offer's
+    /// [`OfferError::Taken`] with every part that others hold, [`OfferError::Ahead`] if the offer's
     /// generation is greater than this usage's, [`OfferError::Impossible`] if the host has no such
-    /// pCPU or device or a device is named twice. Nothing has changed then.
+    /// pCPU or device or a device is named twice. In these cases the usage is unchanged.
     pub fn accept(&mut self, host: &Host, offer: &Offer) -> Result<Accepted, OfferError> {
         let Offer { host: _, tenant, claim, generation: offered, whole_cores } = offer;
         let (offered, now) = (*offered, self.generation);
@@ -295,7 +294,7 @@ impl Usage {
             cores.entry(core.id).or_insert_with(|| core.pcpus.iter().copied().collect());
         }
         for (core, pcpus) in cores {
-            // pCPUs that both claim are told already.
+            // pCPUs dedicated to both are reported above.
             let rest = pcpus.difference(&claim.dedicated);
             for (name, other) in self.tenants() {
                 let cpus = rest.intersection(&other.dedicated);
@@ -308,7 +307,7 @@ impl Usage {
 
     fn pages_taken(&self, host: &Host, offer: &Offer, taken: &mut Vec<Taken>) {
         // Nodes come first: pages missing on a node may be missing on the whole host too, and are
-        // told once.
+        // reported once.
         let wanted = offer.claim.pages_by_place();
         let (on_nodes, in_all): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|((node, _), _)| node.is_some());

@@ -5,14 +5,14 @@ use super::{Claim, ClaimError, Generation, Usage};
 use crate::host::Host;
 use crate::units::{NodeId, PageSize};
 
-/// All of a [`Usage`] as plain values, of which [`Usage::restore`] makes an equal one.
+/// A whole [`Usage`] as plain values, from which [`Usage::restore`] makes an equal one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SavedUsage {
     /// The usage's generation.
     pub generation: Generation,
-    /// The tenants; by name where [`Usage::saved`] made the list.
+    /// The tenants; sorted by name if [`Usage::saved`] made the list.
     pub tenants: Vec<SavedTenant>,
-    /// Pages in use that no tenant explains; by node and size where [`Usage::saved`] made the list.
+    /// Unexplained pages; sorted by node and size if [`Usage::saved`] made the list.
     pub unexplained: Vec<UnexplainedPages>,
 }
 
@@ -21,13 +21,13 @@ pub struct SavedUsage {
 pub struct SavedTenant {
     /// Its name.
     pub name: String,
-    /// The generation that its claim made.
+    /// The generation of its claim.
     pub since: Generation,
-    /// What it holds.
+    /// Its claim.
     pub claim: Claim,
 }
 
-/// Pages that were in use when the host was described, and that no tenant of that time held.
+/// Pages that were in use when the host was described, and that no tenant held then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -40,30 +40,30 @@ pub struct UnexplainedPages {
     pub count: u64,
 }
 
-/// Why saved values are no usage of this host.
+/// The reason why saved values are not a usage of this host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// A tenant cannot hold what it says.
+    /// A claim that its tenant cannot hold.
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// A generation that no claim of this tenant can have made.
     #[error(
-        "tenant {} has been there since generation {since}, which must be from 1 to the usage's \
+        "tenant {} has generation {since}, which must be between 1 and the usage's \
          {generation} and belong to no other tenant",
         named(.tenant)
     )]
     Since {
         /// The tenant.
         tenant: String,
-        /// The generation that its claim is said to have made.
+        /// The generation that is stored for its claim.
         since: Generation,
         /// The usage's generation.
         generation: Generation,
     },
-    /// More unexplained pages than the tenants leave.
+    /// More unexplained pages than the tenants leave free.
     #[error(
-        "{count} pages of {page_size} on node {node} are unexplained, where the tenants leave {left}"
+        "{count} pages of {page_size} on node {node} are unexplained, but the tenants leave only {left}"
     )]
     Unexplained {
         /// The node.
@@ -72,13 +72,13 @@ pub enum RestoreError {
         page_size: PageSize,
         /// The number of unexplained pages.
         count: u64,
-        /// The number of pages that no tenant holds there; 0 where there is no such pool.
+        /// The number of pages that no tenant holds there; 0 if there is no such pool.
         left: u64,
     },
 }
 
 impl Usage {
-    /// All of it as plain values.
+    /// The whole usage as plain values.
     #[must_use]
     pub fn saved(&self) -> SavedUsage {
         let tenant = |(name, claim): (&str, &Claim)| SavedTenant {
@@ -98,11 +98,11 @@ impl Usage {
         }
     }
 
-    /// The usage that was saved, its generations included.
+    /// The usage that was saved, with its generations.
     ///
     /// # Errors
-    /// [`RestoreError`] if a tenant cannot hold what it says or came at a generation that cannot
-    /// be, or if more pages are unexplained than the tenants leave.
+    /// [`RestoreError`] if a tenant cannot hold its claim or has an impossible generation, or if
+    /// more pages are unexplained than the tenants leave.
     pub fn restore(host: &Host, saved: SavedUsage) -> Result<Self, RestoreError> {
         let SavedUsage { generation, tenants, unexplained } = saved;
         let mut usage = Self::default();
@@ -115,8 +115,8 @@ impl Usage {
             usage.since.insert(name.into(), since);
         }
         usage.generation = generation;
-        // Last, as in `with_running`: tenants of the time of the description were not held up by
-        // them.
+        // Last, as in `with_running`: the unexplained pages did not keep the tenants of that time
+        // from their claims.
         for UnexplainedPages { node, page_size, count } in unexplained {
             let left = usage.free_pages(host, node, page_size);
             if count > left {

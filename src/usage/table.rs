@@ -1,11 +1,11 @@
-//! A map of few entries, kept as a sorted row. A usage holds a handful of entries on most hosts,
-//! and a `BTreeMap` would allocate a node of eleven for the first of them; usages are held by the
-//! ten thousand.
+//! A map with few entries, kept as a sorted vector. Most usages hold a handful of entries, for
+//! which a `BTreeMap` would allocate a node of eleven, and programs keep tens of thousands of
+//! usages.
 
 use std::borrow::Borrow;
 use std::fmt;
 
-/// Entries by key.
+/// Entries sorted by key.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Table<K, V>(Vec<(K, V)>);
 
@@ -67,7 +67,7 @@ impl<K: Ord, V> Table<K, V> {
         &mut self.0[at].1
     }
 
-    /// Grows the room by a quarter: doubled, it would be half empty on most hosts.
+    /// Grows the capacity by a quarter: if it doubled, it would be half empty on most hosts.
     fn insert_at(&mut self, at: usize, key: K, value: V) {
         if self.0.len() == self.0.capacity() {
             self.0.reserve_exact(1 + self.0.len() / 4);

@@ -1,4 +1,4 @@
-//! The record of what the tenants of a host hold.
+//! The record of the resources that the tenants of a host hold.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,34 +14,34 @@ use crate::units::{NodeId, PageSize, PciAddr};
 /// A pool: its node and page size.
 type PoolKey = (NodeId, PageSize);
 
-/// What the tenants of one host hold. Claim and release are all or nothing.
+/// The resources held by the tenants of one host. Claim and release are all or nothing.
 ///
 /// Pages that the host's description counts as used and no tenant explains stay taken.
 ///
-/// Two usages are equal if the same tenants hold the same: a release restores what was there before
-/// the claim, byte for byte. The history, [`Usage::generation`], is not compared.
+/// Two usages are equal if the same tenants hold the same resources: a release restores the state
+/// before the claim, byte for byte. The history, [`Usage::generation`], is not compared.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     pub(super) held: Held,
     pub(super) generation: Generation,
-    /// By tenant: the generation that its claim made.
+    /// The generation of each tenant's claim.
     pub(super) since: Table<Arc<str>, Generation>,
 }
 
-/// All of a [`Usage`] but its history: what is held, and what follows from that.
+/// A [`Usage`] without its history: what is held, and values derived from that.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Held {
     pub(super) tenants: Table<Arc<str>, Claim>,
-    /// pCPUs that some tenant has for itself.
+    /// pCPUs dedicated to a tenant.
     pub(super) dedicated: CpuSet,
-    /// By device: the tenant that holds it.
+    /// The holder of each device.
     pub(super) devices: Table<PciAddr, Arc<str>>,
-    /// By pool: pages that tenants hold, if any.
+    /// The number of pages that tenants hold in each pool, if any.
     pub(super) pages: Table<PoolKey, u64>,
-    /// By size: pages that tenants hold on no particular node.
+    /// The number of pages of each size that tenants hold on no particular node.
     pub(super) unbound: Table<PageSize, u64>,
-    /// By pool: pages that were in use when the host was described, and that no tenant of that time
-    /// held.
+    /// The number of pages in each pool that were in use when the host was described, and that no
+    /// tenant held then.
     pub(super) unexplained: Table<PoolKey, u64>,
 }
 
@@ -54,7 +54,8 @@ impl PartialEq for Usage {
 impl Eq for Usage {}
 
 impl Usage {
-    /// No tenants. All pages are free that the host's description counts as free.
+    /// A usage without tenants. The free pages are those that the host's description counts as
+    /// free.
     #[must_use]
     pub fn empty(host: &Host) -> Self {
         let mut usage = Self::default();
@@ -66,11 +67,11 @@ impl Usage {
         usage
     }
 
-    /// The tenants that ran when the host was described. The pages that they hold are among those
+    /// The usage with the tenants that ran when the host was described. Their pages are among those
     /// that the description counts as used, so they are not counted twice.
     ///
     /// # Errors
-    /// [`ClaimError`] for the first tenant that cannot hold what it says.
+    /// [`ClaimError`] for the first tenant that cannot hold its claim.
     pub fn with_running<I>(host: &Host, tenants: I) -> Result<Self, ClaimError>
     where
         I: IntoIterator<Item = (String, Claim)>,
@@ -88,46 +89,46 @@ impl Usage {
         Ok(usage)
     }
 
-    /// What is held, without the history, to be compared and printed: the same after a claim and
-    /// its release, byte for byte.
+    /// The held resources without the history, for comparing and printing: the same after a claim
+    /// and its release, byte for byte.
     #[must_use]
     pub fn held(&self) -> impl fmt::Debug + PartialEq + '_ {
         &self.held
     }
 
-    /// The number of claims and releases so far. It only grows, so as long as it is the same, what
-    /// is held is the same; see [`Offer`](super::Offer).
+    /// The number of claims and releases so far. It only grows; while it is unchanged, so are the
+    /// held resources. See [`Offer`](super::Offer).
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// The tenants in the order of their names, each with what it holds.
+    /// The tenants in the order of their names, each with its claim.
     pub fn tenants(&self) -> impl Iterator<Item = (&str, &Claim)> {
         self.held.tenants.iter().map(|(name, claim)| (&**name, claim))
     }
 
-    /// What `tenant` holds; `None` if there is no such tenant.
+    /// The claim of `tenant`; `None` if there is no such tenant.
     #[must_use]
     pub fn claim_of(&self, tenant: &str) -> Option<&Claim> {
         self.held.tenants.get(tenant)
     }
 
-    /// All pCPUs that some tenant has for itself.
+    /// All pCPUs that are dedicated to tenants.
     #[must_use]
     pub fn dedicated(&self) -> &CpuSet {
         &self.held.dedicated
     }
 
     /// The tenant that holds the function at `address` itself. A device is free only if nobody
-    /// holds what has to go together with it either.
+    /// holds any function that must go together with it either.
     #[must_use]
     pub fn holder_of(&self, address: PciAddr) -> Option<&str> {
         self.held.devices.get(&address).map(|holder| &**holder)
     }
 
-    /// Free pages of `size` on `node`; 0 if there is no such pool. Pages that tenants hold on no
-    /// particular node ([`Usage::unbound_pages`]) are not taken off.
+    /// Free pages of `size` on `node`; 0 if there is no such pool. Pages held on no particular node
+    /// ([`Usage::unbound_pages`]) are not subtracted.
     #[must_use]
     pub fn free_pages(&self, host: &Host, node: NodeId, size: PageSize) -> u64 {
         let total = host.node(node).and_then(|n| n.pool(size)).map_or(0, |pool| pool.total);
@@ -155,7 +156,7 @@ impl Usage {
         bound.fold(0, u64::saturating_add).saturating_sub(self.unbound_pages(size))
     }
 
-    /// Whether both usages leave the same free on one host. Who holds the rest is not compared.
+    /// Whether both usages leave the same resources free on one host. Holders are not compared.
     pub(crate) fn leaves_the_same(&self, other: &Self) -> bool {
         let (a, b) = (&self.held, &other.held);
         a.dedicated == b.dedicated
@@ -165,11 +166,12 @@ impl Usage {
             && a.devices.keys().eq(b.devices.keys())
     }
 
-    /// Gives `tenant` what `claim` says.
+    /// Claims `claim` for `tenant`.
     ///
     /// # Errors
     /// [`ClaimError`] if the name is taken, a pCPU is not online or held, a pool has too few free
-    /// pages, or a device does not exist, is held or is named twice. Nothing has changed then.
+    /// pages, or a device does not exist, is held or is named twice. In these cases the usage is
+    /// unchanged.
     pub fn claim(&mut self, host: &Host, tenant: &str, mut claim: Claim) -> Result<(), ClaimError> {
         self.check(host, tenant, &claim)?;
         claim.pages.shrink_to_fit();
@@ -188,7 +190,7 @@ impl Usage {
         Ok(())
     }
 
-    /// Takes back all that `tenant` holds, and returns it.
+    /// Releases everything that `tenant` holds, and returns it.
     ///
     /// # Errors
     /// [`ClaimError::NoTenant`] if there is no such tenant.

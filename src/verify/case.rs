@@ -1,4 +1,5 @@
-//! What all checks look at, and the checker's own reading of what is kept and what is free.
+//! The input common to all checks, and the checker's own reading of what is reserved and what is
+//! free.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +10,23 @@ use crate::sets::{CpuSet, NodeSet};
 use crate::units::{NodeId, PageSize, PciAddr, PcpuId, VcpuId};
 use crate::usage::Usage;
 
-/// What all checks look at.
+/// The input common to all checks.
 pub(super) struct Case<'a> {
     pub(super) host: &'a Host,
     pub(super) usage: &'a Usage,
     pub(super) request: &'a Request,
     pub(super) style: Style,
     pub(super) cells: &'a [Cell],
-    /// By pCPU: its core.
+    /// The core of each pCPU.
     pub(super) cores: BTreeMap<PcpuId, &'a Core>,
-    /// pCPUs that no vCPU may have.
+    /// pCPUs that no vCPU may use.
     pub(super) housekeeping: CpuSet,
     /// All nodes of all cells.
     pub(super) nodes: NodeSet,
 }
 
 impl Case<'_> {
-    /// The first cell that has the vCPU.
+    /// The first cell that contains the vCPU.
     pub(super) fn cell_of(&self, vcpu: VcpuId) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.vcpus.contains(vcpu))
     }
@@ -81,7 +82,7 @@ pub(super) fn housekeeping(host: &Host, cores: &BTreeMap<PcpuId, &Core>) -> CpuS
     best.map(|(_, kept)| kept).unwrap_or_default()
 }
 
-/// The id of the vCPU at `position`; beyond all ids where the list is longer than there are ids.
+/// The id of the vCPU at `position`, or the largest id if `position` exceeds it.
 pub(super) fn vcpu_id(position: usize) -> VcpuId {
     VcpuId(u32::try_from(position).unwrap_or(u32::MAX))
 }
@@ -96,8 +97,8 @@ pub(super) fn holder_of(usage: &Usage, device: PciAddr) -> Option<&str> {
     None
 }
 
-/// The pages of one size that nobody holds on a node: all, less those that tenants claim there,
-/// less those that the host counts as used and no tenant explains.
+/// The free pages of one size on a node: all, less those that tenants claim there, less those that
+/// the host counts as used without a tenant to explain them.
 pub(super) fn free_pages(host: &Host, usage: &Usage, node: NodeId, size: PageSize) -> u64 {
     let mut free = 0_u64;
     for record in host.nodes() {
@@ -118,8 +119,8 @@ pub(super) fn free_pages(host: &Host, usage: &Usage, node: NodeId, size: PageSiz
     free
 }
 
-/// The pages of one size that nobody holds on all nodes together, less those that tenants claim
-/// wherever the kernel finds them.
+/// The free pages of one size on all nodes together, less those that tenants claim without naming a
+/// node.
 pub(super) fn free_pages_in_all(host: &Host, usage: &Usage, size: PageSize) -> u64 {
     let mut free = 0_u64;
     for record in host.nodes() {

@@ -7,12 +7,12 @@ use crate::placement::Placement;
 use crate::question::Question;
 use crate::sets::NodeSet;
 
-/// Checks `placement` for `request` on `host`, where `usage` says what the other tenants hold. The
-/// VM itself must not be among them.
+/// Checks `placement` against the question's request, host and usage. The usage must not include
+/// the VM itself.
 ///
 /// # Errors
-/// [`Violations`] with every [`Violation`] found, grouped by subject: CPUs, what the guest sees,
-/// memory, devices, the guest's PCIe tree. One mistake may break several rules.
+/// [`Violations`] with every [`Violation`] found, grouped by subject: CPUs, the guest's view,
+/// memory, devices, the guest's PCIe tree. One mistake may cause several violations.
 pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Violations> {
     let Question { host, usage, request, .. } = question;
     // Without `..` here and below: a new field of a placement does not compile until it is checked.

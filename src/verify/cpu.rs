@@ -1,4 +1,4 @@
-//! pCPUs: who runs where, beside whom, and whether that is allowed.
+//! Checks of pCPUs: which thread runs where, beside which others, and whether that is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,8 @@ impl Cpus<'_> {
             });
         }
         let floats = case.style == Style::Default;
-        // The default layout is the yardstick, not an answer: policies about layout do not bind it.
+        // The default layout is the baseline, not a recommendation: policies about layout do not
+        // bind it.
         let required = request.spec().policies.dedicated_cpus == Policy::Require && !floats;
         if required && !self.dedicated {
             found.push(Violation::NotDedicated);
@@ -45,7 +46,7 @@ impl Cpus<'_> {
         for (user, pcpus) in self.users() {
             let own = matches!(user, CpuUser::Idle | CpuUser::EmulatorOwn);
             let must = !floats || (self.dedicated && matches!(user, CpuUser::Vcpu(_)));
-            // Where all pCPUs are isolated for VMs, other threads run beside them without a pin.
+            // If all pCPUs are isolated for VMs, other threads run elsewhere and need no pin.
             let thread = matches!(user, CpuUser::Emulator | CpuUser::IoThread(_));
             let host = case.host;
             let beside = match host.description().reserved {
@@ -85,7 +86,7 @@ impl Cpus<'_> {
         }
         self.emulator(case, found);
         self.idle(case, &vcpus, found);
-        // vCPUs that float share pCPUs, and so cores, by nature.
+        // Floating vCPUs share pCPUs, and so cores, by design.
         if request.spec().policies.whole_cores == Policy::Require && self.dedicated {
             self.whole_cores(case, &vcpus, found);
         }
@@ -119,7 +120,7 @@ impl Cpus<'_> {
         for (position, set) in self.vcpus.iter().enumerate() {
             let vcpu = vcpu_id(position);
             for (cell, cpus) in &of_cells {
-                // A cell on no node, and a pCPU that is off, have their own violations.
+                // A cell without nodes and an offline pCPU have their own violations.
                 let off = set.intersection(case.host.online()).difference(cpus);
                 if cell.vcpus.contains(vcpu) && !cell.nodes.is_empty() && !off.is_empty() {
                     found.push(Violation::OffNode { vcpu, cell: cell.id, pcpus: off });
@@ -167,7 +168,7 @@ impl Cpus<'_> {
         }
     }
 
-    /// The vCPUs of a guest core are on one core, and no others are.
+    /// The vCPUs of one guest core are on one host core, and no other vCPUs are on it.
     fn guest_cores(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
         let threads = usize::try_from(self.threads).unwrap_or(usize::MAX).max(1);
         let mut core_of_group: BTreeMap<usize, CoreId> = BTreeMap::new();
@@ -177,7 +178,7 @@ impl Cpus<'_> {
             let group = position / threads;
             for core in cores_of(case, set).into_values() {
                 let (at, other) = *first_on.entry(core.id).or_insert((position, set));
-                // Two on the very same pCPU is a violation of its own.
+                // Two vCPUs on the very same pCPU are a violation of their own.
                 if at / threads != group && !(self.dedicated && other.intersects(set)) {
                     let first = vcpu_id(at);
                     found.push(Violation::VcpusShareCore { core: core.id, first, second: vcpu });
@@ -240,7 +241,8 @@ impl Cpus<'_> {
                     found.push(Violation::CoreShared { core: core.id, pcpus, holder });
                 }
             }
-            // A sibling that is not allowed cannot be taken, and no tenant of ours can get it.
+            // A sibling that the host does not allow cannot be claimed, and no tenant of ours can
+            // get it.
             let pcpus = rest.intersection(case.host.allowed());
             if !pcpus.is_empty() {
                 found.push(Violation::CoreNotWhole { core: core.id, pcpus });
@@ -249,8 +251,8 @@ impl Cpus<'_> {
     }
 }
 
-/// Online, allowed, nobody else's, and not the host's. The host's own pCPUs are for emulators and
-/// I/O threads only, even where they are outside of the allowed set.
+/// The pCPUs are online, allowed, not held by others, and not reserved. Only the emulator and I/O
+/// threads may use the host's reserved pCPUs, even those outside the allowed set.
 fn usable(case: &Case<'_>, user: CpuUser, pcpus: &CpuSet, found: &mut Vec<Violation>) {
     let host = case.host;
     let off = pcpus.difference(host.online());

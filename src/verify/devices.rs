@@ -1,4 +1,5 @@
-//! Devices: the right ones, free, once, with their IOMMU groups, near the right cells.
+//! Checks of devices: the requested ones, free, each once, with their IOMMU groups, near the right
+//! cells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +54,7 @@ pub(super) fn check(
     policies(case, devices, found);
 }
 
-/// As many GPUs as asked for, or just those that are named; and just the other devices named.
+/// The requested number of GPUs, or exactly the named ones; and exactly the other named devices.
 fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation>) {
     let named = match &case.request.spec().gpus {
         GpuRequest::Addresses(named) => Some(named),
@@ -108,7 +109,7 @@ fn gpu(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Violation>) {
     }
 }
 
-/// Where the guest has expander buses, a device belongs to a cell on its node, if there is one.
+/// If the guest has expander buses, a device belongs to a cell on its node, if there is one.
 fn in_its_cell(
     case: &Case<'_>,
     record: &PciDevice,
@@ -134,7 +135,7 @@ fn in_its_cell(
     }
 }
 
-/// IOMMU groups go whole, and nothing goes that is in no such group.
+/// IOMMU groups are placed or withheld whole, and nothing outside them is withheld.
 fn groups(
     case: &Case<'_>,
     devices: &[PlacedDevice],
@@ -213,7 +214,7 @@ fn policies(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation
         }
     }
     let partitions = case.host.fabric_partitions();
-    // Behind a fabric manager GPUs are linked inside a partition only.
+    // With a fabric manager, GPUs are linked only inside a partition.
     let missing = found.iter().any(|violation| matches!(violation, Violation::NotLinked { .. }));
     let linked = policies.linked_gpus == Policy::Require && gpus.len() > 1 && !missing;
     let bound = policies.fabric_partition == Policy::Require || linked;

@@ -1,4 +1,4 @@
-//! What the guest sees: its topology, its cells and their distances.
+//! Checks of the guest's view: its topology, its cells and their distances.
 
 use super::case::Case;
 use super::violation::Violation;
@@ -57,9 +57,10 @@ pub(super) fn check(
     distances(case, found);
 }
 
-/// vCPUs are numbered with the sockets outermost.
+/// Every virtual socket is inside one cell. vCPUs are numbered socket by socket.
 fn sockets_whole(case: &Case<'_>, sockets: u32, found: &mut Vec<Violation>) {
-    // The product is the number of vCPUs, so there is a socket, and the division is exact.
+    // The product of the topology is the number of vCPUs, so there is a socket and the division is
+    // exact.
     let each = case.request.spec().vcpus.checked_div(sockets).unwrap_or(0);
     for socket in 0..sockets {
         let mut first: Option<CellId> = None;
@@ -74,7 +75,7 @@ fn sockets_whole(case: &Case<'_>, sockets: u32, found: &mut Vec<Violation>) {
     }
 }
 
-/// The cells are counted from 0, and every vCPU is in just one of them.
+/// The cells are numbered from 0, and every vCPU is in exactly one of them.
 fn partition(case: &Case<'_>, found: &mut Vec<Violation>) {
     let mut missing = VcpuSet::new();
     for vcpu in 0..case.request.spec().vcpus {
@@ -101,7 +102,7 @@ fn partition(case: &Case<'_>, found: &mut Vec<Violation>) {
         }
         missing = missing.difference(&cell.vcpus);
     }
-    // Without any cell, that is what is wrong.
+    // A placement without cells has a violation of its own.
     if !missing.is_empty() && !case.cells.is_empty() {
         found.push(Violation::InNoCell { vcpus: missing });
     }
@@ -126,7 +127,7 @@ fn nodes(case: &Case<'_>, found: &mut Vec<Violation>) {
 
 fn distances(case: &Case<'_>, found: &mut Vec<Violation>) {
     let wanted = case.cells.len();
-    // The positions of the nodes that exist; of the others there is no distance to compare.
+    // The positions of the nodes that exist; the others have no distance to compare.
     let mut nodes: Vec<Vec<usize>> = Vec::new();
     for cell in case.cells {
         let named = case.host.nodes().iter().enumerate();
@@ -153,8 +154,8 @@ fn distances(case: &Case<'_>, found: &mut Vec<Violation>) {
     }
 }
 
-/// The largest distance between the nodes of two cells in either direction, and more than 10, which
-/// a guest takes as the distance of a cell to itself only.
+/// The largest distance between the nodes of two cells in either direction, but at least 11: a
+/// guest takes 10 as the distance of a cell to itself.
 fn farthest(case: &Case<'_>, from: &[usize], to: &[usize]) -> Distance {
     let nodes = case.host.nodes();
     let mut farthest = Distance(11);

@@ -1,4 +1,4 @@
-//! Memory: amounts, pages, and the nodes that they are on.
+//! Checks of memory: amounts, pages, and their nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub(super) fn check(case: &Case<'_>, mode: MemoryMode, found: &mut Vec<Violation
             found.push(Violation::CellsDiffer { cell: cell.id, found: vcpus, memory });
         }
     }
-    // Without any cell, that is what is wrong.
+    // A placement without cells has a violation of its own.
     if Bytes(sum) != wanted && !case.cells.is_empty() {
         found.push(Violation::MemorySum { found: Bytes(sum), wanted });
     }
@@ -32,7 +32,7 @@ pub(super) fn check(case: &Case<'_>, mode: MemoryMode, found: &mut Vec<Violation
 }
 
 fn amounts(case: &Case<'_>, cell: &Cell, found: &mut Vec<Violation>) {
-    // The distances and vCPUs are checked with what the guest sees.
+    // The distances and vCPUs are checked with the guest's view.
     let Cell { id, nodes, vcpus: _, memory, page_size: page, pages, distances: _ } = cell;
     let (id, memory, page) = (*id, *memory, *page);
     if memory == Bytes::ZERO || page.pages_in(memory).is_none() {
@@ -52,12 +52,12 @@ fn amounts(case: &Case<'_>, cell: &Cell, found: &mut Vec<Violation>) {
     let mut sum = 0_u64;
     for (node, count) in pages {
         sum = sum.saturating_add(*count);
-        // A cell on no node has a violation for that.
+        // A cell without nodes has a violation of its own.
         if !nodes.is_empty() && !nodes.contains(*node) {
             found.push(Violation::PagesOffNode { cell: id, node: *node, pages: *count });
         }
     }
-    // Memory that is no whole number of pages cannot be met by any.
+    // Memory that is not a whole number of pages matches no count of pages.
     if page.pages_in(memory).is_some_and(|needed| needed != sum) {
         found.push(Violation::CellPages { cell: id, pages: sum, page_size: page, memory });
     }
@@ -78,7 +78,7 @@ fn nodes(case: &Case<'_>, cell: &Cell, mode: MemoryMode, found: &mut Vec<Violati
     }
 }
 
-/// What all cells together take from each pool, and from all pools of a size.
+/// Pages that all cells together take from each pool, and from all pools of one size.
 fn pools(case: &Case<'_>, found: &mut Vec<Violation>) {
     let mut on_node: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
     let mut in_all: BTreeMap<PageSize, u64> = BTreeMap::new();
@@ -103,7 +103,7 @@ fn pools(case: &Case<'_>, found: &mut Vec<Violation>) {
     }
     for (page, needed) in in_all {
         let free = free_pages_in_all(case.host, case.usage, page);
-        // Where a node is short already, the sum adds nothing.
+        // If a node is short already, the total adds nothing.
         if needed > free && !short.contains(&page) {
             found.push(Violation::PagesShort { node: None, page_size: page, needed, free });
         }

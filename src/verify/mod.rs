@@ -1,38 +1,41 @@
-//! The independent checker: whether a placement is what was asked for, and legal on the host.
+//! The independent checker: whether a placement satisfies the request and is legal on the host.
 //!
 //! # Why it can be trusted
-//! It shares no code with what makes placements. Everything is derived again from the records of
-//! the host, the tenants' claims and the request, in plain loops over lists, so that a mistake in
-//! the engine is not repeated here. A test reads the `use` lines of this folder and fails on any
-//! import from the engine, from the definition of what is free, or from an emitter.
+//! The checker shares no code with the engine. It derives everything again from the records of the
+//! host, the tenants' claims and the request, in plain loops over lists, so that a mistake in the
+//! engine is not repeated here. A test reads the `use` lines of this folder and fails on any import
+//! from the engine, from the definition of what is free, or from an emitter.
 //!
-//! It rests on nothing in the placement either. Lists may have the wrong length, ids may name
-//! nothing, sums may overflow: each is a [`Violation`], and none is a panic.
+//! It trusts nothing in the placement. Lists may have the wrong length, ids may not exist, sums may
+//! overflow: each is a [`Violation`], and none causes a panic.
 //!
 //! # What it checks
 //! Every field of a [`Placement`](crate::Placement), taken apart without `..`, so that a new field
 //! does not compile until it is checked:
-//! - pCPUs: every vCPU is pinned; dedicated vCPUs have one pCPU each, which is online, allowed, not
-//!   kept for the host and held by nobody; the vCPUs of a guest core are on one core; emulator and
-//!   I/O threads are on pCPUs without vCPUs; cores are whole where that is required.
-//! - The guest's view: sockets x dies x cores x threads are the vCPUs, no socket straddles cells,
-//!   the style says what is shown, and distances are a symmetric matrix.
-//! - Memory: cells partition the vCPUs and sum to the request; each is whole pages of its size; all
-//!   cells together find their pages free, node by node and in all.
-//! - Devices: those that were asked for, held by nobody, each once, with the whole IOMMU group, in
-//!   the cell of their node; required switches, links and partitions.
+//! - pCPUs: every vCPU is pinned; each dedicated vCPU has one pCPU, which is online, allowed, not
+//!   reserved for the host and not held by anybody; the vCPUs of a guest core are on one core;
+//!   emulator and I/O threads are on pCPUs without vCPUs; cores are claimed whole if the request
+//!   requires it.
+//! - The guest's view: sockets x dies x cores x threads equals the number of vCPUs, no socket
+//!   straddles cells, the topology shown agrees with the style, and distances are a symmetric
+//!   matrix.
+//! - Memory: the cells partition the vCPUs, and their memory adds up to the request's; each cell is
+//!   a whole number of pages; the pages of all cells together are free, node by node and in total.
+//! - Devices: the requested ones, held by nobody, each once, with the whole IOMMU group, in the
+//!   cell of their node; required switches, links and partitions.
 //! - The guest's PCIe tree: numbering, slots, buses, expander buses, switches, and the MMIO window.
 //! - Warnings about neighbours ([`verify_warnings`]): each is true, and none is missing.
 //!
 //! # What it does not check
-//! - Whether a better placement exists: brute force on tiny hosts does, in the tests.
+//! - Whether a better placement exists: the tests try all placements on tiny hosts.
 //! - Scores, predictions and costs: the tests recompute those.
-//! - What an emitter prints: libvirt and booted guests judge that.
+//! - The output of emitters: libvirt and booted guests check that in the lab.
 //! - The host itself: [`HostSpec::build`](crate::HostSpec::build) has checked it, and the checker
-//!   takes its records as they are. It takes [`Usage`](crate::Usage) likewise as a list of claims
+//!   takes its records as they are. Likewise it takes [`Usage`](crate::Usage) as a list of claims
 //!   and of pages that no claim explains.
 //!
-//! Tests sabotage a clean placement once for every violation, and expect exactly that violation.
+//! The tests sabotage a clean placement once for every violation, and expect exactly that
+//! violation.
 
 mod case;
 mod check;

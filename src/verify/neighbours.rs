@@ -1,4 +1,4 @@
-//! What warnings claim about neighbours, counted again pCPU by pCPU, and about GPUs below one
+//! Checks of the warnings about neighbours, counted again pCPU by pCPU, and about GPUs below one
 //! switch.
 
 use std::collections::BTreeSet;
@@ -14,31 +14,31 @@ use crate::units::{L3Id, NodeId, PcpuId};
 use crate::usage::Usage;
 use crate::warnings::Warning;
 
-/// What is wrong with the warnings about neighbours and peers.
+/// An error in the warnings about neighbours and peers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrongWarning {
-    /// Told, and not so.
-    #[error("this is told and not so: {warning:?}")]
+    /// A warning whose claim is false.
+    #[error("the warning is false: {warning:?}")]
     False {
         /// The warning.
         warning: Warning,
     },
-    /// So, and not told.
-    #[error("this is so and not told: {warning:?}")]
+    /// A true fact without its warning.
+    #[error("the warning is missing: {warning:?}")]
     Missing {
         /// The warning.
         warning: Warning,
     },
 }
 
-/// Checks what `warnings` say about the neighbours of `placement`, where `usage` says what the
-/// other tenants hold, and about what its GPUs can say to each other, where `request` allows it:
-/// each fact is counted again from the records, and none may be missing.
+/// Checks the `warnings` about the neighbours of `placement`, given the other tenants in the
+/// question's usage, and about peer-to-peer traffic between its GPUs if the request allows it. Each
+/// fact is counted again from the records.
 ///
 /// # Errors
-/// [`WrongWarning::False`] for each that is not so, [`WrongWarning::Missing`] for each that is
-/// so and not told. Warnings about other things are not looked at.
+/// [`WrongWarning::False`] for each false warning, [`WrongWarning::Missing`] for each missing one.
+/// Warnings about other subjects are not checked.
 pub fn verify_warnings(
     question: Question<'_>,
     placement: &Placement,
@@ -147,7 +147,7 @@ fn expected(host: &Host, usage: &Usage, placement: &Placement) -> Vec<Warning> {
     all
 }
 
-/// Who shares, and what.
+/// The tenants that share, and what they share.
 struct Sharing<T>(BTreeSet<String>, BTreeSet<T>);
 
 impl<T> Default for Sharing<T> {

@@ -1,4 +1,4 @@
-//! The guest's PCIe tree: controllers, bus numbers, ports, and what is plugged in where.
+//! Checks of the guest's PCIe tree: controllers, bus numbers, ports, and the devices in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use crate::placement::{
 };
 use crate::units::PciAddr;
 
-/// The first bus numbers are for what libvirt adds by itself behind plain ports.
+/// The first bus numbers, which libvirt uses for controllers that it adds itself behind plain
+/// ports.
 const SPARE_BUSES: usize = 8;
 /// The largest bus number.
 const LAST_BUS: usize = 255;
@@ -38,7 +39,7 @@ pub(super) fn check(
     }
 }
 
-/// Controllers are counted from 1 without gaps.
+/// Controllers are numbered from 1 without gaps.
 fn indexes(pci: &GuestPci, found: &mut Vec<Violation>) {
     let GuestPci { expanders, ports, switches, .. } = pci;
     let count = expanders.len() + ports.len() + switches.len();
@@ -54,11 +55,11 @@ fn indexes(pci: &GuestPci, found: &mut Vec<Violation>) {
     }
 }
 
-/// The buses of an expander are its own, one for each port and one for each switch below it; none
-/// of them may be another's, or the guest loses devices without a word.
+/// The buses of an expander are its own bus, one for each of its ports and one for each switch below
+/// it. If another expander takes one of them, the guest silently loses devices.
 fn buses(case: &Case<'_>, pci: &GuestPci, found: &mut Vec<Violation>) {
     let GuestPci { expanders, ports, switches, .. } = pci;
-    // Switches that are plugged into nothing are a violation of their own.
+    // Switches plugged into a missing port are a violation of their own.
     let numbers_below = |index: u32| {
         let mut numbers = 0;
         for port in ports.iter().filter(|port| port.parent == index) {
@@ -125,7 +126,7 @@ fn slots(pci: &GuestPci, found: &mut Vec<Violation>) {
     }
 }
 
-/// A switch is alone in a root port, and something is below it.
+/// A switch is alone in its root port, and has a port below it.
 fn plugged_switches(pci: &GuestPci, found: &mut Vec<Violation>) {
     let GuestPci { expanders, ports, switches, functions, mmio64_mib: _ } = pci;
     let mut taken: BTreeSet<u32> = functions.iter().map(|function| function.port).collect();
@@ -147,7 +148,7 @@ fn plugged_switches(pci: &GuestPci, found: &mut Vec<Violation>) {
     }
 }
 
-/// Every port has a switch or a function 0, which says whether there are more.
+/// Every port holds a switch or a function 0, which says whether there are more functions.
 fn on_ports(
     ports: &[GuestPort],
     switches: &[GuestSwitch],
@@ -188,7 +189,8 @@ fn on_ports(
     }
 }
 
-/// What the guest sees is what it is given. Returns the position of the placed device by function.
+/// The guest sees exactly the functions it is given. Returns the position of the placed device by
+/// function.
 fn shown(
     devices: &[PlacedDevice],
     functions: &[GuestFunction],
@@ -196,7 +198,7 @@ fn shown(
 ) -> BTreeMap<PciAddr, usize> {
     let mut cards = BTreeMap::new();
     for (position, device) in devices.iter().enumerate() {
-        // What is withheld is not shown; node, cell and role are checked with the devices.
+        // Withheld functions are not shown; node, cell and role are checked with the devices.
         let PlacedDevice { address, is_gpu: _, node: _, cell: _, functions, withheld: _ } = device;
         for &function in [address].into_iter().chain(functions) {
             cards.entry(function).or_insert(position);
@@ -219,7 +221,7 @@ fn shown(
     cards
 }
 
-/// One card, one port.
+/// Each card is behind one port, and each port holds one card.
 fn cards_on_ports(
     devices: &[PlacedDevice],
     pci: &GuestPci,
@@ -240,15 +242,15 @@ fn cards_on_ports(
             found.push(Violation::CardSplit { address, function: host, port, other });
         }
         let first = devices[*card_on.entry(port).or_insert(card)].address;
-        // Functions of one card that are asked for one by one are devices of their own.
+        // Functions of one card that are requested one by one are devices of their own.
         if !first.same_slot(address) {
             found.push(Violation::CardsShare { port, first, second: address });
         }
     }
 }
 
-/// A device of a cell hangs from that cell's expander bus for its root complex, any other from a
-/// plain port; and below a switch only if that is its own on the host.
+/// A device of a cell is below that cell's expander bus for its root complex; any other is on a
+/// plain port. It is below a guest switch only if that is its own switch on the host.
 fn below_their_cells(
     case: &Case<'_>,
     devices: &[PlacedDevice],
@@ -259,7 +261,7 @@ fn below_their_cells(
     for &GuestFunction { host, port, .. } in &pci.functions {
         let Some(device) = cards.get(&host).map(|card| &devices[*card]) else { continue };
         let address = device.address;
-        // The other functions are behind the same port, or that is what is wrong.
+        // The other functions are behind the same port, or else have a violation of their own.
         if host != address {
             continue;
         }
@@ -292,23 +294,23 @@ fn below_their_cells(
     }
 }
 
-/// The upstream side of the switch that a function of the host is plugged into: two bridges up.
+/// The upstream side of the switch that a host function is plugged into: two bridges up.
 fn switch_of(case: &Case<'_>, address: PciAddr) -> Option<PciAddr> {
     let port = case.host.pci().get(address)?.parent?;
     case.host.pci().get(port)?.parent
 }
 
-/// The root complex at the top of the bridges above a function of the host.
+/// The root complex at the top of the bridges above a host function.
 fn root_of(case: &Case<'_>, address: PciAddr) -> Option<RootComplex> {
     let mut top = case.host.pci().get(address)?;
-    // The host's bridges form trees, so this ends.
+    // The host's bridges form trees, so this loop ends.
     while let Some(above) = top.parent.and_then(|parent| case.host.pci().get(parent)) {
         top = above;
     }
     Some(RootComplex { domain: top.address.domain, bus: top.address.bus })
 }
 
-/// The window is a power of two that holds all BARs of what the guest gets.
+/// The window is a power of two that holds all BARs of the guest's functions.
 fn mmio(case: &Case<'_>, devices: &[PlacedDevice], window: u64, found: &mut Vec<Violation>) {
     let mut bytes = 0_u64;
     for device in devices {

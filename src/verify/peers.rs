@@ -1,4 +1,4 @@
-//! What warnings claim about GPUs below one switch, counted again from the functions' parents.
+//! Check of the warning about GPUs below one switch, derived again from the functions' parents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::units::PciAddr;
 use crate::warnings::Warning;
 
-/// The warning that there should be.
+/// The warning that is expected, if any.
 pub(super) fn redirected(host: &Host, request: &Request, placement: &Placement) -> Option<Warning> {
     let mut devices = BTreeMap::new();
     for device in host.pci().devices() {
@@ -38,7 +38,7 @@ pub(super) fn redirected(host: &Host, request: &Request, placement: &Placement) 
             if a == b || meet.is_none() || linked.contains(&(a, b)) {
                 continue;
             }
-            // The way down from b is the way up in the other turn.
+            // The path down to b is the path up from b, reversed.
             for port in of_a.iter().take_while(|bridge| Some(*bridge) != meet) {
                 let access = devices.get(port).and_then(|device| device.access);
                 if let Some(access) = access.filter(|access| access.request_redirect) {

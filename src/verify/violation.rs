@@ -1,4 +1,4 @@
-//! What can be wrong with a placement, as facts.
+//! Violations: what can be wrong with a placement, as facts.
 
 use std::error::Error;
 use std::fmt;
@@ -9,12 +9,12 @@ use crate::placement::{GuestTopology, MemoryMode, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, CoreId, Distance, NodeId, PageSize, PciAddr, PcpuId, VcpuId};
 
-/// Everything that a check found wrong, at least one thing, as an error that can be passed on.
+/// All findings of one check, at least one, as an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violations<T = Violation>(Vec<T>);
 
 impl<T> Violations<T> {
-    /// `Ok` where nothing was found.
+    /// `Ok` if `found` is empty.
     pub(super) fn check(found: Vec<T>) -> Result<(), Self> {
         if found.is_empty() { Ok(()) } else { Err(Self(found)) }
     }
@@ -49,7 +49,7 @@ impl<'a, T> IntoIterator for &'a Violations<T> {
     }
 }
 
-/// One sentence for each, separated by semicolons.
+/// One sentence per violation, separated by semicolons.
 impl<T: fmt::Display> fmt::Display for Violations<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, violation) in self.0.iter().enumerate() {
@@ -62,14 +62,14 @@ impl<T: fmt::Display> fmt::Display for Violations<T> {
 
 impl<T: fmt::Debug + fmt::Display> Error for Violations<T> {}
 
-/// What a VM uses pCPUs for.
+/// A use of pCPUs by a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CpuUser {
     /// A vCPU.
     Vcpu(VcpuId),
-    /// The siblings that are kept idle.
+    /// The SMT siblings that are kept idle.
     Idle,
-    /// What is held for the emulator threads alone.
+    /// The pCPUs held for the emulator threads alone.
     EmulatorOwn,
     /// The emulator threads.
     Emulator,
@@ -107,107 +107,113 @@ fn product(topology: &GuestTopology) -> String {
     format!("{sockets} sockets x {dies} dies x {cores} cores x {threads} threads")
 }
 
-/// One thing that is wrong with a placement. Its sentence names all of its fields.
+/// One error in a placement. Its message shows all of its fields.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the sentence above each variant says what its fields are")]
 pub enum Violation {
     /// The placement is for another VM.
-    #[error("the placement is for {found:?}, the request for {wanted:?}")]
+    #[error("the placement is for VM {found:?}, but the request is for {wanted:?}")]
     Name { found: String, wanted: String },
-    /// Another number of vCPUs than requested.
-    #[error("the placement has {found} vCPUs, the request {wanted}")]
+    /// A number of vCPUs other than requested.
+    #[error("the placement has {found} vCPUs, but the request asks for {wanted}")]
     VcpuCount { found: usize, wanted: u32 },
-    /// Another number of I/O threads than requested.
-    #[error("the placement has {found} I/O threads, the request {wanted}")]
+    /// A number of I/O threads other than requested.
+    #[error("the placement has {found} I/O threads, but the request asks for {wanted}")]
     IoThreadCount { found: usize, wanted: u32 },
 
-    /// Nowhere to run, though the style pins.
+    /// A thread without pCPUs, though the style pins.
     #[error("{user} has no pCPU")]
     NoPcpus { user: CpuUser },
-    /// Pinned, though the default style lets everything float.
+    /// A pinned thread, though the default style lets everything float.
     #[error("{user} is on pCPUs {pcpus}, but the default style pins nothing")]
     DefaultPins { user: CpuUser, pcpus: CpuSet },
-    /// pCPUs that do not exist, or are off.
+    /// pCPUs that do not exist or are offline.
     #[error("{user} is on pCPUs {pcpus}, which are not online")]
     NotOnline { user: CpuUser, pcpus: CpuSet },
-    /// pCPUs that must not be used.
-    #[error("{user} is on pCPUs {pcpus}, which are not allowed")]
+    /// pCPUs outside the host's allowed set.
+    #[error("{user} is on pCPUs {pcpus}, which the host does not allow for VMs")]
     NotAllowed { user: CpuUser, pcpus: CpuSet },
-    /// pCPUs that are kept for the host.
-    #[error("{user} is on pCPUs {pcpus}, which are kept for the host")]
+    /// pCPUs that are reserved for the host.
+    #[error("{user} is on pCPUs {pcpus}, which are reserved for the host")]
     Reserved { user: CpuUser, pcpus: CpuSet },
-    /// pCPUs that another tenant has for itself.
-    #[error("{user} is on pCPUs {pcpus}, which tenant {holder:?} has for itself")]
+    /// pCPUs dedicated to another tenant.
+    #[error("{user} is on pCPUs {pcpus}, which are dedicated to tenant {holder:?}")]
     PcpusHeld { user: CpuUser, pcpus: CpuSet, holder: String },
     /// Pinned to pCPUs of other nodes than the cell's.
     #[error("vCPU {vcpu} is on pCPUs {pcpus}, which are not on the nodes of its cell {cell}")]
     OffNode { vcpu: VcpuId, cell: CellId, pcpus: CpuSet },
-    /// vCPUs without pCPUs of their own, though they are required.
-    #[error("the vCPUs have no pCPUs of their own, which are required")]
+    /// Floating vCPUs, though the request requires dedicated pCPUs.
+    #[error("the vCPUs float, but the request requires dedicated pCPUs")]
     NotDedicated,
-    /// Dedicated, but not to one pCPU.
-    #[error("vCPU {vcpu} is dedicated to pCPUs {pcpus}, it must be one")]
+    /// A dedicated vCPU that is not on exactly one pCPU.
+    #[error("vCPU {vcpu} is dedicated to pCPUs {pcpus}, but must have exactly one")]
     NotOnePcpu { vcpu: VcpuId, pcpus: CpuSet },
     /// Two dedicated vCPUs on one pCPU.
     #[error("vCPUs {first} and {second} are both on pCPU {pcpu}")]
     PcpuTwice { pcpu: PcpuId, first: VcpuId, second: VcpuId },
     /// More vCPUs float on a set than it has pCPUs.
-    #[error("{vcpus} vCPUs float on pCPUs {pcpus}, which are fewer")]
+    #[error("{vcpus} vCPUs float on fewer pCPUs: {pcpus}")]
     Crowded { vcpus: usize, pcpus: CpuSet },
-    /// Two vCPUs on one core, and the guest does not see them as SMT siblings.
+    /// Two vCPUs on one core that the guest does not see as SMT siblings.
     #[error("vCPUs {first} and {second} are both on core {core}, but not siblings in the guest")]
     VcpusShareCore { core: CoreId, first: VcpuId, second: VcpuId },
     /// Guest SMT siblings that are not on one core.
-    #[error("vCPU {vcpu} is on core {other}, its siblings in the guest on core {core}")]
+    #[error("vCPU {vcpu} is on core {other}, but its siblings in the guest are on core {core}")]
     GuestCoreSplit { vcpu: VcpuId, core: CoreId, other: CoreId },
-    /// A core that another tenant has a part of, though whole cores are required.
-    #[error("core {core} is shared: tenant {holder:?} has pCPUs {pcpus} of it")]
+    /// A core partly held by another tenant, though whole cores are required.
+    #[error("core {core} is shared: tenant {holder:?} holds its pCPUs {pcpus}")]
     CoreShared { core: CoreId, pcpus: CpuSet, holder: String },
-    /// A core that is not taken whole, though whole cores are required.
-    #[error("core {core} is not taken whole: its pCPUs {pcpus} are left to others")]
+    /// A core that is not claimed whole, though whole cores are required.
+    #[error("core {core} is not claimed whole: its pCPUs {pcpus} remain free")]
     CoreNotWhole { core: CoreId, pcpus: CpuSet },
-    /// pCPUs kept idle for nothing.
-    #[error("pCPUs {pcpus} are kept idle, but are on no core that the VM runs on")]
+    /// pCPUs kept idle on cores that the VM does not use.
+    #[error("pCPUs {pcpus} are kept idle on cores that the VM does not run on")]
     IdleApart { pcpus: CpuSet },
-    /// pCPUs both idle and in use.
-    #[error("pCPUs {pcpus} are both idle and the emulator's own")]
+    /// pCPUs that are both idle and held for the emulator.
+    #[error("pCPUs {pcpus} are both kept idle and held for the emulator")]
     IdleInUse { pcpus: CpuSet },
-    /// Something else where a vCPU runs.
-    #[error("{user} has pCPUs {pcpus}, where vCPUs are")]
+    /// Another thread on a vCPU's pCPU.
+    #[error("{user} has pCPUs {pcpus}, which are used by vCPUs")]
     BesideVcpus { user: CpuUser, pcpus: CpuSet },
-    /// Too few pCPUs for the emulator threads alone.
-    #[error("the emulator has {found} pCPUs of its own, the request says {wanted}")]
+    /// Too few pCPUs held for the emulator threads.
+    #[error("the emulator has {found} pCPUs of its own, but the request asks for {wanted}")]
     EmulatorCount { found: usize, wanted: u32 },
-    /// The emulator runs elsewhere than on its own pCPUs.
-    #[error("the emulator is on pCPUs {pcpus}, beside its own")]
+    /// Emulator threads outside of their own pCPUs.
+    #[error("the emulator is on pCPUs {pcpus}, which are not its own")]
     EmulatorElsewhere { pcpus: CpuSet },
 
-    /// A topology that does not have as many vCPUs as requested.
-    #[error("{} are not {vcpus} vCPUs", product(topology))]
+    /// A guest topology whose product is not the number of vCPUs.
+    #[error("{} do not make {vcpus} vCPUs", product(topology))]
     Topology { topology: GuestTopology, vcpus: u32 },
-    /// Threads that do not go with the style.
-    #[error("style {style} with {threads} threads a core")]
+    /// A number of threads per guest core that contradicts the style.
+    #[error("style {style} does not allow {threads} threads per guest core")]
     StyleThreads { style: Style, threads: u32 },
-    /// Cells that do not go with the style.
-    #[error("style {style} with {cells} cells")]
+    /// A number of cells that contradicts the style.
+    #[error("style {style} does not allow {cells} cells")]
     StyleCells { style: Style, cells: usize },
-    /// The guest sees SMT siblings and must not, or the other way round.
-    #[error("{threads} threads a core, but SMT in the guest must be {wanted}")]
+    /// SMT siblings shown to the guest against the request, or hidden against it.
+    #[error(
+        "the guest has {threads} threads per core, but the request says SMT in the guest: {wanted}"
+    )]
     Smt { threads: u32, wanted: bool },
-    /// `topoext` where it is not needed, or not where it is.
-    #[error("topoext is {found} for {threads} threads a core on CPU vendor {vendor:?}")]
+    /// `topoext` set where it is not needed, or missing where it is.
+    #[error(
+        "topoext is {found}, but must not be for {threads} threads per core and CPU vendor {vendor:?}"
+    )]
     Topoext { found: bool, threads: u32, vendor: CpuVendor },
-    /// An emulated IOMMU where it is not needed, or not where it is.
-    #[error("the emulated IOMMU is {found} for {vcpus} vCPUs, it is needed from 256 on")]
+    /// An emulated IOMMU where it is not needed, or none where it is.
+    #[error(
+        "emulated IOMMU is {found} for {vcpus} vCPUs, but it is needed from 256 vCPUs on and only then"
+    )]
     Iommu { found: bool, vcpus: u32 },
-    /// Another number of cells than required.
-    #[error("the guest has {found} cells, {wanted} are required")]
+    /// A number of cells other than required.
+    #[error("the guest has {found} cells, but the request requires {wanted}")]
     CellCount { found: usize, wanted: u32 },
-    /// Not even one cell.
-    #[error("the placement has no cell")]
+    /// No cells at all.
+    #[error("the placement has no cells")]
     NoCells,
-    /// Cells that are not counted from 0 in order.
+    /// Cells that are not numbered from 0 in order.
     #[error("cell {found} is at position {position}")]
     CellId { position: usize, found: CellId },
     /// A cell without vCPUs.
@@ -231,81 +237,87 @@ pub enum Violation {
     /// A cell on a node that the host does not have.
     #[error("cell {cell} is on node {node}, which does not exist")]
     NoSuchNode { cell: CellId, node: NodeId },
-    /// Several nodes or none, though one is required.
-    #[error("the VM is on nodes {nodes:?}, one is required")]
+    /// Several nodes, or none, though one is required.
+    #[error("the VM is on nodes {nodes:?}, but the request requires one node")]
     NotOneNode { nodes: NodeSet },
     /// An incomplete row of distances.
-    #[error("cell {cell} has {found} distances for {wanted} cells")]
+    #[error("cell {cell} lists {found} distances, but there are {wanted} cells")]
     DistanceCount { cell: CellId, found: usize, wanted: usize },
-    /// A distance that is not the host's.
-    #[error("the distance of cells {from} and {to} is {found}, it must be {wanted}")]
+    /// A distance that differs from the host's.
+    #[error("the distance from cell {from} to cell {to} is {found}, but must be {wanted}")]
     Distance { from: CellId, to: CellId, found: Distance, wanted: Distance },
 
-    /// Another amount of memory than requested.
-    #[error("the cells have {found}, the request {wanted}")]
+    /// An amount of memory other than requested.
+    #[error("the cells have {found} of memory in all, but the request asks for {wanted}")]
     MemorySum { found: Bytes, wanted: Bytes },
-    /// Cells that differ in vCPUs or memory, where the request wants them alike.
-    #[error("cell {cell} has {found} vCPUs and {memory}, the first cell has not")]
+    /// Cells that differ in vCPUs or memory, though the request asks for equal cells.
+    #[error("cell {cell} has {found} vCPUs and {memory} of memory, unlike the first cell")]
     CellsDiffer { cell: CellId, found: usize, memory: Bytes },
-    /// A memory mode that does not go with the style.
-    #[error("style {style} with {mode} memory")]
+    /// A memory mode that contradicts the style.
+    #[error("style {style} does not allow {mode} memory")]
     StyleMemory { style: Style, mode: MemoryMode },
-    /// Bound to nodes, though the default style lets everything float.
+    /// A cell bound to nodes, though the default style lets everything float.
     #[error("cell {cell} is bound to nodes, but the default style binds nothing")]
     DefaultBinds { cell: CellId },
-    /// A cell whose memory is nothing or not a whole number of pages.
-    #[error("cell {cell} has {memory}, which is not one or more pages of {page_size}")]
+    /// A cell whose memory is zero or not a whole number of pages.
+    #[error(
+        "cell {cell} has {memory} of memory, which is not a positive number of pages of {page_size}"
+    )]
     CellMemory { cell: CellId, memory: Bytes, page_size: PageSize },
-    /// Other pages than requested.
-    #[error("cell {cell} has pages of {found}, the request says {wanted}")]
+    /// A page size other than requested.
+    #[error("cell {cell} has pages of {found}, but the request asks for pages of {wanted}")]
     CellPageSize { cell: CellId, found: PageSize, wanted: PageSize },
-    /// Pages that are not the cell's memory.
-    #[error("cell {cell} has {pages} pages of {page_size}, which are not its {memory}")]
+    /// Pages that do not add up to the cell's memory.
+    #[error(
+        "cell {cell} has {pages} pages of {page_size}, which do not add up to its memory of {memory}"
+    )]
     CellPages { cell: CellId, pages: u64, page_size: PageSize, memory: Bytes },
     /// Pages on a node that the cell is not bound to.
     #[error("cell {cell} has {pages} pages on node {node}, which is not one of its nodes")]
     PagesOffNode { cell: CellId, node: NodeId, pages: u64 },
     /// More pages than are free.
-    #[error("{needed} pages of {page_size} on {}, where {free} are free", pool(*node))]
+    #[error("the VM takes {needed} pages of {page_size} on {}, but {free} are free", pool(*node))]
     PagesShort { node: Option<NodeId>, page_size: PageSize, needed: u64, free: u64 },
     /// Memory bound to a node that has none.
     #[error("cell {cell} is bound to node {node}, which has no memory")]
     NoMemory { cell: CellId, node: NodeId },
-    /// Strict memory of one of several cells that is not on one node.
-    #[error("cell {cell} of several has strict memory on nodes {nodes}, it must be one")]
+    /// Strict memory on several nodes, in a guest with several cells.
+    #[error(
+        "cell {cell} has strict memory on nodes {nodes}, but with several cells each must be on one node"
+    )]
     StrictSpreads { cell: CellId, nodes: NodeSet },
 
-    /// Another number of GPUs than requested.
-    #[error("the placement has {found} GPUs, the request {wanted}")]
+    /// A number of GPUs other than requested.
+    #[error("the placement has {found} GPUs, but the request asks for {wanted}")]
     GpuCount { found: usize, wanted: usize },
-    /// A device that was named and is not there, or not in its role.
-    #[error("{address} is requested (as a GPU: {as_gpu}), and not placed")]
+    /// A requested device that is not placed, or not in the requested role.
+    #[error("device {address} is requested (as a GPU: {as_gpu}), but not placed")]
     DeviceMissing { address: PciAddr, as_gpu: bool },
-    /// A device that was not asked for.
-    #[error("{address} is placed (as a GPU: {as_gpu}), and not requested")]
+    /// A placed device that was not requested.
+    #[error("device {address} is placed (as a GPU: {as_gpu}), but not requested")]
     DeviceUnasked { address: PciAddr, as_gpu: bool },
-    /// An address that is no device of the host.
-    #[error("{address} is no device of the host")]
+    /// An address that is not a device of the host.
+    #[error("{address} is not a device of the host")]
     NoSuchDevice { address: PciAddr },
-    /// Placed as a GPU, and not one.
-    #[error("{address} is placed as a GPU, which it is not")]
+    /// A device placed as a GPU that is not a GPU.
+    #[error("device {address} is placed as a GPU, but is not a GPU")]
     NotGpu { address: PciAddr },
     /// A GPU of another model.
-    #[error("GPU {address} is a {model:?}, the request says {wanted:?}")]
+    #[error("GPU {address} is a {model:?}, but the request asks for {wanted:?}")]
     GpuModel { address: PciAddr, model: String, wanted: String },
-    /// A GPU inside the CPU that nobody named.
-    #[error("GPU {address} is inside the CPU, and not named by the request")]
+    /// A GPU integrated into the CPU that the request does not name.
+    #[error("GPU {address} is integrated into the CPU, and the request does not name it")]
     GpuIntegrated { address: PciAddr },
-    /// A device that another tenant has.
-    #[error("{address} belongs to tenant {holder:?}")]
+    /// A device held by another tenant.
+    #[error("device {address} is held by tenant {holder:?}")]
     DeviceHeld { address: PciAddr, holder: String },
-    /// A function that is given twice.
-    #[error("{address} is placed twice")]
+    /// A function that is placed twice.
+    #[error("function {address} is placed twice")]
     DeviceTwice { address: PciAddr },
-    /// An IOMMU group that is not taken whole.
-    #[error("{address} is placed, but not {missing} of its IOMMU group")]
+    /// An IOMMU group of which only a part is placed.
+    #[error("device {address} is placed without {missing}, a member of its IOMMU group")]
     GroupSplit { address: PciAddr, missing: PciAddr },
-    /// A device taken from the host that need not be.
+    /// A device withheld from the host without need.
     #[error(
         "{withheld} is withheld with {address}, but shares no IOMMU group with the VM's devices"
     )]
@@ -313,11 +325,11 @@ pub enum Violation {
     /// A function of another card.
     #[error("{function} is placed as a function of {address}, which is another card")]
     FunctionApart { address: PciAddr, function: PciAddr },
-    /// A device node that is not the host's.
-    #[error("{address} is said to be on {}, it is on {}", or_none("node", *found), or_none("node", *wanted))]
+    /// A node of a device that differs from the host's.
+    #[error("device {address} is placed on {}, but is on {}", or_none("node", *found), or_none("node", *wanted))]
     DeviceNode { address: PciAddr, found: Option<NodeId>, wanted: Option<NodeId> },
-    /// A device that hangs from another cell than its node's.
-    #[error("{address} belongs to {}, it must be {}", or_none("cell", *found), or_none("cell", *wanted))]
+    /// A device in a cell other than its node's.
+    #[error("device {address} belongs to {}, but must belong to {}", or_none("cell", *found), or_none("cell", *wanted))]
     DeviceCell { address: PciAddr, found: Option<CellId>, wanted: Option<CellId> },
     /// A GPU away from the VM's nodes, though locality is required.
     #[error("GPU {address} is on {}, which is not one of the VM's nodes {nodes:?}", or_none("known node", *node))]
@@ -328,36 +340,40 @@ pub enum Violation {
     /// GPUs not linked, though that is required.
     #[error("GPUs {first} and {second} are not linked")]
     NotLinked { first: PciAddr, second: PciAddr },
-    /// GPUs that are no fabric partition, though one is required.
-    #[error("the {} GPUs from {} on are not a fabric partition", gpus.len(), or_none("GPU", gpus.first()))]
+    /// GPUs that do not form a fabric partition, though one is required.
+    #[error("the {} GPUs that begin with {} do not form a fabric partition", gpus.len(), or_none("GPU", gpus.first()))]
     NotPartition { gpus: Vec<PciAddr> },
 
-    /// Two guest controllers with one index.
+    /// Two guest controllers with the same index.
     #[error("controller index {index} occurs twice")]
     IndexTwice { index: u32 },
     /// A guest controller index that leaves a gap.
-    #[error("controller index {index} is not from 1 to {count}, the number of controllers")]
+    #[error("controller index {index} is not between 1 and {count}, the number of controllers")]
     IndexGap { index: u32, count: usize },
     /// An expander bus of a cell that does not exist.
     #[error("expander bus {index} belongs to cell {cell}, which does not exist")]
     ExpanderCell { index: u32, cell: CellId },
     /// A bus number that libvirt refuses.
-    #[error("expander bus {index} has number {bus_nr}, it must be from 1 to 254")]
+    #[error("expander bus {index} has bus number {bus_nr}, which must be between 1 and 254")]
     BusNumber { index: u32, bus_nr: u8 },
-    /// An expander bus among the buses of the one below.
-    #[error("expander bus {index} has number {bus_nr}, the buses below it reach {taken}")]
+    /// An expander bus whose number is taken by the buses of another one.
+    #[error("expander bus {index} has bus number {bus_nr}, but numbers up to {taken} are taken")]
     BusOverlap { index: u32, bus_nr: u8, taken: usize },
     /// Buses beyond the last number.
-    #[error("the buses below expander bus {index} reach {last}, the last number is 255")]
+    #[error("the buses below expander bus {index} reach number {last}, beyond the last one, 255")]
     BusBeyond { index: u32, last: usize },
     /// More plain ports than there are bus numbers for.
-    #[error("{found} plain root ports, there is room for {room} before the first expander bus")]
+    #[error(
+        "the guest has {found} plain root ports, but bus numbers for {room} before the first expander bus"
+    )]
     PlainPorts { found: usize, room: usize },
     /// A port on a bus that does not exist.
-    #[error("port {port} is on bus {parent}, which is neither 0 nor an expander bus nor a switch")]
+    #[error(
+        "port {port} is on bus {parent}, which is neither bus 0 nor an expander bus nor a switch"
+    )]
     PortParent { port: u32, parent: u32 },
     /// A port without a slot from 0 to 31 on its expander bus or switch.
-    #[error("port {port} on an expander bus or switch has {}, it must have one up to 31", or_none("slot", *slot))]
+    #[error("port {port} on an expander bus or switch has {}, but needs one from 0 to 31", or_none("slot", *slot))]
     PortSlot { port: u32, slot: Option<u8> },
     /// Two ports in one slot.
     #[error("two ports are in slot {slot} of bus {parent}")]
@@ -365,61 +381,63 @@ pub enum Violation {
     /// A switch that is not plugged into a root port.
     #[error("switch {index} is plugged into {port}, which is not a root port")]
     SwitchPort { index: u32, port: u32 },
-    /// A switch that is not alone in its port.
-    #[error("switch {index} is not alone in root port {port}")]
+    /// A switch that shares its root port.
+    #[error("switch {index} shares root port {port} with another device")]
     SwitchShares { index: u32, port: u32 },
     /// A switch with no port.
     #[error("switch {index} has no port below it")]
     EmptySwitch { index: u32 },
     /// A function behind a port that does not exist.
-    #[error("{host} is behind root port {port}, which does not exist")]
+    #[error("host function {host} is behind root port {port}, which does not exist")]
     NoSuchPort { host: PciAddr, port: u32 },
     /// A function number beyond 7.
-    #[error("{host} is function {function} in the guest, the last is 7")]
+    #[error("host function {host} is function {function} in the guest, beyond the last one, 7")]
     FunctionNumber { host: PciAddr, function: u8 },
-    /// Two functions in one place.
+    /// Two functions with the same number behind one port.
     #[error("root port {port} has function {function} twice")]
     FunctionTwice { port: u32, function: u8 },
-    /// A port with nothing that the guest would find.
+    /// A port without function 0, behind which the guest finds nothing.
     #[error("root port {port} has no function 0")]
     NoFunctionZero { port: u32 },
     /// `multifunction` elsewhere than on function 0 of several.
     #[error(
-        "multifunction of {host} is {found}, it goes on function 0 of several and nowhere else"
+        "multifunction of {host} is {found}, but must be set on function 0 of several and nowhere else"
     )]
     Multifunction { host: PciAddr, found: bool },
     /// A placed function that the guest does not see.
-    #[error("{host} is placed, but not in the guest's PCIe tree")]
+    #[error("host function {host} is placed, but missing from the guest's PCIe tree")]
     NotShown { host: PciAddr },
-    /// A function in the guest that is not placed, or is to be withheld.
-    #[error("{host} is in the guest's PCIe tree, but not placed")]
+    /// A function in the guest that is not placed, or that must be withheld.
+    #[error("host function {host} is in the guest's PCIe tree, but not placed")]
     ShownUnplaced { host: PciAddr },
     /// A host function that the guest sees twice.
-    #[error("{host} is twice in the guest's PCIe tree")]
+    #[error("host function {host} is in the guest's PCIe tree twice")]
     ShownTwice { host: PciAddr },
     /// One card behind two ports.
-    #[error("{function} of the card {address} is behind root port {port}, the card behind {other}")]
+    #[error(
+        "function {function} of card {address} is behind root port {port}, but the card is behind {other}"
+    )]
     CardSplit { address: PciAddr, function: PciAddr, port: u32, other: u32 },
     /// Two cards behind one port.
     #[error("the cards {first} and {second} are both behind root port {port}")]
     CardsShare { port: u32, first: PciAddr, second: PciAddr },
-    /// A device below another cell's bus than its own.
-    #[error("{address} hangs from {}, it belongs to {}", or_none("cell", *found), or_none("cell", *wanted))]
+    /// A device below the bus of a cell other than its own.
+    #[error("device {address} is below the bus of {}, but belongs to {}", or_none("cell", *found), or_none("cell", *wanted))]
     DeviceBus { address: PciAddr, found: Option<CellId>, wanted: Option<CellId> },
     /// A device below the expander bus of another root complex.
     #[error(
-        "{address} hangs from expander bus {index} of root complex {}, its own is {}",
+        "device {address} is below expander bus {index} for root complex {}, but its own is {}",
         root(found),
         root(wanted)
     )]
     DeviceRoot { address: PciAddr, index: u32, found: RootComplex, wanted: RootComplex },
-    /// A device that the guest sees below another switch than its own on the host.
+    /// A device that the guest sees below a switch other than its own on the host.
     #[error(
-        "{address} hangs from guest switch {index}, which stands for {found}; its own is {}",
+        "device {address} is below guest switch {index} for host switch {found}, but its own is {}",
         or_none("switch", *wanted)
     )]
     DeviceSwitch { address: PciAddr, index: u32, found: PciAddr, wanted: Option<PciAddr> },
-    /// An MMIO window that is no power of two or smaller than the BARs.
-    #[error("the MMIO window of {found} MiB must be a power of two and hold {needed} MiB")]
+    /// An MMIO window that is not a power of two, or is smaller than the BARs.
+    #[error("the MMIO window has {found} MiB, but must be a power of two of at least {needed} MiB")]
     MmioWindow { found: u64, needed: u64 },
 }

@@ -1,4 +1,5 @@
-//! What libvirt or the guest would take silently and get wrong is refused before a line is written.
+//! Checks before a line is written: placements that libvirt or the guest would accept silently and
+//! get wrong are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +9,15 @@ use crate::placement::{MemoryMode, Placement};
 use crate::sets::VcpuSet;
 use crate::units::{Id as _, VcpuId};
 
-/// The last PCI bus, guest controller index and chassis.
+/// The largest PCI bus number, guest controller index and chassis.
 const LAST_BUS: u32 = 255;
-/// More vCPUs than this need x2APIC, and that an emulated IOMMU.
+/// More vCPUs than this need x2APIC, which needs an emulated IOMMU.
 const XAPIC_VCPUS: usize = 255;
 
-/// Refuses a placement that this format cannot say.
+/// Refuses a placement that domain XML cannot express.
 ///
 /// # Errors
-/// [`EmitError`] with the first thing that libvirt would refuse or misunderstand.
+/// [`EmitError`] for the first part that libvirt would refuse or misunderstand.
 pub fn check(placement: &Placement) -> Result<(), EmitError> {
     name(&placement.name)?;
     vcpus(placement)?;
@@ -26,7 +27,7 @@ pub fn check(placement: &Placement) -> Result<(), EmitError> {
     plugged(placement)
 }
 
-/// libvirt refuses a slash and a line feed, and a name of nothing but spaces.
+/// libvirt refuses a slash, a line feed, and a name of only spaces.
 fn name(name: &str) -> Result<(), EmitError> {
     let bad = |c: char| c == '/' || c == '\n' || !is_legal(c);
     if name.trim().is_empty() || name.contains(bad) {
@@ -70,7 +71,8 @@ fn cells(placement: &Placement) -> Result<(), EmitError> {
     if placement.cells.is_empty() || seen.len() != placement.vcpus.len() || last != seen.len() {
         return Err(EmitError::Cells);
     }
-    // A guest kernel that finds a socket in two nodes drops the siblings of its scheduler domains.
+    // A guest kernel that finds one socket in two nodes drops the siblings of its scheduler
+    // domains.
     let topology = placement.topology;
     let size = topology.dies * topology.cores * topology.threads;
     for socket in 0..topology.sockets {
@@ -85,7 +87,7 @@ fn cells(placement: &Placement) -> Result<(), EmitError> {
 fn distances(placement: &Placement) -> Result<(), EmitError> {
     let cells = &placement.cells;
     if cells.len() == 1 {
-        // Not shown, so whatever stands there says nothing wrong.
+        // The cells are not shown, so they cannot be wrong.
         return Ok(());
     }
     let at = |from: usize, to: usize| cells[from].distances.get(to).map(|distance| distance.0);
@@ -105,7 +107,7 @@ fn distances(placement: &Placement) -> Result<(), EmitError> {
     Ok(())
 }
 
-/// Controllers: indexes, slots, and room for the buses.
+/// Checks the controllers: indexes, slots, and room for the buses.
 fn tree(placement: &Placement) -> Result<(), EmitError> {
     let pci = &placement.pci;
     let mut indexes: Vec<u32> = pci.expanders.iter().map(|expander| expander.index).collect();
@@ -118,14 +120,14 @@ fn tree(placement: &Placement) -> Result<(), EmitError> {
     if let Some(index) = indexes.iter().find(|index| **index > LAST_BUS) {
         return Err(EmitError::ControllerIndex { index: *index });
     }
-    // By bus that ports may be on: how many bus numbers lie below it.
+    // The number of bus numbers below each bus that ports may be on.
     let mut buses: BTreeMap<u32, u32> = BTreeMap::from([(0, 0)]);
     buses.extend(pci.expanders.iter().map(|expander| (expander.index, 0)));
     let root_ports: BTreeMap<u32, u32> = (pci.ports.iter())
         .filter(|port| buses.contains_key(&port.parent))
         .map(|port| (port.index, port.parent))
         .collect();
-    // By switch: the bus that its root port is on.
+    // For each switch, the bus of its root port.
     let mut switches = BTreeMap::new();
     let mut taken: BTreeSet<u32> = pci.functions.iter().map(|function| function.port).collect();
     for switch in &pci.switches {
@@ -143,7 +145,7 @@ fn tree(placement: &Placement) -> Result<(), EmitError> {
     }
     let mut slots = BTreeSet::new();
     for port in &pci.ports {
-        // libvirt wants a controller's index above that of the bus that it is on.
+        // libvirt requires a controller's index to exceed that of its bus.
         let bus = switches.get(&port.parent).unwrap_or(&port.parent);
         let bus = buses.get_mut(bus).filter(|_| port.parent < port.index);
         *bus.ok_or(EmitError::ControllerIndex { index: port.index })? += 1;
@@ -152,13 +154,14 @@ fn tree(placement: &Placement) -> Result<(), EmitError> {
         if twice || (slot.is_none() && port.parent != 0) {
             return Err(EmitError::Slot { port: port.index });
         }
-        // libvirt puts what it adds by itself into the first free port, expander or not.
+        // libvirt puts devices that it adds itself into the first free port, even one of an
+        // expander.
         if !taken.contains(&port.index) {
             return Err(EmitError::EmptyPort { port: port.index });
         }
     }
-    // The firmware numbers the buses below an expander upwards from its own number. Where the next
-    // expander's comes too early, devices vanish or the firmware hangs.
+    // The firmware numbers the buses below an expander upwards from the expander's own number. If
+    // the next expander's number is too close, devices vanish or the firmware hangs.
     let mut expanders: Vec<_> = pci.expanders.iter().collect();
     expanders.sort_unstable_by_key(|expander| expander.bus_nr);
     let mut first_free = buses[&0] + 1;
@@ -181,7 +184,7 @@ fn tree(placement: &Placement) -> Result<(), EmitError> {
     Ok(())
 }
 
-/// Every device is in the tree, once.
+/// Every device is in the tree exactly once.
 fn plugged(placement: &Placement) -> Result<(), EmitError> {
     let pci = &placement.pci;
     let mut hosts = BTreeSet::new();
@@ -198,7 +201,7 @@ fn plugged(placement: &Placement) -> Result<(), EmitError> {
             return Err(EmitError::Function { address });
         }
     }
-    // A device whose first function is not 0 is not found by the guest.
+    // The guest does not find a device without a function 0.
     let lost = pci.functions.iter().find(|function| !places.contains(&(function.port, 0)));
     if let Some(function) = lost {
         return Err(EmitError::Function { address: function.host });

@@ -1,4 +1,4 @@
-//! vCPUs, where they run, and what CPU the guest sees.
+//! vCPUs: their pins, and the CPU model that the guest sees.
 
 use super::shows_cells;
 use crate::emit::xml::Element;
@@ -15,12 +15,12 @@ pub fn iothreads(placement: &Placement) -> Option<Element> {
     (count > 0).then(|| Element::new("iothreads").text(count))
 }
 
-/// Whether each vCPU is held somewhere, so that what the guest sees of the caches is true.
+/// Whether every vCPU is pinned, so that the caches shown to the guest are true.
 pub fn is_pinned(placement: &Placement) -> bool {
     placement.vcpus.iter().all(|set| !set.is_empty())
 }
 
-/// `<cputune>`, where anything is pinned.
+/// `<cputune>`, if anything is pinned.
 pub fn tune(placement: &Placement) -> Option<Element> {
     let pin = |name| Element::new(name);
     let mut pins = Vec::new();
@@ -37,10 +37,10 @@ pub fn tune(placement: &Placement) -> Option<Element> {
     (!pins.is_empty()).then(|| Element::new("cputune").children(pins))
 }
 
-/// `<cpu>`: the host's, as the device drivers and libraries in the guest choose code by it.
+/// `<cpu>`: the host's model, because drivers and libraries in the guest choose code by it.
 ///
-/// `migratable='off'` shows the invariant clock too, which only a VM that stays may rely on; one
-/// with passed-through GPUs stays.
+/// `migratable='off'` also shows the invariant clock, which only a VM that never migrates may rely
+/// on; a VM with passed-through GPUs does not migrate.
 pub fn cpu(placement: &Placement) -> Element {
     let cpu = Element::new("cpu").attr("mode", "host-passthrough").attr("check", "none");
     let cpu = cpu.attr("migratable", "off").child(topology(placement));
@@ -48,7 +48,7 @@ pub fn cpu(placement: &Placement) -> Element {
     cpu.children(shows_cells(placement).then(|| numa(placement)))
 }
 
-/// `<topology>`, without `clusters`: x86 has none, and older libvirt does not know the word.
+/// `<topology>`, without `clusters`: x86 has none, and older libvirt does not know the attribute.
 pub fn topology(placement: &Placement) -> Element {
     let topology = placement.topology;
     Element::new("topology")
@@ -58,23 +58,23 @@ pub fn topology(placement: &Placement) -> Element {
         .attr("threads", topology.threads)
 }
 
-/// The host's caches, for vCPUs that stay with them.
+/// The host's caches, if the vCPUs are pinned.
 pub fn cache(placement: &Placement) -> Option<Element> {
     is_pinned(placement).then(|| Element::new("cache").attr("mode", "passthrough"))
 }
 
-/// AMD guests take no SMT siblings without it.
+/// `topoext`: without it, AMD guests ignore SMT siblings.
 pub fn topoext(placement: &Placement) -> Option<Element> {
     let feature = || Element::new("feature").attr("policy", "require").attr("name", "topoext");
     placement.topoext.then(feature)
 }
 
-/// `<numa>` with the whole distance matrix: libvirt fills what is left out with 10 and 20.
+/// `<numa>` with the whole distance matrix: libvirt fills missing distances with 10 and 20.
 pub fn numa(placement: &Placement) -> Element {
     numa_with(placement, |cell| cell)
 }
 
-/// `<numa>`, each cell passed through `more` before it gets its distances.
+/// `<numa>`, each cell passed through `more` before its distances are added.
 pub fn numa_with(placement: &Placement, more: impl Fn(Element) -> Element) -> Element {
     let cells = placement.cells.iter().map(|cell| {
         let element = Element::new("cell")
@@ -91,7 +91,7 @@ pub fn numa_with(placement: &Placement, more: impl Fn(Element) -> Element) -> El
     Element::new("numa").children(cells)
 }
 
-/// `<iommu>`: brings x2APIC. With passed-through devices QEMU starts only in caching mode.
+/// `<iommu>`, which provides x2APIC. With passed-through devices QEMU starts only in caching mode.
 pub fn iommu(placement: &Placement) -> Option<Element> {
     let mut driver = Element::new("driver").attr("intremap", "on");
     if !placement.pci.functions.is_empty() {

@@ -1,4 +1,4 @@
-//! How much memory, on which pages, from which nodes.
+//! Memory: amount, page sizes and host nodes.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,14 @@ pub fn sizes(placement: &Placement) -> [Element; 2] {
         .map(|name| Element::new(name).attr("unit", "KiB").text(placement.memory().kib()))
 }
 
-/// `<memoryBacking>`, where there are hugepages.
+/// `<memoryBacking>`, if there are hugepages.
 pub fn backing(placement: &Placement) -> Option<Element> {
     let pages = hugepages(placement)?;
     Some(Element::new("memoryBacking").child(pages))
 }
 
-/// `<hugepages>`: a page size each, and the guest cells that it is for where the guest has cells.
+/// `<hugepages>`: one `<page>` per page size, with the guest cells that use it if the guest has
+/// cells.
 fn hugepages(placement: &Placement) -> Option<Element> {
     let mut sizes: BTreeMap<_, CellSet> = BTreeMap::new();
     for cell in placement.cells.iter().filter(|cell| cell.page_size.is_huge()) {
@@ -33,7 +34,8 @@ fn hugepages(placement: &Placement) -> Option<Element> {
     (!sizes.is_empty()).then(|| Element::new("hugepages").children(pages))
 }
 
-/// `<numatune>`: host nodes. Needed beside the pinning, which acts only after the memory is there.
+/// `<numatune>`: host nodes. Pinning alone is not enough: it takes effect after the memory is
+/// allocated.
 pub fn tune(placement: &Placement) -> Option<Element> {
     let mode = match placement.memory_mode {
         MemoryMode::Strict => "strict",

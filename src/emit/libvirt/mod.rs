@@ -1,8 +1,8 @@
-//! libvirt domain XML for KVM: fragments to paste, a whole domain, or a patch of the user's own.
+//! libvirt domain XML for KVM: fragments to paste, or a whole domain.
 //!
-//! Tried with libvirt 9.0 to 11.3 and QEMU 10.0. libvirt accepts much that then starts wrongly, or
-//! starts and is wrong in the guest only (bus numbers too close, cells that leave vCPUs out); what
-//! of that a placement could say is refused here, see [`EmitError`].
+//! Tested with libvirt 9.0 to 11.3 and QEMU 10.0. libvirt accepts domains that then fail to start,
+//! or that start and are wrong only in the guest (bus numbers too close, cells that leave vCPUs
+//! out). Placements that would cause this are refused here, see [`EmitError`].
 
 pub(crate) mod check;
 pub mod cpu;
@@ -15,39 +15,39 @@ use crate::emit::xml::{Element, Layout};
 use crate::placement::{GuestTopology, MemoryMode, Placement};
 use crate::units::{Bytes, CellId, PageSize, PciAddr};
 
-/// Why a placement cannot be said in domain XML.
+/// The reason why a placement cannot be written as domain XML.
 ///
-/// None of these comes from a placement that this crate recommends; they guard one that was built
-/// or changed by hand.
+/// No placement that this crate recommends causes any of these; they guard placements that were
+/// built or changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// A name that libvirt, or XML, refuses.
-    #[error("the name {name:?} is empty or has a slash, a line feed or a control character")]
+    /// A name that libvirt or XML does not allow.
+    #[error("the VM's name {name:?} is empty or has a slash, a line feed or a control character")]
     Name {
-        /// The name, cut.
+        /// The name, shortened.
         name: String,
     },
-    /// The guest topology is not that of the vCPUs.
+    /// A guest topology whose product is not the number of vCPUs.
     #[error(
-        "{} sockets x {} dies x {} cores x {} threads are not {vcpus} vCPUs",
+        "{} sockets x {} dies x {} cores x {} threads do not make {vcpus} vCPUs",
         topology.sockets, topology.dies, topology.cores, topology.threads
     )]
     Topology {
         /// The topology.
         topology: GuestTopology,
-        /// How many vCPUs there are.
+        /// The number of vCPUs.
         vcpus: usize,
     },
-    /// More vCPUs than interrupts can be sent to without x2APIC.
-    #[error("{vcpus} vCPUs need the emulated IOMMU")]
+    /// More vCPUs than interrupts can address without x2APIC.
+    #[error("{vcpus} vCPUs need the emulated IOMMU, which the placement lacks")]
     NoIommu {
-        /// How many vCPUs there are.
+        /// The number of vCPUs.
         vcpus: usize,
     },
-    /// The cells are not numbered from 0, do not share out all vCPUs, or an expander bus names
-    /// none.
-    #[error("the cells are not numbered from 0 or do not share out the vCPUs exactly")]
+    /// Cells that are not numbered from 0 or do not partition the vCPUs, or an expander bus that
+    /// belongs to no cell.
+    #[error("the cells are not numbered from 0, or do not hold every vCPU exactly once")]
     Cells,
     /// A virtual socket with vCPUs in several cells.
     #[error("virtual socket {socket} is in several cells")]
@@ -55,8 +55,10 @@ pub enum EmitError {
         /// The socket, counted from 0.
         socket: u32,
     },
-    /// An amount of memory that is nothing, or not made of whole pages.
-    #[error("cell {cell} has {memory}, which is not one or more pages of {page_size}")]
+    /// An amount of memory that is zero, or not a whole number of pages.
+    #[error(
+        "cell {cell} has {memory} of memory, which is not a positive number of pages of {page_size}"
+    )]
     Memory {
         /// The cell.
         cell: CellId,
@@ -65,24 +67,24 @@ pub enum EmitError {
         /// Its page size.
         page_size: PageSize,
     },
-    /// Bound memory without a node to bind it to.
-    #[error("the memory of cell {cell} is {mode}, but it names no node")]
+    /// Bound memory without a node.
+    #[error("the memory of cell {cell} is {mode}, but the cell names no node")]
     NoNodes {
         /// The cell.
         cell: CellId,
         /// The mode.
         mode: MemoryMode,
     },
-    /// The distances are no symmetric matrix with 10 for local and 11 to 255 for all else.
+    /// Distances that are not a symmetric matrix with 10 for local and 11 to 255 otherwise.
     #[error("the distance from cell {from} to cell {to} is missing, asymmetric or out of range")]
     Distance {
-        /// From here.
+        /// The first cell.
         from: CellId,
-        /// To here.
+        /// The second cell.
         to: CellId,
     },
-    /// PCI controllers are not numbered from 1 without gaps up to 255, parents first.
-    #[error("PCI controller {index} is out of order")]
+    /// PCI controllers that are not numbered from 1 to at most 255, without gaps, parents first.
+    #[error("the index of PCI controller {index} is out of order")]
     ControllerIndex {
         /// Its index.
         index: u32,
@@ -93,44 +95,47 @@ pub enum EmitError {
         /// Its controller index.
         port: u32,
     },
-    /// A root port that some other device would end up in.
+    /// An empty root port, which libvirt would give to some other device.
     #[error("nothing is plugged into root port {port}")]
     EmptyPort {
         /// Its controller index.
         port: u32,
     },
-    /// An expander bus whose buses collide with those before it, or pass 255.
-    #[error("expander bus number {bus_nr} does not fit: the next free one would be {first_free}")]
+    /// An expander bus whose buses overlap those of an earlier one, or exceed 255.
+    #[error(
+        "bus number {bus_nr} of an expander bus does not fit: the first free number is {first_free}"
+    )]
     BusNumber {
         /// Its bus number.
         bus_nr: u8,
         /// The first number beyond the buses before it, or beyond its own.
         first_free: u32,
     },
-    /// A host function that is not plugged in, or twice, or where the guest does not find it.
+    /// A host function that is missing from the guest, in it twice, or where the guest does not
+    /// find it.
     #[error("host function {address} has no place of its own in the guest")]
     Function {
-        /// Where it is on the host.
+        /// Its address on the host.
         address: PciAddr,
     },
-    /// An MMIO window that the firmware would not take.
+    /// An MMIO window that the firmware would ignore.
     #[error("an MMIO window of {mib} MiB is not a power of two")]
     Window {
-        /// Its size.
+        /// Its size in MiB.
         mib: u64,
     },
 }
 
-/// The parts of a domain that a placement decides, ready to paste into one.
+/// The parts of a domain that a placement decides, ready to paste into an existing one.
 ///
-/// Groups start with a comment that says which element they go into. USB and memory balloon are
-/// left to the domain that they are pasted into: every root port here is taken, so what libvirt
-/// adds by itself finds no way behind an expander bus. Controllers are numbered from 1: a domain
-/// that has some already takes a patch (`pinwise_discover::libvirt::patch`), which goes on after
-/// its highest.
+/// Each group starts with a comment that names its parent element. USB and the memory balloon are
+/// left to the existing domain: every root port here is taken, so a device that libvirt adds itself
+/// cannot end up behind an expander bus. Controllers are numbered from 1. A domain that already has
+/// controllers needs a patch instead (`pinwise_discover::libvirt::patch`), which continues after
+/// its highest index.
 ///
 /// # Errors
-/// [`EmitError`] if the placement cannot be said in domain XML.
+/// [`EmitError`] if the placement cannot be written as domain XML.
 pub fn fragments(placement: &Placement) -> Result<String, EmitError> {
     check::check(placement)?;
     let mut groups = vec![("domain", domain_parts(placement)), ("features", features(placement))];
@@ -150,25 +155,24 @@ pub fn fragments(placement: &Placement) -> Result<String, EmitError> {
     Ok(out)
 }
 
-/// The most ports that a BIOS is left to deal with; the domain's own devices want some too. 14
+/// The largest number of ports that a BIOS is given; the domain's own devices need some too. 14
 /// booted, 18 did not.
 const BIOS_PORTS: usize = 8;
 
-/// A whole domain that starts: what the placement decides, and as little else as possible. Disks,
-/// networks and a display are the user's to add.
+/// A whole domain that starts, with little more than the placement decides. The user adds disks,
+/// networks and a display.
 ///
-/// It has no `<uuid>`, so libvirt makes one.
+/// It has no `<uuid>`, so libvirt generates one.
 ///
 /// # Errors
-/// [`EmitError`] if the placement cannot be said in domain XML.
+/// [`EmitError`] if the placement cannot be written as domain XML.
 pub fn domain(placement: &Placement) -> Result<String, EmitError> {
     check::check(placement)?;
     let mut os = Element::new("os");
     let kind = Element::new("type").attr("arch", "x86_64").attr("machine", "q35").text("hvm");
-    // Only UEFI places the BARs of a large GPU and knows the size of the MMIO window. The GPU's
-    // driver is mostly built in the guest and not signed, which secure boot would refuse. And a
-    // BIOS stops where the ports want more than the 64 KiB of I/O addresses that there are, 4 KiB
-    // each.
+    // Only UEFI places the BARs of a large GPU and knows the size of the MMIO window. Secure boot
+    // is off because the GPU's driver is usually built in the guest and not signed. A BIOS stops if
+    // the ports need more than the 64 KiB of I/O addresses, at 4 KiB each.
     let many = placement.pci.ports.len() > BIOS_PORTS;
     if many || placement.gpus().next().is_some() || placement.pci.mmio64_mib.is_some() {
         let feature = Element::new("feature").attr("enabled", "no").attr("name", "secure-boot");
@@ -196,7 +200,7 @@ pub fn domain(placement: &Placement) -> Result<String, EmitError> {
     Ok(domain.render(&Layout::default(), "") + "\n")
 }
 
-/// The elements right below `<domain>` that a placement decides, in libvirt's order.
+/// The elements directly below `<domain>` that a placement decides, in libvirt's order.
 #[must_use]
 pub fn domain_parts(placement: &Placement) -> Vec<Element> {
     let mut parts = memory::sizes(placement).to_vec();
@@ -210,7 +214,7 @@ pub fn domain_parts(placement: &Placement) -> Vec<Element> {
     parts
 }
 
-/// The elements that have to be in `<features>`.
+/// The elements that `<features>` must contain.
 #[must_use]
 pub fn features(placement: &Placement) -> Vec<Element> {
     let mut features = Vec::new();
@@ -225,7 +229,7 @@ pub fn features(placement: &Placement) -> Vec<Element> {
     features
 }
 
-/// Whether the guest gets `<cell>`s: several, or one that an expander bus belongs to.
+/// Whether the guest gets `<cell>`s: if there are several, or one that an expander bus belongs to.
 #[must_use]
 pub fn shows_cells(placement: &Placement) -> bool {
     placement.cells.len() > 1 || !placement.pci.expanders.is_empty()

@@ -1,12 +1,12 @@
-//! The guest's PCIe tree, what is plugged into it, and room for its BARs.
+//! The guest's PCIe tree: controllers, devices, and the MMIO window for their BARs.
 
 use crate::emit::xml::Element;
 use crate::placement::{GuestFunction, Placement};
 use crate::units::PciAddr;
 
-/// QEMU's own arguments are in a namespace of their own.
+/// The XML namespace of QEMU's own arguments.
 pub const QEMU_NS: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
-/// The firmware reads its MMIO window's size from here, in MiB.
+/// The firmware's key for the size of its MMIO window, in MiB.
 pub const WINDOW_KEY: &str = "opt/ovmf/X-PciMmio64Mb";
 
 /// The model of an expander bus.
@@ -18,16 +18,16 @@ pub const UPSTREAM: &str = "pcie-switch-upstream-port";
 /// The model of a downstream port of a switch.
 pub const DOWNSTREAM: &str = "pcie-switch-downstream-port";
 
-/// What the placement's controllers are called in the domain: the placement numbers them from 1, a
-/// domain with controllers of its own has other numbers free.
+/// Maps the placement's controller indexes, which start at 1, to indexes that are free in the
+/// domain.
 pub type Numbers<'a> = &'a dyn Fn(u32) -> u32;
 
-/// The controllers of a domain that has none of its own but the first.
+/// The controllers of a domain that has only its first controller.
 pub fn controllers(placement: &Placement) -> Vec<Element> {
     numbered_controllers(placement, &|index| index)
 }
 
-/// Expander buses, ports and switches, by index.
+/// Expander buses, ports and switches, sorted by index.
 pub fn numbered_controllers(placement: &Placement, number: Numbers<'_>) -> Vec<Element> {
     let mut all = Vec::new();
     let pci = &placement.pci;
@@ -69,8 +69,8 @@ pub fn host_devices(placement: &Placement) -> Vec<Element> {
     functions.map(|function| host_device(function, &|index| index)).collect()
 }
 
-/// What the aliases of our host devices begin with. libvirt keeps a user's alias (`ua-`), so a
-/// later patch knows which devices an earlier placement brought.
+/// The prefix of our host devices' aliases. libvirt keeps user-defined aliases (`ua-`), so a later
+/// patch can tell which devices an earlier placement added.
 pub const ALIAS: &str = "ua-pinwise-";
 
 /// The alias of the function.
@@ -79,7 +79,7 @@ pub fn alias(host: PciAddr) -> Element {
     Element::new("alias").attr("name", format!("{ALIAS}{address}"))
 }
 
-/// A `<hostdev>`. libvirt takes it from the host's driver and gives it back.
+/// A `<hostdev>`. libvirt detaches it from the host's driver and returns it afterwards.
 pub fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
     let host = function.host;
     let source = attributes(Element::new("address"), host, u32::from(host.bus));
@@ -92,14 +92,14 @@ pub fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
         .child(guest_address(function, number))
 }
 
-/// Where the guest finds the function: slot 0 behind its port, whose number is the bus.
+/// The guest address of the function: in slot 0 behind its port, whose index is the bus number.
 pub fn guest_address(function: &GuestFunction, number: Numbers<'_>) -> Element {
     let guest = PciAddr { domain: 0, bus: 0, device: 0, function: function.function };
     let element = address(guest, number(function.port));
     if function.multifunction { element.attr("multifunction", "on") } else { element }
 }
 
-/// A guest address; `bus` is a controller's number.
+/// A guest address; `bus` is a controller's index.
 fn address(at: PciAddr, bus: u32) -> Element {
     attributes(Element::new("address").attr("type", "pci"), at, bus)
 }
@@ -111,7 +111,7 @@ fn attributes(element: Element, at: PciAddr, bus: u32) -> Element {
     element.attr("function", format!("0x{:x}", at.function))
 }
 
-/// `<qemu:commandline>`: libvirt has no element for the firmware's MMIO window, and refuses
+/// `<qemu:commandline>` with the firmware's MMIO window: libvirt has no element for it, and refuses
 /// `opt/ovmf` names in `<sysinfo type='fwcfg'>`.
 pub fn window(placement: &Placement) -> Option<Element> {
     let arguments = window_arguments(placement, "qemu")?;
@@ -119,7 +119,7 @@ pub fn window(placement: &Placement) -> Option<Element> {
     Some(element.children(arguments))
 }
 
-/// The arguments in it.
+/// The arguments of that element.
 pub fn window_arguments(placement: &Placement, prefix: &str) -> Option<[Element; 2]> {
     let mib = placement.pci.mmio64_mib?;
     let value = format!("name={WINDOW_KEY},string={mib}");

@@ -1,4 +1,4 @@
-//! The host's own records, made of checked ones.
+//! The host's own records, made from checked ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,8 +65,8 @@ impl HostSpec {
     }
 }
 
-/// By pCPU: the position of the set that it is in, of sets without a common member; `u32::MAX`
-/// where it is in none.
+/// For each pCPU, the position of the set that contains it, among disjoint sets; `u32::MAX` if none
+/// does.
 fn owners<'a>(sets: impl Iterator<Item = &'a CpuSet>) -> Vec<u32> {
     let mut owners = Vec::new();
     for (set, at) in sets.zip(0..) {
@@ -83,8 +83,8 @@ fn owner(owners: &[u32], pcpu: PcpuId) -> Option<usize> {
     owners.get(pcpu.0 as usize).filter(|at| **at != u32::MAX).map(|at| *at as usize)
 }
 
-/// The most common top frequency of each kind of core; the lower of two equally common ones. A core
-/// above it is favoured.
+/// The most common top frequency of each kind of core; of two equally common ones, the lower. A
+/// core above it is favoured.
 fn common_frequencies(cores: &[CoreSpec]) -> BTreeMap<CoreKind, u32> {
     let mut counts: BTreeMap<(CoreKind, u32), usize> = BTreeMap::new();
     for core in cores {

@@ -1,4 +1,4 @@
-//! The only door to a [`Host`]: plain data in, every invariant checked, the offender named.
+//! The description of a host as plain data, and the checks that turn it into a [`Host`].
 
 mod finish;
 mod parts;
@@ -19,21 +19,21 @@ use crate::units::{Bytes, CoreId, Distance, Id as _, L3Id, NodeId, PageSize, Pci
 pub use parts::{CacheKind, CacheSpec, CoreSpec, L3Spec, NodeSpec};
 pub use problem::HostError;
 
-/// The most sources of a description's parts.
+/// The largest number of sources of a description's parts.
 const MAX_SOURCES: usize = 256;
-/// The longest chain of bridges above a function.
+/// The largest number of bridges above a function.
 const MAX_BRIDGES: usize = 32;
 
 /// A host's description: plain data, in any order, unchecked until [`HostSpec::build`].
 ///
-/// The fields follow what the kernel shows; a hand-written description needs nodes and cores only.
+/// The fields follow the kernel's; a hand-written description needs only nodes and cores.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct HostSpec {
     /// The host's name.
     pub name: String,
-    /// Where the description comes from; whether it is synthetic, and from which facts.
+    /// The origin of the description: whether it is synthetic, and from which facts.
     #[cfg_attr(feature = "serde", serde(default))]
     pub about: String,
     /// The CPU's vendor.
@@ -46,24 +46,24 @@ pub struct HostSpec {
     pub nodes: Vec<NodeSpec>,
     /// The cores.
     pub cores: Vec<CoreSpec>,
-    /// The L3 domains; pCPUs in none of them have no known L3.
+    /// The L3 domains; a pCPU in none of them has no known L3.
     #[cfg_attr(feature = "serde", serde(default))]
     pub l3_domains: Vec<L3Spec>,
-    /// The other caches, where a source tells them; informative only.
+    /// Caches of other levels, if known; informative only.
     #[cfg_attr(feature = "serde", serde(default))]
     pub caches: Vec<CacheSpec>,
-    /// Cores that are grouped below the L3, such as efficiency cores with an L2 in common, by their
-    /// pCPUs; informative only. Cores are chosen by L3 domain, and inside one by pCPU number, so
-    /// neighbours in a cluster, which kernels number in a row, go together where all are free.
+    /// Groups of cores below the L3, such as efficiency cores that share an L2, as sets of pCPUs;
+    /// informative only. Cores are chosen by L3 domain and then by pCPU number, so neighbours in a
+    /// cluster, which kernels number consecutively, are taken together if all are free.
     #[cfg_attr(feature = "serde", serde(default))]
     pub clusters: Vec<CpuSet>,
-    /// pCPUs that exist but are off; informative only.
+    /// pCPUs that exist but are offline; informative only.
     #[cfg_attr(feature = "serde", serde(default))]
     pub offline: CpuSet,
-    /// pCPUs that may be used; `None` for all that are online.
+    /// pCPUs that VMs may use; `None` for all online ones.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub allowed: Option<CpuSet>,
-    /// pCPUs that the kernel's scheduler leaves alone.
+    /// pCPUs that the kernel's scheduler leaves alone (`isolcpus`).
     #[cfg_attr(feature = "serde", serde(default))]
     pub isolated: CpuSet,
     /// What is kept for the host's own work.
@@ -72,18 +72,18 @@ pub struct HostSpec {
     /// PCI functions and bridges.
     #[cfg_attr(feature = "serde", serde(default))]
     pub devices: Vec<PciDevice>,
-    /// Direct connections of GPUs.
+    /// Direct connections between GPUs.
     #[cfg_attr(feature = "serde", serde(default))]
     pub gpu_links: Vec<GpuLink>,
     /// The sets of GPUs that the fabric manager can give to one VM.
     #[cfg_attr(feature = "serde", serde(default))]
     pub fabric_partitions: Vec<FabricPartition>,
-    /// Where the parts were read from; empty where nobody noted it.
+    /// The sources of the parts; empty if not recorded.
     #[cfg_attr(feature = "serde", serde(default))]
     pub sources: Vec<PartSource>,
 }
 
-/// Sorts by a key and refuses two items with the same one.
+/// Sorts by a key and refuses two items with the same key.
 fn sort_unique<T, K: Ord + ToString>(
     items: &mut [T],
     what: &'static str,
@@ -101,10 +101,10 @@ fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), HostErr
 }
 
 impl HostSpec {
-    /// Checks everything that [`Host`] promises.
+    /// Checks every invariant of [`Host`].
     ///
     /// # Errors
-    /// [`HostError`] with the first item that breaks a promise, or that exceeds one of the limits
+    /// [`HostError`] for the first item that violates an invariant or exceeds one of the limits
     /// [`MAX_NODES`], [`MAX_PCPUS`], [`MAX_GPUS`], [`MAX_PCI_FUNCTIONS`].
     pub fn build(mut self) -> Result<Host, HostError> {
         at_most("nodes", self.nodes.len(), MAX_NODES)?;
@@ -123,10 +123,10 @@ impl HostSpec {
         let all_allowed = online.clone();
         let allowed = self.allowed.clone().unwrap_or(all_allowed);
         for (what, set) in [("allowed", &allowed), ("isolated", &self.isolated)] {
-            subset(format!("the {what} set"), set, &online)?;
+            subset(format!("the set of {what} pCPUs"), set, &online)?;
         }
         if let Reserve::These(reserved) = &self.reserved {
-            subset("the reserved set".to_owned(), reserved, &online)?;
+            subset("the set of reserved pCPUs".to_owned(), reserved, &online)?;
         }
         let nodes = self.finish_nodes();
         let cores = self.finish_cores(&nodes, &l3_domains)?;
@@ -286,10 +286,7 @@ impl HostSpec {
             };
             if let Some(node) = device.node.filter(|node| !self.nodes.iter().any(|n| n.id == *node))
             {
-                return dangling(
-                    format!("node {node}"),
-                    " (leave the node out where the kernel says -1)",
-                );
+                return dangling(format!("node {node}"), " (omit the node if the kernel says -1)");
             }
             if let Some(parent) = device.parent.filter(|parent| !bridges.contains_key(parent)) {
                 return dangling(
@@ -359,7 +356,7 @@ fn subset(what: String, set: &CpuSet, online: &CpuSet) -> Result<(), HostError> 
     if cpus.is_empty() { Ok(()) } else { Err(HostError::NotOnline { what, cpus }) }
 }
 
-/// Sets of online pCPUs of which no two have one in common.
+/// Checks that sets of online pCPUs are disjoint.
 fn disjoint(
     what: &str,
     sets: &[CpuSet],
@@ -387,13 +384,13 @@ fn check_distances(node: &NodeSpec, at: usize, count: usize) -> Result<(), HostE
             if to == at { *distance == Distance::LOCAL } else { *distance > Distance::LOCAL };
         if !fine {
             let rule = if to == at { "10 to itself" } else { "more than 10 to another node" };
-            return problem(format!("distance {distance} at position {to}, it must be {rule}"));
+            return problem(format!("distance {distance} at position {to} must be {rule}"));
         }
     }
     Ok(())
 }
 
-/// Sorts the pools, adds the base page's where it is missing, and checks their sizes.
+/// Sorts the pools, adds the base page's pool if it is missing, and checks their sizes.
 fn check_pools(node: &mut NodeSpec) -> Result<(), HostError> {
     sort_unique(&mut node.pools, "page pool", |pool| pool.size)?;
     let pooled =

@@ -1,4 +1,4 @@
-//! Nodes, cores and L3 domains as a description has them.
+//! Nodes, cores and L3 domains of a description.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::host::records::{CoreKind, PagePool};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, NodeId, PackageId};
 
-/// A node as described.
+/// A node of a description.
 ///
 /// A field may be added in any release: begin with [`NodeSpec::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,28 +15,29 @@ use crate::units::{Bytes, Distance, NodeId, PackageId};
 pub struct NodeSpec {
     /// Its OS index.
     pub id: NodeId,
-    /// Its pCPUs. Those that are not online are an error.
+    /// The pCPUs, all of which must be online.
     #[cfg_attr(feature = "serde", serde(default))]
     pub cpus: CpuSet,
-    /// All of its memory, hugepages included.
+    /// The memory, hugepages included.
     pub memory: Bytes,
-    /// Its pools. Where the base page is missing, what the hugepages leave is its pool, all free.
+    /// The page pools. If the base page is missing, the memory beyond the hugepages is its pool,
+    /// all free.
     #[cfg_attr(feature = "serde", serde(default))]
     pub pools: Vec<PagePool>,
-    /// Relative distances to all nodes by ascending id; empty for the kernel's 10 and 20.
+    /// Relative distances to all nodes by ascending id; empty for the kernel's defaults, 10 and 20.
     #[cfg_attr(feature = "serde", serde(default))]
     pub distances: Vec<Distance>,
 }
 
 impl NodeSpec {
-    /// A node whose memory is in base pages, all free, and with the kernel's distances.
+    /// A node with all memory in free base pages, and with the kernel's default distances.
     #[must_use]
     pub fn new(id: NodeId, cpus: CpuSet, memory: Bytes) -> Self {
         Self { id, cpus, memory, pools: Vec::new(), distances: Vec::new() }
     }
 }
 
-/// A core as described.
+/// A core of a description.
 ///
 /// A field may be added in any release: begin with [`CoreSpec::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub struct CoreSpec {
 }
 
 impl CoreSpec {
-    /// A performance core on the first die of its package, without a known frequency.
+    /// A performance core on the first die of its package, of unknown frequency.
     #[must_use]
     pub fn new(package: PackageId, core: u32, pcpus: CpuSet) -> Self {
         Self { package, die: 0, core, kind: CoreKind::Performance, max_mhz: None, pcpus }
@@ -78,7 +79,7 @@ fn is_performance(kind: &CoreKind) -> bool {
     *kind == CoreKind::Performance
 }
 
-/// An L3 domain as described.
+/// An L3 domain of a description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -90,7 +91,7 @@ pub struct L3Spec {
     pub size: Option<Bytes>,
 }
 
-/// What a cache holds.
+/// The contents of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -103,19 +104,19 @@ pub enum CacheKind {
     Unified,
 }
 
-/// The caches of one level, kind and size, the L3 aside, which has [`L3Spec`].
+/// The caches of one level, kind and size, other than L3 caches, which have [`L3Spec`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct CacheSpec {
-    /// Their level: 1, 2 or 4.
+    /// The level: 1, 2 or 4.
     pub level: u8,
-    /// What they hold.
+    /// The contents.
     pub kind: CacheKind,
-    /// The size of each.
+    /// The size of each cache.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub size: Option<Bytes>,
-    /// For each of them the pCPUs that share it.
+    /// For each cache, the pCPUs that share it.
     pub shared_by: Vec<CpuSet>,
 }
 

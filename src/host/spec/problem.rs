@@ -1,38 +1,38 @@
-//! What can be wrong with a description.
+//! Errors in a description.
 
 use super::MAX_BRIDGES;
 use crate::sets::CpuSet;
 use crate::units::{Bytes, CoreId, NodeId, PageSize, PciAddr, PcpuId};
 
-/// Why a description is not a host. Each names the offending item.
+/// The reason why a description is not a valid host. Each names the offending item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// There is no core with a pCPU.
+    /// No core has a pCPU.
     #[error("the host has no pCPUs")]
     NoPcpus,
-    /// More items than the engine is built for.
-    #[error("the host has {found} {what}, the limit is {limit}")]
+    /// More items than the engine supports.
+    #[error("the host has {found} {what}, but the limit is {limit}")]
     TooMany {
-        /// What there is too much of.
+        /// The kind of item.
         what: &'static str,
-        /// How many.
+        /// The number found.
         found: usize,
-        /// The most.
+        /// The largest number allowed.
         limit: usize,
     },
     /// Two items with the same id.
     #[error("{what} {id} occurs twice")]
     Duplicate {
-        /// What kind of item.
+        /// The kind of item.
         what: &'static str,
         /// Its id.
         id: String,
     },
-    /// A number that is beyond what the identifier allows.
-    #[error("{what} {id} is beyond the largest id")]
+    /// A number beyond the largest identifier.
+    #[error("{what} {id} exceeds the largest id")]
     IdTooLarge {
-        /// What kind of item.
+        /// The kind of item.
         what: &'static str,
         /// Its id.
         id: u32,
@@ -43,52 +43,52 @@ pub enum HostError {
         /// The core.
         core: CoreId,
     },
-    /// SMT siblings that do not lie together.
+    /// SMT siblings in several nodes or L3 domains.
     #[error("the pCPUs of core {core} are in several {what}")]
     CoreStraddles {
         /// The core.
         core: CoreId,
-        /// Nodes, or L3 domains.
+        /// "nodes" or "L3 domains".
         what: &'static str,
     },
-    /// A core that no node holds.
-    #[error("pCPU {pcpu} is on no node")]
+    /// A core that belongs to no node.
+    #[error("pCPU {pcpu} belongs to no node")]
     NoNode {
         /// One of its pCPUs.
         pcpu: PcpuId,
     },
-    /// A cache that is an L3, or of a level that no machine has.
-    #[error("there are caches of level {level}, it must be 1, 2 or 4: an L3 is an L3 domain")]
+    /// A cache with the level of an L3, or with a level that no machine has.
+    #[error("a cache has level {level}, but must have 1, 2 or 4 (an L3 cache is an L3 domain)")]
     CacheLevel {
         /// The level.
         level: u8,
     },
-    /// pCPUs that no core has.
+    /// pCPUs that belong to no core.
     #[error("{what} names pCPUs {cpus}, which are not online")]
     NotOnline {
-        /// Who names them.
+        /// The item that names them.
         what: String,
         /// The pCPUs.
         cpus: CpuSet,
     },
-    /// A table of distances that is not complete or not one of relative distances.
+    /// A row of distances that is incomplete or out of range.
     #[error("node {node}: {problem}")]
     Distances {
-        /// The row.
+        /// The node.
         node: NodeId,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// A pool with more free pages than pages.
-    #[error("node {node} has {free} free pages of {size} but only {total} in all")]
+    #[error("node {node} has {free} free pages of {size}, but only {total} pages in all")]
     PoolOverfull {
         /// The node.
         node: NodeId,
         /// The page size.
         size: PageSize,
-        /// Free pages.
+        /// The number of free pages.
         free: u64,
-        /// All pages.
+        /// The number of all pages.
         total: u64,
     },
     /// Pools that are larger than the node's memory.
@@ -102,23 +102,23 @@ pub enum HostError {
     /// A reference to something that does not exist.
     #[error("{what} names {id}, which does not exist{hint}")]
     Dangling {
-        /// Who names it.
+        /// The item that names it.
         what: String,
-        /// What it names.
+        /// The missing item.
         id: String,
-        /// What it should be instead.
+        /// What must exist instead.
         hint: &'static str,
     },
-    /// PCI parents that go round in a circle, or deeper than any machine.
+    /// PCI parents in a circle, or a chain that is longer than on any machine.
     #[error("the bridges above {address} form a circle or a chain of more than {MAX_BRIDGES}")]
     PciCycle {
-        /// Where the walk began.
+        /// The function at which the walk began.
         address: PciAddr,
     },
-    /// A link of a GPU with itself, or a partition that names a GPU twice.
+    /// A link of a GPU with itself, or a partition that lists a GPU twice.
     #[error("{what} names {address} twice")]
     SameGpuTwice {
-        /// Who names it.
+        /// The item that names it.
         what: String,
         /// The GPU.
         address: PciAddr,
