@@ -24,8 +24,7 @@ pub struct IdSet<T> {
     kind: PhantomData<T>,
 }
 
-/// The bits of a word, ascending: sets of at most 64 things by position, in the search's inner
-/// loops.
+/// The bits of a word, ascending.
 pub(crate) fn bits(word: u64) -> Bits {
     Bits(word)
 }

@@ -1,10 +1,8 @@
 //! What is known of one GPU of a host beside its record.
 
+use super::mask::GpuMask;
 use super::pcie::RootComplex;
 use crate::units::PciAddr;
-
-/// A set of GPUs as bits over positions in [`Host::gpus`](super::Host::gpus).
-pub(crate) type GpuMask = u64;
 
 /// What is known of one GPU; every mask holds the GPU itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

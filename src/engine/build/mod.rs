@@ -2,9 +2,9 @@
 
 use crate::engine::refusal::{Fact, one_node};
 use crate::host::CpuVendor;
-use crate::host::derived::GpuMask;
+use crate::host::mask::GpuMask;
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
-use crate::sets::{CpuSet, NodeSet, VcpuSet, bits};
+use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 
 use crate::engine::search::cpus::CpuPolicy;
@@ -323,7 +323,7 @@ fn placed_devices(
     cell: impl Fn(Option<NodeId>) -> Option<CellId>,
 ) -> Vec<PlacedDevice> {
     let (host, requested) = (inventory.host, &inventory.request.spec().devices);
-    let gpus = || bits(gpus).map(|at| host.gpus()[at].address);
+    let gpus = || gpus.iter().map(|at| host.gpus()[at].address);
     let mut others: Vec<PciAddr> = requested.clone();
     others.sort_unstable();
     let mut given: Vec<PciAddr> = gpus().chain(requested.iter().copied()).collect();
