@@ -24,8 +24,7 @@ pub struct IdSet<T> {
     kind: PhantomData<T>,
 }
 
-/// The positions of the bits of a word, ascending: members of a set of at most 64 items, in the
-/// search's inner loops.
+/// The positions of the bits of a word, ascending.
 pub(crate) fn bits(word: u64) -> Bits {
     Bits(word)
 }

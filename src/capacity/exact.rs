@@ -3,7 +3,7 @@
 use super::count::Capacity;
 use super::packing::{Packing, most};
 use super::shape::{Allowed, Shape};
-use crate::sets::bits;
+use crate::host::mask::{Mask, NodeMask};
 use crate::units::NodeId;
 
 /// What is free on a node, as plain numbers.
@@ -60,7 +60,7 @@ pub fn vms(free: &[FreeOnNode], shape: &Shape) -> Capacity {
     let masks = |set: &crate::sets::NodeSet| {
         let inside = free.iter().take(MAX_NODES).enumerate();
         let inside = inside.filter(|(at, node)| set.contains(node.node) && cells[*at] > 0);
-        inside.fold(0_u64, |mask, (at, _)| mask | (1 << at))
+        inside.map(|(at, _)| at).collect()
     };
     let answer = in_sets(&cells, k, sets.iter().map(masks).collect());
     let again = |at: usize| free[..at].iter().any(|node| node.node == free[at].node);
@@ -87,17 +87,17 @@ pub(super) fn closed(room: &[u64], k: usize) -> u64 {
 }
 
 /// As [`closed`], if each set of nodes must lie in one of `sets`, masks over positions in `room`.
-pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<u64>) -> Capacity {
+pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<NodeMask>) -> Capacity {
     let mut answer = Capacity::Exact(0);
     for part in parts(maximal(sets, k)) {
-        let nodes: Vec<usize> = bits(part.iter().fold(0, |all, set| all | set)).collect();
+        let nodes: Vec<usize> = NodeMask::union(part.iter().copied()).iter().collect();
         let inside: Vec<u64> = nodes.iter().map(|at| room[*at]).collect();
         let upper = closed(&inside, k);
         answer = answer.plus(match part.as_slice() {
             [_] => Capacity::Exact(upper),
             sets => {
                 let (options, complete) = subsets_of(sets, k, MAX_SETS);
-                let options = options.into_iter().map(u128::from).collect();
+                let options = options.into_iter().map(|set| u128::from(set.word())).collect();
                 let nodes = room.len().min(MAX_NODES);
                 let room = room[..nodes].to_vec();
                 most(Packing { room, nodes, options, upper, complete })
@@ -108,13 +108,13 @@ pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<u64>) -> Capacity {
 }
 
 /// The sets of at least `k` nodes that no other set contains.
-pub(super) fn maximal(mut sets: Vec<u64>, k: usize) -> Vec<u64> {
-    sets.retain(|set| set.count_ones() as usize >= k);
-    sets.sort_unstable_by_key(|set| (u32::MAX - set.count_ones(), *set));
+pub(super) fn maximal(mut sets: Vec<NodeMask>, k: usize) -> Vec<NodeMask> {
+    sets.retain(|set| set.len() as usize >= k);
+    sets.sort_unstable_by_key(|set| (u32::MAX - set.len(), *set));
     sets.dedup();
-    let mut kept: Vec<u64> = Vec::new();
+    let mut kept: Vec<NodeMask> = Vec::new();
     for set in sets {
-        if kept.iter().all(|other| set & !other != 0) {
+        if kept.iter().all(|other| !set.is_subset(*other)) {
             kept.push(set);
         }
     }
@@ -122,12 +122,12 @@ pub(super) fn maximal(mut sets: Vec<u64>, k: usize) -> Vec<u64> {
 }
 
 /// The sets in groups: sets of different groups have no node in common.
-fn parts(sets: Vec<u64>) -> Vec<Vec<u64>> {
-    let mut parts: Vec<(u64, Vec<u64>)> = Vec::new();
+fn parts(sets: Vec<NodeMask>) -> Vec<Vec<NodeMask>> {
+    let mut parts: Vec<(NodeMask, Vec<NodeMask>)> = Vec::new();
     for set in sets {
         let (mut nodes, mut all) = (set, vec![set]);
         parts.retain_mut(|(of, sets)| {
-            let joins = *of & set != 0;
+            let joins = of.intersects(set);
             if joins {
                 nodes |= *of;
                 all.append(sets);
@@ -140,12 +140,12 @@ fn parts(sets: Vec<u64>) -> Vec<Vec<u64>> {
 }
 
 /// All sets of `k` nodes inside any of `sets`, and whether they stayed below `limit`.
-pub(super) fn subsets_of(sets: &[u64], k: usize, limit: usize) -> (Vec<u64>, bool) {
-    let mut all: std::collections::BTreeSet<u64> = std::collections::BTreeSet::new();
+pub(super) fn subsets_of(sets: &[NodeMask], k: usize, limit: usize) -> (Vec<NodeMask>, bool) {
+    let mut all: std::collections::BTreeSet<NodeMask> = std::collections::BTreeSet::new();
     let mut complete = true;
     for set in sets {
-        let nodes: Vec<usize> = bits(*set).collect();
-        complete &= grow(&nodes, k, 0, &mut |mask| {
+        let nodes: Vec<usize> = set.iter().collect();
+        complete &= grow(&nodes, k, NodeMask::EMPTY, &mut |mask| {
             all.insert(mask);
             all.len() < limit
         });
@@ -155,10 +155,15 @@ pub(super) fn subsets_of(sets: &[u64], k: usize, limit: usize) -> (Vec<u64>, boo
 
 /// Calls `each` with `set` and every choice of `k` of the positions, until it returns false.
 /// Returns whether all were gone through.
-pub(super) fn grow(from: &[usize], k: usize, set: u64, each: &mut impl FnMut(u64) -> bool) -> bool {
+pub(super) fn grow<Of: Copy>(
+    from: &[usize],
+    k: usize,
+    set: Mask<Of>,
+    each: &mut impl FnMut(Mask<Of>) -> bool,
+) -> bool {
     if k == 0 {
         return each(set);
     }
     (0..from.len().saturating_sub(k - 1))
-        .all(|at| grow(&from[at + 1..], k - 1, set | (1 << from[at]), each))
+        .all(|at| grow(&from[at + 1..], k - 1, set.with(from[at]), each))
 }

@@ -6,8 +6,8 @@ use super::packing::{Packing, Resources, most};
 use super::shape::{Allowed, GpuBond, Shape};
 use crate::free::{FreePages, FreePcpus, bundle, gpus};
 use crate::host::Host;
-use crate::host::derived::GpuMask;
-use crate::sets::{CpuSet, bits};
+use crate::host::mask::{GpuMask, NodeMask};
+use crate::sets::CpuSet;
 use crate::units::PcpuId;
 use crate::usage::Usage;
 
@@ -126,7 +126,7 @@ impl<'a> FreeForShape<'a> {
     ) -> Capacity {
         let (host, free) = (self.host, self.gpus);
         let facts = &host.derived().gpus;
-        let on = |at: usize| bits(free).filter(move |gpu| facts[*gpu].node == Some(at));
+        let on = |at: usize| free.iter().filter(move |gpu| facts[*gpu].node == Some(at));
         // From here on, what is free is counted in whole cells.
         let cells = |at: usize| {
             let by_pages = free_pages.on_node[at].checked_div(pages).unwrap_or(u64::MAX);
@@ -137,9 +137,9 @@ impl<'a> FreeForShape<'a> {
         let groups = groups(host, free);
         let partitions = &host.derived().partitions;
         let gpus = shape.gpus.saturating_mul(shape.cells);
-        let apart = groups.iter().all(|group| group.count_ones() == 1);
-        let all_linked = |set: GpuMask| bits(set).all(|gpu| set & !facts[gpu].linked == 0);
-        let on_node = |at: usize| on(at).fold(0, |set, gpu| set | (1 << gpu));
+        let apart = groups.iter().all(|group| group.len() == 1);
+        let all_linked = |set: GpuMask| set.iter().all(|gpu| set.is_subset(facts[gpu].linked));
+        let on_node = |at: usize| on(at).collect();
         let unbound = match shape.bond {
             GpuBond::Any => true,
             GpuBond::Linked if !partitions.is_empty() => false,
@@ -172,8 +172,7 @@ impl<'a> FreeForShape<'a> {
     ) -> Capacity {
         let (host, k) = (self.host, shape.cells as usize);
         let facts = &host.derived().gpus;
-        let usable = (0..room.len()).filter(|at| room[*at] > 0);
-        let usable = usable.fold(0_u64, |mask, at| mask | (1 << at));
+        let usable: NodeMask = (0..room.len()).filter(|at| room[*at] > 0).collect();
         let sets = match &shape.allowed {
             Allowed::Any => vec![usable],
             Allowed::Sets(sets) => sets.iter().map(|set| usable & mask_of(host, set)).collect(),
@@ -183,17 +182,16 @@ impl<'a> FreeForShape<'a> {
         let nodes = room.len();
         room.extend(std::iter::repeat_n(1, groups.len()));
         let mut options: Vec<Resources> = Vec::new();
-        let mut add = |node_set: u64, gpus: GpuMask| {
-            let linked = bits(gpus).all(|gpu| gpus & !facts[gpu].linked == 0);
+        let mut add = |node_set: NodeMask, gpus: GpuMask| {
+            let linked = gpus.iter().all(|gpu| gpus.is_subset(facts[gpu].linked));
             if shape.bond != GpuBond::Linked || linked {
-                let taken = groups.iter().enumerate().filter(|(_, group)| *group & gpus != 0);
-                let start = Resources::from(node_set);
+                let taken = groups.iter().enumerate().filter(|(_, group)| group.intersects(gpus));
+                let start = Resources::from(node_set.word());
                 options.push(taken.fold(start, |all, (at, _)| all | (1 << (nodes + at))));
             }
         };
-        let on = |at: usize| {
-            let here = bits(free).filter(|gpu| facts[*gpu].node == Some(at));
-            here.fold(0, |set: GpuMask, gpu| set | (1 << gpu))
+        let on = |at: usize| -> GpuMask {
+            free.iter().filter(|gpu| facts[*gpu].node == Some(at)).collect()
         };
         let each = shape.gpus as usize;
         let partitions = &host.derived().partitions;
@@ -201,8 +199,8 @@ impl<'a> FreeForShape<'a> {
             for (node_set, set) in
                 node_sets.iter().flat_map(|n| partitions.iter().map(move |p| (n, p)))
             {
-                let even = bits(*node_set).all(|at| (on(at) & set).count_ones() as usize == each);
-                if even && set.count_ones() as usize == each * k {
+                let even = node_set.iter().all(|at| (on(at) & *set).len() as usize == each);
+                if even && set.len() as usize == each * k {
                     add(*node_set, *set);
                 }
             }
@@ -210,8 +208,8 @@ impl<'a> FreeForShape<'a> {
             let mut looked = 0;
             for node_set in node_sets {
                 let of_nodes: Vec<Vec<usize>> =
-                    bits(node_set).map(|at| bits(on(at)).collect()).collect();
-                complete &= every(&of_nodes, each, 0, &mut |gpus| {
+                    node_set.iter().map(|at| on(at).iter().collect()).collect();
+                complete &= every(&of_nodes, each, GpuMask::EMPTY, &mut |gpus| {
                     add(node_set, gpus);
                     looked += 1;
                     looked < MAX_GPU_SETS
@@ -246,18 +244,19 @@ fn every(
     step(lists, count, set, each)
 }
 
-fn mask_of(host: &Host, set: &crate::sets::NodeSet) -> u64 {
-    set.iter().filter_map(|id| host.node_index(id)).fold(0, |mask, at| mask | (1 << at))
+fn mask_of(host: &Host, set: &crate::sets::NodeSet) -> NodeMask {
+    set.iter().filter_map(|id| host.node_index(id)).collect()
 }
 
 /// The free GPUs in groups: giving one away takes all of its group.
 fn groups(host: &Host, free: GpuMask) -> Vec<GpuMask> {
     let mut groups: Vec<GpuMask> = Vec::new();
-    for at in bits(free) {
-        let mut group = (1 << at) | (host.gpu_mask(&bundle(host, host.gpus()[at].address)) & free);
+    for at in free.iter() {
+        let mut group =
+            GpuMask::one(at) | (host.gpu_mask(&bundle(host, host.gpus()[at].address)) & free);
         groups.retain(|other| {
-            let joins = other & group != 0;
-            group |= if joins { *other } else { 0 };
+            let joins = other.intersects(group);
+            group |= if joins { *other } else { GpuMask::EMPTY };
             !joins
         });
         groups.push(group);

@@ -91,8 +91,8 @@
 use smallvec::SmallVec;
 
 use crate::host::Host;
-use crate::host::derived::GpuMask;
 use crate::host::gpu_places::{GpuNode, GpuPlaces, Part, Share};
+use crate::host::mask::GpuMask;
 use crate::units::Bytes;
 
 pub use crate::host::gpu_places::SLOT_SIZES;
@@ -246,7 +246,7 @@ impl<'h> Slots<'h> {
             // Each tenant is as likely as not to be gone when a VM of the slot's size comes, and
             // the sixth is no worse than the fifth: both chosen by us, on 30 random traces of 16
             // and 24 hosts. Free slots are counted as lost, not as put off.
-            let tenants = held.iter().filter(|tenant| **tenant & gpus != 0).count();
+            let tenants = held.iter().filter(|tenant| tenant.intersects(*gpus)).count();
             let weight = SLOT_SIZES.iter().position(|other| other == size).map(|at| weights[at]);
             let price = i64::from(weight.unwrap_or(0)) >> tenants.min(5);
             (tenants > 0).then_some((*gpus, price))
@@ -312,24 +312,24 @@ impl<'h> Slots<'h> {
         gpus: GpuMask,
         bytes: impl Fn(usize) -> u64,
     ) -> SlotCounts {
-        let free = self.free & !gpus;
+        let free = self.free - gpus;
         let mut counts = self.before;
         let mut in_package = None;
         for (node, (served, below)) in self.places.with_gpus.iter().zip(&self.served) {
             let taken = node.gpus & gpus;
             let i = at.iter().position(|at| *at == node.at);
             // A node without a served GPU has no slot to lose.
-            if *served == 0 || (taken == 0 && i.is_none()) {
+            if *served == 0 || (taken.is_empty() && i.is_none()) {
                 continue;
             }
             let mut room = self.nodes[node.at];
-            room.gpus = room.gpus.saturating_sub(u64::from(taken.count_ones()));
+            room.gpus = room.gpus.saturating_sub(u64::from(taken.len()));
             if let Some(i) = i {
                 room.bytes = room.bytes.saturating_sub(bytes(i));
                 room.cores = room.cores.saturating_sub(cores.get(i).copied().unwrap_or(0));
             }
             let left = room.served(&self.share);
-            if left == *served && taken == 0 {
+            if left == *served && taken.is_empty() {
                 continue;
             }
             let after = self.below(node, left, free);
@@ -347,7 +347,7 @@ impl<'h> Slots<'h> {
 
     /// What a VM on these GPUs puts off, in thousandths of GPUs.
     fn delayed(&self, gpus: GpuMask) -> i64 {
-        let later = self.held.iter().filter(|(place, _)| place & gpus != 0);
+        let later = self.held.iter().filter(|(place, _)| place.intersects(gpus));
         later.fold(0_i64, |sum, (_, price)| sum.saturating_add(*price))
     }
 
@@ -360,7 +360,7 @@ impl<'h> Slots<'h> {
             *count = match part {
                 Part::Switch => {
                     let switches = &self.places.switches[node.switches.clone()];
-                    let free = |(_, gpus): &(usize, GpuMask)| u64::from((gpus & free).count_ones());
+                    let free = |(_, gpus): &(usize, GpuMask)| u64::from((*gpus & free).len());
                     most.min(switches.iter().map(|switch| whole(free(switch), size)).sum())
                 }
                 Part::Node => most,

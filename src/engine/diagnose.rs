@@ -78,9 +78,9 @@ use crate::engine::refusal::{Fact, Rejection, node_set};
 use crate::engine::score::Property;
 use crate::engine::search::cpus::FreeCores;
 use crate::engine::search::{Found, Inventory, Pages, emulator_room};
+use crate::host::mask::NodeMask;
 use crate::placement::Style;
 use crate::request::Policy;
-use crate::sets::bits;
 
 /// The facts for every style that nothing was found for.
 pub(crate) fn rejections(
@@ -190,7 +190,7 @@ fn short(
 }
 
 fn unknown_gpu(inventory: &Inventory<'_>) -> Option<Fact> {
-    let mut gpus = bits(inventory.gpus.eligible).map(|at| &inventory.host.gpus()[at]);
+    let mut gpus = inventory.gpus.eligible.iter().map(|at| &inventory.host.gpus()[at]);
     let unknown = gpus.find(|gpu| gpu.node.is_none())?;
     Some(Fact::GpuNodeUnknown { address: unknown.address })
 }
@@ -199,7 +199,7 @@ fn unknown_gpu(inventory: &Inventory<'_>) -> Option<Fact> {
 /// is what the user wants to know.
 fn local_on_one_node(inventory: &Inventory<'_>) -> bool {
     inventory.request.spec().policies.gpu_locality == Policy::Require
-        && inventory.gpus.sets.iter().any(|set| set.nodes.count_ones() == 1)
+        && inventory.gpus.sets.iter().any(|set| set.nodes.len() == 1)
 }
 
 /// What each node lacks for the whole VM, the one that lacks least first. Where locality is
@@ -212,7 +212,7 @@ fn closest_nodes(
 ) -> Vec<Fact> {
     let local = inventory.request.spec().policies.gpu_locality == Policy::Require;
     let near = |at: &usize| {
-        !local || inventory.gpus.sets.iter().any(|set| set.nodes & !(1_u64 << at) == 0)
+        !local || inventory.gpus.sets.iter().any(|set| set.nodes.is_subset(NodeMask::one(*at)))
     };
     let mut lacks: Vec<(u64, Vec<Fact>)> = (0..stock.nodes.len())
         .filter(near)

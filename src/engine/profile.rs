@@ -77,11 +77,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::host::derived::{GpuFacts, GpuMask};
+use crate::host::derived::GpuFacts;
+use crate::host::mask::{GpuMask, PackageMask};
 use crate::host::{CoreKind, Host};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
-use crate::sets::{NodeSet, bits};
+use crate::sets::NodeSet;
 use crate::units::{L3Id, NodeId, PciAddr};
 
 /// How the VM's GPUs reach each other without host memory, if they do at all.
@@ -242,13 +243,13 @@ impl Profile {
 
     /// The facts about the VM's nodes, by position in [`Host::nodes`].
     pub(crate) fn set_nodes(&mut self, host: &Host, nodes: impl Iterator<Item = usize>) {
-        let mut packages: u64 = 0;
+        let mut packages = PackageMask::EMPTY;
         self.nodes = 0;
         for at in nodes {
             packages |= host.derived().nodes[at].packages;
             self.nodes += 1;
         }
-        self.packages = packages.count_ones();
+        self.packages = packages.len();
     }
 
     /// The facts about the GPUs; `nodes` are the VM's.
@@ -303,7 +304,7 @@ pub(crate) struct SetFacts {
 impl SetFacts {
     pub(crate) fn of(host: &Host, set: GpuMask) -> Self {
         let all = &host.derived().gpus;
-        bits(set).fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])).facts(host)
+        set.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])).facts(host)
     }
 }
 
@@ -321,8 +322,15 @@ pub(crate) struct GpuSetFold {
 
 impl Default for GpuSetFold {
     fn default() -> Self {
-        let all = GpuMask::MAX;
-        Self { gpus: 0, linked: all, near: all, around: all, on_switch: all, degraded: 0 }
+        let all = GpuMask::ALL;
+        Self {
+            gpus: GpuMask::EMPTY,
+            linked: all,
+            near: all,
+            around: all,
+            on_switch: all,
+            degraded: 0,
+        }
     }
 }
 
@@ -330,7 +338,7 @@ impl GpuSetFold {
     /// The same with one more.
     pub(crate) fn with(self, at: usize, gpu: &GpuFacts) -> Self {
         Self {
-            gpus: self.gpus | (1 << at),
+            gpus: self.gpus.with(at),
             linked: self.linked & gpu.linked,
             near: self.near & gpu.near,
             around: self.around & gpu.around,
@@ -341,9 +349,10 @@ impl GpuSetFold {
 
     pub(crate) fn facts(self, host: &Host) -> SetFacts {
         let partitions = &host.derived().partitions;
-        let all_in = |mask: GpuMask| self.gpus & !mask == 0;
+        let all_in = |mask: GpuMask| self.gpus.is_subset(mask);
         // No GPUs at all need no partition, and a host without a fabric manager has none.
-        let partition = self.gpus == 0 || partitions.is_empty() || partitions.contains(&self.gpus);
+        let partition =
+            self.gpus.is_empty() || partitions.is_empty() || partitions.contains(&self.gpus);
         let path = if all_in(self.linked) && partition {
             GpuPath::Linked
         } else if all_in(self.near) {
@@ -353,7 +362,7 @@ impl GpuSetFold {
         } else {
             GpuPath::Across
         };
-        let same_switch = self.gpus != 0 && all_in(self.on_switch);
+        let same_switch = !self.gpus.is_empty() && all_in(self.on_switch);
         SetFacts { path, same_switch, partition, degraded: self.degraded }
     }
 }

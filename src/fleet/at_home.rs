@@ -18,6 +18,7 @@ use crate::engine::profile::{L3Use, l3_use};
 use crate::engine::{Options, Score};
 use crate::host::Host;
 use crate::host::limits::MAX_NODES;
+use crate::host::mask::GpuMask;
 use crate::request::{Policy, Request};
 use crate::units::{Bytes, PageSize};
 use crate::usage::Usage;
@@ -106,7 +107,7 @@ impl HostBound<'_> {
     fn least_cost(&self, cores: u64) -> i64 {
         match self.options.packing_weight {
             0 => 0,
-            _ => self.slots.host_cost(&[], &[cores], 0, |_| 0).millionths(),
+            _ => self.slots.host_cost(&[], &[cores], GpuMask::EMPTY, |_| 0).millionths(),
         }
     }
 
@@ -168,7 +169,9 @@ impl HostBound<'_> {
             return;
         }
         let shares = [share; MAX_NODES];
-        let cost = self.slots.host_cost(&set.nodes, &shares[..set.nodes.len()], 0, |_| memory);
+        let cost =
+            self.slots
+                .host_cost(&set.nodes, &shares[..set.nodes.len()], GpuMask::EMPTY, |_| memory);
         let millionths = if options.packing_weight == 0 { 0 } else { cost.millionths() };
         // Whether every core that nobody shares has room for all threads of a guest core.
         let exact = threads == 1 || upper.pairs;

@@ -9,7 +9,7 @@ use super::rank::rank_some;
 use crate::free::gpus;
 use crate::host::Host;
 use crate::request::{Request, RequestError, RequestSpec};
-use crate::sets::{CpuSet, NodeSet, bits};
+use crate::sets::{CpuSet, NodeSet};
 use crate::units::PackageId;
 use crate::usage::Claim;
 
@@ -152,7 +152,7 @@ fn bar<H: Deref<Target = Host>>(member: &mut FleetHost<H>, rank: &HostRank) -> S
         nodes.insert(node.id);
         dedicated.extend(&node.cpus);
     }
-    let gpus = bits(gpus::unheld(host, member.usage())).map(|at| &host.gpus()[at]);
+    let gpus = gpus::unheld(host, member.usage()).iter().map(|at| &host.gpus()[at]);
     let inside = gpus.filter(|gpu| gpu.node.is_some_and(|node| nodes.contains(node)));
     let claim = Claim {
         dedicated: dedicated.difference(member.usage().dedicated()),

@@ -8,9 +8,8 @@ use super::member::FleetHost;
 use crate::engine::Options;
 use crate::engine::cost::Slots;
 use crate::host::Host;
-use crate::host::derived::GpuMask;
+use crate::host::mask::{GpuMask, NodeMask, PackageMask};
 use crate::request::{GpuRequest, Policy, Request};
-use crate::sets::bits;
 
 /// The most sets of GPUs that are looked at. If there are more, they are taken to cost nothing.
 const MAX_SETS: usize = 512;
@@ -32,19 +31,19 @@ pub(super) fn cheapest<H: Deref<Target = Host>>(
     let nodes = most_nodes(host, request);
     let local = request.spec().policies.gpu_locality == Policy::Require;
     let of_set = |gpus: GpuMask| -> Option<Cheapest> {
-        let several = gpus.count_ones() > 1;
-        let first = derived.gpus.get(gpus.trailing_zeros() as usize);
-        let scattered = several && first.is_some_and(|first| gpus & !first.on_switch != 0);
-        let on = || bits(gpus).filter_map(|gpu| derived.gpus[gpu].node);
-        let mask = on().fold(0_u64, |mask, node| mask | (1 << node));
-        if local && mask.count_ones() as usize > nodes {
+        let several = gpus.len() > 1;
+        let first = gpus.first().map(|first| &derived.gpus[first]);
+        let scattered = several && first.is_some_and(|first| !gpus.is_subset(first.on_switch));
+        let mask: NodeMask = gpus.iter().filter_map(|gpu| derived.gpus[gpu].node).collect();
+        if local && mask.len() as usize > nodes {
             return None;
         }
-        let packages = bits(mask).fold(0, |all, at| all | derived.nodes[at].packages);
-        let packages = if local { packages.count_ones().max(1) } else { 1 };
+        let packages = mask.iter().map(|at| derived.nodes[at].packages);
+        let packages = if local { PackageMask::union(packages).len().max(1) } else { 1 };
         let price = if nodes == 1 {
             // All of the VM is on one node: the node of its GPUs, if these must be local.
-            let on_one = (0..host.nodes().len()).filter(|at| !local || mask & !(1 << at) == 0);
+            let on_one =
+                (0..host.nodes().len()).filter(|at| !local || mask.is_subset(NodeMask::one(*at)));
             on_one.filter_map(|at| on_node(counts, &slots, request, at, gpus, bytes[at])).min()?
         } else {
             slots.host_cost(&[], &[], gpus, |_| 0).price()
@@ -59,7 +58,7 @@ pub(super) fn cheapest<H: Deref<Target = Host>>(
             let mut best = None;
             let mut tries = MAX_SETS;
             let classes = classes(host, counts.gpus);
-            let all = each_set(&classes, *count, 0, &mut |gpus| {
+            let all = each_set(&classes, *count, GpuMask::EMPTY, &mut |gpus| {
                 best = of_set(gpus).into_iter().chain(best).min();
                 tries -= 1;
                 tries > 0
@@ -96,14 +95,13 @@ fn classes(host: &Host, free: GpuMask) -> Vec<GpuMask> {
     let facts = &host.derived().gpus;
     let mut classes = Vec::with_capacity(8);
     let mut rest = free;
-    while rest != 0 {
-        let first = rest.trailing_zeros() as usize;
+    while let Some(first) = rest.first() {
         let gpu = &facts[first];
         let like =
             |at: &usize| (facts[*at].node, facts[*at].on_switch) == (gpu.node, gpu.on_switch);
-        let class = bits(rest).filter(like).fold(0, |mask: GpuMask, at| mask | (1 << at));
+        let class: GpuMask = rest.iter().filter(like).collect();
         classes.push(class);
-        rest &= !class;
+        rest -= class;
     }
     classes
 }
@@ -120,11 +118,11 @@ fn each_set(
         return each(chosen);
     }
     let Some((class, rest)) = classes.split_first() else { return true };
-    if classes.iter().map(|class| class.count_ones()).sum::<u32>() < count {
+    if classes.iter().map(|class| class.len()).sum::<u32>() < count {
         return true;
     }
-    (0..=class.count_ones().min(count)).rev().all(|taken| {
-        let first = bits(*class).take(taken as usize).fold(0, |mask: GpuMask, at| mask | (1 << at));
+    (0..=class.len().min(count)).rev().all(|taken| {
+        let first: GpuMask = class.iter().take(taken as usize).collect();
         each_set(rest, count - taken, chosen | first, each)
     })
 }

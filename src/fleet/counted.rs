@@ -48,7 +48,7 @@ pub(super) fn slots<'h>(
 ) -> Slots<'h> {
     let places = &host.derived().gpu_places;
     let of_node = |at: usize| SlotRoom {
-        gpus: u64::from((places.on_node[at] & counts.gpus).count_ones()),
+        gpus: u64::from((places.on_node[at] & counts.gpus).len()),
         cores: u64::from(counts.nodes[at].cores),
         bytes: bytes[at],
     };

@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use super::answer::{Remaining, Shortfall};
 use crate::free::{FreePcpus, gpus, pages};
-use crate::host::derived::GpuMask;
 use crate::host::limits::MAX_NODES;
+use crate::host::mask::GpuMask;
 use crate::host::{Host, Node};
 use crate::placement::Placement;
 use crate::request::{GpuRequest, Policy, Request};
@@ -105,10 +105,9 @@ impl FreeCounts {
 
     /// What is left beside a placement that holds `dedicated` pCPUs.
     pub(super) fn beside(&self, host: &Host, placement: &Placement, dedicated: u64) -> Remaining {
-        let given = |mask, gpu| mask | host.gpu_mask(&[gpu]);
-        let gpus = placement.gpus().map(|gpu| gpu.address).fold(0, given);
+        let gpus = placement.gpus().filter_map(|gpu| host.gpu_index(gpu.address)).collect();
         let Remaining { pcpus, .. } = self.in_all();
-        Remaining { gpus: count(self.gpus & !gpus), pcpus: pcpus.saturating_sub(dedicated) }
+        Remaining { gpus: count(self.gpus - gpus), pcpus: pcpus.saturating_sub(dedicated) }
     }
 
     /// How many of the free GPUs the VM takes: the fewest and the most that it could be. A model
@@ -121,7 +120,7 @@ impl FreeCounts {
             }
             GpuRequest::Count { count: wanted, model } => {
                 let wanted = u64::from(*wanted);
-                let others = model.as_ref().map_or(0, |_| count(self.unheld & !self.gpus));
+                let others = model.as_ref().map_or(0, |_| count(self.unheld - self.gpus));
                 (wanted.saturating_sub(others), wanted)
             }
         }
@@ -143,7 +142,7 @@ impl FreeCounts {
             // A model may be that of an integrated GPU; which ones it is the name of is not looked
             // at.
             let free = if model.is_some() { self.unheld } else { self.gpus };
-            let free = free & !host.gpu_mask(&spec.devices);
+            let free = free - host.gpu_mask(&spec.devices);
             let of_nodes = host.derived().nodes.iter().map(|node| count(node.gpus & free));
             let local = spec.policies.gpu_locality == Policy::Require;
             let (needed, free) = (u64::from(*wanted), count(free));
@@ -171,7 +170,7 @@ impl FreeCounts {
 
 /// How many GPUs are in the mask.
 fn count(gpus: GpuMask) -> u64 {
-    u64::from(gpus.count_ones())
+    u64::from(gpus.len())
 }
 
 /// How many nodes the VM may be on at most.

@@ -6,12 +6,12 @@ use smallvec::SmallVec;
 use crate::engine::profile::{L3Use, Profile, SetFacts, count};
 use crate::engine::recommend::unmet;
 use crate::engine::refusal::lacking;
-use crate::engine::search::nodes::{NodeMask, subsets};
+use crate::engine::search::nodes::subsets;
 use crate::engine::{Options, Score, score};
 use crate::host::Host;
+use crate::host::mask::{GpuMask, NodeMask, PackageMask};
 use crate::placement::{MemoryMode, Style};
 use crate::request::{Policy, Request};
-use crate::sets::bits;
 
 use super::counts::most_nodes;
 
@@ -153,8 +153,8 @@ fn sets(host: &Host, size: usize) -> Option<Vec<NodeSetAtHome>> {
     let found = subsets(&all, size, std::iter::empty(), |_, _| 0, |_| 0);
     let facts = &host.derived().nodes;
     let set = |mask: &NodeMask| NodeSetAtHome {
-        nodes: bits(*mask).collect(),
-        packages: bits(*mask).fold(0, |all, at| all | facts[at].packages).count_ones(),
+        nodes: mask.iter().collect(),
+        packages: PackageMask::union(mask.iter().map(|at| facts[at].packages)).len(),
     };
     let few = found.complete && found.masks.len() <= MAX_SETS;
     let mut sets: Vec<NodeSetAtHome> = few.then(|| found.masks.iter().map(set).collect())?;
@@ -165,7 +165,7 @@ fn sets(host: &Host, size: usize) -> Option<Vec<NodeSetAtHome>> {
 
 /// What all placements with these threads have in common.
 fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profile {
-    let SetFacts { path, same_switch, partition, degraded } = SetFacts::of(host, 0);
+    let SetFacts { path, same_switch, partition, degraded } = SetFacts::of(host, GpuMask::EMPTY);
     Profile {
         // A core that is shared meets one preference less, and its score is no better.
         whole_cores: dedicated,

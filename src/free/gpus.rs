@@ -1,7 +1,7 @@
 //! Free GPUs.
 
 use super::devices::holder;
-use crate::host::derived::GpuMask;
+use crate::host::mask::GpuMask;
 use crate::host::{Gpu, Host};
 use crate::units::PciAddr;
 use crate::usage::Usage;
@@ -22,12 +22,12 @@ pub(crate) fn eligible(
     model: Option<&str>,
     devices: &[PciAddr],
 ) -> Eligible {
-    let (mut free, mut matching) = (0, 0);
+    let (mut free, mut matching) = (GpuMask::EMPTY, GpuMask::EMPTY);
     for (at, gpu) in host.gpus().iter().enumerate() {
         if matches_model(gpu, host, model) {
-            matching |= 1 << at;
+            matching.insert(at);
             if holder(host, usage, gpu.address).is_none() && !devices.contains(&gpu.address) {
-                free |= 1 << at;
+                free.insert(at);
             }
         }
     }
@@ -45,16 +45,14 @@ fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
 
 /// The GPUs of which no tenant holds any function that has to go with them, integrated ones too.
 pub(crate) fn unheld(host: &Host, usage: &Usage) -> GpuMask {
-    host.derived().gpus.iter().enumerate().fold(0, |mask, (at, gpu)| {
-        let held = gpu.bundle.iter().any(|member| usage.holder_of(*member).is_some());
-        mask | GpuMask::from(!held) << at
-    })
+    let gpus = &host.derived().gpus;
+    let is_held = |member: &PciAddr| usage.holder_of(*member).is_some();
+    (0..gpus.len()).filter(|at| !gpus[*at].bundle.iter().any(is_held)).collect()
 }
 
 /// The GPUs that are not integrated into the processor.
 pub(crate) fn discrete(host: &Host) -> GpuMask {
-    let gpus = host.gpus().iter().enumerate();
-    gpus.fold(0, |mask, (at, gpu)| mask | GpuMask::from(!gpu.integrated) << at)
+    (0..host.gpus().len()).filter(|at| !host.gpus()[*at].integrated).collect()
 }
 
 /// The GPUs that VMs usually ask for and may get: unheld and not integrated.
@@ -69,8 +67,8 @@ pub(crate) fn held_by_tenants(host: &Host, usage: &Usage) -> Vec<GpuMask> {
     for (at, gpu) in host.derived().gpus.iter().enumerate() {
         for holder in gpu.bundle.iter().filter_map(|member| usage.holder_of(*member)) {
             match tenants.iter_mut().find(|(name, _)| *name == holder) {
-                Some((_, gpus)) => *gpus |= 1 << at,
-                None => tenants.push((holder, 1 << at)),
+                Some((_, gpus)) => gpus.insert(at),
+                None => tenants.push((holder, GpuMask::one(at))),
             }
         }
     }

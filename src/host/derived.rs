@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::core_set::{CoreMap, CoreSet};
-pub(crate) use super::gpu_facts::{GpuFacts, GpuMask};
+pub(crate) use super::gpu_facts::GpuFacts;
 use super::gpu_places::GpuPlaces;
+use super::mask::{GpuMask, NodeMask, PackageMask};
 use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
 use super::records::{Core, CoreKind, Gpu, Node};
 use crate::sets::CpuSet;
@@ -24,9 +25,8 @@ pub(crate) struct NodeFacts {
     /// The number of its cores in each L3 domain, largest first; cores without a known domain count
     /// as one domain.
     pub(crate) l3_sizes: Vec<usize>,
-    /// The node's packages, as bits over positions in [`Derived::packages`]. If a host has more
-    /// packages than a word has bits, the further ones share the last bit.
-    pub(crate) packages: u64,
+    /// The packages that the node's cores are in.
+    pub(crate) packages: PackageMask,
 }
 
 /// Cores of one kind in one L3 domain of one node.
@@ -42,9 +42,8 @@ pub(crate) struct CoreGroup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Derived {
     pub(crate) packages: Vec<PackageId>,
-    /// For each package, numbered as in [`NodeFacts::packages`]: the nodes with cores of it, as
-    /// bits over positions in [`Host::nodes`](super::Host::nodes).
-    pub(crate) in_package: Vec<u64>,
+    /// For each package, numbered as in [`NodeFacts::packages`]: the nodes with cores of it.
+    pub(crate) in_package: Vec<NodeMask>,
     pub(crate) nodes: Vec<NodeFacts>,
     /// Sorted by node, L3 domain and kind, in the order of the cores.
     pub(crate) groups: Vec<CoreGroup>,
@@ -90,18 +89,18 @@ impl Derived {
             let first = cores.partition_point(|core| core.node < node.id);
             let last = cores.partition_point(|core| core.node <= node.id);
             let mut sizes: BTreeMap<Option<L3Id>, usize> = BTreeMap::new();
-            let mut bits = 0;
+            let mut in_packages = PackageMask::EMPTY;
             for core in &cores[first..last] {
                 *sizes.entry(core.l3).or_default() += 1;
                 let at = packages.binary_search(&core.id.package).unwrap_or(0);
-                bits |= 1 << at.min(63);
+                in_packages.insert(at.min(63));
             }
             let mut l3_sizes: Vec<usize> = sizes.into_values().collect();
             l3_sizes.sort_unstable_by(|a, b| b.cmp(a));
             let own = groups.partition_point(|group| group.cores.start < first)
                 ..groups.partition_point(|group| group.cores.start < last);
             let gpus = mask_of(gpus, |gpu| gpu.node == Some(node.id));
-            NodeFacts { cores: first..last, groups: own, gpus, l3_sizes, packages: bits }
+            NodeFacts { cores: first..last, groups: own, gpus, l3_sizes, packages: in_packages }
         };
         let facts: Vec<NodeFacts> = nodes.iter().map(facts).collect();
         let largest_first = |mut sizes: Vec<u64>| {
@@ -114,8 +113,7 @@ impl Derived {
         let cores_of: Vec<usize> = facts.iter().map(|node| node.cores.len()).collect();
         let in_package = (0..packages.len().min(64)).map(|package| {
             let nodes = facts.iter().enumerate();
-            let here = nodes.filter(|(_, node)| node.packages & (1 << package) != 0);
-            here.fold(0, |mask, (at, _)| mask | (1 << at))
+            nodes.filter(|(_, node)| node.packages.contains(package)).map(|(at, _)| at).collect()
         });
         Self {
             in_package: in_package.collect(),
@@ -144,8 +142,8 @@ impl Derived {
 
 impl Derived {
     /// The number of packages that these nodes have cores of.
-    pub(crate) fn packages_of(&self, nodes: u64) -> u32 {
-        self.in_package.iter().map(|package| u32::from(package & nodes != 0)).sum()
+    pub(crate) fn packages_of(&self, nodes: NodeMask) -> u32 {
+        self.in_package.iter().map(|package| u32::from(package.intersects(nodes))).sum()
     }
 
     /// The relative distance of two nodes by position: the larger of both directions.
@@ -172,8 +170,7 @@ fn groups(cores: &[Core]) -> Vec<CoreGroup> {
 }
 
 fn mask_of(gpus: &[Gpu], is_in: impl Fn(&Gpu) -> bool) -> GpuMask {
-    let bits = gpus.iter().enumerate().filter(|(_, gpu)| is_in(gpu));
-    bits.fold(0, |mask, (at, _)| mask | (1 << at))
+    gpus.iter().enumerate().filter(|(_, gpu)| is_in(gpu)).map(|(at, _)| at).collect()
 }
 
 fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> Vec<GpuFacts> {
@@ -207,7 +204,8 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
 fn with_twins(mut gpus: Vec<GpuFacts>, partitions: &[GpuMask]) -> Vec<GpuFacts> {
     for at in 0..gpus.len() {
         let like = |other: &usize| are_twins(&gpus, partitions, at, *other);
-        gpus[at].twins |= (0..gpus.len()).filter(like).fold(0, |mask, other| mask | (1 << other));
+        let twins: GpuMask = (0..gpus.len()).filter(like).collect();
+        gpus[at].twins |= twins;
     }
     gpus
 }
@@ -216,12 +214,13 @@ fn are_twins(gpus: &[GpuFacts], partitions: &[GpuMask], a: usize, b: usize) -> b
     let masks = |gpu: &GpuFacts| {
         [gpu.on_node, gpu.linked, gpu.near, gpu.around, gpu.on_switch, gpu.group, gpu.model]
     };
-    let both = 1 << a | 1 << b;
-    let alike =
-        |(x, y): (GpuMask, GpuMask)| x & !both == y & !both && (x & both == 0) == (y & both == 0);
+    let both = GpuMask::one(a).with(b);
+    let alike = |(x, y): (GpuMask, GpuMask)| {
+        x - both == y - both && x.intersects(both) == y.intersects(both)
+    };
     let same_place = gpus[a].node == gpus[b].node && gpus[a].degraded == gpus[b].degraded;
     let exchanged =
-        |set: GpuMask| if set & both == 0 || set & both == both { set } else { set ^ both };
+        |set: GpuMask| if set.contains(a) == set.contains(b) { set } else { set ^ both };
     same_place
         && masks(&gpus[a]).into_iter().zip(masks(&gpus[b])).all(alike)
         && partitions.iter().all(|set| partitions.contains(&exchanged(*set)))

@@ -1,10 +1,8 @@
 //! Facts about one GPU of a host beyond its record.
 
+use super::mask::GpuMask;
 use super::pcie::RootComplex;
 use crate::units::PciAddr;
-
-/// A set of GPUs as bits over positions in [`Host::gpus`](super::Host::gpus).
-pub(crate) type GpuMask = u64;
 
 /// Facts about one GPU. Every mask includes the GPU itself unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]

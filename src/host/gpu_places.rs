@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use super::gpu_facts::{GpuFacts, GpuMask};
+use super::gpu_facts::GpuFacts;
+use super::mask::GpuMask;
 use super::records::{Gpu, Node};
 use crate::host::limits::MAX_NODES;
-use crate::sets::bits;
 use crate::units::PackageId;
 
 /// The slot sizes that are counted, in GPUs. Chosen by us, after HGX boards and cloud offers.
@@ -71,21 +71,20 @@ impl GpuPlaces {
     ) -> Self {
         let counted: Vec<usize> = (0..gpus.len()).filter(|gpu| !gpus[*gpu].integrated).collect();
         let on = |at: usize| {
-            let here = counted.iter().filter(|gpu| facts[**gpu].node == Some(at));
-            here.fold(0, |mask: GpuMask, gpu| mask | (1 << gpu))
+            counted.iter().copied().filter(|gpu| facts[*gpu].node == Some(at)).collect()
         };
         let on_node: Vec<GpuMask> = (0..nodes.len()).map(on).collect();
         let mut with_gpus = Vec::new();
         let mut switches: Vec<(usize, GpuMask)> = Vec::new();
         for (node, mask) in on_node.iter().enumerate() {
             let mut own: Vec<_> =
-                bits(*mask).map(|gpu| (node, facts[gpu].on_switch & mask)).collect();
-            own.retain(|(_, switch)| *switch != 0);
+                mask.iter().map(|gpu| (node, facts[gpu].on_switch & *mask)).collect();
+            own.retain(|(_, switch)| !switch.is_empty());
             own.sort_unstable();
             own.dedup();
             let first = switches.len();
             switches.append(&mut own);
-            if *mask != 0 {
+            if !mask.is_empty() {
                 with_gpus.push(GpuNode { at: node, gpus: *mask, switches: first..switches.len() });
             }
         }
@@ -94,12 +93,13 @@ impl GpuPlaces {
             node.package.and_then(of).unwrap_or(packages.len()).min(MAX_NODES)
         };
         let packages: Vec<usize> = nodes.iter().map(package).collect();
-        let mut in_packages = vec![0; packages.iter().max().map_or(0, |last| last + 1)];
+        let mut in_packages =
+            vec![GpuMask::EMPTY; packages.iter().max().map_or(0, |last| last + 1)];
         for (mask, package) in on_node.iter().zip(&packages) {
-            in_packages[*package] |= mask;
+            in_packages[*package] |= *mask;
         }
         let most = |masks: &mut dyn Iterator<Item = GpuMask>| {
-            u64::from(masks.map(GpuMask::count_ones).max().unwrap_or(0))
+            u64::from(masks.map(GpuMask::len).max().unwrap_or(0))
         };
         let of_switch = || switches.iter().map(|(_, mask)| *mask);
         let on_switch = most(&mut of_switch());
@@ -118,10 +118,10 @@ impl GpuPlaces {
                 Part::Switch => of_switch().collect(),
                 Part::Node => on_node.clone(),
                 Part::Package => in_packages.clone(),
-                Part::Host => vec![on_node.iter().fold(0, |all, mask| all | mask)],
+                Part::Host => vec![GpuMask::union(on_node.iter().copied())],
             };
             let possible = (2..=counted.len() as u64).contains(&size);
-            let some = masks.into_iter().filter(|mask| possible && *mask != 0);
+            let some = masks.into_iter().filter(|mask| possible && !mask.is_empty());
             places.extend(some.map(|mask| (size, mask)));
         }
         let share = share(nodes, cores, &on_node);
@@ -131,8 +131,8 @@ impl GpuPlaces {
 }
 
 fn share(nodes: &[Node], cores: &[usize], on_node: &[GpuMask]) -> Share {
-    let on = || nodes.iter().enumerate().filter(|(at, _)| on_node[*at] != 0);
-    let gpus = |at: usize| u64::from(on_node[at].count_ones());
+    let on = || nodes.iter().enumerate().filter(|(at, _)| !on_node[*at].is_empty());
+    let gpus = |at: usize| u64::from(on_node[at].len());
     let cores = on().map(|(at, _)| cores[at] as u64 / gpus(at)).min();
     let huge = |node: &Node| {
         let pools = node.pools.iter().filter(|pool| pool.size.is_huge());

@@ -8,6 +8,7 @@ mod gpu_facts;
 pub(crate) mod gpu_places;
 pub(crate) mod kept;
 pub(crate) mod limits;
+pub(crate) mod mask;
 pub(crate) mod pcie;
 pub(crate) mod records;
 pub(crate) mod sources;
@@ -206,8 +207,8 @@ impl Host {
     }
 
     /// These GPUs as a mask; addresses of other devices are ignored.
-    pub(crate) fn gpu_mask(&self, gpus: &[PciAddr]) -> derived::GpuMask {
-        gpus.iter().filter_map(|gpu| self.gpu_index(*gpu)).fold(0, |mask, at| mask | (1 << at))
+    pub(crate) fn gpu_mask(&self, gpus: &[PciAddr]) -> mask::GpuMask {
+        gpus.iter().filter_map(|gpu| self.gpu_index(*gpu)).collect()
     }
 
     /// Values derived when the host was built.

@@ -1,10 +1,10 @@
 //! From a candidate to a placement: which pCPU each vCPU gets, and all that an emitter prints.
 
 use crate::engine::refusal::{Fact, one_node};
-use crate::host::derived::GpuMask;
+use crate::host::mask::GpuMask;
 use crate::host::{CpuVendor, KeptWhy};
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
-use crate::sets::{CpuSet, NodeSet, VcpuSet, bits};
+use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 
 use crate::engine::search::cpus::CpuPolicy;
@@ -326,7 +326,7 @@ fn placed_devices(
     cell: impl Fn(Option<NodeId>) -> Option<CellId>,
 ) -> Vec<PlacedDevice> {
     let (host, requested) = (inventory.host, &inventory.request.spec().devices);
-    let gpus = || bits(gpus).map(|at| host.gpus()[at].address);
+    let gpus = || gpus.iter().map(|at| host.gpus()[at].address);
     let mut others: Vec<PciAddr> = requested.clone();
     others.sort_unstable();
     let mut given: Vec<PciAddr> = gpus().chain(requested.iter().copied()).collect();

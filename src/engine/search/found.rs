@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 
 use super::cpus::CpuPolicy;
 use super::inventory::Inventory;
-use super::nodes::NodeMask;
 use super::state::PerNode;
 use crate::engine::cost::HostCost;
 use crate::engine::profile::Profile;
 use crate::engine::score::{Property, Score};
+use crate::host::mask::NodeMask;
 use crate::placement::{MemoryMode, Style};
 use crate::units::PageSize;
 

@@ -80,10 +80,10 @@
 //! is refused before any node set is tried. GPUs of unknown node are never counted as local.
 //!
 //! # Invariants
-//! A host has at most 64 GPUs, so a set is a `u64` over positions in `Host::gpus`. The set that a
-//! twin class contributes is always its lowest free addresses, so equal input gives equal sets.
-//! `kind` is the index of the first set with the same number of nodes, unknown GPUs and facts; the
-//! search's memo keys on it, so these must be all that a profile reads of a set.
+//! A host has at most 64 GPUs, so a set is one word, a `GpuMask`. What a twin class contributes is
+//! always its lowest free addresses, so equal input gives equal sets. `kind` is the index of the
+//! first set with the same number of nodes, unknown GPUs and facts; the search's memo keys on it,
+//! so these must be all that a profile reads of a set.
 //!
 //! # Known limitations
 //! - Twins ignore other devices. Of two GPUs that differ only in sharing a switch with a requested
@@ -101,14 +101,12 @@ use crate::engine::score::{Property, set_lacking};
 use crate::free::gpus::{self, Eligible};
 use crate::free::holder;
 use crate::host::Host;
-use crate::host::derived::{GpuFacts, GpuMask};
+use crate::host::derived::GpuFacts;
+use crate::host::mask::{GpuMask, NodeMask};
 use crate::host::pcie::DeviceKind;
 use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 use crate::usage::Usage;
-
-use super::nodes::NodeMask;
-use crate::sets::bits;
 
 /// At most so many sets are looked at; beyond that GPUs of one kind in one place count as equal,
 /// and then the search stops here and says so.
@@ -185,9 +183,9 @@ impl GpuSets {
             GpuRequest::Count { count: wanted, model } => {
                 let Eligible { free: eligible, matching } =
                     gpus::eligible(host, usage, model.as_deref(), &request.spec().devices);
-                let (needed, free) = (*wanted, GpuMask::count_ones(eligible));
+                let (needed, free) = (*wanted, eligible.len());
                 if free < needed {
-                    let (total, model) = (matching.count_ones(), model.clone());
+                    let (total, model) = (matching.len(), model.clone());
                     return Err(vec![Fact::GpusShort { needed, free, total, model }]);
                 }
                 Ok(Self::of_size(host, request, eligible, needed))
@@ -198,22 +196,21 @@ impl GpuSets {
     /// Of these sets those that are worth trying: where some have what every set must have, they
     /// alone.
     fn with(request: &Request, mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
-        let lacks =
-            |set: &GpuSet| set_lacking(&request.spec().policies, set.gpus.count_ones(), set.facts);
+        let lacks = |set: &GpuSet| set_lacking(&request.spec().policies, set.gpus.len(), set.facts);
         let lacking = sets.iter().map(lacks).min().flatten();
         if lacking.is_none() {
             sets.retain(|set| lacks(set).is_none());
         }
         for at in 0..sets.len() {
-            let seen = |set: &GpuSet| (set.nodes.count_ones(), set.unknown, set.facts);
+            let seen = |set: &GpuSet| (set.nodes.len(), set.unknown, set.facts);
             let own = seen(&sets[at]);
             sets[at].kind = sets[..at].iter().position(|set| seen(set) == own).unwrap_or(at);
         }
-        let nodes = sets.iter().fold(0, |nodes, set| nodes | set.nodes);
+        let nodes = NodeMask::union(sets.iter().map(|set| set.nodes));
         let mut local: SmallVec<[NodeMask; 8]> = SmallVec::new();
         for set in sets.iter().filter(|set| set.unknown == 0) {
-            if !local.iter().any(|fewer| fewer & !set.nodes == 0) {
-                local.retain(|more| set.nodes & !*more != 0);
+            if !local.iter().any(|fewer| fewer.is_subset(set.nodes)) {
+                local.retain(|more| !set.nodes.is_subset(*more));
                 local.push(set.nodes);
             }
         }
@@ -222,13 +219,13 @@ impl GpuSets {
 
     /// Whether some set is known to be on these nodes whole.
     pub(crate) fn may_be_local(&self, mask: NodeMask) -> bool {
-        self.local.iter().any(|nodes| nodes & !mask == 0)
+        self.local.iter().any(|nodes| nodes.is_subset(mask))
     }
 
     /// The fewest of these nodes that some set is known to be on whole.
     pub(crate) fn fewest_local(&self, of: NodeMask) -> Option<usize> {
-        let here = self.local.iter().filter(|nodes| **nodes & !of == 0);
-        here.map(|nodes| nodes.count_ones() as usize).min()
+        let here = self.local.iter().filter(|nodes| nodes.is_subset(of));
+        here.map(|nodes| nodes.len() as usize).min()
     }
 
     /// Indices of the sets that no other set dominates as seen from these nodes.
@@ -260,7 +257,7 @@ impl GpuSets {
         let all = walk(&host.derived().gpus, &classes, size, GpuSetFold::default(), &mut add);
         // The fabric's own sets are worth more than any cut: they are always looked at.
         for partition in host.derived().partitions.iter().filter(|_| !exact) {
-            if partition.count_ones() == size && partition & !free == 0 {
+            if partition.len() == size && partition.is_subset(free) {
                 sets.push(GpuSet::of_mask(host, *partition, free));
             }
         }
@@ -283,7 +280,7 @@ impl GpuSet {
         let all = &host.derived().gpus;
         Self::new(
             host,
-            bits(gpus).fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])),
+            gpus.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])),
             free,
         )
     }
@@ -292,7 +289,7 @@ impl GpuSet {
         let (all, gpus) = (&host.derived().gpus, set.gpus);
         let mut new = Self {
             gpus,
-            nodes: 0,
+            nodes: NodeMask::EMPTY,
             unknown: 0,
             facts: set.facts(host),
             models: 0,
@@ -300,24 +297,24 @@ impl GpuSet {
             broken: broken(host, gpus, free),
             kind: 0,
         };
-        let (mut models, mut groups): (GpuMask, GpuMask) = (0, 0);
-        for at in bits(gpus) {
+        let (mut models, mut groups) = (GpuMask::EMPTY, GpuMask::EMPTY);
+        for at in gpus.iter() {
             let gpu = &all[at];
             match gpu.node {
-                Some(node) => new.nodes |= 1 << node,
+                Some(node) => new.nodes.insert(node),
                 None => new.unknown += 1,
             }
-            new.models += u32::from(models & gpu.model == 0);
+            new.models += u32::from(!models.intersects(gpu.model));
             models |= gpu.model;
             groups |= gpu.group;
         }
-        new.withheld = (groups & !gpus).count_ones();
+        new.withheld = (groups - gpus).len();
         new
     }
 
     fn quality(&self) -> (u32, u32, u32, u32, u32) {
         let degraded = self.facts.degraded;
-        (self.models, degraded, self.withheld, self.broken, self.nodes.count_ones())
+        (self.models, degraded, self.withheld, self.broken, self.nodes.len())
     }
 
     /// Sets of one class differ in nothing that a prediction could see.
@@ -329,26 +326,26 @@ impl GpuSet {
     fn marks(&self, from: NodeMask) -> DominanceKey {
         let SetFacts { path, same_switch, partition, degraded } = self.facts;
         DominanceKey(u64::from_le_bytes([
-            u8::from(self.nodes & !from != 0),
+            u8::from(!self.nodes.is_subset(from)),
             u8::from(self.unknown > 0),
-            u8::from(self.nodes.count_ones() > 1),
+            u8::from(self.nodes.len() > 1),
             path as u8,
             u8::from(!same_switch),
             u8::from(!partition),
             u8::from(degraded > 0),
-            u8::from(self.nodes & from == 0),
+            u8::from(!self.nodes.intersects(from)),
         ]))
     }
 
     /// By GPU: the position of its node.
     pub(crate) fn node_of(&self, host: &Host) -> impl Iterator<Item = Option<usize>> {
-        bits(self.gpus).map(|at| host.derived().gpus[at].node)
+        self.gpus.iter().map(|at| host.derived().gpus[at].node)
     }
 }
 
 /// Orders sets by their addresses: of two, the one whose first different GPU comes first.
-fn lowest_first(gpus: GpuMask) -> std::cmp::Reverse<GpuMask> {
-    std::cmp::Reverse(gpus.reverse_bits())
+fn lowest_first(gpus: GpuMask) -> std::cmp::Reverse<u64> {
+    std::cmp::Reverse(gpus.word().reverse_bits())
 }
 
 fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<Fact>> {
@@ -367,24 +364,24 @@ fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<
 /// every choice cuts as many links: only differences matter.
 fn broken(host: &Host, gpus: GpuMask, free: GpuMask) -> u32 {
     let derived = host.derived();
-    let rest = free & !gpus;
+    let rest = free - gpus;
     let mut broken = 0;
-    let (mut switches, mut nodes): (GpuMask, GpuMask) = (0, 0);
-    for gpu in bits(gpus).map(|at| (at, &derived.gpus[at])) {
-        let (at, gpu) = gpu;
+    let (mut switches, mut nodes) = (GpuMask::EMPTY, GpuMask::EMPTY);
+    for at in gpus.iter() {
+        let gpu = &derived.gpus[at];
         // Each switch and node once, at its first GPU.
-        if switches & (1 << at) == 0 && gpu.on_switch & rest != 0 {
+        if !switches.contains(at) && gpu.on_switch.intersects(rest) {
             broken += 4;
         }
-        if nodes & (1 << at) == 0 && gpu.on_node & rest != 0 {
+        if !nodes.contains(at) && gpu.on_node.intersects(rest) {
             broken += 2;
         }
         switches |= gpu.on_switch;
         nodes |= gpu.on_node;
-        broken += (gpu.linked & rest).count_ones();
+        broken += (gpu.linked & rest).len();
     }
-    let larger = |p: &&GpuMask| p.count_ones() > gpus.count_ones();
-    let lost = |p: &&GpuMask| *p & !free == 0 && *p & gpus != 0;
+    let larger = |p: &&GpuMask| p.len() > gpus.len();
+    let lost = |p: &&GpuMask| p.is_subset(free) && p.intersects(gpus);
     broken + count(derived.partitions.iter().filter(|p| larger(p) && lost(p)).count())
 }
 
@@ -397,17 +394,17 @@ fn alike(host: &Host, at: usize) -> GpuMask {
         (all[*other].degraded, all[*other].on_switch) == (gpu.degraded, gpu.on_switch)
     };
     let mask = gpu.on_node & gpu.around & gpu.model;
-    bits(mask).filter(same).fold(0, |mask: GpuMask, at| mask | (1 << at))
+    mask.iter().filter(same).collect()
 }
 
 /// The free GPUs in classes, by the first of each; `like` gives those that a GPU is like.
 fn classes(free: GpuMask, like: impl Fn(usize) -> GpuMask) -> Classes {
     let mut classes = Classes::new();
     let mut rest = free;
-    while rest != 0 {
-        let class = like(rest.trailing_zeros() as usize) & rest;
+    while let Some(first) = rest.first() {
+        let class = like(first) & rest;
         classes.push(class);
-        rest &= !class;
+        rest -= class;
     }
     classes
 }
@@ -425,12 +422,12 @@ fn walk(
         return add(chosen);
     }
     let Some((class, rest)) = classes.split_first() else { return true };
-    let others = rest.iter().map(|class| class.count_ones()).sum::<u32>();
-    let most = class.count_ones().min(size);
+    let others = rest.iter().map(|class| class.len()).sum::<u32>();
+    let most = class.len().min(size);
     // What the other classes cannot give has to come from this one.
     let least = size.saturating_sub(others);
     (least..=most).rev().all(|taken| {
-        let first = bits(*class).take(taken as usize);
+        let first = class.iter().take(taken as usize);
         let chosen = first.fold(chosen, |set, at| set.with(at, &all[at]));
         walk(all, rest, size - taken, chosen, add)
     })
@@ -443,7 +440,7 @@ fn ways(classes: &[GpuMask], size: u32) -> usize {
     ways[0] = 1;
     for class in classes {
         for sum in (1..=size).rev() {
-            let most = sum.min(class.count_ones() as usize);
+            let most = sum.min(class.len() as usize);
             let more: usize = (1..=most).map(|taken| ways[sum - taken]).sum();
             ways[sum] = (ways[sum] + more).min(MAX_SETS + 1);
         }

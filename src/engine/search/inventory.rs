@@ -2,16 +2,15 @@
 
 use super::cpus::{CpuPolicy, FreeCores};
 use super::gpus::GpuSets;
-use super::nodes::NodeMask;
 use super::state::PerNode;
 use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
 use crate::engine::refusal::Fact;
 use crate::engine::score::Options;
 use crate::free::{FreePages, FreePcpus, gpus as free_gpus, pages::needed};
 use crate::host::Host;
+use crate::host::mask::NodeMask;
 use crate::question::Question;
 use crate::request::{Policy, Request};
-use crate::sets::bits;
 use crate::units::PageSize;
 use crate::usage::Usage;
 
@@ -50,7 +49,7 @@ pub(crate) struct Pages {
 impl Pages {
     /// Whether the pages that are free on these nodes suffice for the VM.
     pub(super) fn suffice_on(&self, mask: NodeMask) -> bool {
-        let sum = bits(mask).fold(0, |sum: u64, at| sum.saturating_add(self.free[at]));
+        let sum = mask.iter().fold(0, |sum: u64, at| sum.saturating_add(self.free[at]));
         sum.min(self.in_all) >= self.needed
     }
 }
@@ -72,7 +71,7 @@ impl<'a> Inventory<'a> {
         let slots = slots(host, usage, |at| stocks[0].nodes[at].cores[0], &pages, options)
             .for_one_of(gpus.sets.iter().map(|set| set.gpus));
         let device_nodes: Vec<Option<usize>> = device_nodes(host, request).collect();
-        let devices = device_nodes.iter().flatten().fold(0, |mask, at| mask | (1 << at));
+        let devices = device_nodes.iter().flatten().copied().collect();
         Ok(Self { host, request, options, free, stocks, pages, gpus, slots, device_nodes, devices })
     }
 }
@@ -112,7 +111,7 @@ fn slots<'h>(
         pages.iter().map(of).fold(0, u64::saturating_add)
     };
     let room = |at: usize| SlotRoom {
-        gpus: u64::from((on_node[at] & free).count_ones()),
+        gpus: u64::from((on_node[at] & free).len()),
         cores: cores(at),
         bytes: bytes(at),
     };
@@ -138,7 +137,7 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
         let needed = needed(request, size)?;
         let FreePages { on_node: free, in_all } = FreePages::new(host, usage, size);
         let some = free.iter().enumerate().filter(|(_, free)| **free > 0);
-        let some = some.fold(0, |mask, (at, _)| mask | (1 << at));
+        let some = some.map(|(at, _)| at).collect();
         Some(Pages { size, needed, free, some, in_all })
     };
     let pages: Vec<Pages> = sizes.into_iter().filter_map(of).collect();

@@ -5,12 +5,11 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::nodes::NodeMask;
 use super::state::{Cores, Layout, Outcome, Size};
 use super::walk::{Splits, Walk};
 use crate::engine::profile::count;
 use crate::engine::score::Property;
-use crate::sets::bits;
+use crate::host::mask::NodeMask;
 
 impl Walk<'_> {
     /// Loop 4: the GPU sets that no other set dominates as seen from these nodes.
@@ -41,12 +40,12 @@ impl Walk<'_> {
         for i in self.gpu_sets(mask) {
             layout.gpus = self.memo.gpu_set(i);
             let set = &inventory.gpus.sets[layout.gpus];
-            let is_local = set.nodes & !mask == 0;
+            let is_local = set.nodes.is_subset(mask);
             if local_only && !(is_local && set.unknown == 0) {
                 continue;
             }
             let nodes = || set.node_of(inventory.host).flatten();
-            let remote = || nodes().filter(|at| mask & (1 << at) == 0);
+            let remote = || nodes().filter(|at| !mask.contains(*at));
             layout.gpus_remote = if is_local { 0 } else { count(remote().count()) };
             let possible = self.try_splits(&layout, splits);
             outcome.possible |= possible;
@@ -64,7 +63,7 @@ impl Walk<'_> {
         let no_choice = layout.nodes != 2 || !pass.stock.way.dedicated || evenly.is_good();
         // Numbers of GPUs that differ from node to node are a reason for an uneven split.
         let set = &self.inventory.gpus.sets[layout.gpus];
-        let settled = no_choice && mask & !set.nodes != 0;
+        let settled = no_choice && !mask.is_subset(set.nodes);
         let even_only = even.fits_on(mask) && (pass.alike || settled);
         let (at, tried) = if even_only { (&[][..], share) } else { self.split(layout, splits) };
         let mut possible = false;
@@ -96,7 +95,7 @@ impl Walk<'_> {
     fn pages_on(&self, size: &Size<'_>, mask: NodeMask) -> SmallVec<[usize; 4]> {
         let sizes = self.inventory.pages.iter().zip(&size.even.pages).enumerate();
         let enough = sizes.filter(|(_, (pages, even))| {
-            (mask & !**even == 0 && pages.in_all >= pages.needed) || pages.suffice_on(mask)
+            (mask.is_subset(**even) && pages.in_all >= pages.needed) || pages.suffice_on(mask)
         });
         enough.map(|(page, _)| page).collect()
     }
@@ -125,7 +124,7 @@ impl Walk<'_> {
         pages: &'l [usize],
         between: &'l OnceCell<u64>,
     ) -> Layout<'l> {
-        let off = |node: &&Option<usize>| node.is_none_or(|at| mask & (1 << at) == 0);
+        let off = |node: &&Option<usize>| node.is_none_or(|at| !mask.contains(at));
         Layout {
             size,
             mask,
@@ -150,6 +149,6 @@ impl Walk<'_> {
 /// Whether these nodes have room for the guest cores.
 fn has_cores(size: &Size<'_>, mask: NodeMask) -> bool {
     let pass = size.pass;
-    let room = || bits(mask).map(|at| pass.caps[at]).sum::<u64>();
+    let room = || mask.iter().map(|at| pass.caps[at]).sum::<u64>();
     size.even.fits_on(mask) || (!pass.alike && room() >= pass.units)
 }

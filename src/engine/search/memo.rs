@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::cpus::{CoreUse, FreeCores};
-use super::nodes::NodeMask;
 use super::state::CHOICES;
 use crate::engine::profile::L3Use;
 use crate::engine::score::{Property, Score};
+use crate::host::mask::NodeMask;
 
 /// What the search remembers. Features and core uses are those of one pass, and
 /// [`Memo::start_pass`] forgets them; GPU sets are remembered for the whole search.

@@ -21,7 +21,7 @@
 //! - *Choice*: what the guest is shown. A flat guest with strict memory; a flat guest with pages
 //!   interleaved over its nodes; a cell per node with expander buses; a cell per node without them.
 //! - *Variant*: style, memory mode, expander buses and policy. One candidate is kept per variant.
-//! - *Node set*: a `u64` mask over positions in `Host::nodes`. GPU sets are masks of the same kind.
+//! - *Node set*: a `NodeMask`, one word of positions in `Host::nodes`; of GPUs, a `GpuMask`.
 //!
 //! # The loops, outermost first
 //! The functions are called `try_passes`, `try_sizes`, `try_node_sets`, `try_gpu_sets`,

@@ -1,7 +1,6 @@
 //! Which sets of nodes are tried, and how a VM is shared out over one.
 
-/// A set of nodes as bits over positions in [`Host::nodes`](crate::Host::nodes).
-pub(crate) type NodeMask = u64;
+use crate::host::mask::NodeMask;
 
 /// The largest number of node sets of one size that are all tried. If there are more, sets are
 /// grown from every node, and the answer says that the search was cut.
@@ -41,12 +40,12 @@ pub(crate) fn subsets(
         return Subsets { masks: combinations(nodes, size, all), complete: true };
     }
     let (mut masks, mut others) = (Vec::new(), Vec::with_capacity(nodes.len()));
-    let seeds = nodes.iter().map(|node| 1_u64 << node).chain(wanted);
+    let seeds = nodes.iter().map(|node| NodeMask::one(*node)).chain(wanted);
     // A GPU set on no known node seeds no node set.
-    for seed in seeds.filter(|seed| (1..=size).contains(&(seed.count_ones() as usize))) {
-        let first = seed.trailing_zeros() as usize;
+    for seed in seeds.filter(|seed| (1..=size).contains(&(seed.len() as usize))) {
+        let Some(first) = seed.first() else { continue };
         for by_room in [false, true] {
-            let outside = |n: &usize| seed & (1 << n) == 0;
+            let outside = |n: &usize| !seed.contains(*n);
             let key = |n: &usize| {
                 let near = u64::from(distance(first, *n));
                 let spare = u64::MAX - room(*n);
@@ -54,12 +53,12 @@ pub(crate) fn subsets(
             };
             others.clear();
             others.extend(nodes.iter().filter(|n| outside(n)).map(key));
-            let wanted = size - seed.count_ones() as usize;
+            let wanted = size - seed.len() as usize;
             // Only the members matter, not their order.
             if (1..others.len()).contains(&wanted) {
                 others.select_nth_unstable(wanted - 1);
             }
-            masks.push(others.iter().take(wanted).fold(seed, |mask, (.., at)| mask | (1 << at)));
+            masks.push(others.iter().take(wanted).fold(seed, |mask, (.., at)| mask.with(*at)));
         }
     }
     masks.sort_unstable();
@@ -69,13 +68,12 @@ pub(crate) fn subsets(
 
 /// All `number` subsets of this size, in the order of their members.
 fn combinations(nodes: &[usize], size: usize, number: u64) -> Vec<NodeMask> {
-    let bit = |at: &usize| 1_u64 << nodes[*at];
     let mut masks = Vec::with_capacity(usize::try_from(number).unwrap_or(0));
     let mut chosen: Vec<usize> = (0..size).collect();
     loop {
         let (last, others) = chosen.split_last().expect("a subset has a member");
-        let others: NodeMask = others.iter().map(bit).sum();
-        masks.extend((*last..nodes.len()).map(|last| others | bit(&last)));
+        let others: NodeMask = others.iter().map(|at| nodes[*at]).collect();
+        masks.extend((*last..nodes.len()).map(|last| others.with(nodes[last])));
         let next = (0..size - 1).rev().find(|i| chosen[*i] < nodes.len() - size + i);
         let Some(at) = next else { return masks };
         let first = chosen[at] + 1;
@@ -150,9 +148,10 @@ mod tests {
             assert!(a < 64 && b < 64, "nodes only");
             if a / 8 == b / 8 { 12 } else { 32 }
         };
-        let cut = subsets(&nodes, 8, [3 << 62, 0].into_iter(), near, |_| 1);
-        assert!(!cut.complete && cut.masks.contains(&0xff) && cut.masks.len() <= 130);
-        assert!(cut.masks.contains(&0xff00_0000_0000_0000));
+        let last: NodeMask = [62, 63].into_iter().collect();
+        let cut = subsets(&nodes, 8, [last, NodeMask::EMPTY].into_iter(), near, |_| 1);
+        assert!(!cut.complete && cut.masks.contains(&(0..8).collect()) && cut.masks.len() <= 130);
+        assert!(cut.masks.contains(&(56..64).collect()));
     }
 
     fn shares(total: u64, caps: &[u64], weights: &[u64], one_each: bool) -> Option<Vec<u64>> {

@@ -6,14 +6,14 @@ use super::cpus::{CpuPolicy, FreeCores};
 use super::found::Found;
 use super::inventory::{Inventory, emulator_room};
 use super::memo::Memo;
-use super::nodes::{NodeMask, subsets};
+use super::nodes::subsets;
 use super::state::{CHOICES, Choice, Outcome, Pass, PerNode, Size};
 use super::walk::{Scratch, Splits, Walk};
 use crate::engine::profile::{Profile, count};
 use crate::engine::score::Property;
+use crate::host::mask::NodeMask;
 use crate::placement::{MemoryMode, Style};
 use crate::request::{Policy, Request};
-use crate::sets::bits;
 use crate::units::Bytes;
 
 /// The number of GPU sets around which node sets are grown, if not all node sets can be tried.
@@ -80,7 +80,7 @@ impl Walk<'_> {
         let (pass, derived) = (size.pass, self.inventory.host.derived());
         let alike = pass.alike.then(|| size.even.nodes(&pass.usable));
         let nodes = alike.as_deref().unwrap_or(&pass.usable);
-        let on_nodes = |gpus: &&NodeMask| bits(**gpus).all(|n| nodes.contains(&n));
+        let on_nodes = |gpus: &&NodeMask| gpus.iter().all(|n| nodes.contains(&n));
         let seeds = pass.of_gpus.iter().filter(on_nodes).copied().take(MAX_GPU_SEEDS);
         let far = |a, b| derived.far(a, b).0;
         let tried = subsets(nodes, size.even.share.len(), seeds, far, |at| pass.caps[at]);
@@ -88,7 +88,7 @@ impl Walk<'_> {
         let mut outcome = Outcome::default();
         for mask in tried.masks {
             // Once the VM fits, a wider set is only worth trying if it brings GPUs onto its nodes.
-            if !is_widening || pass.of_gpus.iter().any(|gpus| gpus & !mask == 0) {
+            if !is_widening || pass.of_gpus.iter().any(|gpus| gpus.is_subset(mask)) {
                 outcome.add(self.try_gpu_sets(size, mask, splits));
             }
         }
@@ -117,7 +117,7 @@ impl Growth {
         let last = if one_node { most.min(1) } else { most };
         // A required number of cells is a number of nodes.
         let first = request.spec().cells.required().map_or(1, |cells| cells.max(1) as usize);
-        let for_gpus = pass.of_gpus.iter().map(|nodes| nodes.count_ones() as usize).max();
+        let for_gpus = pass.of_gpus.iter().map(|nodes| nodes.len() as usize).max();
         Self {
             first,
             last: if first > 1 { last.min(first) } else { last },
@@ -194,7 +194,7 @@ fn fewest_local(inventory: &Inventory<'_>, pass: &Pass<'_>) -> usize {
     if !inventory.wants_local() {
         return 0;
     }
-    let usable = pass.usable.iter().fold(0, |mask: NodeMask, at| mask | (1 << at));
+    let usable: NodeMask = pass.usable.iter().copied().collect();
     inventory.gpus.fewest_local(usable).unwrap_or(usize::MAX)
 }
 

@@ -1,5 +1,4 @@
-//! Splits: how the guest cores are shared out over the nodes of a set, and how the cores of each
-//! node would be used.
+//! Splits: how the guest cores are shared out over the nodes of a set.
 
 use smallvec::SmallVec;
 
@@ -7,7 +6,6 @@ use super::nodes::share_out;
 use super::state::{EvenSplit, Layout, Pass};
 use super::walk::{Splits, Walk};
 use crate::engine::profile::L3Use;
-use crate::sets::bits;
 
 impl Walk<'_> {
     /// Evaluates the even split over `size` nodes. No node fits, if the guest cores cannot be
@@ -15,31 +13,30 @@ impl Walk<'_> {
     pub(super) fn even(&mut self, pass: &Pass<'_>, size: usize) -> EvenSplit {
         let cells = size as u64;
         let share = pass.units / cells;
-        let mut even = EvenSplit {
-            share: SmallVec::from_elem(share, size),
-            fits: 0,
-            pages: SmallVec::new(),
-            whole_l3: 0,
-            pieces: 0,
-            efficiency: 0,
-            parts: 0,
-        };
+        let mut even =
+            EvenSplit { share: SmallVec::from_elem(share, size), ..EvenSplit::default() };
         even.pages.extend(self.inventory.pages.iter().map(|pages| {
             let each = Some(pages.needed / cells).filter(|each| each * cells == pages.needed);
             let enough = |at: &usize| each.is_some_and(|each| pages.free[*at] >= each);
-            pass.usable.iter().filter(|at| enough(at)).fold(0, |mask, at| mask | 1 << at)
+            pass.usable.iter().copied().filter(enough).collect()
         }));
         if share * cells != pass.units {
             return even;
         }
         for node in pass.usable.iter().copied().filter(|node| pass.caps[*node] >= share) {
-            let bit = 1 << node;
             let core_use = self.memo.core_use(pass.stock, &[node], &[share], pass.base.threads);
-            even.fits |= bit;
-            even.whole_l3 |= if core_use.l3 == L3Use::Whole { bit } else { 0 };
-            even.pieces |= if core_use.l3 == L3Use::Pieces { bit } else { 0 };
-            even.efficiency |= if core_use.efficiency { bit } else { 0 };
-            even.parts |= if core_use.whole { 0 } else { bit };
+            even.fits.insert(node);
+            match core_use.l3 {
+                L3Use::NoChoice => {}
+                L3Use::Whole => even.whole_l3.insert(node),
+                L3Use::Pieces => even.pieces.insert(node),
+            }
+            if core_use.efficiency {
+                even.efficiency.insert(node);
+            }
+            if !core_use.whole {
+                even.parts.insert(node);
+            }
         }
         even
     }
@@ -59,10 +56,10 @@ impl Walk<'_> {
         at.clear();
         room.clear();
         weights.clear();
-        for node in bits(layout.mask) {
+        for node in layout.mask.iter() {
             at.push(node);
             room.push(pass.caps[node]);
-            weights.push(u64::from((facts[node].gpus & gpus).count_ones()));
+            weights.push(u64::from((facts[node].gpus & gpus).len()));
         }
         splits.clear();
         // A flat guest, too, has a vCPU on each of its nodes: a node without one is not the VM's.

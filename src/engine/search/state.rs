@@ -5,8 +5,8 @@ use std::cell::OnceCell;
 use smallvec::SmallVec;
 
 use super::cpus::{CoreUse, FreeCores};
-use super::nodes::NodeMask;
 use crate::engine::profile::{L3Use, Profile};
+use crate::host::mask::NodeMask;
 use crate::placement::{MemoryMode, Style};
 use crate::units::PageSize;
 
@@ -113,7 +113,7 @@ impl Choice {
 
 /// The even split over a number of nodes, evaluated for every node at once: a node set is then
 /// answered by a few mask operations. On most hosts no other split is tried for most node sets.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct EvenSplit {
     /// The number of guest cores on each node of a set.
     pub(super) share: PerNode<u64>,
@@ -135,23 +135,24 @@ pub(super) struct EvenSplit {
 impl EvenSplit {
     /// Whether every one of these nodes has room for a share.
     pub(super) fn fits_on(&self, mask: NodeMask) -> bool {
-        mask & !self.fits == 0
+        mask.is_subset(self.fits)
     }
 
     /// How the cores would be used, if the VM were on these nodes.
     pub(super) fn core_use(&self, mask: NodeMask) -> CoreUse {
-        let l3 = match (mask & self.pieces, mask & self.whole_l3) {
-            (0, 0) => L3Use::NoChoice,
-            (0, _) => L3Use::Whole,
-            _ => L3Use::Pieces,
+        let l3 = match (mask.intersects(self.pieces), mask.intersects(self.whole_l3)) {
+            (false, false) => L3Use::NoChoice,
+            (false, true) => L3Use::Whole,
+            (true, _) => L3Use::Pieces,
         };
-        CoreUse { l3, efficiency: mask & self.efficiency != 0, whole: mask & self.parts == 0 }
+        let efficiency = mask.intersects(self.efficiency);
+        CoreUse { l3, efficiency, whole: !mask.intersects(self.parts) }
     }
 
     /// The nodes among `of` that have room for one of the equal cells: its cores, and its pages in
     /// some page size.
     pub(super) fn nodes(&self, of: &[usize]) -> PerNode<usize> {
-        let with_pages = self.pages.iter().fold(0, |all, of_size| all | of_size);
-        of.iter().copied().filter(|at| self.fits & with_pages & (1 << at) != 0).collect()
+        let with_pages = NodeMask::union(self.pages.iter().copied());
+        of.iter().copied().filter(|at| (self.fits & with_pages).contains(*at)).collect()
     }
 }

@@ -9,15 +9,15 @@ use super::found::{Candidate, Rank, Start};
 use super::gpus::GpuSet;
 use super::inventory::{Inventory, Pages};
 use super::memo::{Features, Verdict};
-use super::nodes::{NodeMask, share_out};
+use super::nodes::share_out;
 use super::state::{Choice, Cores, Layout, Size};
 use super::walk::{Scratch, Walk};
 use crate::engine::profile::{Profile, collective, count};
 use crate::engine::refusal::lacking;
 use crate::engine::score::{Score, score};
 use crate::host::Host;
+use crate::host::mask::NodeMask;
 use crate::placement::MemoryMode;
-use crate::sets::bits;
 use crate::units::Distance;
 
 impl Walk<'_> {
@@ -45,9 +45,8 @@ impl Walk<'_> {
         let Layout { size, mask, .. } = *layout;
         let inventory = self.inventory;
         // An expander bus without a device has nothing to show.
-        if choice.expanders
-            && (inventory.gpus.sets[layout.gpus].nodes | inventory.devices) & mask == 0
-        {
+        let with_devices = inventory.gpus.sets[layout.gpus].nodes | inventory.devices;
+        if choice.expanders && !with_devices.intersects(mask) {
             return false;
         }
         if !self.has_cells(size, choice, mask, cores.is_even, page) {
@@ -95,8 +94,8 @@ impl Walk<'_> {
     ) -> bool {
         let Inventory { request, ref pages, .. } = *self.inventory;
         let pages = &pages[page];
-        let each = || pages.needed >= u64::from(mask.count_ones()) && mask & !pages.some == 0;
-        let alike = || is_even && mask & !size.even.pages[page] == 0;
+        let each = || pages.needed >= u64::from(mask.len()) && mask.is_subset(pages.some);
+        let alike = || is_even && mask.is_subset(size.even.pages[page]);
         !choice.style.shows_cells() || (each() && (!request.spec().even_cells || alike()))
     }
 
@@ -115,10 +114,10 @@ impl Walk<'_> {
         let Pages { size, needed, ref free, .. } = inventory.pages[page];
         let Scratch { at, free: of_nodes, weights, pages } = &mut self.scratch;
         at.clear();
-        at.extend(bits(mask));
+        at.extend(mask.iter());
         pages.clear();
         let alike = memory == MemoryMode::Interleave || is_even;
-        if alike && mask & !even.pages[page] == 0 {
+        if alike && mask.is_subset(even.pages[page]) {
             pages.resize(at.len(), needed / at.len() as u64);
         } else {
             of_nodes.clear();
@@ -192,9 +191,9 @@ impl Walk<'_> {
     fn spread(&self, layout: &Layout<'_>) -> u64 {
         let (derived, mask) = (self.inventory.host.derived(), layout.mask);
         let between = layout.between.get_or_init(|| {
-            let below = |a: usize| bits(mask & !(u64::MAX << a));
+            let below = |a: usize| mask.below(a).iter();
             let from = |a| below(a).map(|b| u64::from(derived.far(a, b).0)).sum::<u64>();
-            bits(mask).map(from).sum()
+            mask.iter().map(from).sum()
         });
         between + beside(self.inventory.host, &self.inventory.gpus.sets[layout.gpus], mask)
     }
@@ -213,7 +212,7 @@ fn profile(
     let Choice { style, memory, expanders, .. } = choice;
     let pass = layout.size.pass;
     let set = &inventory.gpus.sets[layout.gpus];
-    let gpus = set.gpus.count_ones();
+    let gpus = set.gpus.len();
     Profile {
         style,
         memory,
@@ -227,7 +226,7 @@ fn profile(
         whole_cores: pass.base.whole_cores || (pass.stock.way.dedicated && core_use.whole),
         devices_far,
         gpus,
-        gpu_nodes: set.nodes.count_ones(),
+        gpu_nodes: set.nodes.len(),
         gpus_unknown: set.unknown,
         gpus_remote,
         gpus_degraded: set.facts.degraded,
@@ -242,10 +241,10 @@ fn profile(
 /// The distances from the GPUs to the nearest of the VM's nodes.
 fn beside(host: &Host, set: &GpuSet, mask: NodeMask) -> u64 {
     let derived = host.derived();
-    let near = u64::from(set.gpus.count_ones() - set.unknown) * u64::from(Distance::LOCAL.0);
-    let further = bits(set.nodes & !mask).map(|node| {
-        let gpus = u64::from((derived.nodes[node].gpus & set.gpus).count_ones());
-        let nearest = bits(mask).map(|n| derived.far(node, n).0).min().unwrap_or(0);
+    let near = u64::from(set.gpus.len() - set.unknown) * u64::from(Distance::LOCAL.0);
+    let further = (set.nodes - mask).iter().map(|node| {
+        let gpus = u64::from((derived.nodes[node].gpus & set.gpus).len());
+        let nearest = mask.iter().map(|n| derived.far(node, n).0).min().unwrap_or(0);
         gpus * u64::from(nearest.saturating_sub(Distance::LOCAL.0))
     });
     near + further.sum::<u64>()

@@ -10,13 +10,13 @@ use crate::capacity::{Capacity, Shape, capacity};
 use crate::engine::{Fact, GpuShare, Options, recommend};
 use crate::fleet::{FleetHost, FleetOptions, HostRefusal, Shortfall, rank};
 use crate::host::Host;
-use crate::host::derived::GpuMask;
+use crate::host::mask::GpuMask;
 use crate::placement::Style;
 use crate::question::Question;
 use crate::rebalance::Step;
 use crate::rebalance::repin;
 use crate::request::{GpuRequest, Policies, Policy, Request, RequestSpec, Wish};
-use crate::sets::{CpuSet, bits};
+use crate::sets::CpuSet;
 use crate::units::{Bytes, PageSize, PciAddr};
 use crate::usage::{Claim, Usage};
 use crate::warnings::Warning;
@@ -37,7 +37,7 @@ fn each(mut check: impl FnMut(&Host, &Usage, &Reading<'_>)) {
 }
 
 fn at(host: &Host, mask: GpuMask) -> BTreeSet<PciAddr> {
-    bits(mask).map(|at| host.gpus()[at].address).collect()
+    mask.iter().map(|at| host.gpus()[at].address).collect()
 }
 
 /// A small VM that any host with a free core could hold.
