@@ -10,9 +10,11 @@ pub(crate) mod refusal;
 pub mod rules;
 pub(crate) mod score;
 pub(crate) mod search;
+pub(crate) mod work;
 
 pub use cost::{GpuShare, HostCost, SLOT_SIZES, SlotCounts, SlotWeights};
 pub use profile::{Collective, GpuPath, L3Use, Profile};
 pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
 pub use refusal::{Fact, Rejection};
 pub use score::{Options, Property, Score, score};
+pub use work::Work;

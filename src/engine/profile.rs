@@ -8,8 +8,8 @@
 //!
 //! # The facts
 //! - *Shown to the guest*: style, memory mode, cells, expander buses, threads of a guest core.
-//! - *pCPUs*: dedicated or not; whether all cores are whole; an efficiency core under a vCPU, on
-//!   hosts that have both kinds; how the cores lie in L3 domains.
+//! - *pCPUs*: dedicated or not; whether all cores are whole; the numbers of cores under the vCPUs by
+//!   kind, and of vCPUs on second threads, for the VM and for the default layout (`work`); how the cores lie in L3 domains.
 //! - *Nodes*: how many the VM spans (0 for the default layout, which floats), in how many packages,
 //!   the fewest that a VM of this size would need on this host if it were empty; how many nodes
 //!   with memory and how many packages the host has.
@@ -77,12 +77,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::host::derived::GpuFacts;
+use crate::engine::work::{Work, busy};
+use crate::host::Host;
+use crate::host::derived::{ByKind, GpuFacts};
 use crate::host::mask::{GpuMask, PackageMask};
-use crate::host::{CoreKind, Host};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
-use crate::sets::NodeSet;
+use crate::sets::{CpuSet, NodeSet};
 use crate::units::{L3Id, NodeId, PciAddr};
 
 /// How the VM's GPUs reach each other without host memory, if they do at all.
@@ -145,8 +146,10 @@ pub struct Profile {
     pub threads: u32,
     /// Whether memory is in hugepages.
     pub hugepages: bool,
-    /// Whether a vCPU is on an efficiency core of a host that has performance cores.
-    pub efficiency_core: bool,
+    /// The cores under the VM's vCPUs.
+    pub work: Work,
+    /// The cores that the default layout would keep busy on this host.
+    pub default_work: Work,
     /// How the cores lie in L3 domains.
     pub l3: L3Use,
     /// GPUs.
@@ -200,7 +203,9 @@ impl Profile {
             let Some(core) = host.core_of(pcpu) else { continue };
             let lowest = core.pcpus.first().map_or(0, |pcpu| pcpu.0);
             cores.entry(core.node).or_default().insert((core.l3, lowest));
-            profile.efficiency_core |= core.kind != CoreKind::Performance && host.derived().hybrid;
+        }
+        if !floats {
+            profile.work = work(host, placement);
         }
         profile.l3 = cores.iter().fold(L3Use::NoChoice, |l3, (node, cores)| {
             let domains: BTreeSet<_> = cores.iter().map(|(domain, _)| domain).collect();
@@ -212,6 +217,7 @@ impl Profile {
 
     /// What holds for every candidate with this many threads a core.
     pub(crate) fn of_host(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Self {
+        let default_work = Work::of_default(host, request.spec().vcpus);
         Self {
             style: Style::Default,
             dedicated,
@@ -224,7 +230,8 @@ impl Profile {
             expanders: false,
             threads,
             hugepages: false,
-            efficiency_core: false,
+            work: default_work,
+            default_work,
             l3: L3Use::NoChoice,
             gpus: 0,
             gpu_nodes: 0,
@@ -269,11 +276,46 @@ impl Profile {
         self.collective = collective(request, gpus.len(), self.gpu_path);
     }
 
+    /// Whether pinned vCPUs are on cores of a slower kind than the host's fastest.
+    #[must_use]
+    pub fn on_slow_cores(&self) -> bool {
+        self.dedicated && self.work.efficiency + self.work.low_power > 0
+    }
+
+    /// Whether pinned vCPUs share cores and the guest is not shown which.
+    #[must_use]
+    pub fn hides_siblings(&self) -> bool {
+        self.dedicated && self.threads == 1 && self.work.siblings > 0
+    }
+
     /// Whether every GPU is known to be on a node of the VM.
     #[must_use]
     pub fn gpus_local(&self) -> bool {
         self.nodes > 0 && self.gpus_unknown == 0 && self.gpus_remote == 0
     }
+}
+
+/// The cores under the vCPUs of a placement. vCPUs that float over the same pCPUs keep as many cores
+/// busy as they can.
+fn work(host: &Host, placement: &Placement) -> Work {
+    let mut vcpus_on: BTreeMap<&CpuSet, u32> = BTreeMap::new();
+    for set in &placement.vcpus {
+        *vcpus_on.entry(set).or_default() += 1;
+    }
+    let mut cores = ByKind::default();
+    let mut seen = BTreeSet::new();
+    for (set, vcpus) in vcpus_on {
+        let mut of_set = ByKind::default();
+        for core in set.iter().filter_map(|pcpu| host.core_of(pcpu)) {
+            if seen.insert(core.id) {
+                of_set[host.derived().place(core.kind)] += 1;
+            }
+        }
+        for (sum, cores) in cores.iter_mut().zip(busy(vcpus, of_set)) {
+            *sum += cores;
+        }
+    }
+    Work::new(count(placement.vcpus.len()), cores)
 }
 
 /// Counts here are bounded by the host's limits, far below `u32::MAX`.

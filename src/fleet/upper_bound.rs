@@ -7,6 +7,7 @@ use crate::engine::profile::{L3Use, Profile, SetFacts, count};
 use crate::engine::recommend::unmet;
 use crate::engine::refusal::lacking;
 use crate::engine::search::nodes::subsets;
+use crate::engine::work::Work;
 use crate::engine::{Options, Score, score};
 use crate::host::Host;
 use crate::host::mask::{GpuMask, NodeMask, PackageMask};
@@ -197,14 +198,14 @@ fn each_profile(
         true => &[L3Use::NoChoice, L3Use::Whole, L3Use::Pieces],
         false => &[L3Use::NoChoice],
     };
-    let kinds: &[bool] = if derived.hybrid { &[false, true] } else { &[false] };
+    let works = works(host, request, base);
     let packages = count(derived.packages.len().min(64)).max(1);
     for nodes in 1..=count(most_nodes(host, request)) {
         for (style, memory) in shown.into_iter().take(if nodes == 1 { 1 } else { 3 }) {
             let cells = if style.shows_cells() { nodes } else { 1 };
             for packages in 1..=packages {
                 for l3 in domains.iter().copied() {
-                    for efficiency_core in kinds.iter().copied() {
+                    for work in works.iter().copied() {
                         for hugepages in hugepages.iter().copied() {
                             each(Profile {
                                 style,
@@ -213,7 +214,7 @@ fn each_profile(
                                 packages,
                                 cells,
                                 l3,
-                                efficiency_core,
+                                work,
                                 hugepages,
                                 ..*base
                             });
@@ -223,4 +224,30 @@ fn each_profile(
             }
         }
     }
+}
+
+/// The cores that a placement with these threads could have, the best and the worst of each way to
+/// mix kinds: what lies between them scores between them.
+fn works(host: &Host, request: &Request, base: &Profile) -> SmallVec<[Work; 8]> {
+    let vcpus = request.spec().vcpus;
+    if !base.dedicated {
+        // Nothing floats better than over all cores.
+        return SmallVec::from_slice(&[base.default_work]);
+    }
+    let cores = vcpus / base.threads;
+    let mut all = SmallVec::from_slice(&[Work::new(vcpus, [cores, 0, 0])]);
+    if host.derived().hybrid {
+        let few = cores.min(1);
+        let most = cores - few;
+        all.extend([
+            Work::new(vcpus, [0, cores, 0]),
+            Work::new(vcpus, [0, 0, cores]),
+            Work::new(vcpus, [most, few, 0]),
+            Work::new(vcpus, [most, 0, few]),
+            Work::new(vcpus, [few, most, 0]),
+            Work::new(vcpus, [few, 0, most]),
+            Work::new(vcpus, [0, few, most]),
+        ]);
+    }
+    all
 }

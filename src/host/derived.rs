@@ -13,6 +13,10 @@ use super::records::{Core, CoreKind, Gpu, Node};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, L3Id, PackageId, PcpuId};
 
+/// Numbers of cores by kind, in the order of [`CoreKind::ALL`]. On a host with cores of one kind, all
+/// are of the first.
+pub(crate) type ByKind = [u32; 3];
+
 /// Facts about one node that need no further look at its cores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeFacts {
@@ -63,6 +67,8 @@ pub(crate) struct Derived {
     pub(crate) nodes_with_memory: usize,
     /// Whether there are cores of several kinds.
     pub(crate) hybrid: bool,
+    /// The number of cores with an allowed pCPU.
+    pub(crate) allowed_cores: ByKind,
     /// Facts by position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
     pub(crate) partitions: Vec<GpuMask>,
@@ -85,6 +91,7 @@ impl Derived {
         packages.sort_unstable();
         packages.dedup();
         let groups = groups(cores);
+        let hybrid = cores.iter().any(|core| core.kind != cores[0].kind);
         let facts = |node: &Node| {
             let first = cores.partition_point(|core| core.node < node.id);
             let last = cores.partition_point(|core| core.node <= node.id);
@@ -123,7 +130,15 @@ impl Derived {
             pcpu_counts: largest_first(nodes.iter().map(|n| n.cpus.len() as u64).collect()),
             memories: largest_first(nodes.iter().map(|node| node.memory.0).collect()),
             nodes_with_memory: nodes.iter().filter(|n| n.memory != Bytes::ZERO).count(),
-            hybrid: cores.iter().any(|core| core.kind != cores[0].kind),
+            hybrid,
+            allowed_cores: {
+                let usable = |core: &&Core| core.pcpus.iter().any(|pcpu| allowed.contains(*pcpu));
+                let mut counts = ByKind::default();
+                for core in cores.iter().filter(usable) {
+                    counts[place(core.kind, hybrid)] += 1;
+                }
+                counts
+            },
             gpus: gpu_facts,
             partitions: masks,
             far: distances(nodes),
@@ -141,6 +156,11 @@ impl Derived {
 }
 
 impl Derived {
+    /// The place of a kind of core in [`ByKind`].
+    pub(crate) fn place(&self, kind: CoreKind) -> usize {
+        place(kind, self.hybrid)
+    }
+
     /// The number of packages that these nodes have cores of.
     pub(crate) fn packages_of(&self, nodes: NodeMask) -> u32 {
         self.in_package.iter().map(|package| u32::from(package.intersects(nodes))).sum()
@@ -149,6 +169,15 @@ impl Derived {
     /// The relative distance of two nodes by position: the larger of both directions.
     pub(crate) fn far(&self, a: usize, b: usize) -> Distance {
         Distance(self.far[a * self.nodes.len() + b])
+    }
+}
+
+fn place(kind: CoreKind, hybrid: bool) -> usize {
+    match kind {
+        _ if !hybrid => 0,
+        CoreKind::Performance => 0,
+        CoreKind::Efficiency => 1,
+        CoreKind::LowPower => 2,
     }
 }
 

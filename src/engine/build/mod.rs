@@ -2,7 +2,7 @@
 
 use crate::engine::refusal::{Fact, one_node};
 use crate::host::mask::GpuMask;
-use crate::host::{CpuVendor, KeptWhy};
+use crate::host::{CpuVendor, Host, KeptWhy};
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
@@ -144,12 +144,12 @@ fn float(inventory: &Inventory<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     };
     for _ in 0..needed {
         // From where most is left.
-        let spare = |at: &usize| shared[*at].len() as u64 - candidate.units[*at];
-        let at = (0..shared.len()).max_by_key(|at| (spare(at), usize::MAX - at));
-        let Some(at) = at.filter(|at| spare(at) > 0) else { break };
-        if let Some(last) = shared[at].iter().last() {
-            shared[at].remove(last);
-            pcpus.emulator_own.insert(last);
+        let left = |at: &usize| shared[*at].len() as u64 - candidate.units[*at];
+        let at = (0..shared.len()).max_by_key(|at| (left(at), usize::MAX - at));
+        let Some(at) = at.filter(|at| left(at) > 0) else { break };
+        if let Some(pcpu) = spare(host, &shared[at]) {
+            shared[at].remove(pcpu);
+            pcpus.emulator_own.insert(pcpu);
         }
     }
     for (units, shared) in candidate.units.iter().zip(&shared) {
@@ -157,6 +157,16 @@ fn float(inventory: &Inventory<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
             pcpus.vcpus.push(shared.clone());
         }
     }
+}
+
+/// The pCPU of a shared set that its vCPUs miss least: a second thread before a core, a slow core
+/// before a fast one, the last of equals.
+fn spare(host: &Host, shared: &CpuSet) -> Option<PcpuId> {
+    shared.iter().max_by_key(|pcpu| {
+        let core = host.core_of(*pcpu);
+        let others = core.iter().flat_map(|core| &core.pcpus).filter(|p| shared.contains(**p));
+        (others.count() > 1, core.map(|core| core.kind), *pcpu)
+    })
 }
 
 /// Where emulator threads may run beside others' work: what nobody holds, allowed or reserved.

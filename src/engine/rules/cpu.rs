@@ -1,20 +1,36 @@
 //! Rules about processors.
 
 use crate::engine::profile::{L3Use, Profile};
+use crate::engine::work::Work;
 use crate::placement::Style;
 
-/// `EfficiencyCore`: a vCPU sits on an E core of a hybrid CPU.
+/// `LowPowerCore`: a vCPU sits on a low-power efficiency core.
 ///
 /// # What it looks at
-/// The kinds of the cores that carry vCPUs.
+/// The kinds of the cores under pinned vCPUs.
+/// # Why it matters
+/// Such a core has a low clock and no part in the L3 cache of the others.
+/// # Evidence
+/// F55: about 0.30 of a performance core, as stated; F56: a game at 0.5.
+/// # When it is silent
+/// No vCPU is pinned to one, or the host has one kind of core.
+pub(crate) fn low_power_core(profile: &Profile) -> bool {
+    profile.dedicated && profile.work.low_power > 0
+}
+
+/// `EfficiencyCore`: a vCPU sits on an efficiency core of a host that has faster ones.
+///
+/// # What it looks at
+/// The kinds of the cores under pinned vCPUs.
 /// # Why it matters
 /// A guest cannot tell the kinds apart, so any thread may land on the slow core and stay there.
 /// # Evidence
-/// F43: one thread on an E core reaches 0.59 (12700KF) and 0.67 (14900K) of a P core.
+/// One thread on an efficiency core reaches 0.59 and 0.67 of a performance core (F43), 0.53 and 0.61
+/// (F52), 0.55 to 0.58 (F54).
 /// # When it is silent
-/// All vCPUs are on P cores, or the host has one kind.
+/// No vCPU is pinned to one, or the host has one kind of core.
 pub(crate) fn efficiency_core(profile: &Profile) -> bool {
-    profile.dedicated && profile.efficiency_core
+    profile.on_slow_cores()
 }
 
 /// `PinnedThread`, `PinnedThreads`: every vCPU has a pCPU of its own.
@@ -31,19 +47,74 @@ pub(crate) fn pinned(profile: &Profile) -> bool {
     profile.dedicated
 }
 
-/// `SiblingThreads`: V vCPUs on V/2 cores.
+/// `SiblingThreads`: the vCPUs have fewer cores than they would have floating, and share them more.
 ///
 /// # What it looks at
-/// Threads of a guest core.
+/// The numbers of cores under the vCPUs and of vCPUs on second threads, for the VM and for the
+/// default layout on the same host.
 /// # Why it matters
-/// Both siblings share one core's units: twice the vCPUs, hardly more work.
+/// A second thread shares its core's units: twice the vCPUs, hardly more work.
 /// # Evidence
-/// F8: 2 to 3% more than one thread a core, so about 0.51 of V cores; F19: 40 to 75% of the
-/// capacity lost; F44: 0% to 30% from the second thread.
+/// The work model, `engine::work`: F8, F44, F65 and F67. F19: squeezing a VM onto siblings cost 40
+/// to 75% of the CPU capacity.
 /// # When it is silent
-/// Every vCPU has a core of its own.
+/// The VM has as many cores as the default layout would keep busy; or cores of a slower kind are
+/// involved.
 pub(crate) fn siblings(profile: &Profile) -> bool {
-    profile.dedicated && profile.threads > 1
+    profile.work != profile.default_work && !slow_cores(profile)
+}
+
+/// `SlowerCores`: the vCPUs have other kinds of cores than they would have floating.
+///
+/// # What it looks at
+/// The numbers of cores under the vCPUs by kind and of vCPUs on second threads, for the VM and for
+/// the default layout on the same host.
+/// # Why it matters
+/// An efficiency core does about three fifths of a performance core.
+/// # Evidence
+/// The work model, `engine::work`: F43, F52 and F54 for the kinds, F8, F44 and F67 for second threads.
+/// # When it is silent
+/// The VM has as many cores of each kind as the default layout would keep busy; or all of both are
+/// performance cores.
+pub(crate) fn slower_cores(profile: &Profile) -> bool {
+    profile.work != profile.default_work && slow_cores(profile)
+}
+
+/// Whether the VM or the default layout has vCPUs on slower kinds of cores.
+fn slow_cores(profile: &Profile) -> bool {
+    let slow = |work: Work| work.efficiency + work.low_power > 0;
+    slow(profile.work) || slow(profile.default_work)
+}
+
+/// `HiddenSiblings`: pinned vCPUs share cores, and the guest is shown a core for each vCPU.
+///
+/// # What it looks at
+/// The share of the vCPUs that have a core in common with another, and what the guest is shown.
+/// # Why it matters
+/// A guest that is half busy puts two busy threads on one core while others are idle.
+/// # Evidence
+/// Reasoned: with half of V vCPUs busy at random, a pair is busy together in about one of four
+/// cases, and then loses about a whole thread (F8). The low end is a pair that is busy all the time.
+/// # When it is silent
+/// The guest is shown its siblings, or each vCPU has a core of its own, or the vCPUs float: the
+/// host's scheduler then moves one away.
+pub(crate) fn hidden_siblings(profile: &Profile) -> bool {
+    profile.hides_siblings()
+}
+
+/// `MixedKinds`: pinned vCPUs on cores of several kinds.
+///
+/// # What it looks at
+/// The kinds of the cores under the vCPUs.
+/// # Why it matters
+/// A guest cannot tell the kinds apart, and work that it divides evenly waits for the slow ones.
+/// # Evidence
+/// Reasoned: at the low end all vCPUs go at the pace of an efficiency core (F52). F58: guests that do not
+/// know it were at times badly slow.
+/// # When it is silent
+/// One kind, or the vCPUs float.
+pub(crate) fn mixed_kinds(profile: &Profile) -> bool {
+    profile.dedicated && profile.work.mixes_kinds()
 }
 
 /// `CellThreads`: guest cells over several nodes, pinned and bound.

@@ -13,7 +13,10 @@
 //! needs:
 //! - `PerNode(n)`, `PerFewestNode(n)`: n for each of these;
 //! - `NodesAtMost(n)`: the number of nodes, at most n thousandths;
-//! - `IfFewest(a, b)`: a if the VM spans no more nodes than it needs, otherwise b.
+//! - `IfFewest(a, b)`: a if the VM spans no more nodes than it needs, otherwise b;
+//! - `LeastWork`, `LikelyWork`, `MostWork`: the ratio of the work model (`engine::work`);
+//! - `LeastPace`, `LikelyPace`: what is left of that if all vCPUs go at the pace of the slowest;
+//! - `Hidden(n)`: 1 less n times the share of vCPUs that have a core in common with another.
 //!
 //! A row whose ends depend on nodes is graded *reasoned* for a VM that spans more nodes than it
 //! needs: nobody measured that. `likely` is raised to `low` where it would be below it, `high` to
@@ -127,12 +130,21 @@ macro_rules! rules {
 }
 
 rules! {
+    /// A vCPU on a low-power efficiency core.
+    LowPowerCore => cpu::low_power_core;
     /// A vCPU on an efficiency core.
     EfficiencyCore => cpu::efficiency_core;
     /// Pinning, for one thread.
     PinnedThread => cpu::pinned;
-    /// Two vCPUs on the SMT siblings of each core.
+    /// Fewer cores than the default layout has, and more vCPUs on second threads; on top of the
+    /// others.
     SiblingThreads => cpu::siblings;
+    /// Other kinds of cores than the default layout has; on top of the others.
+    SlowerCores => cpu::slower_cores;
+    /// Pinned vCPUs on shared cores, and the guest is not shown which; on top of the others.
+    HiddenSiblings => cpu::hidden_siblings;
+    /// Pinned vCPUs on cores of several kinds; on top of the others.
+    MixedKinds => cpu::mixed_kinds;
     /// Guest cells, for all threads.
     CellThreads => cpu::cells;
     /// Cores that fill whole L3 domains.
@@ -189,7 +201,14 @@ impl RuleId {
     /// Whether the rule's range multiplies the metric's prediction instead of competing for it.
     #[must_use]
     pub const fn on_top(self) -> bool {
-        matches!(self, Self::Hugepages)
+        matches!(
+            self,
+            Self::SiblingThreads
+                | Self::SlowerCores
+                | Self::HiddenSiblings
+                | Self::MixedKinds
+                | Self::Hugepages
+        )
     }
 }
 

@@ -90,8 +90,10 @@
 use std::ops::Range;
 
 use crate::engine::profile::{L3Use, l3_use};
+use crate::engine::work::busy;
 use crate::free::FreePcpus;
 use crate::host::core_set::CoreSet;
+use crate::host::derived::ByKind;
 use crate::host::{CoreKind, Host};
 use crate::request::Request;
 
@@ -112,15 +114,23 @@ const FAVOURED_WEIGHT: u16 = 30;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CoreUse {
     pub(crate) l3: L3Use,
-    pub(crate) efficiency: bool,
+    /// The cores under the vCPUs.
+    pub(crate) cores: ByKind,
     /// Whether the VM would hold all of each core.
     pub(crate) whole: bool,
 }
 
 impl CoreUse {
+    /// Adds the cores of another node.
+    pub(crate) fn add_cores(&mut self, cores: ByKind) {
+        for (sum, cores) in self.cores.iter_mut().zip(cores) {
+            *sum += cores;
+        }
+    }
+
     /// Whether no other split could use the cores better.
     pub(crate) fn is_good(self) -> bool {
-        self.l3 != L3Use::Pieces && !self.efficiency
+        self.l3 != L3Use::Pieces && self.cores[1] + self.cores[2] == 0
     }
 }
 
@@ -195,12 +205,20 @@ impl<'h> FreeCores<'h> {
     pub(crate) fn estimate(&self, node: usize, cores: u64, threads: u32) -> CoreUse {
         let derived = self.host.derived();
         let facts = &derived.nodes[node];
+        if !self.way.dedicated {
+            let vcpus = u32::try_from(cores).unwrap_or(u32::MAX);
+            let mut of_node = ByKind::default();
+            for at in facts.groups.clone() {
+                of_node[derived.place(derived.groups[at].kind)] += self.counts[at][0];
+            }
+            return CoreUse { l3: L3Use::NoChoice, cores: busy(vcpus, of_node), whole: true };
+        }
         let mut domains = 0;
-        let (mut efficiency, mut whole) = (false, true);
+        let (mut by_kind, mut whole) = (ByKind::default(), true);
         self.plan(node, cores, threads, |at, count| {
             let group = &derived.groups[at];
             whole &= self.holds_all(at, count, threads);
-            efficiency |= group.kind != CoreKind::Performance;
+            by_kind[derived.place(group.kind)] += u32::try_from(count).unwrap_or(u32::MAX);
             // Efficiency cores come after all performance cores, also those of their own domain.
             let known = group.kind != CoreKind::Performance
                 && facts.groups.clone().any(|other| {
@@ -211,8 +229,7 @@ impl<'h> FreeCores<'h> {
             domains += usize::from(!known);
         });
         let cores = usize::try_from(cores).unwrap_or(usize::MAX);
-        let efficiency = efficiency && derived.hybrid;
-        CoreUse { l3: l3_use(&facts.l3_sizes, cores, domains), efficiency, whole }
+        CoreUse { l3: l3_use(&facts.l3_sizes, cores, domains), cores: by_kind, whole }
     }
 
     /// Whether a group has enough cores without pCPUs beyond the `threads` that a VM would use.

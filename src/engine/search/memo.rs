@@ -6,6 +6,7 @@ use super::cpus::{CoreUse, FreeCores};
 use super::state::CHOICES;
 use crate::engine::profile::L3Use;
 use crate::engine::score::{Property, Score};
+use crate::host::derived::ByKind;
 use crate::host::mask::NodeMask;
 
 /// What the search remembers. Features and core uses are those of one pass, and
@@ -101,10 +102,7 @@ impl Memo {
         split: &[u64],
         threads: u32,
     ) -> CoreUse {
-        let mut all = CoreUse { l3: L3Use::NoChoice, efficiency: false, whole: true };
-        if !stock.way.dedicated {
-            return all;
-        }
+        let mut all = CoreUse { l3: L3Use::NoChoice, cores: ByKind::default(), whole: true };
         for (at, cores) in at.iter().zip(split) {
             let known = &mut self.core_uses[*at];
             let picked = match known {
@@ -112,7 +110,7 @@ impl Memo {
                 _ => known.insert((*cores, stock.estimate(*at, *cores, threads))).1,
             };
             all.l3 = all.l3.max(picked.l3);
-            all.efficiency |= picked.efficiency;
+            all.add_cores(picked.cores);
             all.whole &= picked.whole;
         }
         all

@@ -31,8 +31,12 @@ impl Walk<'_> {
                 L3Use::Whole => even.whole_l3.insert(node),
                 L3Use::Pieces => even.pieces.insert(node),
             }
-            if core_use.efficiency {
-                even.efficiency.insert(node);
+            let plain = [u32::try_from(share).unwrap_or(u32::MAX), 0, 0];
+            if core_use.cores != plain && even.cores.is_empty() {
+                even.cores.resize(pass.caps.len(), plain);
+            }
+            if !even.cores.is_empty() {
+                even.cores[node] = core_use.cores;
             }
             if !core_use.whole {
                 even.parts.insert(node);

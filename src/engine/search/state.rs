@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::cpus::{CoreUse, FreeCores};
 use crate::engine::profile::{L3Use, Profile};
+use crate::host::derived::ByKind;
 use crate::host::mask::NodeMask;
 use crate::placement::{MemoryMode, Style};
 use crate::units::PageSize;
@@ -126,8 +127,9 @@ pub(super) struct EvenSplit {
     pub(super) whole_l3: NodeMask,
     /// Nodes where the share would be scattered over more L3 domains than needed.
     pub(super) pieces: NodeMask,
-    /// Nodes where the share would include an efficiency core.
-    pub(super) efficiency: NodeMask,
+    /// The cores that a share would be on. By node position, unless that is a performance core for
+    /// each guest core on every node; then there is none.
+    pub(super) cores: PerNode<ByKind>,
     /// Nodes where the VM would hold a part of some core.
     pub(super) parts: NodeMask,
 }
@@ -145,8 +147,14 @@ impl EvenSplit {
             (false, true) => L3Use::Whole,
             (true, _) => L3Use::Pieces,
         };
-        let efficiency = mask.intersects(self.efficiency);
-        CoreUse { l3, efficiency, whole: !mask.intersects(self.parts) }
+        let mut all = CoreUse { l3, cores: [0; 3], whole: !mask.intersects(self.parts) };
+        if self.cores.is_empty() {
+            let each = self.share.first().map_or(0, |share| *share) * u64::from(mask.len());
+            all.cores[0] = u32::try_from(each).unwrap_or(u32::MAX);
+        } else {
+            mask.iter().for_each(|at| all.add_cores(self.cores[at]));
+        }
+        all
     }
 
     /// The nodes among `of` that have room for one of the equal cells: its cores, and its pages in

@@ -15,6 +15,7 @@ use super::walk::{Scratch, Walk};
 use crate::engine::profile::{Profile, collective, count};
 use crate::engine::refusal::lacking;
 use crate::engine::score::{Score, score};
+use crate::engine::work::Work;
 use crate::host::Host;
 use crate::host::mask::NodeMask;
 use crate::placement::MemoryMode;
@@ -222,7 +223,7 @@ fn profile(
         cells: if style.shows_cells() { nodes } else { 1 },
         hugepages: inventory.pages[page].size.is_huge(),
         l3: core_use.l3,
-        efficiency_core: core_use.efficiency,
+        work: Work::new(inventory.request.spec().vcpus, core_use.cores),
         whole_cores: pass.base.whole_cores || (pass.stock.way.dedicated && core_use.whole),
         devices_far,
         gpus,

@@ -255,7 +255,11 @@ impl Brute<'_> {
                     return None;
                 }
                 let largest = sets.iter_mut().max_by_key(|set| set.len())?;
-                let pcpu = largest.first()?;
+                // The one that the vCPUs miss least.
+                let pcpu = largest.iter().max_by_key(|pcpu| {
+                    let core = self.host.core_of(*pcpu).expect("an online pCPU has a core");
+                    (all_of(core).intersection(largest).len() > 1, core.kind)
+                })?;
                 largest.remove(pcpu);
                 Some(pcpu)
             });
