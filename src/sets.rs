@@ -25,6 +25,7 @@ pub struct IdSet<T> {
 }
 
 /// The positions of the bits of a word, ascending.
+#[inline]
 pub(crate) fn bits(word: u64) -> Bits {
     Bits(word)
 }
@@ -36,6 +37,7 @@ pub(crate) struct Bits(u64);
 impl Iterator for Bits {
     type Item = usize;
 
+    #[inline]
     fn next(&mut self) -> Option<usize> {
         let first = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
         self.0 &= self.0 - 1;

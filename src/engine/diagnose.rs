@@ -100,7 +100,8 @@ pub(crate) fn rejections(
         .collect()
 }
 
-/// The facts that keep a style from fitting. Not empty for a style that nothing was found for.
+/// The facts that keep a style from fitting, not empty for a style that nothing was found for.
+/// `property` is the required property that the search noted for the style.
 fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) -> Vec<Fact> {
     let request = inventory.request;
     let threads = if style.shows_smt() { 2 } else { 1 };

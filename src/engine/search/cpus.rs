@@ -182,6 +182,7 @@ impl<'h> FreeCores<'h> {
 
     /// The number of guest cores of `threads` threads that a node has room for; of vCPUs, where
     /// they float.
+    #[inline]
     pub(crate) fn room(&self, node: usize, threads: u32) -> u64 {
         let room = &self.nodes[node];
         if self.way.dedicated { room.cores[threads as usize - 1] } else { room.pcpus }

@@ -70,6 +70,7 @@ impl Memo {
     }
 
     /// For the pass: the index of the entry for these features. An entry is added if there is none.
+    #[inline]
     pub(super) fn entry(&mut self, features: Features) -> usize {
         self.known.iter().rposition(|known| known.features == features).unwrap_or_else(|| {
             self.known.push(Known { features, verdicts: [None; CHOICES * 2] });
@@ -78,11 +79,13 @@ impl Memo {
     }
 
     /// The features of an entry.
+    #[inline]
     pub(super) fn features(&self, entry: usize) -> &Features {
         &self.known[entry].features
     }
 
     /// For the pass: the verdict at a place of an entry, which `judge` gives the first time.
+    #[inline]
     pub(super) fn verdict(
         &mut self,
         entry: usize,
@@ -134,6 +137,7 @@ impl Memo {
     }
 
     /// The GPU set at a place of such a range, as an index into `GpuSets::sets`.
+    #[inline]
     pub(super) fn gpu_set(&self, at: usize) -> usize {
         self.gpu_choices[at]
     }
