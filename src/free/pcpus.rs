@@ -59,6 +59,28 @@ impl FreePcpus {
         levels
     }
 
+    /// The same of the pCPUs that vCPUs may float on: not those that the kernel isolates, as its
+    /// scheduler would leave all vCPUs on the first of them (F71).
+    pub(crate) fn open_levels(&self, host: &Host, whole_cores: bool) -> Vec<CoreSet> {
+        if host.isolated().is_empty() {
+            return self.levels(whole_cores);
+        }
+        let open = self.usable.difference(host.isolated());
+        let mut levels = host.derived().core_map.at_least(&open);
+        if whole_cores {
+            levels.iter_mut().for_each(|level| level.without(&self.shared));
+        }
+        levels
+    }
+
+    /// The cores with an isolated usable pCPU; `None` where the kernel isolates all allowed pCPUs or
+    /// none.
+    pub(crate) fn isolated_cores(&self, host: &Host) -> Option<CoreSet> {
+        let isolated = self.usable.intersection(host.isolated());
+        let some = !isolated.is_empty() && !host.allowed().is_subset(host.isolated());
+        some.then(|| host.derived().core_map.any(&isolated))
+    }
+
     /// The cores that are not shared and have a usable pCPU; `None` on a host without cores.
     pub(crate) fn whole_cores(&self) -> Option<CoreSet> {
         let mut free = self.at_least.first()?.clone();

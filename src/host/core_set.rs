@@ -9,7 +9,7 @@ use super::records::Core;
 use crate::sets::CpuSet;
 
 /// A set of a host's cores.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct CoreSet(SmallVec<[u64; 4]>);
 
 impl CoreSet {
@@ -28,7 +28,7 @@ impl CoreSet {
     }
 
     pub(crate) fn contains(&self, at: usize) -> bool {
-        self.0[at / 64] & (1 << (at % 64)) != 0
+        self.0.get(at / 64).is_some_and(|word| word & (1 << (at % 64)) != 0)
     }
 
     /// The number of members among these positions.
@@ -49,6 +49,11 @@ impl CoreSet {
             let high = end - at * 64;
             (at, self.0[at] & low & if high < 64 { !(u64::MAX << high) } else { u64::MAX })
         })
+    }
+
+    /// Removes all but the members of `other`.
+    pub(crate) fn keep(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine &= theirs);
     }
 
     /// Removes the members of `other`.

@@ -9,7 +9,7 @@ pub(crate) use super::gpu_facts::GpuFacts;
 use super::gpu_places::GpuPlaces;
 use super::mask::{GpuMask, NodeMask, PackageMask};
 use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
-use super::records::{Core, CoreKind, Gpu, Node};
+use super::records::{Core, CoreKind, Gpu, L3Domain, Node};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, L3Id, PackageId, PcpuId};
 
@@ -33,9 +33,12 @@ pub(crate) struct NodeFacts {
     pub(crate) packages: PackageMask,
 }
 
-/// Cores of one kind in one L3 domain of one node.
+/// Cores of one kind in one L3 domain of one package of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CoreGroup {
+    pub(crate) package: PackageId,
+    /// The size of the L3 cache in bytes; 0 where it is not known.
+    pub(crate) cache: u64,
     pub(crate) kind: CoreKind,
     pub(crate) l3: Option<L3Id>,
     /// Positions in [`Host::cores`](super::Host::cores).
@@ -49,7 +52,7 @@ pub(crate) struct Derived {
     /// For each package, numbered as in [`NodeFacts::packages`]: the nodes with cores of it.
     pub(crate) in_package: Vec<NodeMask>,
     pub(crate) nodes: Vec<NodeFacts>,
-    /// Sorted by node, L3 domain and kind, in the order of the cores.
+    /// Sorted by node, package, L3 domain and kind, in the order of the cores.
     pub(crate) groups: Vec<CoreGroup>,
     pub(crate) core_map: CoreMap,
     /// Cores with an outstanding top frequency.
@@ -156,6 +159,15 @@ impl Derived {
 }
 
 impl Derived {
+    /// Adds the sizes of the L3 caches.
+    pub(crate) fn with_caches(mut self, domains: &[L3Domain]) -> Self {
+        for group in &mut self.groups {
+            let of_group = domains.iter().find(|domain| Some(domain.id) == group.l3);
+            group.cache = of_group.and_then(|domain| domain.size).map_or(0, |size| size.0);
+        }
+        self
+    }
+
     /// The place of a kind of core in [`ByKind`].
     pub(crate) fn place(&self, kind: CoreKind) -> usize {
         place(kind, self.hybrid)
@@ -188,12 +200,12 @@ fn distances(nodes: &[Node]) -> Vec<u8> {
 
 fn groups(cores: &[Core]) -> Vec<CoreGroup> {
     let mut first = 0;
-    let of = |core: &Core| (core.node, core.l3, core.kind);
+    let of = |core: &Core| (core.node, core.id.package, core.l3, core.kind);
     let same = |of_group: &[Core]| {
         let start = first;
         first += of_group.len();
-        let (_, l3, kind) = of(&of_group[0]);
-        CoreGroup { kind, l3, cores: start..first }
+        let (_, package, l3, kind) = of(&of_group[0]);
+        CoreGroup { package, cache: 0, kind, l3, cores: start..first }
     };
     cores.chunk_by(|a, b| of(a) == of(b)).map(same).collect()
 }

@@ -168,7 +168,8 @@ impl Cpus<'_> {
         }
     }
 
-    /// The vCPUs of one guest core are on one host core, and no other vCPUs are on it.
+    /// The vCPUs of one guest core are on one host core, and no other vCPUs are on it; but two guest
+    /// cores of one vCPU each may be, if no core of the node is left for one of them.
     fn guest_cores(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
         let threads = usize::try_from(self.threads).unwrap_or(usize::MAX).max(1);
         let mut core_of_group: BTreeMap<usize, CoreId> = BTreeMap::new();
@@ -179,7 +180,8 @@ impl Cpus<'_> {
             for core in cores_of(case, set).into_values() {
                 let (at, other) = *first_on.entry(core.id).or_insert((position, set));
                 // Two vCPUs on the very same pCPU are a violation of their own.
-                if at / threads != group && !(self.dedicated && other.intersects(set)) {
+                let double = threads == 1 && self.dedicated && self.may_double(case, core);
+                if at / threads != group && !double && !(self.dedicated && other.intersects(set)) {
                     let first = vcpu_id(at);
                     found.push(Violation::VcpusShareCore { core: core.id, first, second: vcpu });
                 }
@@ -190,6 +192,31 @@ impl Cpus<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a core may carry two vCPUs of two guest cores: no more than two, and every other core
+    /// of its node that a VM could have whole is in use.
+    fn may_double(&self, case: &Case<'_>, shared: &Core) -> bool {
+        let mut own = self.emulator_own.clone();
+        for set in self.vcpus {
+            own.extend(set);
+        }
+        let own_on = |core: &Core| core.pcpus.iter().filter(|pcpu| own.contains(**pcpu)).count();
+        let mut others = case.host.cores().iter().filter(|core| core.node == shared.node);
+        let left = others.any(|core| {
+            let mut usable = false;
+            for pcpu in &core.pcpus {
+                let kept = case.housekeeping.contains(*pcpu);
+                let held = case.usage.tenants().any(|(_, claim)| claim.dedicated.contains(*pcpu));
+                let allowed = case.host.allowed().contains(*pcpu);
+                if held || (kept && allowed) {
+                    return false;
+                }
+                usable |= allowed && !kept;
+            }
+            usable && own_on(core) == 0
+        });
+        !left && own_on(shared) <= 2
     }
 
     fn emulator(&self, case: &Case<'_>, found: &mut Vec<Violation>) {

@@ -1,5 +1,7 @@
 //! From a candidate to a placement: which pCPU each vCPU gets, and all that an emitter prints.
 
+use smallvec::SmallVec;
+
 use crate::engine::refusal::{Fact, one_node};
 use crate::host::mask::GpuMask;
 use crate::host::{CpuVendor, Host, KeptWhy};
@@ -104,16 +106,17 @@ fn pick(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<Pcpus, Fact>
     }
     let stock = inventory.stocks.iter().find(|stock| stock.way == candidate.way);
     let stock = stock.expect("a candidate's way is one of the stocks'");
-    let threads = candidate.threads as usize;
     pcpus.vcpus.reserve(inventory.request.spec().vcpus as usize);
     for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
-        for core in stock.pick(*at, *units, candidate.threads) {
-            for (thread, pcpu) in of_core(inventory, core, candidate.way).enumerate() {
-                if thread < threads {
-                    pcpus.vcpus.push(CpuSet::one(pcpu));
-                } else if candidate.way.whole {
-                    pcpus.idle.insert(pcpu);
-                }
+        for (core, vcpus) in stock.pick(*at, *units, candidate.threads) {
+            // Isolated pCPUs first: they are for vCPUs.
+            let mut of_core: SmallVec<[PcpuId; 8]> =
+                of_core(inventory, core, candidate.way).collect();
+            of_core.sort_by_key(|pcpu| !inventory.host.isolated().contains(*pcpu));
+            let (with, without) = of_core.split_at(vcpus as usize);
+            pcpus.vcpus.extend(with.iter().map(|pcpu| CpuSet::one(*pcpu)));
+            if candidate.way.whole {
+                pcpus.idle.extend(&without.iter().copied().collect());
             }
         }
     }
@@ -133,7 +136,8 @@ fn float(inventory: &Inventory<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     let host = inventory.host;
     let free_on = |at: &usize| -> CpuSet {
         let cores = host.derived().nodes[*at].cores.clone();
-        cores.flat_map(|core| of_core(inventory, core, candidate.way)).collect()
+        let pcpus = cores.flat_map(|core| of_core(inventory, core, candidate.way));
+        pcpus.filter(|pcpu| !host.isolated().contains(*pcpu)).collect()
     };
     let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
     let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));

@@ -21,22 +21,10 @@
 //! domain, kind and lowest pCPU.
 //!
 //! # Groups
-//! A *group* is the cores of one kind (performance or efficiency) in one L3 domain of one node.
+//! A *group* is the cores of one kind in one L3 domain of one package of one node. The module `plan`
+//! chooses among them.
 //! Cores of unknown L3 domain count as one domain. An L3 domain that spans two nodes is one group
 //! on each.
-//!
-//! # The plan: whole domains first, then best fit
-//! To place c guest cores on a node, performance groups are used before efficiency groups. Within a
-//! kind:
-//! 1. If a group holds all that is left, take it from the one with the fewest free cores; of equals
-//!    from the smaller group, so that an untouched larger one stays whole; then from the lower
-//!    position. Done.
-//! 2. Otherwise take the whole of the group with the most free cores, and repeat.
-//!
-//! Largest first uses the fewest groups, and best fit for the rest leaves the large remainders to
-//! others. Example: three domains with 8, 6 and 5 free cores. A VM of 5 goes to the third, a VM of
-//! 6 to the second. A VM of 10 takes the first whole and 2 cores of the third: two domains, the
-//! fewest possible, and the second is untouched.
 //!
 //! # Which cores of a group
 //! Cores whose top frequency stands out among their kind are *favoured*. A workload that gives one
@@ -94,14 +82,19 @@ use crate::engine::work::busy;
 use crate::free::FreePcpus;
 use crate::host::core_set::CoreSet;
 use crate::host::derived::ByKind;
+use crate::host::mask::NodeMask;
 use crate::host::{CoreKind, Host};
 use crate::request::Request;
+use crate::units::PackageId;
 
 /// How pCPUs may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CpuPolicy {
     /// A pCPU for every vCPU.
     pub(crate) dedicated: bool,
+    /// Cores that carry two vCPUs each, although the guest is shown a core for each: as few as
+    /// possible, where the VM's nodes have fewer cores than it has vCPUs.
+    pub(crate) doubled: bool,
     /// Only cores that nobody else is on; idle siblings are held.
     pub(crate) whole: bool,
 }
@@ -109,6 +102,10 @@ pub(crate) struct CpuPolicy {
 /// From this weight on (in hundredths for the presets) one thread's speed is what a workload waits
 /// for. Chosen by us: latency-sensitive has 40, inference 20.
 const FAVOURED_WEIGHT: u16 = 30;
+
+/// From this weight on of memory latency, a larger L3 cache is worth more than a better fit. Chosen
+/// by us: general has 20, latency-sensitive 50.
+const CACHE_WEIGHT: u16 = 20;
 
 /// How the cores that a VM takes would be used, as far as rules can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,21 +143,33 @@ pub(crate) struct NodeRoom {
 /// The free cores of all nodes under one policy.
 #[derive(Debug, Clone)]
 pub(crate) struct FreeCores<'h> {
-    host: &'h Host,
+    pub(super) host: &'h Host,
     pub(crate) way: CpuPolicy,
     /// By position in [`Host::nodes`].
     pub(crate) nodes: Vec<NodeRoom>,
     /// `levels[n - 1]`: the set of cores with at least n usable pCPUs.
     levels: Vec<CoreSet>,
     /// For each group of cores: the number of cores with at least n usable pCPUs, at index n - 1.
-    counts: Vec<[u32; 2]>,
+    pub(super) counts: Vec<[u32; 2]>,
+    /// The same for cores with an isolated pCPU, where the kernel isolates some of the allowed
+    /// pCPUs and the VM's are dedicated.
+    pub(super) isolated: Option<Vec<[u32; 2]>>,
+    /// Cores with an isolated pCPU, where `isolated` counts them.
+    isolated_cores: CoreSet,
     /// Whether the fastest cores go first, rather than last.
     wants_favoured: bool,
+    /// Whether siblings may be shown to the guest.
+    may_show: bool,
+    /// Whether a larger L3 cache comes before a better fit.
+    pub(super) wants_cache: bool,
 }
 
 impl<'h> FreeCores<'h> {
     pub(crate) fn new(host: &'h Host, free: &FreePcpus, request: &Request, way: CpuPolicy) -> Self {
-        let levels = free.levels(way.whole);
+        let levels =
+            if way.dedicated { free.levels(way.whole) } else { free.open_levels(host, way.whole) };
+        let isolated_cores =
+            Some(()).filter(|()| way.dedicated).and_then(|()| free.isolated_cores(host));
         let level = |threads: usize, of: &Range<usize>| {
             levels.get(threads - 1).map_or(0, |level| level.count(of))
         };
@@ -176,8 +185,42 @@ impl<'h> FreeCores<'h> {
             NodeRoom { cores, pcpus: cores[0] + cores[1] + pcpus.sum::<u64>() }
         };
         let nodes = (0..host.nodes().len()).map(node).collect();
-        let wants_favoured = request.spec().workload.weights().cpu_single_thread >= FAVOURED_WEIGHT;
-        Self { host, way, nodes, counts, wants_favoured, levels }
+        let isolated = isolated_cores.as_ref().map(|isolated| {
+            let both = levels.iter().map(|level| {
+                let mut both = level.clone();
+                both.keep(isolated);
+                both
+            });
+            let both: Vec<CoreSet> = both.collect();
+            let count = |t: usize, of: &Range<usize>| both.get(t).map_or(0, |set| set.count(of));
+            derived.groups.iter().map(|group| [0, 1].map(|t| count(t, &group.cores))).collect()
+        });
+        let isolated_cores = isolated_cores.unwrap_or_default();
+        let weights = request.spec().workload.weights();
+        let wants_favoured = weights.cpu_single_thread >= FAVOURED_WEIGHT;
+        let wants_cache = weights.memory_latency >= CACHE_WEIGHT;
+        Self {
+            host,
+            way,
+            nodes,
+            counts,
+            isolated,
+            isolated_cores,
+            wants_favoured,
+            may_show: request.spec().smt.required() != Some(false),
+            wants_cache,
+            levels,
+        }
+    }
+
+    /// The same cores, where they may carry two vCPUs each. `None` where every node that has cores has
+    /// one for each vCPU, where vCPUs float, and where siblings must be shown.
+    pub(crate) fn doubled(&self, request: &Request) -> Option<Self> {
+        let vcpus = u64::from(request.spec().vcpus);
+        let few = |room: &NodeRoom| (1..vcpus).contains(&room.cores[0]);
+        let wanted = self.way.dedicated && request.spec().smt.required() != Some(true);
+        let way = CpuPolicy { doubled: true, ..self.way };
+        (wanted && self.nodes.iter().any(few)).then(|| Self { way, ..self.clone() })
     }
 
     /// The number of guest cores of `threads` threads that a node has room for; of vCPUs, where
@@ -185,7 +228,37 @@ impl<'h> FreeCores<'h> {
     #[inline]
     pub(crate) fn room(&self, node: usize, threads: u32) -> u64 {
         let room = &self.nodes[node];
-        if self.way.dedicated { room.cores[threads as usize - 1] } else { room.pcpus }
+        match self.way {
+            CpuPolicy { dedicated: false, .. } => room.pcpus,
+            CpuPolicy { doubled: true, .. } => room.cores[0] + room.cores[1],
+            _ => room.cores[threads as usize - 1],
+        }
+    }
+
+    /// The numbers of cores that carry vCPUs, and of those with two, if a node has this many guest
+    /// cores.
+    pub(crate) fn carrying(&self, node: usize, units: u64) -> (u64, u64) {
+        let cores = if self.way.doubled { units.min(self.nodes[node].cores[0]) } else { units };
+        (cores, units - cores)
+    }
+
+    /// Whether cores have to carry two vCPUs each for this many to fit on these nodes; not if one
+    /// package of a single node can have the VM with its siblings shown.
+    pub(super) fn must_double(&self, nodes: NodeMask, vcpus: u64) -> bool {
+        if nodes.iter().map(|at| self.nodes[at].cores[0]).sum::<u64>() >= vcpus {
+            return false;
+        }
+        let (Some(node), 1) = (nodes.first(), nodes.len()) else { return true };
+        let derived = self.host.derived();
+        let facts = &derived.nodes[node];
+        let pairs = |package: PackageId| {
+            let of_package =
+                facts.groups.clone().filter(|at| derived.groups[*at].package == package);
+            of_package.map(|at| u64::from(self.counts[at][1])).sum::<u64>()
+        };
+        let mut packages = facts.groups.clone().map(|at| derived.groups[at].package);
+        let several = facts.packages.len() > 1 && vcpus.is_multiple_of(2) && self.may_show;
+        !(several && packages.any(|package| pairs(package) >= vcpus / 2))
     }
 
     /// The number of usable pCPUs that the smallest free cores of the host have together.
@@ -214,11 +287,13 @@ impl<'h> FreeCores<'h> {
             }
             return CoreUse { l3: L3Use::NoChoice, cores: busy(vcpus, of_node), whole: true };
         }
+        let (cores, second) = self.carrying(node, cores);
         let mut domains = 0;
-        let (mut by_kind, mut whole) = (ByKind::default(), true);
-        self.plan(node, cores, threads, |at, count| {
+        let (mut by_kind, mut whole) =
+            (ByKind::default(), second == 0 || self.has_all(node, second));
+        for (at, count) in self.plan(node, cores, threads) {
             let group = &derived.groups[at];
-            whole &= self.holds_all(at, count, threads);
+            whole &= second > 0 || self.holds_all(at, count, threads);
             by_kind[derived.place(group.kind)] += u32::try_from(count).unwrap_or(u32::MAX);
             // Efficiency cores come after all performance cores, also those of their own domain.
             let known = group.kind != CoreKind::Performance
@@ -228,9 +303,20 @@ impl<'h> FreeCores<'h> {
                     of.kind == CoreKind::Performance && of.l3 == group.l3 && taken
                 });
             domains += usize::from(!known);
-        });
+        }
         let cores = usize::try_from(cores).unwrap_or(usize::MAX);
         CoreUse { l3: l3_use(&facts.l3_sizes, cores, domains), cores: by_kind, whole }
+    }
+
+    /// Whether all cores of a node, `second` of them with two vCPUs and the others with one, have no
+    /// pCPUs beyond these.
+    fn has_all(&self, node: usize, second: u64) -> bool {
+        let derived = self.host.derived();
+        let cores = &derived.nodes[node].cores;
+        let [one, two] = &derived.allowed;
+        let pair = |core: usize| self.levels.get(1).is_some_and(|level| level.contains(core));
+        let exact = |core: usize| if pair(core) { two.contains(core) } else { one.contains(core) };
+        self.nodes[node].cores[1] == second && self.levels[0].iter(cores).all(exact)
     }
 
     /// Whether a group has enough cores without pCPUs beyond the `threads` that a VM would use.
@@ -244,44 +330,6 @@ impl<'h> FreeCores<'h> {
         }
     }
 
-    /// Chooses groups: the smallest that holds all that is left, else the largest whole.
-    fn plan(&self, node: usize, cores: u64, threads: u32, mut take: impl FnMut(usize, usize)) {
-        let t = threads as usize - 1;
-        let derived = self.host.derived();
-        let mut left = usize::try_from(cores).unwrap_or(usize::MAX);
-        for kind in CoreKind::ALL {
-            // The largest go first, so what is taken already comes before the last.
-            let mut last = (usize::MAX, 0);
-            while left > 0 {
-                let (mut fitting, mut largest) = (None, None);
-                for at in derived.nodes[node].groups.clone() {
-                    let count = self.counts[at][t] as usize;
-                    let key = (count, usize::MAX - at);
-                    if count == 0 || derived.groups[at].kind != kind || key >= last {
-                        continue;
-                    }
-                    // Among those that hold the rest, the tightest, and of two the smaller domain,
-                    // so that an untouched larger one stays whole.
-                    let tight = (count, derived.groups[at].cores.len(), at);
-                    if count >= left && fitting.is_none_or(|best| tight < best) {
-                        fitting = Some(tight);
-                    }
-                    if largest.is_none_or(|best| key > best) {
-                        largest = Some(key);
-                    }
-                }
-                if let Some((.., at)) = fitting {
-                    take(at, left);
-                    return;
-                }
-                let Some((count, from_end)) = largest else { break };
-                take(usize::MAX - from_end, count);
-                last = (count, from_end);
-                left -= count;
-            }
-        }
-    }
-
     /// The cores of a group that are taken first. Work that waits for single threads takes the
     /// fastest; other work leaves them. Where cores may be shared, those with most siblings free
     /// come first.
@@ -290,25 +338,41 @@ impl<'h> FreeCores<'h> {
         let of = &derived.groups[group].cores;
         let sizes = move || (threads as usize..=self.levels.len()).rev();
         let favoured = [self.wants_favoured, !self.wants_favoured];
-        let turns =
-            favoured.into_iter().flat_map(move |fast| sizes().map(move |size| (fast, size)));
-        let of_turn = move |(fast, size): (bool, usize)| {
+        let isolated = if self.isolated.is_some() { &[true, false][..] } else { &[false] };
+        let turns = isolated.iter().flat_map(move |isolated| {
+            let speeds = favoured.into_iter();
+            speeds.flat_map(move |fast| sizes().map(move |size| (*isolated, fast, size)))
+        });
+        let of_turn = move |(isolated, fast, size): (bool, bool, usize)| {
             let is_larger = move |core: &usize| {
                 self.levels.get(size).is_some_and(|larger| larger.contains(*core))
             };
-            let wanted = move |core: &usize| derived.favoured.contains(*core) == fast;
+            let wanted = move |core: &usize| {
+                derived.favoured.contains(*core) == fast
+                    && self.isolated_cores.contains(*core) == isolated
+            };
             self.levels[size - 1].iter(of).filter(wanted).filter(move |core| !is_larger(core))
         };
         turns.flat_map(of_turn).take(count)
     }
 
-    /// The cores that a VM takes on a node, as positions in [`Host::cores`], in the order of its
-    /// vCPUs: by L3 domain, so that neighbours in the guest are neighbours in the host.
-    pub(crate) fn pick(&self, node: usize, cores: u64, threads: u32) -> Vec<usize> {
-        let mut picked: Vec<usize> = Vec::new();
-        self.plan(node, cores, threads, |group, count| {
-            picked.extend(self.first(group, count, threads));
-        });
+    /// The cores that a VM takes on a node, as positions in [`Host::cores`], with the number of its
+    /// vCPUs on each, in the order of the vCPUs: by L3 domain, so that neighbours in the guest are
+    /// neighbours in the host. Cores that carry two vCPUs of two guest cores are as far back as can
+    /// be, since guests load their first vCPUs most.
+    pub(crate) fn pick(&self, node: usize, units: u64, threads: u32) -> Vec<(usize, u32)> {
+        let (cores, mut second) = self.carrying(node, units);
+        let mut picked: Vec<(usize, u32)> = Vec::new();
+        for (group, count) in self.plan(node, cores, threads) {
+            picked.extend(self.first(group, count, threads).map(|core| (core, threads)));
+        }
+        let pair = |core: usize| self.levels.get(1).is_some_and(|level| level.contains(core));
+        for (core, vcpus) in picked.iter_mut().rev() {
+            if second > 0 && pair(*core) {
+                *vcpus = 2;
+                second -= 1;
+            }
+        }
         picked
     }
 }

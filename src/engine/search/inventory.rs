@@ -63,10 +63,13 @@ impl<'a> Inventory<'a> {
         let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
         let free = FreePcpus::new(host, usage);
-        let stocks: Vec<FreeCores<'a>> = ways(request)
-            .into_iter()
-            .map(|way| FreeCores::new(host, &free, request, way))
-            .collect();
+        let mut stocks: Vec<FreeCores<'a>> = Vec::with_capacity(MAX_WAYS);
+        for way in ways(request) {
+            let stock = FreeCores::new(host, &free, request, way);
+            let doubled = stock.doubled(request);
+            stocks.push(stock);
+            stocks.extend(doubled);
+        }
         let pages = pages(host, usage, request)?;
         let slots = slots(host, usage, |at| stocks[0].nodes[at].cores[0], &pages, options)
             .for_one_of(gpus.sets.iter().map(|set| set.gpus));
@@ -83,15 +86,21 @@ impl Inventory<'_> {
     }
 }
 
-/// The ways in which a request lets pCPUs be taken, the strictest first.
+/// The most ways to take pCPUs: two dedicated ones, each with cores that carry two vCPUs as well, and
+/// floating.
+const MAX_WAYS: usize = 5;
+
+/// The ways in which a request lets pCPUs be taken, the strictest first. Each dedicated one may be
+/// followed by its like with cores that carry two vCPUs.
 fn ways(request: &Request) -> Vec<CpuPolicy> {
-    let mut ways = vec![CpuPolicy { dedicated: true, whole: true }];
+    let strictest = CpuPolicy { dedicated: true, whole: true, doubled: false };
+    let mut ways = vec![strictest];
     if request.spec().policies.whole_cores != Policy::Require {
-        ways.push(CpuPolicy { dedicated: true, whole: false });
+        ways.push(CpuPolicy { whole: false, ..strictest });
     }
     if request.spec().policies.dedicated_cpus != Policy::Require {
         let whole = request.spec().policies.whole_cores == Policy::Require;
-        ways.push(CpuPolicy { dedicated: false, whole });
+        ways.push(CpuPolicy { dedicated: false, whole, doubled: false });
     }
     ways
 }
@@ -169,7 +178,8 @@ pub(crate) fn emulator_room(
         // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
         let way = emulator_way(inventory.request, stock.way);
         let all = inventory.free.count(inventory.host, way.whole);
-        let taken = if way.dedicated { stock.smallest(units) } else { vcpus };
+        let each = way.dedicated && !way.doubled;
+        let taken = if each { stock.smallest(units) } else { vcpus };
         (own, all.saturating_sub(taken))
     } else if inventory.host.emulators_roam() {
         return None;

@@ -150,5 +150,6 @@ impl Walk<'_> {
 fn has_cores(size: &Size<'_>, mask: NodeMask) -> bool {
     let pass = size.pass;
     let room = || mask.iter().map(|at| pass.caps[at]).sum::<u64>();
-    size.even.fits_on(mask) || (!pass.alike && room() >= pass.units)
+    let has_room = size.even.fits_on(mask) || (!pass.alike && room() >= pass.units);
+    has_room && (!pass.stock.way.doubled || pass.stock.must_double(mask, pass.units))
 }

@@ -129,6 +129,7 @@ mod layouts;
 mod memo;
 pub(crate) mod nodes;
 mod pass;
+mod plan;
 mod splits;
 mod state;
 mod walk;

@@ -103,7 +103,8 @@ struct Growth {
     last: usize,
     /// Whether the VM fits on fewer nodes already, with a node for each cell.
     is_widening: bool,
-    /// The number of nodes that cells can need: 2, or the required number.
+    /// The number of nodes that cells can need: 2, or the required number; and that a core for each
+    /// vCPU needs, where cores may be shared.
     for_cells: usize,
     /// The largest number of nodes on which any GPU set lies.
     for_gpus: usize,
@@ -122,15 +123,15 @@ impl Growth {
             first,
             last: if first > 1 { last.min(first) } else { last },
             is_widening: false,
-            for_cells: first.max(2),
+            for_cells: first.max(2).max(pass.for_cores()),
             for_gpus: for_gpus.unwrap_or(0),
         }
     }
 
     /// Takes into account what the sets of this number of nodes gave.
     fn learn(&mut self, nodes: usize, outcome: Outcome) {
-        // A wider set has two uses: nodes for cells, and nodes of GPUs that are not local yet, at
-        // most one for each node with GPUs.
+        // A wider set has three uses: nodes for cells, cores for vCPUs that would share some, and
+        // nodes of GPUs that are not local yet, at most one for each node with GPUs.
         let enough = nodes.max(self.for_cells);
         self.is_widening |= outcome.possible && nodes >= enough;
         if outcome.settled {
@@ -142,6 +143,23 @@ impl Growth {
 }
 
 impl<'s> Pass<'s> {
+    /// The smallest number of nodes whose cores suffice for the vCPUs, or all usable ones, if vCPUs
+    /// share cores; 0 if they do not.
+    fn for_cores(&self) -> usize {
+        if self.stock.way.dedicated && !self.stock.way.doubled {
+            return 0;
+        }
+        let cores = |at: &usize| self.stock.nodes[*at].cores[0];
+        let mut cores: PerNode<u64> = self.usable.iter().map(cores).collect();
+        cores.sort_unstable_by(|a, b| b.cmp(a));
+        let mut sum = 0;
+        let enough = cores.iter().position(|cores| {
+            sum += cores;
+            sum >= self.units
+        });
+        enough.map_or(cores.len(), |at| at + 1)
+    }
+
     fn new(
         inventory: &Inventory<'_>,
         stock: &'s FreeCores<'s>,
@@ -205,7 +223,11 @@ fn threads(request: &Request, way: CpuPolicy) -> Vec<u32> {
     if wanted != Some(true) {
         threads.push(1);
     }
-    if wanted != Some(false) && way.dedicated && request.spec().vcpus.is_multiple_of(2) {
+    if wanted != Some(false)
+        && way.dedicated
+        && !way.doubled
+        && request.spec().vcpus.is_multiple_of(2)
+    {
         threads.push(2);
     }
     threads

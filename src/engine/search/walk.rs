@@ -23,6 +23,8 @@ pub(super) struct Scratch {
     pub(super) weights: Vec<u64>,
     /// Pages of the candidate.
     pub(super) pages: Vec<u64>,
+    /// Cores that carry vCPUs; none where vCPUs float.
+    pub(super) cores: Vec<u64>,
 }
 
 /// Lists that are filled anew for every layout with splits of its own. They lie beside the

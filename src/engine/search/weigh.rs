@@ -113,7 +113,7 @@ impl Walk<'_> {
         let Choice { style, memory, expanders, .. } = choice;
         let Layout { size: &Size { pass, ref even, .. }, mask, gpus, .. } = *layout;
         let Pages { size, needed, ref free, .. } = inventory.pages[page];
-        let Scratch { at, free: of_nodes, weights, pages } = &mut self.scratch;
+        let Scratch { at, free: of_nodes, weights, pages, cores } = &mut self.scratch;
         at.clear();
         at.extend(mask.iter());
         pages.clear();
@@ -135,7 +135,11 @@ impl Walk<'_> {
         }
         let bytes = |i: usize| pages[i].saturating_mul(size.bytes());
         let set = &inventory.gpus.sets[gpus];
-        let cores = if pass.stock.way.dedicated { units } else { &[] };
+        cores.clear();
+        if pass.stock.way.dedicated {
+            let split = at.iter().zip(units);
+            cores.extend(split.map(|(node, units)| pass.stock.carrying(*node, *units).0));
+        }
         let host_cost = inventory.slots.host_cost(at, cores, set.gpus, bytes);
         let cost = host_cost.millionths();
         let score = score.with_packing(inventory.options, cost);

@@ -60,7 +60,9 @@ impl HostSpec {
                 pcpus: spec.pcpus.iter().collect(),
             });
         }
-        cores.sort_by_key(|core| (core.node, core.l3, core.kind, core.pcpus.first().copied()));
+        cores.sort_by_key(|core| {
+            (core.node, core.id.package, core.l3, core.kind, core.pcpus.first().copied())
+        });
         Ok(cores)
     }
 }

@@ -158,7 +158,8 @@ impl HostSpec {
             &gpus,
             &self.gpu_links,
             &self.fabric_partitions,
-        );
+        )
+        .with_caches(&l3_domains);
         Ok(Host {
             spec: self,
             nodes,

@@ -71,6 +71,9 @@ pub(crate) fn search(case: &Built, options: &Options) -> Found {
     for threads in [1, 2] {
         brute.dedicated(threads);
     }
+    for whole in [true, false] {
+        brute.doubled(whole);
+    }
     for cpus in brute.floating() {
         brute.place(&cpus);
     }
@@ -142,8 +145,8 @@ impl Brute<'_> {
         loop {
             if counts.iter().sum::<usize>() == (self.request.spec().vcpus / threads) as usize {
                 let taken = classes.iter().zip(&counts);
-                let cores: Vec<&Core> =
-                    taken.flat_map(|(class, count)| class[..*count].iter().copied()).collect();
+                let cores = taken.flat_map(|(class, count)| &class[..*count]);
+                let cores: Vec<(&Core, u32)> = cores.map(|core| (*core, threads)).collect();
                 self.pinned(&cores, threads);
             }
             // The next vector of counts, like an odometer.
@@ -155,9 +158,59 @@ impl Brute<'_> {
         }
     }
 
-    fn pinned(&mut self, cores: &[&Core], threads: u32) {
+    /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each for:
+    /// as few as can be on each node, and none if the VM's nodes have a core for each.
+    fn doubled(&mut self, whole: bool) {
+        let vcpus = self.request.spec().vcpus as usize;
+        let (host, usable) = (self.host, self.usable.clone());
+        let shown = self.request.spec().smt.required() != Some(false);
+        let room = |core: &Core| all_of(core).intersection(&usable).len().min(2);
+        let cores = host.cores().iter().filter(|core| !whole || self.is_whole(core));
+        let cores: Vec<&Core> = cores.filter(|core| room(core) > 0).collect();
+        let mut taken = vec![0; cores.len()];
+        loop {
+            let used = |core: &Core| {
+                let at = cores.iter().position(|other| other.id == core.id);
+                at.map_or(0, |at| taken[at])
+            };
+            let of_node = |node| cores.iter().filter(move |core| core.node == node);
+            let mut nodes: Vec<NodeId> =
+                cores.iter().filter(|core| used(core) > 0).map(|core| core.node).collect();
+            nodes.dedup();
+            let in_all: usize = nodes.iter().map(|node| of_node(*node).count()).sum();
+            let fewest = nodes.iter().all(|node| {
+                let double = of_node(*node).any(|core| used(core) == 2);
+                !double || of_node(*node).all(|core| used(core) > 0)
+            });
+            let packages: BTreeSet<_> = cores.iter().map(|core| core.id.package).collect();
+            let in_one = |package| {
+                let here = |core: &&&Core| core.id.package == package && nodes[0] == core.node;
+                let pairs = cores.iter().filter(here).filter(|core| room(core) == 2).count();
+                pairs * 2 >= vcpus && vcpus % 2 == 0 && shown
+            };
+            let of_first = |core: &&&Core| Some(&core.node) == nodes.first();
+            let in_first: BTreeSet<_> =
+                cores.iter().filter(of_first).map(|core| core.id.package).collect();
+            let shows = nodes.len() == 1
+                && in_first.len() > 1
+                && packages.iter().any(|package| in_one(*package));
+            if taken.iter().sum::<usize>() == vcpus && in_all < vcpus && fewest && !shows {
+                let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
+                let cores: Vec<(&Core, u32)> =
+                    cores.map(|(core, vcpus)| (*core, *vcpus as u32)).collect();
+                self.pinned(&cores, 1);
+            }
+            let Some(at) = (0..cores.len()).find(|at| taken[*at] < room(cores[*at])) else {
+                return;
+            };
+            taken[at] += 1;
+            taken[..at].fill(0);
+        }
+    }
+
+    fn pinned(&mut self, cores: &[(&Core, u32)], threads: u32) {
         let mut cores = cores.to_vec();
-        cores.sort_by_key(|core| core.node);
+        cores.sort_by_key(|(core, _)| core.node);
         let empty = CpuSet::new();
         let mut cpus = Cpus {
             dedicated: true,
@@ -169,11 +222,11 @@ impl Brute<'_> {
             emulator: empty,
         };
         let mut beside = CpuSet::new();
-        for core in &cores {
+        for (core, vcpus) in &cores {
             beside.extend(&all_of(core));
             let mut usable = all_of(core).intersection(&self.usable);
             for pcpu in
-                core.pcpus.iter().filter(|p| self.usable.contains(**p)).take(threads as usize)
+                core.pcpus.iter().filter(|p| self.usable.contains(**p)).take(*vcpus as usize)
             {
                 usable.remove(*pcpu);
                 cpus.vcpus.push(only(*pcpu));
@@ -275,7 +328,7 @@ impl Brute<'_> {
             let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
             let vcpus = u64::from(self.request.spec().vcpus);
             let alike = shared(&room, vcpus).filter(|_| self.request.spec().even_cells);
-            for counts in fill(&room, vcpus, true).into_iter().chain(alike) {
+            for counts in splits(&room, vcpus).into_iter().chain(alike) {
                 let mut cpus = Cpus {
                     dedicated: false,
                     threads: 1,
@@ -505,6 +558,18 @@ fn fill(free: &[u64], needed: u64, one_each: bool) -> Option<Vec<u64>> {
         left -= more;
     }
     (left == 0).then_some(taken)
+}
+
+/// Every way to take at least one from each pool.
+fn splits(free: &[u64], needed: u64) -> Vec<Vec<u64>> {
+    let Some((first, rest)) = free.split_first() else {
+        return if needed == 0 { vec![Vec::new()] } else { Vec::new() };
+    };
+    let with = |taken: u64| {
+        let rest = splits(rest, needed - taken);
+        rest.into_iter().map(move |rest| [vec![taken], rest].concat())
+    };
+    (1..=needed.min(*first)).flat_map(with).collect()
 }
 
 /// As many of them from each pool.
