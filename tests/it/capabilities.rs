@@ -94,7 +94,7 @@ fn capabilities_describe_nodes_cores_caches_and_pages() {
     assert_eq!(node.pool(PageSize::GIB_1).unwrap().free, 8);
     assert_eq!(node.pool(PageSize::KIB_4).unwrap().total, 2_097_152);
     assert_eq!(node.distances, [Distance(21), Distance(10)]);
-    assert_eq!(notes, ["capabilities tell no free pages: all are taken as free"]);
+    assert_eq!(notes, ["capabilities do not show free pages: all are assumed free"]);
 }
 
 #[test]
@@ -170,8 +170,8 @@ fn wrong_capabilities_are_refused_with_their_place() {
     for (from, to, words) in [
         ("<capabilities>", "<capability>", ""),
         ("id='4'>", "id='x'>", "line 4, column 11: id \"x\" is not a node's number"),
-        ("cell id='4'", "cell id='0'", "cell 0 is there already"),
-        ("cpu id='3'", "cpu id='2'", "pCPU 2 is there already"),
+        ("cell id='4'", "cell id='0'", "cell 0 is repeated"),
+        ("cpu id='3'", "cpu id='2'", "pCPU 2 is repeated"),
         ("siblings='2,6'", "siblings='2,'", "siblings \"2,\" is not a list of pCPUs"),
         ("socket_id='1'", "socket_id='one'", "socket_id \"one\" is not a number"),
         ("size='1048576'", "size='1048577'", "is not a page size"),

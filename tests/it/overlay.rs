@@ -230,10 +230,7 @@ fn a_gpu_that_the_host_lacks_is_named() {
     let mut facts = nvml(&host);
     facts.gpus.push(GpuFacts::new(GpuName::At(at("00000000:FE:00.0"))));
     let laid = overlay(&mut host, &[facts]);
-    assert_eq!(
-        said(&laid),
-        ["NVML names GPU 0000:fe:00.0, which the host does not have: left out"]
-    );
+    assert_eq!(said(&laid), ["NVML names GPU 0000:fe:00.0, which the host does not have: ignored"]);
 }
 
 #[test]
@@ -272,7 +269,7 @@ fn distances_fill_a_gap_as_a_whole_or_not_at_all() {
     let laid = overlay(&mut half, &[facts.clone()]);
     assert!(half.nodes.iter().all(|node| node.distances.is_empty()));
     assert!(laid.notes[0].to_string().contains("incomplete"), "{laid:?}");
-    assert_eq!(said(&laid), ["numactl names node 7, which the host does not have: left out"]);
+    assert_eq!(said(&laid), ["numactl names node 7, which the host does not have: ignored"]);
     facts.nodes[1].distances = row([32, 10]);
     overlay(&mut host, &[facts.clone()]);
     assert_eq!(host.nodes[1].distances, [Distance(32), Distance(10)]);

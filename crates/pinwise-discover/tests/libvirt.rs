@@ -101,7 +101,7 @@ fn an_error_names_the_connection_and_what_libvirt_said() {
     let error = Connection::open("nothing:///here").unwrap_err();
     assert!(matches!(error, ConnectionError::Refused { .. }), "{error:?}");
     let message = error.to_string();
-    assert!(message.starts_with("nothing:///here: libvirt does not connect: "), "{message}");
+    assert!(message.starts_with("nothing:///here: libvirt refuses the connection: "), "{message}");
     assert!(message.contains("nothing:///here") && message.len() < 300, "{message}");
     let error = Connection::open("test:///\0").unwrap_err();
     assert!(error.to_string().contains("zero byte"), "{error}");

@@ -35,7 +35,10 @@ fn host_and_tenants_come_from_one_connection() {
     assert!(answer.contains("1 of 13 free cores"), "{answer}");
     let (status, _, error) = ask(&["--host", "libvirt:nothing:///here"]);
     assert_eq!(status, 2);
-    assert!(error.starts_with("error: nothing:///here: libvirt does not connect: "), "{error}");
+    assert!(
+        error.starts_with("error: nothing:///here: libvirt refuses the connection: "),
+        "{error}"
+    );
     assert_eq!(error.lines().count(), 1, "{error}");
     let (_, _, error) = ask(&["--tenant", "hwloc"]);
     assert_eq!(error, "error: hwloc shows no tenants\n");
