@@ -247,13 +247,13 @@ fn why(
     let differs = others().find(|(other, _)| other.placement.style.shows_cells() != cells);
     let differs = differs.filter(|(_, rank)| *rank > 2);
     for (other, rank) in next.into_iter().chain(differs) {
-        let behind = match best.score.total - other.score.total {
-            0 => "equal".to_owned(),
-            gap => format!("{} behind", points(gap).trim_start_matches('+')),
+        let result = match best.score.total - other.score.total {
+            0 => "scores the same".to_owned(),
+            gap => format!("scores {} lower", points(gap).trim_start_matches('+')),
         };
         _ = writeln!(
             text,
-            "Layout {rank} ({}) is {behind} for {} (low to likely): {}.",
+            "Layout {rank} ({}) {result} for {} (low to likely): {}.",
             other.placement.style,
             request.spec().workload,
             differences(request, options, best, other, cited)

@@ -110,7 +110,7 @@ mod tests {
             ),
             ("\"name\"", "\"about\"", "missing field `name`"),
             ("\"nodes\"", "\"cores\": [], \"nodes\"", "duplicate field `cores`"),
-            ("host/1", "host/2", "the text is \"pinwise-host/2\", this version reads"),
+            ("host/1", "host/2", "the text has format \"pinwise-host/2\", but this version reads"),
             ("\"format\"", "\"formal\"", "the text names no format"),
             ("}]}", "}]} x", "trailing characters"),
             ("}]}", "}]", "EOF while parsing"),

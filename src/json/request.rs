@@ -60,9 +60,12 @@ mod tests {
             ),
             (
                 r#"{"format": "pinwise-request/2", "vcpus": {"min": 4}}"#,
-                "the text is \"pinwise-request/2\", this version reads \"pinwise-request/1\"",
+                "the text has format \"pinwise-request/2\", but this version reads \"pinwise-request/1\"",
             ),
-            (r#"{"format": "pinwise-tenant/1", "name": "a"}"#, "the text is \"pinwise-tenant/1\""),
+            (
+                r#"{"format": "pinwise-tenant/1", "name": "a"}"#,
+                "the text has format \"pinwise-tenant/1\"",
+            ),
         ] {
             let message = read_request(text).unwrap_err().to_string();
             assert!(message.contains(said), "{message}");

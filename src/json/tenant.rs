@@ -59,7 +59,7 @@ mod tests {
         let message = read_tenant(r#"{"name": "a", "cpus": "1"}"#).unwrap_err().to_string();
         assert!(message.contains("unknown field `cpus` in pinwise-tenant/1"), "{message}");
         let message = read_tenant(r#"{"format": "pinwise-tenant/2"}"#).unwrap_err().to_string();
-        assert!(message.contains("pinwise-tenant/2\", this version reads"), "{message}");
+        assert!(message.contains("pinwise-tenant/2\", but this version reads"), "{message}");
     }
 
     #[test]

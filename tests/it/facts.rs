@@ -328,7 +328,7 @@ fn a_text_that_cannot_be_so_is_refused_in_one_sentence_with_line_and_value() {
     let graphs = "<graphs version=\"1\"/>";
     for (text, said) in [
         (String::new(), "the text is empty"),
-        ("hello\nworld".to_owned(), "it begins with \"hello\""),
+        ("hello\nworld".to_owned(), "the text begins with \"hello\""),
         (TOPO.replace("NV4\tPIX", "NVX\tPIX"), "line 2: GPU0 with GPU1 \"NVX\" is not NV#"),
         (TOPO.replace("NV4\tPIX", "NV5\tPIX"), "line 3: GPU1 with GPU0 is \"NV4\""),
         (TOPO.replace("PIX", "NV4"), "line 2: GPU0 with mlx5_0 \"NV4\""),
@@ -336,7 +336,7 @@ fn a_text_that_cannot_be_so_is_refused_in_one_sentence_with_line_and_value() {
         (TOPO.replace("GPU1\tNV4\t X ", "GPU1\tNV4\tNV4"), "line 3: GPU1 with itself \"NV4\""),
         (TOPO.replace("GPU1\tNV4", "GPU0\tNV4"), "line 3: the row of GPU0 is repeated"),
         (TOPO.replace("GPU1\tNV4", "GPU7\tNV4"), "line 3: the row \"GPU7\" is not one of"),
-        (TOPO.replace("GPU0\tGPU1\tmlx", "GPU0\tGPU0\tmlx"), "line 1: column GPU0 is there"),
+        (TOPO.replace("GPU0\tGPU1\tmlx", "GPU0\tGPU0\tmlx"), "line 1: column GPU0 is repeated"),
         (TOPO.replace("GPU1", "GPU2"), "line 1: the column of GPU1 is missing"),
         (TOPO.replace("1,3,5,7", "1,3,5-"), "line 3: the CPU affinity of GPU1 \"1,3,5-\""),
         (TOPO.replace("1,3,5,7\t1", "1,3\tx"), "line 3: the NUMA affinity of GPU1 \"x\""),
@@ -355,11 +355,11 @@ fn a_text_that_cannot_be_so_is_refused_in_one_sentence_with_line_and_value() {
         ("available: 2 nodes (0-1)\n".to_owned(), "line 1: the list after the number of nodes"),
         (graphs.to_owned(), "the document is a <graphs>, not a <system>"),
         (NCCL_TOPOLOGY.replace("0000:0c:00.0\" class", "0c:00.0\" class"), "line 7"),
-        (NCCL_TOPOLOGY.replace("0000:0c:00.0\" class", "0000:0b:00.0\" class"), "there already"),
+        (NCCL_TOPOLOGY.replace("0000:0c:00.0\" class", "0000:0b:00.0\" class"), "is repeated"),
         (NCCL_TOPOLOGY.replace("count=\"2\"", "count=\"two\""), "line 5, column 52: count \"two\""),
         (NCCL_TOPOLOGY.replace("numaid=\"-1\"", "numaid=\"x\""), "line 2, column 8: numaid \"x\""),
         (NCCL_TOPOLOGY.replace("2.5 GT/s", "4294968 GT/s"), "link_speed \"4294968 GT/s\""),
-        (NCCL_TOPOLOGY.replace("</pci>", ""), "not XML that is read here"),
+        (NCCL_TOPOLOGY.replace("</pci>", ""), "cannot be read as XML"),
     ] {
         let error = read_facts(&text).map(|facts| counts(&facts)).expect_err(said).to_string();
         assert!(error.contains(said), "{said:?} is not in {error:?}");

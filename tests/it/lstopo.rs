@@ -15,9 +15,9 @@ fn a_later_file_is_read_to_the_last_fact() {
     assert_eq!(
         sentences(&notes),
         [
-            "pCPUs 6 are named but not described: off, or forbidden to the writer of the file",
-            "pCPUs 0-3 are nearer to other nodes: node 4 is without them",
-            "pCPUs 0-5 are nearer to other nodes: node 8 is without them",
+            "pCPUs 6 are named but not described: they are offline, or were forbidden to the writer of the file",
+            "pCPUs 0-3 are nearer to other nodes and are removed from node 4",
+            "pCPUs 0-5 are nearer to other nodes and are removed from node 8",
             "hwloc counts pages but not free ones: all are assumed free",
             "hwloc does not show IOMMU groups, drivers, BARs and link widths of PCI functions",
         ]

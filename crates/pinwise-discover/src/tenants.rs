@@ -106,7 +106,7 @@ impl Tenants {
         self.domains.push(domain);
     }
 
-    /// Adds the tenant that a text describes: a domain's XML if it begins with `<`, otherwise JSON.
+    /// Adds the tenant that a text describes: a domain's XML if the text begins with `<`, otherwise JSON.
     ///
     /// # Errors
     /// [`TenantError`] as for [`read_domain`] and [`read_tenant`].
@@ -218,14 +218,14 @@ mod tests {
         assert_eq!(usage.claim_of("first").unwrap().dedicated, cpus("2-3"));
         assert_eq!(usage.claim_of("second").unwrap().dedicated, cpus("4"));
         assert_eq!(usage.claim_of("second").unwrap().floating, cpus("0-1,3"));
-        assert_eq!(notes, ["second shares pCPUs 1,3 with tenants before it"]);
+        assert_eq!(notes, ["domain second shares pCPUs 1,3 with earlier tenants"]);
     }
 
     #[test]
     fn a_domain_that_could_not_start_is_left_out_and_one_that_runs_is_an_error() {
         let (usage, notes) = settled(&[domain("a", true, &[1]), domain("a", false, &[2])]);
         assert_eq!(usage.tenants().count(), 1);
-        assert_eq!(notes, ["there is a tenant \"a\" already: it is off and was left out"]);
+        assert_eq!(notes, ["a tenant \"a\" already exists; the domain is off and was ignored"]);
         let (host, mut tenants) = (host(), Tenants::new());
         tenants.add("a", Claim::default());
         tenants.add_text(&host, &domain("a", true, &[1])).unwrap();

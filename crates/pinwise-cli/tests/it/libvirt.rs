@@ -27,7 +27,8 @@ fn host_and_tenants_come_from_one_connection() {
     assert_eq!(status, 0, "{error}");
     assert!(answer.contains("16 cores, 16 pCPUs, no GPUs; CPUs, memory from libvirt"), "{answer}");
     // The driver of libvirt 9.0 fills in the free pages but says that it filled in none.
-    let free = if answer.contains("node 0 tells no free pages (0 of 3)") { 524_288 } else { 7 };
+    let free =
+        if answer.contains("node 0 does not show free pages (0 of 3)") { 524_288 } else { 7 };
     let cost = format!("1 of 15 free cores; 4 of {free} free 4 KiB pages on node 0");
     assert!(answer.contains(&cost), "{answer}");
     // A tenant with two pCPUs of its own.

@@ -54,7 +54,7 @@ fn facts_are_laid_over_a_host_and_the_text_says_where_each_part_is_from() {
     assert_eq!(status(&output), 2);
     let sentence = text(&output.stderr);
     assert!(
-        sentence.contains("nonsense.txt: the text is none of") && sentence.contains("\"what\"")
+        sentence.contains("nonsense.txt: the text begins with") && sentence.contains("\"what\"")
     );
 }
 
@@ -182,7 +182,7 @@ fn a_container_gets_an_answer_that_says_what_is_not_known() {
     let said = text(&said.stdout);
     for words in [
         "SMT siblings of 8 pCPUs are not shown",
-        "tells no package",
+        "the package of some pCPUs is not shown",
         "no caches are shown",
         "no nodes are shown",
         "no PCI functions are shown",

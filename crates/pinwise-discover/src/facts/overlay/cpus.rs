@@ -328,7 +328,7 @@ mod tests {
             3 - - - - no\n9 4 0 7 0 yes\n";
         let report = overlay(&mut host, &[read_lscpu(text).unwrap()]);
         let said: Vec<String> = report.conflicts.iter().map(ToString::to_string).collect();
-        let rest = "from lscpu -e: that from sysfs is taken";
+        let rest = "from lscpu -e; sysfs is used";
         assert_eq!(
             said,
             [
