@@ -8,8 +8,8 @@ use crate::request::{Policy, Request};
 use crate::sets::NodeSet;
 use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 
-/// A reason why a placement is impossible, as ids and numbers. [`explain`](mod@crate::explain) makes the
-/// sentences.
+/// A reason why a placement is impossible, as ids and numbers. [`explain`](mod@crate::explain)
+/// makes the sentences.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "fact", rename_all = "snake_case"))]

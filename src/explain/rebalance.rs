@@ -39,7 +39,8 @@ pub fn step_text(host: &Host, step: &Step) -> String {
     }
 }
 
-/// An [`Advice`] as text for a person: the steps in order, and the nodes that the request then gets.
+/// An [`Advice`] as text for a person: the steps in order, and the nodes that the request then
+/// gets.
 #[must_use]
 pub fn explain_advice(host: &Host, advice: &Advice) -> String {
     let placement = &advice.placement;

@@ -109,8 +109,8 @@ pub enum HostRefusal {
 pub struct NotChosen {
     /// Position of the host in the fleet.
     pub host: usize,
-    /// Whether the host was searched. If so, the other fields are the search's result; otherwise they
-    /// are the best that counts allow, and it is unknown whether the VM fits.
+    /// Whether the host was searched. If so, the other fields are the search's result; otherwise
+    /// they are the best that counts allow, and it is unknown whether the VM fits.
     pub searched: bool,
     /// A lower bound of [`HostCost::price`](crate::engine::HostCost::price) on this host, in
     /// thousandths of GPUs, plus 1000 if the cores would be scattered over more L3 domains than

@@ -10,8 +10,8 @@ use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
 #[cfg_attr(feature = "serde", serde(tag = "warning", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Warning {
-    /// A link that runs slower or narrower than both sides can (F10, F45). At full width, an idle GPU may
-    /// have lowered its speed.
+    /// A link that runs slower or narrower than both sides can (F10, F45). At full width, an idle
+    /// GPU may have lowered its speed.
     DegradedLink {
         /// The GPU or other device.
         address: PciAddr,
@@ -43,7 +43,8 @@ pub enum Warning {
         /// The others.
         others: Vec<PciAddr>,
     },
-    /// A device in no IOMMU group, while others are in one: passthrough needs the IOMMU switched on.
+    /// A device in no IOMMU group, while others are in one: passthrough needs the IOMMU switched
+    /// on.
     NoIommuGroup {
         /// The device.
         address: PciAddr,
@@ -98,17 +99,17 @@ pub enum Warning {
         /// The VM's pCPUs on these cores.
         cpus: CpuSet,
     },
-    /// Tenants with pCPUs in L3 domains of the VM's vCPUs, and so with a part of the cache. No finding
-    /// measures the cost.
+    /// Tenants with pCPUs in L3 domains of the VM's vCPUs, and so with a part of the cache. No
+    /// finding measures the cost.
     SharedL3 {
         /// Their names.
         tenants: Vec<String>,
         /// The domains, ascending.
         domains: Vec<L3Id>,
     },
-    /// Tenants with pCPUs or pages on nodes of the VM's memory, and so with a part of its bandwidth.
-    /// VMs on different nodes do not disturb each other (F27); no finding measures VMs on one
-    /// node.
+    /// Tenants with pCPUs or pages on nodes of the VM's memory, and so with a part of its
+    /// bandwidth. VMs on different nodes do not disturb each other (F27); no finding measures VMs
+    /// on one node.
     SharedNodes {
         /// Their names.
         tenants: Vec<String>,
@@ -137,8 +138,8 @@ pub enum Warning {
         /// The VM's nodes.
         nodes: NodeSet,
     },
-    /// GPUs that are all on one node, while a set over several nodes exists: for collectives through
-    /// host memory, one host was 1.5 times faster with such a set (F18). Measure both.
+    /// GPUs that are all on one node, while a set over several nodes exists: for collectives
+    /// through host memory, one host was 1.5 times faster with such a set (F18). Measure both.
     SpreadSetMayBeFaster {
         /// The node that has them all.
         node: NodeId,

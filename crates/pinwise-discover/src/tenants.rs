@@ -106,7 +106,8 @@ impl Tenants {
         self.domains.push(domain);
     }
 
-    /// Adds the tenant that a text describes: a domain's XML if the text begins with `<`, otherwise JSON.
+    /// Adds the tenant that a text describes: a domain's XML if the text begins with `<`, otherwise
+    /// JSON.
     ///
     /// # Errors
     /// [`TenantError`] as for [`read_domain`] and [`read_tenant`].
