@@ -346,10 +346,8 @@ fn sources_are_known_by_their_texts_and_the_more_specific_stays() {
     let conflicts: Vec<_> = assembled.conflicts.iter().map(ToString::to_string).collect();
     assert_eq!(
         conflicts,
-        [
-            "the memory of node 0: 4 GiB from XML of lstopo, 8 GiB from virsh capabilities; \
-          XML of lstopo is used"
-        ]
+        ["the memory of node 0: 4 GiB from XML of lstopo, 8 GiB from virsh capabilities; \
+          XML of lstopo is used"]
     );
     assert_eq!(host.source_of(Part::Pci), "XML of lstopo and virsh capabilities");
     assert_eq!(host.source_of(Part::Memory), "XML of lstopo and numactl --hardware (numa.txt)");

@@ -160,12 +160,7 @@ fn device() -> Value {
             ("vendor", true, pattern(ID, ""), "its vendor's id"),
             ("device", true, pattern(ID, ""), "its device id"),
             text("name", "the model's name"),
-            (
-                "node",
-                false,
-                number(u64::from(u32::MAX)),
-                "the kernel's numa_node; omitted if -1",
-            ),
+            ("node", false, number(u64::from(u32::MAX)), "the kernel's numa_node; omitted if -1"),
             ("parent", false, of("address"), "the bridge above; left out on a root bus"),
             ("iommu_group", false, number(U32), "its IOMMU group"),
             text("driver", "the kernel driver that holds it"),
@@ -177,12 +172,7 @@ fn device() -> Value {
             ),
             ("link_now", false, of("link"), "the current state of the link to the port above"),
             ("link_max", false, of("link"), "the most that its own side of the link can do"),
-            (
-                "access",
-                false,
-                of("access"),
-                "the access control of a bridge; omitted if unknown",
-            ),
+            ("access", false, of("access"), "the access control of a bridge; omitted if unknown"),
             (
                 "bars",
                 false,
