@@ -67,7 +67,7 @@ fn of_fact(fact: &Fact) -> String {
             format!("the node of GPU {address} is unknown, so the required locality cannot be met")
         }
         Fact::Lacks { property } => {
-            format!("not possible, though required: {}", of_property(*property))
+            format!("no placement meets this requirement: {}", of_property(*property))
         }
         Fact::NodesShort { needed, usable } => {
             format!("{needed} nodes with free pCPUs and memory needed, {usable} available")
