@@ -1,17 +1,17 @@
-//! The answer: how many VMs fit.
+//! The number of VMs that fit, exact or bounded.
 
-/// How many VMs fit.
+/// The number of VMs that fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Capacity {
-    /// The number of VMs that fit, and not one more. [`u64::MAX`] for a shape that takes nothing.
+    /// Exactly this many VMs fit. [`u64::MAX`] for a shape that takes nothing.
     Exact(u64),
-    /// Bounds of the number: the search met its limit first.
+    /// Bounds on the number: the search reached its limit.
     Between {
-        /// VMs that were packed.
+        /// This many VMs were packed.
         at_least: u64,
-        /// VMs beyond which none can be.
+        /// No more than this many VMs can fit.
         at_most: u64,
     },
 }
@@ -21,7 +21,7 @@ impl Capacity {
         if at_least >= at_most { Self::Exact(at_most) } else { Self::Between { at_least, at_most } }
     }
 
-    /// The number of VMs that surely fit.
+    /// A lower bound of the number of VMs that fit.
     #[must_use]
     pub fn at_least(self) -> u64 {
         match self {
@@ -29,7 +29,7 @@ impl Capacity {
         }
     }
 
-    /// The number beyond which surely none fits.
+    /// An upper bound of the number of VMs that fit.
     #[must_use]
     pub fn at_most(self) -> u64 {
         match self {
@@ -43,12 +43,12 @@ impl Capacity {
         if let Self::Exact(vms) = self { Some(vms) } else { None }
     }
 
-    /// This count, but no more than `most`.
+    /// This number, or `most` if that is smaller.
     pub(super) fn capped(self, most: u64) -> Self {
         Self::new(self.at_least().min(most), self.at_most().min(most))
     }
 
-    /// The sum of independent parts.
+    /// The sum over independent parts.
     pub(super) fn plus(self, other: Self) -> Self {
         let sum = |a: u64, b: u64| a.saturating_add(b);
         Self::new(sum(self.at_least(), other.at_least()), sum(self.at_most(), other.at_most()))

@@ -6,17 +6,17 @@ use super::shape::{Allowed, Shape};
 use crate::host::mask::{Mask, NodeMask};
 use crate::units::NodeId;
 
-/// What is free on a node, as plain numbers.
+/// The free resources of one node, as plain numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FreeOnNode {
     /// The node.
     pub node: NodeId,
-    /// How many vCPUs could have a pCPU on it.
+    /// The number of vCPUs that could have a pCPU on it.
     pub cpus: u64,
-    /// Free pages of the shape's size.
+    /// The number of free pages of the shape's size.
     pub pages: u64,
-    /// Free GPUs.
+    /// The number of free GPUs.
     pub gpus: u64,
 }
 
@@ -27,7 +27,7 @@ impl FreeOnNode {
         Self { node, cpus: 0, pages: 0, gpus: 0 }
     }
 
-    /// How many cells of the shape the node has room for, with `pages` pages a cell.
+    /// The number of cells of the shape that fit on the node, with `pages` pages per cell.
     fn cells(&self, shape: &Shape, pages: u64) -> u64 {
         let part = |room: u64, each: u64| room.checked_div(each).unwrap_or(u64::MAX);
         part(self.cpus, u64::from(shape.vcpus))
@@ -36,19 +36,18 @@ impl FreeOnNode {
     }
 }
 
-/// The most node sets that are looked at, if several allowed sets have nodes in common.
+/// The largest number of node sets that are searched, if several allowed sets share nodes.
 pub(super) const MAX_SETS: usize = 4096;
-/// The most nodes that are looked at: the most that a host can have.
+/// The largest number of nodes that are considered: the largest that a host can have.
 const MAX_NODES: usize = 64;
 
 /// The largest number of VMs of `shape` that fit on these nodes together. A cell takes its vCPUs,
-/// pages and GPUs from a node's numbers; how the shape takes cores, and how its GPUs are linked, is
-/// not looked at.
+/// pages and GPUs from a node's numbers; the layout of cores and the links between GPUs are
+/// ignored.
 ///
-/// If the cells may be on any distinct nodes, or the allowed sets have no node in common, this is a
-/// formula. Allowed sets that do are searched, up to 4096 of them; if a limit is met, the answer is
-/// [`Capacity::Between`]. It is that too for nodes beyond the 64th, and for a node that is given
-/// twice.
+/// If the cells may be on any distinct nodes, or the allowed sets are disjoint, this is a formula.
+/// Otherwise up to 4096 sets are searched, and the answer is [`Capacity::Between`] if there are
+/// more. It is `Between` too for nodes beyond the 64th, and for a node that is listed twice.
 #[must_use]
 pub fn vms(free: &[FreeOnNode], shape: &Shape) -> Capacity {
     let Some(pages) = shape.page_size.pages_in(shape.memory).filter(|_| shape.cells > 0) else {
@@ -71,8 +70,8 @@ pub fn vms(free: &[FreeOnNode], shape: &Shape) -> Capacity {
 }
 
 /// The largest number of sets of `k` distinct nodes, if node i can be in `room[i]` of them: the
-/// largest n such that the sum of min(`room[i]`, n) is at least k n. That is the least, over r from
-/// 0 to k - 1, of the sum of all but the r largest `room[i]`, divided by k - r: even if the r
+/// largest n such that the sum of min(`room[i]`, n) is at least k n. It equals the minimum, over r
+/// from 0 to k - 1, of the sum of all but the r largest `room[i]`, divided by k - r: even if the r
 /// largest nodes are in every set, the others must supply k - r nodes of each.
 pub(super) fn closed(room: &[u64], k: usize) -> u64 {
     let mut room: Vec<u64> = room.to_vec();
@@ -86,7 +85,8 @@ pub(super) fn closed(room: &[u64], k: usize) -> u64 {
     u64::try_from(least).unwrap_or(u64::MAX)
 }
 
-/// As [`closed`], if each set of nodes must lie in one of `sets`, masks over positions in `room`.
+/// Like [`closed`], if each set of nodes must be inside one of `sets`, masks over positions in
+/// `room`.
 pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<NodeMask>) -> Capacity {
     let mut answer = Capacity::Exact(0);
     for part in parts(maximal(sets, k)) {
@@ -107,7 +107,7 @@ pub(super) fn in_sets(room: &[u64], k: usize, sets: Vec<NodeMask>) -> Capacity {
     answer
 }
 
-/// The sets of at least `k` nodes that no other set contains.
+/// The sets of at least `k` nodes that are contained in no other set.
 pub(super) fn maximal(mut sets: Vec<NodeMask>, k: usize) -> Vec<NodeMask> {
     sets.retain(|set| set.len() as usize >= k);
     sets.sort_unstable_by_key(|set| (u32::MAX - set.len(), *set));
@@ -121,7 +121,7 @@ pub(super) fn maximal(mut sets: Vec<NodeMask>, k: usize) -> Vec<NodeMask> {
     kept
 }
 
-/// The sets in groups: sets of different groups have no node in common.
+/// The sets in groups, such that sets of different groups share no node.
 fn parts(sets: Vec<NodeMask>) -> Vec<Vec<NodeMask>> {
     let mut parts: Vec<(NodeMask, Vec<NodeMask>)> = Vec::new();
     for set in sets {
@@ -139,7 +139,7 @@ fn parts(sets: Vec<NodeMask>) -> Vec<Vec<NodeMask>> {
     parts.into_iter().map(|(_, sets)| sets).collect()
 }
 
-/// All sets of `k` nodes inside any of `sets`, and whether they stayed below `limit`.
+/// All sets of `k` nodes inside any of `sets`, and whether there are at most `limit`.
 pub(super) fn subsets_of(sets: &[NodeMask], k: usize, limit: usize) -> (Vec<NodeMask>, bool) {
     let mut all: std::collections::BTreeSet<NodeMask> = std::collections::BTreeSet::new();
     let mut complete = true;
@@ -154,7 +154,7 @@ pub(super) fn subsets_of(sets: &[NodeMask], k: usize, limit: usize) -> (Vec<Node
 }
 
 /// Calls `each` with `set` and every choice of `k` of the positions, until it returns false.
-/// Returns whether all were gone through.
+/// Returns whether all choices were visited.
 pub(super) fn grow<Of: Copy>(
     from: &[usize],
     k: usize,

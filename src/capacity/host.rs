@@ -1,4 +1,4 @@
-//! The count on a host: what is free there, in the numbers that are packed.
+//! The count on a host: its free resources, in the numbers that are packed.
 
 use super::count::Capacity;
 use super::exact::{FreeOnNode, MAX_SETS, closed, grow, in_sets, maximal, subsets_of, vms};
@@ -11,24 +11,23 @@ use crate::sets::CpuSet;
 use crate::units::PcpuId;
 use crate::usage::Usage;
 
-/// The most sets of GPUs that are looked at.
+/// The largest number of GPU sets that are searched.
 const MAX_GPU_SETS: usize = 16_384;
 
-/// The largest number of further VMs of `shape` that fit on a host beside its tenants, if each is
-/// placed as well as can be.
+/// The largest number of further VMs of `shape` that fit on a host beside its tenants, with each VM
+/// placed as well as possible.
 ///
-/// What counts as free is what [`recommend`](crate::engine::recommend) would use: pCPUs that are
-/// allowed, dedicated to nobody and not kept for the host, on whole cores if the shape says so;
-/// pages that are free on the cell's node; GPUs of the cell's node, if nobody holds anything that
-/// has to go with them. One more pCPU is left for emulator threads if no pCPU beside the VMs' could
-/// take them.
+/// Free means what [`recommend`](crate::engine::recommend) would use: pCPUs that are allowed,
+/// dedicated to nobody and not kept for the host, on whole cores if the shape says so; pages that
+/// are free on the cell's node; and GPUs of the cell's node whose bundle nobody holds. One more
+/// pCPU is left for emulator threads if no pCPU outside the VMs' could take them.
 #[must_use]
 pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
     let Some(pages) = shape.page_size.pages_in(shape.memory) else { return Capacity::Exact(0) };
     if shape.cells == 0 || !shape.vcpus.is_multiple_of(shape.threads()) {
         return Capacity::Exact(0);
     }
-    // Pages held on no particular node are missing from the total.
+    // Pages held on no particular node reduce the total.
     let free_pages = FreePages::new(host, usage, shape.page_size);
     let each = u64::from(shape.cells).saturating_mul(pages);
     let most = free_pages.in_all.checked_div(each).unwrap_or(u64::MAX);
@@ -38,7 +37,7 @@ pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
     if shape.vcpus == 0 || host.emulators_roam() || !free.emulators_need_one() {
         return all;
     }
-    // Any pCPU may be left for emulator threads, so the one that costs least is.
+    // Any pCPU may be left for emulator threads: take the one that costs least.
     let mut best = Capacity::Exact(0);
     for kept in free.kinds() {
         let other = with(Some(kept));
@@ -47,20 +46,20 @@ pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
             best.at_most().max(other.at_most()),
         );
     }
-    // An idle sibling of a VM's own can serve its emulator: then no pCPU has to be left.
+    // An idle sibling of a VM can serve its emulator: then no pCPU has to be left.
     let own = shape.whole_cores && free.spare();
     Capacity::new(best.at_least(), if own { all.at_most() } else { best.at_most() })
 }
 
-/// What is free on the host for VMs of one shape.
+/// The free resources of the host for VMs of one shape.
 struct FreeForShape<'a> {
     host: &'a Host,
     gpus: GpuMask,
     threads: usize,
     whole: bool,
-    /// By position in [`Host::cores`]: the pCPUs of the core that a VM may use.
+    /// The usable pCPUs of each core, by position in [`Host::cores`].
     cores: Vec<Vec<PcpuId>>,
-    /// pCPUs that emulator threads can have and no VM can.
+    /// pCPUs that emulator threads may use and VMs may not.
     aside: CpuSet,
 }
 
@@ -81,17 +80,18 @@ impl<'a> FreeForShape<'a> {
 
     /// Whether a pCPU has to be left for emulator threads.
     fn emulators_need_one(&self) -> bool {
-        // If every core that a VM takes has a pCPU to spare, its emulator needs no other.
+        // If every core that a VM takes has an idle pCPU, its emulator needs no other.
         let spare = |core: &Vec<PcpuId>| core.len() < self.threads || core.len() > self.threads;
         self.aside.is_empty() && !(self.whole && self.cores.iter().all(spare))
     }
 
-    /// Whether some core has a pCPU to spare beside its vCPUs.
+    /// Whether some core has an idle pCPU beside its vCPUs.
     fn spare(&self) -> bool {
         self.cores.iter().any(|core| core.len() > self.threads)
     }
 
-    /// One pCPU of each kind: pCPUs of one node, on cores with as many usable pCPUs, are alike.
+    /// One pCPU of each kind: pCPUs of one node, on cores with equally many usable pCPUs, are
+    /// equivalent.
     fn kinds(&self) -> Vec<PcpuId> {
         let mut seen = std::collections::BTreeMap::new();
         for (core, pcpus) in self.host.cores().iter().zip(&self.cores) {
@@ -102,14 +102,15 @@ impl<'a> FreeForShape<'a> {
         seen.into_values().collect()
     }
 
-    /// How many cells a node has the cores for, if the pCPU `kept` is left for emulator threads.
+    /// The number of cells that a node has cores for, if the pCPU `kept` is left for emulator
+    /// threads.
     fn cells(&self, at: usize, kept: Option<PcpuId>, shape: &Shape) -> u64 {
         let cores = self.host.derived().nodes[at].cores.clone();
         let units = shape.vcpus as usize / self.threads;
         let room = |core: &Vec<PcpuId>| {
             let kept = kept.is_some_and(|kept| core.contains(&kept));
             let pcpus = if kept && self.whole { 0 } else { core.len() - usize::from(kept) };
-            // A cell takes a core once: no two guest cores of it share a core.
+            // A cell takes a core at most once: no two of its guest cores share a core.
             let cells = pcpus / self.threads;
             if self.whole { cells.min(1) as u64 } else { cells as u64 }
         };
@@ -143,7 +144,7 @@ impl<'a> FreeForShape<'a> {
         let unbound = match shape.bond {
             GpuBond::Any => true,
             GpuBond::Linked if !partitions.is_empty() => false,
-            // If all are linked any will do; for a VM of one cell, all on the cell's node.
+            // If all GPUs are linked, any will do; for a VM of one cell, all on the cell's node.
             GpuBond::Linked if shape.cells == 1 => {
                 shape.gpus < 2 || (0..room.len()).all(|at| all_linked(on_node(at)))
             }
@@ -162,7 +163,7 @@ impl<'a> FreeForShape<'a> {
         self.with_gpus(shape, room, free, &groups)
     }
 
-    /// The search over sets of GPUs, for hosts where these are not all alike.
+    /// The search over sets of GPUs, for hosts where GPUs are not interchangeable.
     fn with_gpus(
         &self,
         shape: &Shape,
@@ -218,20 +219,20 @@ impl<'a> FreeForShape<'a> {
         }
         options.sort_unstable();
         options.dedup();
-        // The upper bound of nodes alone holds whatever the search left out.
+        // The upper bound of the nodes alone holds whatever the search skipped.
         most(Packing { room, nodes, options, upper, complete })
     }
 }
 
 /// Calls `each` with every choice of `count` GPUs of each list, until it returns false. Returns
-/// whether all were gone through.
+/// whether all choices were visited.
 fn every(
     lists: &[Vec<usize>],
     count: usize,
     set: GpuMask,
     each: &mut impl FnMut(GpuMask) -> bool,
 ) -> bool {
-    // A trait object, or each list would make a type of its own.
+    // A trait object: otherwise each list would make a type of its own.
     fn step(
         lists: &[Vec<usize>],
         count: usize,
@@ -248,7 +249,7 @@ fn mask_of(host: &Host, set: &crate::sets::NodeSet) -> NodeMask {
     set.iter().filter_map(|id| host.node_index(id)).collect()
 }
 
-/// The free GPUs in groups: giving one away takes all of its group.
+/// The free GPUs in groups: giving away one GPU takes its whole group.
 fn groups(host: &Host, free: GpuMask) -> Vec<GpuMask> {
     let mut groups: Vec<GpuMask> = Vec::new();
     for at in free.iter() {

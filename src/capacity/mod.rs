@@ -1,21 +1,21 @@
 //! Capacity: the exact number of further VMs of one shape that fit on a host.
 //!
 //! **Takes** a host, its usage and a `Shape`: equal cells, each with vCPUs, memory and GPUs of one
-//! node. **Gives** [`Capacity::Exact`], or `Between` two bounds if the search met its limit first.
+//! node. **Gives** [`Capacity::Exact`], or `Between` two bounds if the search reached its limit.
 //! [`vms`] does the same over plain numbers per node. The engine does not use this module: it needs
-//! a price for each of thousands of candidates and counts slots instead (see `cost`).
+//! a cost for each of thousands of candidates and counts slots instead (see `cost`).
 //!
 //! # What is counted
 //! Free means what `recommend` would use: pCPUs that are allowed, dedicated to nobody and not kept
-//! for the host, on cores that nobody shares where the shape wants whole cores; pages free on the
-//! cell's node; GPUs of the cell's node that are not inside a processor, if nothing that must go
-//! with them is held. Pages held on no particular node are taken off the total: no more VMs than
-//! free pages on the host / pages per VM.
+//! for the host, on whole cores if the shape asks for them; pages free on the cell's node; GPUs of
+//! the cell's node that are not integrated into a processor and whose bundle nobody holds. Pages
+//! held on no particular node limit the total: at most (free pages of the host / pages per VM) VMs
+//! fit.
 //!
-//! A node has room for min(by cores, free pages / pages per cell, free GPUs / GPUs per cell) cells.
-//! By cores is itself a count of the same kind: a guest core takes a core once, so v guest cores
+//! A node has room for min(core limit, free pages / pages per cell, free GPUs / GPUs per cell)
+//! cells. The core limit is itself such a count: a cell uses a core at most once, so v guest cores
 //! need v distinct cores, and a core with room for two guest cores serves two cells. With whole
-//! cores every core serves one.
+//! cores, every core serves one.
 //!
 //! # The closed form
 //! A VM has k cells on k distinct nodes, and node i has room for b(i) cells. n VMs fit exactly if
@@ -24,8 +24,8 @@
 //! min(b(1), n) + min(b(2), n) + … >= k n
 //! ```
 //!
-//! since a node can serve each VM once. The largest such n is the minimum, over r from 0 to k - 1,
-//! of (the sum of all b but the r largest) / (k - r), rounded down: even if the r largest nodes
+//! because a node can serve each VM once. The largest such n is the minimum, over r from 0 to k -
+//! 1, of (the sum of all b but the r largest) / (k - r), rounded down: even if the r largest nodes
 //! serve every VM, the rest must supply k - r cells of each.
 //!
 //! Example: room for 5, 2 and 1 cells, k = 2. r = 0 gives 8 / 2 = 4; r = 1 gives 3 / 1 = 3. So 3
@@ -37,38 +37,38 @@
 //! dropped, and sets that share nodes are grouped. A group of one set is the closed form on its
 //! nodes; groups add up. Larger groups are searched.
 //!
-//! # GPUs that are not all alike
-//! As long as every GPU goes alone and any will do, GPUs are a number per node. Any will do if no
-//! bond is wanted; and, on hosts without fabric partitions, if the bond is a partition, or if it is
-//! links and every two GPUs that one VM could combine are linked. Otherwise a VM is an *option*: a
-//! node set, and the groups of GPUs that it takes there, each group being what has to go together.
-//! An option takes one unit of each of its nodes and groups, and the question is how many options
-//! can be taken.
+//! GPUs are a plain number per node as long as each can be given away alone and any will do. Any
+//! will do if no bond is requested. On hosts without fabric partitions, any will also do if the
+//! bond is a partition, or if it is links and every two GPUs that one VM could combine are linked.
+//! Otherwise a VM is an *option*: a node set, and the groups of GPUs that it takes there, where a
+//! group is a set of GPUs that must go together. An option takes one unit of each of its nodes and
+//! groups, and the search finds how many options can be taken.
 //!
 //! # The search
-//! Depth first over the options, those with fewest rivals for their resources first, each taken as
-//! often as possible down to not at all. A greedy packing gives the first lower bound. The upper
-//! bound is a cover: every option needs a unit of one of a few chosen resources, so there are no
-//! more options than those have units; nor more than all nodes' units, or all groups', divided by
-//! the fewest that an option takes. Positions with equal remains are looked at once, up to 50,000
-//! of them.
+//! The search is depth first over the options, those with the fewest rivals for their resources
+//! first, each taken as often as possible down to not at all. A greedy packing gives the first
+//! lower bound. The upper bound is a cover: every option needs a unit of one of a few chosen
+//! resources, so there are no more options than units of those; nor more than the units of all
+//! nodes, or of all groups, divided by the smallest number that an option takes. Positions with
+//! equal remaining units are visited once, up to 50,000 of them.
 //!
 //! # The emulator's pCPU
-//! If no pCPU outside the VMs' reach is left for emulator threads, one more must stay free. Which
-//! one costs least is found by trying one of each kind (node, and number of usable siblings). If
-//! VMs of whole cores have a sibling over, it could serve instead; then the upper bound is that
+//! If no pCPU outside the VMs' reach is left for emulator threads, one more must stay free. The
+//! cheapest is found by trying one of each kind (node, and number of usable siblings). If VMs of
+//! whole cores have an idle sibling, that could serve instead; then the upper bound is computed
 //! without the reservation, and the answer may be `Between`.
 //!
 //! # Bounds
-//! 4096 node sets, 16,384 sets of nodes and GPUs, 20 million looks at an option (about a tenth of a
-//! second), 64 nodes. A question that meets one of them is answered `Between`: `at_least` VMs were
-//! packed, and more than `at_most` cannot be.
+//! 4096 node sets, 16,384 sets of nodes and GPUs, 20 million visits to an option (about a tenth of
+//! a second), 64 nodes. A question that reaches one of these limits is answered `Between`:
+//! `at_least` VMs were packed, and more than `at_most` cannot fit.
 //!
 //! # Invariants
 //! - Resources are bits of a `u128`: 64 nodes, then 64 groups of GPUs.
 //! - A shape that takes nothing fits `u64::MAX` times. One that cannot exist (no cells, memory that
 //!   is not whole pages, odd vCPUs with siblings shown) fits 0 times.
-//! - `Exact` is only said if the options were complete and the search finished, or both bounds met.
+//! - `Exact` is only returned if the options were complete and the search finished, or both bounds
+//!   met.
 //!
 //! # Known limitations
 //! - Cells are equal and take GPUs of their own node; VMs that `recommend` would place unevenly,

@@ -1,5 +1,5 @@
-//! The search behind the exact count: how many options can be taken, each any number of times, if
-//! every option takes one unit of each of some resources, whose units are limited.
+//! The search behind the exact count: the largest number of options that can be taken, each any
+//! number of times, if every option takes one unit of each of some resources with limited units.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +8,23 @@ use super::count::Capacity;
 /// A set of resources: 64 nodes and 64 groups of GPUs.
 pub(super) type Resources = u128;
 
-/// How many options the search may look at before it gives up. Chosen by us: about a tenth of a
-/// second.
+/// The largest number of options that the search visits before it gives up. Chosen by us: about a
+/// tenth of a second.
 const WORK: u64 = 20_000_000;
-/// How many positions the search remembers.
+/// The largest number of positions that the search remembers.
 const STATES: usize = 50_000;
 
-/// What is to be packed.
+/// A packing problem.
 pub(super) struct Packing {
-    /// Units of each resource, nodes first.
+    /// The units of each resource, nodes first.
     pub(super) room: Vec<u64>,
-    /// How many of the resources are nodes.
+    /// The number of resources that are nodes; they come first.
     pub(super) nodes: usize,
-    /// By option: the resources that it takes a unit of, at least one.
+    /// For each option, the resources that it takes a unit of, at least one.
     pub(super) options: Vec<Resources>,
-    /// A number of options beyond which none can be taken.
+    /// An upper bound of the number of options.
     pub(super) upper: u64,
-    /// Whether `options` are all that there are.
+    /// Whether `options` is complete.
     pub(super) complete: bool,
 }
 
@@ -44,12 +44,12 @@ fn least(room: &[u64], option: Resources) -> u64 {
     bits(option).map(|at| room[at]).min().unwrap_or(0)
 }
 
-/// The most options that can be taken.
+/// The largest number of options that can be taken.
 pub(super) fn most(packing: Packing) -> Capacity {
     let Packing { mut room, nodes, mut options, upper, complete } = packing;
     let unused = open(&room);
     options.retain(|option| option & !unused == 0);
-    // Options with few rivals for their resources come first: they decide most.
+    // Options with few rivals for their resources come first: they prune most.
     let rivals = |option: &Resources| options.iter().filter(|o| *o & option != 0).count();
     let mut order: Vec<(usize, Resources)> = options.iter().map(|o| (rivals(o), *o)).collect();
     order.sort_unstable();
@@ -71,19 +71,19 @@ struct PackingSearch<'o> {
     best: u64,
     upper: u64,
     work: u64,
-    /// What was looked at: the position in `options`, how many were taken before, and the units
-    /// left.
+    /// The visited positions: the index into `options`, the number of options taken before, and the
+    /// units left.
     seen: BTreeSet<(usize, u64, Vec<u64>)>,
 }
 
 impl PackingSearch<'_> {
-    /// Tries the options from position `at` on, after `taken` were taken.
+    /// Tries the options from index `at` on, after `taken` options were taken.
     fn go(&mut self, at: usize, room: &mut Vec<u64>, taken: u64) {
         self.best = self.best.max(taken);
         let left = open(room);
         let live = |option: &Resources| option & !left == 0;
         let live: Vec<Resources> = self.options[at..].iter().copied().filter(live).collect();
-        // The bound looks at an option for each of its resources.
+        // The bound visits an option once for each of its resources.
         let looks = live.iter().map(|option| u64::from(option.count_ones())).sum::<u64>();
         self.work = self.work.saturating_sub((self.options.len() - at) as u64 + looks + 1);
         let Some(option) = live.first().copied() else { return };
@@ -105,7 +105,7 @@ impl PackingSearch<'_> {
                 bits(option).for_each(|at| room[at] += 1);
             }
             if self.work == 0 || self.best >= self.upper {
-                // The caller's units are restored, however the loop ends.
+                // The caller's units are restored however the loop ends.
                 bits(option).for_each(|at| room[at] += count.saturating_sub(1));
                 return;
             }
@@ -113,10 +113,10 @@ impl PackingSearch<'_> {
     }
 }
 
-/// An upper bound of the options that can be taken. Every option needs a unit of one of a few
-/// chosen resources, so there are no more options than those have units. Nor are there more than
-/// the units of all nodes, or of all other resources, divided by the fewest that an option takes of
-/// them.
+/// An upper bound of the number of options that can be taken. Every option needs a unit of one of a
+/// few chosen resources, so there are no more options than units of those. Nor are there more than
+/// the units of all nodes, or of all other resources, divided by the smallest number that an option
+/// takes of them.
 fn cover(room: &[u64], nodes: usize, options: &[Resources]) -> u64 {
     let touched = options.iter().fold(0, |all, option| all | option);
     let of_nodes: Resources = (1 << nodes) - 1;

@@ -1,4 +1,4 @@
-//! The VMs that are counted.
+//! The shape of the VMs that are counted.
 
 use crate::free::FreePcpus;
 use crate::host::Host;
@@ -6,7 +6,7 @@ use crate::sets::NodeSet;
 use crate::units::{Bytes, PageSize};
 use crate::usage::Usage;
 
-/// Which nodes the cells of one VM may be on. No two cells are on one node.
+/// The nodes that the cells of one VM may be on. No two cells are on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -39,19 +39,20 @@ pub enum GpuBond {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Shape {
-    /// How many cells, each on a node of its own. No VM fits if there are none.
+    /// The number of cells, each on a node of its own. No VM fits if it is 0.
     pub cells: u32,
-    /// How many vCPUs a cell has, each with a pCPU of its own.
+    /// The number of vCPUs per cell, each with a pCPU of its own.
     pub vcpus: u32,
-    /// Memory of a cell. No VM fits if it is not a whole number of pages.
+    /// The memory per cell. No VM fits if it is not a whole number of pages.
     pub memory: Bytes,
-    /// Size of its pages.
+    /// The page size.
     #[cfg_attr(feature = "serde", serde(alias = "page-size", alias = "page"))]
     pub page_size: PageSize,
-    /// How many GPUs a cell has, on the cell's node.
+    /// The number of GPUs per cell, on the cell's node.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub gpus: u32,
-    /// Whether the guest sees SMT siblings: two vCPUs a core. No VM fits if a cell's vCPUs are odd.
+    /// Whether the guest sees SMT siblings: two vCPUs per core. No VM fits if a cell's vCPUs are
+    /// odd.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub smt: bool,
     /// Whether each of its cores is given to one VM only.
@@ -63,12 +64,12 @@ pub struct Shape {
     /// How its GPUs must be connected.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub bond: GpuBond,
-    /// Which nodes its cells may be on.
+    /// The nodes that its cells may be on.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub allowed: Allowed,
 }
 
-/// Whether a writer leaves the value out.
+/// Whether a writer omits the value.
 #[cfg(feature = "serde")]
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -93,22 +94,23 @@ impl Shape {
         Self { cells, vcpus, memory, page_size: page, gpus, smt, whole_cores, bond, allowed }
     }
 
-    /// vCPUs a core.
+    /// vCPUs per core.
     pub(super) fn threads(&self) -> u32 {
         if self.smt { 2 } else { 1 }
     }
 }
 
-/// The VMs that a host with GPUs is bought for: shapes of 1, 2, 4 and 8 GPUs, as far as it has that
-/// many, with their share of the cores and pages of the GPUs' nodes. None for a host without GPUs.
+/// The VMs that a host with GPUs is bought for: shapes of 1, 2, 4 and 8 GPUs, up to the number that
+/// it has, with their share of the cores and pages of the GPUs' nodes. Empty for a host without
+/// GPUs.
 ///
-/// A share is what every GPU can have on its own node beside the pCPUs that are kept for the host,
-/// so a full set of equal shapes fits an empty host. GPUs that one node cannot hold are spread
-/// evenly over cells; a number that cannot be is left out. The numbers 1, 2, 4 and 8 are chosen by
-/// us: what boards and clouds offer.
+/// A share is the equal part that every GPU can have on its own node beside the pCPUs kept for the
+/// host, so a full set of equal shapes fits an empty host. GPUs that one node cannot hold are
+/// spread evenly over cells; numbers for which that is impossible are left out. The numbers 1, 2, 4
+/// and 8 are chosen by us, after boards and cloud offers.
 #[must_use]
 pub fn reference_shapes(host: &Host) -> Vec<Shape> {
-    // Of an empty host: a core that the host keeps a part of is no VM's to have whole.
+    // On an empty host: a core that the host keeps a part of cannot go to a VM whole.
     let whole = FreePcpus::new(host, &Usage::default()).whole_cores();
     let counted = |at: usize| {
         let node = &host.nodes()[at];

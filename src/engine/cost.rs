@@ -167,7 +167,7 @@ pub struct HostCost {
     /// The host's GPUs, free or not.
     pub gpus: u64,
     /// Slots that come back later because of it, in thousandths of GPUs: a slot's weight, halved
-    /// for every tenant that is there already.
+    /// for every tenant that is repeated.
     pub delayed: i64,
     /// The least that any choice of the VM's GPUs would come to, of the choices that were tried, in
     /// thousandths of GPUs: slots that end and that come back later.

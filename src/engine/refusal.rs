@@ -1,4 +1,4 @@
-//! Hard constraints only: a candidate is possible, or it is rejected with facts.
+//! Hard constraints only: a candidate is possible, or is rejected with facts.
 
 use crate::engine::profile::Profile;
 use crate::engine::score::{Property, each_lack};
@@ -8,8 +8,8 @@ use crate::request::{Policy, Request};
 use crate::sets::NodeSet;
 use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 
-/// Why something cannot be, as ids and numbers. [`explain`](mod@crate::explain) makes the
-/// sentences.
+/// A reason why a placement is impossible, as ids and numbers. [`explain`](mod@crate::explain)
+/// makes the sentences.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "fact", rename_all = "snake_case"))]
@@ -17,54 +17,54 @@ use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 pub enum Fact {
     /// Too few cores with enough free siblings.
     CoresShort {
-        /// Where.
+        /// The nodes.
         nodes: NodeSet,
-        /// vCPUs a core.
+        /// vCPUs per core.
         threads: u32,
-        /// Cores needed.
+        /// The number of cores needed.
         needed: u64,
-        /// Cores free.
+        /// The number of cores available.
         free: u64,
     },
     /// Too few pCPUs for vCPUs that float.
     PcpusShort {
-        /// Where.
+        /// The nodes.
         nodes: NodeSet,
-        /// pCPUs needed: one a vCPU.
+        /// The number of pCPUs needed: one per vCPU.
         needed: u64,
-        /// pCPUs that nobody has for itself.
+        /// The number of pCPUs that are dedicated to nobody.
         free: u64,
     },
     /// Too few pages.
     PagesShort {
-        /// Where.
+        /// The nodes.
         nodes: NodeSet,
         /// The page size.
         page_size: PageSize,
-        /// Pages needed.
+        /// The number of pages needed.
         needed: u64,
-        /// Pages free.
+        /// The number of pages free.
         free: u64,
     },
-    /// Memory that is no whole number of any page size of the host.
+    /// Memory that is not a multiple of any page size of the host.
     NoPageSize {
         /// The memory.
         memory: Bytes,
-        /// The page size asked for; `None` where any would do.
+        /// The requested page size; `None` for any.
         page_size: Option<PageSize>,
     },
     /// Too few GPUs.
     GpusShort {
-        /// GPUs needed.
+        /// The number of GPUs needed.
         needed: u32,
-        /// GPUs that are free and match.
+        /// The number of GPUs that are free and match.
         free: u32,
-        /// GPUs that match.
+        /// The number of GPUs that match.
         total: u32,
-        /// The model asked for.
+        /// The requested model.
         model: Option<String>,
     },
-    /// An address that is no device of the host.
+    /// An address that is not a device of the host.
     NoDevice {
         /// The address.
         address: PciAddr,
@@ -74,14 +74,14 @@ pub enum Fact {
         /// The address.
         address: PciAddr,
     },
-    /// A device that somebody holds, or whose IOMMU group somebody holds.
+    /// A device that a tenant holds, or whose IOMMU group a tenant holds a part of.
     DeviceHeld {
         /// The device.
         address: PciAddr,
-        /// Who.
+        /// The holder.
         holder: String,
     },
-    /// GPUs whose node the host does not tell, where locality is required.
+    /// GPUs whose node is unknown, though locality is required.
     GpuNodeUnknown {
         /// One of them.
         address: PciAddr,
@@ -91,37 +91,37 @@ pub enum Fact {
         /// The property.
         property: Property,
     },
-    /// More cells, or a second node, than there are usable nodes.
+    /// Too few usable nodes for the cells, or for a second node.
     NodesShort {
-        /// Nodes needed.
+        /// The number of nodes needed.
         needed: u32,
-        /// Nodes with usable pCPUs and memory.
+        /// The number of nodes with usable pCPUs and memory.
         usable: u32,
     },
     /// SMT siblings cannot be shown: no core has two usable pCPUs.
     NoSmt,
     /// SMT siblings cannot be shown: the vCPUs are not a multiple of the threads.
     OddVcpus {
-        /// The vCPUs.
+        /// The number of vCPUs.
         vcpus: u32,
-        /// Threads a core.
+        /// Threads per core.
         threads: u32,
     },
-    /// No pCPU is left for the emulator threads.
+    /// Too few pCPUs for the emulator threads.
     NoEmulatorPcpu {
-        /// pCPUs needed beside the vCPUs'.
+        /// The number of pCPUs needed besides the vCPUs'.
         needed: u64,
-        /// pCPUs left.
+        /// The number of pCPUs left.
         free: u64,
     },
-    /// The guest's PCI tree has no room for so many devices.
+    /// More devices than the guest's PCI tree has room for.
     TooManyDevices {
-        /// Cards.
+        /// The number of cards.
         devices: u32,
     },
 }
 
-/// A style that has no possible candidate, and why.
+/// A style without a possible candidate, with the reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

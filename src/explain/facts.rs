@@ -25,58 +25,62 @@ fn of_fact(fact: &Fact) -> String {
     match fact {
         Fact::CoresShort { nodes, threads: 1, needed, free } => {
             let short = needed.saturating_sub(*free);
-            format!("{}: {free} free cores, {needed} needed, {short} short", on(nodes))
+            format!("{}: {needed} free cores needed, {free} available, {short} short", on(nodes))
         }
         Fact::CoresShort { nodes, threads, needed, free } => {
             let short = needed.saturating_sub(*free);
             format!(
-                "{}: {free} cores with {threads} free siblings, {needed} needed, {short} short",
+                "{}: {needed} cores with {threads} free siblings needed, {free} available, {short} short",
                 on(nodes)
             )
         }
         Fact::PcpusShort { nodes, needed, free } => {
             let short = needed.saturating_sub(*free);
-            format!("{}: {free} pCPUs to share, {needed} needed, {short} short", on(nodes))
+            format!(
+                "{}: {needed} pCPUs for floating vCPUs needed, {free} available, {short} short",
+                on(nodes)
+            )
         }
         Fact::PagesShort { nodes, page_size: size, needed, free } => {
             let short = needed.saturating_sub(*free);
-            format!("{}: {free} free pages of {size}, {needed} needed, {short} short", on(nodes))
+            format!(
+                "{}: {needed} free pages of {size} needed, {free} available, {short} short",
+                on(nodes)
+            )
         }
         Fact::NoPageSize { memory, page_size: Some(size) } => {
-            format!("{memory} is no whole number of {size} pages")
+            format!("memory of {memory} is not a multiple of the page size {size}")
         }
         Fact::NoPageSize { memory, page_size: None } => {
-            format!("{memory} is no whole number of any page size of the host")
+            format!("memory of {memory} is not a multiple of any page size of the host")
         }
         Fact::GpusShort { needed, free, total, model } => {
             let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
-            format!("{free} free GPUs{model} of {total} on the host, {needed} needed")
+            format!("{needed} free GPUs{model} needed, {free} of {total} on the host are free")
         }
-        Fact::NoDevice { address } => format!("{address} is no device of the host"),
-        Fact::NotAGpu { address } => format!("{address} is no GPU"),
+        Fact::NoDevice { address } => format!("{address} is not a device of the host"),
+        Fact::NotAGpu { address } => format!("device {address} is not a GPU"),
         Fact::DeviceHeld { address, holder } => {
-            format!("{address} or a member of its IOMMU group is held by {holder:?}")
+            format!("device {address} or a member of its IOMMU group is held by {holder:?}")
         }
         Fact::GpuNodeUnknown { address } => {
-            format!(
-                "the host does not tell which node GPU {address} is on, so it is not known to be near"
-            )
+            format!("the node of GPU {address} is unknown, so the required locality cannot be met")
         }
         Fact::Lacks { property } => {
-            format!("required and not possible here: {}", of_property(*property))
+            format!("no placement meets this requirement: {}", of_property(*property))
         }
         Fact::NodesShort { needed, usable } => {
-            format!("usable nodes (with free pCPUs and memory): {usable}, needed: {needed}")
+            format!("{needed} nodes with free pCPUs and memory needed, {usable} available")
         }
         Fact::NoSmt => "no core has two usable SMT siblings".to_owned(),
         Fact::OddVcpus { vcpus, threads } => {
-            format!("the number of vCPUs, {vcpus}, is no multiple of {threads} threads a core")
+            format!("the number of vCPUs, {vcpus}, is not a multiple of {threads} threads per core")
         }
         Fact::NoEmulatorPcpu { needed, free } => {
-            format!("{free} pCPUs are left for the emulator threads, {needed} needed")
+            format!("{needed} pCPUs for the emulator threads needed, {free} available")
         }
         Fact::TooManyDevices { devices } => {
-            format!("{devices} cards are more than the guest's PCI buses hold")
+            format!("the guest's PCI buses have no room for {devices} cards")
         }
     }
 }
@@ -90,17 +94,17 @@ impl fmt::Display for Property {
 
 const fn of_property(property: Property) -> &'static str {
     match property {
-        Property::DedicatedCpus => "a pCPU of its own for every vCPU",
+        Property::DedicatedCpus => "a dedicated pCPU for every vCPU",
         Property::WholeCores => "whole cores",
-        Property::OneNode => "one node",
+        Property::OneNode => "all vCPUs and memory on one node",
         Property::GpuLocality => "every GPU on a node of the VM",
         Property::SameSwitch => "all GPUs below one PCIe switch",
         Property::LinkedGpus => "a direct link between every two GPUs",
-        Property::FabricPartition => "GPUs that are one fabric partition",
-        Property::Cells => "the wanted number of guest cells",
-        Property::Smt => "SMT siblings shown or hidden as wanted",
+        Property::FabricPartition => "GPUs that form one fabric partition",
+        Property::Cells => "the requested number of guest cells",
+        Property::Smt => "SMT siblings shown or hidden as requested",
         Property::NearDevices => "every NIC on a node of the VM",
-        Property::HealthyLinks => "GPUs whose links run at full speed and width",
+        Property::HealthyLinks => "GPU links at full speed and width",
     }
 }
 
@@ -125,7 +129,7 @@ fn of_change(change: &Change) -> String {
         Change::FewerGpus { gpus: 1 } => "at most 1 GPU".to_owned(),
         Change::FewerGpus { gpus } => format!("at most {gpus} GPUs"),
         Change::Relax { property } => {
-            format!("preferring instead of requiring: {}", of_property(*property))
+            format!("preferring instead of requiring {}", of_property(*property))
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The only place where sentences are made: what was chosen, why, what to expect, what it costs,
-//! what to know. Every number in them is a number of the recommendation.
+//! The only module that makes sentences: the choice, its reasons, its expected effect, its cost,
+//! and warnings. Every number in them is a number of the recommendation.
 
 mod facts;
 mod rebalance;
@@ -49,7 +49,7 @@ pub fn host_line(host: &Host) -> String {
     }
     let about = host.about().split(':').next().unwrap_or_default();
     let sources = sources_text(host.sources());
-    // "read from sysfs" says less than the sources do.
+    // The list of sources says more than "read from sysfs" does.
     let known = sources.is_some() && about.starts_with("read from ");
     let about = match about {
         _ if about.is_empty() || known => String::new(),
@@ -62,7 +62,7 @@ pub fn host_line(host: &Host) -> String {
     format!("{}: {}{about}{sources}{devices}", plain(host.name()), parts.join(", "))
 }
 
-/// A foreign text without what could break a line or drive a terminal.
+/// A foreign text with its control characters replaced.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
@@ -73,7 +73,7 @@ fn plain(text: &str) -> String {
 pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> String {
     let Question { host, usage, request, options } = question;
     let mut text = format!("{} on {}\n\n", request.spec().name, host_line(host));
-    // Collected while the text is written: a VM may be named F33, and cites nothing by that.
+    // Collected while the text is written: a VM named F33 must not count as a citation.
     let mut cited = BTreeSet::new();
     table(&mut text, recommendation);
     why(&mut text, request, options, recommendation, &mut cited);
@@ -90,7 +90,7 @@ pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> Strin
     }
     sources(&mut text, cited);
     if recommendation.cut {
-        text.push_str("Note: the search was cut at its bound; something better may exist.\n");
+        text.push_str("Note: the search reached its limit; a better placement may exist.\n");
     }
     text
 }
@@ -117,14 +117,14 @@ pub fn explain_refusal(
     for (facts, rejections) in by_facts {
         let styles: Vec<&str> = rejections.iter().map(|r| r.style.name()).collect();
         let more = rejections.iter().map(|r| r.facts.len().saturating_sub(4)).max().unwrap_or(0);
-        let more = if more > 0 { format!(" (and {more} more facts)") } else { String::new() };
+        let more = if more > 0 { format!(" (and {more} more reasons)") } else { String::new() };
         _ = writeln!(text, "  {}: {facts}{more}", styles.join(", "));
     }
     match changes {
         None => {}
-        Some([]) => text.push_str("\nNo single change makes it fit.\n"),
+        Some([]) => text.push_str("\nNo single change makes the request fit.\n"),
         Some(changes) => {
-            text.push_str("\nWould fit with any one of:\n");
+            text.push_str("\nThe request fits with any one of these changes:\n");
             for change in changes {
                 _ = writeln!(text, "  - {change}");
             }
@@ -172,7 +172,7 @@ fn row(ranked: &Ranked, rank: usize) -> [String; 9] {
     let floats = placement.style == Style::Default;
     let dash = |text: String| if floats { "-".to_owned() } else { text };
     let cores = ranked.cost.cores.0;
-    // Against a core for every vCPU.
+    // Relative to one core for every vCPU.
     let saved = (placement.vcpus.len() as u64).saturating_sub(cores);
     let saves = match saved {
         _ if !placement.dedicated => String::new(),
@@ -208,7 +208,7 @@ fn pages(placement: &Placement) -> String {
     format!("{count} x {page}")
 }
 
-/// `19:00.0 2d:00.0 (node 2)`, the domain left out where it is 0.
+/// `19:00.0 2d:00.0 (node 2)`, without the domain if it is 0.
 fn gpus(placement: &Placement) -> String {
     let mut by_node: BTreeMap<Option<NodeId>, Vec<String>> = BTreeMap::new();
     for gpu in placement.gpus() {
@@ -243,20 +243,20 @@ fn why(
 ) {
     let best = recommendation.best();
     _ = writeln!(text, "Why 1: {}.", shape(best));
-    // The next one, and the best that differs in showing cells, which is what people ask about.
+    // The second, and the best that differs in showing cells, which people ask about most.
     let cells = best.placement.style.shows_cells();
     let others = || recommendation.ranked.iter().zip(1..).skip(1);
     let next = others().next();
     let differs = others().find(|(other, _)| other.placement.style.shows_cells() != cells);
     let differs = differs.filter(|(_, rank)| *rank > 2);
     for (other, rank) in next.into_iter().chain(differs) {
-        let behind = match best.score.total - other.score.total {
-            0 => "equal".to_owned(),
-            gap => format!("{} behind", points(gap).trim_start_matches('+')),
+        let result = match best.score.total - other.score.total {
+            0 => "scores the same".to_owned(),
+            gap => format!("scores {} lower", points(gap).trim_start_matches('+')),
         };
         _ = writeln!(
             text,
-            "Layout {rank} ({}) is {behind} for {} (low to likely): {}.",
+            "Layout {rank} ({}) {result} for {} (low to likely): {}.",
             other.placement.style,
             request.spec().workload,
             differences(request, options, best, other, cited)
@@ -264,23 +264,23 @@ fn why(
     }
     if best.score.total < 0 && recommendation.baseline.is_some() {
         text.push_str(
-            "The default layout is the yardstick, not an answer: it keeps none of what the request asks \
-             for, so its 0 carries no penalty either.\n",
+            "The default layout is a baseline, not a recommendation: it ignores the request's policies, \
+             so its score of 0 includes no penalty for them.\n",
         );
     }
     if !best.unmet.is_empty() {
         let unmet: Vec<String> = best.unmet.iter().map(ToString::to_string).collect();
-        _ = writeln!(text, "Preferred and not had: {}.", unmet.join("; "));
+        _ = writeln!(text, "Unmet preferences: {}.", unmet.join("; "));
     }
     text.push('\n');
 }
 
-/// Where the parts of the VM are, in one sentence.
+/// The nodes of the VM's parts, in one sentence.
 fn shape(ranked: &Ranked) -> String {
     let (placement, profile) = (&ranked.placement, &ranked.profile);
     let nodes = placement.nodes();
     if nodes.is_empty() {
-        return "vCPUs and memory may be anywhere on the host; the guest sees one cell".to_owned();
+        return "vCPUs and memory float over the whole host; the guest sees one cell".to_owned();
     }
     let vcpus = placement.vcpus.len();
     let all = match vcpus {
@@ -298,9 +298,7 @@ fn shape(ranked: &Ranked) -> String {
     let place = match (profile.gpus, profile.gpus_local()) {
         (0, _) | (_, true) => format!("{things} are on {plural} {nodes}"),
         _ if profile.gpus_unknown > 0 => {
-            format!(
-                "{all} are on {plural} {nodes}; which node the GPUs are on, the host does not tell"
-            )
+            format!("{all} are on {plural} {nodes}; the nodes of the GPUs are unknown")
         }
         _ if profile.gpus == 1 => {
             format!("{all} are on {plural} {nodes}; the GPU is on another node")
@@ -318,7 +316,7 @@ fn shape(ranked: &Ranked) -> String {
     let guest = match (placement.style.shows_cells(), placement.memory_mode) {
         (true, _) => format!("; the guest sees {} cells", placement.cells.len()),
         (false, MemoryMode::Interleave) => {
-            "; memory is interleaved over them and the guest sees one cell".to_owned()
+            "; memory is interleaved over these nodes and the guest sees one cell".to_owned()
         }
         (false, _) => "; the guest sees one cell".to_owned(),
     };
@@ -326,7 +324,7 @@ fn shape(ranked: &Ranked) -> String {
     format!("{place}{guest}{smt}")
 }
 
-/// The metrics that make most of the difference, the winner's side first. The findings that the
+/// The metrics that make up most of the difference. The findings that the
 /// sentences name are added to `cited`.
 fn differences(
     request: &Request,
@@ -346,7 +344,7 @@ fn differences(
         let gain =
             weight * (point(ours.range, options.caution) - point(theirs.range, options.caution));
         if gain != 0 {
-            // The findings of the side that a rule was harsher about say more.
+            // The findings of the side with the lower prediction explain more.
             let said = if gain > 0 && !theirs.from.is_empty() { &theirs } else { ours };
             let why = if said.from.is_empty() {
                 String::new()
@@ -373,11 +371,12 @@ fn differences(
     }
     if next.unmet.len() > best.unmet.len() {
         let lacks = next.unmet.iter().filter(|p| !best.unmet.contains(p));
-        sentences.extend(lacks.map(|p| format!("it lacks what is preferred: {p}")));
+        sentences.extend(lacks.map(|p| format!("it does not meet the preference: {p}")));
     }
     let packing = best.score.packing - next.score.packing;
     if packing != 0 && (sentences.is_empty() || packing.abs() > 10_000) {
-        let side = if packing > 0 { "it takes more from" } else { "though it leaves more to" };
+        let side =
+            if packing > 0 { "it leaves less to" } else { "against that, it leaves more to" };
         sentences.push(format!(
             "{side} the host's other tenants ({} against {})",
             points(best.score.packing),
@@ -387,7 +386,7 @@ fn differences(
     if sentences.is_empty() {
         cited.insert(StudyId(1));
         sentences.push(
-            "no rule tells them apart; of equals the one on fewer nodes goes first, then a core for every vCPU (F1), then what costs the host less".to_owned(),
+            "no rule distinguishes them; among equals, fewer nodes come first, then a core for every vCPU (F1), then the lower cost to the host".to_owned(),
         );
     }
     sentences.join("; ")
@@ -401,7 +400,7 @@ fn expectations(
 ) {
     _ = writeln!(
         text,
-        "Expected against the default layout     low    likely  high   grade     weight  from"
+        "Expected relative to default layout     low    likely  high   grade     weight  from"
     );
     let weights = request.spec().workload.weights();
     for Prediction { metric, range, grade, from: findings } in &best.predictions() {
@@ -421,13 +420,13 @@ fn expectations(
     text.push('\n');
 }
 
-/// What the cited findings say, and where they were published.
+/// The cited findings and their sources.
 fn sources(text: &mut String, cited: BTreeSet<StudyId>) {
     let records: Vec<_> = cited.into_iter().filter_map(StudyId::record).collect();
     if records.is_empty() {
         return;
     }
-    text.push_str("\nFindings (published by others, from other machines than this one):\n");
+    text.push_str("\nFindings (published by others, measured on other machines):\n");
     for record in records {
         _ = writeln!(text, "  {:<4}{} ({})", record.id.to_string(), record.found, record.source);
     }
@@ -436,7 +435,7 @@ fn sources(text: &mut String, cited: BTreeSet<StudyId>) {
 fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
     let (taken, free) = best.cost.cores;
     if best.placement.style == Style::Default {
-        text.push_str("Cost to the host: nothing is kept for the VM alone.\n");
+        text.push_str("Cost to the host: nothing is dedicated to the VM.\n");
         return;
     }
     let mut parts = vec![format!("{taken} of {free} free cores")];

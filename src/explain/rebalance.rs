@@ -1,4 +1,4 @@
-//! Sentences for what would make room.
+//! Sentences for advice.
 
 use std::fmt::Write as _;
 
@@ -14,16 +14,16 @@ pub fn step_text(host: &Host, step: &Step) -> String {
             let each = each.collect::<Vec<_>>().join(", ");
             let left = super::warnings::node_or_nodes(left_behind);
             let left = match (left_behind.is_empty(), vfio) {
-                (true, _) => ": its memory stays as near as it was".to_owned(),
+                (true, _) => "; its memory stays local".to_owned(),
                 (false, true) => format!(
-                    "; its memory stays on {left}, pinned for its devices, where no virsh \
-                     numatune can move it, and is a node away from these vCPUs then"
+                    "; its memory stays on {left}, remote from these vCPUs, and virsh numatune \
+                     cannot move it because it is pinned for the VM's devices"
                 ),
                 (false, false) => {
-                    format!("; its memory stays on {left} and is a node away from these vCPUs then")
+                    format!("; its memory stays on {left}, remote from these vCPUs")
                 }
             };
-            format!("re-pin {tenant:?} while it runs (virsh vcpupin): pCPU {each}{left}")
+            format!("re-pin VM {tenant:?} while it runs (virsh vcpupin): pCPU {each}{left}")
         }
         Step::Restart { tenant, placement } => {
             let cores = placement.vcpu_pcpus();
@@ -32,20 +32,21 @@ pub fn step_text(host: &Host, step: &Step) -> String {
                 if gpus.is_empty() { String::new() } else { format!(", GPUs {}", gpus.join(" ")) };
             let nodes = super::warnings::node_or_nodes(&placement.nodes());
             format!(
-                "stop {tenant:?} and start it on {nodes} of {:?}: pCPUs {cores}{gpus}",
+                "stop VM {tenant:?} and start it on {nodes} of {:?}: pCPUs {cores}{gpus}",
                 host.name()
             )
         }
     }
 }
 
-/// An [`Advice`] as text for a person: the steps in order, and where the request then goes.
+/// An [`Advice`] as text for a person: the steps in order, and the nodes that the request then
+/// gets.
 #[must_use]
 pub fn explain_advice(host: &Host, advice: &Advice) -> String {
     let placement = &advice.placement;
     let (name, nodes) = (&placement.name, placement.nodes());
     let mut text = format!(
-        "{} would fit on {} after:\n",
+        "{} fits on {} after these steps:\n",
         super::plain(name),
         super::warnings::node_or_nodes(&nodes)
     );

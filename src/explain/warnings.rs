@@ -6,7 +6,7 @@ use crate::sets::NodeSet;
 use crate::units::PciAddr;
 use crate::warnings::Warning;
 
-/// Names come from outside: quoted, with what could drive a terminal escaped.
+/// Names from outside: quoted, with control characters escaped.
 fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
@@ -39,7 +39,7 @@ fn of_cpus(warning: &Warning) -> Option<String> {
              none"
         ),
         Warning::EmulatorFar { cpus, nodes } => {
-            format!("the emulator threads run on pCPUs {cpus}, on none of the VM's nodes {nodes}")
+            format!("the emulator threads run on pCPUs {cpus}, outside of the VM's nodes {nodes}")
         }
         _ => return None,
     };
@@ -51,17 +51,17 @@ fn of_memory(warning: &Warning) -> Option<String> {
     let sentence = match warning {
         Warning::NoHugepages { page_size: size, memory, vfio } => {
             let vfio = if *vfio {
-                "; with passthrough each page is pinned at start, about a quarter second a GB (F41)"
+                "; passthrough pins each page at start, which takes about a quarter second per GB (F41)"
             } else {
                 ""
             };
             format!(
-                "no hugepages of a fitting size are free: {memory} are in {size} pages (F14){vfio}"
+                "no hugepages of a suitable size are free: {memory} of memory use {size} pages (F14){vfio}"
             )
         }
         Warning::StrandedPages { node, page_size: size, pages } => format!(
-            "no pCPU of node {node} is left, and {pages} of its {size} pages stay free: no further VM \
-             can have them near"
+            "the VM takes the last pCPUs of node {node}, where {pages} pages of {size} stay free: no other VM \
+             can use them locally"
         ),
         _ => return None,
     };
@@ -72,18 +72,18 @@ fn of_memory(warning: &Warning) -> Option<String> {
 fn of_neighbours(warning: &Warning) -> Option<String> {
     let sentence = match warning {
         Warning::FloatingTenants { tenants, cpus } => {
-            format!("floating tenants may run on the VM's pCPUs {cpus}: {}", quoted(tenants))
+            format!("these floating tenants may run on the VM's pCPUs {cpus}: {}", quoted(tenants))
         }
         Warning::FloatsOverTenants { tenants, cpus } => format!(
-            "the VM floats over pCPUs {cpus}, which tenants have for themselves: {}",
+            "the VM floats over pCPUs {cpus}, which are dedicated to other tenants: {}",
             quoted(tenants)
         ),
         Warning::SharedCores { tenants, cpus } => format!(
-            "tenants have SMT siblings of the VM's pCPUs {cpus}, and each slows the other: {}",
+            "SMT siblings of the VM's pCPUs {cpus} are held by other tenants, and siblings slow each other: {}",
             quoted(tenants)
         ),
         Warning::SharedL3 { tenants, domains } => format!(
-            "the L3 cache of {} is shared with {}; no finding says what that costs",
+            "the L3 cache of {} is shared with {}; no finding measures the cost",
             if domains.len() == 1 {
                 "one domain".to_owned()
             } else {
@@ -92,8 +92,8 @@ fn of_neighbours(warning: &Warning) -> Option<String> {
             quoted(tenants)
         ),
         Warning::SharedNodes { tenants, nodes } => format!(
-            "the memory bandwidth of {} is shared with {}; VMs on different nodes did not disturb each \
-             other (F27), and no finding says how much they do on one",
+            "the memory bandwidth of {} is shared with {}; VMs on different nodes do not disturb each \
+             other (F27), but no finding measures VMs on one node",
             node_or_nodes(nodes),
             quoted(tenants)
         ),
@@ -106,30 +106,27 @@ fn of_neighbours(warning: &Warning) -> Option<String> {
 fn of_device(warning: &Warning) -> Option<String> {
     let sentence = match warning {
         Warning::DegradedLink { address, now, possible, given } => {
-            let role = if *given {
-                "is given to the VM"
-            } else {
-                "was passed over where another would do"
-            };
+            let role =
+                if *given { "is part of the placement" } else { "is not part of the placement" };
             let idle = if now.width == possible.width {
-                "; an idle GPU may lower its speed, so look again under load"
+                "; an idle GPU may lower its speed, so check again under load"
             } else {
                 ""
             };
             format!(
-                "the link of {address} runs at {now} and could run at {possible} (F10, F45); it {role}{idle}"
+                "the link of device {address} runs at {now} but could run at {possible} (F10, F45); the device {role}{idle}"
             )
         }
         Warning::RemoteGpu { address, node, nodes } => format!(
-            "GPU {address} is on node {node}, the VM's memory on {}: every transfer crosses nodes (F15, F28)",
+            "GPU {address} is on node {node}, but the VM's memory is on {}: every transfer crosses nodes (F15, F28)",
             node_or_nodes(nodes)
         ),
         Warning::UnknownNode { address } => format!(
-            "the host does not tell which node {address} is on (numa_node -1): its locality is unknown and nothing was guessed"
+            "the node of device {address} is unknown (numa_node -1), so its locality was not considered"
         ),
         Warning::SpreadSetMayBeFaster { node } => format!(
-            "all GPUs are on node {node}; with peer-to-peer off one host measured a set over two nodes \
-             1.5 times faster in collectives (F18, one host): measure both"
+            "all GPUs are on node {node}; with peer-to-peer off, one host had collectives \
+             1.5 times faster with GPUs on two nodes (F18): measure both"
         ),
         _ => return None,
     };
@@ -140,16 +137,16 @@ fn of_device(warning: &Warning) -> Option<String> {
 fn of_iommu(warning: &Warning) -> Option<String> {
     let sentence = match warning {
         Warning::SharedIommuGroup { address, others } => format!(
-            "{address} shares its IOMMU group with {}: they leave the host with it and the guest does not get them",
+            "device {address} shares its IOMMU group with {}: these leave the host too, but the guest does not get them",
             list(others)
         ),
         Warning::NoIommuGroup { address } => {
             format!(
-                "{address} is in no IOMMU group: passthrough needs the host's IOMMU switched on"
+                "device {address} is in no IOMMU group: switch the host's IOMMU on for passthrough"
             )
         }
         Warning::UnknownIommuGroup { address } => format!(
-            "which IOMMU group {address} is in is not known: passthrough needs the host's IOMMU switched on, and takes the whole group"
+            "the IOMMU group of device {address} is unknown: passthrough needs the host's IOMMU switched on, and takes the whole group"
         ),
         _ => return None,
     };
@@ -161,19 +158,19 @@ fn of_peers(warning: &Warning) -> Option<String> {
     let sentence = match warning {
         Warning::RedirectedPeers { gpus, ports, translated } => {
             let ats = if *translated {
-                ", unless the GPUs have their addresses translated ahead (ATS)"
+                ", unless the GPUs translate addresses in advance (ATS)"
             } else {
                 ""
             };
             format!(
-                "peer-to-peer between {} goes up through the root complex, not through their switch{ats}: \
-                 access control (ACS request redirect) is on at {}; no finding says what that costs",
+                "peer-to-peer between {} passes through the root complex instead of their switch{ats}: \
+                 access control (ACS request redirect) is on at {}; no finding measures the cost",
                 list(gpus),
                 list(ports)
             )
         }
         Warning::NotAPartition { gpus } => format!(
-            "the GPUs {} are no fabric partition: the fabric manager cannot link them",
+            "GPUs {} do not form a fabric partition: the fabric manager cannot link them",
             list(gpus)
         ),
         _ => return None,
@@ -181,7 +178,7 @@ fn of_peers(warning: &Warning) -> Option<String> {
     Some(sentence)
 }
 
-/// The numbers of the findings that [`warning_text`] names.
+/// The numbers of the findings that a warning's sentence cites.
 pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
     match warning {
         Warning::DegradedLink { .. } => &[10, 45],

@@ -1,35 +1,35 @@
-//! What a fleet is asked, and what it answers.
+//! The options of a fleet query, and its answer.
 
 use crate::engine::Options;
 use crate::engine::{Infeasible, Ranked};
 use crate::units::PageSize;
 
-/// Which of the hosts that fit comes first.
+/// The order of the hosts that fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum HostOrder {
-    /// The host where the VM takes the least from VMs that could still come.
+    /// First the host where the VM takes the least from later VMs.
     #[default]
     BestFit,
     /// The first host, in the order of the fleet.
     FirstFit,
-    /// The host with the most left.
+    /// First the host with the most left.
     Spread,
 }
 
-/// What the caller may tune.
+/// Options for a fleet query.
 ///
 /// A field may be added in any release: begin with [`FleetOptions::default`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetOptions {
     /// Options of the placement on each host.
     pub engine: Options,
-    /// Which host comes first.
+    /// The order of the hosts.
     pub order: HostOrder,
-    /// How many hosts are answered with a placement, one at least. The fewer there are, the fewer
-    /// hosts have to be searched.
+    /// The number of hosts to answer with a placement, at least one. The fewer, the fewer hosts
+    /// have to be searched.
     pub answers: usize,
 }
 
@@ -39,33 +39,33 @@ impl Default for FleetOptions {
     }
 }
 
-/// What a host has too little of, whatever the placement.
+/// A resource of which a host has too little for any placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "short", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Shortfall {
-    /// GPUs, on as many nodes as the VM may have.
+    /// GPUs, on as many nodes as the VM may span.
     Gpus {
-        /// GPUs asked for.
+        /// The number of GPUs requested.
         needed: u64,
-        /// GPUs that are free, at most.
+        /// An upper bound of the number of free GPUs.
         free: u64,
     },
-    /// pCPUs, on as many nodes as the VM may have.
+    /// pCPUs, on as many nodes as the VM may span.
     Pcpus {
-        /// vCPUs asked for.
+        /// The number of vCPUs requested.
         needed: u64,
-        /// pCPUs that are free, at most.
+        /// An upper bound of the number of free pCPUs.
         free: u64,
     },
-    /// Pages, on as many nodes as the VM may have.
+    /// Pages, on as many nodes as the VM may span.
     Pages {
-        /// Page size asked for.
+        /// The page size requested.
         page_size: PageSize,
-        /// Pages needed.
+        /// The number of pages needed.
         needed: u64,
-        /// Pages that are free, at most.
+        /// An upper bound of the number of free pages.
         free: u64,
     },
 }
@@ -78,56 +78,56 @@ pub struct HostRank {
     pub host: usize,
     /// The best placement on it, with score, findings and cost.
     pub best: Ranked,
-    /// What would be left on it.
+    /// The resources left on it.
     pub remaining: Remaining,
 }
 
-/// What a host has left beside a placement.
+/// The free resources of a host after a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Remaining {
-    /// Free GPUs, those that are integrated into the processor left out.
+    /// The number of free GPUs, without those integrated into the processor.
     pub gpus: u64,
-    /// Usable pCPUs.
+    /// The number of usable pCPUs.
     pub pcpus: u64,
 }
 
-/// Why a host does not fit.
+/// The reason why a host does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostRefusal {
-    /// Counting alone shows that too little is free on it.
+    /// Too little is free, by counting alone.
     Short(Shortfall),
     /// No placement was found.
     Infeasible(Infeasible),
 }
 
-/// A host that comes after those that are answered with a placement.
+/// A host that ranks after those answered with a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotChosen {
     /// Position of the host in the fleet.
     pub host: usize,
-    /// Whether the host was searched. If so, the other fields are what was found; otherwise they
-    /// are the best that counts allow, and it is not known whether the VM fits.
+    /// Whether the host was searched. If so, the other fields are the search's result; otherwise
+    /// they are the best that counts allow, and it is unknown whether the VM fits.
     pub searched: bool,
     /// A lower bound of [`HostCost::price`](crate::engine::HostCost::price) on this host, in
     /// thousandths of GPUs, plus 1000 if the cores would be scattered over more L3 domains than
     /// needed. Always 0 with [`HostOrder::Spread`], which does not rank by price.
     pub price: i64,
-    /// What would be left on it.
+    /// The resources that would be left on it.
     pub remaining: Remaining,
 }
 
-/// Every host, once.
+/// The answer to a fleet query. It contains every host once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct FleetAnswer {
-    /// The best hosts, best first: as many as were asked for, or all on which the VM fits.
+    /// The best hosts, best first: the requested number, or all on which the VM fits.
     pub ranked: Vec<HostRank>,
     /// The other hosts on which the VM may fit, the most promising first.
     pub not_chosen: Vec<NotChosen>,
-    /// The hosts on which the VM does not fit, by position, and why.
+    /// The hosts on which the VM does not fit, by position, with the reason.
     pub refused: Vec<(usize, HostRefusal)>,
 }

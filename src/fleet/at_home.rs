@@ -1,4 +1,4 @@
-//! A bound for VMs without devices, by what is free on a host's nodes and in their L3 domains.
+//! A bound for VMs without devices, from the free resources of a host's nodes and L3 domains.
 //!
 //! A VM is *at home* on a set of exactly as many nodes as it has cells: one, unless more are
 //! required.
@@ -23,7 +23,7 @@ use crate::request::{Policy, Request};
 use crate::units::{Bytes, PageSize};
 use crate::usage::Usage;
 
-/// A host, what is free on it, and the VM that it is bounded for.
+/// A host, its free resources, and the VM that the bound is for.
 struct HostBound<'a> {
     host: &'a Host,
     counts: &'a FreeCounts,
@@ -32,30 +32,30 @@ struct HostBound<'a> {
     options: &'a Options,
     upper: &'a UpperBound,
     slots: Slots<'a>,
-    /// By node position: what is free in pages that the request could use.
+    /// The free memory of each node, by position, in bytes of pages that the request could use.
     bytes: [u64; MAX_NODES],
-    /// Whether a pCPU is surely left for the emulator threads, wherever the VM is.
+    /// Whether a pCPU is certainly left for the emulator threads, wherever the VM is.
     emulates: bool,
 }
 
-/// A kind of placement that may be possible, the best first.
+/// A kind of placement that may be possible; the best is the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Plan {
     unmet: usize,
     packages: u32,
     price: i64,
-    /// The highest score that it could have.
+    /// An upper bound of its score.
     score: Reverse<i64>,
-    /// The most cores that it takes.
+    /// An upper bound of the number of cores that it takes.
     cores: Reverse<u64>,
 }
 
 /// The placements that may be possible on a host.
 struct Plans {
     all: SmallVec<[Plan; 32]>,
-    /// A score that some placement surely reaches: the engine takes none that stays below it.
+    /// A score that some placement certainly reaches: the engine takes none below it.
     sure: i64,
-    /// The best plan among those with the highest score of all: the plans behind it do not matter.
+    /// The best plan among those with the highest score; the plans behind it do not matter.
     first: Option<Plan>,
 }
 
@@ -68,7 +68,7 @@ impl Plans {
     }
 }
 
-/// The bound of what the VM could have on this host. `None` if no placement is possible.
+/// The bound for the VM on this host; `None` if no placement is possible.
 pub(super) fn best<H: Deref<Target = Host>>(
     FleetHost { host, usage, counts }: &FleetHost<H>,
     request: &Request,
@@ -89,7 +89,7 @@ pub(super) fn best<H: Deref<Target = Host>>(
         let cores = Reverse(vcpus);
         plans.all.push(Plan { unmet: span.unmet, packages: 1, price: 0, score, cores });
     }
-    // The engine takes the best score, so a plan that surely stays below another is not taken.
+    // The engine takes the best score, so a plan that is certainly below another is not taken.
     let taken = plans.all.iter().filter(|plan| plan.score.0 >= plans.sure);
     let counted = taken.map(|plan| Counted {
         unmet: plan.unmet,
@@ -103,7 +103,7 @@ pub(super) fn best<H: Deref<Target = Host>>(
 }
 
 impl HostBound<'_> {
-    /// The least packing cost of a placement that takes this many cores, in millionths.
+    /// The lowest packing cost of a placement that takes this many cores, in millionths.
     fn least_cost(&self, cores: u64) -> i64 {
         match self.options.packing_weight {
             0 => 0,
@@ -111,7 +111,7 @@ impl HostBound<'_> {
         }
     }
 
-    /// Adds the placements at home, with this many threads a core: on exactly as many nodes as the
+    /// Adds the placements at home with this many threads per core: on exactly as many nodes as the
     /// VM has cells.
     fn at_home(&self, threads: u64, plans: &mut Plans) {
         let Self { request, options, upper, .. } = self;
@@ -137,13 +137,13 @@ impl HostBound<'_> {
             }));
             return;
         };
-        // Either the cells are even, or there is one cell.
+        // Either the cells are equal, or there is one cell.
         if cores.is_multiple_of(nodes) {
             sets.iter().for_each(|set| self.on_set(set, threads, cores / nodes, plans));
         }
     }
 
-    /// Adds the placements on this set of nodes, with `share` cores of each.
+    /// Adds the placements on this set of nodes, with `share` cores on each.
     fn on_set(&self, set: &NodeSetAtHome, threads: u64, share: u64, plans: &mut Plans) {
         let Self { counts, request, options, upper, .. } = self;
         let nodes = upper.nodes as u64;
@@ -173,7 +173,7 @@ impl HostBound<'_> {
             self.slots
                 .host_cost(&set.nodes, &shares[..set.nodes.len()], GpuMask::EMPTY, |_| memory);
         let millionths = if options.packing_weight == 0 { 0 } else { cost.millionths() };
-        // Whether every core that nobody shares has room for all threads of a guest core.
+        // Whether every unshared core has room for all threads of a guest core.
         let exact = threads == 1 || upper.pairs;
         let mut worst = i64::MAX;
         let kinds = upper.at_home(threads).iter();
@@ -182,7 +182,7 @@ impl HostBound<'_> {
             if in_whole.is_none_or(|known| kind.l3 == known) {
                 worst = worst.min(total(kind.span.worst));
             }
-            // Shared cores may lie in fewer L3 domains than whole ones; cores with too few threads
+            // Shared cores may lie in fewer L3 domains than whole ones. Cores with too few threads
             // leave fewer whole ones, and these lie in no fewer domains.
             let may = match in_whole {
                 Some(known) if whole_only && exact => kind.l3 == known,
@@ -206,8 +206,8 @@ impl HostBound<'_> {
         }
     }
 
-    /// Whether the pages of one size surely suffice for the VM on these nodes, with `memory` on
-    /// each.
+    /// Whether the free pages of one size are certainly enough for the VM on these nodes, with
+    /// `memory` on each.
     fn has_pages(&self, set: &NodeSetAtHome, memory: u64) -> bool {
         let Self { host, usage, request, .. } = self;
         let pages = |size: PageSize| {
@@ -222,8 +222,8 @@ impl HostBound<'_> {
         sizes.any(|size| wanted(&size) && pages(size))
     }
 
-    /// How `share` whole cores of each node use its L3 domains; `None` on hosts with cores of two
-    /// kinds.
+    /// The L3 domains used by `share` whole cores of each node; `None` on hosts with two kinds of
+    /// cores.
     fn l3(&self, set: &NodeSetAtHome, share: u64) -> Option<L3Use> {
         let derived = self.host.derived();
         let of_node = |at: &usize| {

@@ -1,4 +1,4 @@
-//! Many VMs: a list of requests in order, or one request several times.
+//! Batches of VMs: a list of requests in order, or one request several times.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -13,48 +13,49 @@ use crate::sets::{CpuSet, NodeSet};
 use crate::units::PackageId;
 use crate::usage::Claim;
 
-/// What the VMs of a gang must not share.
+/// A part of the fleet that the VMs of a gang must not share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[doc(alias = "anti-affinity")]
 #[non_exhaustive]
 pub enum AntiAffinity {
-    /// They may share a host and its packages.
+    /// Nothing: they may share a host and its packages.
     #[default]
     Nothing,
-    /// No two on one host.
+    /// A host: no two are on one host.
     Hosts,
-    /// No two in one package of a host. Nodes in no single package count as one package.
+    /// A package: no two are in one package of a host. Nodes that are not in exactly one package
+    /// count as one package.
     Packages,
 }
 
-/// Why a VM of a list or a gang has no place. Nothing was claimed for it.
+/// The reason why a VM of a list or a gang was not placed. Nothing was claimed for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// No host fits.
-    #[error("no host fits {name:?}")]
+    /// No host fits the VM.
+    #[error("VM {name:?} fits on no host of the fleet")]
     NoHost {
         /// The VM's name.
         name: String,
-        /// Every host that was asked, and why not. Hosts that hold a VM of the gang already are
-        /// left out where those must be apart.
+        /// Every host that was tried, with the reason. Hosts that already hold a VM of the gang are
+        /// left out if the VMs must be on different hosts.
         refused: Vec<(usize, HostRefusal)>,
     },
-    /// The name that a VM of a gang would have is too long.
+    /// The name for a VM of the gang is too long.
     #[error(transparent)]
     Name(#[from] RequestError),
-    /// A tenant of this name is on the host that was chosen.
-    #[error("there is a tenant {name:?} on the chosen host already")]
+    /// A tenant with this name is on the chosen host.
+    #[error("a tenant {name:?} already exists on the chosen host")]
     NameTaken {
         /// The name.
         name: String,
     },
 }
 
-/// Places each request in turn on the best host and claims it there: a later one sees what the
-/// earlier ones took. One that fits nowhere is passed over.
+/// Places each request in turn on its best host and claims it there, so later ones see the claims
+/// of earlier ones. A request that fits nowhere is skipped.
 pub fn place_each<H>(
     hosts: &mut [FleetHost<H>],
     requests: &[Request],
@@ -66,14 +67,14 @@ where
     requests.iter().map(|request| place(hosts, request, |_| true, options)).collect()
 }
 
-/// Places the same request `count` times, named with `-0`, `-1`, … behind its own name, and claims
-/// all of it or, if one fits nowhere, nothing.
+/// Places the same request `count` times, with `-0`, `-1`, … appended to its name, and claims all
+/// of it or, if one VM fits nowhere, nothing.
 ///
-/// VMs that must be in different packages are placed one after the other, each with the packages of
-/// those before it counted as taken. Placed in another order more might fit: this does not search.
+/// VMs that must be in different packages are placed one after the other, with the packages of
+/// earlier ones counted as taken. In another order more might fit; orders are not searched.
 ///
 /// # Errors
-/// [`BatchError`] for the first VM without a place. No host has changed then.
+/// [`BatchError`] for the first VM without a place. In this case no host has changed.
 pub fn place_gang<H>(
     hosts: &mut [FleetHost<H>],
     request: &Request,
@@ -134,12 +135,12 @@ where
     };
     match hosts[rank.host].claim(&name, rank.best.placement.claim()) {
         Ok(()) => Ok(rank),
-        // A placement takes only what is free, so nothing but the name can be in the way.
+        // A placement takes only free resources, so only the name can conflict.
         Err(_) => Err(BatchError::NameTaken { name }),
     }
 }
 
-/// Claims all that nobody holds in the packages of a placement, under a name that no tenant has, so
+/// Claims all free resources in the packages of a placement, under a name that no tenant has, so
 /// that the next VM of the gang gets nothing there.
 fn bar<H: Deref<Target = Host>>(member: &mut FleetHost<H>, rank: &HostRank) -> String {
     let host = member.host();
@@ -159,7 +160,7 @@ fn bar<H: Deref<Target = Host>>(member: &mut FleetHost<H>, rank: &HostRank) -> S
         devices: inside.map(|gpu| gpu.address).collect(),
         ..Claim::default()
     };
-    // No VM that is asked for has a slash in its name; a tenant from elsewhere might.
+    // A requested VM cannot have a slash in its name; a tenant from elsewhere might.
     let taken = |name: &String| member.usage().tenants().any(|(tenant, _)| tenant == name);
     let mut names = (0_u64..).map(|n| format!("/apart/{n}"));
     let name = names.find(|name| !taken(name)).unwrap_or_default();

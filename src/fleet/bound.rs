@@ -1,4 +1,4 @@
-//! The best key that a host could have, by what is free on it.
+//! The best key that a host could have, from its free resources.
 
 use std::ops::Deref;
 
@@ -12,8 +12,8 @@ use super::upper_bound::UpperBound;
 use crate::host::Host;
 use crate::request::{Policy, Request};
 
-/// A bound of the key of the host at position `at`: no placement that the engine would choose on it
-/// has a better one. `upper` is the bound of scores for VMs without devices, if it was counted.
+/// A bound of the key of the host at position `at`: the engine would choose no placement there with
+/// a better key. `upper` is the bound of scores for VMs without devices, if it was computed.
 pub(super) fn at_best<H: Deref<Target = Host>>(
     member: &FleetHost<H>,
     at: usize,
@@ -31,12 +31,12 @@ pub(super) fn at_best<H: Deref<Target = Host>>(
         }
         _ => Some(Counted::nothing(host, request)),
     };
-    // Where no placement is possible, the search says why, after all other hosts.
+    // If no placement is possible, the host is searched last, for the reasons.
     let never = || Counted { unmet: usize::MAX, ..Counted::nothing(host, request) };
     let Counted { unmet, packages, scattered, price, score, pcpus } = counted.unwrap_or_else(never);
     let dedicated = request.spec().policies.dedicated_cpus == Policy::Require;
     let (fewest_gpus, most_gpus) = counts.gpus_taken(host, request);
-    // Where most is wanted, the bound is what remains if the VM takes the least.
+    // If the most remaining is preferred, the bound is the remainder after the smallest VM.
     let (gpus, pcpus) = match order {
         HostOrder::Spread if dedicated => (fewest_gpus, u64::from(request.spec().vcpus)),
         HostOrder::Spread => (fewest_gpus, 0),

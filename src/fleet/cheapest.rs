@@ -1,4 +1,4 @@
-//! A bound of the price of a VM on a host, over the GPUs that it could have.
+//! A bound of the price of a VM on a host, over the GPU sets that it could have.
 
 use std::ops::Deref;
 
@@ -11,15 +11,15 @@ use crate::host::Host;
 use crate::host::mask::{GpuMask, NodeMask, PackageMask};
 use crate::request::{GpuRequest, Policy, Request};
 
-/// The most sets of GPUs that are looked at. If there are more, they are taken to cost nothing.
+/// The largest number of GPU sets that are tried. If there are more, the price is taken as 0.
 const MAX_SETS: usize = 512;
 
 /// A lower bound of the triple of packages, whether the GPUs are scattered over switches, and
 /// price.
 pub(super) type Cheapest = (u32, bool, i64);
 
-/// The bound over all sets of free GPUs that the VM could have. What the VM takes beside its GPUs
-/// only adds to the price.
+/// The bound over all sets of free GPUs that the VM could have. Its other resources only add to the
+/// price.
 pub(super) fn cheapest<H: Deref<Target = Host>>(
     FleetHost { host, usage, counts }: &FleetHost<H>,
     request: &Request,
@@ -41,7 +41,7 @@ pub(super) fn cheapest<H: Deref<Target = Host>>(
         let packages = mask.iter().map(|at| derived.nodes[at].packages);
         let packages = if local { PackageMask::union(packages).len().max(1) } else { 1 };
         let price = if nodes == 1 {
-            // All of the VM is on one node: the node of its GPUs, if these must be local.
+            // The whole VM is on one node: the node of its GPUs, if these must be local.
             let on_one =
                 (0..host.nodes().len()).filter(|at| !local || mask.is_subset(NodeMask::one(*at)));
             on_one.filter_map(|at| on_node(counts, &slots, request, at, gpus, bytes[at])).min()?
@@ -63,14 +63,14 @@ pub(super) fn cheapest<H: Deref<Target = Host>>(
                 tries -= 1;
                 tries > 0
             });
-            // If no set is possible, the search says why.
+            // If no set is possible, a search finds the reasons.
             if all { best.unwrap_or(least) } else { least }
         }
     }
 }
 
-/// The price of the VM on the node at position `at` with these GPUs; `None` if counts leave no room
-/// for it there.
+/// The price of the VM on the node at position `at` with these GPUs; `None` if the counts leave no
+/// room there.
 fn on_node(
     counts: &FreeCounts,
     slots: &Slots<'_>,
@@ -90,7 +90,7 @@ fn on_node(
     (!short).then(price)
 }
 
-/// The free GPUs in classes that no price tells apart: GPUs of one node and one switch.
+/// The free GPUs in classes of equal price: GPUs of one node and one switch.
 fn classes(host: &Host, free: GpuMask) -> Vec<GpuMask> {
     let facts = &host.derived().gpus;
     let mut classes = Vec::with_capacity(8);
@@ -107,7 +107,7 @@ fn classes(host: &Host, free: GpuMask) -> Vec<GpuMask> {
 }
 
 /// Calls `each` with one set for every way to take `count` GPUs from the classes, until it returns
-/// false. Returns whether all ways were gone through.
+/// false. Returns whether all ways were visited.
 fn each_set(
     classes: &[GpuMask],
     count: u32,

@@ -1,4 +1,4 @@
-//! The part of a bound that depends on what is free, and what all bounds count with.
+//! The part of a bound that depends on free resources, and the counting that all bounds share.
 
 use std::cmp::Reverse;
 
@@ -9,8 +9,8 @@ use crate::host::Host;
 use crate::host::limits::MAX_NODES;
 use crate::request::Request;
 
-/// A bound of what a placement on a host could have, the best first: no placement that the engine
-/// would choose there comes before it.
+/// A bound of the placements on a host; the best is the smallest: the engine would choose no
+/// placement there that comes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Counted {
     pub(super) unmet: usize,
@@ -18,12 +18,12 @@ pub(super) struct Counted {
     pub(super) scattered: bool,
     pub(super) price: i64,
     pub(super) score: Reverse<i64>,
-    /// The most pCPUs that the placement takes.
+    /// An upper bound of the number of pCPUs that the placement takes.
     pub(super) pcpus: Reverse<u64>,
 }
 
 impl Counted {
-    /// The bound that holds on every host: nothing is counted.
+    /// The bound that holds on every host, without any counting.
     pub(super) fn nothing(host: &Host, request: &Request) -> Self {
         let pcpus = Reverse(most_pcpus(host, request, u64::from(request.spec().vcpus)));
         let score = Reverse(i64::MAX);
@@ -31,15 +31,14 @@ impl Counted {
     }
 }
 
-/// The most pCPUs that a VM on this many cores takes: all siblings of its cores, and of the cores
-/// of its emulator threads.
+/// The largest number of pCPUs that a VM on this many cores takes: all siblings of its cores, and
+/// of the cores of its emulator threads.
 pub(super) fn most_pcpus(host: &Host, request: &Request, cores: u64) -> u64 {
     let own = cores + u64::from(request.spec().emulator_pcpus);
     own.saturating_mul(host.derived().widest_core as u64)
 }
 
-/// The slots that are free, where `bytes` are free on each node in pages that the request could
-/// use.
+/// The free slots, with `bytes` free on each node in pages that the request could use.
 pub(super) fn slots<'h>(
     host: &'h Host,
     counts: &FreeCounts,

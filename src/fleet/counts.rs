@@ -1,4 +1,4 @@
-//! What is free on a host by count, and what that alone rules out.
+//! Counts of the free resources of a host, and the requests that counting alone rules out.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::request::{GpuRequest, Policy, Request};
 use crate::units::PageSize;
 use crate::usage::Usage;
 
-/// What is free on a node.
+/// The free resources of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeCounts {
     /// Usable pCPUs.
@@ -23,24 +23,24 @@ pub(super) struct NodeCounts {
     pub(super) cores: u16,
 }
 
-/// Stands for this many free pages and more: those are asked of the usage again.
+/// Stands for this many free pages or more; the exact number is then taken from the usage.
 const MANY: u32 = u32::MAX;
 
-/// What is free on one host, as counts. Two hosts of one topology with equal counts are likely, but
-/// not certain, to be in the same state.
+/// The free resources of one host, as counts. Two hosts with the same topology and equal counts are
+/// probably, but not certainly, in the same state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FreeCounts {
-    /// By position in [`Host::nodes`].
+    /// Counts by position in [`Host::nodes`].
     pub(super) nodes: Box<[NodeCounts]>,
-    /// By group of cores, as the host has them: whole cores.
+    /// The number of whole cores of each group of cores.
     pub(super) groups: Box<[u16]>,
-    /// By node and pool, as the host has them: free pages, or [`MANY`].
+    /// The number of free pages of each node and pool, or [`MANY`].
     pages: Box<[u32]>,
     /// Unheld GPUs, integrated ones too.
     unheld: GpuMask,
-    /// Free GPUs: the unheld ones that are not integrated.
+    /// Free GPUs: unheld and not integrated.
     pub(super) gpus: GpuMask,
-    /// The GPUs of each tenant that holds some.
+    /// The GPUs of each tenant that holds any.
     pub(super) held: Box<[GpuMask]>,
 }
 
@@ -70,7 +70,7 @@ impl FreeCounts {
         }
     }
 
-    /// Free pages by node position and page size.
+    /// The number of free pages by node position and page size.
     fn pages<'a>(
         &'a self,
         host: &'a Host,
@@ -86,7 +86,7 @@ impl FreeCounts {
         })
     }
 
-    /// By node position: the bytes that are free in pages that the request could use.
+    /// The free bytes of each node in pages that the request could use, by position.
     pub(super) fn bytes(&self, host: &Host, usage: &Usage, request: &Request) -> [u64; MAX_NODES] {
         let mut bytes = [0_u64; MAX_NODES];
         for (at, size, free) in self.pages(host, usage) {
@@ -97,21 +97,21 @@ impl FreeCounts {
         bytes
     }
 
-    /// What is free on the whole host.
+    /// The free resources of the whole host.
     pub(super) fn in_all(&self) -> Remaining {
         let pcpus = self.nodes.iter().map(|node| u64::from(node.pcpus)).sum();
         Remaining { gpus: count(self.gpus), pcpus }
     }
 
-    /// What is left beside a placement that holds `dedicated` pCPUs.
+    /// The resources that remain beside a placement that holds `dedicated` pCPUs.
     pub(super) fn beside(&self, host: &Host, placement: &Placement, dedicated: u64) -> Remaining {
         let gpus = placement.gpus().filter_map(|gpu| host.gpu_index(gpu.address)).collect();
         let Remaining { pcpus, .. } = self.in_all();
         Remaining { gpus: count(self.gpus - gpus), pcpus: pcpus.saturating_sub(dedicated) }
     }
 
-    /// How many of the free GPUs the VM takes: the fewest and the most that it could be. A model
-    /// may be that of integrated GPUs, which are not among the free ones.
+    /// The smallest and the largest number of the free GPUs that the VM may take. They differ if a
+    /// model is requested: integrated GPUs may match it, and these are not among the free ones.
     pub(super) fn gpus_taken(&self, host: &Host, request: &Request) -> (u64, u64) {
         match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
@@ -126,7 +126,7 @@ impl FreeCounts {
         }
     }
 
-    /// What the request needs more of than could be had. `None` proves nothing.
+    /// A resource of which the request needs more than it could have. `None` proves nothing.
     pub(super) fn short(&self, host: &Host, usage: &Usage, request: &Request) -> Option<Shortfall> {
         let spec = request.spec();
         let nodes = most_nodes(host, request);
@@ -139,8 +139,7 @@ impl FreeCounts {
             all.into_iter().take(nodes).fold(0, u64::saturating_add)
         };
         if let GpuRequest::Count { count: wanted, model } = &spec.gpus {
-            // A model may be that of an integrated GPU; which ones it is the name of is not looked
-            // at.
+            // The model may be that of an integrated GPU; whether it is, is not checked here.
             let free = if model.is_some() { self.unheld } else { self.gpus };
             let free = free - host.gpu_mask(&spec.devices);
             let of_nodes = host.derived().nodes.iter().map(|node| count(node.gpus & free));
@@ -168,16 +167,16 @@ impl FreeCounts {
     }
 }
 
-/// How many GPUs are in the mask.
+/// The number of GPUs in the mask.
 fn count(gpus: GpuMask) -> u64 {
     u64::from(gpus.len())
 }
 
-/// How many nodes the VM may be on at most.
+/// The largest number of nodes that the VM may span.
 pub(super) fn most_nodes(host: &Host, request: &Request) -> usize {
     match (request.spec().policies.one_node, request.spec().cells.required()) {
         (Policy::Require, _) => 1,
-        // A guest without cells may still lie on several nodes.
+        // A guest without cells may still span several nodes.
         (_, Some(cells)) if cells > 1 => cells as usize,
         _ => host.nodes().len(),
     }

@@ -12,15 +12,15 @@ use crate::host::Host;
 /// Chosen by us: as much as a one-GPU slot.
 pub(super) const PIECES_PRICE: i64 = 1000;
 
-/// What orders a host among others, the best first: the placement that a search found there, or a
-/// bound of it. Fields that the order does not ask for are equal on all hosts.
+/// The sort key of a host, best first: of the placement that a search found there, or a bound of
+/// it. Fields that the order ignores are equal on all hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct HostKey {
-    /// How many preferences are not met.
+    /// The number of unmet preferences.
     pub(super) unmet: usize,
-    /// How many packages the VM spans.
+    /// The number of packages that the VM spans.
     pub(super) packages: u32,
-    /// Whether the VM has several GPUs and these are not all on one switch.
+    /// Whether the VM has several GPUs that are not all on one switch.
     pub(super) scattered: bool,
     /// Slots that end or are delayed, in thousandths of GPUs, and [`PIECES_PRICE`].
     pub(super) price: i64,
@@ -31,7 +31,7 @@ pub(super) struct HostKey {
     pub(super) host: usize,
 }
 
-/// What is left on a host, least or most first.
+/// The resources left on a host, least or most first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RemainingOrder {
     Least(Remaining),
@@ -39,7 +39,7 @@ pub(super) enum RemainingOrder {
 }
 
 impl RemainingOrder {
-    /// `remaining`, in the order that hosts are wanted in.
+    /// `remaining` as a sort key for this order of hosts.
     pub(super) fn new(order: HostOrder, remaining: Remaining) -> Self {
         match order {
             HostOrder::Spread => Self::Most(Reverse(remaining)),
@@ -81,7 +81,7 @@ impl HostKey {
         key.asked_by(options.order)
     }
 
-    /// The key without what the order does not ask for.
+    /// The key without the fields that the order ignores.
     pub(super) fn asked_by(self, order: HostOrder) -> Self {
         match order {
             HostOrder::BestFit | HostOrder::FirstFit => self,

@@ -6,14 +6,14 @@ use super::counts::FreeCounts;
 use crate::host::Host;
 use crate::usage::{Claim, ClaimError, Usage};
 
-/// A host of a fleet with its tenants. `H` is what holds the topology: `&Host`, `Arc<Host>`,
-/// `Box<Host>`. Hosts of one model should share it: hosts with the same `Host` in the same state
-/// are searched once.
+/// A host of a fleet with its tenants. `H` holds the topology: `&Host`, `Arc<Host>`, `Box<Host>`.
+/// Hosts of one model should share it: hosts with the same `Host` in the same state are searched
+/// once.
 #[derive(Debug, Clone)]
 pub struct FleetHost<H> {
     pub(super) host: H,
     pub(super) usage: Usage,
-    /// What `usage` leaves free: counted again whenever that changes.
+    /// The free resources in `usage`, recounted at every change.
     pub(super) counts: FreeCounts,
 }
 
@@ -31,26 +31,26 @@ impl<H: Deref<Target = Host>> FleetHost<H> {
         &self.host
     }
 
-    /// What the tenants hold.
+    /// The usage of its tenants.
     #[must_use]
     pub fn usage(&self) -> &Usage {
         &self.usage
     }
 
-    /// Gives `tenant` what `claim` says.
+    /// Claims `claim` for `tenant`.
     ///
     /// # Errors
-    /// As [`Usage::claim`]. Nothing has changed then.
+    /// Those of [`Usage::claim`]. In these cases nothing has changed.
     pub fn claim(&mut self, tenant: &str, claim: Claim) -> Result<(), ClaimError> {
         self.usage.claim(&self.host, tenant, claim)?;
         self.counts = FreeCounts::new(&self.host, &self.usage);
         Ok(())
     }
 
-    /// Takes back all that `tenant` holds, and returns it.
+    /// Releases everything that `tenant` holds, and returns it.
     ///
     /// # Errors
-    /// As [`Usage::release`].
+    /// Those of [`Usage::release`].
     pub fn release(&mut self, tenant: &str) -> Result<Claim, ClaimError> {
         let claim = self.usage.release(tenant)?;
         self.counts = FreeCounts::new(&self.host, &self.usage);

@@ -14,15 +14,16 @@ use crate::host::Host;
 use crate::question::Question;
 use crate::request::Request;
 
-/// How many hosts are searched before the bounds are looked at again; twice as many each time. Also
-/// how many hosts of one kind there must be for an upper bound: fewer are all searched anyway.
+/// The number of hosts that are searched before the bounds are checked again; it doubles each time.
+/// Also the smallest number of hosts of one kind for which an upper bound is computed: fewer are
+/// all searched anyway.
 const FIRST_BATCH: usize = 16;
 
-/// The best hosts for the VM, each with its placement; how good the others could be; and why the VM
-/// does not fit on those that are refused. With [`HostOrder::FirstFit`] the hosts after the first
-/// that fits are not asked.
+/// The best hosts for the VM, each with its placement; bounds for the others; and the reasons of
+/// those that refuse. With [`HostOrder::FirstFit`] the hosts after the first that fits are not
+/// tried.
 ///
-/// A pure function of its arguments: the number of threads changes nothing, and of equally good
+/// A pure function of its arguments: the number of threads does not matter, and of equally good
 /// hosts the first comes first.
 #[must_use]
 pub fn rank<H>(hosts: &[FleetHost<H>], request: &Request, options: &FleetOptions) -> FleetAnswer
@@ -32,8 +33,8 @@ where
     rank_by(hosts, |_| Some(request), options)
 }
 
-/// As [`rank`], with a request for each host by its position; hosts without one are left out. This
-/// is for VMs whose form depends on the host, such as the fewest cells that its nodes allow.
+/// Like [`rank`], with a request for each host by its position; hosts without one are left out.
+/// This is for VMs whose form depends on the host, such as the fewest cells that its nodes allow.
 #[must_use]
 pub fn rank_by<'r, H>(
     hosts: &[FleetHost<H>],
@@ -46,7 +47,7 @@ where
     rank_some(hosts, request, options, options.answers.max(1))
 }
 
-/// As [`rank_by`], with `answers` hosts answered, whatever the options say.
+/// Like [`rank_by`], but with `answers` answers, whatever the options say.
 pub(super) fn rank_some<'r, H>(
     hosts: &[FleetHost<H>],
     request: impl Fn(usize) -> Option<&'r Request> + Sync,
@@ -127,8 +128,8 @@ where
     answer
 }
 
-/// Upper bounds for the kinds with at least [`FIRST_BATCH`] hosts. The order of the keys decides
-/// nothing.
+/// Upper bounds for the kinds with at least [`FIRST_BATCH`] hosts. The order of the keys has no
+/// effect.
 fn upper_bounds<'r, H>(
     hosts: &[FleetHost<H>],
     request: impl Fn(usize) -> Option<&'r Request>,

@@ -1,4 +1,4 @@
-//! The search of hosts: each state once.
+//! The search of hosts, each state once.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -13,27 +13,26 @@ use crate::question::Question;
 use crate::request::Request;
 
 /// A topology and a request, by their addresses: comparing their contents would take longer than
-/// most searches. The order of these keys decides nothing.
+/// most searches. The order of these keys has no effect.
 pub(super) type HostKind = (usize, usize);
 
 pub(super) fn kind(host: &Host, request: &Request) -> HostKind {
     (std::ptr::from_ref(host).addr(), std::ptr::from_ref(request).addr())
 }
 
-/// A topology with a request, if there is one, and what is free. Hosts in one state have equal
-/// keys; hosts with equal keys are compared by their usages before they count as one state.
+/// A kind of host and its free counts. Hosts in one state have equal keys; hosts with equal keys
+/// are compared by their usages before they count as one state.
 type StateKey<'a> = (Option<HostKind>, &'a FreeCounts);
 
-/// The key of a host, or its position and why the VM does not fit.
+/// The key of a host, or its position and the reason why the VM does not fit.
 type Found = Result<HostKey, (usize, HostRefusal)>;
 
-/// Searches hosts, and remembers what was found in each state.
+/// Searches hosts, and caches the result of each state.
 pub(super) struct HostSearch<'a, H, R> {
     hosts: &'a [FleetHost<H>],
     request: &'a R,
     options: &'a FleetOptions,
-    /// What was found, with the position of the host that was searched. The order of the keys
-    /// decides nothing.
+    /// The results, with the position of the searched host. The order of the keys has no effect.
     known: BTreeMap<StateKey<'a>, Vec<(usize, Found)>>,
 }
 
@@ -50,7 +49,7 @@ where
         Self { hosts, request, options, known: BTreeMap::new() }
     }
 
-    /// What is found on each of these hosts.
+    /// The result for each of these hosts.
     pub(super) fn all(&mut self, bounds: &[HostKey]) -> Vec<Found> {
         let hosts = self.hosts;
         let alike = |a: usize, b: usize| hosts[a].usage.leaves_the_same(&hosts[b].usage);
@@ -58,7 +57,7 @@ where
             let kind = (self.request)(at).map(|request| kind(&hosts[at].host, request));
             (kind, &hosts[at].counts)
         };
-        // The first host of each state is searched, unless one was before.
+        // The first host of each state is searched, unless the state is known.
         let mut firsts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         let mut new = Vec::new();
         for bound in bounds {
@@ -97,7 +96,8 @@ where
         let none = |rejected| (at, HostRefusal::Infeasible(Infeasible { rejected }));
         let request = (self.request)(at).ok_or_else(|| none(Vec::new()))?;
         let Some(first) = first(Question::new(host, usage, request).with(engine)) else {
-            // The reasons take longer than finding that nothing fits, so they are asked for apart.
+            // Finding the reasons takes longer than finding that nothing fits, so they are computed
+            // separately.
             let why = recommend(Question::new(host, usage, request).with(engine)).err();
             return Err(none(why.map_or_else(Vec::new, |why| why.rejected)));
         };
@@ -106,13 +106,13 @@ where
     }
 }
 
-/// What `one` returns for every number below `count`, in their order.
+/// The results of `one` for every number below `count`, in order.
 #[cfg(not(feature = "rayon"))]
 pub(super) fn each<T>(count: usize, one: impl Fn(usize) -> Option<T>) -> Vec<T> {
     (0..count).filter_map(one).collect()
 }
 
-/// What `one` returns for every number below `count`, in their order.
+/// The results of `one` for every number below `count`, in order.
 #[cfg(feature = "rayon")]
 pub(super) fn each<T: Send>(
     count: usize,

@@ -1,4 +1,4 @@
-//! The scores that a VM without devices could have on hosts of one model, whatever is free on them:
+//! The scores that a VM without devices could have on hosts of one model, whatever is free there,
 //! computed once for all of them.
 
 use smallvec::SmallVec;
@@ -16,11 +16,12 @@ use crate::request::{Policy, Request};
 
 use super::counts::most_nodes;
 
-/// The most sets of nodes that are told apart. If the VM could be at home on more, none are.
+/// The largest number of node sets that are distinguished. If the VM could be at home on more, none
+/// are.
 const MAX_SETS: usize = 64;
 
-/// Bounds of the placements of one kind: the fewest preferences that one of them leaves unmet, and
-/// their lowest and highest score, both without the packing cost.
+/// Bounds over the placements of one kind: the smallest number of unmet preferences, and the lowest
+/// and highest score, both without the packing cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub(super) unmet: usize,
@@ -38,7 +39,7 @@ impl Span {
     }
 }
 
-/// Placements that span `packages` packages and use L3 domains as `l3` says.
+/// The placements that span `packages` packages and use L3 domains as `l3` says.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kind {
     pub(super) packages: u32,
@@ -51,33 +52,33 @@ pub(super) struct Kind {
 pub(super) struct NodeSetAtHome {
     /// Positions in [`Host::nodes`].
     pub(super) nodes: SmallVec<[usize; 2]>,
-    /// How many packages the nodes are in.
+    /// The number of packages of the nodes.
     pub(super) packages: u32,
 }
 
-/// The scores of placements on one model. Those *at home*, which is on exactly as many nodes as the
-/// VM has cells, are told apart by kind.
+/// The scores of placements on one model. Those *at home*, on exactly as many nodes as the VM has
+/// cells, are distinguished by kind.
 #[derive(Debug)]
 pub(super) struct UpperBound {
-    /// How many nodes the VM is at home on.
+    /// The number of nodes that the VM is at home on.
     pub(super) nodes: usize,
     /// All sets of that many nodes; `None` if there are more than [`MAX_SETS`], or the cores could
     /// be split unevenly.
     pub(super) sets: Option<Vec<NodeSetAtHome>>,
     /// Whether every core has two allowed pCPUs.
     pub(super) pairs: bool,
-    /// The best score of all.
+    /// The best score of any placement.
     pub(super) highest: i64,
-    /// `at_home[t - 1]`: kinds of placements at home with t threads a core.
+    /// `at_home[t - 1]`: the kinds of placements at home with t threads per core.
     at_home: [Vec<Kind>; 2],
-    /// `wider[t - 1]`: placements on other numbers of nodes, with t threads a core.
+    /// `wider[t - 1]`: the placements on other numbers of nodes, with t threads per core.
     wider: [Option<Span>; 2],
     /// Placements whose vCPUs float.
     floating: Option<Span>,
 }
 
 impl UpperBound {
-    /// `None` for VMs with devices: their scores depend on which devices they get.
+    /// The bound; `None` for VMs with devices, whose scores depend on the devices they get.
     pub(super) fn new(host: &Host, request: &Request, options: &Options) -> Option<Self> {
         if request.spec().gpus.count() > 0 || !request.spec().devices.is_empty() {
             return None;
@@ -118,7 +119,7 @@ impl UpperBound {
         &self.at_home[usize::from(threads > 1)]
     }
 
-    /// The placements everywhere else, with the threads a core; `None` if vCPUs float.
+    /// The placements everywhere else, with their threads per core; `None` if vCPUs float.
     pub(super) fn elsewhere(&self) -> impl Iterator<Item = (Option<u64>, Span)> {
         let [one, two] = self.wider;
         let all = [(Some(1), one), (Some(2), two), (None, self.floating)];
@@ -148,7 +149,7 @@ impl UpperBound {
     }
 }
 
-/// The sets of `size` nodes, those of the fewest packages first; `None` if there are too many.
+/// The sets of `size` nodes, those with the fewest packages first; `None` if there are too many.
 fn sets(host: &Host, size: usize) -> Option<Vec<NodeSetAtHome>> {
     let all: Vec<usize> = (0..host.nodes().len()).collect();
     let found = subsets(&all, size, std::iter::empty(), |_, _| 0, |_| 0);
@@ -164,11 +165,11 @@ fn sets(host: &Host, size: usize) -> Option<Vec<NodeSetAtHome>> {
     Some(sets)
 }
 
-/// What all placements with these threads have in common.
+/// The common part of all profiles with these threads.
 fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profile {
     let SetFacts { path, same_switch, partition, degraded } = SetFacts::of(host, GpuMask::EMPTY);
     Profile {
-        // A core that is shared meets one preference less, and its score is no better.
+        // With shared cores one preference less is met, and the score is no better.
         whole_cores: dedicated,
         gpu_path: path,
         same_switch,
@@ -178,8 +179,8 @@ fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profil
     }
 }
 
-/// Calls `each` with every profile that a placement with these threads could have, and some that
-/// none has: that only makes the bound too good.
+/// Calls `each` with every profile that a placement with these threads could have, and with some
+/// that none has, which only makes the bound too good.
 fn each_profile(
     host: &Host,
     request: &Request,

@@ -6,16 +6,16 @@ use crate::host::{Gpu, Host};
 use crate::units::PciAddr;
 use crate::usage::Usage;
 
-/// The GPUs that a request for a number of GPUs may be given.
+/// The GPUs that a request may be given if it asks for a number of GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Eligible {
-    /// Those that match the model, are free, and are not named as another device of the request.
+    /// GPUs that match the model, are free, and are not named among the request's other devices.
     pub(crate) free: GpuMask,
-    /// Those that match the model, free or not.
+    /// GPUs that match the model, free or not.
     pub(crate) matching: GpuMask,
 }
 
-/// The GPUs for a request that names `model`, or none, and `devices` beside its GPUs.
+/// The GPUs for a request that names `model` (or none) and `devices` besides its GPUs.
 pub(crate) fn eligible(
     host: &Host,
     usage: &Usage,
@@ -34,8 +34,8 @@ pub(crate) fn eligible(
     Eligible { free, matching }
 }
 
-/// Whether the GPU's model or its PCI ids contain `model`. Where no model is asked for, any GPU
-/// that is not integrated into the processor.
+/// Whether the GPU's model or PCI ids contain `model`. Without a model, any GPU matches that is not
+/// integrated into the processor.
 fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
     let Some(model) = model else { return !gpu.integrated };
     let wanted = model.to_lowercase();
@@ -43,7 +43,7 @@ fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool {
     gpu.model.to_lowercase().contains(&wanted) || ids.is_some_and(|ids| ids.contains(&wanted))
 }
 
-/// The GPUs of which no tenant holds any function that has to go with them, integrated ones too.
+/// The GPUs of whose bundle no tenant holds any function, including integrated GPUs.
 pub(crate) fn unheld(host: &Host, usage: &Usage) -> GpuMask {
     let gpus = &host.derived().gpus;
     let is_held = |member: &PciAddr| usage.holder_of(*member).is_some();
@@ -55,13 +55,12 @@ pub(crate) fn discrete(host: &Host) -> GpuMask {
     (0..host.gpus().len()).filter(|at| !host.gpus()[*at].integrated).collect()
 }
 
-/// The GPUs that VMs usually ask for and may get: unheld and not integrated.
+/// The GPUs that VMs usually ask for and may have: unheld and not integrated.
 pub(crate) fn free(host: &Host, usage: &Usage) -> GpuMask {
     unheld(host, usage) & discrete(host)
 }
 
-/// The GPUs that each tenant holds itself or by a function that has to go with them; only tenants
-/// that hold some.
+/// For each tenant with GPUs, the GPUs of whose bundle it holds a function.
 pub(crate) fn held_by_tenants(host: &Host, usage: &Usage) -> Vec<GpuMask> {
     let mut tenants: Vec<(&str, GpuMask)> = Vec::new();
     for (at, gpu) in host.derived().gpus.iter().enumerate() {

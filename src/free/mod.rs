@@ -1,15 +1,15 @@
-//! What is free on a host with its tenants: the one definition that every other module asks.
+//! Free resources on a host with tenants: the one definition, used by every other module.
 //!
-//! **Takes** a host and the usage of its tenants. **Gives** sets and counts of pCPUs, cores, pages,
-//! GPUs and devices that a new VM may have. It decides nothing about the VM: how many cores it
-//! takes, where, and whether that is worth its price are questions of the engine. The independent
-//! checker (`verify`) asks nothing here: it reads the records anew.
+//! **Takes** a host and its tenants' usage. **Gives** sets and counts of the pCPUs, cores, pages,
+//! GPUs and devices that a new VM may have. It decides nothing about the VM: which cores it takes,
+//! and whether they are worth their cost, is decided by the engine. The independent checker
+//! (`verify`) does not use this module: it reads the records itself.
 //!
 //! # pCPUs and cores
-//! - A pCPU is *usable* if it is allowed, dedicated to no tenant, and not kept for the host. Kept
-//!   for the host are the reserved pCPUs; if the operator reserved none, those of the first allowed
-//!   core, unless the host is for VMs only or has a single core. Tenants that *float* over a pCPU
-//!   do not hold it: it stays usable. Isolated pCPUs are usable like others.
+//! - A pCPU is *usable* if it is allowed, dedicated to no tenant, and not kept for the host. The
+//!   pCPUs kept for the host are the reserved ones; if the operator reserved none, those of the
+//!   first allowed core, unless the host is for VMs only or has a single core. Tenants that *float*
+//!   over a pCPU do not hold it: it stays usable. Isolated pCPUs are as usable as others.
 //! - A core is *shared* if one of its pCPUs is dedicated to a tenant, or is kept for the host and
 //!   allowed. A *whole core* is one that is not shared and has a usable pCPU. A reserved sibling
 //!   outside the allowed set does not make a core shared: nothing of a VM can run there.
@@ -20,48 +20,50 @@
 //! so a VM that wants whole cores gets neither.
 //!
 //! # Pages
-//! Free on a node are the pages of its pool, less those that tenants hold there, less those in use
-//! that no tenant explains. Free on the host is the sum, less what tenants hold on no particular
-//! node: such pages are missing somewhere, and which node lacks them is unknown. So a VM that uses
-//! several nodes has to respect both numbers. [`Usage`](crate::usage::Usage) counts them, because
-//! it refuses claims by them; this module gathers them by size.
+//! The free pages of a node are those of its pool, less those that tenants hold there, less those
+//! that are in use without a tenant to explain them. The free pages of the host are the sum, less
+//! those that tenants hold on no particular node: such pages are missing somewhere, and it is
+//! unknown where. So a VM on several nodes must respect both numbers.
+//! [`Usage`](crate::usage::Usage) counts them, because it refuses claims by them; this module
+//! collects them by size.
 //!
 //! # GPUs and devices
-//! A device is given away together with its *bundle*: the helper functions of its card, and every
-//! function of the IOMMU groups of any of these. A device is free if no tenant holds any member of
-//! its bundle. Holding the audio function of a card therefore takes the card.
-//! - *Unheld* GPUs are free by this definition, whatever they are.
-//! - *Free* GPUs are the unheld ones that are not integrated into the processor: what VMs usually
-//!   ask for. An integrated GPU is only given to a VM that names its model or its address.
-//! - *Eligible* GPUs are those that one request may be given: unheld, of the model that it names
-//!   (not integrated if it names none), and not named as one of its other devices.
-//! - A tenant *holds* a GPU if it holds any member of the bundle, so each GPU that is not unheld is
-//!   held by somebody. Two tenants can hold parts of one bundle; the GPU then waits for both.
+//! A device goes to a VM together with its *bundle*: the helper functions of its card, and every
+//! function of their IOMMU groups. A device is free if no tenant holds any member of its bundle. So
+//! a tenant that holds the audio function of a card holds the card.
+//! - *Unheld* GPUs are free by this definition, whatever their kind.
+//! - *Free* GPUs are unheld and not integrated into the processor: those that VMs usually ask for.
+//!   An integrated GPU is only given to a VM that names its model or its address.
+//! - *Eligible* GPUs are those that one request may be given: unheld, of the requested model (or
+//!   not integrated if none is requested), and not named among its other devices.
+//! - A tenant *holds* a GPU if it holds any member of the bundle, so each GPU is either unheld or
+//!   held by a tenant. Two tenants can hold parts of one bundle; the GPU is free once both are
+//!   gone.
 //!
-//! # Who asks what
+//! # Users of this module
 //!
-//! | question | asked by | answer |
+//! | question | module | answer |
 //! |---|---|---|
-//! | cores of a node, and which to take | search, build | [`FreePcpus::levels`], [`FreePcpus::of_core`] |
+//! | free cores of a node, and which to take | search, build | [`FreePcpus::levels`], [`FreePcpus::of_core`] |
 //! | pCPUs left for emulator threads | search, build, capacity | [`FreePcpus::for_emulators`] |
 //! | whole cores for slots | search | [`FreePcpus::levels`] |
-//! | whole cores for slots, counts of hosts | fleet | [`FreePcpus::whole_cores`], [`FreePcpus::usable`] |
+//! | whole cores for slots, counts per host | fleet | [`FreePcpus::whole_cores`], [`FreePcpus::usable`] |
 //! | cores of a further VM | capacity | [`FreePcpus::of_core`] |
 //! | cores of a typical VM | capacity's reference shapes | [`FreePcpus::whole_cores`] of an empty host |
 //! | cores to move a running VM to | rebalance | [`FreePcpus::of_core`] |
-//! | whether pages lose the last pCPU near them | warnings | [`pcpus::usable`] |
+//! | whether pages lose the last usable pCPU of their node | warnings | [`pcpus::usable`] |
 //! | pages on nodes, and on the host | search, capacity | [`FreePages`] |
 //! | GPUs to choose from | search | [`gpus::eligible`] |
-//! | GPUs for slots and VMs to come | search, capacity, fleet | [`gpus::free`], [`gpus::held_by_tenants`] |
-//! | GPUs that a request could have at most | fleet | [`gpus::unheld`], [`gpus::free`] |
-//! | GPUs to keep from a gang's next VM | fleet | [`gpus::unheld`] |
+//! | GPUs for slots and future VMs | search, capacity, fleet | [`gpus::free`], [`gpus::held_by_tenants`] |
+//! | the most GPUs that a request could have | fleet | [`gpus::unheld`], [`gpus::free`] |
+//! | GPUs to withhold from a gang's next VM | fleet | [`gpus::unheld`] |
 //! | a named GPU or other device | search | [`holder`] |
-//! | what leaves the host with a device | build, capacity | [`bundle`] |
+//! | the functions that leave the host with a device | build, capacity | [`bundle`] |
 //!
 //! # Known limitations
-//! - What a placement *takes* is counted by its own GPUs. A GPU that is withheld because it shares
-//!   an IOMMU group with one of them is still counted as free after the placement, in slots and in
-//!   what remains on a host, until the placement is claimed. Sets of GPUs that withhold others are
+//! - The GPUs that a placement *takes* are counted as its own GPUs only. A GPU withheld because it
+//!   shares an IOMMU group with one of them still counts as free after the placement, in slots and
+//!   in the rest of the host, until the placement is claimed. GPU sets that withhold others are
 //!   chosen last.
 //! - Free pages on a node may include pages that a tenant holds on no particular node: see above.
 

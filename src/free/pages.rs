@@ -10,10 +10,9 @@ use crate::usage::Usage;
 /// Free pages of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FreePages {
-    /// By position in [`Host::nodes`]: the pages that are free on the node.
+    /// The free pages of each node, by position in [`Host::nodes`].
     pub(crate) on_node: SmallVec<[u64; 8]>,
-    /// The pages that are free on all nodes together, less those that tenants hold on no particular
-    /// node.
+    /// The free pages of all nodes together, less those that tenants hold on no particular node.
     pub(crate) in_all: u64,
 }
 
@@ -26,8 +25,8 @@ impl FreePages {
     }
 }
 
-/// How many pages of `size` the request needs; `None` if it could not use pages of this size: it
-/// wants another, or its memory is not a whole number of them.
+/// The number of pages of `size` that the request needs; `None` if it cannot use this size, because
+/// it asks for another or its memory is not a multiple.
 pub(crate) fn needed(request: &Request, size: PageSize) -> Option<u64> {
     let spec = request.spec();
     if spec.page_size.is_some_and(|wanted| wanted != size) {

@@ -1,4 +1,4 @@
-//! Free pCPUs, and the cores that have them.
+//! Free pCPUs and cores.
 
 use crate::host::core_set::CoreSet;
 use crate::host::{Core, Host};
@@ -15,7 +15,7 @@ pub(crate) struct FreePcpus {
     pub(crate) held: CpuSet,
     /// Kept for the host.
     pub(crate) housekeeping: CpuSet,
-    /// Cores with a pCPU that is held, or that is allowed and kept for the host.
+    /// Cores with a pCPU that is held, or that is both allowed and kept for the host.
     shared: CoreSet,
     /// `at_least[n - 1]`: the cores with at least n usable pCPUs.
     at_least: Vec<CoreSet>,
@@ -49,8 +49,8 @@ impl FreePcpus {
         core.pcpus.iter().copied().filter(move |pcpu| !closed && self.usable.contains(*pcpu))
     }
 
-    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs. With `whole_cores`, without
-    /// those that are shared.
+    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs. With `whole_cores`, without the
+    /// shared ones.
     pub(crate) fn levels(&self, whole_cores: bool) -> Vec<CoreSet> {
         let mut levels = self.at_least.clone();
         if whole_cores {
@@ -88,7 +88,7 @@ impl FreePcpus {
         Some(free)
     }
 
-    /// How many pCPUs are usable. With `whole_cores`, only those of cores that are not shared.
+    /// The number of usable pCPUs. With `whole_cores`, only those of cores that are not shared.
     pub(crate) fn count(&self, host: &Host, whole_cores: bool) -> u64 {
         let all = 0..host.cores().len();
         self.levels(whole_cores).iter().map(|level| u64::from(level.count(&all))).sum()

@@ -30,7 +30,7 @@ struct Answer<'a> {
     search_cut: bool,
 }
 
-/// The host, and where its description is from.
+/// The host and the origin of its description.
 #[derive(Serialize)]
 struct HostRow<'a> {
     name: &'a str,
@@ -75,7 +75,7 @@ struct Refusal {
     smallest_change: Vec<Changed>,
 }
 
-/// A claim with all of its fields, empty or not: scripts ask for them.
+/// A claim with all of its fields, even empty ones: scripts read them.
 #[derive(Serialize)]
 struct Claimed {
     dedicated: CpuSet,
@@ -97,8 +97,8 @@ pub fn recommendation(question: Question<'_>, answer: &Recommendation) -> String
     written(question, answer, None)
 }
 
-/// The same with a field `host`: the host's name, one line about it, where each part of its
-/// description was read from, and what its readers had to say.
+/// The same with a field `host`: the host's name, one line about it, the source of each part of its
+/// description, and the notes of its readers.
 #[must_use]
 pub fn recommendation_on(
     question: Question<'_>,
@@ -131,7 +131,7 @@ fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow
     to_line(&answer)
 }
 
-/// The refusal as JSON, on one line, with the changes that would make it fit.
+/// The refusal as JSON, on one line, with the changes that would make the request fit.
 #[must_use]
 pub fn refusal(refusal: &Infeasible, changes: &[Change]) -> String {
     let changed = |change: &Change| Changed { text: change.to_string(), change: change.clone() };

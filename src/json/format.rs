@@ -6,7 +6,7 @@ pub const HOST: &str = "pinwise-host/1";
 pub const REQUEST: &str = "pinwise-request/1";
 /// A tenant: [`write_tenant`](super::write_tenant), [`read_tenant`](super::read_tenant).
 pub const TENANT: &str = "pinwise-tenant/1";
-/// All that the tenants of a host hold: [`write_usage`](super::write_usage),
+/// The resources held by all tenants of a host: [`write_usage`](super::write_usage),
 /// [`read_usage`](super::read_usage).
 pub const USAGE: &str = "pinwise-usage/1";
 /// A placement: [`write_placement`](super::write_placement),
@@ -14,7 +14,7 @@ pub const USAGE: &str = "pinwise-usage/1";
 pub const PLACEMENT: &str = "pinwise-placement/1";
 /// An offer: [`write_offer`](super::write_offer), [`read_offer`](super::read_offer).
 pub const OFFER: &str = "pinwise-offer/1";
-/// A shape whose VMs are counted: [`write_shape`](super::write_shape),
+/// A shape for counting VMs: [`write_shape`](super::write_shape),
 /// [`read_shape`](super::read_shape).
 pub const SHAPE: &str = "pinwise-shape/1";
 /// A recommendation: [`recommendation`](super::recommendation).

@@ -1,22 +1,23 @@
-//! Host descriptions as JSON text: `{"format": "pinwise-host/1", …}` and the builder's fields.
+//! Host descriptions as JSON text: `{"format": "pinwise-host/1", …}` and the fields of
+//! [`HostSpec`].
 
 use super::format::HOST;
 use super::text::{JsonError, read_as};
 use crate::host::Reserve;
 use crate::host::spec::HostSpec;
 
-/// Reads a description. What it describes is checked by [`HostSpec::build`] only.
+/// Reads a description. Only [`HostSpec::build`] checks its contents.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
-/// that is unknown, missing, twice there, or of the wrong form.
+/// [`JsonError`] if the text is too long, names no format or another one, is not JSON, or has an
+/// unknown, missing, repeated or malformed field.
 pub fn read_host(text: &str) -> Result<HostSpec, JsonError> {
     read_as(text, HOST)
 }
 
-/// Writes a description: a line for each node, core, L3 domain, PCI function and GPU link, so that
-/// two versions can be compared line by line. The same description gives the same bytes, and
-/// reading them back gives the same description. Empty fields are left out.
+/// Writes a description with one line for each node, core, L3 domain, PCI function and GPU link, so
+/// that two versions can be compared line by line. The same description gives the same bytes, and
+/// reading them gives the same description. Empty fields are omitted.
 #[must_use]
 pub fn write_host(host: &HostSpec) -> String {
     let HostSpec {
@@ -68,7 +69,7 @@ fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("the description has no maps and no failing fields")
 }
 
-/// An array with a line for each item.
+/// An array with one line for each item.
 fn lines<T: serde::Serialize>(items: &[T]) -> String {
     if items.is_empty() {
         return "[]".to_owned();
@@ -110,7 +111,7 @@ mod tests {
             ),
             ("\"name\"", "\"about\"", "missing field `name`"),
             ("\"nodes\"", "\"cores\": [], \"nodes\"", "duplicate field `cores`"),
-            ("host/1", "host/2", "the text is \"pinwise-host/2\", this version reads"),
+            ("host/1", "host/2", "the text has format \"pinwise-host/2\", but this version reads"),
             ("\"format\"", "\"formal\"", "the text names no format"),
             ("}]}", "}]} x", "trailing characters"),
             ("}]}", "}]", "EOF while parsing"),

@@ -8,13 +8,13 @@ use crate::usage::Offer;
 /// Reads an offer; [`Usage::accept`](crate::Usage::accept) checks it.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
-/// that is unknown, missing, twice there, or of the wrong form.
+/// [`JsonError`] if the text is too long, names no format or another one, is not JSON, or has an
+/// unknown, missing, repeated or malformed field.
 pub fn read_offer(text: &str) -> Result<Offer, JsonError> {
     read_as(text, OFFER)
 }
 
-/// Writes an offer, with the host that it is for.
+/// Writes an offer, with the name of its host.
 #[must_use]
 pub fn write_offer(offer: &Offer) -> String {
     to_lines(&Tagged { format: OFFER, value: offer })

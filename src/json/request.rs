@@ -5,17 +5,17 @@ use super::text::{JsonError, read_by_hand};
 use super::write::{Tagged, to_lines};
 use crate::request::RequestSpec;
 
-/// Reads a request; [`RequestSpec::build`] checks it. Size suffices: `{"vcpus": 4, "memory": "4
-/// GiB"}`. The format may be left out.
+/// Reads a request; [`RequestSpec::build`] checks it. Only the size is required: `{"vcpus": 4,
+/// "memory": "4 GiB"}`. The format may be omitted.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names another format, is not JSON, or has a field that is
-/// unknown, missing, twice there, or of the wrong form.
+/// [`JsonError`] if the text is too long, names another format, is not JSON, or has an unknown,
+/// missing, repeated or malformed field.
 pub fn read_request(text: &str) -> Result<RequestSpec, JsonError> {
     read_by_hand(text, REQUEST)
 }
 
-/// Writes a request: name, size, and what differs from the defaults.
+/// Writes a request: name, size, and every value that differs from its default.
 #[must_use]
 pub fn write_request(request: &RequestSpec) -> String {
     to_lines(&Tagged { format: REQUEST, value: request })
@@ -60,9 +60,12 @@ mod tests {
             ),
             (
                 r#"{"format": "pinwise-request/2", "vcpus": {"min": 4}}"#,
-                "the text is \"pinwise-request/2\", this version reads \"pinwise-request/1\"",
+                "the text has format \"pinwise-request/2\", but this version reads \"pinwise-request/1\"",
             ),
-            (r#"{"format": "pinwise-tenant/1", "name": "a"}"#, "the text is \"pinwise-tenant/1\""),
+            (
+                r#"{"format": "pinwise-tenant/1", "name": "a"}"#,
+                "the text has format \"pinwise-tenant/1\"",
+            ),
         ] {
             let message = read_request(text).unwrap_err().to_string();
             assert!(message.contains(said), "{message}");

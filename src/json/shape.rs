@@ -1,4 +1,4 @@
-//! The shapes of VMs that capacity counts, as JSON texts.
+//! Shapes of VMs, for counting capacity, as JSON texts.
 
 use super::format::SHAPE;
 use super::text::{JsonError, read_as};
@@ -8,13 +8,13 @@ use crate::capacity::Shape;
 /// Reads a shape, for [`capacity`](crate::capacity::capacity).
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
-/// that is unknown, missing, twice there, or of the wrong form.
+/// [`JsonError`] if the text is too long, names no format or another one, is not JSON, or has an
+/// unknown, missing, repeated or malformed field.
 pub fn read_shape(text: &str) -> Result<Shape, JsonError> {
     read_as(text, SHAPE)
 }
 
-/// Writes a shape: its size and what differs from the defaults.
+/// Writes a shape: its size, and every value that differs from its default.
 #[must_use]
 pub fn write_shape(shape: &Shape) -> String {
     to_lines(&Tagged { format: SHAPE, value: shape })

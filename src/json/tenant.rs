@@ -9,7 +9,7 @@ use crate::sets::CpuSet;
 use crate::units::PciAddr;
 use crate::usage::{Claim, PageClaim};
 
-/// A tenant: its name and what it holds, at one level.
+/// A tenant: its name and the fields of its claim, at one level.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tenant {
@@ -32,18 +32,18 @@ struct Written<'a> {
 }
 
 /// Reads a tenant: `{"name": "vm7", "dedicated": "4-7", "pages": [{"node": 0, "page_size": "1 GiB",
-/// "count": 16}], "devices": ["0000:1b:00.0"]}`. The `claim` of a recommendation has these fields
-/// but the name. The format may be left out.
+/// "count": 16}], "devices": ["0000:1b:00.0"]}`. The `claim` of a recommendation has the same
+/// fields without the name. The format may be omitted.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names another format, is not JSON, or has a field that is
-/// unknown, missing, twice there, or of the wrong form.
+/// [`JsonError`] if the text is too long, names another format, is not JSON, or has an unknown,
+/// missing, repeated or malformed field.
 pub fn read_tenant(text: &str) -> Result<(String, Claim), JsonError> {
     let Tenant { name, dedicated, floating, pages, devices } = read_by_hand(text, TENANT)?;
     Ok((name, Claim { dedicated, floating, pages, devices }))
 }
 
-/// Writes a tenant: its name and what it holds.
+/// Writes a tenant: its name and its claim.
 #[must_use]
 pub fn write_tenant(name: &str, claim: &Claim) -> String {
     to_lines(&Tagged { format: TENANT, value: Written { name, claim } })
@@ -59,7 +59,7 @@ mod tests {
         let message = read_tenant(r#"{"name": "a", "cpus": "1"}"#).unwrap_err().to_string();
         assert!(message.contains("unknown field `cpus` in pinwise-tenant/1"), "{message}");
         let message = read_tenant(r#"{"format": "pinwise-tenant/2"}"#).unwrap_err().to_string();
-        assert!(message.contains("pinwise-tenant/2\", this version reads"), "{message}");
+        assert!(message.contains("pinwise-tenant/2\", but this version reads"), "{message}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! JSON texts of a named format: bounded, and every mistake with its place.
+//! JSON texts of a named format: bounded in size, and every error has its place.
 
 use std::fmt;
 
@@ -10,54 +10,54 @@ use serde::de::{
 
 use crate::shown::shorten;
 
-/// The longest text that is read: 64 MiB, some hundred times the largest host.
+/// The largest text that is read: 64 MiB, about a hundred times the largest host's.
 pub const MAX_TEXT: usize = 64 << 20;
-/// The longest part of a foreign text that a message shows.
+/// The largest part of a foreign text that a message shows, in bytes.
 const MAX_SHOWN: usize = 200;
 
-/// Why a text is not what its format says.
+/// The reason why a text does not conform to its format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
     /// A text beyond [`MAX_TEXT`].
-    #[error("the text has {bytes} bytes, the limit is {MAX_TEXT}")]
+    #[error("the text has {bytes} bytes, but the limit is {MAX_TEXT}")]
     TooLong {
-        /// Its length.
+        /// The length in bytes.
         bytes: usize,
     },
-    /// Another format than the expected one, or another version of it.
-    #[error("the text is {found:?}, this version reads {expected:?}")]
+    /// A format other than the expected one, or another version of it.
+    #[error("the text has format {found:?}, but this version reads {expected:?}")]
     Format {
         /// The format that the text names.
         found: String,
         /// The format that was expected.
         expected: &'static str,
     },
-    /// No format is named: probably not such a text at all.
-    #[error("the text names no format, it must begin with \"format\": {expected:?}")]
+    /// No format: the text is probably something else.
+    #[error("the text names no format; add \"format\": {expected:?}")]
     NoFormat {
         /// The format that was expected.
         expected: &'static str,
     },
-    /// A name or a number that cannot be: it refers to nothing, is there twice, or is too large.
+    /// An impossible name or number: it refers to nothing, is repeated, or is too large.
     #[error("at {path}: {problem}")]
     Wrong {
-        /// The way to the value, e.g. `gpus[1].switch`.
+        /// The path to the value, e.g. `gpus[1].switch`.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// Not JSON, an unknown or missing field, or a value that the field does not allow. An unknown
-    /// field is named together with the format that does not have it.
+    /// Not JSON, an unknown or missing field, or a value that the field does not allow. The message
+    /// about an unknown field names the format.
     #[error("line {line}, column {column}, at {path}: {problem}")]
     Value {
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// The way to the value, e.g. `nodes[1].memory`; `.` for the text itself.
+        /// The path to the value, e.g. `nodes[1].memory`; `.` for the text itself.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
@@ -66,8 +66,8 @@ pub enum JsonError {
 /// (`serde(deny_unknown_fields)`); the field `format` is hidden from it.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
-/// that is unknown, missing, twice there, or of the wrong form.
+/// [`JsonError`] if the text is too long, names no format or another one, is not JSON, or has an
+/// unknown, missing, repeated or malformed field.
 pub fn read_as<'de, T: Deserialize<'de>>(
     text: &'de str,
     expected: &'static str,
@@ -78,8 +78,7 @@ pub fn read_as<'de, T: Deserialize<'de>>(
     }
 }
 
-/// The same for a text that people write by hand: it may leave the format out, but not name
-/// another.
+/// The same for a text that people write by hand: it may omit the format, but not name another one.
 pub(super) fn read_by_hand<'de, T: Deserialize<'de>>(
     text: &'de str,
     expected: &'static str,
@@ -88,8 +87,8 @@ pub(super) fn read_by_hand<'de, T: Deserialize<'de>>(
     read_fields(text, expected)
 }
 
-/// Whether the text names its format, which is `expected` then. Asked before anything else is read:
-/// an unknown field of a later version must not be what is reported.
+/// Whether the text names its format, which must then be `expected`. This is checked first: a text
+/// of a later version must not be reported for an unknown field.
 fn of_format(text: &str, expected: &'static str) -> Result<bool, JsonError> {
     match format_of(text)? {
         Some(found) if found != expected => {
@@ -106,7 +105,7 @@ fn read_fields<'de, T: Deserialize<'de>>(
     read(text, Some(format), |json| T::deserialize(WithoutFormat(json)))
 }
 
-/// The format that a text names; `None` where it names none.
+/// The format that a text names; `None` if it names none.
 ///
 /// # Errors
 /// [`JsonError`] if the text is too long or not a JSON object.
@@ -123,7 +122,7 @@ type Json<'a, 'de> = serde_path_to_error::Deserializer<
     &'a mut serde_json::Deserializer<serde_json::de::StrRead<'de>>,
 >;
 
-/// Runs `parse` over the whole text and says where it failed.
+/// Runs `parse` over the whole text and adds the place of an error.
 fn read<'de, T>(
     text: &'de str,
     format: Option<&'static str>,
@@ -147,14 +146,14 @@ fn read<'de, T>(
     })
 }
 
-/// serde's words on an unknown field, with the format that does not have it: "unknown field `vcpu`
-/// in pinwise-request/1, expected one of ...".
+/// serde's message about an unknown field, with the format's name added: "unknown field `vcpu` in
+/// pinwise-request/1, expected one of ...".
 fn unknown_field(problem: &str, format: &str) -> Option<String> {
     let rest = problem.strip_prefix("unknown field `")?;
-    // The name is the text's and may hold anything; what follows is serde's and holds no such
-    // words.
+    // The name comes from the text and may hold anything; the rest is serde's and cannot hold the
+    // separator.
     let (name, expected) = rest.rsplit_once("`, expected ")?;
-    // The spelling with hyphens is read, and not advertised.
+    // The older spelling with hyphens is accepted but not advertised.
     let (lead, names) = match expected.strip_prefix("one of ") {
         Some(names) => ("one of ", names),
         None => ("", expected),
@@ -166,12 +165,12 @@ fn unknown_field(problem: &str, format: &str) -> Option<String> {
     Some(format!("unknown field `{name}` in {format}, expected {expected}"))
 }
 
-/// The path, `.` where the text ended before there was one.
+/// The path, or `.` if the text ended before any.
 fn place_of(path: &str) -> String {
     if path == "?" { ".".to_owned() } else { shorten(path, MAX_SHOWN) }
 }
 
-/// Finds the format and skips all else.
+/// Finds the format and skips everything else.
 struct FormatVisitor;
 
 impl<'de> Visitor<'de> for FormatVisitor {
@@ -246,8 +245,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutFormat<A> {
     }
 }
 
-/// A key that is handed to its seed unless it is `format`. This happens while the key is read: an
-/// error then has the key's path.
+/// A key that is passed to its seed unless it is `format`. This happens while the key is read, so
+/// that an error has the key's path.
 struct Key<'s, K>(&'s mut Option<K>);
 
 impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, K> {

@@ -1,4 +1,4 @@
-//! What the tenants of a host hold, as JSON text.
+//! The usage of a host as JSON text.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ struct UsageJson {
     unexplained: Vec<UnexplainedPages>,
 }
 
-/// A tenant as in its own format, and since when it is there.
+/// A tenant as in its own format, with the generation of its claim.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TenantJson {
@@ -38,13 +38,13 @@ struct TenantJson {
     devices: Vec<PciAddr>,
 }
 
-/// Reads what the tenants of `host` hold, with the generations. Every claim is checked as
-/// [`Usage::with_running`] does.
+/// Reads the usage of `host`, with the generations. Every claim is checked as in
+/// [`Usage::with_running`].
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, has a field that
-/// is unknown, missing, twice there, or of the wrong form, is about a host of another name, or if a
-/// tenant, which the message names, cannot hold what it says.
+/// [`JsonError`] if the text is too long, names no format or another one, is not JSON, has an
+/// unknown, missing, repeated or malformed field, or is for a host of another name; or if a tenant,
+/// which the message names, cannot hold its claim.
 pub fn read_usage(text: &str, host: &Host) -> Result<Usage, JsonError> {
     let wrong = |path: &str, problem| JsonError::Wrong { path: path.to_owned(), problem };
     let UsageJson { host: name, generation, tenants, unexplained } = read_as(text, USAGE)?;
@@ -61,7 +61,7 @@ pub fn read_usage(text: &str, host: &Host) -> Result<Usage, JsonError> {
     Usage::restore(host, saved).map_err(|problem| wrong("tenants", problem.to_string()))
 }
 
-/// Writes what the tenants of `host` hold, with the generations: a line for each tenant.
+/// Writes the usage of `host`, with the generations: one line for each tenant.
 #[must_use]
 pub fn write_usage(usage: &Usage, host: &Host) -> String {
     let SavedUsage { generation, tenants, unexplained } = usage.saved();

@@ -9,12 +9,12 @@ use crate::sets::{CpuSet, NodeSet};
 use crate::units::{CoreId, PcpuId};
 use crate::usage::{Claim, Usage};
 
-/// Finds pCPUs for the VM that holds `held` among those that `usage`, where the VM is missing,
-/// leaves free. Cores that can stay do, and the others stay on their nodes as far as there is room.
+/// Finds new pCPUs for the VM that holds `held`, among those that are free in `usage`, which
+/// excludes the VM. Cores that can stay do, and the others stay on their nodes while there is room.
 ///
-/// It goes core by core: siblings stay siblings, and a core that the VM has whole becomes one that
-/// it has whole. A core that it shares may become one that it shares with another tenant. `None` if
-/// there is no room.
+/// It works core by core: siblings stay siblings, and a whole core is replaced by a whole core. A
+/// core shared with a tenant may be replaced by one shared with another. `None` if there is no
+/// room.
 pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
     let free = FreePcpus::new(host, usage);
     let taken = &free.held;
@@ -48,11 +48,11 @@ pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
             fits.then_some(usable)
         };
         let near = |core: &Core| host.distance(from.node, core.node);
-        // Two guest cores on one core of the host would be siblings that the guest does not know
-        // of.
+        // Two guest cores on one host core would be siblings that the guest does not know of.
         let open = host.cores().iter().enumerate().filter(|(_, core)| !used.contains(&core.id));
         let targets = open.filter_map(|(at, core)| Some((room(at, core)?, at, core)));
-        // Of shared cores, the one with the fewest usable pCPUs goes first: whole ones stay whole.
+        // Of shared cores, the one with the fewest usable pCPUs is taken first, so that whole ones
+        // stay whole.
         let target = targets.min_by_key(|(usable, _, core)| {
             (core.node != from.node, near(core), core.kind != from.kind, *usable, core.id)
         });
@@ -70,7 +70,7 @@ pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
         node_of(*old) != node_of(*new) && node_of(*new).is_none_or(|node| !memory.contains(node))
     });
     let left_behind = if away { memory } else { NodeSet::new() };
-    // The VM keeps what it floats on, except for pCPUs that it has for itself now.
+    // The VM keeps the pCPUs that it floats on, except those now dedicated to it.
     let floating = held.floating.difference(&dedicated);
     let claim = Box::new(Claim { dedicated, floating, ..held.clone() });
     let vfio = !held.devices.is_empty();

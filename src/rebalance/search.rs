@@ -14,24 +14,23 @@ use crate::sets::{CpuSet, bits};
 use crate::usage::{Claim, Usage};
 use crate::verify::verify;
 
-/// The most node sets on which the refused request is tried.
+/// The largest number of node sets on which the refused request is tried.
 const MAX_NODE_SETS: usize = 64;
-/// Name of a tenant that stands for the nodes that are left out. No libvirt domain can have it.
+/// The name of a placeholder tenant that holds the excluded nodes. No libvirt domain can have it.
 const OUTSIDE: &str = "/outside";
 
-/// The smallest change among the VMs of a host that lets a refused request fit.
+/// The smallest set of moves among the VMs of a host after which a refused request fits.
 ///
-/// `restartable` are the requests of the tenants that may be stopped and placed anew; their names
-/// say whose they are. Every tenant with pCPUs of its own may be re-pinned while it runs. That
-/// moves no memory, and a step says if vCPUs leave the nodes of their memory.
+/// `restartable` holds the requests of the tenants that may be stopped and placed again, matched by
+/// name. Every tenant with dedicated pCPUs may be re-pinned while it runs. That moves no memory,
+/// and a step says if vCPUs leave the nodes of their memory.
 ///
 /// At most [`MAX_STEPS`] VMs are moved, and at most [`MAX_QUESTIONS`] recommendations are asked
-/// for. What is advised was tried: after the steps, each possible when its turn comes, the request
-/// fits.
+/// for. An advice was tried: after its steps, each possible at its turn, the request fits.
 ///
 /// # Errors
-/// [`NoAdvice`] if the request fits as it is, would not fit if all were gone that may be moved, or
-/// the search found nothing within its bounds.
+/// [`NoAdvice`] if the request fits as it is, would not fit even if every VM that may be moved were
+/// gone, or the search found nothing within its bounds.
 pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advice, NoAdvice> {
     let Question { host, usage, request, options } = question;
     let mut search = MoveSearch { host, usage, request, options, questions: 0 };
@@ -71,7 +70,7 @@ pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advi
     Err(NoAdvice::NotFound { cut: false })
 }
 
-/// The VMs that are moved.
+/// The VMs to move.
 struct MoveSet<'a> {
     restarts: Vec<&'a Request>,
     repins: Vec<(&'a str, &'a Claim)>,
@@ -98,8 +97,8 @@ impl MoveSearch<'_> {
         !self.ask(usage, self.request).is_empty()
     }
 
-    /// The usage if the VMs of the set held nothing that they can leave: a VM that is re-pinned
-    /// keeps its memory and devices.
+    /// The usage without what the VMs of the set can leave: a re-pinned VM keeps its memory and
+    /// devices.
     fn without(&self, set: &MoveSet<'_>) -> Option<Usage> {
         let mut left = self.usage.clone();
         for vm in &set.restarts {
@@ -140,8 +139,8 @@ impl MoveSearch<'_> {
         None
     }
 
-    /// Sets of pCPUs to keep the request from: none, so that it may use all nodes, and then all
-    /// those outside of one node or of two.
+    /// Sets of pCPUs to withhold from the request: first none, so that it may use all nodes, and
+    /// then all pCPUs outside of one node or of two.
     fn outsides(&self, left: &Usage) -> Vec<CpuSet> {
         let nodes = self.host.nodes();
         let count = nodes.len();
@@ -172,14 +171,14 @@ impl MoveSearch<'_> {
             full.claim(self.host, &vm.spec().name, placement.claim()).ok()?;
             steps.push(Step::Restart { tenant: vm.spec().name.clone(), placement });
         }
-        // A set with a VM that does not move was tried before without it.
+        // A set with a VM that does not move was tried before without that VM.
         let idle = |step: &Step| matches!(step, Step::Repin { moves, .. } if moves.is_empty());
         if steps.iter().any(idle) {
             return None;
         }
         let steps = self.ordered(steps)?;
         let mut advice = Advice { steps, placement };
-        // The proof: the steps as the caller carries them out, and the request once more.
+        // The proof: the caller's steps on a copy, and the request once more.
         let after = advice.after(self.host, self.usage).ok()?;
         let answer = self.ask(&after, self.request);
         let sound =
@@ -188,7 +187,7 @@ impl MoveSearch<'_> {
         Some(advice)
     }
 
-    /// The steps in an order in which each is possible when its turn comes.
+    /// The steps in an order in which each is possible at its turn.
     fn ordered(&self, mut left: Vec<Step>) -> Option<Vec<Step>> {
         let (mut usage, mut done) = (self.usage.clone(), Vec::new());
         while !left.is_empty() {

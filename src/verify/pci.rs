@@ -55,8 +55,8 @@ fn indexes(pci: &GuestPci, found: &mut Vec<Violation>) {
     }
 }
 
-/// The buses of an expander are its own bus, one for each of its ports and one for each switch below
-/// it. If another expander takes one of them, the guest silently loses devices.
+/// The buses of an expander are its own bus, one for each of its ports and one for each switch
+/// below it. If another expander takes one of them, the guest silently loses devices.
 fn buses(case: &Case<'_>, pci: &GuestPci, found: &mut Vec<Violation>) {
     let GuestPci { expanders, ports, switches, .. } = pci;
     // Switches plugged into a missing port are a violation of their own.

@@ -1,84 +1,83 @@
 //! Warnings and explanations: facts first, sentences last.
 //!
-//! **Takes** an answer and the question that it answers: host, usage, request, options. **Gives**
-//! facts that no score can mend (`Warning`), and, at the very end, text for a person. The engine
-//! never writes a sentence: findings, refusals, warnings, changes and steps are ids and numbers,
-//! and every number in a text is a number of the answer or of the question. Errors and violations
-//! print themselves.
+//! **Takes** an answer and its question: host, usage, request, options. **Gives** facts that no
+//! score can express (`Warning`) and, at the very end, text for a person. The engine never writes a
+//! sentence: findings, refusals, warnings, changes and steps are ids and numbers, and every number
+//! in a text is a number of the answer or of the question. Errors and violations print themselves.
 //!
 //! # Why this order
-//! A program can act on `RemoteGpu { address, node, nodes }`, a test can count it again, and a text
-//! can be reworded without changing a decision. The other way round, numbers would have to be
-//! parsed out of prose.
+//! A program can act on `RemoteGpu { address, node, nodes }`, a test can recompute it, and a text
+//! can be reworded without changing a decision. With text first, numbers would have to be parsed
+//! out of prose.
 //!
 //! # Warnings
-//! Warnings are computed when they are asked for, not by the search: a scheduler that ranks a
-//! thousand hosts needs those of one. They never change a rank. In their order:
-//! 1. *Links*: a GPU of the host, or another device of the VM, whose link runs below what both of
-//!    its sides can. GPUs that were passed over are told too, to everyone who gets a GPU. At full
+//! Warnings are computed on request, not by the search: a scheduler that ranks a thousand hosts
+//! needs those of one. They never change a rank. In order:
+//! 1. *Links*: a GPU of the host, or another device of the VM, whose link runs slower or narrower
+//!    than both sides can. A VM with GPUs is also warned about GPUs that it did not get. At full
 //!    width the cause may be an idle GPU that saves power.
-//! 2. *Each device*: its node is unknown; a GPU on a node that the VM has nothing on; no IOMMU
-//!    group, or no group known on the whole host; other functions that leave the host with its
+//! 2. *Each device*: its node is unknown; a GPU is on a node where the VM has nothing; it has no
+//!    IOMMU group, or none is known on the whole host; other functions leave the host with its
 //!    group.
-//! 3. *Pages*: memory in base pages, whether none else were free or they were asked for, and that
+//! 3. *Pages*: memory is in base pages, whether no others were free or they were requested, and
 //!    passthrough pins each of them at start.
 //! 4. *Peers*: GPUs that meet below one root port, are not linked, and have a port between them
 //!    that redirects requests upward (ACS), unless the request says that they do not use
-//!    peer-to-peer. Ports of unknown state say nothing.
-//! 5. *Neighbours*: tenants that float on the VM's pCPUs; that have siblings of its vCPUs' cores,
-//!    pCPUs in its L3 domains, or pCPUs or pages on its memory's nodes; and hugepages that are
-//!    stranded, because the VM takes the last usable pCPU of their node. For the default layout
+//!    peer-to-peer. Ports of unknown state cause no warning.
+//! 5. *Neighbours*: tenants that float on the VM's pCPUs; tenants with siblings of its vCPUs'
+//!    cores, pCPUs in its L3 domains, or pCPUs or pages on its memory's nodes; and stranded
+//!    hugepages, because the VM takes the last usable pCPU of their node. For the default layout,
 //!    only that it floats over dedicated pCPUs.
-//! 6. *Other threads*: no pCPUs are reserved for the host; emulator threads run on none of the VM's
+//! 6. *Other threads*: no pCPUs are reserved for the host; emulator threads run outside of the VM's
 //!    nodes.
 //! 7. *GPU sets*: all GPUs are on one node and collectives go through host memory, where one host
-//!    measured more over two nodes; the GPUs are no fabric partition.
+//!    was faster over two nodes; the GPUs do not form a fabric partition.
 //!
-//! Neighbours and peers are counted a second time by the checker, pCPU by pCPU: nothing false is
-//! told, nothing true is left out. What sharing costs is in no published result, so these are
-//! warnings and no predictions.
+//! The checker recomputes the warnings about neighbours and peers pCPU by pCPU: none is false, none
+//! is missing. No published result measures the cost of sharing, so these are warnings and not
+//! predictions.
 //!
 //! # Explanations
-//! A recommendation reads, from top to bottom: the host in one line; a table, one row per placement
-//! and the default layout as the baseline; why the first is first; what to expect of each metric,
-//! with grade and studies; what it takes from the host; warnings; styles that are not possible,
-//! with their decisive fact; the studies that were cited; and whether the search was cut.
+//! A recommendation reads, from top to bottom: the host in one line; a table with one row per
+//! placement and the default layout as the baseline; the reasons for the first; the expected effect
+//! on each metric, with grade and studies; the cost to the host; warnings; impossible styles with
+//! their decisive fact; the cited studies; and whether the search reached its limit.
 //!
 //! *Why* compares the first with the second, and with the best row that differs in showing cells,
 //! if it is not the second. For each metric that both have, the gain is weight x (point of the
-//! first - point of the other); the three largest are told, those against the winner marked.
-//! Preferred properties that the other lacks, if it lacks more, and packing costs that differ by
-//! more than 10 points, follow. If nothing differs, the text says so and names the tie-breaks.
+//! first - point of the other). The three largest are shown, with those against the winner marked.
+//! Then follow preferences that the other does not meet, if it misses more, and packing costs that
+//! differ by more than 10 points. If nothing differs, the text says so and names the tie-breaks.
 //!
 //! Scores are shown in thousandths of a natural logarithm, rounded: +142 is a factor e^0.142 =
-//! 1.15. The baseline is 0, and is a yardstick, not an answer: it keeps none of what the request
-//! asks for, and pays for none of it.
+//! 1.15. The baseline is 0. It is not a recommendation: it ignores the request's policies and pays
+//! no penalty for them.
 //!
-//! A refusal groups styles with equal facts, shows the first four of each and how many more there
-//! are, and then the changes that would each make the request fit. It distinguishes "no single
-//! change makes it fit" from "nobody looked".
+//! A refusal groups styles with equal facts, shows the first four of each and the number of others,
+//! and then the changes that would each make the request fit. It distinguishes "no single change
+//! makes the request fit" from changes that were not searched for.
 //!
 //! # Citations
-//! A study is listed if a printed line rests on it. Citations are collected while that line is
-//! written, never parsed out of the finished text: a VM named `F33` cites nothing.
+//! A study is listed if a printed line uses it. Citations are collected while that line is written,
+//! never parsed out of the finished text: a VM named `F33` cites nothing.
 //!
 //! # Foreign text
-//! Names of VMs, tenants, hosts and models come from outside. Tenants' names are quoted with
-//! control characters escaped; in other names they are replaced by U+FFFD. No name can break a line
-//! or send a terminal a control character.
+//! Names of VMs, tenants, hosts and models come from outside. Tenants' names are quoted, with
+//! control characters escaped; in other names control characters are replaced by U+FFFD. No name
+//! can break a line or send a control character to a terminal.
 //!
 //! # Invariants
 //! - The text is a pure function of its arguments, without a locale: numbers are integers, and
-//!   ratios print as two or three decimals of thousandths.
-//! - An answer explained with another usage than it was computed with can contradict itself, so
-//!   both travel in one `Question`.
-//! - A fact's sentence has no full stop; whoever prints it adds one.
+//!   ratios print with two or three decimals.
+//! - An answer explained with a usage other than its own could contradict itself, so both travel in
+//!   one `Question`.
+//! - A fact's sentence has no full stop; the caller adds one.
 //!
 //! # Known limitations
-//! - Only the decisive fact of an impossible style is printed beside a recommendation. All facts
+//! - Beside a recommendation, only the decisive fact of an impossible style is printed. All facts
 //!   are in the answer.
-//! - Three metrics explain most of a difference, not all of it; the table of expectations has every
-//!   metric of the first placement only.
+//! - Three metrics explain most of a difference, not all of it; the table of expectations covers
+//!   only the first placement.
 
 mod neighbours;
 mod peers;
@@ -96,7 +95,7 @@ use crate::sets::NodeSet;
 use neighbours::neighbours;
 use peers::peers;
 
-/// All that is to be known about a placement.
+/// All warnings about a placement.
 pub(crate) fn warnings(
     question: Question<'_>,
     placement: &Placement,
@@ -146,7 +145,7 @@ pub(crate) fn warnings(
 fn links(host: &Host, placement: &Placement, all: &mut Vec<Warning>) {
     let given = |address| placement.devices.iter().any(|device| device.address == address);
     let others = placement.devices.iter().filter(|d| !d.is_gpu).map(|d| d.address);
-    // A degraded GPU is worth telling to everyone who asks for GPUs, also when it was avoided.
+    // A VM with GPUs is warned about every GPU with a degraded link, even one that was avoided.
     let gpus = host.gpus().iter().zip(&host.derived().gpus);
     let degraded = gpus.filter(|(_, facts)| facts.degraded && placement.gpus().next().is_some());
     for address in degraded.map(|(gpu, _)| gpu.address).chain(others) {
@@ -157,7 +156,7 @@ fn links(host: &Host, placement: &Placement, all: &mut Vec<Warning>) {
     }
 }
 
-/// Where the emulator threads run, and what is left to the host.
+/// The warnings about emulator threads and about the pCPUs left to the host.
 fn threads(
     host: &Host,
     request: &Request,

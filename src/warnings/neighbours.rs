@@ -1,4 +1,4 @@
-//! What the VM and the tenants that are there share.
+//! Resources that the VM shares with tenants.
 
 use super::warning::Warning;
 use crate::free::pcpus::usable;
@@ -8,7 +8,7 @@ use crate::sets::{CpuSet, NodeSet};
 use crate::units::{L3Id, NodeId};
 use crate::usage::{Claim, Usage};
 
-/// The tenants that hold some of these pCPUs in one way, by name, and which of them.
+/// The tenants, by name, that hold any of these pCPUs in one way, and these pCPUs.
 fn shared(
     usage: &Usage,
     held: impl Fn(&Claim) -> &CpuSet,

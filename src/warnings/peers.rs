@@ -1,4 +1,4 @@
-//! Whether GPUs below one switch reach each other inside it.
+//! Peer-to-peer traffic between GPUs below one switch.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use crate::placement::Placement;
 use crate::request::Request;
 use crate::units::PciAddr;
 
-/// The warning about GPUs that share a switch and whose traffic its ports redirect. Unknown ports
-/// say nothing.
+/// The warning about GPUs that share a switch whose ports redirect their traffic. Ports of unknown
+/// state cause no warning.
 pub(super) fn peers(host: &Host, request: &Request, placement: &Placement, all: &mut Vec<Warning>) {
     if request.spec().peer_to_peer == Some(false) {
         return;

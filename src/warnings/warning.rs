@@ -5,22 +5,22 @@ use crate::host::pcie::LinkState;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
 
-/// Something to know, as ids and numbers.
+/// A warning about a placement, as ids and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "warning", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Warning {
-    /// A link that runs below what both of its sides can (F10, F45). At full width an idle GPU may
-    /// have lowered its speed.
+    /// A link that runs slower or narrower than both sides can (F10, F45). At full width, an idle
+    /// GPU may have lowered its speed.
     DegradedLink {
         /// The GPU or other device.
         address: PciAddr,
-        /// What it runs at.
+        /// The current state of the link.
         now: LinkState,
-        /// What it could.
+        /// The best state that both sides support.
         possible: LinkState,
-        /// Whether the VM gets it.
+        /// Whether the VM gets the device.
         given: bool,
     },
     /// A GPU on a node that holds none of the VM's memory (F15, F28).
@@ -32,98 +32,99 @@ pub enum Warning {
         /// The VM's nodes.
         nodes: NodeSet,
     },
-    /// The host does not tell which node a device is on.
+    /// A device whose node is unknown.
     UnknownNode {
         /// The device.
         address: PciAddr,
     },
-    /// An IOMMU group with functions that the VM does not get: they leave the host too.
+    /// An IOMMU group with functions that the VM does not get, although they leave the host too.
     SharedIommuGroup {
         /// The device.
         address: PciAddr,
         /// The others.
         others: Vec<PciAddr>,
     },
-    /// In no IOMMU group, while others are: passthrough needs an IOMMU that is switched on for it.
+    /// A device in no IOMMU group, while others are in one: passthrough needs the IOMMU switched
+    /// on.
     NoIommuGroup {
         /// The device.
         address: PciAddr,
     },
-    /// The host's description knows no IOMMU group at all: the IOMMU is off, or the source tells
+    /// A device on a host without any known IOMMU group: the IOMMU is off, or the source shows
     /// none.
     UnknownIommuGroup {
         /// The device.
         address: PciAddr,
     },
-    /// GPUs that meet below one root port, without a direct link, and ports between them that send
-    /// what they say to each other up to the root complex: peer-to-peer does not stay inside the
-    /// switch. What that costs is in no finding.
+    /// GPUs below one root port, without a direct link, whose peer-to-peer traffic does not stay
+    /// inside the switch: ports between them redirect it to the root complex. No finding measures
+    /// the cost.
     RedirectedPeers {
         /// The GPUs.
         gpus: Vec<PciAddr>,
         /// The ports with request redirect on.
         ports: Vec<PciAddr>,
-        /// Whether all of these ports let requests pass whose addresses are translated already:
-        /// GPUs that ask the IOMMU ahead (ATS) then still reach each other directly.
+        /// Whether all of these ports let requests with translated addresses pass:
+        /// GPUs that ask the IOMMU in advance (ATS) then still reach each other directly.
         translated: bool,
     },
     /// Memory in base pages, though the VM is pinned: no hugepages of a fitting size are free.
     /// With VFIO every page is pinned at start, about a quarter second a GB (F41).
     NoHugepages {
-        /// The size that is used.
+        /// The page size in use.
         page_size: PageSize,
         /// The memory.
         memory: Bytes,
         /// Whether devices are passed through.
         vfio: bool,
     },
-    /// Other tenants may run on pCPUs that this VM has for itself.
+    /// Tenants that float over pCPUs dedicated to this VM.
     FloatingTenants {
         /// Their names.
         tenants: Vec<String>,
         /// The pCPUs.
         cpus: CpuSet,
     },
-    /// The VM floats over pCPUs that tenants have for themselves: nothing keeps it off.
+    /// A floating VM over pCPUs that are dedicated to tenants: nothing keeps it off them.
     FloatsOverTenants {
         /// Their names.
         tenants: Vec<String>,
         /// The pCPUs.
         cpus: CpuSet,
     },
-    /// Tenants have SMT siblings of the VM's vCPUs, as the request allows: what the second thread
-    /// of a core does slows the first.
+    /// Tenants on SMT siblings of the VM's vCPUs, as the request allows: the two threads of a core
+    /// slow each other.
     SharedCores {
         /// Their names.
         tenants: Vec<String>,
         /// The VM's pCPUs on these cores.
         cpus: CpuSet,
     },
-    /// Tenants have pCPUs in L3 domains of the VM's vCPUs, and so a part of the cache. What that
-    /// costs is in no finding.
+    /// Tenants with pCPUs in L3 domains of the VM's vCPUs, and so with a part of the cache. No
+    /// finding measures the cost.
     SharedL3 {
         /// Their names.
         tenants: Vec<String>,
         /// The domains, ascending.
         domains: Vec<L3Id>,
     },
-    /// Tenants have pCPUs or pages on nodes of the VM's memory, and so a part of its bandwidth. VMs
-    /// on different nodes were measured not to disturb each other (F27); how much they do on one is
-    /// in no finding.
+    /// Tenants with pCPUs or pages on nodes of the VM's memory, and so with a part of its
+    /// bandwidth. VMs on different nodes do not disturb each other (F27); no finding measures VMs
+    /// on one node.
     SharedNodes {
         /// Their names.
         tenants: Vec<String>,
         /// The nodes.
         nodes: NodeSet,
     },
-    /// The VM takes the last pCPUs of a node on which hugepages stay free: no VM can have them
-    /// near.
+    /// Hugepages that stay free on a node whose last pCPUs the VM takes: no other VM can use them
+    /// locally.
     StrandedPages {
         /// The node.
         node: NodeId,
         /// The page size.
         page_size: PageSize,
-        /// How many stay free.
+        /// The number of pages that stay free.
         pages: u64,
     },
     /// The operator named no pCPUs to keep for the host: these were chosen, or none.
@@ -133,20 +134,20 @@ pub enum Warning {
         /// The reason for the choice.
         why: KeptWhy,
     },
-    /// The emulator threads run on no node of the VM.
+    /// Emulator threads outside of the VM's nodes.
     EmulatorFar {
-        /// Where the emulator threads run.
+        /// The pCPUs of the emulator threads.
         cpus: CpuSet,
         /// The VM's nodes.
         nodes: NodeSet,
     },
-    /// The GPUs are one node's, and another set over several nodes exists: for collectives through
-    /// host memory one host measured 1.5 times more with such a set (F18). Measure both.
+    /// GPUs that are all on one node, while a set over several nodes exists: for collectives
+    /// through host memory, one host was 1.5 times faster with such a set (F18). Measure both.
     SpreadSetMayBeFaster {
         /// The node that has them all.
         node: NodeId,
     },
-    /// The GPUs are no fabric partition: the fabric manager cannot link them.
+    /// GPUs that do not form a fabric partition: the fabric manager cannot link them.
     NotAPartition {
         /// The GPUs.
         gpus: Vec<PciAddr>,

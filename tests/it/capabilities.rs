@@ -88,13 +88,18 @@ fn capabilities_describe_nodes_cores_caches_and_pages() {
     let odd = TWO.replacen("<bank ", &format!("{bank}<bank "), 1);
     let odd = read_capabilities(&odd).unwrap();
     assert!(odd.host.caches.is_empty());
-    assert!(odd.notes.iter().any(|n| n.to_string() == "pCPUs are in several L2 caches: left out"));
+    assert!(
+        odd.notes
+            .iter()
+            .any(|n| n.to_string()
+                == "some pCPUs are in several L2 caches: these caches are ignored")
+    );
     let node = host.node(NodeId(4)).unwrap();
     assert_eq!((node.memory, node.cpus.to_string()), (Bytes::from_gib(16), "2-3,6-7".to_owned()));
     assert_eq!(node.pool(PageSize::GIB_1).unwrap().free, 8);
     assert_eq!(node.pool(PageSize::KIB_4).unwrap().total, 2_097_152);
     assert_eq!(node.distances, [Distance(21), Distance(10)]);
-    assert_eq!(notes, ["capabilities tell no free pages: all are taken as free"]);
+    assert_eq!(notes, ["capabilities do not show free pages: all are assumed free"]);
 }
 
 #[test]
@@ -124,9 +129,9 @@ fn what_cannot_be_true_of_the_host_is_left_out_with_a_note() {
     let notes = notes.join("; ");
     for words in [
         "0000:1b:00.0 is described twice",
-        "on node 7, which does not exist",
-        "0000:1a:01.0 above 0000:1b:00.0 is not a PCI-to-PCI bridge here",
-        "0000:1b:00.1 is in an IOMMU group with others and is not described",
+        "names node 7, which does not exist",
+        "0000:1a:01.0 above 0000:1b:00.0 is not a known PCI-to-PCI bridge",
+        "0000:1b:00.1 is in an IOMMU group but is not described",
     ] {
         assert!(notes.contains(words), "{notes}");
     }
@@ -144,7 +149,7 @@ fn documents_without_classes_still_tell_bridges() {
     let (host, notes) = with(&old);
     assert_eq!(host.pci().bridges_above(at("1b:00.0")).count(), 1);
     assert!(host.gpus().is_empty());
-    assert!(notes.join("; ").contains("2 PCI functions tell no class"), "{notes:?}");
+    assert!(notes.join("; ").contains("2 PCI functions have no class"), "{notes:?}");
 }
 
 #[test]
@@ -170,8 +175,8 @@ fn wrong_capabilities_are_refused_with_their_place() {
     for (from, to, words) in [
         ("<capabilities>", "<capability>", ""),
         ("id='4'>", "id='x'>", "line 4, column 11: id \"x\" is not a node's number"),
-        ("cell id='4'", "cell id='0'", "cell 0 is there already"),
-        ("cpu id='3'", "cpu id='2'", "pCPU 2 is there already"),
+        ("cell id='4'", "cell id='0'", "cell 0 is repeated"),
+        ("cpu id='3'", "cpu id='2'", "pCPU 2 is repeated"),
         ("siblings='2,6'", "siblings='2,'", "siblings \"2,\" is not a list of pCPUs"),
         ("socket_id='1'", "socket_id='one'", "socket_id \"one\" is not a number"),
         ("size='1048576'", "size='1048577'", "is not a page size"),
@@ -191,11 +196,11 @@ fn wrong_capabilities_are_refused_with_their_place() {
 #[test]
 fn what_firmware_gets_wrong_is_left_out_with_a_note() {
     for (from, to, words) in [
-        ("value='22'", "value='10'", "10 and 20 taken"),
-        ("<sibling id='0' value='21'/>", "", "10 and 20 taken"),
+        ("value='22'", "value='10'", "10 and 20 are assumed"),
+        ("<sibling id='0' value='21'/>", "", "10 and 20 are assumed"),
         ("cpus='0-1,4-5'", "cpus='0-1,4'", "L3 caches divide the core of pCPUs 1,5"),
         ("cpus='0-1,4-5'", "cpus='0-7'", "in several L3 caches"),
-        (">8<", ">99<", "99 pages of 1 GiB in 16 GiB: cut to fit"),
+        (">8<", ">99<", "99 pages of 1 GiB, too many for its memory of 16 GiB: reduced to fit"),
         ("siblings='3,7'", "siblings='3'", "name SMT siblings that do not name them"),
         ("die_id='0' core_id='1' siblings='3,7'", "core_id='0' siblings='3,7'", "not unique"),
     ] {

@@ -100,7 +100,7 @@ fn pcpus_that_are_off_are_left_out_unless_none_is_left() {
     assert!(said(part).contains("pCPUs 192-200 are not online"), "{}", said(part));
     let none = refused("<vcpu>2</vcpu><cputune><vcpupin vcpu='0' cpuset='500'/></cputune>");
     assert!(none.starts_with("line 1, column "), "{none}");
-    assert!(none.ends_with("cpuset asks for pCPUs 500, which the host does not have"), "{none}");
+    assert!(none.ends_with("cpuset names pCPUs 500, which the host does not have"), "{none}");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn memory_is_counted_in_whole_pages_where_it_is_bound() {
     let even = backed("<page size='1' unit='GiB'/>")
         + "<memory unit='GiB'>9</memory><numatune><memory nodeset='0-3,^2'/></numatune>";
     assert_eq!(pages(&even), [0, 1, 3].map(|node| (Some(node), large, 3)));
-    assert!(said(&even).contains("nodes 0-1,3: counted as even shares"), "{}", said(&even));
+    assert!(said(&even).contains("nodes 0-1,3: even shares are assumed"), "{}", said(&even));
     let smallest = backed("");
     assert!(said(&smallest).contains("<hugepages> names no size"), "{}", said(&smallest));
     let auto = "<vcpu placement='auto'>2</vcpu><numatune><memory mode='strict'/></numatune>";
@@ -224,16 +224,16 @@ fn a_wrong_value_is_one_sentence_with_its_place() {
         ("<vcpu>99999999999999999999</vcpu>", "not a number of vCPUs"),
         ("<vcpu current='3'>2</vcpu>", "current \"3\""),
         ("<vcpu placement='numad'>2</vcpu>", "not static or auto"),
-        ("<vcpu>1</vcpu><vcpu>1</vcpu>", "<vcpu> is there already"),
+        ("<vcpu>1</vcpu><vcpu>1</vcpu>", "<vcpu> is repeated"),
         ("<cputune><vcpupin vcpu='0'/></cputune>", "<vcpupin> has no cpuset"),
         ("<cputune><vcpupin cpuset='0'/></cputune>", "<vcpupin> has no vcpu"),
         (
             "<cputune><vcpupin vcpu='0' cpuset='1'/><vcpupin vcpu='0' cpuset='2'/></cputune>",
-            "the <vcpupin> of vCPU 0 is there already",
+            "the <vcpupin> of vCPU 0 is repeated",
         ),
         ("<memory unit='XB'>1</memory>", "unit \"XB\" is not a unit"),
         ("<memory unit='E'>99</memory>", "memory \"99\" is not an amount of memory"),
-        ("<numatune><memory nodeset='4'/></numatune>", "nodeset asks for node 4, which the host"),
+        ("<numatune><memory nodeset='4'/></numatune>", "nodeset names node 4, which the host"),
         ("<numatune><memory/></numatune>", "<memory> has no nodeset"),
         ("<numatune><memory mode='x' nodeset='1'/></numatune>", "mode \"x\" is not strict"),
         ("<numatune><memnode cellid='1' nodeset='1'/></numatune>", "not a cell of the guest"),

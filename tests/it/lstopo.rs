@@ -15,11 +15,11 @@ fn a_later_file_is_read_to_the_last_fact() {
     assert_eq!(
         sentences(&notes),
         [
-            "pCPUs 6 are named but not described: off, or forbidden to the writer of the file",
-            "pCPUs 0-3 are nearer to other nodes: node 4 is without them",
-            "pCPUs 0-5 are nearer to other nodes: node 8 is without them",
-            "hwloc counts pages but not free ones: all count as free",
-            "hwloc tells no IOMMU groups, drivers, BARs and link widths of PCI functions",
+            "pCPUs 6 are named but not described: they are offline, or were forbidden to the writer of the file",
+            "pCPUs 0-3 are nearer to other nodes and are removed from node 4",
+            "pCPUs 0-5 are nearer to other nodes and are removed from node 8",
+            "hwloc counts pages but not free ones: all are assumed free",
+            "hwloc does not show IOMMU groups, drivers, BARs and link widths of PCI functions",
         ]
     );
     let host = host.build().unwrap();
@@ -74,9 +74,9 @@ fn an_earlier_file_has_nodes_above_cpus() {
     assert_eq!(
         sentences(&notes),
         [
-            "some pCPUs are in no package: taken as in package 0",
+            "some pCPUs are in no package: package 0 is assumed",
             "core ids are missing or not unique: cores are numbered by pCPU",
-            "hwloc counts pages but not free ones: all count as free",
+            "hwloc counts pages but not free ones: all are assumed free",
         ]
     );
     assert_eq!(host.offline.to_string(), "4");

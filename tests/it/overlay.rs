@@ -78,8 +78,8 @@ fn another_number_of_gpus_gives_nothing_but_a_conflict_with_both_numbers() {
     let before = host.clone();
     let laid = lay(&mut host, &topo(&[0, 0, 0, 0, 2, 2, 2]));
     assert_eq!(host, before);
-    let sentence = "nvidia-smi topo -m numbers 7 GPUs, sysfs has 8 of that vendor: nothing about its \
-                    GPUs is taken";
+    let sentence = "nvidia-smi topo -m numbers 7 GPUs, but sysfs has 8 of that vendor: all its facts about \
+                    GPUs are ignored";
     assert_eq!(said(&laid), [sentence]);
     assert!(matches!(laid.conflicts[0], SourceConflict::GpuCount { found: 7, host: 8, .. }));
 }
@@ -91,7 +91,7 @@ fn gpus_on_other_nodes_are_another_machines() {
     let laid = lay(&mut host, &topo(&[2, 2, 2, 2, 0, 0, 0, 0]));
     assert_eq!(host, before);
     assert!(matches!(laid.conflicts[0], SourceConflict::OtherNodes { .. }), "{laid:?}");
-    assert!(said(&laid)[0].contains("on node 2, sysfs has that on node 0"), "{laid:?}");
+    assert!(said(&laid)[0].contains("on node 2, but sysfs puts it on node 0"), "{laid:?}");
 }
 
 #[test]
@@ -103,11 +103,11 @@ fn gpus_near_another_packages_pcpus_are_another_machines() {
     // Node 0 has 0-23 and 96-119; 48 is on the other package.
     let laid = lay(&mut host, &near("0-48"));
     assert_eq!(host, before);
-    assert!(said(&laid)[0].contains("on node 0 with pCPUs 0-48, sysfs has that on"), "{laid:?}");
+    assert!(said(&laid)[0].contains("on node 0 with pCPUs 0-48, but sysfs puts it on"), "{laid:?}");
     // The whole package instead of the node: said, and the links are taken.
     let laid = lay(&mut host, &near("0-47,96-143"));
     let sentence = "the pCPUs of the node of 0000:1b:00.0: 0-23,96-119 from sysfs, 0-47,96-143 from \
-                    nvidia-smi topo -m: that from sysfs is taken";
+                    nvidia-smi topo -m; sysfs is used";
     assert_eq!((said(&laid), host.gpu_links.len()), (vec![sentence.to_owned()], 28));
     // One that the kernel has and the table lacks is no conflict.
     let mut host = bare();
@@ -167,7 +167,7 @@ fn the_source_with_addresses_comes_first_whatever_the_order() {
             said(&laid),
             [format!(
                 "the links of {}-{}: 12 x NVLink from NVML, 18 x NVLink from nvidia-smi topo -m: \
-                 that from NVML is taken",
+                 NVML is used",
                 gpus[0], gpus[1]
             )]
         );
@@ -186,7 +186,7 @@ fn names_come_from_the_vendor_and_contradictions_are_one_conflict() {
     let facts = nvml(&host);
     let laid = overlay(&mut host, std::slice::from_ref(&facts));
     assert_eq!(laid.conflicts.len(), 1, "eight GPUs, one sentence: {laid:?}");
-    assert!(said(&laid)[0].ends_with("that from NVML is taken"), "{laid:?}");
+    assert!(said(&laid)[0].ends_with("NVML is used"), "{laid:?}");
     assert!(host.clone().build().unwrap().gpus().iter().all(|gpu| gpu.model == "NVIDIA H200"));
     assert_eq!(host.source_of(Part::GpuNames), "NVML");
     // The longer of two names that agree is no conflict.
@@ -230,10 +230,7 @@ fn a_gpu_that_the_host_lacks_is_named() {
     let mut facts = nvml(&host);
     facts.gpus.push(GpuFacts::new(GpuName::At(at("00000000:FE:00.0"))));
     let laid = overlay(&mut host, &[facts]);
-    assert_eq!(
-        said(&laid),
-        ["NVML names GPU 0000:fe:00.0, which the host does not have: left out"]
-    );
+    assert_eq!(said(&laid), ["NVML names GPU 0000:fe:00.0, which the host does not have: ignored"]);
 }
 
 #[test]
@@ -272,7 +269,7 @@ fn distances_fill_a_gap_as_a_whole_or_not_at_all() {
     let laid = overlay(&mut half, &[facts.clone()]);
     assert!(half.nodes.iter().all(|node| node.distances.is_empty()));
     assert!(laid.notes[0].to_string().contains("incomplete"), "{laid:?}");
-    assert_eq!(said(&laid), ["numactl names node 7, which the host does not have: left out"]);
+    assert_eq!(said(&laid), ["numactl names node 7, which the host does not have: ignored"]);
     facts.nodes[1].distances = row([32, 10]);
     overlay(&mut host, &[facts.clone()]);
     assert_eq!(host.nodes[1].distances, [Distance(32), Distance(10)]);
@@ -349,10 +346,8 @@ fn sources_are_known_by_their_texts_and_the_more_specific_stays() {
     let conflicts: Vec<_> = assembled.conflicts.iter().map(ToString::to_string).collect();
     assert_eq!(
         conflicts,
-        [
-            "the memory of node 0: 4 GiB from XML of lstopo, 8 GiB from virsh capabilities: that from \
-          XML of lstopo is taken"
-        ]
+        ["the memory of node 0: 4 GiB from XML of lstopo, 8 GiB from virsh capabilities; \
+          XML of lstopo is used"]
     );
     assert_eq!(host.source_of(Part::Pci), "XML of lstopo and virsh capabilities");
     assert_eq!(host.source_of(Part::Memory), "XML of lstopo and numactl --hardware (numa.txt)");
@@ -365,7 +360,7 @@ fn what_makes_no_host_is_one_sentence() {
     let error = assembly.add_text("d.xml", "<domain/>").unwrap_err();
     assert_eq!(error.to_string(), "d.xml: a domain is a tenant, not a part of a host");
     let error = assembly.add_text("x.txt", "hello").unwrap_err().to_string();
-    assert!(error.starts_with("x.txt: the text is none of nvidia-smi topo"), "{error}");
+    assert!(error.starts_with("x.txt: the text begins with"), "{error}");
     assembly.add_text("a.xml", TOPOLOGY).unwrap();
     let error = assembly.add_text("b.xml", TOPOLOGY).unwrap_err();
     assert_eq!(error.to_string(), "b.xml: XML of lstopo of the host was given already");

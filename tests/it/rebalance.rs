@@ -166,7 +166,7 @@ fn a_vm_with_a_device_is_repinned_but_its_memory_stays() {
     };
     assert_eq!(left_behind, &nodes(&[0]));
     let text = step_text(&host, &advice.steps[0]);
-    assert!(text.contains("no virsh numatune can move it"), "{text}");
+    assert!(text.contains("virsh numatune cannot move it"), "{text}");
 }
 
 /// Its pages are in the way, and no live move frees them.

@@ -79,11 +79,11 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
         sentences(&notes),
         [
             "core ids are missing or not unique: cores are numbered by pCPU",
-            "proc/self/status allows 7, none of them online: ignored",
-            "node 0 has 9 pages of 1 GiB, 3 of them free, in 8 GiB: cut to fit",
-            "pCPUs 1 are on several nodes: node 1 does not keep them",
-            "pCPUs 6 are on no node: taken as on node 1",
-            "the distances of node 1 are not relative distances (\"10 10\"): 10 and 20 taken",
+            "proc/self/status allows pCPUs 7, none of which is online: ignored",
+            "node 0 has 9 pages of 1 GiB (3 free), too many for its memory of 8 GiB: reduced to fit",
+            "pCPUs 1 are on several nodes and are removed from node 1",
+            "pCPUs 6 are on no node: node 1 is assumed",
+            "the distances of node 1 are not relative distances (\"10 10\"): 10 and 20 are assumed",
             "0000:01:00.0 is on node 7, which does not exist: left out",
             "0000:00:01.0 above 0000:01:00.0 is not a PCI-to-PCI bridge here: left out",
             "0000:00:01.0 above 0000:01:00.1 is not a PCI-to-PCI bridge here: left out",
@@ -181,8 +181,7 @@ fn memory_that_a_cgroup_forbids_is_not_free() {
     let (open, closed) = (vec![1 << 19, 0, 3], vec![0, 0, 0]);
     // Kernels list the nodes that could be, not those that are.
     assert_eq!(free("0-63"), Ok((vec![open.clone(), open.clone()], vec![])));
-    let note =
-        "proc/self/status allows the memory of nodes 0 only: none of nodes 1 is taken as free";
+    let note = "proc/self/status allows only the memory of nodes 0: the memory of nodes 1 does not count as free";
     assert_eq!(free("0"), Ok((vec![open.clone(), closed], vec![note.to_owned()])));
     let note = "proc/self/status allows the memory of no node here (\"7\"): ignored";
     assert_eq!(free("7"), Ok((vec![open.clone(), open], vec![note.to_owned()])));
@@ -259,7 +258,10 @@ fn caches_and_clusters_are_those_that_pcpus_name_alike() {
     root.write("sys/devices/system/cpu/cpu3/topology/cluster_id", "65535\n")
         .write("sys/devices/system/cpu/cpu1/cache/index2/shared_cpu_list", "0-1\n");
     let Reading { host, notes } = reading(&root).unwrap();
-    assert_eq!(sentences(&notes), ["pCPUs are in several L2 caches: left out"]);
+    assert_eq!(
+        sentences(&notes),
+        ["some pCPUs are in several L2 caches: these caches are ignored"]
+    );
     assert_eq!((host.caches.len(), host.clusters.len()), (2, 0));
 }
 
@@ -277,8 +279,7 @@ fn pages_that_are_promised_are_not_free() {
     assert_eq!((before, notes), (vec![Some(3), Some(3)], vec![]));
     let (after, notes) = free(root.write(pool, "2\n"));
     assert_eq!(after, [Some(1), Some(1)]);
-    let note =
-        "2 free pages of 1 GiB are promised to processes, on unknown nodes: taken off every node";
+    let note = "2 free pages of 1 GiB are promised to processes on unknown nodes: subtracted from every node";
     assert_eq!(notes, [note]);
     let (after, _) = free(root.write(pool, "99\n"));
     assert_eq!(after, [Some(0), Some(0)]);
@@ -324,7 +325,7 @@ fn xgmi_links_are_those_between_gpus() {
     fs::remove_dir_all(root.0.join("sys/bus/pci/devices/0000:04:00.0")).unwrap();
     let Reading { host, notes } = reading(&root).unwrap();
     assert!(host.gpu_links.is_empty());
-    let note = "0000:04:00.0 has xGMI links but is not a GPU here: they are left out";
+    let note = "device 0000:04:00.0 has xGMI links but is not a known GPU: these links are ignored";
     assert!(notes.iter().any(|said| said.to_string() == note), "{notes:?}");
     root.write(&format!("{KFD}/1/io_links/1/properties"), "type 11\nnode_to two\n");
     let message = reading(&root).unwrap_err().to_string();
@@ -348,7 +349,7 @@ fn a_kernel_without_nodes_is_one_node() {
 fn an_error_names_the_file_and_the_value() {
     let empty = Folder::new();
     let message = reading(&empty).unwrap_err().to_string();
-    assert!(message.ends_with("shows no pCPUs: it is not the root of a tree with sysfs"));
+    assert!(message.ends_with("shows no pCPUs: it is not the root of a sysfs tree"));
     for (path, text, expected) in [
         ("sys/devices/system/cpu/online", "0-x", "cpu/online: \"0-x\" is not a list of pCPUs"),
         ("sys/devices/system/cpu/cpu0/topology/core_id", "a", "core_id: \"a\" is not a number"),

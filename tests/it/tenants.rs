@@ -167,7 +167,7 @@ fn a_conflict_says_who_took_what() {
     };
     assert_eq!(
         said.to_string(),
-        "tenant \"vm\", computed at generation 0, conflicts at generation 1: pCPUs 1,17 are held \
+        "the offer for tenant \"vm\", computed at generation 0, conflicts at generation 1: pCPUs 1,17 are held \
          by \"a\" (since generation 1); device 0000:12:00.0 is held by \"a\" (since generation 1)"
     );
 }

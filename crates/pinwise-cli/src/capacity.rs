@@ -1,4 +1,4 @@
-//! `pinwise capacity`: how many VMs fit in each case of a placement-capacity/1 file.
+//! `pinwise capacity`: the number of VMs that fit in each case of a placement-capacity/1 file.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::input::{at, foreign, write};
 use crate::outcome::{Failure, Outcome};
 
-/// Counts how many VMs fit in each case of a file.
+/// Counts the VMs that fit in each case of a file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The cases (placement-capacity/1): free pCPUs, hugepages and GPUs of each node, and a VM.
     #[arg(long, value_name = "FILE")]
     cases: PathBuf,
-    /// Where the answers go; standard output otherwise.
+    /// The file for the answers; standard output by default.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -35,14 +35,15 @@ struct Text {
 #[derive(Deserialize)]
 struct Case {
     rule: Rule,
-    /// The node sets, where the rule only names that there are some.
+    /// The node sets, if the rule only says that there are some.
     #[serde(default, alias = "allowed_sets", alias = "sets")]
     allowed: Option<Vec<Ids>>,
     nodes: Vec<Node>,
     vm: Vm,
 }
 
-/// Which nodes the cells of one VM may be on: "any", a name with the sets beside it, or the sets.
+/// The nodes that the cells of one VM may be on: "any", a name with the sets beside it, or the
+/// sets.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Rule {
@@ -98,7 +99,7 @@ fn most(case: &Case) -> Result<u64, Failure> {
     let allowed = match rule {
         Rule::Name(name) if name == "any" => Allowed::Any,
         Rule::Name(name) => {
-            let none = || format!("rule {name:?} is not \"any\", and there are no node sets");
+            let none = || format!("rule {name:?} is not \"any\", but names no node sets");
             of_sets(case.allowed.as_ref().ok_or_else(none)?)
         }
         Rule::Sets(sets) | Rule::Inside { allowed: sets } => of_sets(sets),
@@ -106,7 +107,7 @@ fn most(case: &Case) -> Result<u64, Failure> {
     let size = PageSize::from_kib(vm.page_kib)
         .ok_or_else(|| format!("{} KiB is not a page size", vm.page_kib))?;
     let memory = vm.memory_mib_per_cell.checked_mul(1 << 20).map(Bytes);
-    let memory = memory.ok_or("the memory is more than 64 bits can count")?;
+    let memory = memory.ok_or("the memory exceeds 64 bits")?;
     let room = |node: &Node| FreeOnNode {
         node: NodeId(node.id),
         cpus: node.free_cpus,
@@ -119,7 +120,8 @@ fn most(case: &Case) -> Result<u64, Failure> {
     match vms(&rooms, &shape) {
         Capacity::Exact(vms) => Ok(vms),
         Capacity::Between { at_least, at_most } => {
-            Err(format!("from {at_least} to {at_most}: the search met its bound").into())
+            Err(format!("between {at_least} and {at_most} VMs fit: the search reached its limit")
+                .into())
         }
     }
 }

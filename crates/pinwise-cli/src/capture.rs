@@ -1,8 +1,8 @@
-//! `pinwise capture`: the description of a machine as JSON, from the machine itself or from what
-//! its operator sent.
+//! `pinwise capture`: the description of a machine as JSON, from the machine itself or from texts
+//! that its operator sent.
 //!
-//! Each part of the description keeps where it was read from. With `--redact`, what names people or
-//! single devices is replaced, and standard error says what was.
+//! Each part of the description keeps its source. With `--redact`, text that names people or single
+//! devices is replaced, and standard error lists the replacements.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,10 +25,10 @@ pub(crate) struct Args {
     /// A name in place of the machine's own.
     #[arg(long)]
     name: Option<String>,
-    /// A sentence about where the description comes from.
+    /// A sentence about the origin of the description.
     #[arg(long)]
     about: Option<String>,
-    /// Replaces host names, serial numbers, and addresses of people and networks.
+    /// Replace host names, serial numbers, and addresses of people and networks.
     #[arg(long)]
     redact: bool,
 }
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
         eprintln!("note: {note}");
     }
     if !tenants.is_empty() {
-        eprintln!("note: {} tenants are left out: a capture is of the host alone", tenants.len());
+        eprintln!("note: {} tenants are ignored: a capture describes only the host", tenants.len());
     }
     for conflict in &conflicts {
         eprintln!("conflict: {conflict}");
@@ -60,8 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     Ok(Outcome::done(write_host(host.build()?.description())))
 }
 
-/// Redacts the description of a host that is called `own`, and says on standard error what was
-/// replaced.
+/// Redacts the description of the host named `own`, and lists the replacements on standard error.
 fn redacted(host: &mut HostSpec, own: &str) {
     let mut replaced: BTreeMap<String, usize> = BTreeMap::new();
     for what in redact(host, own) {

@@ -2,10 +2,10 @@
 //! should see.
 //!
 //! A subcommand is a module with its arguments and a function `run` from these to an [`Outcome`].
-//! What a command line names is read by [`input`]; everything that is decided is decided by the
-//! library.
+//! [`input`] reads what a command line names; the library makes all decisions.
 //!
-//! Exit statuses: 0 done, 2 bad input, 3 nothing fits. Bad input is one sentence on standard error.
+//! Exit statuses: 0 done, 2 bad input, 3 the request does not fit. Bad input is reported in one
+//! sentence on standard error.
 
 mod capacity;
 mod capture;
@@ -63,8 +63,8 @@ fn run(command: &Command) -> Result<Outcome, Failure> {
     }
 }
 
-/// Prints help in full, and of a complaint its first paragraph as one line: what clap adds about
-/// usage would hide the sentence.
+/// Prints help in full, but only the first paragraph of an error, as one line: clap's usage text
+/// would hide the sentence.
 fn unparsed(error: &clap::Error) -> Status {
     let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if help || !error.use_stderr() {

@@ -1,10 +1,10 @@
-//! What a subcommand answers.
+//! The answer of a subcommand.
 
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// A reason for having no answer. It prints as one lower-case sentence that names the place and the
+/// The reason why there is no answer. It prints as one lower-case sentence with the place and the
 /// value.
 pub(crate) type Failure = Box<dyn Error>;
 
@@ -15,7 +15,7 @@ pub(crate) enum Status {
     Done,
     /// The input is wrong.
     BadInput,
-    /// The answer is that nothing fits.
+    /// The request does not fit.
     NothingFits,
 }
 
@@ -44,13 +44,13 @@ impl Outcome {
         Self { status: Status::Done, text }
     }
 
-    /// The answer that nothing fits.
+    /// The answer that the request does not fit.
     pub(crate) fn nothing_fits(text: String) -> Self {
         Self { status: Status::NothingFits, text }
     }
 
-    /// Prints the text and returns the exit status. A reader that has seen enough (`| head`) is not
-    /// a failure.
+    /// Prints the text and returns the exit status. A reader that closes early (`| head`) is not an
+    /// error.
     pub(crate) fn print(&self) -> Result<Status, Failure> {
         let mut out = io::stdout().lock();
         match out.write_all(self.text.as_bytes()).and_then(|()| out.flush()) {
@@ -62,13 +62,13 @@ impl Outcome {
     }
 }
 
-/// The sentence of an error: what it says, and what its causes add to that.
+/// The message of an error, followed by what its causes add.
 pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        // Some errors show their cause themselves.
+        // Some errors already show their cause.
         if !text.ends_with(&more) {
             text += ": ";
             text += &more;

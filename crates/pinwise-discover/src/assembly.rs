@@ -1,4 +1,5 @@
-//! One machine from several sources: descriptions, node devices and facts, each known by its text.
+//! One machine from several sources: descriptions, node devices and facts, each recognised by its
+//! text.
 
 use super::facts::{Facts, FactsError, SourceConflict, overlay, overlay_host, read_facts};
 use super::hwloc::{LstopoError, read_lstopo};
@@ -12,10 +13,10 @@ use pinwise::host::HostSpec;
 use pinwise::json::JsonError;
 use pinwise::usage::Claim;
 
-/// What kind of text it is, as far as its beginning tells.
+/// The kind of a text, as far as its beginning shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TextKind {
-    /// A description as [`read_described`] reads it: anything that begins with `{`.
+    /// A description that [`read_described`] reads: anything that begins with `{`.
     Description,
     /// XML of lstopo: `<topology>`.
     Lstopo,
@@ -23,14 +24,14 @@ pub enum TextKind {
     Capabilities,
     /// `virsh nodedev-dumpxml`: `<device>`.
     NodeDevice,
-    /// A domain, so a tenant and no part of a host: `<domain>` or `<domstatus>`.
+    /// A domain, which is a tenant and not a part of a host: `<domain>` or `<domstatus>`.
     Domain,
-    /// Anything else: facts, if it is anything that is known.
+    /// Anything else: facts, or an unknown text.
     Facts,
 }
 
 impl TextKind {
-    /// Tells the kind of a text.
+    /// The kind of a text.
     #[must_use]
     pub fn of(text: &str) -> Self {
         match root_element(text) {
@@ -49,8 +50,8 @@ fn beginning(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim_start()
 }
 
-/// The name of the first element, past the declaration, the DTD's name and comments; `None` where
-/// the text is not XML.
+/// The name of the root element, after the declaration, the DTD and comments; `None` if the text is
+/// not XML.
 fn root_element(text: &str) -> Option<&str> {
     let mut rest = beginning(text);
     while let Some(inside) = rest.strip_prefix('<') {
@@ -64,64 +65,64 @@ fn root_element(text: &str) -> Option<&str> {
     None
 }
 
-/// Why sources do not make a host.
+/// The reason why sources do not make a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssemblyError {
-    /// A description that is none.
+    /// An invalid description.
     #[error("{name}: {problem}")]
     Description {
         /// The text's name.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: JsonError,
     },
-    /// XML of lstopo that is none.
+    /// Invalid XML of lstopo.
     #[error("{name}: {problem}")]
     Lstopo {
         /// The text's name.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: LstopoError,
     },
-    /// XML of libvirt that is none.
+    /// Invalid XML of libvirt.
     #[error("{name}: {problem}")]
     Libvirt {
         /// The text's name.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: LibvirtError,
     },
-    /// Facts that are none, or nothing that is known at all.
+    /// Invalid facts, or an unknown text.
     #[error("{name}: {problem}")]
     Facts {
         /// The text's name.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: FactsError,
     },
-    /// A domain, where a part of a host was expected.
+    /// A domain where a part of a host was expected.
     #[error("{name}: a domain is a tenant, not a part of a host")]
     Domain {
         /// The text's name.
         name: String,
     },
-    /// Two sources of one kind that each describe the whole host.
-    #[error("{name}: {kind} of the host was given already")]
+    /// Two sources of one kind that each describe a whole host.
+    #[error("{name}: {kind} of the host was already given")]
     Twice {
         /// The second text's name.
         name: String,
-        /// What kind of source.
+        /// The kind of source.
         kind: &'static str,
     },
-    /// Facts or node devices, but nothing that describes the host they belong to.
+    /// Facts or node devices without a description of their host.
     #[error(
-        "no source describes the host: a description, sysfs, XML of lstopo or of virsh capabilities"
+        "no source describes the host: add a description, sysfs, lstopo XML or virsh capabilities"
     )]
     NoHost,
 }
 
-/// A source that describes a whole host, the more specific first.
+/// A source that describes a whole host; the more specific comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whole {
     Description,
@@ -141,46 +142,47 @@ impl Whole {
     }
 }
 
-/// A host that was put together.
+/// A host assembled from its sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Assembled {
-    /// The host, unchecked until it is built. Its `sources` tell where each part is from.
+    /// The host, unchecked until it is built. Its `sources` name the source of each part.
     pub host: HostSpec,
-    /// The tenants that the description names, for
-    /// [`Usage::with_running`](pinwise::Usage::with_running). Only `placement-host/1` names any.
+    /// The tenants in the description, for [`Usage::with_running`](pinwise::Usage::with_running).
+    /// Only `placement-host/1` has any.
     pub tenants: Vec<(String, Claim)>,
-    /// What was left out, replaced or guessed, and why: a sentence each.
+    /// Notes on what was ignored, replaced or guessed, one sentence each.
     pub notes: Vec<Note>,
-    /// What the sources disagree about.
+    /// Conflicts between the sources.
     pub conflicts: Vec<SourceConflict>,
 }
 
-/// Sources of one machine, collected in any order and put together by [`finish`](Self::finish).
+/// Sources of one machine, collected in any order and combined by [`finish`](Self::finish).
 ///
-/// A host needs one source that describes it whole. Of several the most specific is kept: a
-/// description, then sysfs, then lstopo, then libvirt's capabilities; the others and all facts are
+/// A host needs one source that describes it whole. Of several, the most specific is the base: a
+/// description, then sysfs, then lstopo, then libvirt's capabilities. The others and all facts are
+/// laid over it.
 /// laid over it.
 #[derive(Debug, Clone, Default)]
 pub struct Assembly {
     wholes: Vec<(Whole, Reading)>,
     devices: Vec<NodeDevice>,
     facts: Vec<Facts>,
-    /// The tenants of the description: there is at most one description.
+    /// The tenants of the description; there is at most one description.
     tenants: Vec<(String, Claim)>,
 }
 
 impl Assembly {
-    /// Nothing yet.
+    /// An assembly without sources.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds what a live reader or that of sysfs has read.
+    /// Adds the reading of a live reader or of sysfs.
     ///
     /// # Errors
-    /// [`AssemblyError::Twice`] if there is such a reading already.
+    /// [`AssemblyError::Twice`] if there already is such a reading.
     pub fn add_reading(&mut self, name: &str, reading: Reading) -> Result<(), AssemblyError> {
         self.add_whole(name, Whole::Reading, reading)
     }
@@ -190,12 +192,12 @@ impl Assembly {
         self.facts.push(facts);
     }
 
-    /// Adds a text of any kind. `name` is what errors and the sources of facts call it, such as its
+    /// Adds a text of any kind. `name` is its name in errors and as a source of facts, such as its
     /// file.
     ///
     /// # Errors
-    /// [`AssemblyError`] if the text is not what its beginning says, is of no kind that is known,
-    /// is a domain, or describes the whole host as another of its kind did.
+    /// [`AssemblyError`] if the text is not valid for its kind, is of an unknown kind, is a domain,
+    /// or describes the whole host like another text of its kind.
     pub fn add_text(&mut self, name: &str, text: &str) -> Result<TextKind, AssemblyError> {
         let called = || name.to_owned();
         let kind = TextKind::of(text);
@@ -249,10 +251,10 @@ impl Assembly {
         Ok(())
     }
 
-    /// Puts the sources together.
+    /// Combines the sources.
     ///
     /// # Errors
-    /// [`AssemblyError::NoHost`] if none of them describes a host.
+    /// [`AssemblyError::NoHost`] if no source describes a whole host.
     pub fn finish(self) -> Result<Assembled, AssemblyError> {
         let Self { mut wholes, devices, facts, tenants } = self;
         wholes.sort_by_key(|(whole, _)| *whole);

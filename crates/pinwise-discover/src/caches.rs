@@ -1,4 +1,4 @@
-//! Caches of one level, kind and size put together.
+//! Collection of caches by level, kind and size.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use pinwise::host::{CacheKind, CacheSpec};
 use pinwise::sets::CpuSet;
 use pinwise::units::Bytes;
 
-/// The caches that a reader found, each once for every time that it was named.
+/// The caches that a reader found, each once although several pCPUs name it.
 #[derive(Default)]
 pub(super) struct Caches(BTreeMap<(u8, CacheKind, Option<Bytes>), Vec<CpuSet>>);
 
 impl Caches {
-    /// Whether caches of this level are told here. The L3 has its domains.
+    /// Whether caches of this level are collected. L3 caches are L3 domains instead.
     pub(super) fn is_told(level: u8) -> bool {
         matches!(level, 1 | 2 | 4)
     }
@@ -21,13 +21,14 @@ impl Caches {
     pub(super) fn add(&mut self, level: u8, kind: CacheKind, size: Option<Bytes>, cpus: CpuSet) {
         let size = size.filter(|size| *size != Bytes::ZERO);
         let sets = self.0.entry((level, kind, size)).or_default();
-        // Named by each of its pCPUs, one after another or in two runs of SMT siblings.
+        // Each of its pCPUs names the cache, one after another or in two runs of SMT siblings.
         if !cpus.is_empty() && !sets.iter().rev().any(|known| *known == cpus) {
             sets.push(cpus);
         }
     }
 
-    /// A level and kind where caches overlap, which none do, is left out with a note.
+    /// Overlapping caches of one level and kind, which real hardware never has, are ignored with a
+    /// note.
     pub(super) fn finish(self, notes: &mut Notes) -> Vec<CacheSpec> {
         let mut seen: BTreeMap<(u8, CacheKind), CpuSet> = BTreeMap::new();
         let mut overlap = Vec::new();

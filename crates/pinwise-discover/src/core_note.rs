@@ -1,4 +1,4 @@
-//! Notes on cores, caches and the pCPUs of nodes, which several readers share.
+//! Notes on cores, caches and the pCPUs of nodes, shared by several readers.
 
 use std::fmt;
 
@@ -6,34 +6,34 @@ use pinwise::host::{CacheKind, CacheSpec};
 use pinwise::sets::CpuSet;
 use pinwise::units::NodeId;
 
-/// A repair of cores, caches or nodes that several readers make alike.
+/// A repair of cores, caches or nodes that several readers make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoreNote {
-    /// Caches of one level and kind overlap, as real ones never do.
+    /// Overlapping caches of one level and kind, which real hardware never has.
     Overlapping {
         /// The level.
         level: u8,
         /// The kind.
         kind: CacheKind,
     },
-    /// pCPUs name SMT siblings that do not name them back.
+    /// pCPUs that name SMT siblings which do not name them back.
     OneSided {
-        /// How many such pCPUs there are.
+        /// The number of such pCPUs.
         count: usize,
     },
-    /// Core ids are missing, or two cores have the same.
+    /// Core ids that are missing or not unique.
     Renumbered,
-    /// An L3 cache holds only some pCPUs of a core.
+    /// An L3 cache that holds only some pCPUs of a core.
     Divided {
         /// The pCPUs of the core.
         core: CpuSet,
     },
-    /// pCPUs are on no node that the source shows.
+    /// pCPUs that are on no node.
     Adopted {
         /// The pCPUs.
         pcpus: CpuSet,
-        /// The node that takes them.
+        /// The node that is assumed.
         node: NodeId,
     },
 }
@@ -44,19 +44,22 @@ impl fmt::Display for CoreNote {
             Self::Overlapping { level, kind } => {
                 let (size, shared_by) = (None, Vec::new());
                 let cache = CacheSpec { level: *level, kind: *kind, size, shared_by };
-                write!(f, "pCPUs are in several {cache} caches: left out")
+                write!(f, "some pCPUs are in several {cache} caches: these caches are ignored")
             }
             Self::OneSided { count } => {
-                write!(f, "{count} pCPUs name SMT siblings that do not name them: not taken")
+                write!(
+                    f,
+                    "{count} pCPUs name SMT siblings that do not name them back: these pairs are ignored"
+                )
             }
             Self::Renumbered => {
                 f.write_str("core ids are missing or not unique: cores are numbered by pCPU")
             }
             Self::Divided { core } => {
-                write!(f, "L3 caches divide the core of pCPUs {core}: left out")
+                write!(f, "L3 caches divide the core of pCPUs {core}: all L3 caches are ignored")
             }
             Self::Adopted { pcpus, node } => {
-                write!(f, "pCPUs {pcpus} are on no node: taken as on node {node}")
+                write!(f, "pCPUs {pcpus} are on no node: node {node} is assumed")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The repairs of cores, caches and nodes that the readers share.
+//! Repairs of cores, caches and nodes, shared by several readers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use pinwise::host::{CoreSpec, NodeSpec};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Id as _, PackageId, PcpuId};
 
-/// The pCPUs of a mask in words of 32 bits, the lowest first; `None` where a word is none, or
-/// beyond what a pCPU's number can be.
+/// The pCPUs of a mask in words of 32 bits, the lowest first; `None` if a word is invalid, or a
+/// number exceeds the limit of pCPUs.
 pub(super) fn mask(words: impl Iterator<Item = Option<u32>>) -> Option<CpuSet> {
     let mut cpus = CpuSet::new();
     for (word, at) in words.zip(0_u32..) {
@@ -22,7 +22,7 @@ pub(super) fn mask(words: impl Iterator<Item = Option<u32>>) -> Option<CpuSet> {
     Some(cpus)
 }
 
-/// The pCPUs that name the same set, by set: always a partition, whatever the sets are.
+/// The pCPUs grouped by the set that they name: always a partition, whatever the sets are.
 pub(super) fn partition(named: &[(PcpuId, CpuSet)]) -> Vec<CpuSet> {
     let mut parts: BTreeMap<&CpuSet, CpuSet> = BTreeMap::new();
     for (cpu, set) in named {
@@ -33,7 +33,7 @@ pub(super) fn partition(named: &[(PcpuId, CpuSet)]) -> Vec<CpuSet> {
     parts
 }
 
-/// The cores: the pCPUs that name the same SMT siblings.
+/// The cores: groups of pCPUs that name the same SMT siblings.
 pub(super) fn smt_siblings(named: &[(PcpuId, CpuSet)], notes: &mut Notes) -> Vec<CpuSet> {
     let parts = partition(named);
     let whole: BTreeSet<_> = parts.iter().collect();
@@ -44,8 +44,8 @@ pub(super) fn smt_siblings(named: &[(PcpuId, CpuSet)], notes: &mut Notes) -> Vec
     parts
 }
 
-/// Where ids are missing or name two cores (dies that an old kernel does not tell apart,
-/// hypervisors), the cores of that host are numbered by their lowest pCPUs instead.
+/// Renumbers the cores by their lowest pCPUs if ids are missing or not unique (old kernels that do
+/// not show dies, hypervisors).
 pub(super) fn renumber(specs: &mut [CoreSpec], missing: bool, notes: &mut Notes) {
     let ids: BTreeSet<_> = specs.iter().map(|spec| (spec.package, spec.die, spec.core)).collect();
     if !missing && ids.len() == specs.len() {
@@ -57,7 +57,7 @@ pub(super) fn renumber(specs: &mut [CoreSpec], missing: bool, notes: &mut Notes)
     }
 }
 
-/// Whether these L3 caches divide a core, which no cache does.
+/// Whether these L3 caches divide a core, which no real cache does.
 pub(super) fn divide(l3: &[CpuSet], cores: &[CoreSpec], notes: &mut Notes) -> bool {
     let cut = |core: &&CoreSpec| {
         l3.iter().any(|l3| l3.intersects(&core.pcpus) && !core.pcpus.is_subset(l3))
@@ -69,9 +69,9 @@ pub(super) fn divide(l3: &[CpuSet], cores: &[CoreSpec], notes: &mut Notes) -> bo
     found.is_some()
 }
 
-/// pCPUs whose own node is off, for want of memory, belong to no node that the kernel shows. They
-/// join the node of their SMT sibling, or else the first node with pCPUs of their package, or else
-/// the first node.
+/// A pCPU may be on no visible node because its own node is offline, without memory. It joins the
+/// node of its SMT sibling, otherwise the first node with pCPUs of its package, otherwise the first
+/// node.
 pub(super) fn adopt(nodes: &mut [NodeSpec], cores: &[CoreSpec], seen: &CpuSet, notes: &mut Notes) {
     let on = |core: &CoreSpec| nodes.iter().position(|node| node.cpus.intersects(&core.pcpus));
     let mut near: BTreeMap<PackageId, usize> = BTreeMap::new();

@@ -1,42 +1,43 @@
-//! XML from outside, within bounds, for everyone who reads some.
+//! XML from outside, parsed within bounds, for all readers of XML.
 
 use roxmltree::{Document, Error, Node, ParsingOptions};
 
 use pinwise::shown::shorten;
 use pinwise::units::PciAddr;
 
-/// Attributes of one element, and namespaces in all, are compared with each other by the parser.
+/// The parser compares all attributes of an element, and all namespaces, with each other.
 const MAX_QUOTES: usize = 4096;
 const MAX_NAMESPACES: usize = 256;
-/// The longest complaint of the parser's that is shown.
+/// The largest part of a parser error that a message shows, in bytes.
 const MAX_SHOWN: usize = 80;
 
-/// The most that a kind of document has.
+/// The limits of a kind of document.
 pub(crate) struct Bounds {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub(crate) bytes: usize,
-    /// Its elements, texts and comments.
+    /// The number of elements, texts and comments.
     pub(crate) nodes: u32,
-    /// Whether it may name a document type. Who allows that has to refuse the entities that one can
-    /// declare, as they can blow a text up.
+    /// Whether it may have a document type. A caller that allows it must refuse entity
+    /// declarations, which can blow a text up.
     pub(crate) document_type: bool,
 }
 
-/// Why a text is no document that is read.
+/// The reason why a text was not read.
 pub(crate) enum DocumentError {
     TooLong,
-    /// Not well-formed, or wider or deeper than the bounds.
+    /// Not well-formed, or wider or deeper than the limits.
     Unread(String),
 }
 
-/// The document, unless it is longer, wider or deeper than its kind ever is.
+/// Parses the document, unless it exceeds the limits of its kind.
 pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Document<'a>, DocumentError> {
     if text.len() > bounds.bytes {
         return Err(DocumentError::TooLong);
     }
     let too_many =
-        |what: &str, limit| DocumentError::Unread(format!("there are more than {limit} {what}"));
-    // `<` stands nowhere inside a tag, so no tag has more attributes than such a part has quotes.
+        |what: &str, limit| DocumentError::Unread(format!("it has more than {limit} {what}"));
+    // A tag contains no `<`, so it has at most as many attributes as the part up to the next `<`
+    // has quotes.
     let quotes = |part: &str| part.bytes().filter(|b| matches!(b, b'"' | b'\'')).count();
     if text.split('<').any(|part| quotes(part) > MAX_QUOTES) {
         return Err(too_many("quotes in one tag or text", MAX_QUOTES));
@@ -56,7 +57,7 @@ pub(crate) fn parse<'a>(text: &'a str, bounds: &Bounds) -> Result<Document<'a>, 
     })
 }
 
-/// A number as libvirt reads addresses: decimal, `0x` hexadecimal, or octal.
+/// A number in libvirt's notation of addresses: decimal, `0x` hexadecimal, or octal.
 pub(crate) fn number(text: &str) -> Option<u32> {
     let digits = |text: &str, radix| {
         let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -68,8 +69,8 @@ pub(crate) fn number(text: &str) -> Option<u32> {
     if text.len() > 1 && text.starts_with('0') { digits(text, 8) } else { digits(text, 10) }
 }
 
-/// The numbers of libvirt's `<address>`; what is left out is 0. `bad` is told the attribute that is
-/// none of them, and what it should be.
+/// The numbers of libvirt's `<address>`; omitted ones are 0. `bad` makes the error from the invalid
+/// attribute and the expected value.
 pub(crate) fn pci_address<E>(
     node: Node<'_, '_>,
     bad: impl Fn(&'static str, &'static str) -> E,

@@ -1,7 +1,7 @@
-//! Where a host's description comes from: a file, or the machine itself.
+//! Readers of host descriptions: from files, or from the machine itself.
 //!
-//! Every reader ends in a [`HostSpec`](pinwise::HostSpec), whose `build` checks it; nothing that
-//! comes from outside is trusted before.
+//! Every reader returns a [`HostSpec`](pinwise::HostSpec), whose `build` checks it; nothing from
+//! outside is trusted before that.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! What readers left out, replaced or guessed.
+//! Notes: what readers ignored, replaced or guessed.
 
 use std::fmt;
 
@@ -14,15 +14,15 @@ use crate::nvml::note::NvmlNote;
 #[cfg(feature = "sysfs")]
 use crate::sysfs::note::SysfsNote;
 
-/// The most notes that are kept in full: a source with more is broken in one way many times.
+/// The number of notes that are kept in full; a source with more repeats one defect.
 const MAX_NOTES: usize = 64;
 
-/// One thing that a reader left out, replaced or guessed, and why. Its `Display` is a sentence
+/// One thing that a reader ignored, replaced or guessed, and why. Its `Display` is a sentence
 /// without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
-    /// About cores, caches or the pCPUs of nodes, whichever reader found it.
+    /// A note on cores, caches or the pCPUs of nodes, from any reader.
     Core(CoreNote),
     /// From the reader of sysfs.
     #[cfg(feature = "sysfs")]
@@ -38,16 +38,16 @@ pub enum Note {
     Nvml(NvmlNote),
     /// From a reader of facts.
     Facts(FactsNote),
-    /// From laying facts over a host.
+    /// From overlaying facts on a host.
     Overlay(OverlayNote),
     /// A note of one source among several.
     Of {
-        /// The source in words that a person knows it by.
+        /// The source in words that a person recognises.
         source: String,
         /// What its reader noted.
         note: Box<Self>,
     },
-    /// How many further notes were dropped, because there were too many.
+    /// The number of further notes, which were dropped.
     More(usize),
 }
 
@@ -117,7 +117,7 @@ impl From<OverlayNote> for Note {
     }
 }
 
-/// Collects notes: the first ones in full, of all others the number.
+/// Collects notes: the first ones in full, the others as a count.
 #[derive(Default)]
 pub(crate) struct Notes {
     kept: Vec<Note>,

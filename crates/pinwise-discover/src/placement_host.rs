@@ -1,5 +1,5 @@
-//! Hosts as other schedulers' benchmarks describe them: `{"format": "placement-host/1", …}`, with
-//! the tenants that are on them.
+//! Hosts and their tenants in the format of scheduler benchmarks: `{"format": "placement-host/1",
+//! …}`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +18,11 @@ use pinwise::usage::{Claim, PageClaim};
 
 /// The format that [`read_placement_host`] reads.
 pub const PLACEMENT_FORMAT: &str = "placement-host/1";
-/// The most tenants of a description: one a pCPU.
+/// The largest number of tenants: one per pCPU.
 const MAX_TENANTS: usize = MAX_PCPUS;
-/// The longest foreign name in a message.
+/// The largest part of a foreign name that a message shows, in bytes.
 const MAX_SHOWN: usize = 60;
-/// 3D controller.
+/// A 3D controller.
 const GPU_CLASS: PciClass = PciClass(0x03_0200);
 const BRIDGE_CLASS: PciClass = PciClass(0x06_0400);
 /// The format has no vendors; its product ids are NVIDIA's.
@@ -32,14 +32,14 @@ const ABOUT: &str = "From a placement-host/1 description. All its pCPUs count as
     scheduler's dedicated set is. The format has no vendors, IOMMU groups and bridges: NVIDIA, a group \
     for each GPU, and a switch's ports at made-up addresses are taken.";
 
-/// A host with the tenants that are on it.
+/// A host with its tenants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Described {
     /// The host, unchecked until it is built.
     pub host: HostSpec,
     /// Its tenants by name, for [`Usage::with_running`](pinwise::Usage::with_running).
     pub tenants: Vec<(String, Claim)>,
-    /// The names that the description gives its GPUs, where it names them.
+    /// The description's names for its GPUs, if it has any.
     pub gpus: BTreeMap<String, PciAddr>,
 }
 
@@ -119,7 +119,7 @@ struct CellText {
 /// Reads a host in either format: `pinwise-host/1`, which has no tenants, or `placement-host/1`.
 ///
 /// # Errors
-/// [`JsonError`] as [`read_host`] and [`read_placement_host`] say.
+/// [`JsonError`] as for [`read_host`] and [`read_placement_host`].
 pub fn read_described(text: &str) -> Result<Described, JsonError> {
     if format_of(text)?.as_deref() == Some(PLACEMENT_FORMAT) {
         return read_placement_host(text);
@@ -127,13 +127,13 @@ pub fn read_described(text: &str) -> Result<Described, JsonError> {
     Ok(Described { host: read_host(text)?, ..Described::default() })
 }
 
-/// Reads a `placement-host/1` description. Each node's last pool is its hugepages. Every switch
-/// becomes a PCIe switch at made-up addresses in a PCI domain of its own.
+/// Reads a `placement-host/1` description. The last pool of each node holds its hugepages. Every
+/// switch becomes a PCIe switch at made-up addresses in its own PCI domain.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names another format, is not JSON, has a field that is
-/// unknown, missing or of the wrong form, or a name or number that refers to nothing, is there
-/// twice or is beyond a limit. The rest is checked when the host is built.
+/// [`JsonError`] if the text is too long, names another format, is not JSON, has an unknown,
+/// missing or malformed field, or has a name or number that refers to nothing, is repeated or
+/// exceeds a limit. The rest is checked when the host is built.
 pub fn read_placement_host(text: &str) -> Result<Described, JsonError> {
     let spec: Spec = read_as(text, PLACEMENT_FORMAT)?;
     for (what, found, limit) in [
@@ -145,7 +145,7 @@ pub fn read_placement_host(text: &str) -> Result<Described, JsonError> {
         ("tenants", spec.tenants.len(), MAX_TENANTS),
     ] {
         if found > limit {
-            return wrong(what.to_owned(), format!("{found} entries, the limit is {limit}"));
+            return wrong(what.to_owned(), format!("{found} entries, but the limit is {limit}"));
         }
     }
     let gpus = gpu_names(&spec)?;
@@ -178,13 +178,13 @@ fn in_range<'a>(path: &str, mut pcpus: impl Iterator<Item = &'a PcpuId>) -> Resu
 fn mib(path: &str, mib: u64) -> Result<Bytes, JsonError> {
     match mib.checked_mul(1 << 20) {
         Some(bytes) => Ok(Bytes(bytes)),
-        None => wrong(path.to_owned(), format!("{mib} MiB are more than 64 bits can count")),
+        None => wrong(path.to_owned(), format!("{mib} MiB is more than 64 bits can count")),
     }
 }
 
 fn page_size(path: &str, kib: u64) -> Result<PageSize, JsonError> {
     let found = PageSize::from_kib(kib);
-    found.map_or_else(|| wrong(path.to_owned(), format!("{kib} KiB is no page size")), Ok)
+    found.map_or_else(|| wrong(path.to_owned(), format!("{kib} KiB is not a page size")), Ok)
 }
 
 fn gpu_names(spec: &Spec) -> Result<BTreeMap<String, PciAddr>, JsonError> {
@@ -192,25 +192,26 @@ fn gpu_names(spec: &Spec) -> Result<BTreeMap<String, PciAddr>, JsonError> {
     for (at, gpu) in spec.gpus.iter().enumerate() {
         if names.insert(gpu.id.clone(), gpu.address).is_some() {
             let id = shorten(&gpu.id, MAX_SHOWN);
-            return wrong(format!("gpus[{at}].id"), format!("{id:?} is there twice"));
+            return wrong(format!("gpus[{at}].id"), format!("{id:?} is repeated"));
         }
     }
     Ok(names)
 }
 
-/// The format counts distances in the order of its nodes, the builder by ascending id.
+/// The format lists distances in the order of its nodes, the builder by ascending id.
 fn nodes(spec: &Spec) -> Result<Vec<NodeSpec>, JsonError> {
     let mut order: Vec<usize> = (0..spec.nodes.len()).collect();
     order.sort_by_key(|at| spec.nodes[*at].id);
     let node = |(at, node): (usize, &NodeText)| {
         let path = |field: &str| format!("nodes[{at}].{field}");
         if node.socket >= spec.sockets {
-            let problem = format!("socket {} of a host with {}", node.socket, spec.sockets);
+            let problem =
+                format!("socket {}, but the host has {} sockets", node.socket, spec.sockets);
             return wrong(path("socket"), problem);
         }
         let known = node.distances.len();
         if known != 0 && known != order.len() {
-            let problem = format!("{known} distances, there are {} nodes", order.len());
+            let problem = format!("{known} distances, but {} nodes", order.len());
             return wrong(path("distances"), problem);
         }
         let pool = |(i, pool): (usize, &PoolText)| {
@@ -240,10 +241,10 @@ fn cores(spec: &Spec) -> Result<Vec<CoreSpec>, JsonError> {
             return wrong(format!("cores[{at}]"), "a core without pCPUs".to_owned());
         };
         if set.len() != pcpus.len() {
-            return wrong(format!("cores[{at}]"), "a pCPU is there twice".to_owned());
+            return wrong(format!("cores[{at}]"), "a pCPU is repeated".to_owned());
         }
         let Some(socket) = socket_of.get(first) else {
-            return wrong(format!("cores[{at}]"), format!("pCPU {first} is on no node"));
+            return wrong(format!("cores[{at}]"), format!("pCPU {first} belongs to no node"));
         };
         let (package, kind) = (PackageId(*socket), CoreKind::Performance);
         Ok(CoreSpec { package, die: 0, core, kind, max_mhz: None, pcpus: set })
@@ -251,7 +252,7 @@ fn cores(spec: &Spec) -> Result<Vec<CoreSpec>, JsonError> {
     spec.cores.iter().enumerate().zip(0..).map(core).collect()
 }
 
-/// The GPUs, and for each switch a root port, an upstream port and a downstream port for each GPU.
+/// The GPUs, and for each switch a root port, an upstream port and one downstream port per GPU.
 fn devices(spec: &Spec) -> Result<Vec<PciDevice>, JsonError> {
     let last = spec.gpus.iter().map(|gpu| gpu.address.domain).max().unwrap_or(0);
     let Some(domain) = last.checked_add(1) else {
@@ -262,7 +263,7 @@ fn devices(spec: &Spec) -> Result<Vec<PciDevice>, JsonError> {
     for ((at, switch), bus) in spec.switches.iter().enumerate().zip(0_u8..) {
         if switches.insert(&switch.id, (switch, bus, 0)).is_some() {
             let id = shorten(&switch.id, MAX_SHOWN);
-            return wrong(format!("switches[{at}].id"), format!("{id:?} is there twice"));
+            return wrong(format!("switches[{at}].id"), format!("{id:?} is repeated"));
         }
         devices.push(bridge(port(domain, bus, 0), None, switch.node));
         devices.push(bridge(port(domain, bus, 1), Some(port(domain, bus, 0)), switch.node));
@@ -270,7 +271,7 @@ fn devices(spec: &Spec) -> Result<Vec<PciDevice>, JsonError> {
     for ((at, gpu), group) in spec.gpus.iter().enumerate().zip(0..) {
         let product = gpu.product_id.as_deref().unwrap_or("0");
         let Ok(product) = u16::from_str_radix(product, 16) else {
-            let problem = format!("{:?} is no PCI device id", shorten(product, MAX_SHOWN));
+            let problem = format!("{:?} is not a PCI device id", shorten(product, MAX_SHOWN));
             return wrong(format!("gpus[{at}].product_id"), problem);
         };
         let mut device = PciDevice::new(gpu.address, GPU_CLASS, GPU_VENDOR, PciId(product));
@@ -283,7 +284,7 @@ fn devices(spec: &Spec) -> Result<Vec<PciDevice>, JsonError> {
                 return wrong(path(), format!("there is no switch {:?}", shown()));
             };
             if gpu.node.is_some_and(|node| node != switch.node) {
-                let problem = format!("the switch {:?} is on node {}", shown(), switch.node);
+                let problem = format!("switch {:?} is on another node, {}", shown(), switch.node);
                 return wrong(path(), problem);
             }
             let down = port(domain, *bus, *ports + 2);
@@ -297,7 +298,7 @@ fn devices(spec: &Spec) -> Result<Vec<PciDevice>, JsonError> {
     Ok(devices)
 }
 
-/// The `n`th made-up port of a switch; there are at most `MAX_GPUS` + 2.
+/// The `n`th made-up port of a switch, at most `MAX_GPUS` + 2.
 fn port(domain: u32, bus: u8, n: u8) -> PciAddr {
     PciAddr { domain, bus, device: n / 8, function: n % 8 }
 }
@@ -328,7 +329,7 @@ fn claim(
         let size = page_size(&path("page_kib"), cell.page_kib)?;
         let memory = mib(&path("memory_mib"), cell.memory_mib)?;
         let Some(count) = size.pages_in(memory) else {
-            return wrong(path("memory_mib"), format!("{memory} is no multiple of {size}"));
+            return wrong(path("memory_mib"), format!("{memory} is not a multiple of {size}"));
         };
         claim.pages.push(PageClaim { node: Some(cell.node), page_size: size, count });
     }

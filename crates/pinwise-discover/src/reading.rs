@@ -1,15 +1,15 @@
-//! What a reader of a whole host returns.
+//! The result of reading a whole host.
 
 use crate::notes::Note;
 use pinwise::host::HostSpec;
 
-/// What a source shows of a machine.
+/// A machine as a source shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// The host, unchecked until it is built. What the source does not know is left out: sysfs has
-    /// no names of GPU models and no NVLinks, lstopo no IOMMU groups, and libvirt's
+    /// The host, unchecked until it is built. Parts that the source does not know are missing:
+    /// sysfs has no names of GPU models and no NVLinks, lstopo no IOMMU groups, and libvirt's
     /// capabilities no devices.
     pub host: HostSpec,
-    /// What was left out, replaced or guessed, and why.
+    /// Notes on what was ignored, replaced or guessed.
     pub notes: Vec<Note>,
 }

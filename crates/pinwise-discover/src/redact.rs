@@ -1,13 +1,13 @@
-//! Taking out of a description what names people or single devices, before it is shown to others.
+//! Redaction of a description: replaces text that names people or single devices.
 
 use std::fmt;
 
 use pinwise::host::HostSpec;
 
-/// What was replaced.
+/// A kind of text that was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Redacted {
-    /// The host's own name, wherever it stands.
+    /// The host's own name, anywhere in a text.
     HostName,
     /// An e-mail address.
     Email,
@@ -17,10 +17,10 @@ pub enum Redacted {
     Ip,
     /// A UUID, such as a GPU's.
     Uuid,
-    /// A word that looks like a serial number: ten letters and digits or more, four digits among
-    /// them.
+    /// A word that looks like a serial number: at least ten letters and digits, four of them
+    /// digits.
     Serial,
-    /// The folders before a file's name.
+    /// The folders in a file's path.
     Folders,
 }
 
@@ -38,14 +38,14 @@ impl fmt::Display for Redacted {
     }
 }
 
-/// Replaces, in every free text of a description, what names people, networks or single devices.
-/// `own_name` is the machine's name, which may stand in other texts than [`HostSpec::name`]; the
-/// name itself is the caller's to replace. PCI addresses and ids stay: they are what a placement is
-/// made of, and the same on every machine of a kind.
+/// Replaces text that names people, networks or single devices in every free text of a description.
+/// `own_name` is the machine's name, which may occur in texts other than [`HostSpec::name`]; the
+/// caller replaces the name itself. PCI addresses and ids stay: placements need them, and they are
+/// the same on every machine of a kind.
 ///
-/// Returns what was replaced, once for each place.
+/// Returns the replacements, one entry for each.
 pub fn redact(host: &mut HostSpec, own_name: &str) -> Vec<Redacted> {
-    // Every field by its name: a new one with text must be thought of here.
+    // Every field is named, so that a new field with text cannot be forgotten here.
     let HostSpec {
         name: _,
         about,
@@ -82,7 +82,7 @@ fn cleaned(text: &str, own_name: &str, found: &mut Vec<Redacted>) -> String {
     for part in text.split_inclusive(ends) {
         let end = part.chars().next_back().filter(|c| ends(*c));
         let word = &part[..part.len() - end.map_or(0, char::len_utf8)];
-        // A sentence's end belongs to no word.
+        // Punctuation at the end is not a part of the word.
         let bare = word.trim_end_matches(['.', ':', '!', '?']);
         match kind(bare, own_name) {
             Some(Redacted::Folders) => {
@@ -115,7 +115,7 @@ fn kind(word: &str, own_name: &str) -> Option<Redacted> {
     let pairs = |mark: char, count: usize| {
         word.split(mark).count() == count && word.split(mark).all(|pair| hex(pair, 2))
     };
-    // "host", where nothing else is known, is nobody's name.
+    // "host", used if the name is unknown, identifies nobody.
     if !own_name.is_empty() && own_name != "host" && word.eq_ignore_ascii_case(own_name) {
         return Some(Redacted::HostName);
     }

@@ -1,19 +1,18 @@
-//! The tenants of a host, from claims and from domains, as one [`Usage`].
+//! The tenants of a host, from claims and domains, combined into one [`Usage`].
 //!
-//! A claim says what its tenant holds, and that is what it gets. A domain's XML says what its maker
-//! wrote, which need not be possible beside the others. [`Tenants`] collects both in any order and
-//! settles them:
+//! A claim states what its tenant holds. A domain's XML states only what its author wrote, which
+//! may be impossible beside the others. [`Tenants`] collects both in any order and settles them:
 //!
-//! 1. Claims come first, then domains that run, then domains that are merely defined.
-//! 2. Claims and running domains hold what they say. That the host cannot give it is an error: the
-//!    description of the host and that of its tenants do not belong together.
-//! 3. A pCPU to which two domains pin a vCPU stays dedicated to the first; the later one shares it.
-//!    Both would run there, whatever their makers meant.
+//! 1. Claims come first, then running domains, then domains that are only defined.
+//! 2. Claims and running domains get everything they state. If the host cannot provide it, that is
+//!    an error: the descriptions of the host and of its tenants do not match.
+//! 3. If two domains pin a vCPU to one pCPU, it stays dedicated to the first, and the later one
+//!    shares it: both would run there, whatever their authors intended.
 //! 4. A domain that is defined but off holds what it would take if it were started now. If it could
-//!    not start beside the others, it is left out: people often define several domains for one GPU
+//!    not start beside the others, it is ignored: people often define several domains for one GPU
 //!    and run them one at a time.
 //!
-//! Nothing here does I/O; `files` has the files and the libvirt that texts come from.
+//! This module does no I/O; `files` opens files and connects to libvirt.
 
 use std::fmt;
 
@@ -23,35 +22,35 @@ use pinwise::json::{JsonError, read_tenant};
 use pinwise::sets::CpuSet;
 use pinwise::usage::{Claim, ClaimError, Usage};
 
-/// Tenants of one host, collected in any order and put together by [`finish`](Self::finish).
+/// Tenants of one host, collected in any order and combined by [`finish`](Self::finish).
 #[derive(Debug, Clone, Default)]
 pub struct Tenants {
     claims: Vec<(String, Claim)>,
     domains: Vec<Domain>,
 }
 
-/// The tenants of a host, put together.
+/// The settled tenants of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settled {
-    /// What each of them holds.
+    /// The usage by all tenants.
     pub usage: Usage,
-    /// What differs from what the sources say.
+    /// Differences from the sources' statements.
     pub notes: Vec<TenantNote>,
 }
 
-/// Something that a person should know about a tenant.
+/// A note about a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TenantNote {
-    /// Something that the reader of a domain left out or guessed.
+    /// Something that the reader of a domain ignored or guessed.
     Domain {
         /// The domain's name.
         domain: String,
-        /// What the reader says.
+        /// The reader's note.
         note: String,
     },
-    /// pCPUs to which a running domain pins a vCPU and that a tenant before it holds.
+    /// pCPUs to which a running domain pins a vCPU although an earlier tenant holds them.
     Shared {
         /// The domain's name.
         domain: String,
@@ -60,7 +59,7 @@ pub enum TenantNote {
     },
     /// A domain that is off and could not start beside the others.
     LeftOut {
-        /// Why it could not.
+        /// The reason.
         problem: ClaimError,
     },
 }
@@ -70,48 +69,48 @@ impl fmt::Display for TenantNote {
         match self {
             Self::Domain { domain, note } => write!(f, "{domain}: {note}"),
             Self::Shared { domain, cpus } => {
-                write!(f, "{domain} shares pCPUs {cpus} with tenants before it")
+                write!(f, "domain {domain} shares pCPUs {cpus} with earlier tenants")
             }
-            Self::LeftOut { problem } => write!(f, "{problem}: it is off and was left out"),
+            Self::LeftOut { problem } => write!(f, "{problem}; the domain is off and was ignored"),
         }
     }
 }
 
-/// Why a text is not a tenant.
+/// The reason why a text is not a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantError {
     /// JSON that is not a tenant.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// XML that is not a domain, or one that asks for what the host does not have.
+    /// XML that is not a domain, or that names parts which the host does not have.
     #[error(transparent)]
     Libvirt(#[from] LibvirtError),
 }
 
 impl Tenants {
-    /// No tenants yet.
+    /// A collection without tenants.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a tenant that holds what `claim` says.
+    /// Adds a tenant that holds `claim`.
     pub fn add(&mut self, name: impl Into<String>, claim: Claim) {
         self.claims.push((name.into(), claim));
     }
 
-    /// Adds a domain. Of the domains that run, and of those that do not, the first added comes
-    /// first.
+    /// Adds a domain. Running domains are settled in the order of their addition, and so are the
+    /// others.
     pub fn add_domain(&mut self, domain: Domain) {
         self.domains.push(domain);
     }
 
-    /// Adds the tenant that a text describes: XML of a domain if it begins with `<`, otherwise
+    /// Adds the tenant that a text describes: a domain's XML if the text begins with `<`, otherwise
     /// JSON.
     ///
     /// # Errors
-    /// [`TenantError`] as [`read_domain`] and [`read_tenant`] say.
+    /// [`TenantError`] as for [`read_domain`] and [`read_tenant`].
     pub fn add_text(&mut self, host: &Host, text: &str) -> Result<(), TenantError> {
         if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
             self.domains.push(read_domain(host, text)?);
@@ -121,10 +120,10 @@ impl Tenants {
         Ok(())
     }
 
-    /// Puts the tenants together, by the rules of the [module](self).
+    /// Combines the tenants by the rules of the [module](self).
     ///
     /// # Errors
-    /// [`ClaimError`] for the first claim or running domain that cannot hold what it says.
+    /// [`ClaimError`] for the first claim or running domain that cannot hold what it states.
     pub fn finish(self, host: &Host) -> Result<Settled, ClaimError> {
         let Self { claims: mut tenants, mut domains } = self;
         let mut pinned = CpuSet::new();
@@ -154,8 +153,8 @@ impl Tenants {
     }
 }
 
-/// Makes the claim float on those of its dedicated pCPUs that are `pinned` already, adds its others
-/// to them, and returns the shared ones.
+/// Makes the claim float on those of its dedicated pCPUs that are already `pinned`, adds its others
+/// to `pinned`, and returns the shared ones.
 fn share(claim: &mut Claim, pinned: &mut CpuSet) -> CpuSet {
     let shared = claim.dedicated.intersection(pinned);
     pinned.extend(&claim.dedicated);
@@ -220,14 +219,14 @@ mod tests {
         assert_eq!(usage.claim_of("first").unwrap().dedicated, cpus("2-3"));
         assert_eq!(usage.claim_of("second").unwrap().dedicated, cpus("4"));
         assert_eq!(usage.claim_of("second").unwrap().floating, cpus("0-1,3"));
-        assert_eq!(notes, ["second shares pCPUs 1,3 with tenants before it"]);
+        assert_eq!(notes, ["domain second shares pCPUs 1,3 with earlier tenants"]);
     }
 
     #[test]
     fn a_domain_that_could_not_start_is_left_out_and_one_that_runs_is_an_error() {
         let (usage, notes) = settled(&[domain("a", true, &[1]), domain("a", false, &[2])]);
         assert_eq!(usage.tenants().count(), 1);
-        assert_eq!(notes, ["there is a tenant \"a\" already: it is off and was left out"]);
+        assert_eq!(notes, ["a tenant \"a\" already exists; the domain is off and was ignored"]);
         let (host, mut tenants) = (host(), Tenants::new());
         tenants.add("a", Claim::default());
         tenants.add_text(&host, &domain("a", true, &[1])).unwrap();

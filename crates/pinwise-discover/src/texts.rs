@@ -1,4 +1,4 @@
-//! Every kind of text that is read, with the command that prints it.
+//! Every kind of text that can be read, with the command that prints it.
 
 use crate::facts::READERS;
 
@@ -6,15 +6,15 @@ use crate::facts::READERS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TextFormat {
-    /// The text in words that a person knows it by.
+    /// The text in words that a person recognises.
     pub name: &'static str,
     /// The command that prints such a text.
     pub command: &'static str,
-    /// What the text gives.
+    /// The contents of the text.
     pub gives: Gives,
 }
 
-/// What a text gives.
+/// The contents of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Gives {
@@ -24,11 +24,11 @@ pub enum Gives {
     Devices,
     /// A tenant.
     Tenant,
-    /// Facts, which are laid over a host that another source describes.
+    /// Facts, to be laid over a host from another source.
     Facts,
 }
 
-/// Texts that are known by their first character or root element.
+/// Texts that are recognised by their first character or root element.
 const WHOLE: &[TextFormat] = &[
     #[cfg(feature = "serde")]
     TextFormat { name: "a description as JSON", command: "pinwise capture", gives: Gives::Host },
@@ -54,8 +54,8 @@ const WHOLE: &[TextFormat] = &[
     },
 ];
 
-/// Every kind of text that this build reads: texts of whole hosts and of tenants, then the
-/// [`READERS`] of facts, in the order in which they look at a text.
+/// Every kind of text that this build reads: whole hosts and tenants, then the [`READERS`] of facts
+/// in the order in which they examine a text.
 pub fn text_formats() -> impl Iterator<Item = TextFormat> {
     let facts = READERS.iter().map(|reader| TextFormat {
         name: reader.name,

@@ -18,7 +18,7 @@ fn the_host_has_its_nodes_and_their_free_pages() {
     // The driver makes the numbers up, and has no hugepages at all.
     let notes: Vec<String> = reading.notes.iter().map(ToString::to_string).collect();
     let told = tells_free_pages(&notes);
-    let cut: Vec<_> = notes.iter().filter(|note| note.ends_with(": cut")).collect();
+    let cut: Vec<_> = notes.iter().filter(|note| note.ends_with(": reduced")).collect();
     assert_eq!(!cut.is_empty(), told);
     if told {
         assert_eq!(cut[0], "node 0 has 21 free pages of 2 MiB of 0: cut");
@@ -36,8 +36,8 @@ fn the_host_has_its_nodes_and_their_free_pages() {
 /// Whether the test driver tells free pages: that of libvirt 9.0 fills in the numbers but says that
 /// it filled in none.
 fn tells_free_pages(notes: &[String]) -> bool {
-    let silent = "node 0 tells no free pages (0 of 3): all are taken as free";
-    let untold = notes.iter().filter(|note| note.contains("all are taken as free"));
+    let silent = "node 0 tells no free pages (0 of 3): all are assumed free";
+    let untold = notes.iter().filter(|note| note.contains("all are assumed free"));
     let untold: Vec<_> = untold.collect();
     assert!(untold.is_empty() || untold[0] == silent, "{untold:?}");
     untold.is_empty()
@@ -101,7 +101,7 @@ fn an_error_names_the_connection_and_what_libvirt_said() {
     let error = Connection::open("nothing:///here").unwrap_err();
     assert!(matches!(error, ConnectionError::Refused { .. }), "{error:?}");
     let message = error.to_string();
-    assert!(message.starts_with("nothing:///here: libvirt does not connect: "), "{message}");
+    assert!(message.starts_with("nothing:///here: libvirt refuses the connection: "), "{message}");
     assert!(message.contains("nothing:///here") && message.len() < 300, "{message}");
     let error = Connection::open("test:///\0").unwrap_err();
     assert!(error.to_string().contains("zero byte"), "{error}");

@@ -36,7 +36,7 @@ pub(crate) fn efficiency_core(profile: &Profile) -> bool {
 /// `PinnedThread`, `PinnedThreads`: every vCPU has a pCPU of its own.
 ///
 /// # What it looks at
-/// Whether vCPUs are dedicated.
+/// Whether vCPUs have dedicated pCPUs.
 /// # Why it matters
 /// A pinned vCPU keeps its caches and is never queued behind another.
 /// # Evidence
@@ -120,7 +120,7 @@ pub(crate) fn mixed_kinds(profile: &Profile) -> bool {
 /// `CellThreads`: guest cells over several nodes, pinned and bound.
 ///
 /// # What it looks at
-/// The number of cells and of nodes.
+/// The numbers of cells and of nodes.
 /// # Why it matters
 /// A guest that sees its nodes keeps threads beside their memory.
 /// # Evidence
@@ -134,13 +134,13 @@ pub(crate) fn cells(profile: &Profile) -> bool {
 /// `WholeL3Domains`: the cores fill whole L3 domains instead of pieces of many.
 ///
 /// # What it looks at
-/// The L3 domains of the VM's cores, against the fewest that could hold them.
+/// The L3 domains of the VM's cores, compared with the smallest number that could hold them.
 /// # Why it matters
 /// Threads in one domain exchange cache lines in 21 to 30 ns, across domains in about 200 ns (F39).
 /// # Evidence
 /// F38: 1.18 on a database aligned to one domain.
 /// # When it is silent
-/// A node has one domain, or it is unknown; or the cores lie in more domains than they must.
+/// Nodes with one L3 domain or an unknown number, or cores in more domains than necessary.
 pub(crate) fn whole_l3_domains(profile: &Profile) -> bool {
     profile.style != Style::Default && profile.dedicated && profile.l3 == L3Use::Whole
 }

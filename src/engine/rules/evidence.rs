@@ -1,9 +1,9 @@
-//! The one table of numbers: what each rule may claim, from which finding, with which grade.
+//! The table of evidence: the range that each rule predicts, its findings and its grade.
 //!
-//! Findings F1 to F45 are the published measurements that this crate rests on. F1 to F12 and F20
-//! are one benchmark of four layouts on six GPU systems (r/VFIO, 2026; scripts
-//! 6erun/vcpu_benchmarks); the others are independent sources. A finding without a number
-//! (`observed`) becomes a wide range that is chosen by us.
+//! Findings F1 to F45 are the published measurements behind this crate. F1 to F12 and F20 come from
+//! one benchmark of four layouts on six GPU systems (r/VFIO, 2026; scripts 6erun/vcpu_benchmarks);
+//! the others are independent sources. For a finding without a number (`observed`) we chose a wide
+//! range.
 
 use std::fmt;
 
@@ -14,19 +14,19 @@ use crate::workload::Metric;
 
 use super::RuleId;
 
-/// How a claim is known, strongest first.
+/// The grade of a claim, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Grade {
-    /// A result of the user's own ([`Evidence::with`]). It cites no published study.
+    /// The user's own result ([`Evidence::with`]), without a published study.
     Own,
     /// The source gives a number.
     Measured,
-    /// The source gives a direction; the range is chosen by us.
+    /// The source gives a direction; we chose the range.
     Observed,
-    /// The source's documentation expects it.
+    /// The source's documentation predicts it.
     Stated,
     /// Our own reasoning from hardware facts.
     Reasoned,
@@ -61,15 +61,15 @@ impl serde::Serialize for StudyId {
     }
 }
 
-/// A predicted factor on a metric against the default layout, `low <= likely <= high`.
+/// A predicted factor on a metric relative to the default layout, `low <= likely <= high`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Range {
-    /// What to count on.
+    /// The cautious value.
     pub low: Ratio,
-    /// What to expect.
+    /// The expected value.
     pub likely: Ratio,
-    /// What was seen at best.
+    /// The best value seen.
     pub high: Ratio,
 }
 
@@ -86,7 +86,7 @@ impl Range {
         Some(Self { low: Ratio(low), likely: Ratio(likely), high: Ratio(high) })
     }
 
-    /// Both effects together.
+    /// The combination of both effects.
     #[must_use]
     pub fn times(self, other: Self) -> Self {
         Self {
@@ -101,13 +101,13 @@ impl Range {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Fixed(u32),
-    /// So much for every node that the VM spans.
+    /// This much for every node that the VM spans.
     PerNode(u32),
-    /// So much for each of the fewest nodes that would hold the VM.
+    /// This much for each of the fewest nodes that would hold the VM.
     PerFewestNode(u32),
-    /// The number of nodes that the VM spans, at most so much.
+    /// The number of nodes that the VM spans, at most this much.
     NodesAtMost(u32),
-    /// The first where the VM spans no more nodes than it must, else the second.
+    /// The first value if the VM spans no more nodes than it needs, otherwise the second.
     IfFewest(u32, u32),
     /// The least, the likely and the most work, against the default layout's.
     LeastWork,
@@ -150,25 +150,25 @@ impl End {
     }
 }
 
-/// What one rule may claim.
+/// The claim of one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// The rule.
     pub rule: RuleId,
-    /// The metric that it speaks about.
+    /// The metric that it predicts.
     pub metric: Metric,
     low: End,
     likely: End,
     high: End,
-    /// How it is known.
+    /// The grade.
     pub grade: Grade,
-    /// The findings that it rests on; none where it is our own reasoning.
+    /// The findings behind it; empty for our own reasoning.
     pub findings: &'static [StudyId],
 }
 
 impl Row {
-    /// The range for a candidate. A candidate that spans more nodes than its size needs keeps what
-    /// the fewest would give.
+    /// The range for a candidate. A candidate that spans more nodes than its size needs gets the
+    /// range for the fewest nodes where the row depends on them.
     #[must_use]
     pub fn range(&self, profile: &Profile) -> Range {
         let (low, high) = (self.low.at(profile), self.high.at(profile));
@@ -176,8 +176,8 @@ impl Row {
         Range { low, likely, high: high.max(likely) }
     }
 
-    /// How the claim is known for this candidate: reasoned where the row grows with the number of
-    /// nodes and the candidate spans more than its size needs, since that was never measured.
+    /// The grade for this candidate: reasoned if the row depends on the number of nodes and the
+    /// candidate spans more than its size needs, because that was never measured.
     #[must_use]
     pub fn grade(&self, profile: &Profile) -> Grade {
         let ends = [self.low, self.likely, self.high];
@@ -206,10 +206,10 @@ macro_rules! table {
     };
 }
 
-// Chosen by us where a row is wider or narrower than its finding: the `observed` rows, which have a
-// direction and no number; the latency rows, which halve a bare-metal ratio because an unbound VM
-// has about half of its pages remote; the low ends of the bandwidth rows, since F5 saw no gain at
-// times.
+// Some rows are wider or narrower than their finding by our choice: the `observed` rows, which have
+// a direction and no number; the latency rows, which halve a bare-metal ratio because an unbound VM
+// has about half of its pages remote; and the low ends of the bandwidth rows, since F5 sometimes
+// saw no gain.
 table! {
     LowPowerCore, CpuSingleThread, (Fixed(250), Fixed(300), Fixed(500)), Stated, [55 56];
     EfficiencyCore, CpuSingleThread, (Fixed(530), Fixed(610), Fixed(700)), Measured, [43 52 54];
@@ -245,7 +245,7 @@ table! {
     PeerAcross, CollectiveP2p, (Fixed(500), Fixed(800), Fixed(1000)), Reasoned, [];
 }
 
-/// The table in use: the published rows, some of them perhaps replaced by the user's own results.
+/// The table in use: the published rows, some possibly replaced by the user's own results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     rows: [Row; RuleId::COUNT],
@@ -270,8 +270,8 @@ impl Evidence {
         &self.rows
     }
 
-    /// The same table with a range of the user's own in place of the rule's. Its grade is
-    /// [`Grade::Own`], and the published studies of the rule are cited for it no longer.
+    /// The same table with the user's own range in place of the rule's. Its grade is
+    /// [`Grade::Own`], and the rule's published studies are no longer cited for it.
     #[must_use]
     pub fn with(mut self, rule: RuleId, range: Range) -> Self {
         let row = &mut self.rows[rule as usize];

@@ -1,25 +1,25 @@
-//! What the findings are: the published measurements behind the table of evidence.
+//! The findings: the published measurements behind the table of evidence.
 
 use super::evidence::{Grade, StudyId};
 
-/// A published result that rules rest on, or that corrects one that they rest on.
+/// A published result that supports a rule, or that corrects another result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Study {
     /// Its number.
     pub id: StudyId,
-    /// How strong it is as evidence.
+    /// The strength of the evidence.
     pub grade: Grade,
-    /// What was found, in one sentence; ratios are against the default layout unless said
+    /// The finding in one sentence; ratios are relative to the default layout unless stated
     /// otherwise.
     pub found: &'static str,
-    /// Where it was published.
+    /// The publication.
     pub source: &'static str,
 }
 
 /// The benchmark of four layouts on six GPU systems that started this project.
 const POST: &str = "r/VFIO benchmark of four layouts, 2026";
-/// Its scripts and what their documentation says.
+/// The benchmark's scripts and their documentation.
 const SUITE: &str = "6erun/vcpu_benchmarks";
 const SUSE: &str = "SUSE, Optimizing Linux for AMD EPYC (2018, 2019, 2024)";
 const MLC: &str =
@@ -38,47 +38,47 @@ macro_rules! findings {
 }
 
 findings! {
-    1 Observed POST, "pinning was usually the safest start";
+    1 Observed POST, "pinning was usually the safest starting point";
     2 Observed POST, "pinning alone helped latency and noise in some cases";
     3 Observed POST, "pinning alone did not unlock the memory-bandwidth gains";
     4 Measured POST, "guest cells raised STREAM about 2x to 7x on some multi-node hosts";
     5 Observed POST, "guest cells are not a guaranteed win";
-    6 Observed POST, "guest cells made collectives through host memory worse across nodes, at times badly";
+    6 Observed POST, "guest cells made collectives through host memory slower across nodes, sometimes much slower";
     7 Observed POST, "pinning alone helped collectives through host memory a lot on some systems";
-    8 Measured POST, "SMT siblings: twice the vCPUs on the same cores gave 2 to 3% more throughput";
-    9 Observed POST, "GPU compute barely changed over the layouts";
+    8 Measured POST, "with SMT siblings, twice the vCPUs on the same cores gave 2 to 3% more throughput";
+    9 Observed POST, "GPU compute barely changed between layouts";
     10 Observed POST, "one host's PCIe link ran far below its speed; its results are diagnostic only";
-    11 Observed POST, "a desktop's boost beat older servers in one thread";
+    11 Observed POST, "a desktop CPU's boost beat older servers in single-thread speed";
     12 Observed POST, "advice: pin, one cell; expose cells only where GPUs and workload are known to gain";
-    13 Stated SUITE, "remote memory has 2 to 3 times the local latency";
-    14 Stated SUITE, "hugepages lift large scans by 5 to 15% in some configurations";
+    13 Stated SUITE, "remote memory has 2 to 3 times the latency of local memory";
+    14 Stated SUITE, "hugepages speed up large scans by 5 to 15% in some configurations";
     15 Stated SUITE, "vCPUs or buffers away from the GPU's node slow transfers";
     16 Stated SUITE, "interleaving can raise the total bandwidth of many threads";
     17 Stated SUITE, "Gen 4 x16 gives 22 to 26 GB/s, Gen 1 x16 4 to 5; the slower side of a link decides";
-    18 Measured "NVIDIA/nccl#1130", "4 GPUs of one node 24 GB/s, 2+2 over two nodes 35 GB/s, peer-to-peer off";
-    19 Measured "xapi-project/xen-api#6763", "siblings to stay on one node cost 40 to 75% of CPU capacity";
-    20 Stated SUITE, "the benchmark binds collectives to the GPUs' nodes as the guest shows them, else to node 0";
+    18 Measured "NVIDIA/nccl#1130", "with peer-to-peer off, 4 GPUs on one node reached 24 GB/s, 2+2 over two nodes 35 GB/s";
+    19 Measured "xapi-project/xen-api#6763", "using SMT siblings to stay on one node cost 40 to 75% of CPU capacity";
+    20 Stated SUITE, "the benchmark binds collectives to the GPUs' nodes if the guest shows them, otherwise to node 0";
     21 Measured "xapi-project/xen-api#6472", "VMs kept on one node: up to 10% faster, none slower";
     22 Measured SUSE, "over 2 nodes, cells pinned and bound: STREAM 2.46 to 2.55x";
     23 Measured SUSE, "over 8 nodes, cells pinned and bound: STREAM 11 to 13x";
     24 Measured SUSE, "cells neither pinned nor bound: 1.16 to 1.19x on 2 nodes, 2.65 to 2.85x on 8";
     25 Measured SUSE, "inside one node, pinned and bound: STREAM 1.25 to 1.53x";
-    26 Measured SUSE, "whole programs 2.7 to 6.0x where memory-bound, 1.13x where compute-bound";
+    26 Measured SUSE, "whole programs: 2.7 to 6.0x if memory-bound, 1.13x if compute-bound";
     27 Measured SUSE, "VMs on different nodes do not disturb each other's bandwidth";
-    28 Measured "gearshifft#82, rocm_bandwidth_test#129, torchtitan#3519 and others", "remote transfers 0.20 to 1.0 of local ones";
+    28 Measured "gearshifft#82, rocm_bandwidth_test#129, torchtitan#3519 and others", "remote transfers reach 0.20 to 1.0 of local bandwidth";
     29 Measured MLC, "idle latency to the other package 1.44 to 1.95 times the local one, 2.1 to 2.8 on one chip";
     30 Measured MLC, "idle latency to another node of the package 1.07 to 1.65 times the local one";
     31 Measured MLC, "node bandwidths add up; a remote node gives 0.32 to 0.92 of a local one";
     32 Measured "Chips and Cheese, EPYC 9575F", "interleaving over two packages: about 1.7 times the latency";
     33 Measured "NVIDIA/nccl-tests#380, #256, nccl#949", "collectives across hosts from VMs: 0.56 to 1.0 of bare metal, by ACS";
-    34 Measured "NVIDIA/nccl#1303", "the topology file alone moved one VM from 365 to 51 GB/s";
+    34 Measured "NVIDIA/nccl#1303", "the topology file alone changed one VM from 365 to 51 GB/s";
     35 Measured "NVIDIA/nccl#2171", "NVLink all_reduce inside one VM without visible loss";
-    36 Measured "vllm#30492, 1Cat-vLLM#678", "tensor-parallel inference moved 0.98 to 1.02 with CPU placement";
-    37 Measured "vllm-ascend#6966, vllm#30492", "host-bound serving 1.18x, offloaded weights 1.5x with CPU binding";
+    36 Measured "vllm#30492, 1Cat-vLLM#678", "CPU placement changed tensor-parallel inference by factors of 0.98 to 1.02";
+    37 Measured "vllm-ascend#6966, vllm#30492", "CPU binding: host-bound serving 1.18x, offloaded weights 1.5x";
     38 Measured "Kubernetes KEP-4800", "CPUs aligned to one L3 domain: 1.18x on a database";
-    39 Measured "core-to-core-latency#125, #132", "a cache line across L3 domains 188 to 225 ns, inside 21 to 30 ns";
+    39 Measured "core-to-core-latency#125, #132", "a cache line takes 188 to 225 ns across L3 domains, 21 to 30 ns inside one";
     40 Measured SUSE, "a guest that sees too few L3 domains can starve OpenMP: 0.29x";
-    41 Measured "Linux commit 4d83de6da265", "4 KiB pages pinned for VFIO take about a quarter second a GB at start";
+    41 Measured "Linux commit 4d83de6da265", "pinning 4 KiB pages for VFIO takes about a quarter second per GB at start";
     42 Measured "AMDSEV#225", "4 KiB instead of 2 MiB pages in an SEV-SNP guest: an upper bound for others";
     43 Measured "ruby-bench#318, piernik#593", "an E core reaches 0.59 to 0.67 of a P core in one thread";
     44 Measured "intel-ipsec-mb#85, qubes-issues#7404", "a core's second thread adds 0 to 30%";
@@ -94,7 +94,7 @@ findings! {
 }
 
 impl StudyId {
-    /// What it says and where; `None` for a number that is no finding.
+    /// The finding with this number; `None` if there is none.
     #[must_use]
     pub fn record(self) -> Option<&'static Study> {
         STUDIES.binary_search_by_key(&self, |study| study.id).ok().map(|at| &STUDIES[at])

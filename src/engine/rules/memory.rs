@@ -20,7 +20,7 @@ fn flat_over_nodes(profile: &Profile) -> bool {
 /// Threads read their own node's memory, and the nodes' bandwidths add up.
 /// # Evidence
 /// F4: 2x to 7x on some hosts; F22: 2.5 on 2 nodes; F23: 11 to 13 on 8; F31: bandwidths add up. A
-/// VM spread wider than it must was never measured: its likely value is that of the fewest nodes.
+/// VM on more nodes than it needs was never measured: its likely value is that of the fewest nodes.
 /// # When it is silent
 /// One cell, or one node.
 pub(crate) fn cells(profile: &Profile) -> bool {
@@ -41,7 +41,7 @@ pub(crate) fn flat_interleaved(profile: &Profile) -> bool {
     flat_over_nodes(profile) && profile.memory == MemoryMode::Interleave
 }
 
-/// `BandwidthFlat`: one guest cell over several nodes, the kernel places the pages.
+/// `BandwidthFlat`: one guest cell over several nodes; the kernel places the pages.
 ///
 /// # What it looks at
 /// The memory mode and the number of nodes.
@@ -60,7 +60,7 @@ pub(crate) fn flat_unbound(profile: &Profile) -> bool {
 /// # What it looks at
 /// The number of nodes of the VM and of the host.
 /// # Why it matters
-/// All accesses are local, where a floating VM's are partly remote.
+/// All accesses are local, while a floating VM's are partly remote.
 /// # Evidence
 /// F25: 1.25 to 1.53 on two generations of EPYC.
 /// # When it is silent
@@ -83,12 +83,12 @@ pub(crate) fn only_node(profile: &Profile) -> bool {
     profile.dedicated && profile.nodes == 1 && profile.host_nodes <= 1
 }
 
-/// `Hugepages`: on top of the others.
+/// `Hugepages`: on top of the other rules.
 ///
 /// # What it looks at
 /// The page size.
 /// # Why it matters
-/// Fewer translations miss.
+/// Fewer address translations miss.
 /// # Evidence
 /// F14: 5 to 15% in some configurations; F42 bounds it from above.
 /// # When it is silent
@@ -102,7 +102,7 @@ pub(crate) fn hugepages(profile: &Profile) -> bool {
 /// # What it looks at
 /// The memory mode and the number of packages.
 /// # Why it matters
-/// Half of the accesses cross the packages' link, whatever the thread.
+/// Half of the accesses cross the link between packages, wherever the thread runs.
 /// # Evidence
 /// F32: about 1.7 times the latency of a one-package chip.
 /// # When it is silent

@@ -1,9 +1,10 @@
-//! Rules: what a candidate's layout is known to do to each metric, and from that its score.
+//! Rules: the known effects of a candidate's layout on each metric, and its score.
 //!
-//! **Takes** a `Profile` (all that a rule may know), the evidence table and the workload's weights.
-//! **Gives** findings (one rule's range for one metric), predictions (one range per metric) and a
-//! `Score` of four integers. Every number comes from one table, every row of it cites published
-//! `STUDIES` or is graded as our own reasoning, and no rule writes a sentence.
+//! **Takes** a `Profile` (everything that a rule may depend on), the evidence table and the
+//! workload's weights. **Gives** findings (one rule's range for one metric), predictions (one range
+//! per metric) and a `Score` of four integers. Every number comes from one table, every row of
+//! which cites published `STUDIES` or is graded as our own reasoning, and no rule writes a
+//! sentence.
 //!
 //! # Rules and rows
 //! A rule is an id, a condition on the profile, and a row: one metric, a range *low, likely, high*
@@ -19,19 +20,19 @@
 //! - `Hidden(n)`: 1 less n times the share of vCPUs that have a core in common with another.
 //!
 //! A row whose ends depend on nodes is graded *reasoned* for a VM that spans more nodes than it
-//! needs: nobody measured that. `likely` is raised to `low` where it would be below it, `high` to
-//! `likely`.
+//! needs, because that was never measured. If `likely` would be below `low`, it is raised to `low`;
+//! likewise `high` to `likely`.
 //!
 //! # Which rules apply
 //! For each metric at most one rule applies: the first, in `RuleId` order, whose condition holds.
-//! The order is precedence, from the special to the general: `EfficiencyCore` (0.55 to 0.65) comes
-//! before `PinnedThread` (1.00 to 1.02), so a pinned VM with a vCPU on an efficiency core has the
-//! former alone. A rule that is *on top* (`Hugepages`) does not compete: its range multiplies what
-//! the metric has.
+//! The order is precedence, from special to general: `EfficiencyCore` (0.55 to 0.65) comes before
+//! `PinnedThread` (1.00 to 1.02), so only the former applies to a pinned VM with a vCPU on an
+//! efficiency core. A rule that is *on top* (`Hugepages`) does not compete: its range multiplies
+//! the metric's prediction.
 //!
-//! Metrics that a VM cannot have are left out: GPU metrics without a GPU; of the two collectives
-//! the one that the VM's GPUs would not use, and both with fewer than two GPUs. A metric that
-//! applies and on which no rule's condition holds is predicted 1.00, without a grade.
+//! Metrics that a VM cannot have are left out: GPU metrics without a GPU; of the two collectives,
+//! the one that the VM's GPUs would not use, and both with fewer than two GPUs. A metric for which
+//! no rule's condition holds is predicted 1.00, without a grade.
 //!
 //! A *prediction* is the product of a metric's findings, end by end, rounded to thousandths. Its
 //! grade is the weakest of theirs: measured, observed (a direction was published, the range is
@@ -42,9 +43,9 @@
 //!    scale: caution x ln(low) + (1 - caution) x ln(likely), in millionths ("micro-logs"). The
 //!    default caution of 500 thousandths is the middle. The high end never counts.
 //! 2. *Performance.* The mean of the points of all metrics that apply, weighted by the workload.
-//! 3. *Preferences.* Each wish that is not met costs `preference_cost`, by default 100,000: about
-//!    10%. These are the policies, numbers of cells and SMT wishes that are preferred, and, always,
-//!    requested devices on a node of the VM and GPUs whose links run at full speed and width.
+//! 3. *Preferences.* Each unmet wish costs `preference_cost`, by default 100,000: about 10%. Wishes
+//!    are preferred policies, numbers of cells and SMT, and always requested devices on a node of
+//!    the VM and GPUs whose links run at full speed and width.
 //! 4. *Packing.* Minus the packing cost times its weight; see `cost`.
 //!
 //! The total is the sum of the last three. 0 is the default layout, 100,000 is e^0.1 = 1.105 times
@@ -60,8 +61,8 @@
 //! | bandwidth | `BandwidthOfOneNode` x `Hugepages` | 1.00 to 1.47 | 192,631 | 5 |
 //! | latency | `LatencyBoundPackages` | 1.00 to 1.25 | 111,572 | 50 |
 //!
-//! The sum of point x weight is 6,937,795; divided by 100 it is a performance of 69,377, or +69 as
-//! shown to people (thousandths).
+//! The sum of point x weight is 6,937,795; divided by 100 it is a performance of 69,377, shown as
+//! +69 (thousandths).
 //!
 //! # Why integers
 //! The ranking must be a total order and the same on every machine. Logarithms come from `libm`,
@@ -69,30 +70,30 @@
 //! integer arithmetic whose divisions round toward zero. No float is compared.
 //!
 //! # Hard and soft
-//! A required property is never scored: a candidate that lacks one does not exist. The same list of
-//! properties serves both, so that what can be required can also be preferred, and the first that
-//! is lacking, in the list's order, is the reason that a refusal names.
+//! A required property is never scored: candidates that lack it are rejected. One list of
+//! properties serves both, so every property can be required or preferred. A refusal names the
+//! first missing one in the list's order.
 //!
 //! # Invariants
-//! - Rows are in `RuleId` order, one per rule, and the rows of one metric are neighbours: a rule
-//!   that applies closes its metric only against the rows that follow it in the same block.
+//! - Rows are in `RuleId` order, one per rule, and the rows of one metric are adjacent: a rule that
+//!   applies excludes only the rows of its metric that follow in the same block.
 //! - 0 < low <= likely <= high for every row and profile. A row without a study is graded reasoned.
 //! - A condition reads the profile and nothing else. Equal profiles have equal findings and scores.
 //!
 //! # Known limitations
-//! - Predictions are factors against the default layout *of the same GPUs on the same host*. They
-//!   cannot compare two GPU sets, or two hosts; dominance (`gpus`) and the packing cost (`fleet`)
-//!   do that.
+//! - Predictions are factors relative to the default layout *with the same GPUs on the same host*.
+//!   They cannot compare two GPU sets, or two hosts; dominance (`gpus`) and the packing cost
+//!   (`fleet`) do that.
 //! - Effects on different metrics are taken as independent, and two rules on one metric multiply
-//!   only where one is on top. No rule looks at neighbours; what tenants share with the VM is a
-//!   warning, because no published number says what it costs.
+//!   only if one is on top. No rule depends on neighbours: sharing with tenants is a warning,
+//!   because no published number measures its cost.
 //! - `Evidence::with` puts the user's own range in a rule's row as three constants, graded
 //!   *own* and without studies; the conditions stay ours.
 //!
 //! # To add a rule
-//! Its row in `evidence.rs`, its name in the list below, its condition beside its neighbours in
-//! `cpu.rs`, `memory.rs` or `pcie.rs` under the four headings that the others have, and two cases
-//! in `tests/it/rules.rs`: one where it speaks, one where it is silent.
+//! Add its row in `evidence.rs`, its name in the list below, its condition beside its neighbours in
+//! `cpu.rs`, `memory.rs` or `pcie.rs` under the same four headings, and two cases in
+//! `tests/it/rules.rs`: one where it applies, one where it is silent.
 
 pub(crate) mod cpu;
 pub(crate) mod evidence;
@@ -117,10 +118,10 @@ macro_rules! rules {
         impl RuleId {
             /// All rules.
             pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
-            /// How many there are.
+            /// The number of rules.
             pub const COUNT: usize = Self::ALL.len();
 
-            /// Whether the rule has something to say about this candidate.
+            /// Whether the rule's condition holds for this candidate.
             #[must_use]
             pub fn speaks(self, profile: &Profile) -> bool {
                 match self { $(Self::$name => $module::$condition(profile)),* }
@@ -155,7 +156,7 @@ rules! {
     BandwidthOfCells => memory::cells;
     /// One guest cell, pages interleaved over several nodes.
     BandwidthInterleaved => memory::flat_interleaved;
-    /// One guest cell over several nodes, pages wherever the kernel takes them.
+    /// One guest cell over several nodes, pages wherever the kernel puts them.
     BandwidthFlat => memory::flat_unbound;
     /// Pinned and bound to one of several nodes.
     BandwidthOfOneNode => memory::one_of_several_nodes;
@@ -171,7 +172,7 @@ rules! {
     LatencyBoundNodes => memory::local_among_nodes;
     /// Pinned, memory not local by construction.
     LatencyPinned => memory::pinned;
-    /// GPU arithmetic does not care.
+    /// GPU arithmetic, which no layout affects.
     GpuArithmetic => pcie::any_gpu;
     /// A GPU on a node that holds none of the VM's memory.
     TransferRemote => pcie::remote_gpu;
@@ -212,7 +213,7 @@ impl RuleId {
     }
 }
 
-/// One rule's word on one candidate.
+/// The prediction of one rule for one candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -221,34 +222,34 @@ pub struct Finding {
     pub rule: RuleId,
     /// The metric.
     pub metric: Metric,
-    /// The factor against the default layout.
+    /// The factor relative to the default layout.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub range: Range,
-    /// How it is known.
+    /// The grade.
     pub grade: Grade,
-    /// The findings of the benchmark and its peers that it rests on.
+    /// The published findings behind it.
     #[cfg_attr(feature = "serde", serde(rename = "findings"))]
     pub from: &'static [StudyId],
 }
 
-/// What is expected of one metric.
+/// The prediction for one metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Prediction {
     /// The metric.
     pub metric: Metric,
-    /// The factor against the default layout.
+    /// The factor relative to the default layout.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub range: Range,
-    /// The weakest grade among what it rests on; `None` where no rule spoke and nothing changes.
+    /// The weakest grade among its findings; `None` if no rule applied and nothing changes.
     pub grade: Option<Grade>,
-    /// The findings that it rests on.
+    /// The findings behind it.
     #[cfg_attr(feature = "serde", serde(rename = "findings"))]
     pub from: Vec<StudyId>,
 }
 
-/// Whether a metric can be measured in this VM at all.
+/// Whether this VM has the metric at all.
 #[must_use]
 pub(crate) fn applies(metric: Metric, profile: &Profile) -> bool {
     match metric {
@@ -262,8 +263,8 @@ pub(crate) fn applies(metric: Metric, profile: &Profile) -> bool {
     }
 }
 
-/// Calls `each` with every row that has something to say about the candidate and one of the
-/// metrics, in the order of the rules.
+/// Calls `each` with every row that applies to the candidate for one of the metrics, in the order
+/// of the rules.
 pub(crate) fn each_row<'e>(
     evidence: &'e Evidence,
     profile: &Profile,

@@ -12,7 +12,7 @@ fn placed(profile: &Profile) -> bool {
 /// # What it looks at
 /// Whether there is a GPU.
 /// # Why it matters
-/// Nobody should choose a layout for it.
+/// No layout should be chosen for it.
 /// # Evidence
 /// F9: matmul barely changed on all systems; F36: 0.98 to 1.02 (F37: host-bound serving can
 /// differ).
@@ -25,13 +25,13 @@ pub(crate) fn any_gpu(profile: &Profile) -> bool {
 /// `TransferRemote`: a GPU on a node that holds none of the VM's memory.
 ///
 /// # What it looks at
-/// The GPUs' nodes against the VM's. One remote GPU is enough: the slowest decides.
+/// The GPUs' nodes compared with the VM's. One remote GPU is enough: the slowest decides.
 /// # Why it matters
 /// Every buffer crosses the link between nodes.
 /// # Evidence
 /// F15 expects it; F28: 0.20 to 1.0 of the local bandwidth.
 /// # When it is silent
-/// All known nodes are the VM's.
+/// All known nodes are nodes of the VM.
 pub(crate) fn remote_gpu(profile: &Profile) -> bool {
     placed(profile) && profile.gpus_remote > 0
 }
@@ -41,7 +41,7 @@ pub(crate) fn remote_gpu(profile: &Profile) -> bool {
 /// # What it looks at
 /// The memory mode.
 /// # Why it matters
-/// A part of every buffer is remote, in every layout of that kind.
+/// In every such layout, a part of every buffer is remote.
 /// # Evidence
 /// Reasoned from F28.
 /// # When it is silent
@@ -57,7 +57,7 @@ pub(crate) fn interleaved(profile: &Profile) -> bool {
 /// # Why it matters
 /// Buffers need not cross nodes.
 /// # Evidence
-/// F15 and F28, from the other side: an unbound VM's buffers may be anywhere.
+/// F15 and F28, reversed: an unbound VM's buffers may be anywhere.
 /// # When it is silent
 /// A GPU's node is unknown or remote, the guest is flat over several nodes, or the host has one
 /// node.
@@ -72,15 +72,15 @@ fn cells_and_spread_gpus(profile: &Profile) -> bool {
     profile.style.shows_cells() && (spread || profile.gpus_unknown > 0)
 }
 
-/// `CollectiveCellsBlind`: cells, and a guest that cannot see where its GPUs are.
+/// `CollectiveCellsBlind`: cells in a guest that cannot see its GPUs' nodes.
 ///
 /// # What it looks at
 /// Cells, expander buses, the number of nodes with GPUs.
 /// # Why it matters
 /// Programs bind to the node that the guest shows; it shows -1, and buffers land anywhere.
 /// # Evidence
-/// F6: cells made collectives through host memory worse, badly on some systems; F20: the benchmark
-/// bound everything to node 0 then. The range is chosen by us.
+/// F6: cells made collectives through host memory slower, sometimes much slower; F20: in that case
+/// the benchmark bound everything to node 0. We chose the range.
 /// # When it is silent
 /// One cell, all GPUs on one node, expander buses that tell the guest, or peer-to-peer.
 pub(crate) fn cells_blind(profile: &Profile) -> bool {
@@ -92,9 +92,9 @@ pub(crate) fn cells_blind(profile: &Profile) -> bool {
 /// # What it looks at
 /// Cells, expander buses, the number of nodes with GPUs.
 /// # Why it matters
-/// Traffic through host memory still crosses nodes, though programs can bind rightly.
+/// Traffic through host memory still crosses nodes, but programs can bind to the right ones.
 /// # Evidence
-/// Reasoned from F6 and F20: how much of F6's harm expander buses undo, nobody has measured.
+/// Reasoned from F6 and F20: nobody has measured how much of F6's harm expander buses undo.
 /// # When it is silent
 /// One cell, all GPUs on one node, or peer-to-peer.
 pub(crate) fn cells_with_expanders(profile: &Profile) -> bool {
@@ -124,7 +124,7 @@ pub(crate) fn collective_on_one_node(profile: &Profile) -> bool {
 /// # What it looks at
 /// The number of cells.
 /// # Why it matters
-/// Threads that copy between GPUs are not moved away.
+/// Threads that copy between GPUs do not migrate.
 /// # Evidence
 /// F7: pinning alone helped collectives a lot on some systems.
 /// # When it is silent
@@ -137,7 +137,7 @@ pub(crate) fn collective_flat(profile: &Profile) -> bool {
 ///
 /// # What it looks at
 /// The links, and the fabric partitions where the host has them.
-/// # Why it matters
+/// The links, and the fabric partitions if the host has any.
 /// Traffic does not touch the host at all.
 /// # Evidence
 /// F35: 474 GB/s in one VM, no visible loss, one site.
@@ -152,8 +152,8 @@ pub(crate) fn peer_linked(profile: &Profile) -> bool {
 /// # What it looks at
 /// The nearest common bridge of the GPUs.
 /// # Why it matters
-/// Traffic stays inside the switch, if ACS lets it; where a port is known not to, a warning says
-/// so.
+/// Traffic stays inside the switch if ACS allows it; if a port is known to redirect it, a warning
+/// says so.
 /// # Evidence
 /// Reasoned; no finding.
 /// # When it is silent
@@ -181,7 +181,7 @@ pub(crate) fn peer_node(profile: &Profile) -> bool {
 /// # What it looks at
 /// The nearest common bridge of the GPUs.
 /// # Why it matters
-/// Traffic crosses the link between nodes, which forwards peer-to-peer writes badly on many CPUs.
+/// Traffic crosses the link between nodes, which forwards peer-to-peer writes slowly on many CPUs.
 /// # Evidence
 /// Reasoned; no finding.
 /// # When it is silent

@@ -1,4 +1,4 @@
-//! The form of a placement in JSON, to and from.
+//! The JSON form of a placement, and the conversions.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,8 @@ use crate::placement::{
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr};
 
-/// A placement as it is written. GPUs and other devices are apart, and each vCPU has its number,
-/// since scripts look for both.
+/// A placement as written. GPUs are apart from other devices, and each vCPU has its number, because
+/// scripts look for both.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::json) struct PlacementJson {
@@ -75,7 +75,7 @@ struct PagesJson {
     count: u64,
 }
 
-/// A device. What is not known is null: scripts ask for these fields.
+/// A device. Unknown values are null rather than omitted: scripts read these fields.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeviceJson {

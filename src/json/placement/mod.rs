@@ -11,33 +11,34 @@ use crate::placement::Placement;
 
 pub(super) use form::PlacementJson;
 
-/// Reads a placement. The one of an answer may be cut out: `ranked[0].placement` is a text of this
-/// format. [`verify`](crate::verify()) checks it against a host.
+/// Reads a placement. The object `ranked[0].placement` of an answer is a text of this format.
+/// [`verify`](crate::verify()) checks it against a host.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format, is not JSON, or has a field
-/// that is unknown, missing, twice there, of the wrong form, or a number that cannot be.
+/// [`JsonError`] if the text is too long, names no format or another one, is not JSON, or has an
+/// unknown, missing, repeated or malformed field, or an impossible number.
 pub fn read_placement(text: &str) -> Result<Placement, JsonError> {
     read_as::<PlacementJson>(text, PLACEMENT)?.placement("")
 }
 
-/// Writes a placement, whole. Its memory must be in whole KiB, as pages are.
+/// Writes a whole placement. Its memory must be a whole number of KiB, as pages are.
 #[must_use]
 pub fn write_placement(placement: &Placement) -> String {
     to_lines(&tagged(placement))
 }
 
-/// A placement with its format, as answers hold it.
+/// A placement with its format, as in an answer.
 pub(super) fn tagged(placement: &Placement) -> Tagged<PlacementJson> {
     Tagged { format: PLACEMENT, value: placement.into() }
 }
 
-/// The placements of a recommendation, best first; its baseline, where there is one, is the last.
-/// All else in the answer is skipped. The answer's version says which version its placements are.
+/// Reads the placements of a recommendation, best first; the baseline, if there is one, is the
+/// last. Everything else in the answer is skipped. The answer's version implies the version of its
+/// placements.
 ///
 /// # Errors
-/// [`JsonError`] if the text is too long, names no or another format (a refusal's, for one), is not
-/// JSON, or holds a placement that [`read_placement`] does not read.
+/// [`JsonError`] if the text is too long, names no format or another one (such as a refusal's), is
+/// not JSON, or holds a placement that [`read_placement`] refuses.
 pub fn read_placements(text: &str) -> Result<Vec<Placement>, JsonError> {
     let Answer { ranked } = read_as(text, RECOMMENDATION)?;
     let placement = |(at, row): (usize, Row)| {
@@ -57,7 +58,7 @@ struct Row {
     placement: Embedded,
 }
 
-/// A placement whose field `format` was read with the answer's.
+/// A placement in an answer, whose field `format` is read along with it.
 struct Embedded(PlacementJson);
 
 impl<'de> Deserialize<'de> for Embedded {

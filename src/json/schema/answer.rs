@@ -14,10 +14,10 @@ use crate::workload::Metric;
 #[must_use]
 pub fn recommendation_schema() -> String {
     let fields = vec![
-        ("host", false, of("host"), "the host, where the answer describes it"),
+        ("host", false, of("host"), "the host, if the answer describes it"),
         ("ranked", true, list("ranked"), "the placements, best first"),
         ("rejected", true, list("rejected"), "the styles that do not fit, and why"),
-        ("warnings", true, array(string()), "what to know before using the best, as sentences"),
+        ("warnings", true, array(string()), "warnings about the best placement, as sentences"),
         ("search_cut", true, boolean(), "whether the search met its limit"),
     ];
     let mut definitions = placement::definitions();
@@ -28,7 +28,7 @@ pub fn recommendation_schema() -> String {
         ("ranked", ranked()),
         ("rejected", rejected()),
         ("fact", fact()),
-        ("warning", named("warning", "what to know before using the placement")),
+        ("warning", named("warning", "a warning about the placement")),
         ("placement", whole_placement()),
     ]);
     document(RECOMMENDATION, "placements, best first", fields, definitions)
@@ -66,17 +66,17 @@ fn fact() -> Value {
 
 fn host() -> Value {
     let source = object(
-        "where a part was read from",
+        "the source of a part",
         vec![("part", true, string(), "the part"), ("from", true, string(), "the source")],
     );
     object(
-        "the host, and where its description is from",
+        "the host and the origin of its description",
         vec![
             ("name", true, string(), "its name"),
             ("text", true, string(), "one line about it"),
-            ("sources", true, array(source), "where each part of its description was read from"),
-            ("conflicts", true, array(string()), "what its sources disagree about"),
-            ("notes", true, array(string()), "what the readers had to say"),
+            ("sources", true, array(source), "the source of each part of its description"),
+            ("conflicts", true, array(string()), "conflicts between its sources"),
+            ("notes", true, array(string()), "notes of the readers"),
         ],
     )
 }
@@ -99,20 +99,20 @@ fn ranked() -> Value {
         "a placement with its score",
         vec![
             ("rank", true, number(u64::MAX), "its rank, from 1"),
-            ("style", true, placement::style(), "how much of the hardware the guest is shown"),
+            ("style", true, placement::style(), "how much of the hardware the guest sees"),
             ("baseline", true, boolean(), "whether it is the layout that predictions compare to"),
             ("score", true, score(), "its score"),
-            ("predictions", true, array(prediction()), "what is expected of each metric"),
+            ("predictions", true, array(prediction()), "the prediction for each metric"),
             ("placement", true, of("placement"), "the placement, as a text of its own format"),
-            ("findings", true, array(finding()), "what each rule says"),
+            ("findings", true, array(finding()), "the finding of each rule"),
             ("unmet", true, array(unmet), "preferred properties that it does not have"),
             (
                 "claim",
                 true,
-                object("what it takes from the host", claim.collect()),
-                "what it takes from the host: a tenant without its name",
+                object("the claim on the host", claim.collect()),
+                "the claim on the host: a tenant without its name",
             ),
-            ("warnings", true, list("warning"), "what to know before using it"),
+            ("warnings", true, list("warning"), "warnings about the placement"),
         ],
     )
 }
@@ -131,8 +131,8 @@ fn score() -> Value {
         vec![
             part("total", "the sum of the parts; the ranking goes by it"),
             part("performance", "the weighted mean of the predictions' logarithms"),
-            part("packing", "what it costs the host's other tenants: zero or less"),
-            part("preferences", "what unmet preferences cost: zero or less"),
+            part("packing", "the cost to the host's other tenants: zero or less"),
+            part("preferences", "the cost of unmet preferences: zero or less"),
         ],
     )
 }
@@ -141,9 +141,9 @@ fn prediction() -> Value {
     let grade = one_of(&[grade(), json!({ "type": "null" })]);
     let mut fields = vec![("metric", true, metric(), "the metric")];
     fields.extend(range());
-    fields.push(("grade", true, grade, "the weakest grade among what it rests on; null for none"));
+    fields.push(("grade", true, grade, "the weakest grade among its findings; null for none"));
     fields.push(("findings", true, studies(), "the studies that it rests on"));
-    object("what is expected of a metric", fields)
+    object("the prediction for a metric", fields)
 }
 
 fn finding() -> Value {
@@ -153,7 +153,7 @@ fn finding() -> Value {
     fields.extend(range());
     fields.push(("grade", true, grade(), "how it is known"));
     fields.push(("findings", true, studies(), "the studies that it rests on"));
-    object("what a rule says about a metric", fields)
+    object("the finding of a rule about a metric", fields)
 }
 
 fn metric() -> Value {

@@ -15,7 +15,7 @@ use crate::units::{Id as _, NodeId};
 pub fn tenant_schema() -> String {
     let mut fields = vec![("name", true, string(), "the VM's name")];
     fields.extend(claim());
-    document_by_hand(TENANT, "what one VM holds", fields, definitions())
+    document_by_hand(TENANT, "the claim of one VM", fields, definitions())
 }
 
 /// The JSON Schema (draft 2020-12) of what [`write_usage`](crate::json::write_usage) writes. The
@@ -46,7 +46,7 @@ pub fn usage_schema() -> String {
     let mut definitions = definitions();
     definitions.push(("tenant", object("a tenant", tenant)));
     definitions.push(("unexplained", object("pages that nobody is known to hold", unexplained)));
-    document(USAGE, "what all VMs of a host hold", fields, definitions)
+    document(USAGE, "the claims of all VMs of a host", fields, definitions)
 }
 
 /// The JSON Schema (draft 2020-12) of what [`write_offer`](crate::json::write_offer) writes. The
@@ -56,7 +56,7 @@ pub fn offer_schema() -> String {
     let fields = vec![
         ("host", true, string(), "the name of the host that it is for"),
         ("tenant", true, string(), "the VM's name"),
-        ("claim", true, object("what the VM would hold", claim()), "what the VM would hold"),
+        ("claim", true, object("the claim of the VM", claim()), "the claim of the VM"),
         (
             "generation",
             true,
@@ -86,7 +86,7 @@ pub(super) fn claim() -> Vec<Field> {
 /// Pages of one size that a claim has in one place.
 pub(super) fn pages() -> Definition {
     let fields = vec![
-        ("node", false, node(), "the node that they are on; anywhere where it is left out"),
+        ("node", false, node(), "the node of the pages; anywhere if omitted"),
         ("page_size", true, of("bytes"), "the size of a page, a power of two from 4 KiB"),
         ("count", true, number(u64::MAX), "the number of pages"),
     ];

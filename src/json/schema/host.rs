@@ -20,15 +20,15 @@ use crate::units::{Id as _, NodeId};
 pub fn host_schema() -> String {
     document(
         HOST,
-        "a host: what its placements are chosen from",
+        "a host",
         vec![
             ("name", true, json!({ "type": "string" }), "the host's name"),
-            text("about", "where the description comes from; whether it is synthetic"),
+            text("about", "the origin of the description; whether it is synthetic"),
             (
                 "cpu_vendor",
                 false,
                 json!({ "enum": ["intel", "amd", "other"] }),
-                "the CPU's vendor; other where it is left out",
+                "the CPU's vendor; other if omitted",
             ),
             text("cpu_model", "the CPU's model"),
             ("nodes", true, list("node"), "the NUMA nodes"),
@@ -37,7 +37,7 @@ pub fn host_schema() -> String {
             ("caches", false, list("cache"), "the other caches"),
             ("clusters", false, list("cpus"), "pCPUs of cores that are grouped below the L3"),
             cpus("offline", false, "pCPUs that exist but are off"),
-            cpus("allowed", false, "pCPUs that may be used; all online ones where it is left out"),
+            cpus("allowed", false, "pCPUs that may be used; all online ones if omitted"),
             cpus("isolated", false, "pCPUs that the kernel's scheduler leaves alone"),
             (
                 "reserved",
@@ -53,7 +53,7 @@ pub fn host_schema() -> String {
                 list("fabric_partition"),
                 "sets of GPUs that the fabric manager can give to one VM",
             ),
-            ("sources", false, list("source"), "where each part was read from"),
+            ("sources", false, list("source"), "the source of each part"),
         ],
         definitions(),
     )
@@ -92,13 +92,13 @@ fn node() -> Value {
                 "pools",
                 false,
                 list("pool"),
-                "its page pools; without one of the base page, what the others leave is free",
+                "its page pools; without one of the base page, all memory beyond the others is free",
             ),
             (
                 "distances",
                 false,
                 json!({ "type": "array", "items": number(255) }),
-                "relative distances to all nodes by ascending id; 10 and 20 where they are left out",
+                "relative distances to all nodes by ascending id; 10 and 20 if omitted",
             ),
         ],
     )
@@ -109,8 +109,8 @@ fn pool() -> Value {
         "the pages of one size on a node",
         vec![
             ("size", true, of("bytes"), "the size of a page, a power of two from 4 KiB"),
-            ("total", true, number(u64::MAX), "how many there are"),
-            ("free", true, number(u64::MAX), "how many nobody holds"),
+            ("total", true, number(u64::MAX), "the number of pages"),
+            ("free", true, number(u64::MAX), "the number of free pages"),
         ],
     )
 }
@@ -120,13 +120,13 @@ fn core() -> Value {
         "a physical core",
         vec![
             ("package", true, number(U32), "its package"),
-            ("die", false, number(U32), "its die inside the package; 0 where it is left out"),
+            ("die", false, number(U32), "its die inside the package; 0 if omitted"),
             ("core", true, number(U32), "the kernel's core_id"),
             (
                 "kind",
                 false,
                 json!({ "enum": ["performance", "efficiency"] }),
-                "its kind on a hybrid CPU; performance where it is left out",
+                "its kind on a hybrid CPU; performance if omitted",
             ),
             ("max_mhz", false, number(U32), "its top frequency in MHz"),
             cpus("pcpus", true, "its online pCPUs, SMT siblings of each other"),
@@ -149,7 +149,7 @@ fn cache() -> Value {
         "the caches of one level, kind and size",
         vec![
             ("level", true, number(255), "their level: 1, 2 or 4; an L3 is an L3 domain"),
-            ("kind", true, json!({ "enum": ["data", "instruction", "unified"] }), "what they hold"),
+            ("kind", true, json!({ "enum": ["data", "instruction", "unified"] }), "their contents"),
             ("size", false, of("bytes"), "the size of each"),
             ("shared_by", true, list("cpus"), "for each of them the pCPUs that share it"),
         ],
@@ -160,17 +160,12 @@ fn device() -> Value {
     object(
         "a PCI function",
         vec![
-            ("address", true, of("address"), "where it is"),
+            ("address", true, of("address"), "the address"),
             ("class", true, pattern(CLASS, ""), "its class: 0x030200 is a 3D controller"),
             ("vendor", true, pattern(ID, ""), "its vendor's id"),
             ("device", true, pattern(ID, ""), "its device id"),
             text("name", "the model's name"),
-            (
-                "node",
-                false,
-                number(u64::from(u32::MAX)),
-                "the kernel's numa_node; left out where that is -1",
-            ),
+            ("node", false, number(u64::from(u32::MAX)), "the kernel's numa_node; omitted if -1"),
             ("parent", false, of("address"), "the bridge above; left out on a root bus"),
             ("iommu_group", false, number(U32), "its IOMMU group"),
             text("driver", "the kernel driver that holds it"),
@@ -180,14 +175,9 @@ fn device() -> Value {
                 of("address"),
                 "the physical function that this virtual function belongs to",
             ),
-            ("link_now", false, of("link"), "what the link to the port above runs at"),
+            ("link_now", false, of("link"), "the current state of the link to the port above"),
             ("link_max", false, of("link"), "the most that its own side of the link can do"),
-            (
-                "access",
-                false,
-                of("access"),
-                "what access control a bridge has on; left out where that is not known",
-            ),
+            ("access", false, of("access"), "the access control of a bridge; omitted if unknown"),
             (
                 "bars",
                 false,
@@ -201,11 +191,14 @@ fn device() -> Value {
 fn access() -> Value {
     let control = |name, about| (name, false, json!({ "type": "boolean" }), about);
     object(
-        "the access control services (ACS) of a port; off where they are left out",
+        "the access control services (ACS) of a port; off if omitted",
         vec![
             control("request_redirect", "requests to other devices go up to the root complex"),
             control("completion_redirect", "answers to other devices go up to the root complex"),
-            control("upstream_forwarding", "what was redirected below is passed on upwards"),
+            control(
+                "upstream_forwarding",
+                "traffic that was redirected below is passed on upwards",
+            ),
             control("direct_translated", "requests with translated addresses are not redirected"),
         ],
     )
@@ -228,7 +221,7 @@ fn gpu_link() -> Value {
             ("a", true, of("address"), "one end"),
             ("b", true, of("address"), "the other end"),
             ("kind", true, json!({ "enum": ["nvlink", "xgmi"] }), "the kind of link"),
-            ("count", true, number(U32), "how many links side by side"),
+            ("count", true, number(U32), "the number of parallel links"),
         ],
     )
 }
@@ -237,7 +230,7 @@ fn fabric_partition() -> Value {
     object(
         "a set of GPUs that the fabric manager can give to one VM",
         vec![
-            ("id", true, number(U32), "the fabric manager's number of it"),
+            ("id", true, number(U32), "its number in the fabric manager"),
             ("gpus", true, json!({ "type": "array", "items": of("address") }), "its GPUs"),
         ],
     )
@@ -249,7 +242,7 @@ fn source() -> Value {
         .map(|part| serde_json::to_value(part).expect("a name of a part is JSON"))
         .collect();
     object(
-        "where a part was read from; a part with several sources is there several times",
+        "the source of a part; a part with several sources occurs several times",
         vec![
             ("part", true, json!({ "enum": parts }), "the part"),
             ("from", true, json!({ "type": "string" }), "the source"),

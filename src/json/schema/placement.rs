@@ -17,7 +17,7 @@ use crate::units::{CellId, Id as _, NodeId};
 /// host.
 #[must_use]
 pub fn placement_schema() -> String {
-    let about = "where a VM lives and what its guest sees";
+    let about = "a VM's place on its host, and its guest's view";
     document(PLACEMENT, about, fields(), definitions())
 }
 
@@ -25,35 +25,35 @@ pub fn placement_schema() -> String {
 pub(super) fn fields() -> Vec<Field> {
     vec![
         ("name", true, string(), "the VM's name"),
-        ("style", true, style(), "how much of the hardware the guest is shown"),
+        ("style", true, style(), "how much of the hardware the guest sees"),
         (
             "memory_mode",
             true,
             names(&["strict", "interleave", "unbound"]),
-            "how memory is tied to the host's nodes",
+            "how memory is bound to the host's nodes",
         ),
         ("dedicated", true, boolean(), "whether each vCPU has one pCPU that nobody else uses"),
         ("topology", true, topology(), "the CPU topology that the guest sees"),
-        ("vcpus", true, list("vcpu"), "the vCPUs in order, and where each may run"),
-        cpus("idle", false, "SMT siblings of the VM's cores that it holds and no vCPU uses"),
-        cpus("emulator", false, "where the emulator threads run; empty where they float"),
+        ("vcpus", true, list("vcpu"), "the vCPUs in order, with the pCPUs that each may run on"),
+        cpus("idle", false, "idle SMT siblings of the VM's cores"),
+        cpus("emulator", false, "the pCPUs of the emulator threads; empty if they float"),
         cpus("emulator_own", false, "pCPUs held for the emulator threads alone"),
-        ("iothreads", false, list("cpus"), "for each I/O thread, where it runs"),
-        ("cells", true, list("cell"), "the guest cells; one where the guest sees none"),
+        ("iothreads", false, list("cpus"), "the pCPUs of each I/O thread"),
+        ("cells", true, list("cell"), "the guest cells; one if the guest sees none"),
         ("gpus", false, list("device"), "the GPUs that the VM gets"),
         ("devices", false, list("device"), "the other devices that the VM gets"),
-        ("pci", false, of("pci"), "the guest's PCIe tree; empty where it is left out"),
+        ("pci", false, of("pci"), "the guest's PCIe tree; empty if omitted"),
         (
             "iommu",
             false,
             boolean(),
-            "whether the guest needs an emulated IOMMU with x2APIC; false if left out",
+            "whether the guest needs an emulated IOMMU with x2APIC; false if omitted",
         ),
         (
             "topoext",
             false,
             boolean(),
-            "whether the guest's CPU needs topoext to see its SMT siblings; false if left out",
+            "whether the guest's CPU needs topoext to see its SMT siblings; false if omitted",
         ),
     ]
 }
@@ -108,7 +108,7 @@ fn vcpu() -> Value {
         "a vCPU",
         vec![
             ("vcpu", true, number(U32), "its number: its position in the list"),
-            cpus("pcpus", true, "where it may run; empty where it floats everywhere"),
+            cpus("pcpus", true, "its pCPUs; empty if it floats everywhere"),
         ],
     )
 }
@@ -122,14 +122,14 @@ fn cell() -> Value {
         ],
     );
     object(
-        "a guest NUMA node, or all of a guest that has none",
+        "a guest NUMA node; a guest without NUMA is one cell",
         vec![
             ("id", true, cell_id(), "its number"),
             ("nodes", true, set(), "the host nodes of its vCPUs and memory; empty if both float"),
             ("vcpus", true, set(), "its vCPUs"),
             ("memory_kib", true, number(u64::MAX >> 10), "its memory in KiB"),
             ("page_kib", true, number(1 << 30), "the size of its pages in KiB"),
-            ("pages", false, array(pages), "where its pages are expected"),
+            ("pages", false, array(pages), "the expected number of pages on each node"),
             ("distances", true, array(number(255)), "relative distances to all cells, in order"),
         ],
     )
@@ -140,17 +140,27 @@ fn device() -> Value {
         "a device that the VM gets",
         vec![
             ("address", true, of("address"), "its address on the host"),
-            ("node", false, nullable(node_id()), "its host node; null where that is unknown"),
-            ("cell", false, nullable(cell_id()), "the cell that it hangs from; null for none"),
+            ("node", false, nullable(node_id()), "its host node; null if unknown"),
+            (
+                "cell",
+                false,
+                nullable(cell_id()),
+                "the cell whose expander bus it is below; null for none",
+            ),
             ("functions", false, array(of("address")), "functions that the guest gets with it"),
-            ("withheld", false, array(of("address")), "functions that nobody gets beside it"),
+            (
+                "withheld",
+                false,
+                array(of("address")),
+                "functions of its IOMMU group that are withheld from everybody",
+            ),
         ],
     )
 }
 
 fn pci() -> Value {
     object(
-        "the guest's PCIe tree, as far as passed-through devices need it",
+        "the part of the guest's PCIe tree that passed-through devices need",
         vec![
             ("expanders", false, list("expander"), "expander buses by index"),
             ("ports", false, list("port"), "root ports and downstream ports by index"),
@@ -160,7 +170,7 @@ fn pci() -> Value {
                 "mmio64_mib",
                 false,
                 number(u64::MAX),
-                "MiB of 64-bit MMIO space that the firmware must offer; its own default if left out",
+                "MiB of 64-bit MMIO space that the firmware must offer; its own default if omitted",
             ),
         ],
     )
@@ -180,7 +190,7 @@ fn expander() -> Value {
             ("index", true, number(U32), "its controller index"),
             ("cell", true, cell_id(), "the cell that it belongs to"),
             ("bus_nr", true, number(255), "its guest bus number"),
-            ("root", true, root, "the host's root complex that it stands for"),
+            ("root", true, root, "the root complex of the host that it represents"),
         ],
     )
 }
@@ -191,7 +201,7 @@ fn port() -> Value {
         vec![
             ("index", true, number(U32), "its controller index and chassis"),
             ("parent", true, number(U32), "the controller index of the bus that it is on"),
-            ("slot", false, number(255), "its slot on that bus; libvirt's choice if left out"),
+            ("slot", false, number(255), "its slot on that bus; libvirt's choice if omitted"),
         ],
     )
 }
@@ -202,14 +212,14 @@ fn switch() -> Value {
         vec![
             ("index", true, number(U32), "the controller index of its upstream port"),
             ("port", true, number(U32), "the controller index of the root port above"),
-            ("host", true, of("address"), "the host's switch that it stands for"),
+            ("host", true, of("address"), "the host switch that it represents"),
         ],
     )
 }
 
 fn function() -> Value {
     object(
-        "where a host function appears in the guest",
+        "the place of a host function in the guest",
         vec![
             ("host", true, of("address"), "the host function"),
             ("port", true, number(U32), "the controller index of its port"),

@@ -17,17 +17,17 @@ use crate::workload::Workload;
 #[must_use]
 pub fn request_schema() -> String {
     let fields = vec![
-        ("name", false, string(), "the VM's name; vm1 where it is left out"),
+        ("name", false, string(), "the VM's name; vm1 if omitted"),
         ("vcpus", true, number(U32), "the number of vCPUs"),
         ("memory", true, of("bytes"), "the memory"),
-        ("page_size", false, of("bytes"), "the page size; the largest that fits if left out"),
-        ("gpus", false, gpus(), "which GPUs; none where it is left out"),
+        ("page_size", false, of("bytes"), "the page size; the largest that fits if omitted"),
+        ("gpus", false, gpus(), "the GPUs; none if omitted"),
         ("devices", false, array(of("address")), "NICs and other devices that the VM gets"),
-        ("workload", false, workload(), "what the guest does; general where it is left out"),
-        ("cells", false, wish(number(U32)), "the number of guest cells; auto if left out"),
-        ("even_cells", false, boolean(), "whether all cells must be alike; false if left out"),
-        ("smt", false, wish(boolean()), "whether the guest sees SMT siblings; auto if left out"),
-        ("peer_to_peer", false, boolean(), "whether GPUs use peer-to-peer; unknown if left out"),
+        ("workload", false, workload(), "the kind of work that the guest does; general if omitted"),
+        ("cells", false, wish(number(U32)), "the number of guest cells; auto if omitted"),
+        ("even_cells", false, boolean(), "whether all cells must be equal; false if omitted"),
+        ("smt", false, wish(boolean()), "whether the guest sees SMT siblings; auto if omitted"),
+        ("peer_to_peer", false, boolean(), "whether GPUs use peer-to-peer; unknown if omitted"),
         ("emulator_pcpus", false, number(U32), "pCPUs for the emulator threads alone"),
         ("io_threads", false, number(U32), "the number of I/O threads"),
         ("policies", false, of("policies"), "how strictly each property is wanted"),
@@ -39,7 +39,7 @@ pub fn request_schema() -> String {
         ("policies", policies()),
         ("weights", weights()),
     ];
-    document_by_hand(REQUEST, "a VM that is asked for", fields, definitions)
+    document_by_hand(REQUEST, "a requested VM", fields, definitions)
 }
 
 fn gpus() -> Value {
@@ -58,7 +58,7 @@ fn gpus() -> Value {
 
 fn workload() -> Value {
     let presets: Vec<&str> = Workload::PRESETS.iter().map(Workload::name).collect();
-    one_of(&[names(&presets), tagged("custom", of("weights"), "weights of the caller's own")])
+    one_of(&[names(&presets), tagged("custom", of("weights"), "the caller's own weights")])
 }
 
 fn wish(value: Value) -> Value {
@@ -74,13 +74,13 @@ fn policies() -> Value {
     object(
         "how strictly each property is wanted",
         vec![
-            policy("dedicated_cpus", "a pCPU of its own for every vCPU; require if left out"),
-            policy("whole_cores", "no core shared with another tenant; require if left out"),
-            policy("one_node", "all vCPUs and memory on one node; ignore if left out"),
-            policy("gpu_locality", "every GPU on a node of the VM; prefer if left out"),
-            policy("same_switch", "all GPUs below one PCIe switch; ignore if left out"),
-            policy("linked_gpus", "every two GPUs linked directly; ignore if left out"),
-            policy("fabric_partition", "the GPUs are one fabric partition; prefer if left out"),
+            policy("dedicated_cpus", "a dedicated pCPU for every vCPU; require if omitted"),
+            policy("whole_cores", "no core shared with another tenant; require if omitted"),
+            policy("one_node", "all vCPUs and memory on one node; ignore if omitted"),
+            policy("gpu_locality", "every GPU on a node of the VM; prefer if omitted"),
+            policy("same_switch", "all GPUs below one PCIe switch; ignore if omitted"),
+            policy("linked_gpus", "every two GPUs linked directly; ignore if omitted"),
+            policy("fabric_partition", "the GPUs are one fabric partition; prefer if omitted"),
         ],
     )
 }
@@ -88,7 +88,7 @@ fn policies() -> Value {
 fn weights() -> Value {
     let weight = |name, about| -> Field { (name, false, json!(number(65_535)), about) };
     object(
-        "how much each metric counts; 0 where it is left out, and one must be above",
+        "the weight of each metric; 0 if omitted, and at least one must be positive",
         vec![
             weight("cpu_single_thread", "throughput of one thread"),
             weight("cpu_all_threads", "throughput of all threads"),

@@ -13,20 +13,20 @@ pub fn shape_schema() -> String {
         ("vcpus", true, number(U32), "vCPUs of each cell"),
         ("memory", true, of("bytes"), "memory of each cell"),
         ("page_size", true, of("bytes"), "the size of its pages, a power of two from 4 KiB"),
-        ("gpus", false, number(U32), "GPUs of each cell, on the cell's node; 0 if left out"),
-        ("smt", false, boolean(), "whether the guest sees SMT siblings; false if left out"),
-        ("whole_cores", false, boolean(), "whether a core has one VM only; true if left out"),
+        ("gpus", false, number(U32), "GPUs of each cell, on the cell's node; 0 if omitted"),
+        ("smt", false, boolean(), "whether the guest sees SMT siblings; false if omitted"),
+        ("whole_cores", false, boolean(), "whether a core has one VM only; true if omitted"),
         (
             "bond",
             false,
             names(&["any", "linked", "partition"]),
-            "what its GPUs must be to each other; any where it is left out",
+            "how its GPUs must be connected; any if omitted",
         ),
         (
             "allowed",
             false,
             one_of(&[names(&["any"]), sets]),
-            "the nodes that its cells may be on; any where it is left out",
+            "the nodes that its cells may be on; any if omitted",
         ),
     ];
     document(SHAPE, "a VM of equal cells, each on a node of its own", fields, vec![amounts()])

@@ -135,7 +135,7 @@ fn answers_of_another_version_are_refused_with_both_versions() {
     let old = text.replacen("recommendation/2", "recommendation/1", 1);
     assert_eq!(
         read_placements(&old).unwrap_err().to_string(),
-        "the text is \"pinwise-recommendation/1\", this version reads \"pinwise-recommendation/2\""
+        "the text has format \"pinwise-recommendation/1\", but this version reads \"pinwise-recommendation/2\""
     );
     assert!(read_placement(&text).unwrap_err().to_string().contains("pinwise-recommendation/2"));
     let odd = text.replacen("\"vcpu\":1", "\"vcpu\":7", 1);

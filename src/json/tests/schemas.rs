@@ -147,7 +147,7 @@ fn a_text_of_another_version_is_refused_with_both_versions() {
         };
         assert_eq!(
             said.to_string(),
-            format!("the text is {next:?}, this version reads {format:?}")
+            format!("the text has format {next:?}, but this version reads {format:?}")
         );
     }
 }

@@ -243,7 +243,7 @@ fn every_violation_is_one_line() {
         memory: Bytes::from_mib(1536),
         page_size: PageSize::GIB_1,
     };
-    let text = "cell 1 has 1536 MiB, which is not one or more pages of 1 GiB";
+    let text = "cell 1 has 1536 MiB of memory, which is not a positive number of pages of 1 GiB";
     assert_eq!(short.to_string(), text);
     let gpu = address("13:00.0");
     let (found, wanted) = (None, Some(NodeId(0)));

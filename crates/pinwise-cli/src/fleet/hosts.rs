@@ -17,10 +17,10 @@ use crate::outcome::Failure;
 
 /// The longest line of a file of descriptions, in bytes.
 const MAX_LINE: u64 = 64 << 20;
-/// The most hosts of a fleet.
+/// The largest number of hosts of a fleet.
 const MAX_HOSTS: usize = 1_000_000;
 
-/// The hosts of a fleet, and their names: a topology has none, as hosts share it.
+/// The hosts of a fleet and their names, which are kept apart because hosts share topologies.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     pub(super) hosts: Vec<FleetHost<Arc<Host>>>,
@@ -33,7 +33,7 @@ impl Fleet {
     /// Adds the host that a text describes, with its tenants.
     fn add(&mut self, text: &str) -> Result<(), Failure> {
         if self.hosts.len() >= MAX_HOSTS {
-            return Err(format!("more than {MAX_HOSTS} hosts").into());
+            return Err(format!("the fleet has more than {MAX_HOSTS} hosts").into());
         }
         let Described { host: mut spec, tenants, .. } = read_described(text)?;
         let name = std::mem::take(&mut spec.name);
@@ -45,14 +45,14 @@ impl Fleet {
     }
 }
 
-/// Every topology once: hosts whose descriptions differ in nothing but the name and the tenants
-/// share one. Ten thousand hosts of one model are then one topology in memory, and the engine
-/// bounds them together.
+/// Each topology once: hosts whose descriptions differ only in name and tenants share one. Ten
+/// thousand hosts of one model are then one topology in memory, and the engine bounds them
+/// together.
 #[derive(Debug, Default)]
 struct Topologies(BTreeMap<String, Arc<Host>>);
 
 impl Topologies {
-    /// The topology of a description without a name.
+    /// The topology of a description, without its name.
     fn shared(&mut self, spec: HostSpec) -> Result<Arc<Host>, HostError> {
         let key = write_host(&spec);
         if let Some(host) = self.0.get(&key) {
@@ -64,7 +64,7 @@ impl Topologies {
     }
 }
 
-/// Reads a fleet: a folder of `*.json`, a file with a description a line, or `-` for standard
+/// Reads a fleet: a folder of `*.json`, a file with one description per line, or `-` for standard
 /// input.
 pub(super) fn read(from: &Path) -> Result<Fleet, Failure> {
     if from.is_dir() { read_folder(from) } else { read_lines(from) }
@@ -90,7 +90,7 @@ fn read_lines(from: &Path) -> Result<Fleet, Failure> {
     for number in 1_u64.. {
         let bad = |e: &dyn std::fmt::Display| at(from, format_args!("line {number}: {e}"));
         let mut line = String::new();
-        // One byte beyond the limit, so that the reader of descriptions refuses what is longer.
+        // One byte beyond the limit, so that the reader of descriptions refuses longer lines.
         let read = reader.by_ref().take(MAX_LINE + 1).read_line(&mut line);
         if read.map_err(|e| bad(&e))? == 0 {
             break;
@@ -103,11 +103,11 @@ fn read_lines(from: &Path) -> Result<Fleet, Failure> {
     Ok(fleet)
 }
 
-/// A progress bar on a terminal, shown once reading has taken a second, and gone when it ends.
+/// A progress bar on a terminal, shown after a second of reading and removed at the end.
 struct Progress(ProgressBar);
 
 impl Progress {
-    /// Progress towards a number of hosts; `None` for a stream, whose length nobody knows.
+    /// Progress towards a number of hosts; `None` for a stream of unknown length.
     fn new(hosts: Option<u64>) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
@@ -122,7 +122,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// One host more.
+    /// Counts one more host.
     fn step(&self) {
         let Self(bar) = self;
         let late = bar.elapsed() > Duration::from_secs(1);

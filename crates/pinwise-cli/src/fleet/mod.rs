@@ -19,14 +19,15 @@ use crate::outcome::{Failure, Outcome};
 enum Format {
     /// A table.
     Text,
-    /// A JSON object a line, for each host.
+    /// One line of JSON per host.
     Json,
 }
 
 /// Ranks the hosts of a fleet for one request.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A folder of descriptions (*.json), a file of them, one a line, or "-" for standard input.
+    /// A folder of descriptions (*.json), a file with one description per line, or "-" for standard
+    /// input.
     #[arg(value_name = "DIR|FILE|-")]
     hosts: PathBuf,
     /// The number of vCPUs.
@@ -38,22 +39,22 @@ pub(crate) struct Args {
     /// The number of GPUs.
     #[arg(long, default_value_t = 0)]
     gpus: u32,
-    /// The page size; the largest that fits otherwise.
+    /// The page size; by default the largest that fits.
     #[arg(long)]
     page_size: Option<PageSize>,
-    /// How many NUMA cells the guest sees, all alike.
+    /// The number of equal NUMA cells that the guest sees.
     #[arg(long)]
     cells: Option<u32>,
-    /// GPUs may be on other nodes than the VM.
+    /// Allow GPUs on nodes other than the VM's.
     #[arg(long)]
     remote_gpus: bool,
-    /// Which of the hosts that fit comes first.
+    /// The order of the hosts that fit.
     #[arg(long, value_enum, default_value = "best-fit")]
     bin: Bin,
-    /// How many hosts to show.
+    /// The number of hosts to show.
     #[arg(long, default_value_t = 10)]
     top: usize,
-    /// What to print.
+    /// The form of the output.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -62,13 +63,13 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let request = request(args)?;
     let fleet = hosts::read(&args.hosts)?;
     if fleet.hosts.is_empty() {
-        return Err(at(&args.hosts, "no host is described there"));
+        return Err(at(&args.hosts, "no host descriptions found"));
     }
     let options =
         FleetOptions { order: args.bin.into(), answers: args.top, ..FleetOptions::default() };
     let mut answer = rank(&fleet.hosts, &request, &options);
     let fit = answer.ranked.len();
-    // The engine answers with one host at least, also where none shall be shown.
+    // The engine answers with at least one host, even if none is to be shown.
     answer.ranked.truncate(args.top);
     let text = match args.format {
         Format::Text => print::table(&fleet.names, &answer, fit),

@@ -1,11 +1,11 @@
-//! A ranking of hosts as a table or as lines of JSON. Hosts are called by `names[n]`.
+//! A ranking of hosts as a table or as lines of JSON. `names[n]` is the name of host n.
 
 use pinwise::fleet::{FleetAnswer, HostRank, HostRefusal};
 use serde_json::{Value, json};
 
 use crate::outcome::Failure;
 
-/// The ranked hosts as a table, and how many fit of all; `fit` of them have a placement.
+/// The ranked hosts as a table, with the number that fit; `fit` of them have a placement.
 pub(super) fn table(names: &[String], answer: &FleetAnswer, fit: usize) -> String {
     let header = ["", "host", "style", "nodes", "GPUs", "score", "takes", "left"];
     let mut rows = vec![header.map(str::to_owned)];
@@ -20,7 +20,7 @@ pub(super) fn table(names: &[String], answer: &FleetAnswer, fit: usize) -> Strin
     }
     let short = answer.refused.iter().filter(|(_, why)| matches!(why, HostRefusal::Short(_)));
     text + &format!(
-        "{fit} hosts fit and come first, {} are behind them, {} do not fit ({} by count alone).\n",
+        "{fit} hosts fit and come first, {} more may fit, {} do not fit ({} by count alone).\n",
         answer.not_chosen.len(),
         answer.refused.len(),
         short.count()
@@ -44,8 +44,8 @@ fn row(names: &[String], found: &HostRank, place: usize) -> [String; 8] {
     ]
 }
 
-/// A JSON object a line: the ranked hosts with what their best placement is and takes, then the
-/// refused ones with why.
+/// One line of JSON per host: the ranked hosts with their best placement and its claim, then the
+/// refused ones with the reason.
 pub(super) fn lines(names: &[String], answer: &FleetAnswer) -> Result<String, Failure> {
     let ranked = answer.ranked.iter().zip(1..).map(|(found, place)| ranked(names, found, place));
     let refused = answer.refused.iter().map(|(host, why)| {

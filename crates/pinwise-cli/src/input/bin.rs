@@ -1,16 +1,16 @@
-//! The order in which hosts are filled, as an argument.
+//! The order of hosts as an argument.
 
 use clap::ValueEnum;
 use pinwise::fleet::HostOrder;
 
-/// Which of the hosts that fit comes first.
+/// The order of the hosts that fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bin {
-    /// The host where the VM takes the least from VMs that could still come.
+    /// First the host where the VM takes the least from later VMs.
     BestFit,
-    /// The first host, in the order of the fleet.
+    /// The hosts in the order of the fleet.
     FirstFit,
-    /// The host with the most left.
+    /// First the host with the most left.
     Spread,
 }
 

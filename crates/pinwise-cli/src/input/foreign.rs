@@ -1,4 +1,4 @@
-//! JSON in the formats of scheduler benchmarks, `placement-…/1`, which are not the library's.
+//! JSON in the formats of scheduler benchmarks, `placement-…/1`, which are not the library's own.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(crate) fn text(file: &Path) -> Result<String, Failure> {
     Ok(files::bounded(file, MAX_FILE)?)
 }
 
-/// The value that a whole text describes, or what is wrong with the text and where.
+/// The value that a whole text describes, or its first error with the place.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json)?;
@@ -31,5 +31,5 @@ pub(crate) fn expect_format(found: &str, wanted: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let found: String = found.chars().take(MAX_SHOWN).collect();
-    Err(format!("the format is {found:?}, {wanted:?} is read").into())
+    Err(format!("the format is {found:?}, but must be {wanted:?}").into())
 }

@@ -1,4 +1,4 @@
-//! The host of a command line: its description, what else is known of it, and what its readers say.
+//! The host of a command line: its description, additional facts, and the readers' notes.
 
 use std::path::{Path, PathBuf};
 
@@ -9,27 +9,27 @@ use pinwise_discover::{Assembled, Assembly};
 
 use crate::outcome::Failure;
 
-/// A copy of `fixtures/hosts/hgx-h200-snc2.json`, which is outside this package; a test holds both
-/// equal.
+/// A copy of `fixtures/hosts/hgx-h200-snc2.json`, which is outside this package; a test compares
+/// both.
 const EMBEDDED: &str = include_str!("../../fixtures/hgx-h200-snc2.json");
-/// What the embedded description is called in messages and as a source.
+/// The name of the embedded description in messages and as a source.
 const EMBEDDED_NAME: &str = "the embedded fixture";
 
-/// A host, and what its readers have to say.
+/// A host and its readers' notes.
 #[derive(Debug)]
 pub(crate) struct Machine {
     /// The host.
     pub(crate) host: Host,
-    /// What was left out, replaced or not found, a sentence each.
+    /// Notes on what was ignored, replaced or not found, one sentence each.
     pub(crate) notes: Vec<String>,
-    /// What its sources disagree about, a sentence each.
+    /// Conflicts between its sources, one sentence each.
     pub(crate) conflicts: Vec<String>,
     /// The tenants that the host's description names.
     pub(crate) tenants: Vec<(String, Claim)>,
 }
 
-/// The host that `path` names, or the embedded one, with `facts` laid over it and `reserve` kept
-/// for it.
+/// The host that `path` names, or the embedded one, with `facts` laid over it and `reserve`
+/// reserved for it.
 pub(crate) fn machine(
     path: Option<&Path>,
     facts: &[PathBuf],

@@ -1,4 +1,4 @@
-//! What a command line names, read: hosts, tenants, texts, and words for the engine's values.
+//! Reading of what a command line names: hosts, tenants, texts, and names of the engine's values.
 
 pub(crate) mod bin;
 pub(crate) mod foreign;
@@ -10,12 +10,12 @@ use std::path::Path;
 
 use crate::outcome::Failure;
 
-/// The failure of a file: its path, and what is wrong with it.
+/// An error in a file: its path and the problem.
 pub(crate) fn at(file: &Path, problem: impl Display) -> Failure {
     format!("{}: {problem}", file.display()).into()
 }
 
-/// Writes a text to a file; `None` leaves it to standard output.
+/// Writes a text to a file; with `None`, returns it for standard output.
 pub(crate) fn write(file: Option<&Path>, text: String) -> Result<String, Failure> {
     match file {
         Some(file) => {

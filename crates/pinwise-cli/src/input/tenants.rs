@@ -8,8 +8,8 @@ use pinwise_discover::tenants::{Settled, Tenants};
 
 use crate::outcome::Failure;
 
-/// What the tenants of `host` hold: `described`, those that the host's description names, and those
-/// that `paths` name. The second part is notes, a sentence each. `home` is where the host is from.
+/// The usage of `host`: the tenants `described` in its description, and those that `paths` name.
+/// The second part is notes, one sentence each. `home` is the source of the host.
 pub(crate) fn usage(
     host: &Host,
     described: Vec<(String, Claim)>,

@@ -11,35 +11,36 @@ use pinwise::{Bytes, PageSize, PciAddr, Style, Workload};
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// An explanation, with the XML under it.
+    /// An explanation followed by the XML.
     Text,
-    /// libvirt XML alone, ready to paste.
+    /// Only libvirt XML, ready to paste.
     Xml,
     /// One JSON object.
     Json,
 }
 
-/// A value, or none by choice: clap reads `Option<Option<T>>` as an option with an optional value.
+/// A value, or explicitly none: clap reads `Option<Option<T>>` as an option with an optional value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Choice<T>(pub(crate) Option<T>);
 
 /// Recommends where on a host a GPU virtual machine should live, and what its guest should see.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A host description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML of
-    /// virsh capabilities or of lstopo, a folder with one of them, virsh nodedev-dumpxml files and
-    /// facts, a captured root with sys/ and proc/, or "live" for this machine; "hwloc" for this
-    /// machine through libhwloc, "libvirt" or "libvirt:URI" for a libvirt's host (each with the
-    /// feature of that name). Without it, the host is an embedded, synthetic HGX H200.
+    /// The host: a description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML
+    /// of virsh capabilities or lstopo, a folder with one of these, virsh nodedev-dumpxml files and
+    /// facts, a captured root with sys/ and proc/, or "live" for this machine. With the feature of
+    /// the same name: "hwloc" for this machine through libhwloc, "libvirt" or "libvirt:URI" for the
+    /// host of a libvirt. By default an embedded, synthetic HGX H200.
     #[arg(long, value_name = "FILE|DIR|live|hwloc|libvirt[:URI]")]
     pub(crate) host: Option<PathBuf>,
-    /// What else is known of the host: output of nvidia-smi topo -m or -p2p, rocm-smi --showtopo,
-    /// numactl --hardware, a topology of NCCL or RCCL; or another description to lay over it.
+    /// Additional facts about the host: output of nvidia-smi topo -m or -p2p, rocm-smi --showtopo,
+    /// lscpu -e or numactl --hardware, a topology of NCCL or RCCL; or another description to lay
+    /// over it.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(crate) facts: Vec<PathBuf>,
-    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), folders of such files, or
-    /// "live" for the domains that run (with the feature libvirt), "libvirt:URI" for those of
-    /// another libvirt.
+    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), or folders of such files; with
+    /// the feature libvirt, "live" for the running domains or "libvirt:URI" for those of another
+    /// libvirt.
     #[arg(long, value_name = "FILE|DIR|live|libvirt[:URI]", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,
     /// What to keep for the host: auto (one core, and the answer says which and why), none, or
@@ -67,7 +68,7 @@ pub(crate) struct Args {
     /// GPUs by PCI address.
     #[arg(long, value_name = "ADDRESS", num_args = 1.., conflicts_with = "gpu_model")]
     pub(crate) gpu: Vec<PciAddr>,
-    /// A part of the GPUs' model name, or their ids (10de:2335).
+    /// A part of the GPUs' model name or of their PCI ids (10de:2335).
     #[arg(long, value_name = "TEXT")]
     pub(crate) gpu_model: Option<String>,
     /// The page size.
@@ -76,7 +77,7 @@ pub(crate) struct Args {
     /// gpu-inference, gpu-training, data-pipeline, cpu-throughput, latency-sensitive or general.
     #[arg(long, value_name = "NAME")]
     pub(crate) workload: Option<Workload>,
-    /// How many NUMA cells the guest sees.
+    /// The number of NUMA cells that the guest sees.
     #[arg(long, value_name = "auto|none|N", value_parser = cells)]
     pub(crate) cells: Option<Wish<u32>>,
     /// Whether the guest sees SMT siblings.
@@ -88,13 +89,13 @@ pub(crate) struct Args {
     /// Only this style: default, pin, pin+numa, pin+numa+smt or pin+smt.
     #[arg(long, value_name = "NAME")]
     pub(crate) style: Option<Style>,
-    /// Every variant of every style, not its best only.
+    /// Every variant of every style instead of the best of each.
     #[arg(long)]
     pub(crate) all: bool,
-    /// What to print.
+    /// The form of the output.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
-    /// A domain XML to patch instead of printing fragments.
+    /// A domain XML file to patch instead of printing fragments.
     #[arg(long, value_name = "FILE.xml")]
     pub(crate) domain: Option<PathBuf>,
 }

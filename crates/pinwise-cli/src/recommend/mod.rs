@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let machine = hosts::machine(home, &args.facts, args.reserve.as_ref())?;
     let Machine { host, mut notes, conflicts, tenants: described } = machine;
     if args.format == Format::Xml {
-        // XML has no place for them.
+        // XML has no place for conflicts.
         conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
     }
     let (usage, more) = tenants::usage(&host, described, &args.tenant, home)?;

@@ -1,4 +1,4 @@
-//! Answers of `pinwise recommend` in the form that was asked for.
+//! Answers of `pinwise recommend` in the requested form.
 
 use pinwise::changes::Change;
 use pinwise::explain::{explain_advice, explain_refusal};
@@ -8,19 +8,19 @@ use pinwise::{Infeasible, Placement, Question, Recommendation, emit, explain, js
 use super::args::Format;
 use crate::outcome::{Failure, Outcome, sentence};
 
-/// What is said at the head of a text about the embedded host.
+/// The first line of a text about the embedded host.
 const EMBEDDED: &str = "Host: the embedded fixture hgx-h200-snc2 (synthetic). For this machine: \
                         --host live; for another: --host FILE|DIR.\n\n";
 
-/// What an answer is printed with.
+/// The input for printing an answer.
 pub(super) struct Printer<'a> {
     pub(super) format: Format,
     pub(super) question: Question<'a>,
     /// Whether the host is the embedded one.
     pub(super) embedded: bool,
-    /// What the sources of the host disagree about, a sentence each.
+    /// Conflicts between the host's sources, one sentence each.
     pub(super) conflicts: &'a [String],
-    /// What the readers left out, replaced or did not find, a sentence each.
+    /// Notes of the readers, one sentence each.
     pub(super) notes: &'a [String],
     /// The XML of the domain to patch; without it, fragments are printed.
     pub(super) domain: Option<&'a str>,
@@ -47,16 +47,16 @@ impl Printer<'_> {
         }))
     }
 
-    /// A refusal of everything: with the smallest changes that would make the VM fit, and as text
-    /// with the tenants whose move would.
+    /// A refusal of every style, with the smallest changes after which the VM would fit and, as
+    /// text, the tenants whose moves would make room.
     pub(super) fn refused(&self, refusal: &Infeasible, changes: &[Change]) -> Outcome {
         let Question { host, request, .. } = self.question;
         self.nothing_fits(match self.format {
             Format::Json => json::refusal(refusal, changes) + "\n",
             Format::Text | Format::Xml => {
                 let text = explain_refusal(host, request, refusal, Some(changes));
-                // The requests of the tenants are not known here, so none of them can be placed
-                // anew.
+                // The requests of the tenants are unknown here, so none of them can be placed
+                // again.
                 let advice = rebalance(self.question, &[]);
                 let advice = advice.map_or_else(|_| String::new(), |a| explain_advice(host, &a));
                 self.notes() + &text + &advice
@@ -64,7 +64,7 @@ impl Printer<'_> {
         })
     }
 
-    /// A refusal of the one style that was asked for. Others fit, so nobody looked for changes.
+    /// A refusal of the one requested style. Others fit, so changes are not searched for.
     pub(super) fn style_refused(&self, refusal: &Infeasible) -> Outcome {
         let Question { host, request, .. } = self.question;
         self.nothing_fits(match self.format {
@@ -75,7 +75,7 @@ impl Printer<'_> {
         })
     }
 
-    /// XML is for other programs: a refusal is not XML, so it goes where people read.
+    /// XML is for other programs: a refusal is not XML, so it goes to standard error.
     fn nothing_fits(&self, text: String) -> Outcome {
         if self.format == Format::Xml {
             eprint!("{text}");

@@ -14,13 +14,13 @@ pub(super) fn request(args: &Args) -> Result<Request, Failure> {
         let request = read_request(&files::text(file)?).map_err(|e| at(file, e))?;
         return request.build().map_err(|e| at(file, e));
     }
-    // Without a size, the VM is an example of 32 vCPUs, 256 GiB and two GPUs. Whoever gives a size
-    // gets the GPUs that are asked for and no others.
+    // Without a size, the VM is an example of 32 vCPUs, 256 GiB and two GPUs. With a size, it gets
+    // only the requested GPUs.
     let (vcpus, memory, gpus) = match (args.vcpus, args.memory) {
         (None, None) => (32, Bytes::from_gib(256), 2),
         (Some(vcpus), Some(memory)) => (vcpus, memory, 0),
-        (Some(_), None) => return Err("--memory is missing: a VM with --vcpus needs it".into()),
-        (None, Some(_)) => return Err("--vcpus is missing: a VM with --memory needs it".into()),
+        (Some(_), None) => return Err("--memory is missing: --vcpus needs it".into()),
+        (None, Some(_)) => return Err("--vcpus is missing: --memory needs it".into()),
     };
     let model = args.gpu_model.clone();
     let count = args.gpus.unwrap_or(if model.is_some() { gpus.max(1) } else { gpus });

@@ -1,9 +1,8 @@
-//! `pinwise simulate`: a placement trace replayed against a fleet, every decision through the
-//! engine.
+//! `pinwise simulate`: replays a placement trace against a fleet; the engine makes every decision.
 //!
-//! It reads placement-trace/1, whose VMs name OpenStack's policies, and writes placement-result/1.
-//! [`trace`] is the file, [`vm`] makes requests of a VM, [`near`] has the policies that a request
-//! cannot say, and [`world`] keeps the fleet and decides.
+//! It reads placement-trace/1, whose VMs use OpenStack's policies, and writes placement-result/1.
+//! [`trace`] is the file, [`vm`] turns a VM into requests, [`near`] handles the policies that a
+//! request cannot express, and [`world`] keeps the fleet and decides.
 
 mod near;
 mod trace;
@@ -18,23 +17,23 @@ use crate::input::bin::Bin;
 use crate::input::{at, foreign, write};
 use crate::outcome::{Failure, Outcome};
 
-/// How much what a placement takes from later VMs counts against its speed: a scheduler fills
-/// hosts, so here it counts more than in the library's default. Chosen by us.
+/// The weight of the packing cost. A scheduler fills hosts, so it is larger here than the library's
+/// default. Chosen by us.
 const PACKING_WEIGHT: u32 = 4000;
 
-/// Replays a placement trace against a fleet, and writes what was decided.
+/// Replays a placement trace against a fleet, and writes the decisions.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The trace (placement-trace/1).
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
-    /// Where the decisions go; standard output otherwise.
+    /// The file for the decisions; standard output by default.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// How many threads ask hosts. The decisions are the same with any number.
+    /// The number of threads. It does not change the decisions.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
-    /// Which of the hosts that fit is taken.
+    /// The host to take among those that fit.
     #[arg(long, value_enum, default_value = "best-fit")]
     bin: Bin,
 }
@@ -46,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let threads = args.threads;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build();
     let pool = pool.map_err(|e| format!("--threads {threads}: {e}"))?;
-    // A failure is a sentence here, as only that may cross to another thread.
+    // The error becomes a string here, because only that may cross threads.
     let result = pool.install(|| world::replay(&trace, &options).map_err(|e| e.to_string()));
     let text = result.map_err(|e| at(&args.trace, e))?;
     Ok(Outcome::done(write(args.output.as_deref(), text)?))

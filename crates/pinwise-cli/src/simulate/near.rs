@@ -1,13 +1,13 @@
-//! Placements whose GPUs need not be on the VM's nodes, but not anywhere either: in the packages of
-//! these nodes, or on nodes that nobody knows.
+//! Placements whose GPUs need not be on the VM's nodes, but may not be anywhere either: they must
+//! be in the packages of these nodes, or on nodes that are unknown.
 //!
-//! A request says that GPUs must be on the VM's nodes, or that they should be. What lies between is
-//! checked on answers: hosts are ranked for the request that only prefers local GPUs, and a host
-//! whose best placement has a GPU too far away is passed over. A host whose second best placement
-//! would do is missed.
+//! A request can require or prefer GPUs on the VM's nodes. Policies in between are checked on
+//! answers: hosts are ranked for the request that prefers local GPUs, and a host whose best
+//! placement has a GPU too far away is skipped. A host whose second best placement would do is
+//! missed.
 //!
-//! A VM that fits one package is not missed. For it, each package of each host is ranked as a host
-//! of its own: a made-up tenant holds what is outside.
+//! A VM that fits in one package is not missed. For it, each package of each host is ranked as a
+//! host of its own, with a placeholder tenant that holds everything outside.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +18,12 @@ use pinwise::{Claim, CpuSet, Host, Placement, Request};
 
 use super::vm::Near;
 
-/// The tenant that holds what is outside of a package. Names of VMs have no slash, so it is none of
-/// them.
+/// The tenant that holds everything outside of a package. Names of VMs have no slash, so none of
+/// them collides.
 const OUTSIDE: &str = "/outside";
 
-/// The best host of those whose best placement has its GPUs as near as they must be, and how many
-/// hosts were asked. `ask` gives the request for each host by its position.
+/// The best host whose best placement has its GPUs near enough, and the number of hosts that were
+/// tried. `ask` gives the request for each host by its position.
 pub(super) fn best<'r>(
     fleet: &[FleetHost<&Host>],
     ask: impl Fn(usize) -> Option<&'r Request> + Sync,
@@ -50,8 +50,8 @@ pub(super) fn best<'r>(
     }
 }
 
-/// The best host whose best placement is right, and how many hosts were asked. If none of those
-/// that were asked for is, all are.
+/// The best host whose best placement is acceptable, and the number of hosts that were tried. If
+/// none of the answered ones is, all hosts are tried.
 fn among<'r>(
     fleet: &[FleetHost<&Host>],
     ask: &(impl Fn(usize) -> Option<&'r Request> + Sync),
@@ -73,8 +73,8 @@ fn among<'r>(
     }
 }
 
-/// The best placement that is all in one package of its host, and how many parts of hosts were
-/// asked. Each package of each host is ranked as a host of its own.
+/// The best placement inside one package of its host, and the number of packages that were tried.
+/// Each package of each host is ranked as a host of its own.
 fn in_one_package<'r>(
     fleet: &[FleetHost<&Host>],
     ask: &(impl Fn(usize) -> Option<&'r Request> + Sync),
@@ -100,8 +100,8 @@ fn in_one_package<'r>(
     (found, tried)
 }
 
-/// The claim of all that is free outside a package. GPUs whose node is not known are outside of
-/// every package.
+/// The claim of all free resources outside a package. GPUs on unknown nodes are outside of every
+/// package.
 fn outside(member: &FleetHost<&Host>, package: Option<PackageId>) -> Claim {
     let (host, usage) = (member.host(), member.usage());
     let mut dedicated = CpuSet::new();
@@ -114,7 +114,7 @@ fn outside(member: &FleetHost<&Host>, package: Option<PackageId>) -> Claim {
     Claim { dedicated, devices: free.collect(), ..Claim::default() }
 }
 
-/// Whether every GPU is in a package that one of the VM's nodes is in.
+/// Whether every GPU is in a package of one of the VM's nodes.
 fn shares_packages(host: &Host, placement: &Placement) -> bool {
     let package = |id| host.node(id).and_then(|node| node.package);
     let packages: BTreeSet<PackageId> = placement.nodes().iter().filter_map(package).collect();

@@ -1,4 +1,4 @@
-//! A trace as its file has it.
+//! A trace as written in its file.
 
 use std::collections::BTreeMap;
 
@@ -59,14 +59,14 @@ pub(crate) enum ThreadPolicy {
     Isolate,
 }
 
-/// OpenStack's `hw:cpu_policy`; only VMs with pCPUs of their own are placed here.
+/// OpenStack's `hw:cpu_policy`; only VMs with dedicated pCPUs are supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CpuPolicy {
     Dedicated,
 }
 
-/// OpenStack's `hw:pci_numa_affinity_policy`, of the GPUs.
+/// OpenStack's `hw:pci_numa_affinity_policy` for the GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum GpuNuma {
@@ -76,7 +76,7 @@ pub(crate) enum GpuNuma {
     Socket,
 }
 
-/// A VM as it is asked for (placement-vm/1).
+/// A requested VM (placement-vm/1).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Vm {

@@ -1,4 +1,4 @@
-//! Requests for a VM of a trace: OpenStack's words in the library's.
+//! Requests for a VM of a trace: OpenStack's policies expressed as the library's.
 //!
 //! | OpenStack | here |
 //! |---|---|
@@ -10,9 +10,8 @@
 //! | … `socket` | as `required`, then GPUs in the packages of the VM's nodes |
 //! | … `preferred` | as `required`, then GPUs anywhere |
 //!
-//! "Then" is another way to ask: it is asked only if no host of the fleet fits the way before it.
-//! What a request cannot say of its GPUs is a [`Near`], which [`near`](super::near) checks on
-//! answers.
+//! "Then" is a further attempt, made only if no host of the fleet fits the one before. GPU policies
+//! that a request cannot express are a [`Near`], which [`near`](super::near) checks on answers.
 
 use pinwise::host::Node;
 use pinwise::request::{GpuRequest, Wish};
@@ -21,8 +20,8 @@ use pinwise::{Bytes, Host, PageSize, Policies, Policy, Request, RequestSpec, Wor
 use super::trace::{GpuNuma, GuestCells, ThreadPolicy, Vm};
 use crate::outcome::Failure;
 
-/// The number of cells that the guest has on hosts of this kind: the one asked for, or the smallest
-/// allowed one whose even split fits the host when it is empty. `None` if none fits.
+/// The number of cells that the guest has on hosts of this kind: the requested one, or the smallest
+/// allowed one whose even split fits the empty host. `None` if none fits.
 pub(super) fn cells(host: &Host, vm: &Vm) -> Option<u32> {
     match vm.guest_cells {
         GuestCells::Number(cells) => Some(cells),
@@ -34,7 +33,7 @@ pub(super) fn cells(host: &Host, vm: &Vm) -> Option<u32> {
 }
 
 /// Whether the empty host has enough nodes that each hold an even share of the VM, with enough GPUs
-/// on those that have the most.
+/// on the nodes that have the most.
 fn holds(host: &Host, vm: &Vm, cells: u32, size: PageSize) -> bool {
     let even = cells > 0
         && vm.vcpus.is_multiple_of(cells)
@@ -56,31 +55,31 @@ fn holds(host: &Host, vm: &Vm, cells: u32, size: PageSize) -> bool {
     gpus.len() >= cells as usize && most >= vm.gpus as usize
 }
 
-/// Where the GPUs of a placement must be, beyond what its request requires.
+/// The place of the GPUs, beyond the request's own requirements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Near {
-    /// Wherever the request lets them be.
+    /// Anywhere that the request allows.
     AsAsked,
-    /// On the VM's nodes, where theirs are known.
+    /// On the VM's nodes, if their own node is known.
     WhereKnown,
     /// In the packages of the VM's nodes.
     InPackage,
 }
 
-/// The requests to try for the VM in `cells` cells, grouped by how near its GPUs are, the nearest
-/// first. Within a group, the next request is tried only if no host fits the one before.
+/// The requests to try for the VM in `cells` cells, grouped by the distance of its GPUs, nearest
+/// first. Within a group, a request is tried only if no host fits the one before.
 pub(super) fn requests(vm: &Vm, cells: u32) -> Result<Vec<(Near, Vec<Request>)>, Failure> {
     let bad = |e: &dyn std::fmt::Display| Failure::from(format!("VM {:?}: {e}", vm.id));
     let size = PageSize::from_kib(vm.page_kib)
         .ok_or_else(|| bad(&format!("page_kib: {} KiB is not a page size", vm.page_kib)))?;
     let memory = vm.memory_mib.checked_mul(1 << 20).map(Bytes);
-    let memory = memory.ok_or_else(|| bad(&"memory_mib is more than 64 bits can count"))?;
+    let memory = memory.ok_or_else(|| bad(&"memory_mib exceeds 64 bits"))?;
     let local = |policy| Policies {
         one_node: if cells == 1 { Policy::Require } else { Policy::Ignore },
         gpu_locality: policy,
         ..Policies::default()
     };
-    // On SMT siblings a VM takes half as many cores. vCPUs that do not pair up need cores of their
+    // On SMT siblings a VM takes half as many cores. vCPUs that cannot pair up need cores of their
     // own.
     let pairs = cells > 0 && vm.vcpus.is_multiple_of(cells) && (vm.vcpus / cells).is_multiple_of(2);
     let siblings = Wish::Require(true);

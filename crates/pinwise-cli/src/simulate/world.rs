@@ -1,4 +1,4 @@
-//! The fleet of a trace, and what is decided for each of its events.
+//! The fleet of a trace, and the decision for each event.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -63,8 +63,9 @@ pub(super) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, Fa
     for member in &trace.fleet {
         let (name, template) = (&member.host, member.template.as_str());
         let kind = kinds.get(template);
-        let kind =
-            kind.ok_or_else(|| format!("host {name:?}: there is no template {template:?}"))?;
+        let kind = kind.ok_or_else(|| {
+            format!("host {name:?} names template {template:?}, which does not exist")
+        })?;
         let usage = Usage::with_running(&kind.host, kind.tenants.iter().cloned());
         let usage = usage.map_err(|e| format!("host {name:?}: {e}"))?;
         fleet.push(FleetHost::new(&kind.host, usage));
@@ -118,8 +119,7 @@ pub(super) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, Fa
     Ok(serde_json::to_string(&outcome)? + "\n")
 }
 
-/// Widens the size of a GPU slot to what this VM has for each of its GPUs: the most of all VMs so
-/// far.
+/// Widens the size of a GPU slot to this VM's resources per GPU: the maximum over all VMs so far.
 fn learn(options: &mut FleetOptions, vm: &Vm) {
     if vm.gpus == 0 {
         return;
@@ -132,8 +132,8 @@ fn learn(options: &mut FleetOptions, vm: &Vm) {
         Some(GpuShare { cores: known.cores.max(cores), memory: known.memory.max(memory) });
 }
 
-/// The best host for the VM, and how many hosts were asked. The VM has the same number of cells on
-/// all hosts of one kind; a host that no split would fit is not asked.
+/// The best host for the VM, and the number of hosts that were tried. The VM has the same number of
+/// cells on all hosts of one kind; a host that fits no split is not tried.
 fn decide(
     fleet: &[FleetHost<&Host>],
     vm: &Vm,
@@ -149,7 +149,7 @@ fn decide(
         cells.push(number);
     }
     let mut tried = 0;
-    // The ways to ask differ in the number of cells, not in where GPUs must be.
+    // The attempts differ in the number of cells, not in the place of the GPUs.
     let nears: Vec<Near> = requests.values().next().into_iter().flatten().map(|w| w.0).collect();
     for (at, near) in nears.into_iter().enumerate() {
         let of = |number: u32| &requests[&number][at].1;
@@ -165,7 +165,7 @@ fn decide(
     Ok((None, tried))
 }
 
-/// The cells of a placement, each on one node, as the result has them.
+/// The cells of a placement, each on one node, in the form of the result.
 fn cells(placement: &Placement) -> Vec<Cell> {
     let cell = |cell: &pinwise::placement::Cell| Cell {
         node: cell.nodes.first().map_or(0, |node| node.0),

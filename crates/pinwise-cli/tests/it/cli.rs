@@ -78,7 +78,7 @@ fn a_described_host_brings_its_tenants_also_beside_facts() {
     assert_eq!((status, answer["ranked"][0]["claim"]["dedicated"].as_str()), (0, Some("2-7")));
     let capture = pinwise(&["capture", "--from", host]);
     assert_eq!(self::status(&capture), 0);
-    assert!(text(&capture.stderr).contains("1 tenants are left out"));
+    assert!(text(&capture.stderr).contains("1 tenants are ignored"));
 }
 
 #[test]
@@ -155,7 +155,10 @@ fn a_refusal_says_whom_to_move() {
     let output = recommend(&["--host", host, "--tenant", there, "--request", asked]);
     assert_eq!(status(&output), 3);
     let text = text(&output.stdout);
-    assert!(text.contains("near would fit on node 1 after:\n  1. re-pin \"there\""), "{text}");
+    assert!(
+        text.contains("near fits on node 1 after these steps:\n  1. re-pin VM \"there\""),
+        "{text}"
+    );
 }
 
 #[test]

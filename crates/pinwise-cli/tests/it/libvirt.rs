@@ -27,7 +27,8 @@ fn host_and_tenants_come_from_one_connection() {
     assert_eq!(status, 0, "{error}");
     assert!(answer.contains("16 cores, 16 pCPUs, no GPUs; CPUs, memory from libvirt"), "{answer}");
     // The driver of libvirt 9.0 fills in the free pages but says that it filled in none.
-    let free = if answer.contains("node 0 tells no free pages (0 of 3)") { 524_288 } else { 7 };
+    let free =
+        if answer.contains("node 0 does not show free pages (0 of 3)") { 524_288 } else { 7 };
     let cost = format!("1 of 15 free cores; 4 of {free} free 4 KiB pages on node 0");
     assert!(answer.contains(&cost), "{answer}");
     // A tenant with two pCPUs of its own.
@@ -35,7 +36,10 @@ fn host_and_tenants_come_from_one_connection() {
     assert!(answer.contains("1 of 13 free cores"), "{answer}");
     let (status, _, error) = ask(&["--host", "libvirt:nothing:///here"]);
     assert_eq!(status, 2);
-    assert!(error.starts_with("error: nothing:///here: libvirt does not connect: "), "{error}");
+    assert!(
+        error.starts_with("error: nothing:///here: libvirt refuses the connection: "),
+        "{error}"
+    );
     assert_eq!(error.lines().count(), 1, "{error}");
     let (_, _, error) = ask(&["--tenant", "hwloc"]);
     assert_eq!(error, "error: hwloc shows no tenants\n");

@@ -54,7 +54,7 @@ fn facts_are_laid_over_a_host_and_the_text_says_where_each_part_is_from() {
     assert_eq!(status(&output), 2);
     let sentence = text(&output.stderr);
     assert!(
-        sentence.contains("nonsense.txt: the text is none of") && sentence.contains("\"what\"")
+        sentence.contains("nonsense.txt: the text begins with") && sentence.contains("\"what\"")
     );
 }
 
@@ -158,7 +158,7 @@ fn what_is_not_built_in_says_how_to_build_it() {
     for (arguments, feature, built) in cases {
         let output = recommend(arguments);
         let expected =
-            format!("error: {feature} is not built in: build with --features {feature}\n");
+            format!("error: feature {feature} is not built in: build with --features {feature}\n");
         assert_eq!(text(&output.stderr) == expected, !built, "{}", text(&output.stderr));
         assert!(*built || status(&output) == 2);
     }
@@ -182,7 +182,7 @@ fn a_container_gets_an_answer_that_says_what_is_not_known() {
     let said = text(&said.stdout);
     for words in [
         "SMT siblings of 8 pCPUs are not shown",
-        "tells no package",
+        "the package of some pCPUs is not shown",
         "no caches are shown",
         "no nodes are shown",
         "no PCI functions are shown",
@@ -193,5 +193,8 @@ fn a_container_gets_an_answer_that_says_what_is_not_known() {
     let (status, refusal) = json(&[&vm[..], &["--gpus", "1"]].concat());
     assert_eq!((status, &refusal["format"]), (3, &Value::from("pinwise-refusal/2")));
     let said = text(&recommend(&[&vm[..], &["--gpus", "1"]].concat()).stdout);
-    assert!(said.contains("Note: no PCI functions are shown: no GPU is known.\n"), "{said}");
+    assert!(
+        said.contains("Note: no PCI functions are shown: the host has no known GPUs.\n"),
+        "{said}"
+    );
 }

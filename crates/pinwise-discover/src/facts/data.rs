@@ -8,7 +8,7 @@ use pinwise::host::{CacheKind, CommonBridge, GpuLinkKind, LinkState, PciClass, P
 use pinwise::sets::CpuSet;
 use pinwise::units::{Bytes, Distance, NodeId, PciAddr, PcpuId};
 
-/// Vendors of GPUs whose tools number them.
+/// Vendors whose tools number GPUs.
 pub mod vendor {
     use pinwise::host::PciId;
 
@@ -18,15 +18,15 @@ pub mod vendor {
     pub const AMD: PciId = PciId(0x1002);
 }
 
-/// How a source names a GPU.
+/// A source's name for a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GpuName {
     /// By its PCI address, the domain as the kernel has it.
     At(PciAddr),
-    /// By a vendor's number, from 0: its tools count the GPUs that they see in the order of the PCI
+    /// By a vendor's number, from 0: its tools number the GPUs that they see in the order of PCI
     /// addresses.
     Nth {
-        /// Whose GPUs are counted.
+        /// The vendor whose GPUs are numbered.
         vendor: PciId,
         /// The number.
         index: u32,
@@ -43,7 +43,7 @@ impl fmt::Display for GpuName {
     }
 }
 
-/// How a source names a NIC: by its address, or with a name of its own such as `mlx5_0`.
+/// A source's name for a NIC: its address, or a name such as `mlx5_0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NicName {
     /// Its PCI address.
@@ -79,10 +79,10 @@ impl fmt::Display for PathEnd {
     }
 }
 
-/// What a source says about a GPU; `None` where it says nothing.
+/// Facts from a source about a GPU; `None` where it says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuFacts {
-    /// Which GPU.
+    /// The name of the GPU.
     pub gpu: GpuName,
     /// The model's name as the vendor writes it.
     pub model: Option<String>,
@@ -90,18 +90,18 @@ pub struct GpuFacts {
     pub node: Option<NodeId>,
     /// The pCPUs that it is next to.
     pub cpus: Option<CpuSet>,
-    /// What its link runs at now.
+    /// The current state of its link.
     pub link_now: Option<LinkState>,
-    /// The most that its own side of the link can do.
+    /// The maximum of its own side of the link.
     pub link_max: Option<LinkState>,
     /// Whether it is divided into instances (MIG).
     pub mig: Option<bool>,
-    /// How many of its links go to switches (NVSwitch), not to another GPU directly.
+    /// The number of its links that go to switches (NVSwitch) rather than directly to another GPU.
     pub switch_links: Option<u32>,
 }
 
 impl GpuFacts {
-    /// A GPU of which nothing is said but that it is there.
+    /// A GPU without any facts.
     #[must_use]
     pub fn new(gpu: GpuName) -> Self {
         Self {
@@ -117,28 +117,28 @@ impl GpuFacts {
     }
 }
 
-/// A direct connection of two GPUs, or one through switches of the same kind of link; order does
-/// not matter.
+/// A connection between two GPUs, direct or through switches of the same kind of link; the order of
+/// the ends does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkFacts {
     /// One end.
     pub a: GpuName,
     /// The other end.
     pub b: GpuName,
-    /// What kind of link.
+    /// The kind of link.
     pub kind: GpuLinkKind,
-    /// How many links side by side; `None` where the source tells that there are links only.
+    /// The number of parallel links; `None` if the source only says that there are some.
     pub count: Option<u32>,
 }
 
-/// What two devices have in common above them.
+/// The nearest common bridge of two devices.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PathFacts {
     /// One end.
     pub a: PathEnd,
     /// The other end.
     pub b: PathEnd,
-    /// Their nearest common bridge.
+    /// The nearest common bridge.
     pub path: CommonBridge,
 }
 
@@ -149,43 +149,44 @@ pub struct PeerFacts {
     pub from: GpuName,
     /// The GPU that is reached.
     pub to: GpuName,
-    /// What for; `None` where the source does not tell.
+    /// The kind of access; `None` if the source does not say.
     pub access: Option<PeerAccess>,
-    /// Whether it does.
+    /// Whether access is possible.
     pub status: PeerStatus,
 }
 
-/// A node as a source shows it.
+/// A node in a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeFacts {
     /// Its OS index.
     pub id: NodeId,
     /// Its pCPUs.
     pub cpus: Option<CpuSet>,
-    /// All of its memory.
+    /// The memory.
     pub memory: Option<Bytes>,
-    /// What of it is free.
+    /// The free memory.
     pub free: Option<Bytes>,
-    /// How exact both amounts are: they may be too low by less than this.
+    /// The rounding of both amounts: they may be too low by less than this.
     pub rounding: Bytes,
     /// Relative distances to other nodes and itself.
     pub distances: Vec<(NodeId, Distance)>,
 }
 
-/// A pCPU as a source shows it; `None` where it says nothing.
+/// A pCPU in a source; `None` where it says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PcpuFacts {
     /// The kernel's number of the pCPU.
     pub pcpu: PcpuId,
     /// Whether it is online.
     pub online: Option<bool>,
-    /// The source's number of its core: pCPUs of one package with the same number are SMT siblings.
+    /// The source's number for its core: pCPUs of one package with the same number are SMT
+    /// siblings.
     pub core: Option<u32>,
-    /// The source's number of its package, not always the kernel's.
+    /// The source's number for its package, not always the kernel's.
     pub package: Option<u32>,
     /// Its node, by OS index.
     pub node: Option<NodeId>,
-    /// Its caches, by level and kind, with the source's number of each: pCPUs of one package with
+    /// The caches by level and kind, with the source's number for each: pCPUs of one package with
     /// the same number share the cache.
     pub caches: Vec<(u8, CacheKind, u32)>,
     /// Its top frequency in MHz.
@@ -194,10 +195,10 @@ pub struct PcpuFacts {
     pub min_mhz: Option<u32>,
 }
 
-/// A PCI function as a source shows it, bridges included.
+/// A PCI function in a source, bridges included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionFacts {
-    /// Where it is.
+    /// The address.
     pub address: PciAddr,
     /// Its class.
     pub class: Option<PciClass>,
@@ -207,7 +208,7 @@ pub struct FunctionFacts {
     pub node: Option<NodeId>,
     /// A function above it, not always the nearest.
     pub above: Option<PciAddr>,
-    /// The most that its link can do.
+    /// The maximum state of its link.
     pub link_max: Option<LinkState>,
 }
 
@@ -220,20 +221,20 @@ pub struct PartitionFacts {
     pub gpus: Vec<GpuName>,
 }
 
-/// What a source says about a machine. A GPU that it names anywhere is among its `gpus`.
+/// Facts from a source about a machine. Every GPU that it names is in `gpus`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// The source in words that a person knows it by, such as `nvidia-smi topo -m`.
+    /// The source in words that a person recognises, such as `nvidia-smi topo -m`.
     pub source: String,
-    /// Every GPU that it sees.
+    /// Every GPU that the source sees.
     pub gpus: Vec<GpuFacts>,
-    /// Every NIC that it names.
+    /// Every NIC that the source names.
     pub nics: Vec<NicName>,
-    /// Direct connections of GPUs.
+    /// Direct connections between GPUs.
     pub links: Vec<LinkFacts>,
-    /// What devices have in common above them.
+    /// The nearest common bridges of devices.
     pub paths: Vec<PathFacts>,
-    /// Which GPUs reach which.
+    /// Peer access between GPUs.
     pub peers: Vec<PeerFacts>,
     /// pCPUs.
     pub pcpus: Vec<PcpuFacts>,
@@ -243,6 +244,6 @@ pub struct Facts {
     pub functions: Vec<FunctionFacts>,
     /// Partitions of the fabric.
     pub partitions: Vec<PartitionFacts>,
-    /// What was left out or replaced in reading.
+    /// Notes on what was ignored or replaced in reading.
     pub notes: Vec<Note>,
 }

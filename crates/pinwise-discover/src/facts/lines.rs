@@ -1,11 +1,11 @@
-//! A text as lines with their numbers, without what a terminal would make of it.
+//! A text as numbered lines, without terminal escape sequences.
 
 use std::borrow::Cow;
 
 use super::problem::FactsError;
 use pinwise::shown::shorten;
 
-/// The longest part of a foreign text that a message shows.
+/// The largest part of a foreign text that a message shows, in bytes.
 const MAX_SHOWN: usize = 60;
 
 /// A line and its number, from 1.
@@ -15,7 +15,7 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a str,
 }
 
-/// The lines of a text, colours and carriage returns taken out.
+/// The lines of a text, without escape sequences and carriage returns.
 pub(super) struct Lines<'a> {
     text: Cow<'a, str>,
 }
@@ -30,15 +30,15 @@ impl<'a> Lines<'a> {
         self.text.lines().zip(1..).map(|(text, number)| Line { number, text })
     }
 
-    /// The first line that is not empty, cut.
+    /// The first line that is not empty, shortened.
     pub(super) fn beginning(&self) -> String {
         let first = self.text.lines().map(str::trim).find(|line| !line.is_empty());
         shorten(first.unwrap_or_default(), MAX_SHOWN)
     }
 }
 
-/// A text without the escape sequences with which programs colour their words (`ESC [ … m` and its
-/// kin), and without carriage returns.
+/// The text without escape sequences such as those for colours (`ESC [ … m`), and without carriage
+/// returns.
 fn without_escapes(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -46,8 +46,8 @@ fn without_escapes(text: &str) -> String {
         match c {
             '\r' => {}
             '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
-                // Parameters, then one final letter; a line's end means that the sequence was
-                // broken.
+                // Parameters, then one final letter; the end of a line means that the sequence was
+                // incomplete.
                 while chars.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
                 chars.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
             }
@@ -59,7 +59,7 @@ fn without_escapes(text: &str) -> String {
 }
 
 impl Line<'_> {
-    /// The error that a value is not what its place allows.
+    /// The error that a value is not allowed in its place.
     pub(super) fn bad(self, what: &str, value: &str, expected: &'static str) -> FactsError {
         let (what, value) = (shorten(what, MAX_SHOWN), shorten(value, MAX_SHOWN));
         FactsError::Value { line: self.number, what, value, expected }
@@ -76,7 +76,7 @@ pub(super) fn decimal(text: &str) -> Option<u32> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// `None` for what a program says where it knows nothing.
+/// The text; `None` for the placeholders that programs print for unknown values.
 pub(super) fn known(text: &str) -> Option<&str> {
     Some(text).filter(|text| !matches!(*text, "N/A" | "n/a" | "-" | "-1"))
 }

@@ -17,20 +17,19 @@ pub(super) const READER: Reader = Reader {
 
 const EXTENDED: &str = "lscpu -e";
 const PARSABLE: &str = "lscpu -p";
-/// The most columns of a table. lscpu knows about twenty.
+/// The largest number of columns of a table. lscpu knows about twenty.
 const MAX_COLUMNS: usize = 64;
-/// The most lists of one text, as a log may hold one of each kind.
+/// The largest number of lists in one text: a log may hold one of each kind.
 const MAX_LISTS: usize = 2;
 
-/// Reads what `lscpu -e` or `lscpu -p` prints, with any columns in any order. The text may hold
-/// other lines before and behind the list, such as that of a prompt. pCPUs that are off are named
-/// with their number only; a text with a list of each of the two kinds gives the first.
+/// Reads the output of `lscpu -e` or `lscpu -p`, with any columns in any order. The text may hold
+/// other lines before and after the list, such as a prompt. Offline pCPUs are listed by number
+/// only; a text with a list of each kind gives the facts of the first.
 ///
-/// # Errors
 /// [`FactsError`] if the text is longer than [`MAX_FACTS`](super::MAX_FACTS), has no list with a
-/// column CPU and one of cores, packages, nodes, caches or states, or if the list has no rows or
-/// more than a host has pCPUs, a pCPU or column twice, a row that is too short or too long, or a
-/// value that its column does not allow.
+/// CPU column and a column of cores, packages, nodes, caches or states, or if the list has no rows
+/// or more rows than a host has pCPUs, repeats a pCPU or column, has a row that is too short or too
+/// long, or a value that its column does not allow.
 pub fn read_lscpu(text: &str) -> Result<Facts, FactsError> {
     if text.len() > MAX_FACTS {
         return Err(FactsError::TooLong { bytes: text.len(), limit: MAX_FACTS });
@@ -43,7 +42,7 @@ pub fn read_lscpu(text: &str) -> Result<Facts, FactsError> {
     })
 }
 
-/// What a column, or one part of a column that is joined by colons, tells.
+/// The meaning of a column, or of one part of a column of parts joined by colons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Pcpu,
@@ -54,7 +53,7 @@ enum Column {
     MaxMhz,
     MinMhz,
     Cache(u8, CacheKind),
-    /// A text with blanks.
+    /// A text that contains blanks.
     Model,
     Other,
 }
@@ -89,9 +88,9 @@ impl Column {
 
 /// The header of a list.
 struct Header {
-    /// Whether commas divide the columns, as `-p` prints them.
+    /// Whether commas separate the columns, as printed by `-p`.
     parsable: bool,
-    /// Each column with its parts: all but those of caches have one.
+    /// Each column with its parts: only cache columns have more than one.
     columns: Vec<Vec<Column>>,
 }
 
@@ -106,7 +105,7 @@ impl Header {
         let parts = |name: &&str| name.split(':').map(Column::parse).collect::<Vec<_>>();
         let columns: Vec<Vec<Column>> = names.iter().map(parts).collect();
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '%' | '-' | '_');
-        // A sentence has words with small letters, a header of `-e` only where they name caches.
+        // Sentences have lower-case words; a header of `-e` has them only in names of caches.
         let is_small = |(name, parts): (&&str, &Vec<Column>)| {
             let cache = parts.iter().all(|part| matches!(part, Column::Cache(..)));
             !parsable && !cache && name.chars().any(|c| c.is_ascii_lowercase())
@@ -120,7 +119,7 @@ impl Header {
         sound.then_some(Self { parsable, columns })
     }
 
-    /// Refuses a header with a column twice, or with more than a list can have.
+    /// Refuses a header that repeats a column, or has more than a list can have.
     fn check(&self, line: Line<'_>) -> Result<(), FactsError> {
         if self.columns.len() > MAX_COLUMNS {
             let (line, what) = (line.number, "columns of lscpu");
@@ -135,7 +134,7 @@ impl Header {
         }
     }
 
-    /// The cells of a row; `None` for a line behind the list's end.
+    /// The cells of a row; `None` for a line after the end of the list.
     fn cells<'a>(&self, line: Line<'a>) -> Result<Option<Vec<&'a str>>, FactsError> {
         let text = line.text.trim();
         let limit = 4 * MAX_COLUMNS;
@@ -150,7 +149,7 @@ impl Header {
         if text.is_empty() || !cells.first().is_some_and(is_cell) {
             return Ok(None);
         }
-        // The blanks of a model's name divide it; it has no commas.
+        // Blanks in a model's name split it; it has no commas.
         let model = self.columns.iter().position(|parts| parts.contains(&Column::Model));
         if let Some(at) = model.filter(|_| !self.parsable && cells.len() > wanted) {
             let more = cells.len() - wanted;
@@ -169,7 +168,7 @@ impl Header {
     }
 }
 
-/// Whether a cell says that lscpu knows nothing.
+/// Whether a cell means that lscpu does not know the value.
 fn unknown(cell: &str) -> bool {
     matches!(cell, "" | "-")
 }
@@ -182,7 +181,7 @@ fn state(cell: &str) -> Option<bool> {
     }
 }
 
-/// The whole MHz of `3800.0000`, which some languages write with a comma; `None` within for zero.
+/// The whole MHz of `3800.0000`, which some locales write with a comma; the inner `None` is zero.
 fn mhz(cell: &str) -> Option<Option<u32>> {
     let (whole, fraction) = cell.split_once(['.', ',']).unwrap_or((cell, "0"));
     let sound = fraction.bytes().all(|b| b.is_ascii_digit());
@@ -258,7 +257,7 @@ fn row(header: &Header, line: Line<'_>, cells: &[&str]) -> Result<PcpuFacts, Fac
         let values: Vec<&str> =
             if parts.len() > 1 { cell.split(':').collect() } else { vec![cell] };
         if values.len() != parts.len() {
-            return Err(line.bad("the caches", cell, "a number for each cache of the column"));
+            return Err(line.bad("the caches", cell, "one number per cache of the column"));
         }
         for (part, value) in parts.iter().zip(values).filter(|(_, value)| !unknown(value)) {
             match part {
@@ -364,8 +363,8 @@ $ exit
     #[test]
     fn what_cannot_be_is_an_error_with_its_line() {
         for (text, sentence) in [
-            ("CPU CORE\n0 0\n0 1\n", "line 3: pCPU 0 is there already"),
-            ("CPU CORE\n0\n", "line 2: the row of 0 has 1 cells, the table has 2 columns"),
+            ("CPU CORE\n0 0\n0 1\n", "line 3: pCPU 0 is repeated"),
+            ("CPU CORE\n0\n", "line 2: the row of 0 has 1 cells, but the table has 2 columns"),
             ("CPU CORE\n0 1 2\n", "line 2: the cell \"2\" is not one of the list's columns"),
             ("CPU CORE\n0 x\n", "line 2: the core \"x\" is not a number or -"),
             ("CPU CORE\n16384 0\n", "line 2: the CPU \"16384\" is not a pCPU's number"),
@@ -374,11 +373,11 @@ $ exit
             ("CPU MAXMHZ\n0 1e9\n", "line 2: the top frequency \"1e9\" is not a number of MHz"),
             (
                 "CPU L1d:L2\n0 1:2:3\n",
-                "line 2: the caches \"1:2:3\" is not a number for each cache of the column",
+                "line 2: the caches \"1:2:3\" is not one number per cache of the column",
             ),
             ("CPU CORE\n", "line 1: a row below the columns of lscpu is missing"),
-            ("CPU CORE CPU\n0 0 0\n", "line 1: a column of lscpu is there already"),
-            ("CPU CORE\n0 0\nCPU NODE\n0 0\n", "line 3: a list of lscpu -e is there already"),
+            ("CPU CORE CPU\n0 0 0\n", "line 1: a column of lscpu is repeated"),
+            ("CPU CORE\n0 0\nCPU NODE\n0 0\n", "line 3: a list of lscpu -e is repeated"),
         ] {
             assert_eq!(read_lscpu(text).unwrap_err().to_string(), sentence, "{text:?}");
         }

@@ -8,10 +8,10 @@ use super::problem::FactsError;
 use crate::notes::Note;
 use pinwise::shown::shorten;
 
-/// The most devices of a table: GPUs and NICs.
+/// The largest number of devices of a table: GPUs and NICs.
 pub(super) const MAX_COLUMNS: usize = 256;
 
-/// What a table names in its rows and columns.
+/// A device that names a row or a column.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TableDevice {
     Gpu(u32),
@@ -19,7 +19,7 @@ pub(super) enum TableDevice {
 }
 
 impl TableDevice {
-    /// `GPU0`; any other word that can be a device's name is a NIC's: `NIC0`, `mlx5_0`, `hfi1_0`.
+    /// `GPU0`; any other word that can be a device name is a NIC: `NIC0`, `mlx5_0`, `hfi1_0`.
     fn parse(word: &str) -> Option<Self> {
         if let Some(number) = word.strip_prefix("GPU") {
             return decimal(number).map(Self::Gpu);
@@ -32,7 +32,7 @@ impl TableDevice {
     }
 }
 
-/// `NV4` looks like a name and is a cell.
+/// Whether a word is a cell: `NV4` looks like a name.
 fn is_cell(word: &str) -> bool {
     word.strip_prefix("NV").and_then(decimal).is_some()
 }
@@ -50,9 +50,9 @@ impl std::fmt::Display for TableDevice {
 pub(super) struct TableRow<'a> {
     pub(super) line: Line<'a>,
     pub(super) device: TableDevice,
-    /// A word for each column.
+    /// One word per column.
     pub(super) cells: Vec<&'a str>,
-    /// The words that follow them.
+    /// The words after the cells.
     pub(super) rest: Vec<&'a str>,
 }
 
@@ -60,16 +60,16 @@ pub(super) struct TableRow<'a> {
 pub(super) struct Matrix<'a> {
     pub(super) header: Line<'a>,
     pub(super) columns: Vec<TableDevice>,
-    /// How many further columns the header names: CPU affinity, NUMA affinity, GPU NUMA id.
+    /// The number of further columns in the header: CPU affinity, NUMA affinity, GPU NUMA id.
     pub(super) affinities: usize,
     pub(super) rows: Vec<TableRow<'a>>,
 }
 
 impl<'a> Matrix<'a> {
-    /// The table that begins with this line; `None` where it is no table's header.
+    /// The table that begins with this line; `None` if it is not a table's header.
     pub(super) fn begin(line: Line<'a>) -> Result<Option<Self>, FactsError> {
         let words: Vec<&str> = line.text.split_whitespace().take(2 * MAX_COLUMNS).collect();
-        // "GPU NUMA ID" is no device.
+        // "GPU NUMA ID" is not a device.
         let devices = words.iter().map_while(|word| TableDevice::parse(word));
         let columns: Vec<TableDevice> = devices.collect();
         let rest = &words[columns.len()..];
@@ -77,8 +77,8 @@ impl<'a> Matrix<'a> {
         let joined = rest.join(" ");
         let known = (0..=3).find(|count| affinities[..*count].join(" ") == joined);
         let has_gpu = columns.iter().any(|device| matches!(device, TableDevice::Gpu(_)));
-        // A header names devices and affinities only, and stands in no row: a row repeats its name
-        // at the most once and has cells.
+        // A header contains only devices and affinities. It cannot be a row: a row repeats its name
+        // at most once and has cells.
         let Some(affinities) = known.filter(|_| has_gpu) else { return Ok(None) };
         if columns.len() > MAX_COLUMNS {
             let (line, limit) = (line.number, MAX_COLUMNS);
@@ -92,7 +92,7 @@ impl<'a> Matrix<'a> {
         Ok(Some(Self { header: line, columns, affinities, rows: Vec::new() }))
     }
 
-    /// Takes a line as a row; `false` where it is none, so where the table has ended.
+    /// Takes a line as a row; `false` if it is none, which ends the table.
     pub(super) fn take(&mut self, line: Line<'a>) -> Result<bool, FactsError> {
         let mut words = line.text.split_whitespace();
         let Some(device) = words.next().and_then(TableDevice::parse) else { return Ok(false) };
@@ -121,8 +121,8 @@ impl<'a> Matrix<'a> {
         Ok(true)
     }
 
-    /// The table's GPUs, which must be those from 0 without a gap: a vendor's tool counts all that
-    /// it sees, and a number left out would shift those behind it.
+    /// The number of the table's GPUs, which must be numbered from 0 without gaps: a vendor's tool
+    /// numbers all GPUs that it sees, and a missing number would shift the later ones.
     pub(super) fn gpus(&self) -> Result<u32, FactsError> {
         let mut numbers: Vec<u32> = self
             .columns
@@ -145,8 +145,8 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// The cells of each pair, the one that stands first in the table; each must be `sound`, so
-    /// what is `expected`, and the same in both directions.
+    /// The cell of each pair that comes first in the table. Each must be `sound`, or else it is
+    /// reported as not `expected`, and equal in both directions.
     pub(super) fn pairs(
         &self,
         itself: &[&str],
@@ -189,7 +189,7 @@ impl<'a> Matrix<'a> {
         Ok(pairs)
     }
 
-    /// A note on rows that a cut text does not have.
+    /// A note on rows that are missing because the text was cut.
     pub(super) fn missing_rows(&self) -> Option<Note> {
         let has_row = |column: &&TableDevice| self.rows.iter().any(|row| row.device == **column);
         let devices: Vec<String> =
@@ -199,7 +199,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// A cell of two devices.
+/// The cell of two devices.
 pub(super) struct Pair<'m, 'a> {
     pub(super) line: Line<'a>,
     pub(super) a: &'m TableDevice,
@@ -207,8 +207,7 @@ pub(super) struct Pair<'m, 'a> {
     pub(super) cell: &'a str,
 }
 
-/// Every table of a text that has rows, with the line of `====` around words that stands right
-/// above.
+/// Every table of a text with rows, with the title (words between `====`) directly above it.
 pub(super) fn tables<'a>(
     lines: impl Iterator<Item = Line<'a>>,
 ) -> Result<Vec<(Option<&'a str>, Matrix<'a>)>, FactsError> {

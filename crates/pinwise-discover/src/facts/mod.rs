@@ -1,10 +1,10 @@
-//! What a partial source says about a machine: links of GPUs, nodes of devices, distances of nodes.
+//! Facts from partial sources about a machine: links of GPUs, nodes of devices, distances of nodes.
 //!
 //! `nvidia-smi`, `rocm-smi`, NVML, NCCL and `numactl` each know something that sysfs, lstopo or
-//! libvirt do not, and none of them describes a host. What one of them says is [`Facts`]: plain
-//! data, not yet believed. [`read_facts`] reads the texts that an operator can send, [`overlay`]
-//! lays facts over a host's description: it adds what is lacking, keeps the more specific where
-//! both speak, and reports every conflict.
+//! libvirt do not, but none of them describes a whole host. Their statements are [`Facts`]: plain
+//! data, not yet trusted. [`read_facts`] reads texts that an operator can send. [`overlay`] lays
+//! facts over a host's description: it adds missing parts, keeps the more specific value if both
+//! have one, and reports every conflict.
 
 mod data;
 mod lines;
@@ -37,7 +37,7 @@ pub use whole::overlay_host;
 use lines::Lines;
 use reader::FactsText;
 
-/// The readers of facts, in the order in which they look at a text. [`read_facts`] asks each of
+/// The readers of facts, in the order in which they examine a text. [`read_facts`] tries each of
 /// them, and the error about an unknown text names them all.
 pub const READERS: &[Reader] = &[
     nvidia::READER,
@@ -48,14 +48,14 @@ pub const READERS: &[Reader] = &[
     nccl::READER,
 ];
 
-/// Reads a text that one of the [`READERS`] knows. The text itself tells which of them; one text
-/// may hold what several commands printed, as a log does, and gives the facts of each. XML is
-/// always one document, and needs the feature `xml`.
+/// Reads a text that one of the [`READERS`] recognises. One text may hold the output of several
+/// commands, as a log does, and gives the facts of each. XML is always one document, and needs the
+/// feature `xml`.
 ///
 /// # Errors
-/// [`FactsError`] if the text is empty or too long, no reader knows any of it, or it says something
-/// that cannot be so: a value that its place does not allow, a row that is too short, the same
-/// thing twice, a pair of GPUs that is linked in one direction only.
+/// [`FactsError`] if the text is empty or too long, no reader recognises any of it, or it is
+/// invalid: a value that is not allowed in its place, a row that is too short, a repetition, or a
+/// pair of GPUs that is linked in one direction only.
 pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
     if text.len() > MAX_FACTS {
         return Err(FactsError::TooLong { bytes: text.len(), limit: MAX_FACTS });

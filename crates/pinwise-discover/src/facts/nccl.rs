@@ -22,25 +22,25 @@ pub(super) const READER: Reader = Reader {
 };
 
 const SOURCE: &str = "NCCL's topology";
-/// Deeper than any tree of switches.
+/// The largest depth: deeper than any tree of switches.
 const MAX_DEPTH: usize = 64;
-/// More functions than any host shows to NCCL.
+/// The largest number of functions: more than any host shows to NCCL.
 const MAX_FUNCTIONS: usize = 16_384;
-/// More GPUs than any host has.
+/// The largest number of GPUs: more than any host has.
 const MAX_GPUS: usize = 256;
-/// More than the links of any GPU go to.
+/// The largest number of targets of a GPU's links: more than any GPU has.
 const MAX_TARGETS: usize = 64;
-/// More links than any GPU has.
+/// The largest number of links: more than any GPU has.
 const MAX_LINKS: u32 = 1024;
 
-/// The class of an NVSwitch where NCCL names what a link goes to.
+/// The class of an NVSwitch as the target of a link.
 const NVSWITCH: PciClass = PciClass(0x06_8000);
 
 fn is_gpu(class: PciClass) -> bool {
     class.0 >> 16 == 0x03 || class.0 >> 8 == 0x1200
 }
 
-/// What stands around an element.
+/// The surroundings of an element.
 #[derive(Clone, Copy)]
 struct Around<'c> {
     node: Option<NodeId>,
@@ -55,14 +55,14 @@ struct Seen {
     seen: BTreeSet<PciAddr>,
     gpus: BTreeMap<PciAddr, GpuFacts>,
     nics: Vec<NicName>,
-    /// Links of a GPU, by where they go.
+    /// The links of GPUs, by source and target.
     links: BTreeMap<(PciAddr, PciAddr), (GpuLinkKind, u32)>,
-    /// Where links go that is a switch.
+    /// The switches that links go to.
     switches: BTreeSet<PciAddr>,
     nodes: BTreeSet<NodeId>,
 }
 
-/// The facts of a topology; a `<graphs>` document, which is what NCCL made of one, is refused.
+/// The facts of a topology. A `<graphs>` document, which NCCL derives from one, is refused.
 fn read(text: &str) -> Result<Facts, FactsError> {
     let document = xml::parse(text)?;
     let root = xml::root(&document, "system")?;
@@ -80,7 +80,7 @@ fn read(text: &str) -> Result<Facts, FactsError> {
         let mask = attribute(cpu, "affinity");
         let mask = mask.map(|value| value.parse("a mask such as 0000ffff,00000000", parse_mask));
         let cpus = mask.transpose()?.filter(|cpus| !cpus.is_empty());
-        // A NIC without a PCI function of its own hangs from the CPU.
+        // A NIC without its own PCI function is directly below the CPU.
         for net in children(cpu, "nic").flat_map(|nic| children(nic, "net")) {
             let name = attribute(net, "name").map(|name| plain(name.raw()));
             let name = name.filter(|name| is_word(name)).unwrap_or_else(|| "net".to_owned());
@@ -140,7 +140,7 @@ fn function(pci: XmlNode<'_>, above: Around<'_>, found: &mut Seen) -> Result<(),
         links(gpu, address, found)?;
         found.gpus.insert(address, own);
     } else if class.is_some_and(is_gpu) {
-        // Files that clouds hand out name the functions only.
+        // Topology files from cloud providers name only the functions.
         found.gpus.insert(address, own);
     } else if children(pci, "nic").next().is_some()
         || class.is_some_and(|class| class.0 >> 16 == 0x02)
@@ -150,8 +150,8 @@ fn function(pci: XmlNode<'_>, above: Around<'_>, found: &mut Seen) -> Result<(),
     children_of(pci, Around { bridge: Some(address), depth: above.depth + 1, ..above }, found)
 }
 
-/// The links of a GPU. NCCL gives those to one place together; a file that gives them apart means
-/// their sum.
+/// The links of a GPU. NCCL lists links to one target together; if a file lists them apart, their
+/// numbers add up.
 fn links(gpu: XmlNode<'_>, own: PciAddr, found: &mut Seen) -> Result<(), LibvirtError> {
     let mut targets = BTreeSet::new();
     for (name, kind) in [("nvlink", GpuLinkKind::NvLink), ("xgmi", GpuLinkKind::Xgmi)] {
@@ -182,8 +182,8 @@ fn links(gpu: XmlNode<'_>, own: PciAddr, found: &mut Seen) -> Result<(), Libvirt
             if class == Some(NVSWITCH) {
                 found.switches.insert(target);
             } else if class.is_some_and(is_gpu) {
-                // Perhaps one that the file does not describe: NCCL writes those of one process
-                // only.
+                // The target may be one that the file does not describe: NCCL writes only those of
+                // one process.
                 let unseen = || GpuFacts::new(GpuName::At(target));
                 found.gpus.entry(target).or_insert_with(unseen);
             }

@@ -22,7 +22,7 @@ pub enum FactsNote {
     },
     /// Pairs of GPUs that reach each other by XGMI through other GPUs only.
     IndirectXgmi {
-        /// How many pairs.
+        /// The number of pairs.
         pairs: u32,
     },
     /// More or fewer nodes are described than announced.
@@ -36,7 +36,7 @@ pub enum FactsNote {
     Ambiguous {
         /// The line, from 1.
         line: usize,
-        /// The words, cut.
+        /// The words, shortened.
         text: String,
     },
     /// A GPU whose own memory is a node.
@@ -78,30 +78,32 @@ impl fmt::Display for FactsNote {
         match self {
             Self::NoRows { line, devices } => {
                 let devices = shorten(&devices.join(", "), MAX_LIST);
-                write!(f, "the table at line {line} has no rows of {devices}")
+                write!(f, "the table at line {line} has no rows for {devices}")
             }
             Self::IndirectXgmi { pairs } => write!(
                 f,
-                "{pairs} pairs of GPUs reach each other by XGMI through other GPUs only: not counted as links"
+                "{pairs} pairs of GPUs reach each other by XGMI only through other GPUs and do not count as links"
             ),
             Self::NodeCount { announced, described } => {
-                write!(f, "{announced} nodes are available, {described} are described")
+                write!(f, "{announced} nodes are announced, but {described} are described")
             }
             Self::Ambiguous { line, text } => {
-                write!(f, "line {line}: {text:?} may be pCPUs or a node: left out")
+                write!(f, "line {line}: {text:?} may mean pCPUs or a node and is ignored")
             }
-            Self::GpuMemory { gpu, nodes } => write!(
-                f,
-                "the NUMA ID of GPU{gpu}: the memory of the GPU is node {nodes}: not used"
-            ),
+            Self::GpuMemory { gpu, nodes } => {
+                write!(f, "GPU{gpu} has its own memory as node {nodes}, which is not used")
+            }
             Self::CountsDiffer { from, count, to, back, taken } => {
-                write!(f, "{from} has {count} links to {to}, {to} has {back} back: {taken} taken")
+                write!(
+                    f,
+                    "{from} has {count} links to {to}, but {to} has {back} back: {taken} are used"
+                )
             }
             Self::KindsDiffer { from, to } => {
-                write!(f, "{from} and {to} name links of different kinds: the first is taken")
+                write!(f, "{from} and {to} name links of different kinds: the first is used")
             }
             Self::LostTarget { to } => {
-                write!(f, "links go to {to}, which is neither a GPU nor a switch here")
+                write!(f, "there are links to {to}, which is neither a known GPU nor a switch")
             }
         }
     }

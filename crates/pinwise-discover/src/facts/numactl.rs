@@ -74,7 +74,7 @@ fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
     }
     let Some((line, count)) = available else { return Ok(Vec::new()) };
     if nodes.is_empty() && count > 0 {
-        let what = "what follows on the number of nodes".to_owned();
+        let what = "the list after the number of nodes".to_owned();
         return Err(FactsError::Missing { line: line.number, what });
     }
     let mut facts = Facts { source: SOURCE.to_owned(), ..Facts::default() };

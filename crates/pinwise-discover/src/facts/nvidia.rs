@@ -136,7 +136,7 @@ fn affinity(
     let of = |what: &str| format!("the {what} of GPU{index}");
     if table.affinities == 0 && !rest.is_empty() {
         let expected = "the end of the row";
-        return Err(line.bad("the word behind the last column", &rest.join(" "), expected));
+        return Err(line.bad("the text after the last column", &rest.join(" "), expected));
     }
     // A header cut behind its first words still has the rows' words.
     let (cpus, node, memory) = match *rest {
@@ -153,7 +153,7 @@ fn affinity(
         }
         _ => {
             let expected = "the end of the row";
-            return Err(line.bad("what stands behind the affinities", rest[3], expected));
+            return Err(line.bad("the text after the affinities", rest[3], expected));
         }
     };
     let cpus = cpus.and_then(known).map(|text| {
@@ -198,7 +198,11 @@ fn peers(table: &Matrix<'_>) -> Result<Facts, FactsError> {
         for (column, cell) in table.columns.iter().zip(&row.cells) {
             let (TableDevice::Gpu(from), TableDevice::Gpu(to)) = (&row.device, column) else {
                 let what = format!("the column {column}");
-                return Err(row.line.bad(&what, cell, "one of a GPU, as all of this table are"));
+                return Err(row.line.bad(
+                    &what,
+                    cell,
+                    "a column of a GPU, as all others of this table are",
+                ));
             };
             let bad =
                 |expected| row.line.bad(&format!("{} with {column}", row.device), cell, expected);

@@ -8,9 +8,9 @@ pub const MAX_FACTS: usize = 4 << 20;
 #[non_exhaustive]
 pub enum FactsError {
     /// A text beyond [`MAX_FACTS`].
-    #[error("the text has {bytes} bytes, the limit is {limit}")]
+    #[error("the text has {bytes} bytes, but the limit is {limit}")]
     TooLong {
-        /// How long.
+        /// The length in bytes.
         bytes: usize,
         /// The most: [`MAX_FACTS`], or less for XML.
         limit: usize,
@@ -19,7 +19,7 @@ pub enum FactsError {
     #[error("the text is empty")]
     Empty,
     /// None of the texts that are known.
-    #[error("the text is none of {known}, it begins with {beginning:?}")]
+    #[error("the text begins with {beginning:?}, which is none of {known}")]
     Unknown {
         /// The texts that are known: the names of the [`READERS`](super::READERS).
         known: String,
@@ -27,7 +27,7 @@ pub enum FactsError {
         beginning: String,
     },
     /// XML, which needs the feature `xml`.
-    #[error("the text is XML, which this build does not read")]
+    #[error("the text is XML, which this build cannot read: build with --features xml")]
     NoXml,
     /// A value that its place does not allow.
     #[error("line {line}: {what} {value:?} is not {expected}")]
@@ -36,13 +36,13 @@ pub enum FactsError {
         line: usize,
         /// What the value is of.
         what: String,
-        /// The value, cut.
+        /// The value, shortened.
         value: String,
-        /// What it should be.
+        /// The expected value.
         expected: &'static str,
     },
     /// A row with fewer cells than its table has columns.
-    #[error("line {line}: the row of {row} has {found} cells, the table has {columns} columns")]
+    #[error("line {line}: the row of {row} has {found} cells, but the table has {columns} columns")]
     Short {
         /// The line, from 1.
         line: usize,
@@ -54,17 +54,17 @@ pub enum FactsError {
         columns: usize,
     },
     /// More of something than a host can have.
-    #[error("line {line}: there are more than {limit} {what}")]
+    #[error("line {line}: more than {limit} {what}")]
     TooMany {
         /// The line of the first one too many, from 1.
         line: usize,
         /// What there is too much of.
         what: &'static str,
-        /// The most.
+        /// The limit.
         limit: usize,
     },
     /// Something that may be there once.
-    #[error("line {line}: {what} is there already")]
+    #[error("line {line}: {what} is repeated")]
     Twice {
         /// The line of the second, from 1.
         line: usize,
@@ -80,7 +80,7 @@ pub enum FactsError {
         what: String,
     },
     /// Two cells that say of the same pair what cannot both be so.
-    #[error("line {line}: {of} is {value:?}, the other way round it is {other:?}")]
+    #[error("line {line}: {of} is {value:?}, but {other:?} in the opposite direction")]
     Asymmetric {
         /// The line of the second, from 1.
         line: usize,

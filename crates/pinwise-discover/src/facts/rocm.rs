@@ -19,7 +19,7 @@ pub(super) const READER: Reader = Reader {
 };
 
 const SOURCE: &str = "rocm-smi --showtopo";
-/// More GPUs than any host has.
+/// The largest number of GPUs: more than any host has.
 const MAX_GPUS: u32 = 256;
 
 fn gpu(index: u32) -> GpuName {
@@ -31,13 +31,13 @@ fn is_mine((title, _): &TitledTable<'_>) -> bool {
     title.is_some_and(|title| title.ends_with("between two GPUs"))
 }
 
-/// Whether a line tells something about one GPU.
+/// Whether a line states something about one GPU.
 fn names_gpu(line: Line<'_>) -> bool {
     line.text.trim_start().starts_with("GPU[")
 }
 
-/// What it prints, if the text has any of it. Weights are checked and not kept: what they weigh
-/// differs between generations. Whether a driver lets one GPU reach the other is not kept either.
+/// The facts of rocm-smi in the text, if there are any. Weights are checked but not kept, because
+/// their meaning differs between generations. Access between GPUs is not kept either.
 fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
     let near = nodes(text)?;
     if near.is_empty() && !text.tables.iter().any(is_mine) {
@@ -54,7 +54,7 @@ fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
         let own = table.gpus()?;
         if *count.get_or_insert(own) != own {
             let what = format!("the {own} GPUs of the table");
-            let expected = "the number of those of the tables before it";
+            let expected = "the number of GPUs of the earlier tables";
             return Err(table.header.bad(&what, title, expected));
         }
         let nic = table.columns.iter().find(|device| matches!(device, TableDevice::Nic(_)));
@@ -70,7 +70,7 @@ fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
                 return Err(line.bad(
                     "the node of",
                     &format!("GPU[{index}]"),
-                    "that of a GPU of the tables",
+                    "a GPU of the tables",
                 ));
             }
             None => count,
@@ -127,7 +127,7 @@ fn links(titles: &BTreeMap<&str, &Matrix<'_>>, facts: &mut Facts) -> Result<(), 
     Ok(())
 }
 
-/// The node of each GPU: `GPU[0] : (Topology) Numa Node: 0`; the line of the first that told.
+/// The node of each GPU, `GPU[0] : (Topology) Numa Node: 0`, and the line of the first one.
 fn nodes<'a>(
     text: &FactsText<'a>,
 ) -> Result<BTreeMap<u32, (Line<'a>, Option<NodeId>)>, FactsError> {

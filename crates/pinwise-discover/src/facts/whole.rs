@@ -1,4 +1,4 @@
-//! A whole description as facts for another one.
+//! A whole description as facts about another one.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use pinwise::host::Part;
 use pinwise::units::{Bytes, PciAddr};
 
 impl Facts {
-    /// What a description says, to be laid over another of the same machine.
+    /// The statements of a description, to be laid over another one of the same machine.
     #[must_use]
     pub fn of_host(host: &HostSpec, source: &str) -> Self {
         let mut facts = Self { source: source.to_owned(), ..Self::default() };
@@ -41,10 +41,10 @@ impl Facts {
                 id: node.id,
                 cpus: Some(node.cpus.clone()),
                 memory: Some(node.memory).filter(|memory| *memory != Bytes::ZERO),
-                // Where every page counts as free, nobody counted them.
+                // If every page counts as free, nobody counted them.
                 free: free.filter(|pool| pool.free < pool.total).map(|p| p.size.times(p.free)),
-                // Firmware and kernel keep some of a node's memory for themselves, not the same
-                // part in every source.
+                // Firmware and kernel keep a part of a node's memory for themselves, which differs
+                // between sources.
                 rounding: Bytes(64 << 20),
                 distances: ids.iter().copied().zip(node.distances.iter().copied()).collect(),
             });
@@ -63,10 +63,10 @@ impl Facts {
     }
 }
 
-/// Lays a whole description over another of the same machine: all that
-/// [`overlay`](super::overlay()) takes, and what facts have no words for: PCI functions where there
-/// are none, and else the IOMMU groups, drivers, bridges above, BARs and links of those that both
-/// have.
+/// Lays a whole description over another one of the same machine: everything that
+/// [`overlay`](super::overlay()) takes, and parts that facts cannot express: the PCI functions if
+/// there are none, otherwise the IOMMU groups, drivers, bridges above, BARs and links of functions
+/// that both have.
 pub fn overlay_host(host: &mut HostSpec, other: &HostSpec, source: &str) -> Report {
     let nodes: BTreeSet<_> = host.nodes.iter().map(|node| node.id).collect();
     if host.devices.is_empty() && !other.devices.is_empty() {
@@ -107,7 +107,7 @@ fn fill(host: &mut HostSpec, other: &HostSpec, source: &str) {
         if device.bars.is_empty() {
             device.bars.clone_from(&same.bars);
         }
-        // Bridges of two sources in one tree could close a circle.
+        // Bridges of two sources in one tree could form a circle.
         if whole {
             device.parent = same.parent.filter(|parent| bridges.contains(parent));
         }

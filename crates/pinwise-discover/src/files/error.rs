@@ -1,4 +1,4 @@
-//! Why a source was not read.
+//! The reason why a source was not read.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::assembly::AssemblyError;
 use crate::sysfs::SysfsError;
 use crate::tenants::TenantError;
 
-/// Why a source was not read.
+/// The reason why a source was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilesError {
@@ -16,53 +16,53 @@ pub enum FilesError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         problem: io::Error,
     },
-    /// A file beyond the limit.
-    #[error("{}: larger than {} MiB", path.display(), limit >> 20)]
+    /// A file that exceeds the limit.
+    #[error("{}: the file is larger than {} MiB", path.display(), limit >> 20)]
     TooLong {
         /// The file.
         path: PathBuf,
-        /// The most bytes that are read.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A file with nothing in it.
+    /// An empty file.
     #[error("{}: the file is empty", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// A text that is not a tenant, or not one of this host.
+    /// A text that is not a tenant, or not a tenant of this host.
     #[error("{}: {problem}", path.display())]
     Tenant {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: TenantError,
     },
-    /// A tree that sysfs did not make.
+    /// A tree that is not a sysfs tree.
     #[error(transparent)]
     Sysfs(#[from] SysfsError),
-    /// A text that is not of a host, or the second of its kind.
+    /// A text that does not describe a host, or the second of its kind.
     #[error(transparent)]
     Assembly(#[from] AssemblyError),
-    /// A libhwloc that did not tell.
+    /// A failure of libhwloc.
     #[cfg(feature = "hwloc")]
     #[error(transparent)]
     Hwloc(#[from] crate::hwloc::HwlocError),
-    /// A libvirt that did not tell.
+    /// A failure of libvirt.
     #[cfg(feature = "libvirt")]
     #[error(transparent)]
     Libvirt(#[from] crate::libvirt::ConnectionError),
-    /// A source that shows hosts and no tenants.
-    #[error("{source_name} shows no tenants")]
+    /// A source that has hosts and no tenants.
+    #[error("{source_name} is not a source of tenants")]
     NoTenants {
         /// The source.
         source_name: &'static str,
     },
-    /// A source whose feature was off when this was built.
-    #[error("{feature} is not built in: build with --features {feature}")]
+    /// A source whose feature is not built in.
+    #[error("feature {feature} is not built in: build with --features {feature}")]
     NotBuilt {
         /// The feature.
         feature: &'static str,
@@ -70,7 +70,7 @@ pub enum FilesError {
 }
 
 impl FilesError {
-    /// Makes an error of what the system says about a path.
+    /// Makes an error from the system's error about a path.
     pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> Self {
         let path = path.to_owned();
         move |problem| Self::Io { path: path.clone(), problem }

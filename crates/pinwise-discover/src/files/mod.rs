@@ -1,8 +1,7 @@
-//! Hosts and tenants by the paths that a person names: files, folders, captured trees, and the
-//! machine itself.
+//! Hosts and tenants by path: files, folders, captured trees, and the machine itself.
 //!
-//! This is the module that opens files. Everything that it reads goes to the readers of texts,
-//! bounded in length and number; no file is written, and no program is run.
+//! This is the only module that opens files. It passes everything to the readers of texts, bounded
+//! in length and number; it writes no file and runs no program.
 
 mod error;
 mod source;
@@ -18,24 +17,24 @@ use pinwise::host::Host;
 pub use error::FilesError;
 pub use source::Source;
 
-/// The longest file that is read, in bytes.
+/// The largest file that is read, in bytes.
 pub const MAX_FILE: u64 = 64 << 20;
 
-/// The most entries of a folder that are looked at.
+/// The largest number of entries of a folder that are examined.
 pub const MAX_ENTRIES: usize = 10_000;
 
-/// Endings of the texts of a host that a folder is searched for. Descriptions are not among them: a
-/// folder of them is a fleet.
+/// The extensions by which a folder is searched for texts of a host. Descriptions are not among
+/// them: a folder of descriptions is a fleet.
 const HOST_TEXTS: [&str; 2] = ["xml", "txt"];
 
-/// Endings of the texts of tenants.
+/// The extensions of texts of tenants.
 const TENANT_TEXTS: [&str; 2] = ["xml", "json"];
 
 /// Reads a file as text.
 ///
 /// # Errors
-/// [`FilesError`] if the file cannot be read, is not UTF-8, is longer than [`MAX_FILE`], or holds
-/// nothing but white space.
+/// [`FilesError`] if the file cannot be read, is not UTF-8, is longer than [`MAX_FILE`], or is
+/// blank.
 pub fn text(path: &Path) -> Result<String, FilesError> {
     let text = bounded(path, MAX_FILE)?;
     if text.trim().is_empty() {
@@ -44,7 +43,7 @@ pub fn text(path: &Path) -> Result<String, FilesError> {
     Ok(text)
 }
 
-/// Reads a file as text, if it has at most `limit` bytes. It may be empty.
+/// Reads a file of at most `limit` bytes as text. It may be empty.
 ///
 /// # Errors
 /// [`FilesError`] if the file cannot be read, is not UTF-8, or is longer.
@@ -59,17 +58,16 @@ pub fn bounded(path: &Path, limit: u64) -> Result<String, FilesError> {
     Ok(text)
 }
 
-/// The file that `path` names, or the files of that folder with one of these endings, by name.
-/// Folders inside are not entered.
+/// The file at `path`, or the files in that folder with one of these extensions, sorted by name.
+/// Subfolders are not searched.
 ///
 /// # Errors
-/// [`FilesError::Io`] if the folder cannot be listed. Of more than [`MAX_ENTRIES`] entries the rest
-/// is left out.
+/// [`FilesError::Io`] if the folder cannot be listed. Entries beyond [`MAX_ENTRIES`] are ignored.
 pub fn list(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, FilesError> {
     list_up_to(path, endings, MAX_ENTRIES)
 }
 
-/// As [`list`], with another limit.
+/// Like [`list`], with another limit.
 ///
 /// # Errors
 /// [`FilesError::Io`] if the folder cannot be listed.
@@ -90,13 +88,13 @@ pub fn list_up_to(path: &Path, endings: &[&str], limit: usize) -> Result<Vec<Pat
     Ok(files)
 }
 
-/// Adds what a source shows of a host: the machine itself, a text of any kind, a folder of texts
-/// (`*.xml`, `*.txt`), or a captured root with `sys/` and perhaps `proc/`, which may have texts
-/// beside them.
+/// Adds a source of a host: the machine itself, a text of any kind, a folder of texts (`*.xml`,
+/// `*.txt`), or a captured root with `sys/` and optionally `proc/`, which may have texts beside
+/// them.
 ///
 /// # Errors
-/// [`FilesError`] if a file or folder cannot be read, a text is not what it should be, the machine
-/// does not tell, or the source needs a feature that is not built in.
+/// [`FilesError`] if a file or folder cannot be read, a text is invalid, the machine cannot be
+/// read, or the source needs a feature that is not built in.
 pub fn add_host(assembly: &mut Assembly, source: Source<'_>) -> Result<(), FilesError> {
     let Source::Path(path) = source else { return source.add_host(assembly) };
     let texts = list(path, &HOST_TEXTS)?;
@@ -109,10 +107,10 @@ pub fn add_host(assembly: &mut Assembly, source: Source<'_>) -> Result<(), Files
     Ok(())
 }
 
-/// Adds the tenants of `host` that a source shows: the domains that run on a libvirt, a text, or a
-/// folder of texts (`*.xml`, `*.json`). Returns what the source had to say, a sentence each.
+/// Adds a source of tenants of `host`: the running domains of a libvirt, a text, or a folder of
+/// texts (`*.xml`, `*.json`). Returns the source's notes, one sentence each.
 ///
-/// `home` is where the host's description is from. If that is a libvirt, [`Source::Machine`] is
+/// `home` is the source of the host's description. If that is a libvirt, [`Source::Machine`] means
 /// that libvirt's domains; otherwise this machine's.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What a path means, and this machine as a source, through the features that are built in.
+//! The meaning of a path, and this machine as a source, through the features that are built in.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use pinwise::host::Host;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source<'a> {
-    /// `live`: this machine. As a host it is sysfs, with NVML where that is built in and there; as
-    /// tenants it is the domains that run on its libvirt.
+    /// `live`: this machine. As a host it is sysfs, with NVML if that is built in and available; as
+    /// tenants it is the running domains of its libvirt.
     Machine,
     /// `hwloc`: this machine through libhwloc.
     Hwloc,
-    /// `libvirt` or `libvirt:URI`: a libvirt that runs; this machine's without a URI.
+    /// `libvirt` or `libvirt:URI`: a running libvirt; without a URI, this machine's.
     Libvirt(Option<&'a str>),
     /// A file or a folder.
     Path(&'a Path),
 }
 
 impl<'a> Source<'a> {
-    /// The source of this name. A file that is called `hwloc` is named by `./hwloc`.
+    /// The source with this name. A file named `hwloc` is given as `./hwloc`.
     #[must_use]
     pub fn named(path: &'a Path) -> Self {
         match path.to_str() {
@@ -40,7 +40,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Adds the machine; nothing for a path.
+    /// Adds the machine; does nothing for a path.
     pub(super) fn add_host(self, assembly: &mut Assembly) -> Result<(), FilesError> {
         let (name, reading) = match self {
             Self::Machine => {
@@ -56,8 +56,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Without NVIDIA's driver there is nothing to add. A note says so where that may be a loss: if the
-/// machine has GPUs of NVIDIA's, or if no device of it is known at all.
+/// Without NVIDIA's driver there is nothing to add. A note says so if facts may be missing: the
+/// machine has NVIDIA GPUs, or none of its devices is known.
 #[cfg(feature = "nvml")]
 fn add_nvml(assembly: &mut Assembly, reading: &mut Reading) {
     use crate::facts::vendor::NVIDIA;
@@ -102,7 +102,7 @@ fn libvirt(_: Option<&str>) -> Result<Reading, FilesError> {
     Err(FilesError::NotBuilt { feature: "libvirt" })
 }
 
-/// Adds the domains that run on a libvirt; what it had to say, a sentence each.
+/// Adds the running domains of a libvirt; returns its notes, one sentence each.
 #[cfg(feature = "libvirt")]
 pub(super) fn add_running(
     tenants: &mut Tenants,
@@ -114,7 +114,7 @@ pub(super) fn add_running(
     Ok(notes.iter().map(ToString::to_string).collect())
 }
 
-/// Adds the domains that run on a libvirt; what it had to say, a sentence each.
+/// Adds the running domains of a libvirt; returns its notes, one sentence each.
 #[cfg(not(feature = "libvirt"))]
 pub(super) fn add_running(
     _: &mut Tenants,

@@ -22,7 +22,7 @@ pub enum HwlocError {
     /// What it saw is no host.
     #[error("the topology of this machine: {problem}")]
     Topology {
-        /// What is wrong with it.
+        /// The problem.
         #[source]
         problem: LstopoError,
     },

@@ -24,7 +24,7 @@ pub enum LstopoNote {
     NoDistances,
     /// Tables of distances, none of them of relative distances between all nodes.
     OtherDistances {
-        /// How many tables.
+        /// The number of tables.
         tables: usize,
     },
     /// No node with memory.
@@ -49,11 +49,11 @@ pub enum LstopoNote {
     PagesCut {
         /// The node.
         node: NodeId,
-        /// The size of its pages.
+        /// The page size.
         page_size: PageSize,
-        /// How many pages the pool is said to have.
+        /// The number of pages that the source gives for the pool.
         told: u64,
-        /// What memory is left for the pool.
+        /// The memory that is left for the pool.
         memory: Bytes,
     },
     /// What hwloc never tells about PCI functions.
@@ -65,37 +65,45 @@ impl fmt::Display for LstopoNote {
         match self {
             Self::Undescribed { pcpus } => write!(
                 f,
-                "pCPUs {pcpus} are named but not described: off, or forbidden to the writer of the file"
+                "pCPUs {pcpus} are named but not described: they are offline, or were forbidden to the writer of the file"
             ),
             Self::PcpusForbidden => {
-                f.write_str("allowed_cpuset allows none of the pCPUs that are on: ignored")
+                f.write_str("allowed_cpuset allows no online pCPU and is ignored")
             }
-            Self::NoPackage => f.write_str("some pCPUs are in no package: taken as in package 0"),
+            Self::NoPackage => f.write_str("some pCPUs are in no package: package 0 is assumed"),
             Self::PackagesRenumbered => {
                 f.write_str("package ids are missing or not unique: packages are numbered in order")
             }
             Self::NoDistances => {
-                f.write_str("the file tells no distances of nodes: 10 and 20 taken")
+                f.write_str("the file has no distances between nodes: 10 and 20 are assumed")
             }
             Self::OtherDistances { tables } => write!(
                 f,
-                "{tables} tables have no relative distances of all nodes: 10 and 20 taken"
+                "none of {tables} tables has relative distances between all nodes: 10 and 20 are assumed"
             ),
             Self::NoMemory => {
-                f.write_str("the file tells no memory: every node is taken to have none")
+                f.write_str("the file shows no memory: all nodes are assumed to have none")
             }
-            Self::AllFree => f.write_str("hwloc counts pages but not free ones: all count as free"),
+            Self::AllFree => {
+                f.write_str("hwloc counts pages but not free ones: all are assumed free")
+            }
             Self::Nearer { pcpus, node } => {
-                write!(f, "pCPUs {pcpus} are nearer to other nodes: node {node} is without them")
+                write!(
+                    f,
+                    "pCPUs {pcpus} are nearer to other nodes and are removed from node {node}"
+                )
             }
             Self::PoolTwice { node, page_size } => {
-                write!(f, "node {node} has two counts of pages of {page_size}: the first one taken")
+                write!(f, "node {node} has two counts of pages of {page_size}: the first is used")
             }
             Self::PagesCut { node, page_size, told, memory } => {
-                write!(f, "node {node} has {told} pages of {page_size} in {memory}: cut to fit")
+                write!(
+                    f,
+                    "node {node} has {told} pages of {page_size}, too many for its memory of {memory}: reduced to fit"
+                )
             }
             Self::FunctionsInPart => f.write_str(
-                "hwloc tells no IOMMU groups, drivers, BARs and link widths of PCI functions",
+                "hwloc does not show IOMMU groups, drivers, BARs and link widths of PCI functions",
             ),
         }
     }

@@ -2,7 +2,7 @@
 
 /// The longest text that is read.
 pub const MAX_LSTOPO: usize = 64 << 20;
-/// The longest part of a foreign text that a message shows.
+/// The largest part of a foreign text that a message shows, in bytes.
 pub(super) const MAX_SHOWN: usize = 60;
 
 /// Why a text is not a topology.
@@ -10,11 +10,11 @@ pub(super) const MAX_SHOWN: usize = 60;
 #[non_exhaustive]
 pub enum LstopoError {
     /// More text than the largest machine needs.
-    #[error("the text has {bytes} bytes, the limit is {limit}")]
+    #[error("the text has {bytes} bytes, but the limit is {limit}")]
     TooLong {
         /// The length of the text in bytes.
         bytes: usize,
-        /// The most bytes that are read: [`MAX_LSTOPO`].
+        /// The limit in bytes: [`MAX_LSTOPO`].
         limit: usize,
     },
     /// Text that is not XML, with the place.
@@ -24,7 +24,7 @@ pub enum LstopoError {
         problem: String,
     },
     /// Entities of its own, which no lstopo writes and which can blow a text up.
-    #[error("the text declares entities at byte {at}, which no lstopo does")]
+    #[error("the text declares entities at byte {at}, which lstopo never does")]
     Entities {
         /// Where in the text.
         at: usize,
@@ -48,7 +48,7 @@ pub enum LstopoError {
         attribute: &'static str,
         /// Its value.
         value: String,
-        /// What it should be.
+        /// The expected value.
         expected: String,
     },
     /// An object without what identifies it.
@@ -76,7 +76,7 @@ pub enum LstopoError {
         id: String,
     },
     /// More objects than a host can have.
-    #[error("{line}:{column}: {element} is beyond the limit of {limit}")]
+    #[error("{line}:{column}: {element} exceeds the limit of {limit}")]
     TooMany {
         /// The line of the first one too many, from 1.
         line: u32,
@@ -84,7 +84,7 @@ pub enum LstopoError {
         column: u32,
         /// The type of the object, or the element.
         element: String,
-        /// The most.
+        /// The limit.
         limit: usize,
     },
     /// No pCPU that is on.

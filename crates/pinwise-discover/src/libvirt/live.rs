@@ -31,7 +31,7 @@ pub enum ConnectionError {
         uri: String,
         /// What was asked for.
         what: String,
-        /// What libvirt said.
+        /// The message of libvirt.
         said: String,
     },
     /// It told something that is not read here.
@@ -41,11 +41,11 @@ pub enum ConnectionError {
         uri: String,
         /// The document.
         what: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: LibvirtError,
     },
     /// It lists more than a machine has.
-    #[error("{uri}: {found} {what}, the limit is {limit}")]
+    #[error("{uri}: {found} {what}, but the limit is {limit}")]
     TooMany {
         /// The connection.
         uri: String,
@@ -53,7 +53,7 @@ pub enum ConnectionError {
         what: &'static str,
         /// How many.
         found: usize,
-        /// The most.
+        /// The limit.
         limit: usize,
     },
 }
@@ -75,7 +75,7 @@ impl Connection {
     pub fn open(uri: &str) -> Result<Self, ConnectionError> {
         let refused = |said: &str| ConnectionError::Refused {
             uri: plain(uri),
-            what: "libvirt does not connect".to_owned(),
+            what: "libvirt refuses the connection".to_owned(),
             said: plain(said),
         };
         if uri.contains('\0') {

@@ -21,11 +21,11 @@ pub enum LibvirtNote {
     PagesCut {
         /// The node.
         node: NodeId,
-        /// The size of its pages.
+        /// The page size.
         page_size: PageSize,
-        /// How many pages the pool is said to have.
+        /// The number of pages that the source gives for the pool.
         told: u64,
-        /// What memory is left for the pool.
+        /// The memory that is left for the pool.
         memory: Bytes,
     },
     /// A table of distances with holes, or not of relative distances.
@@ -42,7 +42,7 @@ pub enum LibvirtNote {
     },
     /// PCI functions without a class, as old versions of libvirt describe them.
     NoClass {
-        /// How many functions.
+        /// The number of functions.
         count: u32,
     },
     /// A PCI function on a node that does not exist.
@@ -87,7 +87,7 @@ pub enum LibvirtNote {
     },
     /// Pins of vCPUs that the domain does not have.
     PinsBeyond {
-        /// How many pins.
+        /// The number of pins.
         pins: u32,
         /// How many vCPUs the domain has.
         vcpus: u64,
@@ -113,7 +113,7 @@ pub enum LibvirtNote {
         cell: CellId,
         /// Its memory.
         memory: Bytes,
-        /// How many pages are counted.
+        /// The number of pages are counted.
         count: u64,
         /// Their size.
         page_size: PageSize,
@@ -137,7 +137,7 @@ pub enum LibvirtNote {
     NoDevices {
         /// The connection.
         uri: String,
-        /// What libvirt said.
+        /// The message of libvirt.
         said: String,
     },
     #[cfg(feature = "libvirt")]
@@ -151,7 +151,7 @@ pub enum LibvirtNote {
     NoFreePages {
         /// The node.
         node: NodeId,
-        /// What libvirt said.
+        /// The message of libvirt.
         said: String,
     },
     #[cfg(feature = "libvirt")]
@@ -159,9 +159,9 @@ pub enum LibvirtNote {
     FreeCut {
         /// The node.
         node: NodeId,
-        /// The size of its pages.
+        /// The page size.
         page_size: PageSize,
-        /// How many are said to be free.
+        /// The number of free pages that the source gives.
         free: u64,
         /// How many there are.
         total: u64,
@@ -171,79 +171,101 @@ pub enum LibvirtNote {
 impl fmt::Display for LibvirtNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AllFree => f.write_str("capabilities tell no free pages: all are taken as free"),
+            Self::AllFree => {
+                f.write_str("capabilities do not show free pages: all are assumed free")
+            }
             Self::NoMemory { node } => {
-                write!(f, "node {node} tells no memory: it is taken to have none")
+                write!(f, "node {node} shows no memory: none is assumed")
             }
             Self::PagesCut { node, page_size, told, memory } => {
-                write!(f, "node {node} has {told} pages of {page_size} in {memory}: cut to fit")
+                write!(
+                    f,
+                    "node {node} has {told} pages of {page_size}, too many for its memory of {memory}: reduced to fit"
+                )
             }
             Self::BadDistances => {
-                f.write_str("the distances are incomplete or not relative: 10 and 20 taken")
+                f.write_str("the distances are incomplete or not relative: 10 and 20 are assumed")
             }
             Self::InSeveralL3 { pcpus } => {
-                write!(f, "pCPUs {pcpus} are in several L3 caches: all are left out")
+                write!(f, "pCPUs {pcpus} are in several L3 caches: all L3 caches are ignored")
             }
             Self::DescribedTwice { address } => {
-                write!(f, "{address} is described twice: the first is taken")
+                write!(
+                    f,
+                    "PCI function {address} is described twice: the first description is used"
+                )
             }
             Self::NoClass { count } => {
-                write!(f, "{count} PCI functions tell no class: none is taken for a GPU")
+                write!(f, "{count} PCI functions have no class: none of them counts as a GPU")
             }
             Self::NoSuchNode { address, node } => {
-                write!(f, "{address} is on node {node}, which does not exist: left out")
+                write!(
+                    f,
+                    "PCI function {address} names node {node}, which does not exist: its node is unknown"
+                )
             }
             Self::NotABridge { parent, address } => {
-                write!(f, "{parent} above {address} is not a PCI-to-PCI bridge here: left out")
+                write!(
+                    f,
+                    "{parent} above {address} is not a known PCI-to-PCI bridge and is ignored"
+                )
             }
             Self::NoPhysical { physical, address } => {
-                write!(f, "{physical}, the physical function of {address}, is not described")
+                write!(f, "the physical function {physical} of {address} is not described")
             }
             Self::GroupInPart { address } => {
-                write!(f, "{address} is in an IOMMU group with others and is not described")
+                write!(f, "PCI function {address} is in an IOMMU group but is not described")
             }
             Self::VcpusUnplugged { now, most } => {
-                write!(f, "{now} of {most} vCPUs are plugged in: all are counted")
+                write!(f, "{now} of {most} vCPUs are plugged in, but all are counted")
             }
             Self::NumadPlacesVcpus => {
                 f.write_str("numad places the vCPUs: they may be on any pCPU")
             }
-            Self::Offline { pcpus } => write!(f, "pCPUs {pcpus} are not online: left out"),
+            Self::Offline { pcpus } => write!(f, "pCPUs {pcpus} are not online and are ignored"),
             Self::PinsBeyond { pins, vcpus } => write!(
                 f,
-                "{pins} <vcpupin> are for vCPUs beyond {vcpus}: left out, as libvirt does"
+                "{pins} <vcpupin> are for vCPUs beyond {vcpus} and are ignored, as by libvirt"
             ),
             Self::NotADevice { address } => {
-                write!(f, "{address} is not a device of the host: left out")
+                write!(f, "{address} is not a device of the host and is ignored")
             }
-            Self::Bridge { address } => write!(f, "{address} is a bridge of the host: left out"),
+            Self::Bridge { address } => {
+                write!(f, "{address} is a bridge of the host and is ignored")
+            }
             Self::Mediated { uuid } => {
                 let uuid = uuid.as_ref().map_or_else(String::new, |uuid| format!("{uuid} "));
-                write!(f, "mediated device {uuid}is a share of some device: left out")
+                write!(f, "mediated device {uuid}is a share of an unnamed device and is ignored")
             }
             Self::PartPages { cell, memory, count, page_size } => {
-                write!(f, "cell {cell} has {memory}: counted as {count} pages of {page_size}")
+                write!(
+                    f,
+                    "cell {cell} has {memory} of memory, counted as {count} pages of {page_size}"
+                )
             }
             Self::OnSeveralNodes { cell, nodes } => {
-                write!(f, "cell {cell} is on nodes {nodes}: counted as even shares")
+                write!(f, "cell {cell} is on nodes {nodes}: even shares are assumed")
             }
             Self::NoPageSize { page_size } => {
-                write!(f, "<hugepages> names no size: taken as {page_size}")
+                write!(f, "<hugepages> names no size: {page_size} is assumed")
             }
             Self::NumadPlacesMemory => {
                 f.write_str("numad places the memory: it may be on any node")
             }
             #[cfg(feature = "libvirt")]
-            Self::NoDevices { uri, said } => write!(f, "{uri} tells no devices ({said})"),
+            Self::NoDevices { uri, said } => write!(f, "{uri} does not list devices ({said})"),
             #[cfg(feature = "libvirt")]
-            Self::Gone { name } => write!(f, "{name} was gone before it was read"),
+            Self::Gone { name } => write!(f, "{name} disappeared before it was read"),
             #[cfg(feature = "libvirt")]
             Self::NoFreePages { node, said } => {
-                write!(f, "node {node} tells no free pages ({said}): all are taken as free")
+                write!(f, "node {node} does not show free pages ({said}): all are assumed free")
             }
             #[cfg(feature = "libvirt")]
             Self::FreeCut { node, page_size, free, total } => {
-                write!(f, "node {node} has {free} free pages of {page_size} of {total}: cut")
+                write!(
+                    f,
+                    "node {node} has {free} free pages of {page_size}, more than {total} in all: reduced"
+                )
             }
         }
     }

@@ -23,15 +23,15 @@ impl fmt::Display for TextPlace {
 #[non_exhaustive]
 pub enum LibvirtError {
     /// Longer than any document of libvirt's.
-    #[error("the document has {bytes} bytes, the limit is {limit}")]
+    #[error("the document has {bytes} bytes, but the limit is {limit}")]
     TooLong {
-        /// How long.
+        /// The length in bytes.
         bytes: usize,
-        /// The most.
+        /// The limit.
         limit: usize,
     },
     /// Not well-formed, with a document type, or with too many parts.
-    #[error("the document is not XML that is read here: {reason}")]
+    #[error("the document cannot be read as XML: {reason}")]
     Xml {
         /// What the parser says, with the place where it knows it.
         reason: String,
@@ -41,7 +41,7 @@ pub enum LibvirtError {
     Document {
         /// Its root element.
         found: String,
-        /// What it should be.
+        /// The expected value.
         expected: &'static str,
     },
     /// A value that is not what it should be.
@@ -51,9 +51,9 @@ pub enum LibvirtError {
         place: TextPlace,
         /// The element or attribute.
         name: &'static str,
-        /// The value, cut.
+        /// The value, shortened.
         text: String,
-        /// What it should be.
+        /// The expected value.
         expected: &'static str,
     },
     /// An element or attribute that must be there.
@@ -67,7 +67,7 @@ pub enum LibvirtError {
         what: &'static str,
     },
     /// Something that may be there once.
-    #[error("{place}: {what} is there already")]
+    #[error("{place}: {what} is repeated")]
     Twice {
         /// Where the second stands.
         place: TextPlace,
@@ -75,7 +75,7 @@ pub enum LibvirtError {
         what: String,
     },
     /// Something that the host does not have, and without which the claim would be a wrong one.
-    #[error("{place}: {name} asks for {what}, which the host does not have")]
+    #[error("{place}: {name} names {what}, which the host does not have")]
     Absent {
         /// Where it is asked for.
         place: TextPlace,

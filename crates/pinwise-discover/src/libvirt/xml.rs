@@ -10,7 +10,7 @@ use pinwise::shown;
 
 /// A capabilities document of 4096 pCPUs has less than 1 MiB.
 const BOUNDS: Bounds = Bounds { bytes: 8 << 20, nodes: 200_000, document_type: false };
-/// The longest part of a foreign text that a message shows.
+/// The largest part of a foreign text that a message shows, in bytes.
 const MAX_SHOWN: usize = 60;
 
 /// An element of the document.

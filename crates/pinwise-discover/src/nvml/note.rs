@@ -53,17 +53,20 @@ impl fmt::Display for NvmlNote {
         match self {
             Self::Absent { problem } => write!(f, "{problem}"),
             Self::TooMany { found, taken } => {
-                write!(f, "NVML shows {found} GPUs: the first {taken} taken")
+                write!(f, "NVML shows {found} GPUs: only the first {taken} are used")
             }
             Self::Silent { index, said } => {
-                write!(f, "GPU {index} does not answer NVML ({said}): left out")
+                write!(f, "GPU {index} does not answer NVML ({said}) and is ignored")
             }
             Self::LostLinks { count, address } => {
-                write!(f, "NVML does not tell where {count} NVLinks of {address} go: left out")
+                write!(
+                    f,
+                    "NVML does not show the targets of {count} NVLinks of {address}: these links are ignored"
+                )
             }
             Self::CountsDiffer { address, count, far, back } => write!(
                 f,
-                "{address} has {count} NVLinks to {far}, {far} has {back} back: the fewer are taken"
+                "{address} has {count} NVLinks to {far}, but {far} has {back} back: the smaller number is used"
             ),
         }
     }

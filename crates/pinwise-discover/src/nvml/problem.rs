@@ -9,16 +9,16 @@ use pinwise::shown::plain;
 #[non_exhaustive]
 pub enum NoNvml {
     /// No library of NVIDIA's driver, or one that cannot be loaded.
-    #[error("no NVML here: the library cannot be loaded ({problem})")]
+    #[error("NVML is not available: the library cannot be loaded ({problem})")]
     Library {
         /// What the loader says.
         problem: String,
     },
     /// The library is there, the driver is not.
-    #[error("no NVML here: NVIDIA's driver is not loaded")]
+    #[error("NVML is not available: NVIDIA's driver is not loaded")]
     Driver,
     /// The library is there and does not work.
-    #[error("no NVML here: the library does not work ({problem})")]
+    #[error("NVML is not available: the library does not work ({problem})")]
     Refused {
         /// What it says.
         problem: String,

@@ -2,17 +2,17 @@
 
 use pinwise::host::Acs;
 
-/// PCIe's configuration space; who is not root is shown its first 64 bytes.
+/// The size of PCIe's configuration space; only root sees more than its first 64 bytes.
 pub(super) const CONFIG_BYTES: u16 = 4096;
-/// Where the extended capabilities begin.
+/// The offset of the extended capabilities.
 const EXTENDED: usize = 0x100;
 /// The id of the capability, as the PCIe specification numbers them.
 const ACS: u32 = 0x000d;
 /// A capability takes at least eight bytes, so a longer list is a circle.
 const MAX_CAPABILITIES: usize = (CONFIG_BYTES as usize - EXTENDED) / 8;
 
-/// `None` where the extended capabilities are not shown, the device does not answer, or their list
-/// leads nowhere; all controls off where it ends without this one.
+/// `None` if the extended capabilities are not shown, the device does not answer, or their list is
+/// broken; all controls off if the list has no ACS.
 pub(super) fn parse(config: &[u8]) -> Option<Acs> {
     let word = |at: usize| {
         let bytes = config.get(at..at.checked_add(4)?)?;
@@ -23,10 +23,10 @@ pub(super) fn parse(config: &[u8]) -> Option<Acs> {
     }
     let mut at = EXTENDED;
     for _ in 0..MAX_CAPABILITIES {
-        // The id in the low half, the place of the next one in the highest twelve bits.
+        // The id is in the low half, the offset of the next one in the highest twelve bits.
         let header = word(at).filter(|header| *header != u32::MAX)?;
         if header & 0xffff == ACS {
-            // Below the header: what it can do in the low half, what is on in the high one.
+            // Below the header: supported controls in the low half, enabled ones in the high half.
             let on = |bit: u32| word(at + 4).map(|word| word & (1 << (16 + bit)) != 0);
             return Some(Acs {
                 request_redirect: on(2)?,

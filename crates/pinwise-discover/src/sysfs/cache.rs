@@ -1,4 +1,4 @@
-//! Caches but the L3, and clusters.
+//! Caches other than the L3, and clusters.
 
 use super::problem::SysfsError;
 use super::tree::{CPUS, Tree, cache_size};
@@ -8,7 +8,7 @@ use crate::notes::Notes;
 use pinwise::host::{CacheKind, CacheSpec, CoreSpec};
 use pinwise::sets::CpuSet;
 
-/// The caches of all levels but the third, those of pCPUs that name the same set being one.
+/// The caches of all levels except the third; pCPUs that list the same set share one.
 pub(super) fn caches(
     tree: &Tree<'_>,
     online: &CpuSet,
@@ -37,8 +37,7 @@ pub(super) fn caches(
     Ok(caches.finish(notes))
 }
 
-/// Cores that the kernel groups below the L3, such as those that share an L2: each group of more
-/// than one core, by its pCPUs.
+/// Groups of several cores below the L3, such as cores that share an L2, as sets of pCPUs.
 pub(super) fn clusters(
     tree: &Tree<'_>,
     online: &CpuSet,
@@ -47,7 +46,7 @@ pub(super) fn clusters(
     let mut named = Vec::new();
     for cpu in online.iter() {
         let file = |name: &str| format!("{CPUS}/cpu{cpu}/topology/{name}");
-        // Firmware that knows no clusters has -1 or 65535 here, and the kernel a list of any kind.
+        // Firmware without clusters gives -1 or 65535 here, and the kernel an arbitrary list.
         let known = tree.index(&file("cluster_id"))?.is_some_and(|id| id < 65_535);
         let set = tree.cpus(&file("cluster_cpus_list"), &file("cluster_cpus"))?;
         named.extend(set.filter(|_| known).map(|set| (cpu, set.intersection(online))));

@@ -15,7 +15,7 @@ use pinwise::host::{CacheSpec, CoreSpec, L3Spec, MAX_PCPUS};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Id as _, PcpuId};
 
-/// What the tree says about pCPUs.
+/// The pCPUs of the tree.
 pub(super) struct SysfsCpus {
     pub(super) online: CpuSet,
     pub(super) offline: CpuSet,
@@ -53,7 +53,7 @@ pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<SysfsCpus, Sysf
     })
 }
 
-/// The pCPUs with a folder, and those that the kernel says are present.
+/// The pCPUs that have a folder or are listed as present.
 fn present(tree: &Tree<'_>) -> Result<CpuSet, SysfsError> {
     let folders = tree.numbered(CPUS, "cpu")?;
     let mut cpus: CpuSet =
@@ -66,8 +66,8 @@ fn online(tree: &Tree<'_>, present: &CpuSet) -> Result<CpuSet, SysfsError> {
     if let Some(online) = tree.cpus(&format!("{CPUS}/online"), "")? {
         return Ok(online);
     }
-    // Kernels before 2.6.26 have no such list; a pCPU without a file of its own cannot be turned
-    // off.
+    // Kernels before 2.6.26 have no such list; a pCPU without its own `online` file cannot be
+    // turned off.
     let mut online = CpuSet::new();
     for cpu in present.iter() {
         if tree.text(&format!("{CPUS}/cpu{cpu}/online"))?.is_none_or(|text| text == "1") {
@@ -77,7 +77,7 @@ fn online(tree: &Tree<'_>, present: &CpuSet) -> Result<CpuSet, SysfsError> {
     Ok(online)
 }
 
-/// A cgroup or an affinity mask may forbid pCPUs to whoever runs this.
+/// The pCPUs that this process may use: a cgroup or an affinity mask may forbid others.
 fn allowed(
     tree: &Tree<'_>,
     online: &CpuSet,
@@ -97,8 +97,8 @@ fn allowed(
         notes.add(SysfsNote::PcpusForbidden { file: STATUS, list });
         return Ok(None);
     }
-    // The kernel starts every process without the isolated pCPUs, which are for those that ask for
-    // them, as VMs with pins do. Only a cgroup forbids them.
+    // The kernel starts every process without the isolated pCPUs, which are for programs that ask
+    // for them, such as pinned VMs. Only a cgroup forbids them.
     if !isolated.intersects(&cpus) {
         let within = cgroup(tree)?.unwrap_or_else(|| online.clone());
         cpus.extend(&isolated.intersection(&within));
@@ -106,7 +106,7 @@ fn allowed(
     Ok((cpus != *online).then_some(cpus))
 }
 
-/// The pCPUs of this process's cgroup: those of the nearest one above it that lists them.
+/// The pCPUs of this process's cgroup, from the nearest cgroup above it that lists any.
 fn cgroup(tree: &Tree<'_>) -> Result<Option<CpuSet>, SysfsError> {
     let text = tree.text("proc/self/cgroup")?.unwrap_or_default();
     // "0::/system.slice" of version 2, "4:cpuset:/docker" of version 1.
@@ -118,8 +118,7 @@ fn cgroup(tree: &Tree<'_>) -> Result<Option<CpuSet>, SysfsError> {
             "cpuset" => ("sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
             _ => continue,
         };
-        // A namespace shows what is above it as "..": its own top is all that can be seen from in
-        // it.
+        // A namespace shows everything above its top as "..", so nothing above the top is visible.
         let seen = if path.split('/').any(|name| name == "..") { "" } else { path };
         for above in Path::new(seen.trim_matches('/')).ancestors() {
             let file = Path::new(folder).join(above).join(file);
@@ -173,8 +172,8 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
     Ok(specs)
 }
 
-/// The pCPUs of efficiency cores: those of a PMU of their own on x86, those of clearly lower
-/// capacity elsewhere.
+/// The pCPUs of efficiency cores: those with their own PMU on x86, those of clearly lower capacity
+/// elsewhere.
 fn efficiency(tree: &Tree<'_>, online: &CpuSet) -> Result<CpuSet, SysfsError> {
     let mut cpus = CpuSet::new();
     for pmu in ["cpu_atom", "cpu_lowpower"] {
@@ -188,13 +187,13 @@ fn efficiency(tree: &Tree<'_>, online: &CpuSet) -> Result<CpuSet, SysfsError> {
         let capacity = tree.index(&format!("{CPUS}/cpu{cpu}/cpu_capacity"))?;
         capacities.extend(capacity.map(|capacity| (cpu, u64::from(capacity))));
     }
-    // Cores of one kind differ by a few percent, kinds by a third and more; the limit is ours.
+    // Cores of one kind differ by a few percent, kinds by a third or more; we chose the limit.
     let most = capacities.iter().map(|(_, capacity)| *capacity).max().unwrap_or(0);
     let low = capacities.into_iter().filter(|(_, capacity)| capacity * 4 < most * 3);
     Ok(low.map(|(cpu, _)| cpu).collect())
 }
 
-/// The highest top frequency of a core's pCPUs; the kernel says kHz.
+/// The highest top frequency of a core's pCPUs; the kernel gives kHz.
 fn max_mhz(tree: &Tree<'_>, pcpus: &CpuSet) -> Result<Option<u32>, SysfsError> {
     let mut most = None;
     for cpu in pcpus.iter() {
@@ -222,7 +221,7 @@ fn l3_domains(
             if tree.index(&file("level"))? != Some(3) || instructions {
                 continue;
             }
-            // The list may name pCPUs that are off by now.
+            // The list may name pCPUs that have gone offline.
             let set = tree.cpus(&file("shared_cpu_list"), &file("shared_cpu_map"))?;
             let mut set = set.unwrap_or_default().intersection(online);
             set.insert(cpu);

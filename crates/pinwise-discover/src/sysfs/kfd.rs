@@ -1,7 +1,7 @@
-//! xGMI links between AMD GPUs, as the kernel's compute driver (KFD) lists them.
+//! xGMI links between AMD GPUs, as listed by the kernel's compute driver (KFD).
 //!
-//! Only GPUs that amdgpu holds are listed: those that vfio-pci holds already are missing, and with
-//! them their links.
+//! Only GPUs bound to amdgpu are listed: those already bound to vfio-pci are missing, together with
+//! their links.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::notes::Notes;
 use pinwise::host::{DeviceKind, GpuLink, GpuLinkKind, PciDevice};
 use pinwise::units::PciAddr;
 
-/// The class leads to the device; copies of a tree may have one of both.
+/// The class link leads to the device; a copied tree may have only one of them.
 const FOLDERS: [&str; 2] =
     ["sys/class/kfd/kfd/topology/nodes", "sys/devices/virtual/kfd/kfd/topology/nodes"];
 /// The kernel's number for a link of the type xGMI (`CRAT_IOLINK_TYPE_XGMI`).
@@ -39,7 +39,7 @@ fn links(
     devices: &[PciDevice],
     notes: &mut Notes,
 ) -> Result<Vec<GpuLink>, SysfsError> {
-    // KFD's nodes are CPUs and GPUs; partitions of one GPU are nodes at one address.
+    // KFD's nodes are CPUs and GPUs; partitions of one GPU are nodes with the same address.
     let mut addresses = BTreeMap::new();
     for node in nodes {
         let properties = Properties::read(tree, format!("{folder}/{node}/properties"))?;
@@ -67,8 +67,8 @@ fn links(
                 notes.add(SysfsNote::NotAGpu { address });
                 continue;
             }
-            // Each end lists the link. The least bandwidth is that of one link, the most that of
-            // all side by side.
+            // Each end lists the link. The smallest bandwidth is that of one link, the largest that
+            // of all parallel ones.
             let one = properties.number("min_bandwidth")?.unwrap_or(0);
             let all = properties.number("max_bandwidth")?.unwrap_or(0);
             let found = all.checked_div(one).and_then(|count| u32::try_from(count).ok());
@@ -80,7 +80,7 @@ fn links(
     Ok(links.into_iter().map(link).collect())
 }
 
-/// `properties`: a name and a number in each line.
+/// `properties`: a name and a number per line.
 struct Properties<'a> {
     tree: &'a Tree<'a>,
     path: String,
@@ -102,7 +102,7 @@ impl<'a> Properties<'a> {
     }
 }
 
-/// Bus, device and function as PCI packs them into 16 bits.
+/// Bus, device and function, packed into 16 bits as in PCI.
 fn address(domain: u64, place: u64) -> Option<PciAddr> {
     let place = u16::try_from(place).ok()?;
     let [bus, slot] = place.to_be_bytes();

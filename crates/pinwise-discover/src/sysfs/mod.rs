@@ -1,11 +1,12 @@
-//! The host that a sysfs tree shows: the running machine's, or one that was captured to a folder.
+//! Reader of a host from a sysfs tree: the running machine's, or one captured to a folder.
 //!
 //! Firmware errs, kernels differ, and a captured tree may come from anywhere, so every file is
-//! bounded, and nothing here panics on what it says. What a kernel must not get wrong (lists of
-//! pCPUs, numbers) is an error if it is; what firmware often gets wrong is left out, with a note.
+//! bounded, and no content causes a panic. A wrong value that the kernel itself writes (lists of
+//! pCPUs, numbers) is an error; a wrong value that often comes from firmware is ignored with a
+//! note.
 //!
-//! Left out on purpose, as nothing here would use it: memory tiers, and the access control (ACS) of
-//! what is no bridge.
+//! Not read, because nothing here would use it: memory tiers, and the access control (ACS) of
+//! functions that are not bridges.
 
 mod access;
 mod cache;
@@ -30,14 +31,14 @@ use pinwise::host::HostSpec;
 use pinwise::shown::{is_word, plain};
 use tree::Tree;
 
-/// Reads the tree below `root`: `/` for this machine, or a folder with a copy of `sys` and, where
-/// it was copied too, `proc`.
+/// Reads the tree below `root`: `/` for this machine, or a folder with a copy of `sys` and
+/// optionally `proc`.
 ///
-/// The pCPUs that this process may use are the host's allowed ones, if the tree says which.
+/// The pCPUs that this process may use become the host's allowed ones, if the tree shows them.
 ///
 /// # Errors
 /// [`SysfsError`] if there are no pCPUs, a folder cannot be listed, a file is larger than any
-/// kernel's, or a number, a list of pCPUs or a PCI id is not one.
+/// kernel's, or a number, a list of pCPUs or a PCI id is invalid.
 pub fn read(root: &Path) -> Result<Reading, SysfsError> {
     let tree = Tree::new(root);
     let mut notes = Notes::default();
@@ -68,7 +69,7 @@ pub fn read(root: &Path) -> Result<Reading, SysfsError> {
     Ok(Reading { host, notes: notes.finish() })
 }
 
-/// A name that a person would give a machine; "host" where the tree tells none.
+/// The machine's name, if it looks like one given by a person; otherwise "host".
 fn name(tree: &Tree<'_>) -> Result<String, SysfsError> {
     for path in ["proc/sys/kernel/hostname", "etc/hostname"] {
         let text = tree.text(path)?.unwrap_or_default();
@@ -80,7 +81,7 @@ fn name(tree: &Tree<'_>) -> Result<String, SysfsError> {
     Ok("host".to_owned())
 }
 
-/// From the first processor in cpuinfo: machines of different models in one do not exist.
+/// The model of the first processor in cpuinfo: no machine mixes models.
 fn model(tree: &Tree<'_>) -> (CpuVendor, String) {
     let text = tree.beginning("proc/cpuinfo");
     let field = |names: &[&str]| {
@@ -93,6 +94,6 @@ fn model(tree: &Tree<'_>) -> (CpuVendor, String) {
         Some("AuthenticAMD" | "HygonGenuine") => CpuVendor::Amd,
         _ => CpuVendor::Other,
     };
-    // "cpu" is what POWER calls it.
+    // POWER calls it "cpu".
     (vendor, field(&["model name", "cpu"]).map(plain).unwrap_or_default())
 }

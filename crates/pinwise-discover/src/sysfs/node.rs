@@ -12,7 +12,7 @@ use pinwise::sets::{CpuSet, NodeSet};
 use pinwise::units::{Bytes, Distance, Id as _, NodeId, PageSize};
 
 const FOLDER: &str = "sys/devices/system/node";
-/// The machine's pools, all nodes together.
+/// The machine's pools over all nodes.
 const POOLS: &str = "sys/kernel/mm";
 
 pub(super) fn read(
@@ -25,7 +25,7 @@ pub(super) fn read(
         return Err(tree.bad(FOLDER, &format!("node{id}"), "a node in range"));
     }
     if ids.is_empty() {
-        // A kernel without NUMA support, or a container: one node with everything.
+        // A kernel without NUMA support, or a container: one node holds everything.
         notes.add(SysfsNote::NoNodes);
         let (memory, pools) = memory(tree, NodeId(0), "proc/meminfo", POOLS, notes)?;
         let cpus = cpus.online.clone();
@@ -57,8 +57,7 @@ pub(super) fn read(
     Ok(nodes)
 }
 
-/// A cgroup may forbid nodes to whoever runs this. Their memory stays what it is, and none of it is
-/// free.
+/// Nodes that a cgroup forbids to this process keep their memory, but none of it is free.
 fn forbidden(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
     const STATUS: &str = "proc/self/status";
     let text = tree.text(STATUS)?.unwrap_or_default();
@@ -83,9 +82,9 @@ fn forbidden(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resu
     Ok(())
 }
 
-/// Free pages may be promised: to processes that mapped them and have not touched them yet, as VMs
-/// have most of theirs after their start. The kernel counts these for the whole machine, not by
-/// node, so wherever they could be is as good as taken.
+/// Subtracts promised pages. Free pages may be promised to processes that mapped but have not
+/// touched them yet, as VMs do with most of their memory after their start. The kernel counts these
+/// for the whole machine and not by node, so they count as taken on every node where they could be.
 fn promised(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
     for name in tree.names(&format!("{POOLS}/hugepages"))? {
         let Some(size) = page_size(&name) else { continue };
@@ -106,14 +105,14 @@ fn promised(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resul
     Ok(())
 }
 
-/// Of `hugepages-2048kB`.
+/// The page size of a name such as `hugepages-2048kB`.
 fn page_size(name: &str) -> Option<PageSize> {
     let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
     PageSize::from_kib(kib.parse().ok()?)
 }
 
-/// Rows in the order of the nodes. A table that is not one of relative distances is left out as a
-/// whole: what firmware got wrong in one row is not right in another.
+/// The rows in the order of the nodes. If one row is not of relative distances, the whole table is
+/// ignored: firmware that got one row wrong cannot be trusted with the others.
 fn distances(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Result<(), SysfsError> {
     let mut rows = Vec::with_capacity(nodes.len());
     for (at, node) in nodes.iter().enumerate() {
@@ -138,9 +137,9 @@ fn distances(tree: &Tree<'_>, nodes: &mut [NodeSpec], notes: &mut Notes) -> Resu
     Ok(())
 }
 
-/// A node's memory and its pools; `pools` is the folder that has the folder `hugepages`. Surplus
-/// pages go as soon as they are free, but count as pages: else their holders would hold more than
-/// there are.
+/// A node's memory and its pools; `pools` is the folder that contains the folder `hugepages`.
+/// Surplus pages vanish once they are free, but count as pages; otherwise their holders would hold
+/// more than the total.
 fn memory(
     tree: &Tree<'_>,
     id: NodeId,
@@ -180,13 +179,14 @@ fn memory(
             notes.add(SysfsNote::PagesCut { node, page_size, told, free, memory });
         }
         rest = rest.saturating_sub(size.times(total));
-        // Arm has hugepages no larger than another kernel's base page; an empty pool says nothing.
+        // Arm has hugepages no larger than another kernel's base page; an empty pool is
+        // meaningless.
         if size.is_huge() || total > 0 {
             found.push(PagePool { size, total, free: free.min(total) });
         }
     }
     // Page cache can be dropped for a guest, so it counts as free; slab may not be droppable. sysfs
-    // does not tell the base page: it is counted in pages of 4 KiB, as only their sum matters.
+    // does not show the size of the base page: 4 KiB is assumed, because only the sum matters.
     let free = [field("MemFree")?, field("Active(file)")?, field("Inactive(file)")?];
     let free: u64 = free.iter().fold(0, |sum, part| sum.saturating_add(part.0));
     let base = PageSize::KIB_4;

@@ -1,29 +1,29 @@
-//! What the reader of sysfs left out, replaced or guessed.
+//! Notes of the reader of sysfs.
 
 use std::fmt;
 
 use pinwise::sets::{CpuSet, NodeSet};
 use pinwise::units::{Bytes, NodeId, PageSize, PciAddr};
 
-/// What the reader of sysfs left out, replaced or guessed, and why.
+/// What the reader of sysfs ignored, replaced or guessed, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SysfsNote {
-    /// The process may use none of the online pCPUs.
+    /// No online pCPU that this process may use.
     PcpusForbidden {
-        /// The file that says so.
+        /// The file that forbids them.
         file: &'static str,
-        /// The pCPUs that it allows.
+        /// The pCPUs that the file allows.
         list: String,
     },
     /// pCPUs without a list of SMT siblings.
     NoSiblings {
-        /// How many pCPUs.
+        /// The number of pCPUs.
         count: u32,
     },
-    /// No pCPU shows its caches.
+    /// No pCPU that shows its caches.
     NoCaches,
-    /// Package ids are missing, or several packages have the same.
+    /// Package ids that are missing or not unique.
     PackagesRenumbered,
     /// pCPUs without a package.
     NoPackage,
@@ -33,37 +33,37 @@ pub enum SysfsNote {
     OnSeveralNodes {
         /// The pCPUs.
         pcpus: CpuSet,
-        /// The later node, without them now.
+        /// The later node, from which they were removed.
         node: NodeId,
     },
-    /// The process may use the memory of none of the nodes.
+    /// No node whose memory this process may use.
     MemoryForbidden {
-        /// The file that says so.
+        /// The file that forbids them.
         file: &'static str,
-        /// The nodes that it allows.
+        /// The nodes that the file allows.
         list: String,
     },
-    /// The process may use the memory of some nodes only.
+    /// Nodes whose memory this process may not use.
     NodesClosed {
-        /// The file that says so.
+        /// The file that forbids them.
         file: &'static str,
-        /// The nodes that it allows.
+        /// The nodes that the file allows.
         list: String,
-        /// The others.
+        /// The other nodes.
         closed: NodeSet,
     },
     /// Free hugepages that processes have mapped but not touched yet.
     PagesPromised {
-        /// How many pages.
+        /// The number of pages.
         pages: u64,
         /// Their size.
         page_size: PageSize,
     },
-    /// A row of distances that cannot be one of relative distances.
+    /// A row of distances that are not relative distances.
     BadDistances {
         /// The node.
         node: NodeId,
-        /// The row, cut.
+        /// The row, shortened.
         row: String,
     },
     /// A node without a file about its memory.
@@ -77,33 +77,33 @@ pub enum SysfsNote {
     PagesCut {
         /// The node.
         node: NodeId,
-        /// The size of its pages.
+        /// The page size.
         page_size: PageSize,
-        /// How many pages the pool is said to have.
+        /// The number of pages that the source gives for the pool.
         told: u64,
-        /// How many of them are said to be free.
+        /// The number of free pages that the source gives.
         free: u64,
-        /// What memory is left for the pool.
+        /// The memory that is left for the pool.
         memory: Bytes,
     },
     /// An entry among the PCI functions whose name is not a PCI address.
     NotAnAddress {
         /// The folder.
         folder: &'static str,
-        /// The entry, cut.
+        /// The entry, shortened.
         name: String,
     },
-    /// PCI functions that are copies and not symbolic links, so that their place in the tree is
+    /// PCI functions that are copies instead of symbolic links, so that their place in the tree is
     /// lost.
     NoLinks {
-        /// How many functions.
+        /// The number of functions.
         count: u32,
     },
-    /// No PCI function at all.
+    /// No PCI functions at all.
     NoFunctions,
     /// No PCI function in an IOMMU group.
     NoGroups,
-    /// The parent of a PCI function is not a bridge, or is missing.
+    /// A parent of a PCI function that is not a bridge, or is missing.
     NotABridge {
         /// The parent.
         parent: PciAddr,
@@ -128,68 +128,77 @@ impl fmt::Display for SysfsNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PcpusForbidden { file, list } => {
-                write!(f, "{file} allows {list}, none of them online: ignored")
+                write!(f, "{file} allows pCPUs {list}, none of which is online: ignored")
             }
             Self::NoSiblings { count } => write!(
                 f,
-                "SMT siblings of {count} pCPUs are not shown: each is taken as a core of its own"
+                "SMT siblings of {count} pCPUs are not shown: each is assumed to be a core"
             ),
-            Self::NoCaches => {
-                f.write_str("no caches are shown: which pCPUs share an L3 is not known")
-            }
+            Self::NoCaches => f.write_str("no caches are shown: L3 domains are unknown"),
             Self::PackagesRenumbered => {
                 f.write_str("package ids are missing or not unique: packages are numbered by pCPU")
             }
             Self::NoPackage => {
-                f.write_str("the kernel tells no package of some pCPUs: taken as package 0")
+                f.write_str("the package of some pCPUs is not shown: package 0 is assumed")
             }
             Self::NoNodes => {
-                f.write_str("no nodes are shown: all pCPUs and memory are taken as one")
+                f.write_str("no nodes are shown: one node with all pCPUs and memory is assumed")
             }
             Self::OnSeveralNodes { pcpus, node } => {
-                write!(f, "pCPUs {pcpus} are on several nodes: node {node} does not keep them")
+                write!(f, "pCPUs {pcpus} are on several nodes and are removed from node {node}")
             }
             Self::MemoryForbidden { file, list } => {
-                write!(f, "{file} allows the memory of no node here ({list:?}): ignored")
+                write!(f, "{file} allows the memory of no known node ({list:?}) and is ignored")
             }
             Self::NodesClosed { file, list, closed } => write!(
                 f,
-                "{file} allows the memory of nodes {list} only: none of nodes {closed} is taken as free"
+                "{file} allows only the memory of nodes {list}: the memory of nodes {closed} does not count as free"
             ),
             Self::PagesPromised { pages, page_size } => write!(
                 f,
-                "{pages} free pages of {page_size} are promised to processes, on unknown nodes: taken off every node"
+                "{pages} free pages of {page_size} are promised to processes on unknown nodes: subtracted from every node"
             ),
             Self::BadDistances { node, row } => write!(
                 f,
-                "the distances of node {node} are not relative distances ({row:?}): 10 and 20 taken"
+                "the distances of node {node} are not relative distances ({row:?}): 10 and 20 are assumed"
             ),
             Self::NoMeminfo { file, node } => {
-                write!(f, "{file} is missing: node {node} is taken to have no memory")
+                write!(f, "{file} is missing: node {node} is assumed to have no memory")
             }
             Self::PagesCut { node, page_size, told, free, memory } => write!(
                 f,
-                "node {node} has {told} pages of {page_size}, {free} of them free, in {memory}: cut to fit"
+                "node {node} has {told} pages of {page_size} ({free} free), too many for its memory of {memory}: reduced to fit"
             ),
             Self::NotAnAddress { folder, name } => {
-                write!(f, "{folder}/{name:?} is not a PCI address: left out")
+                write!(f, "{folder}/{name:?} is not a PCI address and is ignored")
             }
             Self::NoLinks { count } => write!(
                 f,
-                "{count} PCI functions are not symbolic links here: the bridges above are unknown"
+                "{count} PCI functions are not symbolic links: the bridges above them are unknown"
             ),
-            Self::NoFunctions => f.write_str("no PCI functions are shown: no GPU is known"),
+            Self::NoFunctions => {
+                f.write_str("no PCI functions are shown: the host has no known GPUs")
+            }
             Self::NoGroups => f.write_str(
                 "no PCI function is in an IOMMU group: the IOMMU is off, or was not copied",
             ),
             Self::NotABridge { parent, address } => {
-                write!(f, "{parent} above {address} is not a PCI-to-PCI bridge here: left out")
+                write!(
+                    f,
+                    "{parent} above {address} is not a known PCI-to-PCI bridge and is ignored"
+                )
             }
             Self::NoSuchNode { address, node } => {
-                write!(f, "{address} is on node {node}, which does not exist: left out")
+                write!(
+                    f,
+                    "PCI function {address} names node {node}, which does not exist: its node is unknown"
+                )
             }
             Self::NotAGpu { address } => {
-                write!(f, "{address} has xGMI links but is not a GPU here: they are left out")
+                write!(
+                    f,
+                    "device {address} has xGMI links but is not a known GPU: these links are ignored"
+                )
             }
         }
     }

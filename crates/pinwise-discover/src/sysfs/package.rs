@@ -1,4 +1,4 @@
-//! Which cores are in one package.
+//! The packages of cores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +9,9 @@ use crate::notes::Notes;
 use pinwise::sets::CpuSet;
 use pinwise::units::{PackageId, PcpuId};
 
-/// The packages of the cores with these pCPUs: the kernel's numbers, and where those are missing or
-/// one number stands for several packages, as old kernels and those of POWER and s390 have it,
-/// numbers in the order of the pCPUs that each package lists.
+/// The packages of the cores with these pCPUs: the kernel's numbers. If these are missing, or one
+/// number stands for several packages (as in old kernels and those of POWER and s390), the packages
+/// are numbered in the order of the pCPUs that they list.
 pub(super) fn packages(
     tree: &Tree<'_>,
     cores: &[CpuSet],
@@ -40,15 +40,15 @@ pub(super) fn packages(
     Ok(ids.into_iter().map(|id| PackageId(id.unwrap_or(0))).collect())
 }
 
-/// The packages as the pCPUs list them, by their lowest; `None` where the ids tell as much, or the
-/// lists are not those of packages.
+/// The packages by the pCPUs that they list, in the order of their lowest; `None` if the ids are
+/// equivalent, or the lists are not those of packages.
 fn by_list(
     cores: &[CpuSet],
     named: &[(PcpuId, CpuSet)],
     ids: &[Option<u32>],
 ) -> Option<Vec<CpuSet>> {
-    // Only the first pCPU of each core was asked: what it lists must hold the core, and be what all
-    // others in it list.
+    // Only the first pCPU of each core was read: its list must contain the core, and be the list of
+    // all other cores in it.
     if named.len() != cores.len() {
         return None;
     }

@@ -13,7 +13,7 @@ use pinwise::shown::{is_word, shorten};
 use pinwise::units::{Bytes, NodeId, PciAddr};
 
 const FOLDER: &str = "sys/bus/pci/devices";
-/// The kernel's flag of a memory resource.
+/// The kernel's flag for a memory resource.
 const IORESOURCE_MEM: u64 = 0x200;
 
 pub(super) fn read(
@@ -43,7 +43,7 @@ pub(super) fn read(
     let bridges: Vec<_> =
         devices.values().filter(|d| d.kind() == DeviceKind::Bridge).map(|d| d.address).collect();
     for device in devices.values_mut() {
-        // What stands above may be a bridge to an older bus, or missing from a captured tree.
+        // The parent may be a bridge to an older bus, or missing from a captured tree.
         let lost = |parent: &PciAddr| bridges.binary_search(parent).is_err();
         if let Some(parent) = device.parent.take_if(|parent| lost(parent)) {
             notes.add(SysfsNote::NotABridge { parent, address: device.address });
@@ -88,20 +88,19 @@ fn function(
     Ok(device)
 }
 
-/// `../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0` is below 0000:00:01.0; a root bus
-/// (`pci0000:00`) is no function.
+/// The parent of a function: `../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0` is below
+/// 0000:00:01.0; a root bus (`pci0000:00`) is not a function.
 fn parent(link: &Path) -> Option<PciAddr> {
     let above = link.parent()?.file_name()?.to_str()?;
-    // The short form without a domain is for people, the kernel always writes it.
+    // The short form without a domain is for people; the kernel always writes the domain.
     above.parse().ok().filter(|_| above.matches(':').count() == 2)
 }
 
-/// Speed and width; nothing where the device has no link, or the kernel says it is unknown.
+/// Speed and width; `None` if the device has no link, or the kernel does not know it.
 fn link(tree: &Tree<'_>, prefix: &str) -> Result<Option<LinkState>, SysfsError> {
     let speed = tree.text(&format!("{prefix}_speed"))?.unwrap_or_default();
     let width = tree.text(&format!("{prefix}_width"))?.unwrap_or_default();
-    // All ones is what a dead link reads as: 63 in the register's six bits, 255 in the kernel's
-    // byte.
+    // A dead link reads as all ones: 63 in the six bits of the register, 255 in the kernel's byte.
     let width = width.parse().ok().filter(|width| !matches!(width, 0_u8 | 63 | 255));
     Ok(mts(&speed).zip(width).map(|(mts, width)| LinkState { mts, width }))
 }
@@ -117,7 +116,7 @@ fn mts(speed: &str) -> Option<u32> {
 }
 
 /// The sizes of the memory BARs: first address, last address and flags in each of the first six
-/// lines; what follows are the ROM, windows of bridges and BARs of virtual functions.
+/// lines; then follow the ROM, windows of bridges and BARs of virtual functions.
 fn bars(resource: &str) -> Vec<Bytes> {
     let number = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
     let bar = |line: &str| {

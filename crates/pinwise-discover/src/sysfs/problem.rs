@@ -1,14 +1,14 @@
-//! Why sysfs was not read.
+//! The reason why sysfs was not read.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a tree could not be read.
+/// The reason why a tree could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SysfsError {
-    /// There are no pCPUs below the root.
-    #[error("{} shows no pCPUs: it is not the root of a tree with sysfs", root.display())]
+    /// No pCPUs below the root.
+    #[error("{} shows no pCPUs: it is not the root of a sysfs tree", root.display())]
     NoPcpus {
         /// The root.
         root: PathBuf,
@@ -18,25 +18,25 @@ pub enum SysfsError {
     Unreadable {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         kind: io::ErrorKind,
     },
-    /// A file or folder beyond what any kernel shows.
+    /// A file or folder larger than any kernel's.
     #[error("{} has more than {limit} {unit}", path.display())]
     TooLarge {
         /// The file or folder.
         path: PathBuf,
-        /// The most.
+        /// The limit.
         limit: usize,
-        /// Bytes, entries, or pCPUs.
+        /// Bytes, entries or pCPUs.
         unit: &'static str,
     },
-    /// A value that cannot be what the file holds.
+    /// A value that the file cannot hold.
     #[error("{}: {problem}", path.display())]
     Value {
         /// The file.
         path: PathBuf,
-        /// The value, and what it should be.
+        /// The value and the expected kind.
         problem: String,
     },
 }

@@ -12,9 +12,9 @@ use pinwise::units::Bytes;
 
 /// The folder of the pCPUs.
 pub(super) const CPUS: &str = "sys/devices/system/cpu";
-/// No file of sysfs is longer: an attribute is a page, and lists of pCPUs are some KiB.
+/// The largest sysfs file: an attribute is a page, and lists of pCPUs take some KiB.
 const MAX_FILE: usize = 1 << 20;
-/// Four times the most PCI functions that a host may have.
+/// Four times the largest number of PCI functions of a host.
 const MAX_ENTRIES: usize = 1 << 16;
 
 /// The files below a root, by their paths from it.
@@ -35,8 +35,8 @@ impl<'a> Tree<'a> {
         self.root.join(path)
     }
 
-    /// Up to `limit` bytes. Absent and unreadable are the same to us: drivers answer a read with
-    /// all kinds of errors, and pipes or devices in a hostile tree must not be opened.
+    /// Up to `limit` bytes. Absent and unreadable files are treated alike: drivers answer a read
+    /// with all kinds of errors, and pipes or devices in a hostile tree must not be opened.
     pub(super) fn bytes(&self, path: &str, limit: u64) -> Option<Vec<u8>> {
         let path = self.path(path);
         if !fs::metadata(&path).ok()?.is_file() {
@@ -47,7 +47,7 @@ impl<'a> Tree<'a> {
         Some(bytes)
     }
 
-    /// The text of a file, trimmed; `None` where it is absent or unreadable.
+    /// The text of a file, trimmed; `None` if it is absent or unreadable.
     pub(super) fn text(&self, path: &str) -> Result<Option<String>, SysfsError> {
         let Some(bytes) = self.bytes(path, MAX_FILE as u64 + 1) else { return Ok(None) };
         if bytes.len() > MAX_FILE {

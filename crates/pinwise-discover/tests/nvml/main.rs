@@ -201,7 +201,10 @@ fn a_library_that_is_none_is_no_nvml() {
         let error = nvml::read(&[]).unwrap_err();
         assert!(matches!(error, NoNvml::Library { .. }), "{error}");
         let message = error.to_string();
-        assert!(message.starts_with("no NVML here: the library cannot be loaded ("), "{message}");
+        assert!(
+            message.starts_with("NVML is not available: the library cannot be loaded ("),
+            "{message}"
+        );
         assert!(
             message.contains("libnvidia-ml.so.1") && !message.contains("libloading"),
             "{message}"

@@ -91,7 +91,7 @@ pub fn assembled(bytes: &[u8]) -> Outcome {
         assert!(!sentence.contains(char::is_control), "{sentence:?}");
     }
     assert_eq!(read_host(&write_host(&whole.host)).unwrap(), whole.host);
-    // Nothing is new in what is there already; but what is no host may name what it does not have.
+    // Nothing is new in what is repeated; but what is no host may name what it does not have.
     let mut again = whole.host.clone();
     let laid = overlay_host(&mut again, &whole.host, "itself");
     let sound = whole.host.clone().build().is_ok();

@@ -302,10 +302,14 @@ fn any_number_of_threads_decides_the_same_and_a_result_can_go_to_a_file() {
 fn what_a_described_host_gets_wrong_is_named_with_its_path() {
     let broken: [(&str, Value, &str); 8] = [
         ("/gpus/1/switch", "sw9".into(), "at gpus[1].switch: there is no switch \"sw9\""),
-        ("/gpus/1/id", "gpu0".into(), "at gpus[1].id: \"gpu0\" is there twice"),
-        ("/gpus/0/node", 1.into(), "at gpus[0].switch: the switch \"sw0\" is on node 0"),
-        ("/nodes/1/socket", 7.into(), "at nodes[1].socket: socket 7 of a host with 2"),
-        ("/nodes/0/mempages/1/size_kib", 3.into(), "at nodes[0].mempages[1].size_kib: 3 KiB is no"),
+        ("/gpus/1/id", "gpu0".into(), "at gpus[1].id: \"gpu0\" is repeated"),
+        ("/gpus/0/node", 1.into(), "at gpus[0].switch: switch \"sw0\" is on another node, 0"),
+        ("/nodes/1/socket", 7.into(), "at nodes[1].socket: socket 7, but the host has 2 sockets"),
+        (
+            "/nodes/0/mempages/1/size_kib",
+            3.into(),
+            "at nodes[0].mempages[1].size_kib: 3 KiB is not a page size",
+        ),
         ("/cores/3", json!([]), "at cores[3]: a core without pCPUs"),
         ("/nodes/0/memory_mib", u64::MAX.into(), "more than 64 bits"),
         ("/nodes/0/cpus", "x".into(), "nodes[0].cpus"),

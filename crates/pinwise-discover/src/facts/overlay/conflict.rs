@@ -1,4 +1,4 @@
-//! What there is to say after facts were laid over a host.
+//! Conflicts found while facts are laid over a host.
 
 use std::fmt;
 
@@ -8,71 +8,71 @@ use pinwise::host::Part;
 use pinwise::shown::shorten;
 use pinwise::units::PciAddr;
 
-/// More conflicts than this are counted only.
+/// The number of conflicts that are listed; further ones are only counted.
 const MAX_CONFLICTS: usize = 64;
-/// More devices than this are not named one by one.
+/// The number of devices that are named in one conflict; further ones are only counted.
 const MAX_NAMED: usize = 8;
 
-/// Two sources that cannot both be right, or facts about something that the host does not have.
+/// Two sources that contradict each other, or facts about something that the host does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceConflict {
-    /// A source numbers the GPUs and has another number of them than the description.
+    /// A source that numbers GPUs, with a number of GPUs other than the description's.
     GpuCount {
         /// The source.
         source: String,
-        /// How many it has.
+        /// The number in the source.
         found: usize,
-        /// How many the description has of that vendor.
+        /// The number in the description, of that vendor.
         host: usize,
-        /// Where the description has them from.
+        /// The description's source for its GPUs.
         host_source: String,
     },
-    /// A source numbers the GPUs and has some on other nodes than the description, so its numbers
-    /// are not the order of the addresses, or it is of another machine.
+    /// A source that numbers GPUs and has some on other nodes than the description: its numbers are
+    /// not in the order of addresses, or it is from another machine.
     OtherNodes {
         /// The source.
         source: String,
         /// The first such GPU.
         gpu: PciAddr,
-        /// Where the source has it.
+        /// The node in the source.
         found: String,
-        /// Where the description has it.
+        /// The node in the description.
         host: String,
-        /// Where the description has that from.
+        /// The description's source for the node.
         host_source: String,
     },
-    /// A source names things that the description does not have.
+    /// A source that names things which the description does not have.
     Unknown {
         /// The source.
         source: String,
-        /// What is named.
+        /// The kind of thing.
         what: &'static str,
-        /// Their names.
+        /// The names.
         names: Vec<String>,
     },
-    /// Two sources say different things.
+    /// Two sources with different values.
     Differ {
         /// The part of the description.
         part: Part,
-        /// What they speak of, e.g. `the node`.
+        /// The property, e.g. `the node`.
         what: &'static str,
-        /// Which devices or nodes.
+        /// The devices or nodes.
         of: Vec<String>,
-        /// What the description says.
+        /// The value in the description.
         host: String,
-        /// Where it has that from.
+        /// The description's source for the value.
         host_source: String,
-        /// What the facts say.
+        /// The value in the facts.
         found: String,
-        /// Where they are from.
+        /// The source of the facts.
         source: String,
-        /// Whether what the facts say was taken in its place.
+        /// Whether the value of the facts replaced the description's.
         taken: bool,
     },
 }
 
-/// Names in a row, the first of many.
+/// A list of names, of which the first few are shown.
 fn row(names: &[String]) -> String {
     let mut shown = names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > MAX_NAMED {
@@ -86,25 +86,25 @@ impl fmt::Display for SourceConflict {
         match self {
             Self::GpuCount { source, found, host, host_source } => write!(
                 f,
-                "{source} numbers {found} GPUs, {host_source} has {host} of that vendor: nothing \
-                 about its GPUs is taken"
+                "{source} numbers {found} GPUs, but {host_source} has {host} of that vendor: all its facts \
+                 about GPUs are ignored"
             ),
             Self::OtherNodes { source, gpu, found, host, host_source } => write!(
                 f,
-                "{source} has the GPU that would be {gpu} on node {found}, {host_source} has that \
-                 on node {host}: nothing about its GPUs is taken"
+                "{source} puts GPU {gpu} on node {found}, but {host_source} puts it on node {host}: all \
+                 its facts about GPUs are ignored"
             ),
             Self::Unknown { source, what, names } => write!(
                 f,
-                "{source} names {what} {}, which the host does not have: left out",
+                "{source} names {what} {}, which the host does not have: ignored",
                 row(names)
             ),
             Self::Differ { part: _, what, of, host, host_source, found, source, taken } => {
                 let kept = if *taken { source } else { host_source };
                 write!(
                     f,
-                    "{what} of {}: {host} from {host_source}, {found} from {source}: that from \
-                     {kept} is taken",
+                    "{what} of {}: {host} from {host_source}, {found} from {source}; {kept} is \
+                     used",
                     row(of)
                 )
             }
@@ -112,16 +112,16 @@ impl fmt::Display for SourceConflict {
     }
 }
 
-/// What came of laying facts over a host.
+/// The result of laying facts over a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// What the sources disagree about.
+    /// Conflicts between the sources.
     pub conflicts: Vec<SourceConflict>,
-    /// What was left out, replaced or not compared.
+    /// Notes on what was ignored, replaced or not compared.
     pub notes: Vec<Note>,
 }
 
-/// Collects conflicts, those of many devices with one pair of values as one.
+/// Collects conflicts; those of many devices with equal values become one.
 #[derive(Default)]
 pub(super) struct Collector {
     conflicts: Vec<SourceConflict>,
@@ -129,7 +129,7 @@ pub(super) struct Collector {
     notes: Notes,
 }
 
-/// A difference between two sources about one thing.
+/// A difference between two sources about one property.
 pub(super) struct Disagreement<'a> {
     pub(super) part: Part,
     pub(super) what: &'static str,
@@ -154,7 +154,7 @@ impl Collector {
         }
     }
 
-    /// Names something that the host does not have.
+    /// Records a name of something that the host does not have.
     pub(super) fn unknown(&mut self, source: &str, what: &'static str, name: String) {
         for known in &mut self.conflicts {
             match known {

@@ -1,7 +1,7 @@
-//! pCPUs: their states, cores, packages, nodes and caches.
+//! Overlay of pCPUs: their states, cores, packages, nodes and caches.
 //!
-//! A source's numbers of cores, packages and caches are its own, so what is compared is which pCPUs
-//! it puts together. pCPUs that either side has off are left out of that.
+//! A source's numbers of cores, packages and caches are its own, so the groups of pCPUs are
+//! compared instead. pCPUs that are offline on either side are excluded.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, collector: &mut Collector)
     }
     states(host, facts, &online, collector);
     frequencies(host, facts);
-    // What both sides have on.
+    // The pCPUs that are online on both sides.
     let both = pcpus(facts, |pcpu| pcpu.online != Some(false)).intersection(&online);
     cores(host, facts, &both, collector);
     packages(host, facts, &both, collector);
@@ -48,7 +48,7 @@ fn pcpus(facts: &Facts, which: impl Fn(&PcpuFacts) -> bool) -> CpuSet {
     facts.pcpus.iter().filter(|pcpu| which(pcpu)).map(|pcpu| pcpu.pcpu).collect()
 }
 
-/// The pCPUs of `both` that the source puts together, by what it calls the group.
+/// The pCPUs of `both`, grouped by the source's number.
 fn groups<K: Ord>(
     facts: &Facts,
     both: &CpuSet,
@@ -63,12 +63,13 @@ fn groups<K: Ord>(
     groups
 }
 
-/// The number of a core is unique in its package only, where lscpu prints the kernel's.
+/// The key of a pCPU's core: core numbers are unique only within a package if lscpu prints the
+/// kernel's.
 fn core_of(pcpu: &PcpuFacts) -> Option<(u32, u32)> {
     Some((pcpu.package.unwrap_or(0), pcpu.core?))
 }
 
-/// Takes the cores where the host has none at all.
+/// Takes the cores if the host has none.
 fn add_cores(host: &mut HostSpec, facts: &Facts) {
     if !host.cores.is_empty() {
         return;
@@ -102,8 +103,8 @@ fn states(host: &HostSpec, facts: &Facts, online: &CpuSet, collector: &mut Colle
     }
 }
 
-/// Top frequencies that the host does not have. Those that it has are not compared: they change
-/// when boosting is turned on or off.
+/// Adds top frequencies that the host lacks. Existing ones are not compared: they change when
+/// boosting is turned on or off.
 fn frequencies(host: &mut HostSpec, facts: &Facts) {
     let told: BTreeMap<PcpuId, u32> =
         facts.pcpus.iter().filter_map(|pcpu| Some((pcpu.pcpu, pcpu.max_mhz?))).collect();
@@ -117,7 +118,7 @@ fn frequencies(host: &mut HostSpec, facts: &Facts) {
     }
 }
 
-/// What two sources divide the same pCPUs into.
+/// The groups into which two sources divide the same pCPUs.
 struct Division<'a> {
     part: Part,
     what: &'static str,
@@ -127,7 +128,7 @@ struct Division<'a> {
 }
 
 impl Division<'_> {
-    /// Reports each of the host's groups that the source divides in another way, by its first pCPU.
+    /// Reports each of the host's groups that the source divides differently, by its first pCPU.
     fn compare(self, host: &HostSpec, facts: &Facts, collector: &mut Collector) {
         let mut at: BTreeMap<PcpuId, usize> = BTreeMap::new();
         for (group, index) in self.found.iter().zip(0..) {
@@ -176,8 +177,8 @@ fn packages(host: &HostSpec, facts: &Facts, both: &CpuSet, collector: &mut Colle
     Division { part: Part::Cpus, what, host: own, found, both }.compare(host, facts, collector);
 }
 
-/// Nodes have the kernel's numbers in both. A pCPU that the host has on no node goes to the one
-/// that the source names.
+/// Node numbers are the kernel's on both sides. A pCPU that is on no node of the host goes to the
+/// source's node.
 fn nodes(host: &mut HostSpec, facts: &Facts, both: &CpuSet, collector: &mut Collector) {
     let found: BTreeMap<NodeId, CpuSet> = groups(facts, both, |pcpu| pcpu.node);
     let told = union(found.values());
@@ -210,7 +211,7 @@ fn nodes(host: &mut HostSpec, facts: &Facts, both: &CpuSet, collector: &mut Coll
     }
 }
 
-/// The caches of one level and kind, by package: where numbers are the kernel's, each package may
+/// The caches of one level and kind, by package: if the numbers are the kernel's, each package may
 /// count its own.
 fn shared(facts: &Facts, both: &CpuSet, level: u8, kind: CacheKind) -> Vec<CpuSet> {
     let number = |pcpu: &PcpuFacts| {
@@ -225,7 +226,7 @@ fn shared(facts: &Facts, both: &CpuSet, level: u8, kind: CacheKind) -> Vec<CpuSe
 fn l3_domains(host: &mut HostSpec, facts: &Facts, both: &CpuSet, collector: &mut Collector) {
     let found = shared(facts, both, 3, CacheKind::Unified);
     if host.l3_domains.is_empty() {
-        // Half of the domains would be worse than none.
+        // A part of the domains would be worse than none.
         if union(found.iter()) == online(host) {
             let mut tried = host.clone();
             tried.l3_domains = found.into_iter().map(|cpus| L3Spec { cpus, size: None }).collect();
@@ -259,7 +260,7 @@ fn caches(host: &mut HostSpec, facts: &Facts, both: &CpuSet, collector: &mut Col
     }
 }
 
-/// Takes a host with more in it, unless that makes it one that cannot be built.
+/// Takes a changed host, unless it cannot be built.
 fn take_if_sound(host: &mut HostSpec, tried: HostSpec, facts: &Facts) {
     if tried.clone().build().is_ok() {
         *host = tried;
@@ -327,11 +328,11 @@ mod tests {
             3 - - - - no\n9 4 0 7 0 yes\n";
         let report = overlay(&mut host, &[read_lscpu(text).unwrap()]);
         let said: Vec<String> = report.conflicts.iter().map(ToString::to_string).collect();
-        let rest = "from lscpu -e: that from sysfs is taken";
+        let rest = "from lscpu -e; sysfs is used";
         assert_eq!(
             said,
             [
-                "lscpu -e names pCPUs 9, which the host does not have: left out".to_owned(),
+                "lscpu -e names pCPUs 9, which the host does not have: ignored".to_owned(),
                 format!("the state of pCPUs 3: online from sysfs, offline {rest}"),
                 format!("the SMT siblings of pCPU 0: 0,2 from sysfs, 0 {rest}"),
                 format!("the pCPUs of the package of pCPU 0: 0,2 from sysfs, 0-2 {rest}"),

@@ -1,4 +1,4 @@
-//! GPUs: which of the host's is meant, what is known of each, and PCI functions.
+//! Overlay of GPUs and PCI functions: which GPU of the host a name means, and its facts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use pinwise::host::{DeviceKind, PciDevice, PciId};
 use pinwise::sets::CpuSet;
 use pinwise::units::{NodeId, PackageId, PciAddr};
 
-/// Which of the host's GPUs each name of a source means.
+/// The GPU of the host that each name of a source means.
 pub(super) struct Names(BTreeMap<GpuName, PciAddr>);
 
 impl Names {
@@ -19,8 +19,8 @@ impl Names {
         self.0.get(&name).copied()
     }
 
-    /// The names that can be resolved; `None` where the source numbers GPUs and is not of this
-    /// host, as far as its numbers and nodes tell.
+    /// The names that can be resolved; `None` if the source numbers GPUs and is not from this host,
+    /// judging by their number and nodes.
     pub(super) fn resolve(
         host: &HostSpec,
         facts: &Facts,
@@ -28,7 +28,7 @@ impl Names {
     ) -> Option<Self> {
         let mut names = BTreeMap::new();
         let gpus = host.devices.iter().filter(|device| device.kind() == DeviceKind::Gpu);
-        // A virtual function is a share of a GPU that is there itself.
+        // A virtual function is a share of a GPU that is present itself.
         let mut whole: Vec<(PciAddr, PciId)> = gpus
             .clone()
             .filter(|device| device.physical_function.is_none())
@@ -68,9 +68,9 @@ impl Names {
         names.on_their_nodes(host, facts, collector).then_some(names)
     }
 
-    /// Whether no GPU that has a number only is on another node than the description has it, or
-    /// near to pCPUs of a package that its node is not in. (Near to others of its package is what
-    /// drivers say that know nothing of a package's division.)
+    /// Whether every numbered GPU is on the description's node, and its near pCPUs are in that
+    /// node's package. (Drivers that do not know how a package is divided report other pCPUs of the
+    /// package as near.)
     fn on_their_nodes(&self, host: &HostSpec, facts: &Facts, collector: &mut Collector) -> bool {
         for gpu in facts.gpus.iter().filter(|gpu| matches!(gpu.gpu, GpuName::Nth { .. })) {
             let Some(address) = self.get(gpu.gpu) else { continue };
@@ -112,8 +112,8 @@ fn packages(host: &HostSpec, cpus: &CpuSet) -> BTreeSet<PackageId> {
     cores.map(|core| core.package).collect()
 }
 
-/// The node that a GPU is next to: the one that the source names, or else the one that has all the
-/// pCPUs that it names. Of several none.
+/// The node of a GPU: the one that the source names, otherwise the one that holds all pCPUs that it
+/// names. `None` if several do.
 fn node_of(host: &HostSpec, gpu: &GpuFacts) -> Option<NodeId> {
     gpu.node.or_else(|| {
         let cpus = gpu.cpus.as_ref().filter(|cpus| !cpus.is_empty())?;
@@ -122,7 +122,7 @@ fn node_of(host: &HostSpec, gpu: &GpuFacts) -> Option<NodeId> {
     })
 }
 
-/// Takes over the PCI functions where the description has none.
+/// Takes the PCI functions if the description has none.
 pub(super) fn add_functions(host: &mut HostSpec, facts: &Facts, collector: &mut Collector) {
     if !host.devices.is_empty() || facts.functions.is_empty() {
         return;
@@ -153,7 +153,7 @@ pub(super) fn add_functions(host: &mut HostSpec, facts: &Facts, collector: &mut 
     }
 }
 
-/// What the facts say of functions and GPUs that the description has.
+/// Applies the facts about functions and GPUs that the description has.
 pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
     let before = Before {
         pci: host.source_of(Part::Pci),
@@ -173,7 +173,7 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, collector: 
         let device = &mut host.devices[at];
         let mut filled = false;
         if let (None, Some(now)) = (device.link_now, gpu.link_now) {
-            // Where both are known, they were read at different times: an idle link runs slower.
+            // If both are known, they were read at different times: an idle link runs slower.
             device.link_now = Some(now);
             filled = true;
         }
@@ -204,12 +204,12 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, collector: 
     }
 }
 
-/// Where the description had its parts from before these facts.
+/// The sources of the description's parts before these facts.
 struct Before {
     pci: String,
-    /// Where nodes of devices are from that another source than that of the devices told.
+    /// The source of the nodes of devices, if it is not the source of the devices.
     nodes: Option<String>,
-    /// The same of names.
+    /// The same for names.
     names: Option<String>,
 }
 
@@ -218,8 +218,8 @@ fn told(host: &HostSpec, part: Part) -> Option<String> {
     known.then(|| host.source_of(part))
 }
 
-/// A vendor's tool names its GPUs better than a list of PCI ids does. Of two names of which one has
-/// the other in it, the longer is taken, and there is no conflict.
+/// A vendor's tool names its GPUs better than a list of PCI ids. If one name contains the other,
+/// the longer is taken, and that is not a conflict.
 fn name(
     host: &mut HostSpec,
     facts: &Facts,
@@ -255,7 +255,7 @@ fn name(
     host.add_source(Part::GpuNames, &facts.source);
 }
 
-/// Functions that are no GPUs say where they are, too.
+/// Applies the nodes of functions that are not GPUs.
 fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, collector: &mut Collector) {
     for function in &facts.functions {
         let device = host.devices.iter().find(|device| device.address == function.address);
@@ -264,8 +264,7 @@ fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, collector: &mu
             PciDevice::new(function.address, class, vendor, id).kind()
         });
         match (device, kind) {
-            // An unknown GPU is reported by its name already, a bridge may be one that NCCL made
-            // up.
+            // An unknown GPU is already reported by name; a bridge may be one that NCCL made up.
             (None, Some(DeviceKind::Nic)) => {
                 collector.unknown(&facts.source, "NIC", function.address.to_string());
             }
@@ -290,7 +289,7 @@ fn functions(host: &mut HostSpec, facts: &Facts, before: &Before, collector: &mu
     }
 }
 
-/// The node of a device: added where it is unknown.
+/// The node of a device: added if unknown.
 fn node(
     host: &mut HostSpec,
     facts: &Facts,
@@ -331,8 +330,8 @@ fn node(
     }
 }
 
-/// The pCPUs that a source has near a GPU are those of the node that it names, as far as they are
-/// online; some lack one, and that is no conflict.
+/// The pCPUs near a GPU must be the online ones of the node that the source names; some sources
+/// omit one, which is not a conflict.
 fn affinity(
     host: &HostSpec,
     facts: &Facts,

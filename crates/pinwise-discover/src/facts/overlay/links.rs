@@ -1,4 +1,4 @@
-//! Links of GPUs and partitions of their fabric.
+//! Overlay of links between GPUs, and of fabric partitions.
 
 use super::conflict::{Collector, Disagreement};
 use super::gpus::Names;
@@ -62,8 +62,8 @@ fn find(host: &HostSpec, a: PciAddr, b: PciAddr) -> Option<GpuLink> {
     host.gpu_links.iter().find(same).copied()
 }
 
-/// nvidia-smi names a pair's path over PCIe only where the pair has no links. A table without any
-/// link may be that of `topo -mp`, which never names them.
+/// nvidia-smi shows the PCIe path of a pair only if the pair has no links. A table without any link
+/// may be from `topo -mp`, which never shows links.
 fn absent(host: &HostSpec, facts: &Facts, names: &Names, source: &str, collector: &mut Collector) {
     if facts.links.is_empty() {
         return;
@@ -87,8 +87,8 @@ fn absent(host: &HostSpec, facts: &Facts, names: &Names, source: &str, collector
     }
 }
 
-/// Partitions, where the description has none; one that names a GPU which the host lacks is left
-/// out.
+/// Adds partitions if the description has none; a partition with a GPU that the host lacks is
+/// ignored.
 fn partitions(host: &mut HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
     let mut found = Vec::new();
     for partition in &facts.partitions {

@@ -16,20 +16,19 @@ use gpus::Names;
 pub use note::OverlayNote;
 use pinwise::host::HostSpec;
 
-/// Lays facts over a host's description, and notes in it where each part is from.
+/// Lays facts over a host's description, and records the source of each part in it.
 ///
-/// What the description lacks is added: links of GPUs, names of models, nodes of devices, limits of
-/// links, distances of nodes, partitions of the fabric; PCI functions too, where it has none at
-/// all. Where both speak, the more specific stays. Facts are therefore taken in the order of how
-/// much they can know, not in which they are given: first those that name GPUs by address, then
-/// those that number them, last those that tell of links without their number; and what the
-/// description has stays, except names of models (the vendor's own tool knows them better than a
-/// list of PCI ids) and the number of free pages where no source of the description told it.
+/// Missing parts are added: links of GPUs, names of models, nodes of devices, maxima of links,
+/// distances of nodes, partitions of the fabric, and the PCI functions if there are none at all. If
+/// both have a value, the more specific stays. So facts are applied in the order of how much they
+/// can know, not in the order given: first those that name GPUs by address, then those that number
+/// them, last those with links but not their number. The description's values stay, except names of
+/// models (the vendor's own tool knows them better than a list of PCI ids) and the number of free
+/// pages if no source of the description counted them.
 ///
-/// Nothing is guessed. A source that numbers the GPUs is taken only where it has as many as the
-/// description has of that vendor, virtual functions aside, and none on another node or near
-/// another package's pCPUs; otherwise nothing that names a GPU is taken from it. Every conflict is
-/// reported with both sources.
+/// Nothing is guessed. GPU facts from a source that numbers GPUs are used only if it has as many as
+/// the description has of that vendor, virtual functions aside, and none on another node or near
+/// another package's pCPUs. Every conflict is reported with both sources.
 pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
     let mut collector = Collector::default();
     let mut ordered: Vec<&Facts> = facts.iter().collect();
@@ -50,7 +49,7 @@ pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
     collector.finish()
 }
 
-/// Sources that know more come first; else the order in which they are given.
+/// Sources that know more come first; otherwise the given order.
 fn rank(facts: &Facts) -> (bool, bool) {
     let numbered = facts.gpus.iter().any(|gpu| matches!(gpu.gpu, GpuName::Nth { .. }));
     (numbered, facts.links.iter().any(|link| link.count.is_none()))

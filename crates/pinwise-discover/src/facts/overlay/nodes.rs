@@ -1,4 +1,4 @@
-//! Nodes: their pCPUs, memory and distances.
+//! Overlay of nodes: their pCPUs, memory and distances.
 
 use super::conflict::{Collector, Disagreement};
 use super::note::OverlayNote;
@@ -48,12 +48,12 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, collector: &mut Collector)
     distances(host, facts, collector);
 }
 
-/// Whether an amount of memory and a rounded one can be the same.
+/// Whether an amount of memory and a rounded one can be equal.
 fn close(known: Bytes, found: Bytes, node: &NodeFacts) -> bool {
     known.0.abs_diff(found.0) <= node.rounding.0
 }
 
-/// Where every page counts as free, nobody counted them; a source that did is taken.
+/// If every page counts as free, nobody counted them; a source that did is used instead.
 fn free(host: &mut HostSpec, facts: &Facts, node: &NodeFacts, at: usize) {
     let Some(free) = node.free else { return };
     let base = host.nodes[at].pools.iter_mut().find(|pool| !pool.size.is_huge());
@@ -65,7 +65,7 @@ fn free(host: &mut HostSpec, facts: &Facts, node: &NodeFacts, at: usize) {
     }
 }
 
-/// The table, where the description has none; it must have a distance for each pair of its nodes.
+/// Adds the table if the description has none; it must have a distance for each pair of nodes.
 fn distances(host: &mut HostSpec, facts: &Facts, collector: &mut Collector) {
     let mut ids: Vec<NodeId> = host.nodes.iter().map(|node| node.id).collect();
     ids.sort_unstable();

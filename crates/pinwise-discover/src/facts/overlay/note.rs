@@ -1,11 +1,11 @@
-//! What was left out, replaced or not compared while facts were laid over a host.
+//! Notes on what was ignored, replaced or not compared while facts were laid over a host.
 
 use std::fmt;
 
 use crate::facts::peer::PeerStatus;
 use pinwise::units::PciAddr;
 
-/// What was left out, replaced or not compared while facts were laid over a host.
+/// A note on what was ignored, replaced or not compared while facts were laid over a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OverlayNote {
@@ -13,7 +13,7 @@ pub enum OverlayNote {
     NoIds {
         /// The source.
         source: String,
-        /// How many functions.
+        /// The number of functions.
         count: u32,
     },
     /// A GPU that is divided into instances.
@@ -28,7 +28,7 @@ pub enum OverlayNote {
         /// The source.
         source: String,
     },
-    /// A table of distances with holes, or not of relative distances.
+    /// A table of distances that is incomplete, or not of relative distances.
     BadDistances {
         /// The source.
         source: String,
@@ -37,19 +37,19 @@ pub enum OverlayNote {
     NoPeerAccess {
         /// The source.
         source: String,
-        /// How many ordered pairs of GPUs.
+        /// The number of ordered pairs of GPUs.
         count: u32,
-        /// Why.
+        /// The reason.
         status: PeerStatus,
     },
-    /// Paths of NICs that a source names by no address, so that they cannot be compared.
+    /// Paths of NICs whose address the source does not give, so that they cannot be compared.
     UnnamedNics {
         /// The source.
         source: String,
-        /// How many paths.
+        /// The number of paths.
         count: u32,
     },
-    /// Conflicts that were dropped, because there were too many.
+    /// The number of conflicts that were dropped.
     MoreConflicts {
         /// How many.
         count: usize,
@@ -60,29 +60,28 @@ impl fmt::Display for OverlayNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoIds { source, count } => {
-                write!(f, "{source}: {count} PCI functions without class and ids: left out")
+                write!(f, "{source}: {count} PCI functions have no class or ids and are ignored")
             }
             Self::Mig { source, address } => {
-                write!(f, "{source}: {address} is divided into instances (MIG)")
+                write!(f, "{source}: GPU {address} is divided into instances (MIG)")
             }
             Self::Uncounted { source } => {
-                write!(f, "{source} tells no number of links: one is taken each")
+                write!(f, "{source} gives no numbers of links: one is assumed for each pair")
             }
             Self::BadDistances { source } => {
-                write!(f, "{source}: the distances are incomplete or not relative: left out")
+                write!(f, "{source}: the distances are incomplete or not relative and are ignored")
             }
             Self::NoPeerAccess { source, count, status } => {
-                let ways = if *count == 1 { "way" } else { "ways" };
+                let ways = if *count == 1 { "direction" } else { "directions" };
                 write!(
                     f,
-                    "{source}: no peer-to-peer on {count} {ways} between GPUs, {}",
+                    "{source}: no peer-to-peer in {count} {ways} between GPUs: {}",
                     reason(*status)
                 )
             }
-            Self::UnnamedNics { source, count } => write!(
-                f,
-                "{source}: {count} paths of NICs that it names by no address: not compared"
-            ),
+            Self::UnnamedNics { source, count } => {
+                write!(f, "{source}: {count} paths of NICs without an address are not compared")
+            }
             Self::MoreConflicts { count } => write!(f, "and {count} more conflicts"),
         }
     }
@@ -96,6 +95,6 @@ fn reason(status: PeerStatus) -> &'static str {
         PeerStatus::TopologyNotSupported => "the topology does not support it",
         PeerStatus::NotSupported => "it is not supported",
         PeerStatus::Disabled => "it is turned off",
-        PeerStatus::Unknown => "it is unknown",
+        PeerStatus::Unknown => "the reason is unknown",
     }
 }

@@ -1,4 +1,4 @@
-//! Paths and peer access: what the description cannot keep, compared with it.
+//! Paths and peer access: compared with the description, which cannot hold them.
 
 use std::collections::BTreeMap;
 
@@ -35,9 +35,9 @@ pub(super) fn check(host: &HostSpec, facts: &Facts, names: &Names, collector: &m
     }
 }
 
-/// A path that a source names and the description's bridges contradict.
+/// Reports a path that contradicts the description's bridges.
 fn paths(host: &HostSpec, facts: &Facts, names: &Names, collector: &mut Collector) {
-    // Without bridges every path would be one between root ports.
+    // Without bridges, every path would be between root ports.
     let bridges = host.devices.iter().any(|device| device.kind() == DeviceKind::Bridge);
     if !bridges || facts.paths.is_empty() {
         return;
@@ -72,7 +72,7 @@ fn paths(host: &HostSpec, facts: &Facts, names: &Names, collector: &mut Collecto
     }
 }
 
-/// The description's PCI tree, if its parents are sound; building the host will say if not.
+/// The description's PCI tree, if its parents are valid; building the host reports it otherwise.
 fn tree(host: &HostSpec) -> Option<PciTree> {
     host.clone().build().ok().map(|host| host.pci().clone())
 }

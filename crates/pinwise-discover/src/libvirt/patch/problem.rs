@@ -3,7 +3,7 @@
 use pinwise::emit::libvirt::EmitError;
 use pinwise::shown::shorten;
 
-/// The longest part of a foreign text that a message shows.
+/// The largest part of a foreign text that a message shows, in bytes.
 pub(super) const MAX_SHOWN: usize = 60;
 
 /// Why a domain was not patched. It is as it was.
@@ -11,18 +11,18 @@ pub(super) const MAX_SHOWN: usize = 60;
 #[non_exhaustive]
 pub enum PatchError {
     /// The placement itself is wrong, or its buses do not fit beside the domain's.
-    #[error("the placement does not fit into domain XML")]
+    #[error("the placement cannot be written as domain XML")]
     Emit(#[from] EmitError),
     /// Too long to be a domain.
-    #[error("the domain has {bytes} bytes, the limit is {limit}")]
+    #[error("the domain has {bytes} bytes, but the limit is {limit}")]
     TooLong {
-        /// How long.
+        /// The length in bytes.
         bytes: usize,
-        /// The most.
+        /// The limit.
         limit: usize,
     },
     /// Not well-formed, or with a document type, or with too many elements.
-    #[error("the domain is not XML that is read here: {reason}")]
+    #[error("the domain cannot be read as XML: {reason}")]
     Xml {
         /// What the parser says, with the place.
         reason: String,
@@ -40,15 +40,15 @@ pub enum PatchError {
         element: String,
     },
     /// A value that is not the number or address it should be.
-    #[error("{text:?} is not {what}")]
+    #[error("value {text:?} is not {what}")]
     Value {
-        /// What it should be.
+        /// The expected value.
         what: &'static str,
         /// What it is, cut.
         text: String,
     },
     /// Something that the placement knows nothing of and that would not be true after it.
-    #[error("<{element}> would no longer be true: {reason}")]
+    #[error("<{element}> would become wrong: {reason}")]
     Conflict {
         /// The element.
         element: &'static str,
@@ -56,7 +56,7 @@ pub enum PatchError {
         reason: &'static str,
     },
     /// A device uses an I/O thread that the placement does not have.
-    #[error("a device uses I/O thread {id}, the placement has {count}")]
+    #[error("a device uses I/O thread {id}, but the placement has {count} I/O threads")]
     IoThread {
         /// The I/O thread.
         id: u32,
@@ -64,13 +64,13 @@ pub enum PatchError {
         count: usize,
     },
     /// PCIe root ports, for devices, need the q35 machine.
-    #[error("machine type {machine:?} has no PCIe root ports: take q35")]
+    #[error("machine type {machine:?} has no PCIe root ports: use q35")]
     Machine {
         /// The domain's machine type.
         machine: String,
     },
     /// A chassis number that one of the new root ports would have too.
-    #[error("chassis {chassis} is taken already")]
+    #[error("chassis {chassis} is already in use")]
     Chassis {
         /// The number, and the controller index that it would belong to.
         chassis: u32,
