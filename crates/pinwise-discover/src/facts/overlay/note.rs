@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::core_note::KindSign;
 use crate::facts::peer::PeerStatus;
 use pinwise::units::PciAddr;
 
@@ -49,6 +50,14 @@ pub enum OverlayNote {
         /// How many paths.
         count: u32,
     },
+    /// Cores of this shape are taken for efficiency cores, as the source of the cores tells neither
+    /// kinds nor frequencies.
+    KindsGuessed {
+        /// The source.
+        source: String,
+        /// The shape.
+        sign: KindSign,
+    },
     /// Conflicts that were dropped, because there were too many.
     MoreConflicts {
         /// How many.
@@ -83,6 +92,9 @@ impl fmt::Display for OverlayNote {
                 f,
                 "{source}: {count} paths of NICs that it names by no address: not compared"
             ),
+            Self::KindsGuessed { source, sign } => {
+                write!(f, "{sign} are taken for efficiency cores: {source} names no kinds")
+            }
             Self::MoreConflicts { count } => write!(f, "and {count} more conflicts"),
         }
     }
