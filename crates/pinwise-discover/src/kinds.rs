@@ -4,7 +4,7 @@
 //! a stacked cache by less than a tenth. A clock alone therefore makes no kind; a lower one beside a
 //! different shape does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core_note::KindSign;
 use pinwise::host::{CacheKind, CacheSpec, CoreKind, CoreSpec, CpuVendor, HostSpec, L3Spec};
@@ -31,8 +31,8 @@ pub(crate) struct Told {
 /// 3. clocks, where shapes differ too (see [`by_clock`]).
 ///
 /// Of the efficiency cores, those are low-power ones that the source names so, that have no L3
-/// cache where other cores have one, or whose clock is below three quarters of the fastest
-/// efficiency core's. Known CPUs have 0.6 there; the limit is ours.
+/// cache where other cores of the package have one, or whose clock is below three quarters of the
+/// fastest efficiency core's. Known CPUs have 0.6 there; the limit is ours.
 pub(crate) fn settle(cores: &mut [CoreSpec], told: &Told, l3: &[L3Spec], caches: &[CacheSpec]) {
     let clocks = clocks(cores, &told.base_mhz);
     let named = told.efficiency.union(&told.low_power);
@@ -183,14 +183,16 @@ fn low_power(
 ) {
     let mut cached = CpuSet::new();
     l3.iter().for_each(|l3| cached.extend(&l3.cpus));
-    let some_cached = cores.iter().any(|core| core.pcpus.intersects(&cached));
+    let in_l3 = |core: &CoreSpec| core.pcpus.intersects(&cached);
+    let told: BTreeSet<PackageId> =
+        cores.iter().filter(|core| in_l3(core)).map(|core| core.package).collect();
     let clock = |core: &CoreSpec| clock_of(core, clocks);
     let efficient = |core: &&mut CoreSpec| core.kind == CoreKind::Efficiency;
     let most = cores.iter().filter(|core| core.kind == CoreKind::Efficiency).filter_map(clock);
     let most = most.max().unwrap_or(0);
     for core in cores.iter_mut().filter(efficient) {
         if core.pcpus.intersects(named)
-            || some_cached && !core.pcpus.intersects(&cached)
+            || told.contains(&core.package) && !in_l3(core)
             || clock(core).is_some_and(|mhz| below(mhz, THREE_QUARTERS, most))
         {
             core.kind = CoreKind::LowPower;
