@@ -1,6 +1,7 @@
 //! The only module that makes sentences: the choice, its reasons, its expected effect, its cost,
 //! and warnings. Every number in them is a number of the recommendation.
 
+mod cores;
 mod facts;
 mod rebalance;
 mod warnings;
@@ -22,6 +23,7 @@ use crate::question::Question;
 use crate::request::Request;
 use crate::units::{NodeId, PageSize, PciAddr};
 use crate::usage::Usage;
+pub use cores::cores_line;
 pub use rebalance::{explain_advice, step_text};
 use warnings::cited_by;
 
@@ -62,6 +64,12 @@ pub fn host_line(host: &Host) -> String {
     format!("{}: {}{about}{sources}{devices}", plain(host.name()), parts.join(", "))
 }
 
+/// [`host_line`], and below it [`cores_line`] where there is one.
+fn host_lines(host: &Host) -> String {
+    let cores = cores_line(host).map(|line| format!("\n{line}"));
+    host_line(host) + &cores.unwrap_or_default()
+}
+
 /// A foreign text with its control characters replaced.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -72,7 +80,7 @@ fn plain(text: &str) -> String {
 #[must_use]
 pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> String {
     let Question { host, usage, request, options } = question;
-    let mut text = format!("{} on {}\n\n", request.spec().name, host_line(host));
+    let mut text = format!("{} on {}\n\n", request.spec().name, host_lines(host));
     // Collected while the text is written: a VM named F33 must not count as a citation.
     let mut cited = BTreeSet::new();
     table(&mut text, recommendation);
@@ -104,7 +112,7 @@ pub fn explain_refusal(
     refusal: &Infeasible,
     changes: Option<&[Change]>,
 ) -> String {
-    let mut text = format!("{} does not fit on {}\n\n", request.spec().name, host_line(host));
+    let mut text = format!("{} does not fit on {}\n\n", request.spec().name, host_lines(host));
     let mut by_facts: Vec<(String, Vec<&Rejection>)> = Vec::new();
     for rejection in &refusal.rejected {
         let facts: Vec<String> = rejection.facts.iter().take(4).map(ToString::to_string).collect();

@@ -20,6 +20,7 @@ mod facts;
 mod fixtures;
 mod fleet;
 mod hostile;
+mod kinds;
 mod lessons;
 mod lstopo;
 mod mutations;

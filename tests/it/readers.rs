@@ -59,7 +59,7 @@ const CGROUP: &str = "hwloc leaves out what a cgroup forbids, the tree shows all
 const KINDS: &str = "the tree tells which pCPUs are cpu_atom, the file only their frequencies";
 const MODULES: &str = "hwloc takes the siblings of a Bulldozer module as cores";
 /// Facts that differ, by file, and why.
-const EXCEPTIONS: [(&str, &[&str], &str); 15] = [
+const EXCEPTIONS: [(&str, &[&str], &str); 14] = [
     ("gen29-nri-cpuallocator-2-socket-4-node-40-core.xml", &["cores"], KINDS),
     ("gen29-32intel64-2p8co2t+8ve.xml", &["PCI"], "the tree lacks the bridge 0000:5f:03.0"),
     (
@@ -94,7 +94,6 @@ const EXCEPTIONS: [(&str, &[&str], &str); 15] = [
         &["cores"],
         "hwloc takes cores of 5000 and 5200 MHz as one kind",
     ),
-    ("gen29-nri-sysfs-sample1-sample1.xml", &["cores"], KINDS),
     ("v3format-linux-nvidia-dgx-gb10.xml", &["cores"], "the file has no frequencies"),
     (
         "gen29-8em64t-2s2ca2c-buggynuma.xml",

@@ -3,13 +3,14 @@
 
 use super::facts::{Facts, FactsError, SourceConflict, overlay, overlay_host, read_facts};
 use super::hwloc::{LstopoError, read_lstopo};
+use super::kinds::{guess_on_intel, is_uniform};
 use super::libvirt::{
-    LibvirtError, NodeDevice, add_node_devices, read_capabilities, read_node_device,
+    LibvirtError, LibvirtNote, NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
 use super::notes::Note;
 use super::placement_host::{Described, read_described};
 use super::reading::Reading;
-use pinwise::host::HostSpec;
+use pinwise::host::{CoreKind, HostSpec};
 use pinwise::json::JsonError;
 use pinwise::usage::Claim;
 
@@ -142,6 +143,18 @@ impl Whole {
     }
 }
 
+/// Takes back the kinds of cores that capabilities guessed, and the note about it: another source
+/// may know them.
+fn take_back(host: &mut HostSpec, notes: &mut Vec<Note>) -> bool {
+    let guessed = |note: &Note| matches!(note, Note::Libvirt(LibvirtNote::KindsGuessed { .. }));
+    if !notes.iter().any(guessed) {
+        return false;
+    }
+    notes.retain(|note| !guessed(note));
+    host.cores.iter_mut().for_each(|core| core.kind = CoreKind::default());
+    true
+}
+
 /// A host assembled from its sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -261,13 +274,15 @@ impl Assembly {
         let mut wholes = wholes.into_iter();
         let (first, Reading { mut host, mut notes }) =
             wholes.next().ok_or(AssemblyError::NoHost)?;
+        let mut guess = take_back(&mut host, &mut notes);
         let mut conflicts = Vec::new();
         // Node devices belong to the capabilities, which have no devices of their own.
         let mut devices = Some(devices).filter(|devices| !devices.is_empty());
         if first == Whole::Capabilities {
             notes.extend(add_node_devices(&mut host, devices.take().unwrap_or_default()));
         }
-        for (whole, Reading { host: mut other, notes: more }) in wholes {
+        for (whole, Reading { host: mut other, notes: mut more }) in wholes {
+            guess |= take_back(&mut other, &mut more);
             notes.extend(more);
             if whole == Whole::Capabilities {
                 notes.extend(add_node_devices(&mut other, devices.take().unwrap_or_default()));
@@ -280,6 +295,10 @@ impl Assembly {
         let laid = overlay(&mut host, &facts);
         notes.extend(laid.notes);
         conflicts.extend(laid.conflicts);
+        if guess && is_uniform(&host) {
+            let sign = guess_on_intel(&mut host);
+            notes.extend(sign.map(|sign| Note::Libvirt(LibvirtNote::KindsGuessed { sign })));
+        }
         Ok(Assembled { host, tenants, notes, conflicts })
     }
 }

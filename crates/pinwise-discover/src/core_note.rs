@@ -38,6 +38,26 @@ pub enum CoreNote {
     },
 }
 
+/// The shape by which cores are taken for efficiency cores where no source tells kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KindSign {
+    /// One thread, where other cores of the package have two.
+    Threads,
+    /// An L2 cache in common with other cores, where others of the package have one each.
+    SharedL2,
+}
+
+/// The cores of that shape as a phrase.
+impl fmt::Display for KindSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Threads => "cores with one thread beside cores with two",
+            Self::SharedL2 => "cores that share an L2 cache beside cores with one each",
+        })
+    }
+}
+
 impl fmt::Display for CoreNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

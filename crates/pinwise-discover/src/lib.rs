@@ -15,6 +15,7 @@ mod core_note;
 mod cores;
 #[cfg(feature = "xml")]
 mod document;
+mod kinds;
 mod notes;
 #[cfg(feature = "serde")]
 mod placement_host;
@@ -39,7 +40,7 @@ pub mod tenants;
 
 #[cfg(all(feature = "serde", feature = "xml"))]
 pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};
-pub use core_note::CoreNote;
+pub use core_note::{CoreNote, KindSign};
 pub use notes::Note;
 #[cfg(feature = "serde")]
 pub use placement_host::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};

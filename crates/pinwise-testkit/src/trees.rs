@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::root;
+use pinwise::CpuSet;
 
 /// A folder of its own, gone when the test is over.
 pub struct Folder(pub PathBuf);
@@ -168,4 +169,52 @@ pub fn extract(archive: &Path, folder: &Folder, without: &[&str]) {
     tar.args(without.iter().map(|name| format!("--exclude={name}")));
     let output = tar.arg("-xf").arg(archive).arg("-C").arg(&folder.0).output().unwrap();
     assert!(output.status.success(), "{output:?}");
+}
+
+/// A core of [`desktop`].
+#[derive(Clone, Copy)]
+pub struct TreeCore {
+    /// Its pCPUs, as the kernel lists them.
+    pub pcpus: &'static str,
+    /// Its top frequency.
+    pub mhz: u32,
+    /// The pCPUs that share its L2 cache.
+    pub l2: &'static str,
+    /// The pCPUs that share its L3 cache, and the size as the kernel writes it.
+    pub l3: Option<(&'static str, &'static str)>,
+}
+
+/// One package and one node of 32 GiB with these cores, and no PCI functions.
+pub fn desktop(cpuinfo: &str, cores: &[TreeCore]) -> Folder {
+    let root = Folder::new();
+    let cpu = "sys/devices/system/cpu";
+    let mut online = CpuSet::new();
+    for (core, id) in cores.iter().zip(0..) {
+        let pcpus: CpuSet = core.pcpus.parse().unwrap();
+        online.extend(&pcpus);
+        for pcpu in pcpus.iter() {
+            let own = format!("{cpu}/cpu{pcpu}");
+            let cache = |level: u32, pcpus: &str, size: &str| {
+                let own = format!("{own}/cache/index{level}");
+                root.write(&format!("{own}/level"), format!("{level}\n"))
+                    .write(&format!("{own}/type"), "Unified\n")
+                    .write(&format!("{own}/size"), format!("{size}\n"))
+                    .write(&format!("{own}/shared_cpu_list"), format!("{pcpus}\n"));
+            };
+            root.write(&format!("{own}/topology/physical_package_id"), "0\n")
+                .write(&format!("{own}/topology/core_id"), format!("{id}\n"))
+                .write(&format!("{own}/topology/thread_siblings_list"), core.pcpus)
+                .write(&format!("{own}/cpufreq/cpuinfo_max_freq"), format!("{}000\n", core.mhz));
+            cache(2, core.l2, "2048K");
+            core.l3.into_iter().for_each(|(pcpus, size)| cache(3, pcpus, size));
+        }
+    }
+    let node = "sys/devices/system/node/node0";
+    root.write(&format!("{cpu}/online"), format!("{online}\n"))
+        .write(&format!("{cpu}/present"), format!("{online}\n"))
+        .write(&format!("{node}/cpulist"), format!("{online}\n"))
+        .write(&format!("{node}/distance"), "10\n")
+        .write(&format!("{node}/meminfo"), "Node 0 MemTotal: 33554432 kB\nNode 0 MemFree: 0 kB\n")
+        .write("proc/cpuinfo", cpuinfo);
+    root
 }

@@ -125,7 +125,7 @@ fn core() -> Value {
             (
                 "kind",
                 false,
-                json!({ "enum": ["performance", "efficiency"] }),
+                json!({ "enum": ["performance", "efficiency", "low-power"] }),
                 "its kind on a hybrid CPU; performance if omitted",
             ),
             ("max_mhz", false, number(U32), "its top frequency in MHz"),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use pinwise::engine::{Fact, Property};
-use pinwise::host::PagePool;
+use pinwise::host::{CoreKind, PagePool};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
 use pinwise::{Bytes, PageSize, Policies, Policy, Question, Ranked, RequestSpec, explain, json};
@@ -29,6 +29,9 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     text += &format!("{:?} {} {}", request.workload.weights(), host.name(), host.about());
     text += host.cpu_model();
     host.gpus().iter().for_each(|gpu| text += &format!(" {} ", gpu.model));
+    for domain in host.l3_domains() {
+        text += &format!(" {} {} ", domain.cpus, domain.size.unwrap_or_default());
+    }
     let mut all = numbers(&text);
     let mut add = |number: i128| _ = all.insert(number.to_string());
     let counts =
@@ -40,6 +43,8 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     let pools =
         nodes.flat_map(|node| node.pools.iter().map(|pool| (pool.total, of(node.id, pool))));
     pools.for_each(|(total, free)| [total, free].into_iter().for_each(|n| add(n.into())));
+    let kinds = CoreKind::ALL.map(|kind| host.cores().iter().filter(|c| c.kind == kind).count());
+    kinds.into_iter().chain(0..=host.l3_domains().len()).for_each(|n| add(n as i128));
     let points = |micro: i64| (i128::from(micro) + 500).div_euclid(1000).abs();
     let best = answer.best();
     for ranked in answer.ranked.iter().chain(&answer.baseline) {

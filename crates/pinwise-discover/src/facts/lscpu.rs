@@ -256,7 +256,11 @@ fn row(header: &Header, line: Line<'_>, cells: &[&str]) -> Result<PcpuFacts, Fac
     for (parts, cell) in header.columns.iter().zip(cells).filter(|(_, cell)| !unknown(cell)) {
         let values: Vec<&str> =
             if parts.len() > 1 { cell.split(':').collect() } else { vec![cell] };
-        if values.len() != parts.len() {
+        // Where a core lacks a cache, lscpu leaves its number out, and which one is lost.
+        if values.len() < parts.len() {
+            continue;
+        }
+        if values.len() > parts.len() {
             return Err(line.bad("the caches", cell, "one number per cache of the column"));
         }
         for (part, value) in parts.iter().zip(values).filter(|(_, value)| !unknown(value)) {

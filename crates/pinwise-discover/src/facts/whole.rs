@@ -1,13 +1,15 @@
 //! A whole description as facts about another one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NodeFacts, PartitionFacts};
 use super::overlay::{Report, overlay};
+use crate::kinds::is_uniform;
 use pinwise::host::DeviceKind;
 use pinwise::host::HostSpec;
 use pinwise::host::Part;
-use pinwise::units::{Bytes, PciAddr};
+use pinwise::host::{CoreKind, CoreSpec};
+use pinwise::units::{Bytes, PciAddr, PcpuId};
 
 impl Facts {
     /// The statements of a description, to be laid over another one of the same machine.
@@ -86,7 +88,35 @@ pub fn overlay_host(host: &mut HostSpec, other: &HostSpec, source: &str) -> Repo
             host.add_source(Part::Cpus, source);
         }
     }
+    if take_kinds(host, other) | take_l3_sizes(host, other) {
+        host.add_source(Part::Cpus, source);
+    }
     overlay(host, &[Facts::of_host(other, source)])
+}
+
+/// Takes the kinds of cores where the host has one kind.
+fn take_kinds(host: &mut HostSpec, other: &HostSpec) -> bool {
+    if !is_uniform(host) || is_uniform(other) {
+        return false;
+    }
+    let of = |core: &CoreSpec| core.pcpus.iter().map(|pcpu| (pcpu, core.kind)).collect::<Vec<_>>();
+    let kinds: BTreeMap<PcpuId, CoreKind> = other.cores.iter().flat_map(of).collect();
+    for core in &mut host.cores {
+        let kind = core.pcpus.iter().find_map(|pcpu| kinds.get(&pcpu));
+        core.kind = kind.copied().unwrap_or(core.kind);
+    }
+    !is_uniform(host)
+}
+
+/// Takes the sizes of L3 caches that the host has without one.
+fn take_l3_sizes(host: &mut HostSpec, other: &HostSpec) -> bool {
+    let sizes: BTreeMap<_, _> = other.l3_domains.iter().map(|l3| (&l3.cpus, l3.size)).collect();
+    let mut taken = false;
+    for l3 in host.l3_domains.iter_mut().filter(|l3| l3.size.is_none()) {
+        l3.size = sizes.get(&l3.cpus).copied().flatten();
+        taken |= l3.size.is_some();
+    }
+    taken
 }
 
 fn fill(host: &mut HostSpec, other: &HostSpec, source: &str) {

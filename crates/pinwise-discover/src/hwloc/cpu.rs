@@ -7,6 +7,7 @@ use super::note::LstopoNote;
 use super::problem::LstopoError;
 use super::walk::Found;
 use crate::cores::{divide, renumber};
+use crate::kinds::{Told, settle};
 use crate::notes::Notes;
 use pinwise::host::CoreKind;
 use pinwise::host::{CoreSpec, L3Spec};
@@ -46,8 +47,10 @@ pub(super) fn finish(
         notes.add(LstopoNote::Undescribed { pcpus: silent });
     }
     let allowed = allowed(machine, &online, notes)?;
-    let cores = cores(root, found, &online, notes)?;
+    let kinds = kinds(root)?;
+    let mut cores = cores(&kinds, found, &online, notes)?;
     let l3_domains = l3_domains(found, &online, &cores, notes);
+    settle(&mut cores, &told_kinds(&kinds, &online), &l3_domains, &[]);
     Ok(LstopoCpus { online, offline, allowed, cores, l3_domains })
 }
 
@@ -68,9 +71,12 @@ fn allowed(
 /// What a `<cpukind>` says.
 struct CpuKind {
     cpus: CpuSet,
-    efficient: bool,
+    core_type: Option<CoreKind>,
     capacity: Option<u64>,
+    /// A rank: the more, the faster.
+    efficiency: Option<u64>,
     mhz: Option<u32>,
+    base_mhz: Option<u32>,
 }
 
 fn kinds(root: LstopoElement<'_>) -> Result<Vec<CpuKind>, LstopoError> {
@@ -80,30 +86,52 @@ fn kinds(root: LstopoElement<'_>) -> Result<Vec<CpuKind>, LstopoError> {
         let Some(cpus) = element.cpus("cpuset")? else { return Err(element.missing("cpuset")) };
         kinds.push(CpuKind {
             cpus,
-            efficient: element.info("CoreType") == Some("IntelAtom"),
+            core_type: match element.info("CoreType") {
+                Some("IntelCore") => Some(CoreKind::Performance),
+                Some("IntelAtom") => Some(CoreKind::Efficiency),
+                Some(low) if low.starts_with("IntelLowPower") => Some(CoreKind::LowPower),
+                _ => None,
+            },
             capacity: element.info("LinuxCapacity").and_then(|text| text.parse().ok()),
+            efficiency: element.text("forced_efficiency").and_then(|text| text.parse().ok()),
             mhz: element.info("FrequencyMaxMHz").and_then(|text| text.parse().ok()),
+            base_mhz: element.info("FrequencyBaseMHz").and_then(|text| text.parse().ok()),
         });
-    }
-    // As in sysfs: cores of one kind differ by a few percent, kinds by a third and more.
-    if !kinds.iter().any(|kind| kind.efficient) {
-        let most = kinds.iter().filter_map(|kind| kind.capacity).max().unwrap_or(0);
-        let low = |capacity: u64| capacity.saturating_mul(4) < most.saturating_mul(3);
-        for kind in &mut kinds {
-            kind.efficient = kind.capacity.is_some_and(low);
-        }
     }
     Ok(kinds)
 }
 
+/// What the kinds tell of cores. Ranks count only where nothing else does: hwloc ranks favoured
+/// cores too, by their capacity.
+fn told_kinds(kinds: &[CpuKind], online: &CpuSet) -> Told {
+    let mut told = Told::default();
+    let ranked = !kinds.iter().any(|kind| kind.core_type.is_some() || kind.capacity.is_some());
+    let most = kinds.iter().filter_map(|kind| kind.efficiency).max();
+    for kind in kinds {
+        let cpus = kind.cpus.intersection(online);
+        match kind.core_type {
+            Some(CoreKind::Efficiency) => told.efficiency.extend(&cpus),
+            Some(CoreKind::LowPower) => told.low_power.extend(&cpus),
+            None if ranked && kind.efficiency.is_some() && kind.efficiency < most => {
+                told.efficiency.extend(&cpus);
+            }
+            Some(CoreKind::Performance) | None => {}
+        }
+        for pcpu in cpus.iter() {
+            told.capacity.extend(kind.capacity.map(|capacity| (pcpu, capacity)));
+            told.base_mhz.extend(kind.base_mhz.map(|mhz| (pcpu, mhz)));
+        }
+    }
+    told
+}
+
 fn cores(
-    root: LstopoElement<'_>,
+    kinds: &[CpuKind],
     found: &Found<'_>,
     online: &CpuSet,
     notes: &mut Notes,
 ) -> Result<Vec<CoreSpec>, LstopoError> {
     let packages = packages(found, notes)?;
-    let kinds = kinds(root)?;
     let mut specs = Vec::with_capacity(found.cores.len());
     let (mut lone, mut missing) = (false, false);
     for core in &found.cores {
@@ -119,10 +147,7 @@ fn cores(
             package: package.unwrap_or(PackageId(0)),
             die: core.die.unwrap_or(0),
             core: core.os_index.unwrap_or(0),
-            kind: match own().any(|kind| kind.efficient) {
-                true => CoreKind::Efficiency,
-                false => CoreKind::Performance,
-            },
+            kind: CoreKind::default(),
             max_mhz: own().filter_map(|kind| kind.mhz).filter(|mhz| *mhz > 0).max(),
             pcpus,
         });

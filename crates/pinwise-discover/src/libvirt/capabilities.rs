@@ -10,6 +10,7 @@ use super::xml::{
 };
 use crate::caches::Caches;
 use crate::cores::{divide, renumber, smt_siblings};
+use crate::kinds::guess_on_intel;
 use crate::notes::Notes;
 use crate::reading::Reading;
 use pinwise::host::{CacheKind, CacheSpec, CoreSpec, HostSpec, L3Spec, NodeSpec};
@@ -22,7 +23,8 @@ use pinwise::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
 /// Devices are documents of their own, see [`add_node_devices`](super::add_node_devices).
 ///
 /// libvirt tells how many pages there are, not how many are free, so all are taken as free. It
-/// names no host, no frequencies, no kinds of cores, and neither isolated nor allowed pCPUs.
+/// names no host, no frequencies, no kinds of cores, and neither isolated nor allowed pCPUs. Kinds of
+/// cores are guessed on Intel hosts, with a note.
 ///
 /// # Errors
 /// [`LibvirtError`] if the text is too long or no XML of capabilities, has no host topology, or has
@@ -65,6 +67,9 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
         offline: cpus.offline,
         ..HostSpec::default()
     };
+    if let Some(sign) = guess_on_intel(&mut host) {
+        notes.add(LibvirtNote::KindsGuessed { sign });
+    }
     host.mark_source("virsh capabilities");
     Ok(Reading { host, notes: notes.finish() })
 }

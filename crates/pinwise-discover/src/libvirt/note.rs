@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::core_note::KindSign;
 use pinwise::sets::{CpuSet, NodeSet};
 use pinwise::units::{Bytes, CellId, NodeId, PageSize, PciAddr};
 
@@ -34,6 +35,11 @@ pub enum LibvirtNote {
     InSeveralL3 {
         /// The pCPUs.
         pcpus: CpuSet,
+    },
+    /// Cores of this shape are taken for efficiency cores, as capabilities never tell kinds.
+    KindsGuessed {
+        /// The shape.
+        sign: KindSign,
     },
     /// A PCI function with two descriptions.
     DescribedTwice {
@@ -188,6 +194,9 @@ impl fmt::Display for LibvirtNote {
             }
             Self::InSeveralL3 { pcpus } => {
                 write!(f, "pCPUs {pcpus} are in several L3 caches: all L3 caches are ignored")
+            }
+            Self::KindsGuessed { sign } => {
+                write!(f, "{sign} are taken for efficiency cores: capabilities name no kinds")
             }
             Self::DescribedTwice { address } => {
                 write!(

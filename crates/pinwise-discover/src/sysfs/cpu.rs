@@ -9,6 +9,7 @@ use super::package::packages;
 use super::problem::SysfsError;
 use super::tree::{CPUS, Tree, cache_size};
 use crate::cores::{divide, partition, renumber, smt_siblings};
+use crate::kinds::{Told, settle};
 use crate::notes::Notes;
 use pinwise::host::CoreKind;
 use pinwise::host::{CacheSpec, CoreSpec, L3Spec, MAX_PCPUS};
@@ -37,15 +38,18 @@ pub(super) fn read(tree: &Tree<'_>, notes: &mut Notes) -> Result<SysfsCpus, Sysf
         let path = tree.path(CPUS);
         return Err(SysfsError::TooLarge { path, limit: MAX_PCPUS, unit: "pCPUs" });
     }
-    let cores = cores(tree, &online, notes)?;
+    let mut cores = cores(tree, &online, notes)?;
     let l3_domains = l3_domains(tree, &online, &cores, notes)?;
     let list = |path: &str| tree.cpus(path, "");
     let isolated = list(&format!("{CPUS}/isolated"))?.unwrap_or_default().intersection(&online);
+    let caches = caches(tree, &online, notes)?;
+    let told = told_kinds(tree, &online, &cores)?;
+    settle(&mut cores, &told, &l3_domains, &caches);
     Ok(SysfsCpus {
         offline: present.difference(&online),
         allowed: allowed(tree, &online, &isolated, notes)?,
         isolated,
-        caches: caches(tree, &online, notes)?,
+        caches,
         clusters: clusters(tree, &online, &cores)?,
         online,
         cores,
@@ -147,7 +151,6 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
         notes.add(SysfsNote::NoSiblings { count: unknown });
     }
     let parts = smt_siblings(&siblings, notes);
-    let efficiency = efficiency(tree, online)?;
     let packages = packages(tree, &parts, online, notes)?;
     let mut specs = Vec::with_capacity(parts.len());
     let mut cores_missing = false;
@@ -160,10 +163,7 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
             package,
             die: id("die_id")?.unwrap_or(0),
             core: core.unwrap_or(0),
-            kind: match efficiency.contains(first) {
-                true => CoreKind::Efficiency,
-                false => CoreKind::Performance,
-            },
+            kind: CoreKind::default(),
             max_mhz: max_mhz(tree, &pcpus)?,
             pcpus,
         });
@@ -172,25 +172,31 @@ fn cores(tree: &Tree<'_>, online: &CpuSet, notes: &mut Notes) -> Result<Vec<Core
     Ok(specs)
 }
 
-/// The pCPUs of efficiency cores: those with their own PMU on x86, those of clearly lower capacity
-/// elsewhere.
-fn efficiency(tree: &Tree<'_>, online: &CpuSet) -> Result<CpuSet, SysfsError> {
-    let mut cpus = CpuSet::new();
-    for pmu in ["cpu_atom", "cpu_lowpower"] {
-        cpus.extend(&tree.cpus(&format!("sys/devices/{pmu}/cpus"), "")?.unwrap_or_default());
+/// What the tree tells of kinds: the PMUs that x86 kernels have for each, and else capacities.
+fn told_kinds(tree: &Tree<'_>, online: &CpuSet, cores: &[CoreSpec]) -> Result<Told, SysfsError> {
+    let pmu = |name: &str| {
+        let cpus = tree.cpus(&format!("sys/devices/{name}/cpus"), "")?;
+        Ok(cpus.unwrap_or_default().intersection(online))
+    };
+    let (performance, low_power) = (pmu("cpu_core")?, pmu("cpu_lowpower")?);
+    let mut told = Told { efficiency: pmu("cpu_atom")?, low_power, ..Told::default() };
+    if !performance.is_empty() {
+        told.efficiency.extend(&online.difference(&performance));
     }
-    if !cpus.is_empty() {
-        return Ok(cpus);
-    }
-    let mut capacities = Vec::new();
+    let named = !told.efficiency.is_empty() || !told.low_power.is_empty();
+    let clock_known = cores.iter().any(|core| core.max_mhz.is_some());
     for cpu in online.iter() {
-        let capacity = tree.index(&format!("{CPUS}/cpu{cpu}/cpu_capacity"))?;
-        capacities.extend(capacity.map(|capacity| (cpu, u64::from(capacity))));
+        let own = |name: &str| tree.index(&format!("{CPUS}/cpu{cpu}/{name}"));
+        if !named {
+            let capacity = own("cpu_capacity")?;
+            told.capacity.extend(capacity.map(|capacity| (cpu, u64::from(capacity))));
+        }
+        if !clock_known {
+            let khz = own("cpufreq/base_frequency")?;
+            told.base_mhz.extend(khz.map(|khz| (cpu, khz / 1000)));
+        }
     }
-    // Cores of one kind differ by a few percent, kinds by a third or more; we chose the limit.
-    let most = capacities.iter().map(|(_, capacity)| *capacity).max().unwrap_or(0);
-    let low = capacities.into_iter().filter(|(_, capacity)| capacity * 4 < most * 3);
-    Ok(low.map(|(cpu, _)| cpu).collect())
+    Ok(told)
 }
 
 /// The highest top frequency of a core's pCPUs; the kernel gives kHz.

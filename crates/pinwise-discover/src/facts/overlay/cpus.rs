@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::conflict::{Collector, Disagreement};
+use super::note::OverlayNote;
 use crate::facts::data::{Facts, PcpuFacts};
+use crate::kinds::{Told, guess, is_uniform, settle};
 use pinwise::host::{CacheKind, CacheSpec, CoreKind, CoreSpec, HostSpec, L3Spec, Part};
 use pinwise::sets::CpuSet;
 use pinwise::units::{NodeId, PackageId, PcpuId};
@@ -31,6 +33,20 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, collector: &mut Collector)
     nodes(host, facts, &both, collector);
     l3_domains(host, facts, &both, collector);
     caches(host, facts, &both, collector);
+}
+
+/// Kinds of cores, where the host has one kind and facts tell of pCPUs: by what is known of clocks
+/// and shapes now, else, of cores that the facts themselves gave, by shapes alone.
+pub(super) fn kinds(host: &mut HostSpec, facts: &[Facts], bare: bool, collector: &mut Collector) {
+    let mut told = facts.iter().filter(|facts| !facts.pcpus.is_empty());
+    let Some(first) = told.next().filter(|_| is_uniform(host)) else { return };
+    settle(&mut host.cores, &Told::default(), &host.l3_domains, &host.caches);
+    if !bare || !is_uniform(host) {
+        return;
+    }
+    if let Some(sign) = guess(host) {
+        collector.note(OverlayNote::KindsGuessed { source: first.source.clone(), sign });
+    }
 }
 
 fn online(host: &HostSpec) -> CpuSet {

@@ -33,6 +33,7 @@ pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
     let mut collector = Collector::default();
     let mut ordered: Vec<&Facts> = facts.iter().collect();
     ordered.sort_by_key(|facts| rank(facts));
+    let bare = host.cores.is_empty();
     for facts in ordered {
         for note in &facts.notes {
             let source = facts.source.clone();
@@ -46,6 +47,7 @@ pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
         links::lay(host, facts, &names, &mut collector);
         paths::check(host, facts, &names, &mut collector);
     }
+    cpus::kinds(host, facts, bare, &mut collector);
     collector.finish()
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::core_note::KindSign;
 use crate::facts::peer::PeerStatus;
 use pinwise::units::PciAddr;
 
@@ -49,6 +50,14 @@ pub enum OverlayNote {
         /// The number of paths.
         count: u32,
     },
+    /// Cores of this shape are taken for efficiency cores, as the source of the cores tells neither
+    /// kinds nor frequencies.
+    KindsGuessed {
+        /// The source.
+        source: String,
+        /// The shape.
+        sign: KindSign,
+    },
     /// The number of conflicts that were dropped.
     MoreConflicts {
         /// How many.
@@ -81,6 +90,9 @@ impl fmt::Display for OverlayNote {
             }
             Self::UnnamedNics { source, count } => {
                 write!(f, "{source}: {count} paths of NICs without an address are not compared")
+            }
+            Self::KindsGuessed { source, sign } => {
+                write!(f, "{sign} are taken for efficiency cores: {source} names no kinds")
             }
             Self::MoreConflicts { count } => write!(f, "and {count} more conflicts"),
         }
