@@ -180,13 +180,14 @@ pub(super) fn kept_by(host: &Host) -> Option<String> {
     (!cpus.is_empty()).then(|| format!("The host keeps {} ({why})", pcpus(cpus)))
 }
 
-/// Whether a fact counts cores or pCPUs, so that what the host keeps bears on it.
-pub(super) const fn is_about_pcpus(fact: &Fact) -> bool {
+/// Whether a fact counts cores or pCPUs, so that the pCPUs that the host keeps may decide it.
+pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
     match fact {
+        // One pCPU that is kept takes no siblings from a host without SMT.
+        Fact::NoSmt => host.kept().cpus.len() > 1,
         Fact::CoresShort { .. }
         | Fact::PcpusShort { .. }
         | Fact::NodesShort { .. }
-        | Fact::NoSmt
         | Fact::NoEmulatorPcpu { .. } => true,
         Fact::Lacks { property } => {
             matches!(property, Property::DedicatedCpus | Property::WholeCores)

@@ -122,7 +122,9 @@ pub fn explain_refusal(
         _ = writeln!(text, "  {}: {facts}{more}", styles.join(", "));
     }
     let mut facts = refusal.rejected.iter().flat_map(|rejection| &rejection.facts);
-    if let Some(kept) = facts.any(is_about_pcpus).then(|| kept_by(host)).flatten() {
+    if let Some(kept) =
+        facts.any(|fact| is_about_pcpus(fact, host)).then(|| kept_by(host)).flatten()
+    {
         _ = writeln!(text, "\n{kept}.");
     }
     match changes {
