@@ -4,6 +4,7 @@ use crate::engine::recommend::recommend;
 use crate::host::Host;
 use crate::question::Question;
 use crate::request::RequestSpec;
+use crate::usage::Usage;
 
 /// A refused question, to be asked again with one thing changed.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +13,10 @@ pub(super) struct Ask<'a>(pub(super) Question<'a>);
 impl<'a> Ask<'a> {
     pub(super) fn host(&self) -> &'a Host {
         self.0.host
+    }
+
+    pub(super) fn usage(&self) -> &'a Usage {
+        self.0.usage
     }
 
     pub(super) fn spec(&self) -> &'a RequestSpec {

@@ -7,7 +7,7 @@
 //! Everything that a request requires is varied. The same VM:
 //! - *More pages* on one node, of the requested hugepage size, or of the largest size that helps if
 //!   none is requested: for each node, a bisection over the number of pages, limited by the base
-//!   pages that the description counts as free; the node with the fewest. The total is the number
+//!   pages that are free; the node with the fewest. The total is the number
 //!   to write into `nr_hugepages`.
 //! - *Another page size*, if one is requested: the largest of the host's that fits.
 //! - *Fewer pCPUs for the emulator threads*, or none for them alone.
@@ -41,8 +41,6 @@
 //! # Known limitations
 //! - The searches take the numbers that fit to be one interval with small gaps. Where that fails, a
 //!   larger number than the one told may fit; the one told always fits.
-//! - Base pages that tenants took since the host was described are not subtracted before hugepages
-//!   are made of them.
 //! - Two changes at once are not tried: the pairs are many, and people can ask again.
 
 mod ask;

@@ -30,7 +30,13 @@ fn more_of(ask: Ask<'_>, size: PageSize) -> Option<Change> {
     let mut best: Option<(u64, usize)> = None;
     for (at, node) in host.nodes().iter().enumerate() {
         let base = node.pools.first().filter(|pool| !pool.size.is_huge());
-        let room = base.map_or(0, |pool| pool.free / (size.bytes() / pool.size.bytes()));
+        let room = base.map_or(0, |pool| {
+            let usage = ask.usage();
+            let here = usage.free_pages(host, node.id, pool.size);
+            // Tenants' pages of no known node are missing in the sum alone.
+            let free = pool.free.min(here).min(usage.free_pages_in_all(host, pool.size));
+            free / (size.bytes() / pool.size.bytes())
+        });
         let top = best.map_or(needed, |(more, _)| more - 1).min(room);
         if top == 0 || !works(at, top) {
             continue;

@@ -171,7 +171,7 @@ fn demanding(rng: &mut Rng) -> Case {
         }
         if rng.percent(30) {
             request.cells = Wish::Require(rng.between(1, 4) as u32);
-            request.even_cells |= rng.percent(40);
+            request.even_cells |= rng.percent(60);
         }
         if rng.percent(30) {
             request.smt = Wish::Require(rng.percent(60));
@@ -190,7 +190,9 @@ fn demanding(rng: &mut Rng) -> Case {
         let all = case.host.devices.iter().map(|device| device.address).collect::<Vec<_>>();
         match &mut request.gpus {
             GpuRequest::Count { model, .. } if rng.percent(15) => *model = Some("b".to_owned()),
-            GpuRequest::Addresses(named) if rng.percent(20) => named.push(rng.pick(&all)),
+            GpuRequest::Addresses(named) if !all.is_empty() && rng.percent(20) => {
+                named.push(rng.pick(&all))
+            }
             _ => {}
         }
         if case.build().is_some_and(|built| built.recommend(&case.options).is_err()) {
@@ -319,7 +321,7 @@ fn fits(case: &Case, host: HostSpec, request: RequestSpec) -> bool {
 #[test]
 fn every_kind_of_change_that_would_fit_is_told_once() {
     let mut seen = BTreeMap::<String, u32>::new();
-    for_cases(21, 400, |rng| {
+    for_cases(21, 600, |rng| {
         let case = demanding(rng);
         let built = case.build().unwrap();
         let question = Question::new(&built.host, &built.usage, &built.request);
