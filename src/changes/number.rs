@@ -76,8 +76,8 @@ mod tests {
         for asked in [1, 2, 48, 4096, 1 << 26, u64::MAX] {
             for highest in [0, 1, 3, 47, 1000, asked / 3, asked / 2, asked - 1] {
                 let (_, tried) = found(asked, |n| n <= highest);
-                let bound = 2 * NEAR as u32 + 3 * asked.ilog2();
-                assert!(tried <= bound, "{tried} tried below {asked}, for {highest}");
+                let bound = 2 * NEAR + 3 * u64::from(asked.ilog2());
+                assert!(u64::from(tried) <= bound, "{tried} tried below {asked}, for {highest}");
             }
         }
     }

@@ -13,9 +13,8 @@ fn alike(ask: Ask<'_>) -> u64 {
     u64::from(cells.unwrap_or(1).max(1))
 }
 
-/// The numbers of which one divides every number of vCPUs that fits, the largest last: cells that
-/// are alike need a multiple of their number, siblings an even number, both twice the number of
-/// cells.
+/// The step widths of the searches over numbers of vCPUs, ascending. Cells that are alike need a
+/// multiple of their number, siblings an even number, and both together twice the number of cells.
 fn steps(ask: Ask<'_>) -> Vec<u64> {
     let cells = alike(ask);
     let mut steps = vec![cells, 2 * cells];
@@ -33,7 +32,7 @@ fn vcpus_fit(ask: Ask<'_>, vcpus: u64) -> bool {
 pub(super) fn more_vcpus(ask: Ask<'_>) -> Option<Change> {
     let vcpus = u64::from(ask.spec().vcpus);
     let mut steps = steps(ask).into_iter();
-    // A request that is a multiple of the step already does not fit for another reason.
+    // A number that is a multiple of the step already is refused for another reason.
     let next = steps.find_map(|step| {
         let next = vcpus.next_multiple_of(step);
         (next > vcpus && vcpus_fit(ask, next)).then_some(next)
@@ -45,7 +44,7 @@ pub(super) fn fewer_vcpus(ask: Ask<'_>) -> Option<Change> {
     let asked = u64::from(ask.spec().vcpus);
     let mut best: Option<u64> = None;
     for step in steps(ask) {
-        // What was found so near is the largest.
+        // So near to the requested number, every number was tried: this is the largest.
         if best.is_some_and(|vcpus| vcpus + NEAR >= asked) {
             break;
         }
