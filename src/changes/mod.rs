@@ -35,8 +35,8 @@
 //! page size; for emulator pCPUs, one. A search tries 16 + 3 x log2(n) numbers below n: 52 for
 //! 4096 vCPUs, 94 for 256 GiB in pages of 4 KiB. More pages: 1 + log2(pages) for each node and page
 //! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 7
-//! for policies and the rest. On a host of two nodes with pages of 4 KiB, 2 MiB and 1 GiB, about 500
-//! in all.
+//! for policies and the rest. On a host of two nodes with pages of 4 KiB, 2 MiB and 1 GiB, about
+//! 500 in all.
 //!
 //! # Known limitations
 //! - The searches take the numbers that fit to be one interval with small gaps. Where that fails, a
@@ -54,8 +54,8 @@ use crate::question::Question;
 use ask::Ask;
 pub use change::Change;
 
-/// The smallest changes that would each, alone, make a refused request fit, the mildest first. Every
-/// one was tried.
+/// The smallest changes that would each, alone, make a refused request fit, the mildest first.
+/// Every one was tried.
 #[must_use]
 pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     let ask = Ask(question);

@@ -9,10 +9,11 @@ pub(super) const NEAR: u64 = 8;
 /// The largest number found to fit, from 1 to below `asked`.
 ///
 /// The numbers that fit are taken to be one interval with a few gaps. It need not begin at 1: a VM
-/// whose memory needs two nodes does not fit with one guest core. The numbers directly below `asked`
-/// are tried first, then numbers 16, 32, 64, … below it. If none of these fits, the interval is far
-/// below or small, and 1, 2, 4, … are tried. The first that fits and the lowest above it that was
-/// tried and does not are the ends of a bisection; at last, a few numbers above its result are tried.
+/// whose memory needs two nodes does not fit with one guest core. The numbers directly below
+/// `asked` are tried first, then numbers 16, 32, 64, … below it. If none of these fits, the
+/// interval is far below or small, and 1, 2, 4, … are tried. The first that fits and the lowest
+/// above it that was tried and does not are the ends of a bisection; at last, a few numbers above
+/// its result are tried.
 ///
 /// A number returned fits. It is the largest one if `asked` is at most `NEAR` above it, or if the
 /// numbers that fit are one interval that contains a number tried before the bisection. At most 2 x
