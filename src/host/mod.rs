@@ -216,8 +216,8 @@ impl Host {
     }
 
     /// The node that devices without a known node are taken to be on: the only node with memory, if
-    /// the description leaves out the node of some endpoint. `None` where several nodes have
-    /// memory; the locality of such a device is then unknown.
+    /// the description leaves out the node of some endpoint. `None` where several nodes have memory;
+    /// the locality of such a device is then unknown.
     #[must_use]
     pub fn assumed_device_node(&self) -> Option<NodeId> {
         let node = self.spec.only_memory_node()?;
