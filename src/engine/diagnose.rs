@@ -1,4 +1,4 @@
-//! Diagnosis: why each style does not fit, and the smallest changes that would make it fit.
+//! Diagnosis: why each style does not fit. [`changes`](crate::changes) finds what would.
 //!
 //! **Takes** a finished search, or the facts that stopped it from starting. **Gives** a `Rejection`
 //! for every style but the default for which no placement was found: facts with ids and numbers,
@@ -37,28 +37,8 @@
 //! requires one node and locality. `pin` is refused with "every GPU on a node of the VM", from step
 //! 5, and then "node 0: 13 free pages of 1 GiB, 16 needed, 3 short", from step 6.
 //!
-//! # Smallest changes
-//! `smallest_changes` asks for recommendations with one thing changed, and reports a change only if
-//! the changed request was found to fit. Each change stands alone:
-//! - *More pages* on one node, if a hugepage size is requested: for each node, a bisection over the
-//!   number of pages, limited by the base pages that the description counts as free; the node with
-//!   the fewest. The total is the number to write into `nr_hugepages`.
-//! - *Another page size*: if one is requested, the first of 1 GiB, 2 MiB and 4 KiB that fits.
-//! - *Fewer vCPUs*: bisections over all numbers and over the even ones, since an odd number shows
-//!   no siblings and the two are not one monotone row; then up to eight numbers above the better
-//!   result.
-//! - *Less memory*: a bisection in pages of each of the three sizes; the largest result.
-//! - *Fewer GPUs*: counting down, if they are requested by number.
-//! - *Relax*: each required policy in turn, preferred instead. Wishes for cells and SMT are not
-//!   relaxed.
-//!
-//! Example: 16 GiB where 13 pages are free gives "3 more 1 GiB pages on node 0", "pages of 4 KiB",
-//! "at most 13 GiB", "no GPUs", and one node or locality "preferred instead of required".
-//!
 //! # Bounds
-//! Diagnosis is linear in nodes and page sizes. Changes ask for about log2(vCPUs) x 2 + 8,
-//! log2(memory / page) for three sizes, log2(pages) per node, and at most 64 + 7 + 3 further
-//! recommendations.
+//! Diagnosis is linear in nodes and page sizes.
 //!
 //! # Invariants
 //! - A style for which nothing was found has at least one fact. Tests hold this against a
@@ -68,11 +48,6 @@
 //! # Known limitations
 //! - Facts are necessary conditions. Mending the first may bring up the next; only a change that
 //!   was tried is known to suffice.
-//! - Bisection assumes that less is easier. Where that fails (an even split exists for 8 guest
-//!   cores and not for 7), a larger number than the one told may fit; the one told always fits.
-//! - Base pages that tenants took since the host was described are not subtracted before hugepages
-//!   are made of them.
-//! - Two changes at once are not tried: the pairs are many, and people can ask again.
 
 use crate::engine::refusal::{Fact, Rejection, node_set};
 use crate::engine::score::Property;

@@ -5,7 +5,8 @@ use std::fmt;
 use crate::changes::Change;
 use crate::engine::refusal::Fact;
 use crate::engine::score::Property;
-use crate::sets::NodeSet;
+use crate::host::{Host, Kept};
+use crate::sets::{CpuSet, NodeSet};
 
 fn on(nodes: &NodeSet) -> String {
     match nodes.len() {
@@ -115,21 +116,94 @@ impl fmt::Display for Change {
     }
 }
 
+/// A change, and in parentheses the flag of the command line that makes it, where there is one.
 fn of_change(change: &Change) -> String {
     match change {
-        Change::FewerVcpus { vcpus } => format!("at most {vcpus} vCPUs"),
-        Change::LessMemory { memory } => format!("at most {memory} of memory"),
         Change::MorePages { node, page_size: size, more, total } => format!(
             "{more} more {size} pages on node {node} (echo {total} > \
              /sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/nr_hugepages)",
             size.kib()
         ),
-        Change::OtherPageSize { page_size: size } => format!("pages of {size}"),
-        Change::FewerGpus { gpus: 0 } => "no GPUs".to_owned(),
-        Change::FewerGpus { gpus: 1 } => "at most 1 GPU".to_owned(),
-        Change::FewerGpus { gpus } => format!("at most {gpus} GPUs"),
+        Change::OtherPageSize { page_size: size } => {
+            format!("pages of {size} (--page-size {})", flag(size))
+        }
+        Change::FewerEmulatorPcpus { emulator_pcpus: 0 } => {
+            "no pCPUs for the emulator threads alone".to_owned()
+        }
+        Change::FewerEmulatorPcpus { emulator_pcpus: 1 } => {
+            "at most 1 pCPU for the emulator threads alone".to_owned()
+        }
+        Change::FewerEmulatorPcpus { emulator_pcpus } => {
+            format!("at most {emulator_pcpus} pCPUs for the emulator threads alone")
+        }
         Change::Relax { property } => {
             format!("preferring instead of requiring {}", of_property(*property))
         }
+        Change::UnevenCells => "guest cells of unequal size".to_owned(),
+        Change::AnyCells => "any number of guest cells (--cells auto)".to_owned(),
+        Change::OtherCells { cells: 1 } => "1 guest cell (--cells none)".to_owned(),
+        Change::OtherCells { cells } => format!("{cells} guest cells (--cells {cells})"),
+        Change::OtherSmt { shown: true } => {
+            "SMT siblings shown to the guest (--smt show)".to_owned()
+        }
+        Change::OtherSmt { shown: false } => {
+            "SMT siblings hidden from the guest (--smt hide)".to_owned()
+        }
+        Change::MoreVcpus { vcpus } => format!("{vcpus} vCPUs (--vcpus {vcpus})"),
+        Change::KeepNothing { kept } => {
+            format!("nothing kept for the host, which keeps {} (--reserve none)", pcpus(kept))
+        }
+        Change::AnyGpus { gpus: 1 } => "any GPU (--gpus 1)".to_owned(),
+        Change::AnyGpus { gpus } => format!("any {gpus} GPUs (--gpus {gpus})"),
+        Change::AnyModel => "GPUs of any model (without --gpu-model)".to_owned(),
+        Change::WithoutDevice { address } => format!("without device {address}"),
+        Change::FewerVcpus { vcpus: 1 } => "1 vCPU (--vcpus 1)".to_owned(),
+        Change::FewerVcpus { vcpus } => format!("at most {vcpus} vCPUs (--vcpus {vcpus})"),
+        Change::LessMemory { memory } => {
+            format!("at most {memory} of memory (--memory {})", flag(memory))
+        }
+        Change::FewerGpus { gpus: 0 } => "no GPUs (--gpus 0)".to_owned(),
+        Change::FewerGpus { gpus: 1 } => "at most 1 GPU (--gpus 1)".to_owned(),
+        Change::FewerGpus { gpus } => format!("at most {gpus} GPUs (--gpus {gpus})"),
+    }
+}
+
+/// An amount as an argument: `13GiB`.
+fn flag(amount: &impl fmt::Display) -> String {
+    amount.to_string().replace(' ', "")
+}
+
+/// `pCPU 0` or `pCPUs 0,24`.
+fn pcpus(cpus: &CpuSet) -> String {
+    format!("{} {cpus}", if cpus.len() == 1 { "pCPU" } else { "pCPUs" })
+}
+
+/// What the host keeps for its own work, if it keeps any pCPUs.
+pub(super) fn kept_by(host: &Host) -> Option<String> {
+    let Kept { cpus, why, .. } = host.kept();
+    (!cpus.is_empty()).then(|| format!("The host keeps {} ({why})", pcpus(cpus)))
+}
+
+/// Whether a fact counts cores or pCPUs, so that the pCPUs that the host keeps may decide it.
+pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
+    match fact {
+        // One pCPU that is kept takes no siblings from a host without SMT.
+        Fact::NoSmt => host.kept().cpus.len() > 1,
+        Fact::CoresShort { .. }
+        | Fact::PcpusShort { .. }
+        | Fact::NodesShort { .. }
+        | Fact::NoEmulatorPcpu { .. } => true,
+        Fact::Lacks { property } => {
+            matches!(property, Property::DedicatedCpus | Property::WholeCores)
+        }
+        Fact::PagesShort { .. }
+        | Fact::NoPageSize { .. }
+        | Fact::GpusShort { .. }
+        | Fact::NoDevice { .. }
+        | Fact::NotAGpu { .. }
+        | Fact::DeviceHeld { .. }
+        | Fact::GpuNodeUnknown { .. }
+        | Fact::OddVcpus { .. }
+        | Fact::TooManyDevices { .. } => false,
     }
 }

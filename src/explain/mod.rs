@@ -24,6 +24,7 @@ use crate::request::Request;
 use crate::units::{NodeId, PageSize, PciAddr};
 use crate::usage::Usage;
 pub use cores::cores_line;
+use facts::{is_about_pcpus, kept_by};
 pub use rebalance::{explain_advice, step_text};
 use warnings::cited_by;
 
@@ -127,6 +128,12 @@ pub fn explain_refusal(
         let more = rejections.iter().map(|r| r.facts.len().saturating_sub(4)).max().unwrap_or(0);
         let more = if more > 0 { format!(" (and {more} more reasons)") } else { String::new() };
         _ = writeln!(text, "  {}: {facts}{more}", styles.join(", "));
+    }
+    let mut facts = refusal.rejected.iter().flat_map(|rejection| &rejection.facts);
+    if let Some(kept) =
+        facts.any(|fact| is_about_pcpus(fact, host)).then(|| kept_by(host)).flatten()
+    {
+        _ = writeln!(text, "\n{kept}.");
     }
     match changes {
         None => {}

@@ -12,6 +12,7 @@
 mod capabilities;
 mod capacity;
 mod cases;
+mod changes;
 mod corpus;
 mod domains;
 mod emit;

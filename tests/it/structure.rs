@@ -56,7 +56,11 @@ const PLAN: [(&str, &[&str], &str); 20] = [
         &["engine", "free", "host", "placement", "question", "request", "sets", "units", "usage"],
         "asks the engine host by host",
     ),
-    ("changes", &["engine", "host", "question", "request", "units"], "asks the engine again"),
+    (
+        "changes",
+        &["engine", "host", "question", "request", "sets", "units", "usage"],
+        "asks the engine again",
+    ),
     (
         "rebalance",
         &[

@@ -1,0 +1,77 @@
+//! The smallest changes that would make a refused request fit.
+//!
+//! **Takes** a question that was refused. **Gives** single changes of the request or of the host.
+//! Each stands alone, and was tried: the changed question was answered with a placement. They are
+//! told in the order below, the mildest for the user of the VM first.
+//!
+//! Everything that a request requires is varied. The same VM:
+//! - *More pages* on one node, of the requested hugepage size, or of the largest size that helps if
+//!   none is requested: for each node, a bisection over the number of pages, limited by the base
+//!   pages that are free; the node with the fewest. The total is the number
+//!   to write into `nr_hugepages`.
+//! - *Another page size*, if one is requested: the largest of the host's that fits.
+//! - *Fewer pCPUs for the emulator threads*, or none for them alone.
+//! - *Relax*: each required policy in turn, preferred instead.
+//! - *Uneven cells*, if they must be alike; *any number of cells*, if one is required, and the
+//!   nearest numbers below and above it; *the other SMT wish*, if one is required.
+//! - *More vCPUs*: the next even number above an odd one, or the next that equal cells can share.
+//! - *Nothing kept for the host*, if it keeps pCPUs.
+//!
+//! Another VM:
+//! - *Any GPUs*, the same number, if they are named; GPUs of *any model*, if one is requested.
+//! - *Without one* of the named GPUs and other devices: the first whose absence suffices.
+//! - *Fewer vCPUs*: a search over all numbers and one over the even ones, since hosts often have
+//!   room for more vCPUs as siblings; over multiples of the number of cells where these must be
+//!   alike. The larger result.
+//! - *Less memory*: a search in pages of each size of the host, or of the requested size; the
+//!   largest result.
+//! - *Fewer GPUs*: counting down, if they are requested by number.
+//!
+//! Example: 16 GiB where 13 pages are free gives "3 more 1 GiB pages on node 0", "pages of 4 KiB",
+//! one node or locality "preferred instead of required", "at most 13 GiB" and "no GPUs".
+//!
+//! # Bounds
+//! Recommendations asked for, at most: for numbers of vCPUs, 2 searches; for memory, one for each
+//! page size; for emulator pCPUs, one. A search tries 16 + 3 x log2(n) numbers below n: 52 for
+//! 4096 vCPUs, 94 for 256 GiB in pages of 4 KiB. More pages: 1 + log2(pages) for each node and page
+//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 7
+//! for policies and the rest. On a host of two nodes with pages of 4 KiB, 2 MiB and 1 GiB, about
+//! 500 in all.
+//!
+//! # Known limitations
+//! - The searches take the numbers that fit to be one interval with small gaps. Where that fails, a
+//!   larger number than the one told may fit; the one told always fits.
+//! - Two changes at once are not tried: the pairs are many, and people can ask again.
+
+mod ask;
+mod change;
+mod number;
+mod pages;
+mod rules;
+mod size;
+
+use crate::question::Question;
+use ask::Ask;
+pub use change::Change;
+
+/// The smallest changes that would each, alone, make a refused request fit, the mildest first.
+/// Every one was tried.
+#[must_use]
+pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
+    let ask = Ask(question);
+    let mut changes = Vec::new();
+    changes.extend(pages::more(ask));
+    changes.extend(pages::other_size(ask));
+    changes.extend(rules::emulator(ask));
+    changes.extend(rules::relaxed(ask));
+    changes.extend(rules::cells(ask));
+    changes.extend(rules::smt(ask));
+    changes.extend(size::more_vcpus(ask));
+    changes.extend(rules::kept(ask));
+    changes.extend(size::other_gpus(ask));
+    changes.extend(size::without_device(ask));
+    changes.extend(size::fewer_vcpus(ask));
+    changes.extend(size::less_memory(ask));
+    changes.extend(size::fewer_gpus(ask));
+    changes
+}

@@ -1,0 +1,75 @@
+//! The same VM under other rules: what its placement must have, and what its guest must see.
+
+use super::ask::Ask;
+use super::change::Change;
+use super::number::largest_below;
+use crate::engine::score::Property;
+use crate::host::Reserve;
+use crate::request::{Policies, Policy, Wish};
+
+/// The field of each property that has a policy.
+type Field = fn(&mut Policies) -> &mut Policy;
+
+const POLICIES: [(Property, Field); 7] = [
+    (Property::DedicatedCpus, |policies| &mut policies.dedicated_cpus),
+    (Property::WholeCores, |policies| &mut policies.whole_cores),
+    (Property::OneNode, |policies| &mut policies.one_node),
+    (Property::GpuLocality, |policies| &mut policies.gpu_locality),
+    (Property::SameSwitch, |policies| &mut policies.same_switch),
+    (Property::LinkedGpus, |policies| &mut policies.linked_gpus),
+    (Property::FabricPartition, |policies| &mut policies.fabric_partition),
+];
+
+/// Each required property that can be preferred instead.
+pub(super) fn relaxed(ask: Ask<'_>) -> impl Iterator<Item = Change> + '_ {
+    let required = move |field: Field| *field(&mut ask.spec().policies.clone()) == Policy::Require;
+    let suffices = move |field: Field| ask.fits(|spec| *field(&mut spec.policies) = Policy::Prefer);
+    let all = POLICIES.into_iter();
+    all.filter(move |(_, field)| required(*field) && suffices(*field))
+        .map(|(property, _)| Change::Relax { property })
+}
+
+/// Fewer pCPUs for the emulator threads, or none for them alone.
+pub(super) fn emulator(ask: Ask<'_>) -> Option<Change> {
+    let pcpus = ask.spec().emulator_pcpus;
+    let fits = |n: u64| u32::try_from(n).is_ok_and(|n| ask.fits(|spec| spec.emulator_pcpus = n));
+    let fewer = largest_below(u64::from(pcpus), fits);
+    let fewer = fewer.or_else(|| (pcpus > 0 && fits(0)).then_some(0))?;
+    Some(Change::FewerEmulatorPcpus { emulator_pcpus: u32::try_from(fewer).ok()? })
+}
+
+/// Cells of other numbers and sizes.
+pub(super) fn cells(ask: Ask<'_>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if ask.spec().even_cells && ask.fits(|spec| spec.even_cells = false) {
+        changes.push(Change::UnevenCells);
+    }
+    let Some(required) = ask.spec().cells.required() else { return changes };
+    if ask.fits(|spec| spec.cells = Wish::Auto) {
+        changes.push(Change::AnyCells);
+    }
+    let fits = |cells: &u32| ask.fits(|spec| spec.cells = Wish::Require(*cells));
+    // A guest has at most a cell on each node, and at least a vCPU in each cell.
+    let most = u32::try_from(ask.host().nodes().len()).unwrap_or(u32::MAX).min(ask.spec().vcpus);
+    let below = (1..required.min(most.saturating_add(1))).rev().find(fits);
+    let above = (required.saturating_add(1)..=most).find(fits);
+    changes.extend(below.into_iter().chain(above).map(|cells| Change::OtherCells { cells }));
+    changes
+}
+
+/// Siblings hidden where they must be shown, or shown where they must be hidden.
+pub(super) fn smt(ask: Ask<'_>) -> Option<Change> {
+    let shown = !ask.spec().smt.required()?;
+    let fits = ask.fits(|spec| spec.smt = Wish::Require(shown));
+    fits.then_some(Change::OtherSmt { shown })
+}
+
+/// Nothing kept for the host, where it keeps something.
+pub(super) fn kept(ask: Ask<'_>) -> Option<Change> {
+    let kept = &ask.host().kept().cpus;
+    if kept.is_empty() {
+        return None;
+    }
+    let host = ask.host().with_reserved(Reserve::None).ok()?;
+    ask.fits_on(&host).then(|| Change::KeepNothing { kept: kept.clone() })
+}
