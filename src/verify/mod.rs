@@ -15,8 +15,9 @@
 //! - pCPUs: every vCPU is pinned; dedicated vCPUs have one pCPU each, which is online, allowed, not
 //!   kept for the host and held by nobody; the vCPUs of a guest core are on one core; emulator and
 //!   I/O threads are on pCPUs without vCPUs; cores are whole where that is required.
-//! - The guest's view: sockets x dies x cores x threads are the vCPUs, no socket straddles cells,
-//!   the style says what is shown, and distances are a symmetric matrix.
+//! - The guest's view: sockets x dies x cores x threads are the vCPUs, no guest core is in two
+//!   cells, sockets are no more than the packages in use (or, where a guest takes a socket for one
+//!   L3, than the cells), the style says what is shown, and distances are a symmetric matrix.
 //! - Memory: cells partition the vCPUs and sum to the request; each is whole pages of its size; all
 //!   cells together find their pages free, node by node and in all.
 //! - Devices: those that were asked for, held by nobody, each once, with the whole IOMMU group, in

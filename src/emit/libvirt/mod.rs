@@ -49,11 +49,11 @@ pub enum EmitError {
     /// none.
     #[error("the cells are not numbered from 0 or do not share out the vCPUs exactly")]
     Cells,
-    /// A virtual socket with vCPUs in several cells.
-    #[error("virtual socket {socket} is in several cells")]
-    SocketStraddles {
-        /// The socket, counted from 0.
-        socket: u32,
+    /// A guest core with vCPUs in several cells.
+    #[error("guest core {core} is in several cells")]
+    CoreStraddles {
+        /// The core, counted from 0.
+        core: u32,
     },
     /// An amount of memory that is nothing, or not made of whole pages.
     #[error("cell {cell} has {memory}, which is not one or more pages of {page_size}")]

@@ -1,8 +1,8 @@
 //! From a candidate to a placement: which pCPU each vCPU gets, and all that an emitter prints.
 
 use crate::engine::refusal::{Fact, one_node};
+use crate::host::KeptWhy;
 use crate::host::derived::GpuMask;
-use crate::host::{CpuVendor, KeptWhy};
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet, bits};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
@@ -10,8 +10,10 @@ use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 use crate::engine::search::cpus::CpuPolicy;
 use crate::free::bundle;
 mod pci;
+mod topology;
 use crate::engine::search::{Candidate, Search, emulator_way};
 use pci::guest_pci;
+use topology::{topoext, topology};
 
 /// The most vCPUs that a guest can have without an IOMMU that remaps interrupts.
 const MAX_XAPIC_VCPUS: u32 = 255;
@@ -38,13 +40,12 @@ pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placem
     let cells = cells(search, candidate, &ids);
     let devices = devices(search, candidate, &cells);
     let pci = guest_pci(host, &devices, true)?;
-    let amd = host.cpu_vendor() == CpuVendor::Amd;
     Ok(Placement {
         name: search.request.spec().name.clone(),
         style: candidate.style,
         dedicated: candidate.way.dedicated,
         memory_mode: candidate.memory,
-        topology: topology(candidate),
+        topology: topology(host, search.request.spec(), candidate),
         vcpus: pcpus.vcpus,
         idle: pcpus.idle,
         emulator_own: pcpus.emulator_own,
@@ -54,7 +55,7 @@ pub(crate) fn build(search: &Search<'_>, candidate: &Candidate) -> Result<Placem
         devices,
         pci,
         iommu: search.request.spec().vcpus > MAX_XAPIC_VCPUS,
-        topoext: amd && candidate.threads > 1,
+        topoext: topoext(host, candidate.threads),
     })
 }
 
@@ -284,29 +285,6 @@ fn cells(search: &Search<'_>, candidate: &Candidate, ids: &[NodeId]) -> Vec<Cell
 
 fn small(guest_cores: u64) -> u32 {
     u32::try_from(guest_cores).expect("guest cores are at most as many as vCPUs")
-}
-
-/// A virtual socket is the largest piece that divides all cells, so that none straddles two.
-fn topology(candidate: &Candidate) -> GuestTopology {
-    let gcd = |a: u64, b: u64| {
-        let (mut a, mut b) = (a, b);
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    let all: u64 = candidate.units.iter().sum();
-    let socket = if candidate.style.shows_cells() {
-        candidate.units.iter().copied().fold(0, gcd)
-    } else {
-        all
-    };
-    GuestTopology {
-        sockets: small(all / socket.max(1)),
-        dies: 1,
-        cores: small(socket),
-        threads: candidate.threads,
-    }
 }
 
 fn devices(search: &Search<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {

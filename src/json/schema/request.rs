@@ -7,6 +7,7 @@ use super::{
     object, of, one_of, string, tagged,
 };
 use crate::json::format::REQUEST;
+use crate::request::Guest;
 use crate::workload::Workload;
 
 /// The JSON Schema (draft 2020-12) of what [`write_request`](crate::json::write_request) writes.
@@ -24,6 +25,7 @@ pub fn request_schema() -> String {
         ("gpus", false, gpus(), "which GPUs; none where it is left out"),
         ("devices", false, array(of("address")), "NICs and other devices that the VM gets"),
         ("workload", false, workload(), "what the guest does; general where it is left out"),
+        ("guest", false, guest(), "what the guest runs; any where it is left out"),
         ("cells", false, wish(number(U32)), "the number of guest cells; auto if left out"),
         ("even_cells", false, boolean(), "whether all cells must be alike; false if left out"),
         ("smt", false, wish(boolean()), "whether the guest sees SMT siblings; auto if left out"),
@@ -59,6 +61,10 @@ fn gpus() -> Value {
 fn workload() -> Value {
     let presets: Vec<&str> = Workload::PRESETS.iter().map(Workload::name).collect();
     one_of(&[names(&presets), tagged("custom", of("weights"), "weights of the caller's own")])
+}
+
+fn guest() -> Value {
+    names(&[Guest::Any, Guest::Windows].map(Guest::name))
 }
 
 fn wish(value: Value) -> Value {
