@@ -19,6 +19,7 @@ mod emulator;
 mod facts;
 mod fixtures;
 mod fleet;
+mod guest_topology;
 mod hostile;
 mod lessons;
 mod lstopo;

@@ -23,8 +23,8 @@ use crate::request::{Guest, RequestSpec};
 /// # Why cells may share a socket
 /// A guest learns its cells from the SRAT, by vCPU, and asks the CPU only for packages, dies and
 /// caches. Linux checks a single thing: vCPUs that share a last-level cache must be on one node. If
-/// they are not, it prints "sched: CPU #2's llc-sibling CPU #0 is not on the same node! \[node: 1 !=
-/// 0\]. Ignoring dependency." with a call trace, once per boot, and cuts the cache's set at the
+/// they are not, it prints "sched: CPU #2's llc-sibling CPU #0 is not on the same node! \[node: 1
+/// != 0\]. Ignoring dependency." with a call trace, once per boot, and cuts the cache's set at the
 /// border of the cell. Nodes, distances, packages and scheduler domains are as promised
 /// nevertheless.
 ///
@@ -47,8 +47,8 @@ use crate::request::{Guest, RequestSpec};
 /// - `<cache mode='passthrough'>`, printed for pinned vCPUs: QEMU hands on how many APIC ids share
 ///   the host's L3. On Intel it limits that number to the socket, so a socket has one L3, unless
 ///   the host's L3 is narrower; dies do not divide it. On AMD the host's number stays, for guests
-///   that have `topoext`: 16 on most CPUs since Zen 3. Dies and sockets are padded to a power of two
-///   of APIC ids, so cells of fewer than 16 vCPUs then share an L3, and Linux complains once.
+///   that have `topoext`: 16 on most CPUs since Zen 3. Dies and sockets are padded to a power of
+///   two of APIC ids, so cells of fewer than 16 vCPUs then share an L3, and Linux complains once.
 /// - `<cache mode='emulate' level='3'/>`: each die has one L3.
 pub(super) fn topology(host: &Host, spec: &RequestSpec, candidate: &Candidate) -> GuestTopology {
     let Candidate { nodes, units, threads, .. } = candidate;

@@ -76,8 +76,8 @@ pub(crate) struct Args {
     /// gpu-inference, gpu-training, data-pipeline, cpu-throughput, latency-sensitive or general.
     #[arg(long, value_name = "NAME")]
     pub(crate) workload: Option<Workload>,
-    /// What the guest runs: Windows sees one socket, as its client editions use two at most. Without
-    /// it, a domain of --domain that has <hyperv> features runs Windows.
+    /// What the guest runs: Windows sees one socket, as its client editions use two at most.
+    /// Without it, a domain of --domain that has <hyperv> features runs Windows.
     #[arg(long, value_name = "any|windows", value_parser = guest)]
     pub(crate) guest: Option<Guest>,
     /// How many NUMA cells the guest sees.
