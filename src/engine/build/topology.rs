@@ -52,9 +52,8 @@ use crate::request::{Guest, RequestSpec};
 /// - `<cache mode='emulate' level='3'/>`: each die has one L3.
 pub(super) fn topology(host: &Host, spec: &RequestSpec, candidate: &Candidate) -> GuestTopology {
     let Candidate { nodes, units, threads, .. } = candidate;
-    let packages: Vec<u64> = nodes.iter().map(|at| host.derived().nodes[*at].packages).collect();
     let windows = spec.guest == Guest::Windows;
-    let sockets = if windows { 1 } else { even_packages(&packages, units) };
+    let sockets = if windows { 1 } else { even_packages(host, nodes, units) };
     let cells = units.len() as u64;
     let alike = units.iter().all(|of_cell| *of_cell == units[0]);
     let (sockets, dies) = if !candidate.style.shows_cells() || !alike {
@@ -82,22 +81,17 @@ pub(super) fn topoext(host: &Host, threads: u32) -> bool {
 
 /// The number of packages, if each holds the same number of guest cores and all its nodes in a row;
 /// otherwise 1. A node with cores of several packages cannot be told apart: 1.
-fn even_packages(packages: &[u64], units: &[u64]) -> u64 {
-    let mut held: Vec<(u64, u64)> = Vec::new();
-    for (package, units) in packages.iter().zip(units) {
-        match held.last_mut() {
-            Some((last, sum)) if last == package => *sum += units,
-            _ => held.push((*package, *units)),
-        }
-    }
-    let mut seen = 0;
-    for (package, units) in &held {
-        if package.count_ones() != 1 || seen & package != 0 || *units != held[0].1 {
-            return 1;
-        }
-        seen |= package;
-    }
-    (held.len() as u64).max(1)
+fn even_packages(host: &Host, nodes: &[usize], units: &[u64]) -> u64 {
+    let package = |at: &usize| host.derived().nodes[*at].packages;
+    let all = nodes.iter().fold(0, |all, at| all | package(at));
+    let (packages, total) = (u64::from(all.count_ones()), units.iter().sum::<u64>());
+    let held = |at: &usize| -> u64 {
+        let alike = nodes.iter().zip(units).filter(|(other, _)| package(other) == package(at));
+        alike.map(|(_, units)| units).sum()
+    };
+    let even = |at: &usize| package(at).count_ones() == 1 && held(at) * packages == total;
+    let borders = nodes.windows(2).filter(|two| package(&two[0]) != package(&two[1])).count();
+    if nodes.iter().all(even) && borders as u64 + 1 == packages { packages } else { 1 }
 }
 
 fn small(count: u64) -> u32 {
