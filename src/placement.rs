@@ -108,6 +108,16 @@ impl fmt::Display for MemoryMode {
 }
 
 /// The CPU topology that the guest sees. The product is the number of vCPUs.
+///
+/// A recommended one has a socket for each host package that the VM uses, if these hold equal
+/// numbers of its guest cores; otherwise one socket. Windows always sees one. Cells of equal size
+/// in one package are the dies of its socket; on CPUs other than Intel's, in guests without SMT
+/// siblings, they are sockets, as Linux takes a socket there for one L3. The border of a cell never
+/// lies inside a core; where cells are of unequal size it lies inside a socket.
+///
+/// With the host's caches shown (`<cache mode='passthrough'>`), an Intel guest sees one L3 in each
+/// socket, and an AMD guest with SMT siblings as many vCPUs on each L3 as the host has pCPUs. With
+/// emulated caches (`<cache mode='emulate' level='3'/>`) each die has one L3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]

@@ -143,6 +143,29 @@ impl Default for Policies {
     }
 }
 
+/// What the guest runs, as far as it decides what the guest may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum Guest {
+    /// Unknown, or anything but Windows.
+    #[default]
+    Any,
+    /// Windows. It sees one socket: its client editions run on at most two and ignore the rest.
+    Windows,
+}
+
+impl Guest {
+    /// The name in requests and arguments.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Windows => "windows",
+        }
+    }
+}
+
 /// A request in plain fields; [`RequestSpec::build`] checks them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -170,6 +193,9 @@ pub struct RequestSpec {
     /// The kind of work that the guest does.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub workload: Workload,
+    /// What the guest runs.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
+    pub guest: Guest,
     /// The number of guest cells: 1 for a guest without NUMA.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub cells: Wish<u32>,
@@ -289,6 +315,7 @@ impl RequestSpec {
             gpus: GpuRequest::default(),
             devices: Vec::new(),
             workload: Workload::default(),
+            guest: Guest::Any,
             cells: Wish::Auto,
             even_cells: false,
             smt: Wish::Auto,

@@ -54,7 +54,8 @@ pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Viola
         iothreads,
     };
     cpus.check(&case, &mut found);
-    guest::check(&case, topology, *iommu, *topoext, &mut found);
+    let shown = guest::Shown { topology, vcpus, iommu: *iommu, topoext: *topoext };
+    guest::check(&case, &shown, &mut found);
     memory::check(&case, *memory_mode, &mut found);
     devices::check(&case, devices, pci, &mut found);
     pci::check(&case, devices, pci, &mut found);

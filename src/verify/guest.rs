@@ -1,27 +1,36 @@
 //! Checks of the guest's view: its topology, its cells and their distances.
 
+use std::collections::BTreeSet;
+
 use super::case::Case;
 use super::violation::Violation;
 use crate::host::CpuVendor;
 use crate::placement::{GuestTopology, Style};
-use crate::request::Policy;
-use crate::sets::VcpuSet;
+use crate::request::{Guest, Policy};
+use crate::sets::{CpuSet, VcpuSet};
 use crate::units::{CellId, Distance, VcpuId};
 
-pub(super) fn check(
-    case: &Case<'_>,
-    topology: &GuestTopology,
-    iommu: bool,
-    topoext: bool,
-    found: &mut Vec<Violation>,
-) {
+/// What the guest is shown of its CPUs, and the pCPUs of its vCPUs.
+pub(super) struct Shown<'a> {
+    pub(super) topology: &'a GuestTopology,
+    pub(super) vcpus: &'a [CpuSet],
+    pub(super) iommu: bool,
+    pub(super) topoext: bool,
+}
+
+pub(super) fn check(case: &Case<'_>, shown: &Shown<'_>, found: &mut Vec<Violation>) {
+    let Shown { topology, vcpus: pins, iommu, topoext } = *shown;
     let GuestTopology { sockets, dies, cores, threads } = *topology;
     let request = case.request;
     let vcpus = request.spec().vcpus;
     let product =
         sockets.checked_mul(dies).and_then(|n| n.checked_mul(cores)?.checked_mul(threads));
     if product == Some(vcpus) {
-        sockets_whole(case, sockets, found);
+        cores_whole(case, threads, found);
+        let most = most_sockets(case, pins, topoext);
+        if u64::from(sockets) > most {
+            found.push(Violation::Sockets { found: sockets, most });
+        }
     } else {
         found.push(Violation::Topology { topology: *topology, vcpus });
     }
@@ -57,22 +66,37 @@ pub(super) fn check(
     distances(case, found);
 }
 
-/// Every virtual socket is inside one cell. vCPUs are numbered socket by socket.
-fn sockets_whole(case: &Case<'_>, sockets: u32, found: &mut Vec<Violation>) {
-    // The product of the topology is the number of vCPUs, so there is a socket and the division is
-    // exact.
-    let each = case.request.spec().vcpus.checked_div(sockets).unwrap_or(0);
-    for socket in 0..sockets {
+/// vCPUs are numbered with the threads innermost.
+fn cores_whole(case: &Case<'_>, threads: u32, found: &mut Vec<Violation>) {
+    // The product is the number of vCPUs, so there is a thread, and the division is exact.
+    let cores = case.request.spec().vcpus.checked_div(threads).unwrap_or(0);
+    for core in 0..cores {
         let mut first: Option<CellId> = None;
-        for offset in 0..each {
-            let Some(cell) = case.cell_of(VcpuId(socket * each + offset)) else { continue };
+        for thread in 0..threads {
+            let Some(cell) = case.cell_of(VcpuId(core * threads + thread)) else { continue };
             let first = *first.get_or_insert(cell.id);
             if first != cell.id {
-                found.push(Violation::SocketStraddles { socket, first, second: cell.id });
+                found.push(Violation::CoreStraddles { core, first, second: cell.id });
                 break;
             }
         }
     }
+}
+
+/// The most sockets that a guest may see: one for each package of the host that a vCPU may run in;
+/// where Linux takes every socket for one L3, one for each cell if these are more. Windows sees
+/// one, and so does a guest whose vCPUs run anywhere.
+fn most_sockets(case: &Case<'_>, pins: &[CpuSet], topoext: bool) -> u64 {
+    if case.request.spec().guest == Guest::Windows {
+        return 1;
+    }
+    let mut packages = BTreeSet::new();
+    for pcpu in pins.iter().flat_map(CpuSet::iter) {
+        packages.extend(case.cores.get(&pcpu).map(|core| core.id.package));
+    }
+    let cells =
+        if case.host.cpu_vendor() == CpuVendor::Intel || topoext { 1 } else { case.cells.len() };
+    packages.len().max(cells).max(1) as u64
 }
 
 /// The cells are numbered from 0, and every vCPU is in exactly one of them.

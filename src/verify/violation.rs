@@ -228,9 +228,12 @@ pub enum Violation {
     /// vCPUs in no cell.
     #[error("vCPUs {vcpus} are in no cell")]
     InNoCell { vcpus: VcpuSet },
-    /// A virtual socket in two cells.
-    #[error("virtual socket {socket} is in cells {first} and {second}")]
-    SocketStraddles { socket: u32, first: CellId, second: CellId },
+    /// A guest core in two cells.
+    #[error("guest core {core} is in cells {first} and {second}")]
+    CoreStraddles { core: u32, first: CellId, second: CellId },
+    /// More virtual sockets than the guest may see.
+    #[error("the guest has {found} sockets, it may have {most} at most")]
+    Sockets { found: u32, most: u64 },
     /// A cell that is on no node, though the style pins.
     #[error("cell {cell} is on no node")]
     NoNodes { cell: CellId },

@@ -20,6 +20,7 @@ mod emulator;
 mod facts;
 mod fixtures;
 mod fleet;
+mod guest_topology;
 mod hostile;
 mod kinds;
 mod lessons;

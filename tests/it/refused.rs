@@ -29,9 +29,9 @@ fn what_libvirt_takes_and_the_guest_does_not_is_refused() {
         ),
         ("cell numbers", |p| p.cells[1].id = CellId(2), |e| matches!(e, EmitError::Cells)),
         (
-            "socket in two cells",
-            |p| (p.topology.sockets, p.topology.cores) = (1, 16),
-            |e| matches!(e, EmitError::SocketStraddles { socket: 0 }),
+            "core in two cells",
+            |p| (p.topology.sockets, p.topology.cores, p.topology.threads) = (1, 1, 16),
+            |e| matches!(e, EmitError::CoreStraddles { core: 0 }),
         ),
         (
             "half a page",

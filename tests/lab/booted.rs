@@ -45,7 +45,7 @@ fn chosen(host: &Host, wanted: RequestSpec, style: Style, expanders: bool) -> An
 }
 
 /// Boots the placement and reads what the guest reports, with libvirt's own account of the domain.
-fn boot(driver: &Driver, name: &str, placement: &Placement) -> (String, View) {
+fn boot(driver: &Driver, name: &str, placement: &Placement, amd: bool) -> (String, View) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let printed = libvirt::domain(placement).unwrap();
     judge(&format!("booted-{name}"), &printed);
@@ -66,7 +66,7 @@ fn boot(driver: &Driver, name: &str, placement: &Placement) -> (String, View) {
     let serial = port(&console, 0) + &port(&said, 1);
     let pages = placement.cells.iter().any(|cell| cell.page_size.is_huge());
     let stand_in =
-        StandIn { name: &own, pcpus: Some(pcpus()), pages, boot: &boot, serial: &serial };
+        StandIn { name: &own, pcpus: Some(pcpus()), pages, boot: &boot, serial: &serial, amd };
     let xml = stand_in.apply(placement, &printed);
     let start = std::time::Instant::now();
     let (live, report) = driver.booted(name, &xml, placement, &said);
@@ -123,15 +123,23 @@ const BAD: [&str; 7] = [
     "No bus number",
     "busn_res: can not",
     "conflicts with",
-    "is not on the same node",
+    "topology: ",
     "invalid SLIT",
 ];
+/// What it says where vCPUs of several nodes share an L3.
+const SHARES: &str = "llc-sibling CPU #";
 
 /// Compares everything.
 fn compare(name: &str, placement: &Placement, live: &str, view: &View) {
+    compare_all(name, placement, live, view, false);
+}
+
+/// Compares everything; an AMD guest has no `topoext` here.
+fn compare_all(name: &str, placement: &Placement, live: &str, view: &View, amd: bool) {
     for line in &view.log {
         assert!(!BAD.iter().any(|bad| line.contains(bad)), "{name}: {line}");
     }
+    caches(name, placement, view, amd);
     let shows_cells = placement.cells.len() > 1 || !placement.pci.expanders.is_empty();
     assert_eq!(view.online(), format!("0-{}", placement.vcpus.len() - 1), "{name}");
     assert_eq!(view.nodes(), placement.cells.len(), "{name}: cells");
@@ -159,6 +167,29 @@ fn compare(name: &str, placement: &Placement, live: &str, view: &View) {
         assert_eq!(view.siblings(vcpu), core.to_string(), "{name}: siblings of vCPU {vcpu}");
     }
     devices(name, placement, live, view, shows_cells);
+}
+
+/// Dies and L3s are those of the topology. An AMD guest takes a socket for one die with one L3:
+/// where a cell's border lies inside a socket, it says so, and ends the L3 there.
+fn caches(name: &str, placement: &Placement, view: &View, amd: bool) {
+    let topology = placement.topology;
+    let in_die = topology.cores * topology.threads;
+    let width = if amd { in_die * topology.dies } else { in_die };
+    let mut crossed = false;
+    for vcpu in 0..u32::try_from(placement.vcpus.len()).unwrap() {
+        let first = vcpu - vcpu % width;
+        let die: pinwise::sets::VcpuSet =
+            (first..first + width).map(pinwise::units::VcpuId).collect();
+        assert_eq!(view.die(vcpu), die.to_string(), "{name}: die of vCPU {vcpu}");
+        let cells = placement.cells.iter();
+        let mut cells = cells.filter(|cell| cell.vcpus.contains(pinwise::units::VcpuId(vcpu)));
+        let inside = cells.next().unwrap().vcpus.intersection(&die);
+        crossed |= inside != die;
+        let l3 = if amd { inside } else { die };
+        assert_eq!(view.l3(vcpu), l3.to_string(), "{name}: L3 of vCPU {vcpu}");
+    }
+    let said = view.log.iter().any(|line| line.contains(SHARES));
+    assert_eq!(said, amd && crossed, "{name}: {:?}", view.log);
 }
 
 /// Every function is where it was promised, on the node that was promised, and nothing else is.
@@ -204,7 +235,7 @@ fn devices(name: &str, placement: &Placement, live: &str, view: &View, shows_cel
 }
 
 fn whole(driver: &Driver, name: &str, placement: &Placement) -> View {
-    let (live, view) = boot(driver, name, placement);
+    let (live, view) = boot(driver, name, placement, false);
     compare(name, placement, &live, &view);
     view
 }
@@ -235,7 +266,7 @@ fn without_cells_no_device_has_a_node_and_the_comparison_notices() {
     let Some(driver) = driver() else { return };
     let wanted = request(8, 1536, &MI350X, &["15:00.0"], 1);
     let placement = chosen(&common::host("mi350x"), wanted, Style::Default, false).placement;
-    let (live, view) = boot(&driver, "flat", &placement);
+    let (live, view) = boot(&driver, "flat", &placement, false);
     compare("flat", &placement, &live, &view);
     let gpus = || view.functions.values().filter(|function| function.class >> 16 == 3);
     assert_eq!(gpus().count(), 3);
@@ -277,6 +308,69 @@ fn a_switch_in_each_of_two_cells_with_siblings() {
     let placement = chosen(&common::host("hgx-h200"), wanted, Style::PinNumaSmt, true).placement;
     assert_eq!(placement.pci.switches.len(), 2);
     whole(&driver, "two-switches", &placement);
+}
+
+/// Cells over packages: packages, nodes in each, vCPUs, threads, and the topology as sockets, dies
+/// and cores.
+type Packages = ([u32; 4], [u32; 3]);
+
+fn cells_over_packages(vendor: CpuVendor, all: &[Packages]) {
+    let Some(driver) = driver() else { return };
+    for ([packages, nodes, vcpus, threads], expected) in all {
+        let host = crate::spread::packages(*packages, *nodes, vendor);
+        let cells = packages * nodes;
+        let wanted = request(*vcpus, u64::from(cells) * CELL_MIB, &[], &[], cells);
+        let style = if *threads > 1 { Style::PinNumaSmt } else { Style::PinNuma };
+        let placement = chosen(&host, wanted, style, false).placement;
+        let topology = placement.topology;
+        assert_eq!([topology.sockets, topology.dies, topology.cores], *expected, "{placement:?}");
+        let amd = vendor == CpuVendor::Amd;
+        let name = format!("packages-{packages}-{nodes}-{vcpus}{}", if amd { "-amd" } else { "" });
+        let (live, view) = boot(&driver, &name, &placement, amd);
+        compare_all(&name, &placement, &live, &view, amd);
+    }
+}
+
+#[test]
+fn equal_cells_are_dies_of_their_packages() {
+    cells_over_packages(
+        CpuVendor::Intel,
+        &[
+            ([1, 2, 6, 1], [1, 2, 3]),
+            ([2, 2, 8, 1], [2, 2, 2]),
+            ([3, 1, 6, 1], [3, 1, 2]),
+            ([2, 2, 16, 2], [2, 2, 2]),
+            ([4, 2, 16, 1], [4, 2, 2]),
+        ],
+    );
+}
+
+#[test]
+fn unequal_cells_share_a_socket_in_silence() {
+    cells_over_packages(
+        CpuVendor::Intel,
+        &[
+            ([1, 2, 5, 1], [1, 1, 5]),
+            ([2, 1, 7, 1], [1, 1, 7]),
+            ([2, 2, 10, 1], [2, 1, 5]),
+            ([3, 2, 15, 1], [3, 1, 5]),
+            ([4, 1, 10, 2], [1, 1, 5]),
+            ([4, 1, 9, 1], [1, 1, 9]),
+        ],
+    );
+}
+
+#[test]
+fn equal_cells_of_amd_are_sockets_and_unequal_ones_cost_a_complaint() {
+    cells_over_packages(
+        CpuVendor::Amd,
+        &[
+            ([1, 2, 6, 1], [2, 1, 3]),
+            ([2, 2, 8, 1], [4, 1, 2]),
+            ([1, 2, 5, 1], [1, 1, 5]),
+            ([2, 2, 10, 1], [2, 1, 5]),
+        ],
+    );
 }
 
 /// The most of everything: unequal cells, sixteen devices, each pair below a switch of its own.

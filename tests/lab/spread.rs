@@ -22,6 +22,16 @@ pub(crate) fn made_up(nodes: u32, vendor: CpuVendor) -> Host {
     made_up_with(nodes, vendor, devices)
 }
 
+/// Such a host with several nodes in each package, and without devices.
+pub(crate) fn packages(packages: u32, nodes_in_each: u32, vendor: CpuVendor) -> Host {
+    let host = made_up_with(packages * nodes_in_each, vendor, |_| Vec::new());
+    let mut host = host.description().clone();
+    for (core, number) in host.cores.iter_mut().zip(0..) {
+        (core.package, core.core) = (PackageId(core.package.0 / nodes_in_each), number);
+    }
+    host.build().expect("the host is sound")
+}
+
 /// Such a host with other devices on its nodes.
 pub(crate) fn made_up_with(
     nodes: u32,

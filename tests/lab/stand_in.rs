@@ -18,11 +18,23 @@ pub(crate) struct StandIn<'a> {
     pub(crate) boot: &'a str,
     /// What stands in for the serial port.
     pub(crate) serial: &'a str,
+    /// Whether the CPU is AMD's. The emulator has no `topoext`.
+    pub(crate) amd: bool,
 }
 
-/// The CPU: a server's, without what the emulator lacks and would warn of.
-const MODEL: &str = "<cpu mode='custom' match='exact' check='none'>
-    <model fallback='forbid'>Skylake-Server</model>";
+impl StandIn<'_> {
+    /// The CPU model: a server's, without what the emulator lacks and would warn of. Dies are told
+    /// in CPUID leaf 0x1f. The emulator answers questions for leaves that a CPU lacks from its last
+    /// one, and stops if that is 0x1f and the subleaf is none of it; the last leaf of this model is
+    /// 0x20.
+    fn model(&self, placement: &Placement) -> &'static str {
+        match placement.topology.dies {
+            _ if self.amd => "EPYC-Milan",
+            1 => "Skylake-Server",
+            _ => "SapphireRapids",
+        }
+    }
+}
 
 const CPUSET: &str = " cpuset='";
 const WINDOW: &str = "X-PciMmio64Mb,string=";
@@ -89,7 +101,13 @@ impl StandIn<'_> {
     pub(crate) fn apply(&self, placement: &Placement, xml: &str) -> String {
         let mut xml = exchange(xml, "<name>", "</name>", |_| format!("<name>{}</name>", self.name));
         xml = xml.replacen("<domain type='kvm'", "<domain type='qemu'", 1);
-        xml = exchange(&xml, "<cpu mode='", ">", |_| MODEL.to_owned());
+        let model = self.model(placement);
+        xml = exchange(&xml, "<cpu mode='", ">", |_| {
+            format!(
+                "<cpu mode='custom' match='exact' check='none'>\n    \
+                 <model fallback='forbid'>{model}</model>"
+            )
+        });
         for feature in ["<cache mode='passthrough'/>", "<feature policy='require' name='topoext'/>"]
         {
             xml = xml.replace(feature, "");

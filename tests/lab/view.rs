@@ -18,6 +18,7 @@ stty -F /dev/ttyS1 raw -echo
 cd /sys/devices/system
 grep -H . node/node[0-9]*/cpulist node/node[0-9]*/distance node/node[0-9]*/meminfo
 grep -H . cpu/cpu[0-9]*/topology/physical_package_id cpu/cpu[0-9]*/topology/core_cpus_list
+grep -H . cpu/cpu[0-9]*/topology/die_cpus_list cpu/cpu[0-9]*/cache/index3/shared_cpu_list
 grep -H . cpu/online
 cd /sys/bus/pci/devices
 for d in *; do echo \"link/$d:$(readlink $d)\"; done
@@ -155,6 +156,16 @@ impl View {
     /// The vCPUs of the core of each vCPU.
     pub(crate) fn siblings(&self, vcpu: u32) -> &str {
         self.one(&format!("cpu/cpu{vcpu}/topology/core_cpus_list"))
+    }
+
+    /// The vCPUs of the die of each vCPU.
+    pub(crate) fn die(&self, vcpu: u32) -> &str {
+        self.one(&format!("cpu/cpu{vcpu}/topology/die_cpus_list"))
+    }
+
+    /// The vCPUs that share the L3 of each vCPU.
+    pub(crate) fn l3(&self, vcpu: u32) -> &str {
+        self.one(&format!("cpu/cpu{vcpu}/cache/index3/shared_cpu_list"))
     }
 
     /// Classes of functions, each with the most that its link can do.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::EmitError;
 use crate::emit::xml::is_legal;
-use crate::placement::{MemoryMode, Placement};
+use crate::placement::{GuestTopology, MemoryMode, Placement};
 use crate::sets::VcpuSet;
 use crate::units::{Id as _, VcpuId};
 
@@ -71,14 +71,13 @@ fn cells(placement: &Placement) -> Result<(), EmitError> {
     if placement.cells.is_empty() || seen.len() != placement.vcpus.len() || last != seen.len() {
         return Err(EmitError::Cells);
     }
-    // A guest kernel that finds one socket in two nodes drops the siblings of its scheduler
-    // domains.
-    let topology = placement.topology;
-    let size = topology.dies * topology.cores * topology.threads;
-    for socket in 0..topology.sockets {
-        let vcpus: VcpuSet = (socket * size..(socket + 1) * size).map(VcpuId).collect();
+    // A guest kernel that finds the threads of a core on two nodes takes them for two cores. The
+    // product of the topology is the number of vCPUs, which was checked before.
+    let GuestTopology { sockets, dies, cores, threads } = placement.topology;
+    for core in 0..sockets * dies * cores {
+        let vcpus: VcpuSet = (core * threads..(core + 1) * threads).map(VcpuId).collect();
         if !placement.cells.iter().any(|cell| vcpus.is_subset(&cell.vcpus)) {
-            return Err(EmitError::SocketStraddles { socket });
+            return Err(EmitError::CoreStraddles { core });
         }
     }
     Ok(())

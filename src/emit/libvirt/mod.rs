@@ -49,11 +49,11 @@ pub enum EmitError {
     /// belongs to no cell.
     #[error("the cells are not numbered from 0, or do not hold every vCPU exactly once")]
     Cells,
-    /// A virtual socket with vCPUs in several cells.
-    #[error("virtual socket {socket} is in several cells")]
-    SocketStraddles {
-        /// The socket, counted from 0.
-        socket: u32,
+    /// A guest core with vCPUs in several cells.
+    #[error("guest core {core} is in several cells")]
+    CoreStraddles {
+        /// The core, counted from 0.
+        core: u32,
     },
     /// An amount of memory that is zero, or not a whole number of pages.
     #[error(

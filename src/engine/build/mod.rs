@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::engine::refusal::{Fact, one_node};
 use crate::host::mask::GpuMask;
-use crate::host::{CpuVendor, Host, KeptWhy};
+use crate::host::{Host, KeptWhy};
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
@@ -12,8 +12,10 @@ use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 use crate::engine::search::cpus::CpuPolicy;
 use crate::free::bundle;
 mod pci;
+mod topology;
 use crate::engine::search::{Candidate, Inventory, emulator_way};
 use pci::guest_pci;
+use topology::{topoext, topology};
 
 /// The most vCPUs that a guest can have without an IOMMU that remaps interrupts.
 const MAX_XAPIC_VCPUS: u32 = 255;
@@ -40,13 +42,12 @@ pub(crate) fn build(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<
     let cells = cells(inventory, candidate, &ids);
     let devices = devices(inventory, candidate, &cells);
     let pci = guest_pci(host, &devices, true)?;
-    let amd = host.cpu_vendor() == CpuVendor::Amd;
     Ok(Placement {
         name: inventory.request.spec().name.clone(),
         style: candidate.style,
         dedicated: candidate.way.dedicated,
         memory_mode: candidate.memory,
-        topology: topology(candidate),
+        topology: topology(host, inventory.request.spec(), candidate),
         vcpus: pcpus.vcpus,
         idle: pcpus.idle,
         emulator_own: pcpus.emulator_own,
@@ -56,7 +57,7 @@ pub(crate) fn build(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<
         devices,
         pci,
         iommu: inventory.request.spec().vcpus > MAX_XAPIC_VCPUS,
-        topoext: amd && candidate.threads > 1,
+        topoext: topoext(host, candidate.threads),
     })
 }
 
@@ -302,29 +303,6 @@ fn cells(inventory: &Inventory<'_>, candidate: &Candidate, ids: &[NodeId]) -> Ve
 
 fn small(guest_cores: u64) -> u32 {
     u32::try_from(guest_cores).expect("guest cores are at most as many as vCPUs")
-}
-
-/// A virtual socket is the largest piece that divides all cells, so that none straddles two.
-fn topology(candidate: &Candidate) -> GuestTopology {
-    let gcd = |a: u64, b: u64| {
-        let (mut a, mut b) = (a, b);
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    let all: u64 = candidate.units.iter().sum();
-    let socket = if candidate.style.shows_cells() {
-        candidate.units.iter().copied().fold(0, gcd)
-    } else {
-        all
-    };
-    GuestTopology {
-        sockets: small(all / socket.max(1)),
-        dies: 1,
-        cores: small(socket),
-        threads: candidate.threads,
-    }
 }
 
 fn devices(inventory: &Inventory<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {

@@ -7,6 +7,7 @@ use super::{
     object, of, one_of, string, tagged,
 };
 use crate::json::format::REQUEST;
+use crate::request::Guest;
 use crate::workload::Workload;
 
 /// The JSON Schema (draft 2020-12) of what [`write_request`](crate::json::write_request) writes.
@@ -24,6 +25,7 @@ pub fn request_schema() -> String {
         ("gpus", false, gpus(), "the GPUs; none if omitted"),
         ("devices", false, array(of("address")), "NICs and other devices that the VM gets"),
         ("workload", false, workload(), "the kind of work that the guest does; general if omitted"),
+        ("guest", false, guest(), "what the guest runs; any if omitted"),
         ("cells", false, wish(number(U32)), "the number of guest cells; auto if omitted"),
         ("even_cells", false, boolean(), "whether all cells must be equal; false if omitted"),
         ("smt", false, wish(boolean()), "whether the guest sees SMT siblings; auto if omitted"),
@@ -59,6 +61,10 @@ fn gpus() -> Value {
 fn workload() -> Value {
     let presets: Vec<&str> = Workload::PRESETS.iter().map(Workload::name).collect();
     one_of(&[names(&presets), tagged("custom", of("weights"), "the caller's own weights")])
+}
+
+fn guest() -> Value {
+    names(&[Guest::Any, Guest::Windows].map(Guest::name))
 }
 
 fn wish(value: Value) -> Value {

@@ -16,7 +16,7 @@ use crate::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
     PlacedDevice, Placement, Style,
 };
-use crate::request::{GpuRequest, Policies, Policy, RequestSpec, Wish};
+use crate::request::{GpuRequest, Guest, Policies, Policy, RequestSpec, Wish};
 use crate::sets::IdSet;
 use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr};
 use crate::usage::{Claim, Generation, Offer, PageClaim};
@@ -127,9 +127,10 @@ fn gpus() -> impl Strategy<Value = GpuRequest> {
 
 fn request() -> impl Strategy<Value = RequestSpec> {
     let size = ("\\PC{0,8}", any::<u32>(), any::<u64>(), option::of(page_size()));
-    let parts = (gpus(), addresses(), workload(), wish(any::<u32>()), wish(any::<bool>()));
+    let guest = prop_oneof![Just(Guest::Any), Just(Guest::Windows)];
+    let parts = (gpus(), addresses(), workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
     let rest = (option::of(any::<bool>()), any::<bool>(), any::<u32>(), any::<u32>(), policies());
-    (size, parts, rest).prop_map(|(size, (gpus, devices, workload, cells, smt), rest)| {
+    (size, parts, rest).prop_map(|(size, (gpus, devices, workload, guest, cells, smt), rest)| {
         let (name, vcpus, memory, page_size) = size;
         let (peer_to_peer, even_cells, emulator_pcpus, io_threads, policies) = rest;
         RequestSpec {
@@ -140,6 +141,7 @@ fn request() -> impl Strategy<Value = RequestSpec> {
             gpus,
             devices,
             workload,
+            guest,
             cells,
             even_cells,
             smt,
@@ -334,6 +336,7 @@ pub(super) fn full() -> Full {
             host_gpu_transfer: 1,
             collective: 1,
         }),
+        guest: Guest::Windows,
         cells: Wish::Prefer(1),
         even_cells: true,
         smt: Wish::Require(true),

@@ -408,11 +408,11 @@ impl Brute<'_> {
             style,
             dedicated: cpus.dedicated,
             memory_mode: memory.mode,
-            // A socket a core straddles nothing.
+            // One socket is legal everywhere.
             topology: GuestTopology {
-                sockets: self.request.spec().vcpus / cpus.threads,
+                sockets: 1,
                 dies: 1,
-                cores: 1,
+                cores: self.request.spec().vcpus / cpus.threads,
                 threads: cpus.threads,
             },
             vcpus: cpus.vcpus.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use pinwise::host::Reserve;
-use pinwise::request::Wish;
+use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, PageSize, PciAddr, Style, Workload};
 
@@ -49,8 +49,8 @@ pub(crate) struct Args {
     pub(crate) reserve: Option<Reserve>,
     /// The request as a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "cells",
-        "smt", "p2p",
+        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",
+        "cells", "smt", "p2p",
     ])]
     pub(crate) request: Option<PathBuf>,
     /// The VM's name.
@@ -77,6 +77,10 @@ pub(crate) struct Args {
     /// gpu-inference, gpu-training, data-pipeline, cpu-throughput, latency-sensitive or general.
     #[arg(long, value_name = "NAME")]
     pub(crate) workload: Option<Workload>,
+    /// What the guest runs: Windows sees one socket, as its client editions use two at most.
+    /// Without it, a domain of --domain that has <hyperv> features runs Windows.
+    #[arg(long, value_name = "any|windows", value_parser = guest)]
+    pub(crate) guest: Option<Guest>,
     /// The number of NUMA cells that the guest sees.
     #[arg(long, value_name = "auto|none|N", value_parser = cells)]
     pub(crate) cells: Option<Wish<u32>>,
@@ -105,6 +109,11 @@ fn page_size(text: &str) -> Result<Choice<PageSize>, String> {
         "auto" => Ok(Choice(None)),
         _ => text.parse().map(|size| Choice(Some(size))).map_err(|e: ParseUnitError| e.to_string()),
     }
+}
+
+fn guest(text: &str) -> Result<Guest, String> {
+    let known = [Guest::Any, Guest::Windows].into_iter().find(|guest| guest.name() == text);
+    known.ok_or_else(|| format!("{text:?} is not any or windows"))
 }
 
 fn cells(text: &str) -> Result<Wish<u32>, String> {

@@ -27,9 +27,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     }
     let (usage, more) = tenants::usage(&host, described, &args.tenant, home)?;
     notes.extend(more);
-    let request = request::request(args)?;
-    let options = Options { all: args.all, ..Options::default() };
     let domain = args.domain.as_deref().map(files::text).transpose()?;
+    let request = request::request(args, domain.as_deref())?;
+    let options = Options { all: args.all, ..Options::default() };
     let question = Question::new(&host, &usage, &request).with(&options);
     let printer = Printer {
         format: args.format,

@@ -1,17 +1,24 @@
 //! The request of `pinwise recommend`: a file, or a VM put together from arguments.
 
 use pinwise::json::read_request;
-use pinwise::request::GpuRequest;
+use pinwise::request::{GpuRequest, Guest};
 use pinwise::{Bytes, Request, RequestSpec};
 use pinwise_discover::files;
+use pinwise_discover::libvirt::is_windows;
 
 use super::args::Args;
 use crate::input::at;
 use crate::outcome::Failure;
 
-pub(super) fn request(args: &Args) -> Result<Request, Failure> {
+/// The request; `domain` is the text of the domain that will be patched.
+pub(super) fn request(args: &Args, domain: Option<&str>) -> Result<Request, Failure> {
+    let in_domain = |said: Guest| match domain {
+        Some(xml) if said == Guest::Any && is_windows(xml) => Guest::Windows,
+        _ => said,
+    };
     if let Some(file) = &args.request {
-        let request = read_request(&files::text(file)?).map_err(|e| at(file, e))?;
+        let mut request = read_request(&files::text(file)?).map_err(|e| at(file, e))?;
+        request.guest = in_domain(request.guest);
         return request.build().map_err(|e| at(file, e));
     }
     // Without a size, the VM is an example of 32 vCPUs, 256 GiB and two GPUs. With a size, it gets
@@ -34,6 +41,7 @@ pub(super) fn request(args: &Args) -> Result<Request, Failure> {
         gpus,
         page_size: args.page_size.and_then(|choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),
+        guest: args.guest.unwrap_or_else(|| in_domain(Guest::Any)),
         cells: args.cells.unwrap_or_default(),
         smt: args.smt.unwrap_or_default(),
         peer_to_peer: args.p2p.and_then(|choice| choice.0),

@@ -280,6 +280,35 @@ fn every_option_of_the_command_line_is_understood() {
     assert!(patched.contains("<emulatorpin"), "{patched}");
 }
 
+/// Sockets, dies and cores of the best placement.
+fn topology(arguments: &[&str]) -> [u64; 3] {
+    let two = ["--vcpus", "16", "--memory", "64GiB", "--cells", "2", "--style", "pin+numa"];
+    let (status, answer) = json(&[&two[..], arguments].concat());
+    assert_eq!(status, 0, "{arguments:?}");
+    let topology = &answer["ranked"][0]["placement"]["topology"];
+    ["sockets", "dies", "cores"].map(|name| topology[name].as_u64().unwrap())
+}
+
+#[test]
+fn windows_sees_one_socket_whoever_says_that_it_is_windows() {
+    let domain = |name: &str, features: &str| {
+        let xml =
+            format!("<domain type='kvm'><name>w</name><features>{features}</features></domain>");
+        file(name, &xml).to_str().unwrap().to_owned()
+    };
+    let windows = domain("windows.xml", "<hyperv mode='custom'><relaxed state='on'/></hyperv>");
+    let linux = domain("linux.xml", "<acpi/>");
+    let host = ["--host", "fixtures/hosts/hgx-h200.json"];
+    let of = |arguments: &[&str]| topology(&[&host[..], arguments].concat());
+    assert_eq!(of(&[]), [2, 1, 8]);
+    assert_eq!(of(&["--domain", &linux]), [2, 1, 8]);
+    assert_eq!(of(&["--guest", "windows"]), [1, 2, 8]);
+    assert_eq!(of(&["--domain", &windows]), [1, 2, 8]);
+    assert_eq!(of(&["--domain", &windows, "--guest", "any"]), [2, 1, 8]);
+    let output = recommend(&["--guest", "dos"]);
+    assert!(text(&output.stderr).contains("is not any or windows"));
+}
+
 /// The findings that a text names, and those that its list at the end explains.
 fn findings(said: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let is_finding =

@@ -17,7 +17,7 @@ mod values;
 pub(crate) mod xml;
 
 pub use capabilities::read_capabilities;
-pub use domain::{Domain, read_domain};
+pub use domain::{Domain, is_windows, read_domain};
 #[cfg(feature = "libvirt")]
 pub use live::{Connection, ConnectionError, SYSTEM};
 pub use nodedev::{NodeDevice, add_node_devices, read_node_device};

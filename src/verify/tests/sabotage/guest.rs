@@ -4,7 +4,7 @@ use super::super::scenes::{cpus, default, nodes, numa_smt, pin, smt, vcpus};
 use super::Sabotage;
 use crate::host::CpuVendor;
 use crate::placement::{GuestTopology, MemoryMode, Style};
-use crate::request::{Policy, Wish};
+use crate::request::{Guest, Policy, Wish};
 use crate::units::{Bytes, CellId, Distance, NodeId};
 use crate::verify::Violation::{self, *};
 
@@ -116,8 +116,29 @@ pub(super) fn guest_broken() -> Vec<Sabotage> {
         (pin, |s| s.placement.cells[0].vcpus = vcpus("0"), InNoCell { vcpus: vcpus("1") }),
         (
             numa_smt,
-            |s| s.placement.topology = GuestTopology { sockets: 1, dies: 2, cores: 2, threads: 2 },
-            SocketStraddles { socket: 0, first: CellId(0), second: CellId(1) },
+            |s| {
+                s.placement.memory_mode = MemoryMode::Interleave;
+                for (cell, list) in s.placement.cells.iter_mut().zip(["0-2", "3-7"]) {
+                    (cell.nodes, cell.vcpus) = (nodes("0-1"), vcpus(list));
+                }
+            },
+            CoreStraddles { core: 1, first: CellId(0), second: CellId(1) },
+        ),
+        (
+            numa_smt,
+            |s| s.placement.topology = GuestTopology { sockets: 4, dies: 1, cores: 1, threads: 2 },
+            Sockets { found: 4, most: 2 },
+        ),
+        (numa_smt, |s| s.request.guest = Guest::Windows, Sockets { found: 2, most: 1 }),
+        (
+            pin,
+            |s| s.placement.topology = GuestTopology { sockets: 2, dies: 1, cores: 1, threads: 1 },
+            Sockets { found: 2, most: 1 },
+        ),
+        (
+            default,
+            |s| s.placement.topology = GuestTopology { sockets: 2, dies: 1, cores: 2, threads: 1 },
+            Sockets { found: 2, most: 1 },
         ),
         (pin, |s| s.placement.cells[0].nodes = nodes(""), NoNodes { cell: CellId(0) }),
         (
