@@ -158,8 +158,6 @@ pub(crate) struct FreeCores<'h> {
     isolated_cores: CoreSet,
     /// Whether the fastest cores go first, rather than last.
     wants_favoured: bool,
-    /// Whether siblings may be shown to the guest.
-    may_show: bool,
     /// Whether a larger L3 cache comes before a better fit.
     pub(super) wants_cache: bool,
 }
@@ -207,18 +205,17 @@ impl<'h> FreeCores<'h> {
             isolated,
             isolated_cores,
             wants_favoured,
-            may_show: request.spec().smt.required() != Some(false),
             wants_cache,
             levels,
         }
     }
 
     /// The same cores, where they may carry two vCPUs each. `None` where every node that has cores has
-    /// one for each vCPU, where vCPUs float, and where siblings must be shown.
+    /// one for each vCPU, where vCPUs float, and where siblings must be shown or hidden.
     pub(crate) fn doubled(&self, request: &Request) -> Option<Self> {
         let vcpus = u64::from(request.spec().vcpus);
         let few = |room: &NodeRoom| (1..vcpus).contains(&room.cores[0]);
-        let wanted = self.way.dedicated && request.spec().smt.required() != Some(true);
+        let wanted = self.way.dedicated && request.spec().smt.required().is_none();
         let way = CpuPolicy { doubled: true, ..self.way };
         (wanted && self.nodes.iter().any(few)).then(|| Self { way, ..self.clone() })
     }
@@ -257,7 +254,7 @@ impl<'h> FreeCores<'h> {
             of_package.map(|at| u64::from(self.counts[at][1])).sum::<u64>()
         };
         let mut packages = facts.groups.clone().map(|at| derived.groups[at].package);
-        let several = facts.packages.len() > 1 && vcpus.is_multiple_of(2) && self.may_show;
+        let several = facts.packages.len() > 1 && vcpus.is_multiple_of(2);
         !(several && packages.any(|package| pairs(package) >= vcpus / 2))
     }
 

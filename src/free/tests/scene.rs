@@ -190,6 +190,17 @@ impl Reading<'_> {
         self.host.cores().iter().map(usable).collect()
     }
 
+    /// The number of pCPUs that vCPUs may float on.
+    pub(super) fn open(&self, whole: bool) -> u64 {
+        let cores = self.host.cores().iter().zip(self.cores(whole));
+        let open = |core: &Core| {
+            let isolated = |pcpu: &PcpuId| self.host.isolated().contains(*pcpu);
+            let usable = core.pcpus.iter().filter(|pcpu| self.is_usable(**pcpu));
+            usable.filter(|pcpu| !isolated(pcpu)).count() as u64
+        };
+        cores.filter(|(_, usable)| *usable > 0).map(|(core, _)| open(core)).sum()
+    }
+
     /// The pCPUs that emulator threads may run on.
     pub(super) fn for_emulators(&self) -> CpuSet {
         let own = |pcpu: &PcpuId| self.is_allowed(*pcpu) || self.host.reserved().contains(*pcpu);

@@ -163,7 +163,9 @@ impl Brute<'_> {
     fn doubled(&mut self, whole: bool) {
         let vcpus = self.request.spec().vcpus as usize;
         let (host, usable) = (self.host, self.usable.clone());
-        let shown = self.request.spec().smt.required() != Some(false);
+        if self.request.spec().smt.required().is_some() {
+            return;
+        }
         let room = |core: &Core| all_of(core).intersection(&usable).len().min(2);
         let cores = host.cores().iter().filter(|core| !whole || self.is_whole(core));
         let cores: Vec<&Core> = cores.filter(|core| room(core) > 0).collect();
@@ -186,7 +188,7 @@ impl Brute<'_> {
             let in_one = |package| {
                 let here = |core: &&&Core| core.id.package == package && nodes[0] == core.node;
                 let pairs = cores.iter().filter(here).filter(|core| room(core) == 2).count();
-                pairs * 2 >= vcpus && vcpus % 2 == 0 && shown
+                pairs * 2 >= vcpus && vcpus % 2 == 0
             };
             let of_first = |core: &&&Core| Some(&core.node) == nodes.first();
             let in_first: BTreeSet<_> =
