@@ -187,6 +187,8 @@ fn l3(rng: &mut Rng, at_node: &[usize], cores: &[CoreSpec], hybrid: bool) -> Vec
         if kind > 2 && rng.percent(4) {
             continue;
         }
+        // No cache is shared between packages.
+        let domain = domain * 2 + core.package.0 as usize;
         domains.entry(domain).or_default().extend(&core.pcpus);
     }
     domains.into_values().map(|cpus| L3Spec { cpus, size: None }).collect()

@@ -77,13 +77,17 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
+use super::nodes::share_out;
 use crate::engine::profile::{L3Use, l3_use};
 use crate::engine::work::busy;
 use crate::free::FreePcpus;
+use crate::host::Host;
 use crate::host::core_set::CoreSet;
 use crate::host::derived::ByKind;
+use crate::host::limits::MAX_NODES;
 use crate::host::mask::NodeMask;
-use crate::host::{CoreKind, Host};
 use crate::request::Request;
 use crate::units::PackageId;
 
@@ -227,7 +231,7 @@ impl<'h> FreeCores<'h> {
         let room = &self.nodes[node];
         match self.way {
             CpuPolicy { dedicated: false, .. } => room.pcpus,
-            CpuPolicy { doubled: true, .. } => room.cores[0] + room.cores[1],
+            CpuPolicy { doubled: true, .. } if threads == 1 => room.cores[0] + room.cores[1],
             _ => room.cores[threads as usize - 1],
         }
     }
@@ -237,6 +241,46 @@ impl<'h> FreeCores<'h> {
     pub(crate) fn carrying(&self, node: usize, units: u64) -> (u64, u64) {
         let cores = if self.way.doubled { units.min(self.nodes[node].cores[0]) } else { units };
         (cores, units - cores)
+    }
+
+    /// The splits of vCPUs that may share cores over these nodes: a vCPU on each, then a vCPU for each
+    /// core, the fastest kind first, then the siblings. Nothing is added if the nodes lack the room.
+    pub(super) fn share_by_cores(&self, at: &[usize], vcpus: u64, to: &mut Vec<u64>) {
+        let derived = self.host.derived();
+        let cores = |node: usize| {
+            let mut of_node = [0; 4];
+            for group in derived.nodes[node].groups.clone() {
+                let kind = derived.place(derived.groups[group].kind);
+                of_node[kind] += u64::from(self.counts[group][0]);
+            }
+            of_node[3] = self.room(node, 1) - of_node.iter().sum::<u64>();
+            of_node
+        };
+        let mut room: SmallVec<[[u64; 4]; 8]> = at.iter().map(|node| cores(*node)).collect();
+        let total: u64 = room.iter().flatten().sum();
+        if vcpus < at.len() as u64 || total < vcpus {
+            return;
+        }
+        let first = to.len();
+        for of_node in &mut room {
+            let Some(tier) = of_node.iter_mut().find(|left| **left > 0) else {
+                to.truncate(first);
+                return;
+            };
+            *tier -= 1;
+            to.push(1);
+        }
+        let mut left = vcpus - at.len() as u64;
+        for tier in 0..4 {
+            let caps: SmallVec<[u64; 8]> = room.iter().map(|of_node| of_node[tier]).collect();
+            let taken = left.min(caps.iter().sum());
+            let mut shares = Vec::with_capacity(caps.len());
+            share_out(taken, &caps, &[1; MAX_NODES][..caps.len()], false, &mut shares);
+            for (sum, share) in to[first..].iter_mut().zip(shares) {
+                *sum += share;
+            }
+            left -= taken;
+        }
     }
 
     /// Whether cores have to carry two vCPUs each for this many to fit on these nodes; not if one
@@ -288,17 +332,12 @@ impl<'h> FreeCores<'h> {
         let mut domains = 0;
         let (mut by_kind, mut whole) =
             (ByKind::default(), second == 0 || self.has_all(node, second));
-        for (at, count) in self.plan(node, cores, threads) {
+        let plan = self.plan(node, cores, threads);
+        for (i, (at, count)) in plan.iter().copied().enumerate() {
             let group = &derived.groups[at];
             whole &= second > 0 || self.holds_all(at, count, threads);
             by_kind[derived.place(group.kind)] += u32::try_from(count).unwrap_or(u32::MAX);
-            // Efficiency cores come after all performance cores, also those of their own domain.
-            let known = group.kind != CoreKind::Performance
-                && facts.groups.clone().any(|other| {
-                    let of = &derived.groups[other];
-                    let taken = self.counts[other][threads as usize - 1] > 0;
-                    of.kind == CoreKind::Performance && of.l3 == group.l3 && taken
-                });
+            let known = plan[..i].iter().any(|(other, _)| derived.groups[*other].l3 == group.l3);
             domains += usize::from(!known);
         }
         let cores = usize::try_from(cores).unwrap_or(usize::MAX);

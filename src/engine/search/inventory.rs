@@ -175,11 +175,15 @@ pub(crate) fn emulator_room(
     let own = u64::from(inventory.request.spec().emulator_pcpus);
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
-        // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first.
+        // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first. Cores
+        // that carry two are at least half as many as the vCPUs.
         let way = emulator_way(inventory.request, stock.way);
         let all = inventory.free.count(inventory.host, way.whole);
-        let each = way.dedicated && !way.doubled;
-        let taken = if each { stock.smallest(units) } else { vcpus };
+        let taken = match way {
+            CpuPolicy { dedicated: false, .. } => vcpus,
+            CpuPolicy { doubled: true, .. } => stock.smallest(units.div_ceil(2)),
+            _ => stock.smallest(units),
+        };
         (own, all.saturating_sub(taken))
     } else if inventory.host.emulators_roam() {
         return None;

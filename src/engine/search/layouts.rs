@@ -60,7 +60,10 @@ impl Walk<'_> {
         let Layout { size: &Size { pass, ref even, .. }, mask, .. } = *layout;
         let share = even.share.as_slice();
         let evenly = even.core_use(mask);
-        let no_choice = layout.nodes != 2 || !pass.stock.way.dedicated || evenly.is_good();
+        let no_choice = match pass.shares_cores() {
+            true => layout.nodes == 1,
+            false => layout.nodes != 2 || evenly.is_good(),
+        };
         // Numbers of GPUs that differ from node to node are a reason for an uneven split.
         let set = &self.inventory.gpus.sets[layout.gpus];
         let settled = no_choice && !mask.is_subset(set.nodes);

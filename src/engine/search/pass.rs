@@ -143,10 +143,15 @@ impl Growth {
 }
 
 impl<'s> Pass<'s> {
+    /// Whether vCPUs may share cores: they float, or cores carry two.
+    pub(super) fn shares_cores(&self) -> bool {
+        !self.stock.way.dedicated || self.stock.way.doubled
+    }
+
     /// The smallest number of nodes whose cores suffice for the vCPUs, or all usable ones, if vCPUs
     /// share cores; 0 if they do not.
     fn for_cores(&self) -> usize {
-        if self.stock.way.dedicated && !self.stock.way.doubled {
+        if !self.shares_cores() {
             return 0;
         }
         let cores = |at: &usize| self.stock.nodes[*at].cores[0];

@@ -46,8 +46,9 @@ impl Walk<'_> {
     }
 
     /// The positions of the layout's nodes, and the splits to try, one after the other: evenly, or
-    /// in proportion to the GPUs if every node has some, limited by each node's room. On two nodes,
-    /// the splits that use fewer L3 domains or no efficiency cores follow.
+    /// in proportion to the GPUs if every node has some, limited by each node's room. If vCPUs may
+    /// share cores, the split that uses the most cores follows; otherwise, on two nodes, those that
+    /// use fewer L3 domains or no efficiency cores.
     pub(super) fn split<'l>(
         &mut self,
         layout: &Layout<'_>,
@@ -74,8 +75,11 @@ impl Walk<'_> {
             weights.fill(1);
             share_out(pass.units, room, weights, true, splits);
         }
-        let (&[a, b], true) = (room.as_slice(), pass.stock.way.dedicated && !splits.is_empty())
-        else {
+        if pass.shares_cores() {
+            pass.stock.share_by_cores(at, pass.units, splits);
+            return (at, splits);
+        }
+        let (&[a, b], true) = (room.as_slice(), !splits.is_empty()) else {
             return (at, splits);
         };
         let threads = pass.base.threads;
