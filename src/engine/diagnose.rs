@@ -90,7 +90,8 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
         return vec![Fact::OddVcpus { vcpus: request.spec().vcpus, threads }];
     }
     // Of the ways that the request allows, the loosest: what it lacks, all lack.
-    let dedicated = |stock: &&FreeCores<'_>| threads == 1 || stock.way.dedicated;
+    let dedicated =
+        |stock: &&FreeCores<'_>| threads == 1 || (stock.way.dedicated && !stock.way.doubled);
     let Some(stock) = inventory.stocks.iter().rfind(dedicated) else { return Vec::new() };
     if threads > 1 && stock.nodes.iter().all(|node| node.cores[1] == 0) {
         return vec![Fact::NoSmt];
@@ -120,6 +121,13 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
     if one_node || local_on_one_node(inventory) || facts.is_empty() {
         facts.extend(closest_nodes(inventory, stock, threads, units));
     }
+    if facts.is_empty() {
+        // Cores may carry two vCPUs, but not where one package can have the VM with siblings shown.
+        let plain = inventory.stocks.iter().rfind(|stock| dedicated(stock) && !stock.way.doubled);
+        facts.extend(
+            plain.into_iter().flat_map(|plain| short(inventory, plain, threads, units, &all)),
+        );
+    }
     if facts.is_empty() && style.shows_cells() {
         // What would suffice in all does not give every cell a core and a page.
         facts.push(Fact::Lacks { property: Property::Cells });
@@ -143,7 +151,7 @@ fn short(
     let mut facts = Vec::new();
     let free: u64 = at.iter().map(|n| stock.room(*n, threads)).sum();
     if free < units {
-        facts.push(match stock.way.dedicated {
+        facts.push(match stock.way.dedicated && (threads > 1 || !stock.way.doubled) {
             true => Fact::CoresShort { nodes: nodes(), threads, needed: units, free },
             false => Fact::PcpusShort { nodes: nodes(), needed: units, free },
         });

@@ -111,7 +111,8 @@ impl Work {
         };
         let cores = i64::from(self.performance + self.efficiency + self.low_power);
         let all = Self { siblings: 0, ..self }.at(speeds).max(1);
-        u32::try_from(cores * slowest * 1000 / all).unwrap_or(1000).clamp(1, 1000)
+        // Rounded up and a little more, so that no rounding puts a mix behind its slow cores alone.
+        u32::try_from(cores * slowest * 1000 / all + 2).unwrap_or(1000).clamp(1, 1000)
     }
 
     /// What is left of its work if all vCPUs go at the pace of those on the slowest kind of core: at
@@ -183,7 +184,7 @@ mod tests {
         // 16 vCPUs on 8 performance cores, where the default also has 8 efficiency cores.
         assert_eq!(work(16, 8).likely_against(all), Ratio(640));
         // All 16 at 0.61 are 0.76 of the sum.
-        assert_eq!(all.held_back(), (Ratio(692), Ratio(870)));
+        assert_eq!(all.held_back(), (Ratio(694), Ratio(871)));
         assert_eq!(work(16, 8).held_back(), (Ratio(1000), Ratio(1000)));
     }
 }

@@ -297,9 +297,12 @@ impl<'h> FreeCores<'h> {
                 facts.groups.clone().filter(|at| derived.groups[*at].package == package);
             of_package.map(|at| u64::from(self.counts[at][1])).sum::<u64>()
         };
-        let mut packages = facts.groups.clone().map(|at| derived.groups[at].package);
-        let several = facts.packages.len() > 1 && vcpus.is_multiple_of(2);
-        !(several && packages.any(|package| pairs(package) >= vcpus / 2))
+        let free = facts.groups.clone().filter(|at| self.counts[*at][0] > 0);
+        let mut packages: SmallVec<[PackageId; 4]> = SmallVec::new();
+        free.for_each(|at| packages.push(derived.groups[at].package));
+        packages.dedup();
+        let may_show = packages.len() > 1 && vcpus.is_multiple_of(2);
+        !(may_show && packages.iter().any(|package| pairs(*package) >= vcpus / 2))
     }
 
     /// The number of usable pCPUs that the smallest free cores of the host have together.

@@ -154,5 +154,23 @@ fn has_cores(size: &Size<'_>, mask: NodeMask) -> bool {
     let pass = size.pass;
     let room = || mask.iter().map(|at| pass.caps[at]).sum::<u64>();
     let has_room = size.even.fits_on(mask) || (!pass.alike && room() >= pass.units);
-    has_room && (!pass.stock.way.doubled || pass.stock.must_double(mask, pass.units))
+    let doubled = pass.stock.way.doubled;
+    has_room && (!doubled || (pass.stock.must_double(mask, pass.units) && has_emulator(size, mask)))
+}
+
+/// Whether pCPUs are left for the emulator alone where cores carry two vCPUs, which takes all cores of
+/// these nodes, or those that equal cells need.
+fn has_emulator(size: &Size<'_>, mask: NodeMask) -> bool {
+    let pass = size.pass;
+    let cores = |at: usize| pass.stock.nodes[at].cores[0];
+    let unused = |at: usize| match pass.alike {
+        true => cores(at).saturating_sub(size.even.share.first().copied().unwrap_or(0)),
+        false => 0,
+    };
+    let left = |(at, (beside, all)): (usize, &(u64, u64))| match mask.contains(at) {
+        true => beside + unused(at),
+        false => *all,
+    };
+    pass.emulator_free.is_empty()
+        || pass.emulator_free.iter().enumerate().map(left).sum::<u64>() >= pass.emulator_pcpus
 }

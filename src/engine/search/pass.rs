@@ -4,13 +4,14 @@ use smallvec::SmallVec;
 
 use super::cpus::{CpuPolicy, FreeCores};
 use super::found::Found;
-use super::inventory::{Inventory, emulator_room};
+use super::inventory::{Inventory, emulator_room, emulator_way};
 use super::memo::Memo;
 use super::nodes::subsets;
 use super::state::{CHOICES, Choice, Outcome, Pass, PerNode, Size};
 use super::walk::{Scratch, Splits, Walk};
 use crate::engine::profile::{Profile, count};
 use crate::engine::score::Property;
+use crate::host::core_set::CoreSet;
 use crate::host::mask::NodeMask;
 use crate::placement::{MemoryMode, Style};
 use crate::request::{Policy, Request};
@@ -186,11 +187,30 @@ impl<'s> Pass<'s> {
             usable: (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect(),
             caps,
             base,
+            emulator_pcpus: u64::from(request.spec().emulator_pcpus),
+            emulator_free: emulator_free(inventory, stock),
             of_gpus: inventory.gpus.sets.iter().map(|set| set.nodes).collect(),
             alike: request.spec().even_cells && several,
             first,
         }
     }
+}
+
+/// By node position: the pCPUs that the emulator alone could have, if vCPUs may take all of the node's
+/// cores and if they take none. Empty where none is wanted or cores carry one guest core each.
+fn emulator_free(inventory: &Inventory<'_>, stock: &FreeCores<'_>) -> PerNode<(u64, u64)> {
+    if inventory.request.spec().emulator_pcpus == 0 || !stock.way.doubled {
+        return PerNode::new();
+    }
+    let whole = emulator_way(inventory.request, stock.way).whole;
+    let levels = inventory.free.levels(whole);
+    let facts = &inventory.host.derived().nodes;
+    let free = |at: usize| {
+        let of_level = |level: &CoreSet| u64::from(level.count(&facts[at].cores));
+        let all: u64 = levels.iter().map(of_level).sum();
+        (all.saturating_sub(stock.nodes[at].pcpus), all)
+    };
+    (0..facts.len()).map(free).collect()
 }
 
 /// The smallest number of nodes for which the roomiest nodes together have the cores, and the

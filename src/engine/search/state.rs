@@ -34,6 +34,11 @@ pub(super) struct Pass<'s> {
     /// Whether all cells must be alike, so that each node gives the same numbers of cores and
     /// pages.
     pub(super) alike: bool,
+    /// The number of pCPUs that the request wants for the emulator alone.
+    pub(super) emulator_pcpus: u64,
+    /// By node position: the pCPUs that these could be, if vCPUs may take all of the node's cores and
+    /// if they take none. Empty where that is not asked.
+    pub(super) emulator_free: PerNode<(u64, u64)>,
     /// The number of the pass's first variant among all of the search.
     pub(super) first: usize,
 }

@@ -294,8 +294,8 @@ impl Brute<'_> {
                 .filter(|at| mask & (1 << at) != 0)
                 .map(|at| nodes[at].id)
                 .collect();
-            let mut sets: Vec<CpuSet> = chosen.iter().map(|id| free_on(*id)).collect();
-            let all = sets.iter().fold(CpuSet::new(), |all, set| all.union(set));
+            let whole_sets: Vec<CpuSet> = chosen.iter().map(|id| free_on(*id)).collect();
+            let all = whole_sets.iter().fold(CpuSet::new(), |all, set| all.union(set));
             // The emulator's pCPU is one that no vCPU could have, or else from the largest set.
             let own = self.request.spec().emulator_pcpus > 0;
             let outside = if own { self.usable.clone() } else { self.for_emulators() };
@@ -305,47 +305,48 @@ impl Brute<'_> {
             });
             let roams = self.roams() && !own;
             let carved = outside.is_none() && !roams;
-            let pcpu = outside.or_else(|| {
-                if roams {
-                    return None;
+            let from = if carved { 0..whole_sets.len() } else { 0..1 };
+            for carve in from {
+                let mut sets = whole_sets.clone();
+                let pcpu = outside.or_else(|| {
+                    let set = sets.get_mut(carve).filter(|_| carved)?;
+                    // The one that the vCPUs miss least.
+                    let pcpu = set.iter().max_by_key(|pcpu| {
+                        let core = self.host.core_of(*pcpu).expect("an online pCPU has a core");
+                        (all_of(core).intersection(set).len() > 1, core.kind)
+                    })?;
+                    set.remove(pcpu);
+                    Some(pcpu)
+                });
+                if pcpu.is_none() && !roams {
+                    continue;
                 }
-                let largest = sets.iter_mut().max_by_key(|set| set.len())?;
-                // The one that the vCPUs miss least.
-                let pcpu = largest.iter().max_by_key(|pcpu| {
-                    let core = self.host.core_of(*pcpu).expect("an online pCPU has a core");
-                    (all_of(core).intersection(largest).len() > 1, core.kind)
-                })?;
-                largest.remove(pcpu);
-                Some(pcpu)
-            });
-            if pcpu.is_none() && !roams {
-                continue;
-            }
-            let core = pcpu.and_then(|p| self.host.core_of(p)).map(all_of).unwrap_or_default();
-            let just = || pcpu.map(only).unwrap_or_default();
-            let beside = sets.iter().any(|set| set.intersects(&core));
-            // A core that is to be whole has its other pCPUs with the VM too.
-            let with = if whole && !beside { core.intersection(&self.usable) } else { just() };
-            let idle = if whole && beside && !own && carved { just() } else { CpuSet::new() };
-            let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
-            let vcpus = u64::from(self.request.spec().vcpus);
-            let alike = shared(&room, vcpus).filter(|_| self.request.spec().even_cells);
-            for counts in splits(&room, vcpus).into_iter().chain(alike) {
-                let mut cpus = Cpus {
-                    dedicated: false,
-                    threads: 1,
-                    vcpus: Vec::new(),
-                    nodes: Vec::new(),
-                    idle: idle.clone(),
-                    own: if own { with.clone() } else { CpuSet::new() },
-                    emulator: just(),
-                };
-                for ((set, id), count) in sets.iter().zip(&chosen).zip(counts) {
-                    let count = count as usize;
-                    cpus.vcpus.extend(vec![set.clone(); count]);
-                    cpus.nodes.extend(vec![*id; count]);
+                let core = pcpu.and_then(|p| self.host.core_of(p)).map(all_of).unwrap_or_default();
+                let just = || pcpu.map(only).unwrap_or_default();
+                let beside = sets.iter().any(|set| set.intersects(&core));
+                // A core that is to be whole has its other pCPUs with the VM too.
+                let with = if whole && !beside { core.intersection(&self.usable) } else { just() };
+                let idle = if whole && beside && !own && carved { just() } else { CpuSet::new() };
+                let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
+                let vcpus = u64::from(self.request.spec().vcpus);
+                let alike = shared(&room, vcpus).filter(|_| self.request.spec().even_cells);
+                for counts in splits(&room, vcpus).into_iter().chain(alike) {
+                    let mut cpus = Cpus {
+                        dedicated: false,
+                        threads: 1,
+                        vcpus: Vec::new(),
+                        nodes: Vec::new(),
+                        idle: idle.clone(),
+                        own: if own { with.clone() } else { CpuSet::new() },
+                        emulator: just(),
+                    };
+                    for ((set, id), count) in sets.iter().zip(&chosen).zip(counts) {
+                        let count = count as usize;
+                        cpus.vcpus.extend(vec![set.clone(); count]);
+                        cpus.nodes.extend(vec![*id; count]);
+                    }
+                    all_cpus.push(cpus);
                 }
-                all_cpus.push(cpus);
             }
         }
         all_cpus
