@@ -133,6 +133,9 @@ fn a_policy_that_fits_when_preferred_is_named() {
     let told = changes(&host(2, 4, 1, 16), &RequestSpec { policies, ..vm(6, 4) });
     assert_eq!(
         sentences(&told),
-        ["preferring instead of requiring: one node", "at most 4 vCPUs (--vcpus 4)"]
+        [
+            "preferring instead of requiring all vCPUs and memory on one node",
+            "at most 4 vCPUs (--vcpus 4)"
+        ]
     );
 }

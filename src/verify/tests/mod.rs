@@ -248,7 +248,7 @@ fn every_violation_is_one_line() {
     let gpu = address("13:00.0");
     let (found, wanted) = (None, Some(NodeId(0)));
     let elsewhere = Violation::DeviceNode { address: gpu, found, wanted };
-    let text = "0000:13:00.0 is said to be on no node, it is on node 0";
+    let text = "device 0000:13:00.0 is placed on no node, but is on node 0";
     assert_eq!(elsewhere.to_string(), text);
     let page = PageSize::GIB_1;
     for (node, place) in [(None, "the whole host"), (Some(NodeId(1)), "node 1")] {
