@@ -253,7 +253,7 @@ fn every_violation_is_one_line() {
     let page = PageSize::GIB_1;
     for (node, place) in [(None, "the whole host"), (Some(NodeId(1)), "node 1")] {
         let short = Violation::PagesShort { node, page_size: page, needed: 4, free: 2 };
-        let text = format!("4 pages of 1 GiB on {place}, where 2 are free");
+        let text = format!("the VM takes 4 pages of 1 GiB on {place}, but 2 are free");
         assert_eq!(short.to_string(), text);
     }
 }
