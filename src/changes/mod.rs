@@ -13,7 +13,8 @@
 //! - *Fewer pCPUs for the emulator threads*, or none for them alone.
 //! - *Relax*: each required policy in turn, preferred instead.
 //! - *Uneven cells*, if they must be alike; *any number of cells*, if one is required, and the
-//!   nearest numbers below and above it; *the other SMT wish*, if one is required.
+//!   nearest numbers below and above it; *the other SMT wish*, if one is required, or *no SMT wish*
+//!   if only that fits.
 //! - *More vCPUs*: the next even number above an odd one, or the next that equal cells can share.
 //! - *Nothing kept for the host*, if it keeps pCPUs.
 //!
@@ -34,7 +35,7 @@
 //! Recommendations asked for, at most: for numbers of vCPUs, 2 searches; for memory, one for each
 //! page size; for emulator pCPUs, one. A search tries 16 + 3 x log2(n) numbers below n: 52 for
 //! 4096 vCPUs, 94 for 256 GiB in pages of 4 KiB. More pages: 1 + log2(pages) for each node and page
-//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 7
+//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 8
 //! for policies and the rest. On a host of two nodes with pages of 4 KiB, 2 MiB and 1 GiB, about
 //! 500 in all.
 //!

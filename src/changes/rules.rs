@@ -57,11 +57,15 @@ pub(super) fn cells(ask: Ask<'_>) -> Vec<Change> {
     changes
 }
 
-/// Siblings hidden where they must be shown, or shown where they must be hidden.
+/// Siblings hidden where they must be shown, or shown where they must be hidden; if that does not
+/// fit, no SMT wish at all.
 pub(super) fn smt(ask: Ask<'_>) -> Option<Change> {
     let shown = !ask.spec().smt.required()?;
-    let fits = ask.fits(|spec| spec.smt = Wish::Require(shown));
-    fits.then_some(Change::OtherSmt { shown })
+    let fits = |wish| ask.fits(|spec| spec.smt = wish);
+    if fits(Wish::Require(shown)) {
+        return Some(Change::OtherSmt { shown });
+    }
+    fits(Wish::Auto).then_some(Change::AnySmt)
 }
 
 /// Nothing kept for the host, where it keeps something.

@@ -149,6 +149,7 @@ fn of_change(change: &Change) -> String {
         Change::OtherSmt { shown: false } => {
             "SMT siblings hidden from the guest (--smt hide)".to_owned()
         }
+        Change::AnySmt => "no requirement on SMT siblings (--smt auto)".to_owned(),
         Change::MoreVcpus { vcpus } => format!("{vcpus} vCPUs (--vcpus {vcpus})"),
         Change::KeepNothing { kept } => {
             format!("nothing kept for the host, which keeps {} (--reserve none)", pcpus(kept))

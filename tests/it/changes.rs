@@ -85,6 +85,14 @@ fn an_odd_number_cannot_show_siblings_and_the_next_one_can() {
 }
 
 #[test]
+fn a_core_of_two_vcpus_needs_no_smt_wish() {
+    let policies = Policies { whole_cores: Policy::Ignore, ..Policies::default() };
+    let request = RequestSpec { smt: Wish::Require(false), policies, ..vm(5, 4) };
+    let told = changes(&host(1, 4, 2, 16), &request);
+    assert!(told.contains(&Change::AnySmt), "an odd number shows no siblings: {told:?}");
+}
+
+#[test]
 fn cells_get_the_numbers_that_fit() {
     let host = host(8, 4, 1, 4);
     // Seven nodes have less than 31 GiB, and six have fewer than 25 cores.
@@ -133,6 +141,9 @@ fn a_policy_that_fits_when_preferred_is_named() {
     let told = changes(&host(2, 4, 1, 16), &RequestSpec { policies, ..vm(6, 4) });
     assert_eq!(
         sentences(&told),
-        ["preferring instead of requiring: one node", "at most 4 vCPUs (--vcpus 4)"]
+        [
+            "preferring instead of requiring all vCPUs and memory on one node",
+            "at most 4 vCPUs (--vcpus 4)"
+        ]
     );
 }

@@ -327,7 +327,7 @@ fn a_host_whose_devices_name_no_node_is_not_guessed_at() {
     assert!(best.placement.gpus().all(|gpu| gpu.node.is_none()));
     assert!(best.findings.iter().all(|f| f.metric != Metric::HostGpuTransfer), "nothing is known");
     let text = text(&host, &request, &Options::default());
-    assert!(text.contains("locality is unknown"), "{text}");
+    assert!(text.contains("its locality was not considered"), "{text}");
     let policies = Policies { gpu_locality: Policy::Require, ..Policies::default() };
     let required = RequestSpec { policies, ..request };
     let text = refusal(&host, &required);

@@ -166,7 +166,7 @@ fn the_source_with_addresses_comes_first_whatever_the_order() {
         assert_eq!(
             said(&laid),
             [format!(
-                "the links of {}-{}: 12 x NVLink from NVML, 18 x NVLink from nvidia-smi topo -m: \
+                "the links of {}-{}: 12 x NVLink from NVML, 18 x NVLink from nvidia-smi topo -m; \
                  NVML is used",
                 gpus[0], gpus[1]
             )]
@@ -363,7 +363,7 @@ fn what_makes_no_host_is_one_sentence() {
     assert!(error.starts_with("x.txt: the text begins with"), "{error}");
     assembly.add_text("a.xml", TOPOLOGY).unwrap();
     let error = assembly.add_text("b.xml", TOPOLOGY).unwrap_err();
-    assert_eq!(error.to_string(), "b.xml: XML of lstopo of the host was given already");
+    assert_eq!(error.to_string(), "b.xml: XML of lstopo of the host was already given");
     let mut assembly = Assembly::new();
     assembly.add_text("pci.xml", DEVICE).unwrap();
     assert_eq!(assembly.finish().unwrap_err(), AssemblyError::NoHost);

@@ -84,9 +84,9 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
             "pCPUs 1 are on several nodes and are removed from node 1",
             "pCPUs 6 are on no node: node 1 is assumed",
             "the distances of node 1 are not relative distances (\"10 10\"): 10 and 20 are assumed",
-            "0000:01:00.0 is on node 7, which does not exist: left out",
-            "0000:00:01.0 above 0000:01:00.0 is not a PCI-to-PCI bridge here: left out",
-            "0000:00:01.0 above 0000:01:00.1 is not a PCI-to-PCI bridge here: left out",
+            "PCI function 0000:01:00.0 names node 7, which does not exist: its node is unknown",
+            "0000:00:01.0 above 0000:01:00.0 is not a known PCI-to-PCI bridge and is ignored",
+            "0000:00:01.0 above 0000:01:00.1 is not a known PCI-to-PCI bridge and is ignored",
         ]
     );
     let host = host.build().unwrap();
@@ -183,7 +183,7 @@ fn memory_that_a_cgroup_forbids_is_not_free() {
     assert_eq!(free("0-63"), Ok((vec![open.clone(), open.clone()], vec![])));
     let note = "proc/self/status allows only the memory of nodes 0: the memory of nodes 1 does not count as free";
     assert_eq!(free("0"), Ok((vec![open.clone(), closed], vec![note.to_owned()])));
-    let note = "proc/self/status allows the memory of no node here (\"7\"): ignored";
+    let note = "proc/self/status allows the memory of no known node (\"7\") and is ignored";
     assert_eq!(free("7"), Ok((vec![open.clone(), open], vec![note.to_owned()])));
     let message = free("0-x").unwrap_err().to_string();
     assert!(message.ends_with("status: \"0-x\" is not a list of nodes"), "{message}");

@@ -248,12 +248,12 @@ fn every_violation_is_one_line() {
     let gpu = address("13:00.0");
     let (found, wanted) = (None, Some(NodeId(0)));
     let elsewhere = Violation::DeviceNode { address: gpu, found, wanted };
-    let text = "0000:13:00.0 is said to be on no node, it is on node 0";
+    let text = "device 0000:13:00.0 is placed on no node, but is on node 0";
     assert_eq!(elsewhere.to_string(), text);
     let page = PageSize::GIB_1;
     for (node, place) in [(None, "the whole host"), (Some(NodeId(1)), "node 1")] {
         let short = Violation::PagesShort { node, page_size: page, needed: 4, free: 2 };
-        let text = format!("4 pages of 1 GiB on {place}, where 2 are free");
+        let text = format!("the VM takes 4 pages of 1 GiB on {place}, but 2 are free");
         assert_eq!(short.to_string(), text);
     }
 }

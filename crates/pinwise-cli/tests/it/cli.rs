@@ -134,7 +134,7 @@ fn the_json_has_the_fields_that_other_programs_read() {
 fn a_refusal_is_status_3_with_facts_and_the_smallest_change() {
     let (status, answer) = json(&["--gpus", "9"]);
     assert_eq!((status, &answer["format"]), (3, &Value::from("pinwise-refusal/2")));
-    assert_eq!(answer["smallest_change"][0]["text"], "at most 8 GPUs");
+    assert_eq!(answer["smallest_change"][0]["text"], "at most 8 GPUs (--gpus 8)");
     assert_eq!(answer["rejected"].as_array().unwrap().len(), 4);
     let output = recommend(&["--gpus", "9", "--format", "xml"]);
     assert_eq!(self::status(&output), 3);
@@ -226,7 +226,7 @@ fn a_fleet_without_hosts_is_status_2_and_says_where() {
         let output = pinwise(&["fleet", path, "--vcpus", "1", "--memory", "1GiB"]);
         let sentence = text(&output.stderr);
         assert_eq!(status(&output), 2, "{path}: {sentence}");
-        assert_eq!(sentence, format!("error: {path}: no host is described there\n"));
+        assert_eq!(sentence, format!("error: {path}: no host descriptions found\n"));
         assert!(output.stdout.is_empty(), "{path}");
     }
 }
