@@ -122,8 +122,8 @@ fn check(
                 // A core that is still free when the VM starts may be kept for the request.
                 let found = verify(Question::new(host, &others, vm), placement).err();
                 let found: Vec<_> = found.iter().flat_map(|found| found.iter()).collect();
-                let shares = |v: &Violation| matches!(v, Violation::VcpusShareCore { .. });
-                if !found.iter().all(shares) {
+                let shares = |v: &&Violation| matches!(v, Violation::VcpusShareCore { .. });
+                if !found.iter().all(|v| shares(v)) {
                     return Err(format!("{found:?}"));
                 }
             }
