@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::sets::NodeSet;
+use crate::sets::{CpuSet, NodeSet};
 use crate::units::PciAddr;
 use crate::warnings::Warning;
 
@@ -38,12 +38,25 @@ fn of_cpus(warning: &Warning) -> Option<String> {
             "kept for the host: pCPUs {cpus} ({why}); --reserve SET keeps others, --reserve none keeps \
              none"
         ),
+        Warning::NotIsolated { cpus, siblings } => not_isolated(cpus, siblings),
         Warning::EmulatorFar { cpus, nodes } => {
             format!("the emulator threads run on pCPUs {cpus}, outside of the VM's nodes {nodes}")
         }
         _ => return None,
     };
     Some(sentence)
+}
+
+fn not_isolated(cpus: &CpuSet, siblings: &CpuSet) -> String {
+    let work = "the host's own work may run there";
+    let own =
+        format!("pCPUs {cpus} of the VM are not isolated, although the kernel isolates others");
+    let beside = format!("the SMT siblings {siblings} of its isolated pCPUs are not isolated");
+    match (cpus.is_empty(), siblings.is_empty()) {
+        (false, true) => format!("{own}: {work}"),
+        (true, _) => format!("{beside}: {work}"),
+        (false, false) => format!("{own}, and {beside}: {work}"),
+    }
 }
 
 /// The sentence for a warning about pages.
@@ -199,6 +212,7 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         | Warning::StrandedPages { .. }
         | Warning::KeptForHost { .. }
         | Warning::EmulatorFar { .. }
+        | Warning::NotIsolated { .. }
         | Warning::NotAPartition { .. } => &[],
     }
 }
@@ -251,6 +265,7 @@ mod tests {
             Warning::StrandedPages { node, page_size, pages: 1 },
             Warning::KeptForHost { cpus: cpus(), why: KeptWhy::FirstCore },
             Warning::EmulatorFar { cpus: cpus(), nodes },
+            Warning::NotIsolated { cpus: cpus(), siblings: cpus() },
             Warning::SpreadSetMayBeFaster { node },
             Warning::NotAPartition { gpus: vec![address] },
         ] {

@@ -80,6 +80,13 @@ impl Cpus<'_> {
             self.one_each(found);
         } else {
             self.not_crowded(found);
+            for (position, set) in self.vcpus.iter().enumerate() {
+                let pcpus = set.intersection(case.host.isolated());
+                if !pcpus.is_empty() {
+                    let vcpu = vcpu_id(position);
+                    found.push(Violation::FloatsIsolated { vcpu, pcpus });
+                }
+            }
         }
         if self.dedicated || self.threads > 1 {
             self.guest_cores(case, found);

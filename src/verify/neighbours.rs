@@ -47,6 +47,7 @@ pub fn verify_warnings(
     let Question { host, usage, request, .. } = question;
     let mut expected = expected(host, usage, placement);
     expected.extend(redirected(host, request, placement));
+    expected.extend(not_isolated(host, placement));
     let is_checked = |warning: &&Warning| {
         matches!(
             warning,
@@ -57,6 +58,7 @@ pub fn verify_warnings(
                 | Warning::SharedNodes { .. }
                 | Warning::StrandedPages { .. }
                 | Warning::RedirectedPeers { .. }
+                | Warning::NotIsolated { .. }
         )
     };
     let mut found = Vec::new();
@@ -145,6 +147,32 @@ fn expected(host: &Host, usage: &Usage, placement: &Placement) -> Vec<Warning> {
     }
     stranded(host, usage, placement, &own, &housekeeping(host, &cores), &mut all);
     all
+}
+
+/// What the kernel does not isolate under pinned vCPUs, and beside those that it does, if it isolates
+/// some of the allowed pCPUs.
+fn not_isolated(host: &Host, placement: &Placement) -> Option<Warning> {
+    let (mut some, mut all) = (false, true);
+    for pcpu in host.allowed().iter() {
+        some |= host.isolated().contains(pcpu);
+        all &= host.isolated().contains(pcpu);
+    }
+    let (mut cpus, mut siblings) = (CpuSet::new(), CpuSet::new());
+    let vcpus: BTreeSet<PcpuId> = placement.vcpus.iter().flat_map(CpuSet::iter).collect();
+    for core in host.cores() {
+        let cuts = |pcpu: &&PcpuId| vcpus.contains(*pcpu) && host.isolated().contains(**pcpu);
+        let beside = core.pcpus.iter().any(|pcpu| cuts(&pcpu));
+        for pcpu in core.pcpus.iter().filter(|pcpu| !host.isolated().contains(**pcpu)) {
+            if vcpus.contains(pcpu) {
+                cpus.insert(*pcpu);
+            } else if beside {
+                siblings.insert(*pcpu);
+            }
+        }
+    }
+    let said = some && !all && placement.dedicated && placement.style != Style::Default;
+    (said && !(cpus.is_empty() && siblings.is_empty()))
+        .then_some(Warning::NotIsolated { cpus, siblings })
 }
 
 /// The tenants that share, and what they share.

@@ -155,6 +155,11 @@ pub enum Violation {
     /// More vCPUs float on a set than it has pCPUs.
     #[error("{vcpus} vCPUs float on fewer pCPUs: {pcpus}")]
     Crowded { vcpus: usize, pcpus: CpuSet },
+    /// Floating vCPUs on isolated pCPUs, among which the kernel does not balance.
+    #[error(
+        "vCPU {vcpu} floats on isolated pCPUs {pcpus}, where the kernel leaves vCPUs on the first"
+    )]
+    FloatsIsolated { vcpu: VcpuId, pcpus: CpuSet },
     /// Two vCPUs on one core that the guest does not see as SMT siblings.
     #[error("vCPUs {first} and {second} are both on core {core}, but not siblings in the guest")]
     VcpusShareCore { core: CoreId, first: VcpuId, second: VcpuId },

@@ -90,7 +90,7 @@ use crate::host::{Host, Kept, KeptWhy, Reserve};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
-use crate::sets::NodeSet;
+use crate::sets::{CpuSet, NodeSet};
 
 use neighbours::neighbours;
 use peers::peers;
@@ -168,6 +168,20 @@ fn threads(
     let chosen = !matches!(host.description().reserved, Reserve::These(_));
     if chosen && why != KeptWhy::AllIsolated {
         all.push(Warning::KeptForHost { cpus, why });
+    }
+    let isolates = host.allowed().intersects(host.isolated());
+    if placement.dedicated && isolates && !host.allowed().is_subset(host.isolated()) {
+        let vcpus = placement.vcpu_pcpus();
+        let isolated = vcpus.intersection(host.isolated());
+        let cores = isolated.iter().filter_map(|pcpu| host.core_of(pcpu));
+        let siblings: CpuSet = cores.flat_map(|core| core.pcpus.iter().copied()).collect();
+        let (cpus, siblings) = (
+            vcpus.difference(host.isolated()),
+            siblings.difference(host.isolated()).difference(&vcpus),
+        );
+        if !cpus.is_empty() || !siblings.is_empty() {
+            all.push(Warning::NotIsolated { cpus, siblings });
+        }
     }
     let near = placement
         .emulator

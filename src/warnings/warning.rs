@@ -134,6 +134,14 @@ pub enum Warning {
         /// The reason for the choice.
         why: KeptWhy,
     },
+    /// A VM on pCPUs that are not isolated, or whose siblings are not, on a host whose kernel isolates
+    /// some: the host's own work may run there.
+    NotIsolated {
+        /// The VM's pCPUs that are not isolated.
+        cpus: CpuSet,
+        /// Siblings of its isolated pCPUs that are not isolated and carry none of its vCPUs.
+        siblings: CpuSet,
+    },
     /// Emulator threads outside of the VM's nodes.
     EmulatorFar {
         /// The pCPUs of the emulator threads.

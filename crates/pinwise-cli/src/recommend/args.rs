@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use pinwise::host::Reserve;
 use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
-use pinwise::{Bytes, PageSize, PciAddr, Style, Workload};
+use pinwise::{Bytes, PageSize, PciAddr, Policy, Style, Workload};
 
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// The request as a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",
-        "cells", "smt", "p2p",
+        "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",
     ])]
     pub(crate) request: Option<PathBuf>,
     /// The VM's name.
@@ -90,6 +90,21 @@ pub(crate) struct Args {
     /// Whether the guest's GPUs use peer-to-peer.
     #[arg(long, value_name = "yes|no|unknown", value_parser = p2p)]
     pub(crate) p2p: Option<Choice<bool>>,
+    /// How strictly each vCPU must have a pCPU of its own.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    pub(crate) dedicated_cpus: Option<Policy>,
+    /// How strictly no core may be shared with another tenant; with ignore, no idle sibling is held.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    pub(crate) whole_cores: Option<Policy>,
+    /// How strictly the VM must be on one node.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    pub(crate) one_node: Option<Policy>,
+    /// How strictly every GPU must be on a node of the VM.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    pub(crate) gpu_locality: Option<Policy>,
+    /// How strictly all GPUs must be below one PCIe switch.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    pub(crate) same_switch: Option<Policy>,
     /// Only this style: default, pin, pin+numa, pin+numa+smt or pin+smt.
     #[arg(long, value_name = "NAME")]
     pub(crate) style: Option<Style>,
@@ -124,6 +139,15 @@ fn cells(text: &str) -> Result<Wish<u32>, String> {
             let bad = |_| format!("{text:?} is not auto, none or a number of cells");
             text.parse().map(Wish::Require).map_err(bad)
         }
+    }
+}
+
+fn policy(text: &str) -> Result<Policy, String> {
+    match text {
+        "require" => Ok(Policy::Require),
+        "prefer" => Ok(Policy::Prefer),
+        "ignore" => Ok(Policy::Ignore),
+        _ => Err(format!("{text:?} is not require, prefer or ignore")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pinwise::json::read_request;
 use pinwise::request::{GpuRequest, Guest};
-use pinwise::{Bytes, Request, RequestSpec};
+use pinwise::{Bytes, Policies, Request, RequestSpec};
 use pinwise_discover::files;
 use pinwise_discover::libvirt::is_windows;
 
@@ -37,8 +37,17 @@ pub(super) fn request(args: &Args, domain: Option<&str>) -> Result<Request, Fail
     };
     let name = args.name.as_deref().unwrap_or("vm1");
     let base = RequestSpec::new(name, vcpus, memory);
+    let policies = Policies {
+        dedicated_cpus: args.dedicated_cpus.unwrap_or(base.policies.dedicated_cpus),
+        whole_cores: args.whole_cores.unwrap_or(base.policies.whole_cores),
+        one_node: args.one_node.unwrap_or(base.policies.one_node),
+        gpu_locality: args.gpu_locality.unwrap_or(base.policies.gpu_locality),
+        same_switch: args.same_switch.unwrap_or(base.policies.same_switch),
+        ..base.policies
+    };
     let request = RequestSpec {
         gpus,
+        policies,
         page_size: args.page_size.and_then(|choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),
         guest: args.guest.unwrap_or_else(|| in_domain(Guest::Any)),

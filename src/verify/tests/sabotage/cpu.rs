@@ -63,6 +63,14 @@ pub(super) fn cpus_broken() -> Vec<Sabotage> {
             },
             Reserved { user: Vcpu(vcpu(0)), pcpus: cpus("8") },
         ),
+        (
+            floating,
+            |s| {
+                s.host.isolated = cpus("9");
+                (1..4).for_each(|at| s.placement.vcpus[at] = cpus("1-2,10"));
+            },
+            FloatsIsolated { vcpu: vcpu(0), pcpus: cpus("9") },
+        ),
         // Where no pCPU is reserved, the first core is the host's.
         (
             pin,

@@ -29,7 +29,7 @@ macro_rules! violations {
 
 violations! {
     Name VcpuCount IoThreadCount NoPcpus DefaultPins NotOnline NotAllowed Reserved PcpusHeld OffNode
-    NotDedicated NotOnePcpu PcpuTwice Crowded VcpusShareCore GuestCoreSplit CoreShared CoreNotWhole
+    NotDedicated NotOnePcpu PcpuTwice Crowded FloatsIsolated VcpusShareCore GuestCoreSplit CoreShared CoreNotWhole
     IdleApart IdleInUse BesideVcpus EmulatorCount EmulatorElsewhere Topology StyleThreads StyleCells
     Smt Topoext Iommu CellCount NoCells CellId CellEmpty CellVcpus CellsOverlap InNoCell
     CoreStraddles Sockets NoNodes NoSuchNode NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory
