@@ -158,7 +158,7 @@ pub struct PciDevice {
 }
 
 impl PciDevice {
-    /// A function of which only the address and ids are known.
+    /// A function with only its address and ids known.
     #[must_use]
     pub fn new(address: PciAddr, class: PciClass, vendor: PciId, device: PciId) -> Self {
         Self {
