@@ -169,7 +169,7 @@ fn a_lost_gpu_is_left_out_with_a_note() {
     assert!(!addresses(&facts).contains(&"0000:3b:00.0".to_owned()));
     let said = "device fell off the bus or has otherwise become inacessible";
     assert_eq!(facts.notes.len(), 1);
-    let expected = format!("GPU 2 does not answer NVML ({said}): left out");
+    let expected = format!("GPU 2 does not answer NVML ({said}) and is ignored");
     assert_eq!(facts.notes[0].to_string(), expected);
 }
 
