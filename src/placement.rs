@@ -135,13 +135,13 @@ pub struct GuestTopology {
 /// A guest NUMA node; a guest without NUMA is one cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// Its number.
+    /// The number of the cell.
     pub id: CellId,
     /// The host nodes of its vCPUs and memory; empty if both float.
     pub nodes: NodeSet,
-    /// Its vCPUs.
+    /// The vCPUs of the cell.
     pub vcpus: VcpuSet,
-    /// Its memory.
+    /// The memory of the cell.
     pub memory: Bytes,
     /// The page size.
     pub page_size: PageSize,
@@ -174,12 +174,12 @@ pub struct PlacedDevice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[doc(alias = "pxb-pcie")]
 pub struct ExpanderBus {
-    /// Its controller index.
+    /// The controller index of the bus.
     pub index: u32,
     /// The cell.
     pub cell: CellId,
-    /// Its guest bus number. The buses of its ports and switches follow; the next expander has a
-    /// number beyond them.
+    /// The guest bus number. The buses of the ports and switches below follow; the next expander
+    /// has a number beyond them.
     pub bus_nr: u8,
     /// The root complex of the host that it represents.
     pub root: RootComplex,
@@ -188,7 +188,8 @@ pub struct ExpanderBus {
 /// A guest PCIe port: a root port, or a downstream port of a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuestPort {
-    /// Its controller index and chassis, which is also the guest bus of the device in it.
+    /// The controller index and chassis of the port, which is also the guest bus of the device in
+    /// it.
     pub index: u32,
     /// The controller index of its own bus: 0, an expander's or a switch's.
     pub parent: u32,
@@ -220,7 +221,7 @@ pub struct GuestFunction {
     pub host: PciAddr,
     /// The controller index of its port.
     pub port: u32,
-    /// Its function number in the guest's slot 0.
+    /// The function number in slot 0 of the guest bus.
     pub function: u8,
     /// Whether it is function 0 of several.
     pub multifunction: bool,

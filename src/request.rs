@@ -275,7 +275,7 @@ pub enum RequestError {
     Range {
         /// The subject.
         what: &'static str,
-        /// Its value.
+        /// The value.
         found: u64,
         /// The smallest allowed value.
         low: u64,

@@ -23,7 +23,7 @@ impl ParseUnitError {
 pub trait Id: Copy + Ord + fmt::Debug {
     /// Identifiers are below this number.
     const LIMIT: u32;
-    /// Its name in an error, e.g. "a pCPU".
+    /// The name of the identifier in an error, e.g. "a pCPU".
     const WHAT: &'static str;
     /// The identifier with this number.
     fn from_index(index: u32) -> Self;

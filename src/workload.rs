@@ -178,7 +178,7 @@ impl Workload {
         Self::General,
     ];
 
-    /// Its weights.
+    /// The weights of the metrics for this workload.
     #[must_use]
     pub const fn weights(&self) -> Weights {
         match self {
@@ -192,7 +192,7 @@ impl Workload {
         }
     }
 
-    /// Its name; `custom` for the caller's own.
+    /// The name of the workload; `custom` for the caller's own weights.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {

@@ -52,8 +52,8 @@ pub enum Change {
         /// Whether the guest is shown siblings.
         shown: bool,
     },
-    /// No requirement on SMT siblings: two vCPUs may then share a core, and the guest sees a core for
-    /// each.
+    /// No requirement on SMT siblings: two vCPUs may then share a core, and the guest sees a core
+    /// for each.
     AnySmt,
     /// More vCPUs: a number that shows siblings, or that makes cells alike, where the requested
     /// number cannot.

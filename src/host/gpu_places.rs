@@ -31,7 +31,7 @@ pub(crate) struct Share {
 /// A node with GPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GpuNode {
-    /// Its position in [`Host::nodes`](super::Host::nodes).
+    /// The index of the node in [`Host::nodes`](super::Host::nodes).
     pub(crate) at: usize,
     pub(crate) gpus: GpuMask,
     /// The positions of its switches in [`GpuPlaces::switches`].

@@ -20,7 +20,7 @@ use super::records::{Core, CoreKind, Gpu, L3Domain};
 use crate::sets::CpuSet;
 use crate::units::{ParseUnitError, PcpuId};
 
-/// What is to be kept for the host, as its operator says.
+/// The pCPUs to keep for the host's own work, as its operator says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "String", try_from = "String"))]
@@ -134,7 +134,7 @@ pub struct Kept {
     pub why: KeptWhy,
 }
 
-/// What the choice looks at.
+/// The input of the choice.
 pub(super) struct Seen<'a> {
     pub(super) cores: &'a [Core],
     pub(super) l3_domains: &'a [L3Domain],

@@ -57,7 +57,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Its name.
+    /// The name of the host.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.spec.name
@@ -217,8 +217,8 @@ impl Host {
     }
 
     /// The node that devices without a known node are taken to be on: the only node with memory, if
-    /// the description leaves out the node of some endpoint. `None` where several nodes have memory;
-    /// the locality of such a device is then unknown.
+    /// the description leaves out the node of some endpoint. `None` where several nodes have
+    /// memory; the locality of such a device is then unknown.
     #[must_use]
     pub fn assumed_device_node(&self) -> Option<NodeId> {
         let node = self.spec.only_memory_node()?;

@@ -117,11 +117,11 @@ impl fmt::Display for LinkState {
 pub struct PciDevice {
     /// The address.
     pub address: PciAddr,
-    /// Its class.
+    /// The class of the function.
     pub class: PciClass,
-    /// Its vendor.
+    /// The vendor id.
     pub vendor: PciId,
-    /// Its device id.
+    /// The device id.
     pub device: PciId,
     /// The model's name, if a source gives it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
@@ -158,7 +158,7 @@ pub struct PciDevice {
 }
 
 impl PciDevice {
-    /// A function of which only the address and ids are known.
+    /// A function with only its address and ids known.
     #[must_use]
     pub fn new(address: PciAddr, class: PciClass, vendor: PciId, device: PciId) -> Self {
         Self {
@@ -240,7 +240,7 @@ pub struct GpuLink {
 pub struct FabricPartition {
     /// The partition's number in the fabric manager.
     pub id: u32,
-    /// Its GPUs.
+    /// The GPUs of the partition.
     pub gpus: Vec<PciAddr>,
 }
 

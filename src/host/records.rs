@@ -55,9 +55,9 @@ pub struct PagePool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Node {
-    /// Its OS index.
+    /// The OS index of the node.
     pub id: NodeId,
-    /// Its online pCPUs; none on a memory-only or GPU node.
+    /// The online pCPUs of the node; none on a memory-only or GPU node.
     pub cpus: CpuSet,
     /// The package of its pCPUs; `None` without pCPUs, or if they are in several packages.
     pub package: Option<PackageId>,
@@ -82,19 +82,19 @@ impl Node {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Core {
-    /// Its id.
+    /// The id of the core.
     pub id: CoreId,
-    /// Its node.
+    /// The node of the core.
     pub node: NodeId,
     /// The L3 domain, if known.
     pub l3: Option<L3Id>,
-    /// Its kind.
+    /// The kind of core.
     pub kind: CoreKind,
     /// Whether its top frequency is above the usual one of its kind.
     pub favoured: bool,
     /// The top frequency in MHz, if known.
     pub max_mhz: Option<u32>,
-    /// Its online pCPUs: SMT siblings of each other, ascending.
+    /// The online pCPUs of the core: SMT siblings of each other, ascending.
     #[doc(alias = "hyperthreads")]
     pub pcpus: Vec<PcpuId>,
 }
@@ -103,9 +103,9 @@ pub struct Core {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct L3Domain {
-    /// Its number.
+    /// The number of the domain.
     pub id: L3Id,
-    /// Its online pCPUs.
+    /// The online pCPUs of the domain.
     pub cpus: CpuSet,
     /// The size of the cache, if known.
     pub size: Option<Bytes>,
@@ -119,7 +119,7 @@ pub struct Gpu {
     pub address: PciAddr,
     /// The node; `None` if the kernel says -1.
     pub node: Option<NodeId>,
-    /// Its model's name, or its ids.
+    /// The name of the GPU's model, or its ids.
     pub model: String,
     /// Whether it is integrated into the CPU. An integrated GPU is chosen only if the request names
     /// it.

@@ -34,7 +34,7 @@ pub enum Step {
     Restart {
         /// Name of the VM.
         tenant: String,
-        /// Its new placement.
+        /// The new placement of the VM.
         placement: Box<Placement>,
     },
 }

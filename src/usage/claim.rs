@@ -93,7 +93,7 @@ pub enum ClaimError {
     /// A tenant with this name exists.
     #[error("a tenant {} already exists", named(.tenant))]
     NameTaken {
-        /// Its name.
+        /// The name of the tenant.
         tenant: String,
     },
     /// No tenant of this name.

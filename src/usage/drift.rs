@@ -36,7 +36,7 @@ pub struct PageDrift {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TenantDrift {
-    /// Its name.
+    /// The name of the tenant.
     pub tenant: String,
     /// pCPUs dedicated to the tenant.
     pub dedicated: Difference<CpuSet>,

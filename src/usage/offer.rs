@@ -93,7 +93,7 @@ pub struct Accepted {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Holder {
-    /// Its name.
+    /// The name of the tenant.
     pub tenant: String,
     /// The generation of its claim. If it is not greater than the offer's generation, the tenant
     /// was there before the offer was computed, so the offer was computed against a different

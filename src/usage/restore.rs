@@ -19,11 +19,11 @@ pub struct SavedUsage {
 /// One tenant of a [`SavedUsage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedTenant {
-    /// Its name.
+    /// The name of the tenant.
     pub name: String,
     /// The generation of its claim.
     pub since: Generation,
-    /// Its claim.
+    /// The claim of the tenant.
     pub claim: Claim,
 }
 
@@ -34,7 +34,7 @@ pub struct SavedTenant {
 pub struct UnexplainedPages {
     /// The node that they are on.
     pub node: NodeId,
-    /// Their size.
+    /// The page size.
     pub page_size: PageSize,
     /// The number of pages.
     pub count: u64,

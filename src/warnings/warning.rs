@@ -27,7 +27,7 @@ pub enum Warning {
     RemoteGpu {
         /// The GPU.
         address: PciAddr,
-        /// Its node.
+        /// The node of the GPU.
         node: NodeId,
         /// The VM's nodes.
         nodes: NodeSet,
@@ -80,14 +80,14 @@ pub enum Warning {
     },
     /// Tenants that float over pCPUs dedicated to this VM.
     FloatingTenants {
-        /// Their names.
+        /// The names of the tenants.
         tenants: Vec<String>,
         /// The pCPUs.
         cpus: CpuSet,
     },
     /// A floating VM over pCPUs that are dedicated to tenants: nothing keeps it off them.
     FloatsOverTenants {
-        /// Their names.
+        /// The names of the tenants.
         tenants: Vec<String>,
         /// The pCPUs.
         cpus: CpuSet,
@@ -95,7 +95,7 @@ pub enum Warning {
     /// Tenants on SMT siblings of the VM's vCPUs, as the request allows: the two threads of a core
     /// slow each other.
     SharedCores {
-        /// Their names.
+        /// The names of the tenants.
         tenants: Vec<String>,
         /// The VM's pCPUs on these cores.
         cpus: CpuSet,
@@ -103,7 +103,7 @@ pub enum Warning {
     /// Tenants with pCPUs in L3 domains of the VM's vCPUs, and so with a part of the cache. No
     /// finding measures the cost.
     SharedL3 {
-        /// Their names.
+        /// The names of the tenants.
         tenants: Vec<String>,
         /// The domains, ascending.
         domains: Vec<L3Id>,
@@ -112,7 +112,7 @@ pub enum Warning {
     /// bandwidth. VMs on different nodes do not disturb each other (F27); no finding measures VMs
     /// on one node.
     SharedNodes {
-        /// Their names.
+        /// The names of the tenants.
         tenants: Vec<String>,
         /// The nodes.
         nodes: NodeSet,

@@ -37,7 +37,7 @@ const ABOUT: &str = "From a placement-host/1 description. All its pCPUs count as
 pub struct Described {
     /// The host, unchecked until it is built.
     pub host: HostSpec,
-    /// Its tenants by name, for [`Usage::with_running`](pinwise::Usage::with_running).
+    /// The tenants by name, for [`Usage::with_running`](pinwise::Usage::with_running).
     pub tenants: Vec<(String, Claim)>,
     /// The description's names for its GPUs, if it has any.
     pub gpus: BTreeMap<String, PciAddr>,

@@ -62,9 +62,9 @@ pub enum EmitError {
     Memory {
         /// The cell.
         cell: CellId,
-        /// Its memory.
+        /// The memory of the cell.
         memory: Bytes,
-        /// Its page size.
+        /// The page size of the cell.
         page_size: PageSize,
     },
     /// Bound memory without a node.
@@ -86,19 +86,19 @@ pub enum EmitError {
     /// PCI controllers that are not numbered from 1 to at most 255, without gaps, parents first.
     #[error("the index of PCI controller {index} is out of order")]
     ControllerIndex {
-        /// Its index.
+        /// The index.
         index: u32,
     },
     /// A root port without a slot of its own.
     #[error("root port {port} has no free slot of its own")]
     Slot {
-        /// Its controller index.
+        /// The controller index of the port.
         port: u32,
     },
     /// An empty root port, which libvirt would give to some other device.
     #[error("nothing is plugged into root port {port}")]
     EmptyPort {
-        /// Its controller index.
+        /// The controller index of the port.
         port: u32,
     },
     /// An expander bus whose buses overlap those of an earlier one, or exceed 255.
@@ -106,7 +106,7 @@ pub enum EmitError {
         "bus number {bus_nr} of an expander bus does not fit: the first free number is {first_free}"
     )]
     BusNumber {
-        /// Its bus number.
+        /// The bus number of the expander bus.
         bus_nr: u8,
         /// The first number beyond the buses before it, or beyond its own.
         first_free: u32,
@@ -115,13 +115,13 @@ pub enum EmitError {
     /// find it.
     #[error("host function {address} has no place of its own in the guest")]
     Function {
-        /// Its address on the host.
+        /// The address on the host.
         address: PciAddr,
     },
     /// An MMIO window that the firmware would ignore.
     #[error("an MMIO window of {mib} MiB is not a power of two")]
     Window {
-        /// Its size in MiB.
+        /// The size of the window in MiB.
         mib: u64,
     },
 }

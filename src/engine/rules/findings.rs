@@ -6,7 +6,7 @@ use super::evidence::{Grade, StudyId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Study {
-    /// Its number.
+    /// The number of the study.
     pub id: StudyId,
     /// The strength of the evidence.
     pub grade: Grade,

@@ -66,7 +66,7 @@ pub struct HostSpec {
     /// pCPUs that the kernel's scheduler leaves alone (`isolcpus`).
     #[cfg_attr(feature = "serde", serde(default))]
     pub isolated: CpuSet,
-    /// What is kept for the host's own work.
+    /// The pCPUs kept for the host's own work.
     #[cfg_attr(feature = "serde", serde(default))]
     pub reserved: Reserve,
     /// PCI functions and bridges.

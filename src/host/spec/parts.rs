@@ -13,7 +13,7 @@ use crate::units::{Bytes, Distance, NodeId, PackageId};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct NodeSpec {
-    /// Its OS index.
+    /// The OS index of the node.
     pub id: NodeId,
     /// The pCPUs, all of which must be online.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -44,20 +44,20 @@ impl NodeSpec {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct CoreSpec {
-    /// Its package.
+    /// The package that holds the core.
     pub package: PackageId,
-    /// Its die inside the package.
+    /// The die that holds the core, inside the package.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
     pub die: u32,
     /// The kernel's `core_id`.
     pub core: u32,
-    /// Its kind.
+    /// The kind of core.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_performance"))]
     pub kind: CoreKind,
-    /// Its top frequency in MHz.
+    /// The top frequency in MHz, if known.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub max_mhz: Option<u32>,
-    /// Its online pCPUs.
+    /// The online pCPUs of the core.
     pub pcpus: CpuSet,
 }
 
@@ -84,7 +84,7 @@ fn is_performance(kind: &CoreKind) -> bool {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct L3Spec {
-    /// Its pCPUs.
+    /// The pCPUs that share the cache.
     pub cpus: CpuSet,
     /// The cache's size.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]

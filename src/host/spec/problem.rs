@@ -26,7 +26,7 @@ pub enum HostError {
     Duplicate {
         /// The kind of item.
         what: &'static str,
-        /// Its id.
+        /// The id.
         id: String,
     },
     /// A number beyond the largest identifier.
@@ -34,7 +34,7 @@ pub enum HostError {
     IdTooLarge {
         /// The kind of item.
         what: &'static str,
-        /// Its id.
+        /// The id.
         id: u32,
     },
     /// A core without pCPUs.
@@ -96,7 +96,7 @@ pub enum HostError {
     PoolsExceedMemory {
         /// The node.
         node: NodeId,
-        /// Its memory.
+        /// The memory of the node.
         memory: Bytes,
     },
     /// A reference to something that does not exist.

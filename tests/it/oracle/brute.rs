@@ -188,7 +188,7 @@ impl Brute<'_> {
             let in_one = |package| {
                 let here = |core: &&&Core| core.id.package == package && nodes[0] == core.node;
                 let pairs = cores.iter().filter(here).filter(|core| room(core) == 2).count();
-                pairs * 2 >= vcpus && vcpus % 2 == 0
+                pairs * 2 >= vcpus && vcpus.is_multiple_of(2)
             };
             let of_first = |core: &&&Core| Some(&core.node) == nodes.first();
             let in_first: BTreeSet<_> =

@@ -46,9 +46,9 @@ impl fmt::Display for GpuName {
 /// A source's name for a NIC: its address, or a name such as `mlx5_0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NicName {
-    /// Its PCI address.
+    /// The PCI address of the NIC.
     At(PciAddr),
-    /// A name that is no address.
+    /// A name that is not an address.
     Called(String),
 }
 
@@ -158,9 +158,9 @@ pub struct PeerFacts {
 /// A node in a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeFacts {
-    /// Its OS index.
+    /// The OS index of the node.
     pub id: NodeId,
-    /// Its pCPUs.
+    /// The pCPUs of the node.
     pub cpus: Option<CpuSet>,
     /// The memory.
     pub memory: Option<Bytes>,
@@ -184,14 +184,14 @@ pub struct PcpuFacts {
     pub core: Option<u32>,
     /// The source's number for its package, not always the kernel's.
     pub package: Option<u32>,
-    /// Its node, by OS index.
+    /// The node of the pCPU, by OS index.
     pub node: Option<NodeId>,
     /// The caches by level and kind, with the source's number for each: pCPUs of one package with
     /// the same number share the cache.
     pub caches: Vec<(u8, CacheKind, u32)>,
-    /// Its top frequency in MHz.
+    /// The top frequency in MHz.
     pub max_mhz: Option<u32>,
-    /// Its lowest frequency in MHz.
+    /// The lowest frequency in MHz.
     pub min_mhz: Option<u32>,
 }
 
@@ -200,9 +200,9 @@ pub struct PcpuFacts {
 pub struct FunctionFacts {
     /// The address.
     pub address: PciAddr,
-    /// Its class.
+    /// The class of the function.
     pub class: Option<PciClass>,
-    /// Its vendor and device id.
+    /// The vendor and device id.
     pub ids: Option<(PciId, PciId)>,
     /// The node that it is next to.
     pub node: Option<NodeId>,
@@ -217,7 +217,7 @@ pub struct FunctionFacts {
 pub struct PartitionFacts {
     /// The fabric manager's number of the partition.
     pub id: u32,
-    /// Its GPUs.
+    /// The GPUs of the partition.
     pub gpus: Vec<GpuName>,
 }
 

@@ -26,6 +26,7 @@ const MAX_LISTS: usize = 2;
 /// other lines before and after the list, such as a prompt. Offline pCPUs are listed by number
 /// only; a text with a list of each kind gives the facts of the first.
 ///
+/// # Errors
 /// [`FactsError`] if the text is longer than [`MAX_FACTS`](super::MAX_FACTS), has no list with a
 /// CPU column and a column of cores, packages, nodes, caches or states, or if the list has no rows
 /// or more rows than a host has pCPUs, repeats a pCPU or column, has a row that is too short or too

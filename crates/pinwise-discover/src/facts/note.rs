@@ -13,50 +13,50 @@ const MAX_LIST: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FactsNote {
-    /// A table that lacks rows, as in a text that was cut.
+    /// A table that lacks rows, as in a text cut short.
     NoRows {
         /// The line of its header, from 1.
         line: usize,
         /// The devices without a row.
         devices: Vec<String>,
     },
-    /// Pairs of GPUs that reach each other by XGMI through other GPUs only.
+    /// Pairs of GPUs that reach each other by XGMI only through other GPUs.
     IndirectXgmi {
         /// The number of pairs.
         pairs: u32,
     },
     /// More or fewer nodes are described than announced.
     NodeCount {
-        /// How many are announced.
+        /// The number announced.
         announced: u32,
-        /// How many are described.
+        /// The number described.
         described: usize,
     },
-    /// A word of a row that may be pCPUs or a node, since a blank stands for either.
+    /// A word of a row that may mean pCPUs or a node, since either column may be blank.
     Ambiguous {
         /// The line, from 1.
         line: usize,
         /// The words, shortened.
         text: String,
     },
-    /// A GPU whose own memory is a node.
+    /// A GPU whose memory is a node of its own.
     GpuMemory {
         /// The tool's number of the GPU.
         gpu: u32,
-        /// The node, or several.
+        /// The node or nodes.
         nodes: NodeSet,
     },
     /// The two ends of a connection count different numbers of links.
     CountsDiffer {
         /// One end.
         from: PciAddr,
-        /// How many links it counts.
+        /// The number of links that this end counts.
         count: u32,
         /// The other end.
         to: PciAddr,
-        /// How many links that end counts.
+        /// The number of links that the other end counts.
         back: u32,
-        /// The number that is taken.
+        /// The number used.
         taken: u32,
     },
     /// The two ends of a connection name different kinds of links.
@@ -68,7 +68,7 @@ pub enum FactsNote {
     },
     /// Links to something that is neither a GPU nor a switch in this text.
     LostTarget {
-        /// Where they go.
+        /// The address that the links lead to.
         to: PciAddr,
     },
 }

@@ -18,10 +18,10 @@ pub(super) const READER: Reader = Reader {
 };
 
 const SOURCE: &str = "numactl --hardware";
-/// It prints whole MiB and calls them MB.
+/// The unit of amounts of memory: numactl prints whole MiB and calls them MB.
 const UNIT: Bytes = Bytes(1 << 20);
 
-/// What it prints, if the text has it.
+/// The facts in the output of `numactl --hardware`; none if the text has no such output.
 fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
     let mut nodes: BTreeMap<NodeId, NodeFacts> = BTreeMap::new();
     let mut columns: Option<(Line<'_>, Vec<NodeId>)> = None;
@@ -36,7 +36,7 @@ fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
                 }
                 columns = None;
             }
-            // Everything before that line is something else's.
+            // Lines before the number of nodes are not numactl's.
             _ if available.is_none() => {}
             ["node", id, "cpus:", ref cpus @ ..] => {
                 let node = node(&mut nodes, line, id)?;
@@ -86,7 +86,7 @@ fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
     Ok(vec![facts])
 }
 
-/// Four times as many pCPUs as a list may name.
+/// The largest number of words read of a line: four times the limit of pCPUs.
 const MAX_WORDS: usize = 4 * PcpuId::LIMIT as usize;
 
 fn node_id(line: Line<'_>, text: &str) -> Result<NodeId, FactsError> {

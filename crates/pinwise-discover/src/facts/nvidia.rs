@@ -22,21 +22,22 @@ pub(super) const READER: Reader = Reader {
     read,
 };
 
-/// rocm-smi prints tables of GPUs as well, and a title above each.
+/// Whether a table is one of nvidia-smi's. rocm-smi also prints tables of GPUs, with a title above
+/// each.
 fn is_mine((title, _): &TitledTable<'_>) -> bool {
     !title.is_some_and(|title| title.ends_with("between two GPUs"))
 }
 
 const TOPO: &str = "nvidia-smi topo -m";
 const P2P: &str = "nvidia-smi topo -p2p";
-/// More NVLinks than any GPU has.
+/// The largest number of NVLinks in a cell: more than any GPU has.
 const MAX_LINKS: u32 = 1024;
 
 fn gpu(index: u32) -> GpuName {
     GpuName::Nth { vendor: vendor::NVIDIA, index }
 }
 
-/// The facts of each table that is one of nvidia-smi's.
+/// The facts of each table of nvidia-smi.
 fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
     let names = legend(text.lines());
     let mut found = Vec::new();
@@ -57,7 +58,7 @@ fn read(text: &FactsText<'_>) -> Result<Vec<Facts>, FactsError> {
     Ok(found)
 }
 
-/// What a cell says of two devices.
+/// The connection of two devices in a cell.
 enum CellWord {
     Links(u32),
     Path(CommonBridge),
@@ -69,7 +70,7 @@ fn cell(word: &str) -> Option<CellWord> {
         "PXB" => CommonBridge::Pxb,
         "PHB" => CommonBridge::Phb,
         "NODE" => CommonBridge::Node,
-        // Drivers before 390 knew no nodes within a socket and said SOC between sockets.
+        // Drivers before 390 had no word for nodes within a socket, and wrote SOC between sockets.
         "SYS" | "SOC" => CommonBridge::Sys,
         _ => {
             let count = word.strip_prefix("NV").and_then(decimal);
@@ -124,8 +125,8 @@ fn connections(table: &Matrix<'_>, names: &[(String, String)]) -> Result<Facts, 
     Ok(facts)
 }
 
-/// The pCPUs and the node behind a row's cells. Where a blank may stand for either, neither is
-/// taken.
+/// The pCPUs and the node at the end of a row. If a blank makes it ambiguous which of them a word
+/// means, neither is used.
 fn affinity(
     table: &Matrix<'_>,
     line: Line<'_>,
@@ -138,7 +139,7 @@ fn affinity(
         let expected = "the end of the row";
         return Err(line.bad("the text after the last column", &rest.join(" "), expected));
     }
-    // A header cut behind its first words still has the rows' words.
+    // A header cut short has fewer affinities than the rows have words.
     let (cpus, node, memory) = match *rest {
         [] => return Ok((None, None)),
         [cpus, node, memory] => (Some(cpus), Some(node), Some(memory)),
@@ -171,7 +172,7 @@ fn affinity(
     if let Some(own) = nodes(memory, "GPU NUMA ID")? {
         notes.push(FactsNote::GpuMemory { gpu: index, nodes: own }.into());
     }
-    // A GPU that is as near to several nodes is on none of them.
+    // A GPU equally near to several nodes is on none of them.
     let single = near.filter(|near| near.len() == 1).and_then(|near| near.first());
     Ok((cpus.transpose()?, single.filter(|node| node.index() < NodeId::LIMIT)))
 }
@@ -219,7 +220,7 @@ fn peers(table: &Matrix<'_>) -> Result<Facts, FactsError> {
     Ok(facts)
 }
 
-/// `NIC0: mlx5_0`, as the legend below a table has it.
+/// The short and long names in the legend below a table: `NIC0: mlx5_0`.
 fn legend<'a>(lines: impl Iterator<Item = Line<'a>>) -> Vec<(String, String)> {
     let entry = |line: Line<'a>| {
         let (short, long) = line.text.trim().split_once(": ")?;

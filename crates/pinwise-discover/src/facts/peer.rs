@@ -1,13 +1,13 @@
-//! How GPUs reach each other's memory.
+//! Peer access: how GPUs reach each other's memory.
 
-/// What one GPU may do to another's memory.
+/// A kind of access of one GPU to another GPU's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PeerAccess {
-    /// Read it.
+    /// Reads.
     Read,
-    /// Write it.
+    /// Writes.
     Write,
-    /// Use links such as NVLink.
+    /// Access over links such as NVLink.
     Link,
     /// Atomic operations.
     Atomics,
@@ -15,21 +15,21 @@ pub enum PeerAccess {
     Property,
 }
 
-/// Whether a driver lets a GPU reach another, in the words of `nvidia-smi topo -p2p`.
+/// Whether the driver lets one GPU reach another, in the words of `nvidia-smi topo -p2p`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PeerStatus {
-    /// It can.
+    /// OK: supported.
     Ok,
-    /// CNS: the chipset cannot.
+    /// CNS: not supported by the chipset.
     ChipsetNotSupported,
-    /// GNS: the GPU cannot.
+    /// GNS: not supported by the GPU.
     GpuNotSupported,
-    /// TNS: not over this way.
+    /// TNS: not supported over the path between the two.
     TopologyNotSupported,
-    /// NS: it cannot.
+    /// NS: not supported.
     NotSupported,
-    /// DR: it was turned off.
+    /// DR: turned off by a setting of the driver.
     Disabled,
-    /// U: the driver does not know.
+    /// U: unknown to the driver.
     Unknown,
 }

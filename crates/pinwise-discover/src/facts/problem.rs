@@ -1,4 +1,4 @@
-//! What can be wrong with a text of facts.
+//! Why a text gives no facts.
 
 /// The longest text that [`read_facts`](super::read_facts) looks at, in bytes.
 pub const MAX_FACTS: usize = 4 << 20;
@@ -7,34 +7,34 @@ pub const MAX_FACTS: usize = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FactsError {
-    /// A text beyond [`MAX_FACTS`].
+    /// A text longer than the limit.
     #[error("the text has {bytes} bytes, but the limit is {limit}")]
     TooLong {
         /// The length in bytes.
         bytes: usize,
-        /// The most: [`MAX_FACTS`], or less for XML.
+        /// The limit in bytes: [`MAX_FACTS`], or less for XML.
         limit: usize,
     },
-    /// Nothing but blanks.
+    /// A text of blanks only.
     #[error("the text is empty")]
     Empty,
-    /// None of the texts that are known.
+    /// A text of unknown kind.
     #[error("the text begins with {beginning:?}, which is none of {known}")]
     Unknown {
-        /// The texts that are known: the names of the [`READERS`](super::READERS).
+        /// The known kinds of texts: the names of the [`READERS`](super::READERS).
         known: String,
-        /// How it begins.
+        /// The beginning of the text.
         beginning: String,
     },
-    /// XML, which needs the feature `xml`.
+    /// XML in a build without the feature `xml`.
     #[error("the text is XML, which this build cannot read: build with --features xml")]
     NoXml,
-    /// A value that its place does not allow.
+    /// A malformed value.
     #[error("line {line}: {what} {value:?} is not {expected}")]
     Value {
         /// The line, from 1.
         line: usize,
-        /// What the value is of.
+        /// The thing that the value is of, such as the memory of a node.
         what: String,
         /// The value, shortened.
         value: String,
@@ -46,52 +46,52 @@ pub enum FactsError {
     Short {
         /// The line, from 1.
         line: usize,
-        /// The row's name.
+        /// The name of the row.
         row: String,
-        /// Its cells.
+        /// The number of cells in the row.
         found: usize,
-        /// The columns.
+        /// The number of columns of the table.
         columns: usize,
     },
     /// More of something than a host can have.
     #[error("line {line}: more than {limit} {what}")]
     TooMany {
-        /// The line of the first one too many, from 1.
+        /// The line of the first one over the limit, from 1.
         line: usize,
-        /// What there is too much of.
+        /// What there are too many of.
         what: &'static str,
         /// The limit.
         limit: usize,
     },
-    /// Something that may be there once.
+    /// A second occurrence of what may occur once.
     #[error("line {line}: {what} is repeated")]
     Twice {
         /// The line of the second, from 1.
         line: usize,
-        /// What.
+        /// What occurs twice.
         what: String,
     },
-    /// Something that the rest cannot be without.
+    /// A required part that is absent.
     #[error("line {line}: {what} is missing")]
     Missing {
-        /// The line of what lacks it, from 1.
+        /// The line of the text that requires it, from 1.
         line: usize,
-        /// What.
+        /// What is missing.
         what: String,
     },
-    /// Two cells that say of the same pair what cannot both be so.
+    /// Two cells that contradict each other about the same pair.
     #[error("line {line}: {of} is {value:?}, but {other:?} in the opposite direction")]
     Asymmetric {
         /// The line of the second, from 1.
         line: usize,
         /// The pair.
         of: String,
-        /// What the second says.
+        /// The second value.
         value: String,
-        /// What the first says.
+        /// The first value.
         other: String,
     },
-    /// XML that is not read here.
+    /// XML that cannot be read.
     #[cfg(feature = "xml")]
     #[error(transparent)]
     Document(#[from] crate::libvirt::LibvirtError),

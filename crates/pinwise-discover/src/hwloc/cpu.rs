@@ -1,4 +1,4 @@
-//! pCPUs, cores and L3 domains, from what was found.
+//! pCPUs, cores and L3 domains, from the objects found.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use pinwise::host::{CoreSpec, L3Spec};
 use pinwise::sets::CpuSet;
 use pinwise::units::{Id as _, PackageId, PcpuId};
 
-/// Kinds of cores; real machines have up to five.
+/// The largest number of `<cpukind>` elements; real machines have up to five.
 const MAX_KINDS: usize = 256;
 
 /// What the file says about pCPUs.
@@ -32,7 +32,7 @@ pub(super) fn finish(
     found: &Found<'_>,
     notes: &mut Notes,
 ) -> Result<LstopoCpus, LstopoError> {
-    // Only hwloc 1 tells which pCPUs are on; later ones leave the others out.
+    // Only hwloc 1 lists online pCPUs; later versions leave offline pCPUs out.
     let told = machine.cpus("online_cpuset")?;
     let online = told.as_ref().map_or(found.pcpus.clone(), |on| found.pcpus.intersection(on));
     if online.is_empty() {
@@ -68,12 +68,12 @@ fn allowed(
     Ok((cpus != *online).then_some(cpus))
 }
 
-/// What a `<cpukind>` says.
+/// The contents of a `<cpukind>`.
 struct CpuKind {
     cpus: CpuSet,
     core_type: Option<CoreKind>,
     capacity: Option<u64>,
-    /// A rank: the more, the faster.
+    /// hwloc's rank of the kind: faster cores have a higher rank.
     efficiency: Option<u64>,
     mhz: Option<u32>,
     base_mhz: Option<u32>,
@@ -101,8 +101,8 @@ fn kinds(root: LstopoElement<'_>) -> Result<Vec<CpuKind>, LstopoError> {
     Ok(kinds)
 }
 
-/// What the kinds tell of cores. Ranks count only where nothing else does: hwloc ranks favoured
-/// cores too, by their capacity.
+/// Facts about cores that the kinds give. Ranks count only if no kind has a core type or a
+/// capacity: hwloc also ranks favoured cores among performance cores, by their capacity.
 fn told_kinds(kinds: &[CpuKind], online: &CpuSet) -> Told {
     let mut told = Told::default();
     let ranked = !kinds.iter().any(|kind| kind.core_type.is_some() || kind.capacity.is_some());
@@ -159,7 +159,7 @@ fn cores(
     Ok(specs)
 }
 
-/// The ids of the packages in the file's order.
+/// The package ids, in the file's order of packages.
 fn packages(found: &Found<'_>, notes: &mut Notes) -> Result<Vec<PackageId>, LstopoError> {
     let mut told = Vec::with_capacity(found.packages.len());
     for package in &found.packages {

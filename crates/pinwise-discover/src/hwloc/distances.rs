@@ -1,4 +1,4 @@
-//! The distances of nodes.
+//! The distances between nodes.
 
 use super::element::LstopoElement;
 use super::note::LstopoNote;
@@ -8,17 +8,17 @@ use crate::notes::Notes;
 use pinwise::host::NodeSpec;
 use pinwise::units::{Distance, Id as _, NodeId};
 
-/// The flag of hwloc for distances that are latencies.
+/// hwloc's flag for distances that are latencies.
 const LATENCY: u64 = 1 << 2;
-/// Tables that are looked at; real files have up to four.
+/// The largest number of tables looked at; real files have up to four.
 const MAX_TABLES: usize = 16;
 const MILLION: u64 = 1_000_000;
 
-/// A square table: the ids of nodes, and as many rows of as many values.
+/// A square table: the ids of n nodes, and n rows of n values.
 type DistanceTable = (Vec<u32>, Vec<u64>);
 
-/// Takes the first table of relative distances of all nodes. hwloc also keeps what it was told or
-/// measured, in any unit, so a table that is not one of relative distances is left out.
+/// Sets the distances from the first table of relative distances between all nodes. hwloc also
+/// keeps values given by users or measured, in any unit, so other tables are ignored.
 pub(super) fn fill(
     root: LstopoElement<'_>,
     machine: LstopoElement<'_>,
@@ -44,8 +44,8 @@ pub(super) fn fill(
     Ok(())
 }
 
-/// The rows in the order of the nodes, if all nodes are in the table and its values can be a
-/// SLIT's.
+/// The rows in the order of the nodes, if all nodes are in the table and its values are valid
+/// relative distances.
 fn relative((ids, values): &DistanceTable, nodes: &[NodeSpec]) -> Option<Vec<Vec<Distance>>> {
     let at = |node: &NodeSpec| ids.iter().position(|id| *id == node.id.0);
     let places: Vec<_> = nodes.iter().map(at).collect::<Option<_>>()?;
@@ -62,7 +62,7 @@ fn relative((ids, values): &DistanceTable, nodes: &[NodeSpec]) -> Option<Vec<Vec
     places.iter().map(row).collect()
 }
 
-/// As hwloc 2 and 3 write them: tables of their own, with the indexes of the nodes.
+/// The tables of hwloc 2 and 3: elements below the root, with the indexes of the nodes.
 fn later(root: LstopoElement<'_>, found: &Found<'_>) -> Result<Vec<DistanceTable>, LstopoError> {
     let mut tables = Vec::new();
     for element in root.children("distances2").take(MAX_TABLES) {
@@ -74,7 +74,7 @@ fn later(root: LstopoElement<'_>, found: &Found<'_>) -> Result<Vec<DistanceTable
         let (Some(indexes), Some(values)) = (indexes, values) else {
             return Err(element.bad("name", "a table of numbers"));
         };
-        // A table may name nodes that the file leaves out, but no kernel has so many.
+        // A table may name nodes that the file leaves out, but not more than a kernel can have.
         if indexes.len() > NodeId::LIMIT as usize {
             continue;
         }
@@ -93,15 +93,16 @@ fn later(root: LstopoElement<'_>, found: &Found<'_>) -> Result<Vec<DistanceTable
     Ok(tables)
 }
 
-/// The numbers in all children of this name; `None` where one is none.
+/// The numbers in all children of this name; `None` if a word is not a number.
 fn numbers(element: LstopoElement<'_>, name: &'static str) -> Option<Vec<u64>> {
     let words =
         element.children(name).flat_map(|c| c.0.text().unwrap_or_default().split_whitespace());
     words.map(|word| word.parse().ok()).collect()
 }
 
-/// As hwloc 1 writes them: below the machine, for all objects so many levels down, in their order,
-/// in multiples of a base. The nodes' table comes first, then others with as many objects.
+/// The tables of hwloc 1: elements below the machine, each for all objects at one depth, in the
+/// order of the objects, with values in multiples of a base. The table at the depth of the nodes
+/// comes first, then others for the same number of objects.
 fn earlier(
     machine: LstopoElement<'_>,
     found: &Found<'_>,
@@ -129,7 +130,7 @@ fn earlier(
     Ok(tables.into_iter().map(|(_, table)| table).collect())
 }
 
-/// A number with a fraction, in millionths.
+/// The value of an attribute that has a fraction, in millionths.
 fn factor(element: LstopoElement<'_>, attribute: &'static str) -> Result<u64, LstopoError> {
     let Some(text) = element.text(attribute) else { return Err(element.missing(attribute)) };
     millionths(text).ok_or_else(|| element.bad(attribute, "a number such as 10.000000"))

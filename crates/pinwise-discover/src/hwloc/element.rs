@@ -13,7 +13,7 @@ use pinwise::units::{Id as _, PcpuId};
 pub(super) struct LstopoElement<'a>(pub(super) Node<'a, 'a>);
 
 impl<'a> LstopoElement<'a> {
-    /// The `type` of an object; empty where it has none.
+    /// The `type` of an object; empty if it has none.
     pub(super) fn kind(self) -> &'a str {
         self.0.attribute("type").unwrap_or_default()
     }
@@ -30,19 +30,19 @@ impl<'a> LstopoElement<'a> {
         self.0.children().filter(move |node| node.has_tag_name(name)).map(LstopoElement)
     }
 
-    /// The value of an `<info>` below.
+    /// The value of the child `<info>` of this name.
     pub(super) fn info(self, name: &str) -> Option<&'a str> {
         self.children("info").find(|info| info.text("name") == Some(name))?.text("value")
     }
 
-    /// A number in decimal.
+    /// The value of an attribute that is a decimal number.
     pub(super) fn number(self, attribute: &'static str) -> Result<Option<u64>, LstopoError> {
         let Some(text) = self.text(attribute) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| self.bad(attribute, "a number"))
     }
 
-    /// The `os_index`; hwloc writes one that it does not know as -1 or the largest number, or not
-    /// at all.
+    /// The `os_index`; `None` if hwloc does not know it: then it is -1, the largest number, or
+    /// absent.
     pub(super) fn os_index(self) -> Result<Option<u32>, LstopoError> {
         match self.text("os_index") {
             None | Some("-1") => Ok(None),
@@ -54,7 +54,7 @@ impl<'a> LstopoElement<'a> {
         }
     }
 
-    /// The `os_index` of an object that cannot do without.
+    /// The `os_index` of an object that must have one below `limit`.
     pub(super) fn own_index(self, limit: u32) -> Result<u32, LstopoError> {
         match self.os_index()? {
             None => Err(self.missing("os_index")),
@@ -63,7 +63,7 @@ impl<'a> LstopoElement<'a> {
         }
     }
 
-    /// A mask of pCPUs.
+    /// The value of an attribute that is a mask of pCPUs.
     pub(super) fn cpus(self, attribute: &'static str) -> Result<Option<CpuSet>, LstopoError> {
         let Some(text) = self.text(attribute) else { return Ok(None) };
         match parse_mask(text) {
@@ -72,7 +72,7 @@ impl<'a> LstopoElement<'a> {
         }
     }
 
-    /// `<object type="PU">`, or the element's own name, for people.
+    /// The object's type, or else the element's name, for messages.
     fn name(self) -> String {
         match self.kind() {
             "" => shorten(self.0.tag_name().name(), MAX_SHOWN),
@@ -97,7 +97,7 @@ impl<'a> LstopoElement<'a> {
         LstopoError::Missing { line, column, element: self.name(), attribute }
     }
 
-    /// Refuses this element if there are as many as there can be before it.
+    /// Refuses this element if `limit` others came before it.
     pub(super) fn within(self, before: usize, limit: usize) -> Result<(), LstopoError> {
         if before < limit {
             return Ok(());
@@ -112,8 +112,8 @@ impl<'a> LstopoElement<'a> {
     }
 }
 
-/// Words of 32 bits in hexadecimal, the highest first. hwloc writes a word of zeros as nothing at
-/// all, and begins a set without end with `0xf...f`.
+/// A mask of pCPUs: words of 32 bits in hexadecimal, the highest first. hwloc writes a word of
+/// zeros as an empty word, and begins an infinite set with `0xf...f`.
 pub(crate) fn parse_mask(text: &str) -> Option<CpuSet> {
     let (text, endless) = match text.strip_prefix("0xf...f") {
         Some(rest) => (rest.strip_prefix(',').unwrap_or(rest), true),

@@ -1,4 +1,4 @@
-//! PCI functions as their objects show them.
+//! A PCI function from its object.
 
 use super::element::LstopoElement;
 use super::problem::LstopoError;
@@ -6,32 +6,32 @@ use pinwise::host::{DeviceKind, PciClass, PciDevice, PciId};
 use pinwise::shown::plain;
 use pinwise::units::PciAddr;
 
-/// Whose name a function has; the better later.
+/// The origin of a function's name, in ascending order of preference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Named {
-    /// The list of PCI ids, or nobody.
+    /// The list of PCI ids, or no name.
     Ids,
-    /// OpenCL, which may name a GPU by its code name.
+    /// OpenCL, which may give the code name of a GPU.
     OpenCl,
-    /// Its own driver.
+    /// The function's driver.
     Driver,
 }
 
 pub(super) struct FoundDevice {
     pub(super) function: PciDevice,
-    /// Where the pCPUs near it are in [`Found::places`].
+    /// The index of the nearby pCPUs in [`Found::places`].
     pub(super) place: Option<usize>,
     named: Named,
 }
 
 impl FoundDevice {
-    /// The nearest bridge of what stands below.
+    /// The nearest bridge above the children of this function.
     pub(super) fn bridge_below(&self, above: Option<PciAddr>) -> Option<PciAddr> {
         let bridge = self.function.kind() == DeviceKind::Bridge;
         if bridge { Some(self.function.address) } else { above }
     }
 
-    /// Takes the name that a driver or a runtime has for a GPU.
+    /// Takes the name that a driver or a runtime gives a GPU, if it is better than the present one.
     pub(super) fn rename(&mut self, os_device: LstopoElement<'_>) {
         let Some(model) = os_device.info("GPUModel").map(plain).filter(|model| !model.is_empty())
         else {
@@ -56,7 +56,7 @@ pub(super) fn read(
         let host_bridge = object.text("bridge_type").is_some_and(|kind| kind.starts_with('0'));
         return if host_bridge { Ok(None) } else { Err(object.missing("pci_busid")) };
     };
-    // The short form without a domain is for people, hwloc always writes it.
+    // hwloc always writes the domain; the form without it is for people.
     let address = address.parse().ok().filter(|_| address.matches(':').count() == 2);
     let address = address.ok_or_else(|| object.bad("pci_busid", "a PCI address"))?;
     let Some(ids) = object.text("pci_type") else { return Err(object.missing("pci_type")) };
@@ -65,14 +65,14 @@ pub(super) fn read(
         ids.ok_or_else(|| object.bad("pci_type", "a class and ids such as 0302 [10de:1db8]"))?;
     let mut function = PciDevice::new(address, class, vendor, device);
     function.parent = bridge;
-    // hwloc 1 had the name of vendor and device as the object's own.
+    // hwloc 1 wrote the name of vendor and device as the object's own name.
     let name = object.info("PCIDevice").or_else(|| object.text("name")).map(plain);
     function.name = name.filter(|name| !name.is_empty());
     Ok(Some(FoundDevice { function, place, named: Named::Ids }))
 }
 
-/// `0302 [10de:1db8] [10de:12a2] a1`: class, ids, those of the card, revision; hwloc 3 adds the
-/// programming interface.
+/// Class, vendor and device in `0302 [10de:1db8] [10de:12a2] a1`: the class, the ids of the
+/// function, the ids of the card, the revision. hwloc 3 adds the programming interface.
 fn parse_ids(text: &str) -> Option<(PciClass, PciId, PciId)> {
     let mut words = text.split_whitespace();
     let class: PciId = words.next()?.parse().ok()?;

@@ -13,13 +13,13 @@ use pinwise::shown::plain;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HwlocError {
-    /// libhwloc could not look, or not write what it saw.
+    /// libhwloc failed to read or to export the topology.
     #[error("libhwloc: {problem}")]
     Library {
-        /// What it says.
+        /// The message of libhwloc.
         problem: String,
     },
-    /// What it saw is no host.
+    /// The exported topology is not a host.
     #[error("the topology of this machine: {problem}")]
     Topology {
         /// The problem.
@@ -28,14 +28,14 @@ pub enum HwlocError {
     },
 }
 
-/// Reads the running machine through libhwloc: the XML that it exports, with all PCI functions and
-/// bridges, as [`read_lstopo`] reads it. `HWLOC_XMLFILE` and its like are for libhwloc to obey.
+/// Reads the running machine through libhwloc: it exports XML with all PCI functions and bridges,
+/// and [`read_lstopo`] reads that. libhwloc obeys `HWLOC_XMLFILE` and similar variables.
 ///
-/// pCPUs and nodes that a cgroup forbids to this process are in, as not allowed. hwloc knows the
-/// pages of each node but not how many are free, so all count as free, and a note says so.
+/// pCPUs and nodes that a cgroup forbids to this process are included, as not allowed. hwloc counts
+/// the pages of each node but not the free ones, so all are assumed free, with a note.
 ///
 /// # Errors
-/// [`HwlocError`] if libhwloc fails, or [`read_lstopo`] refuses what it exports.
+/// [`HwlocError`] if libhwloc fails, or [`read_lstopo`] refuses the exported XML.
 pub fn read_live() -> Result<Reading, HwlocError> {
     let xml = export().map_err(|problem| HwlocError::Library { problem: plain(&problem) })?;
     let mut reading = read_lstopo(&xml).map_err(|problem| HwlocError::Topology { problem })?;
@@ -55,6 +55,6 @@ fn export() -> Result<String, String> {
         .build()
         .map_err(|error| said(&error))?;
     let xml = topology.export_xml(XMLExportFlags::empty()).map_err(|error| said(&error))?;
-    // A name may have foreign bytes, so not as a `str`.
+    // Names may have bytes that are not UTF-8, so this cannot be a `str`.
     Ok(String::from_utf8_lossy(xml.as_raw().to_bytes()).into_owned())
 }

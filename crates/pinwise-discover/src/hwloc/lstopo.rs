@@ -10,16 +10,16 @@ use crate::reading::Reading;
 use pinwise::host::{CpuVendor, HostSpec};
 use pinwise::shown::{is_word, plain, shorten};
 
-/// The largest machines have some hundred thousand elements. lstopo names a document type, but has
-/// none inside.
+/// Limits on a document. The largest machines have some hundred thousand elements. lstopo declares
+/// a document type, so it is allowed; entities are refused.
 const BOUNDS: Bounds = Bounds { bytes: MAX_LSTOPO, nodes: 4 << 20, document_type: true };
 
 /// Reads the XML that `lstopo machine.xml` writes.
 ///
 /// # Errors
-/// [`LstopoError`] if the text is longer than [`MAX_LSTOPO`], not XML, not a topology of hwloc 1, 2
-/// or 3, shows no pCPUs or more of something than a host can have, or if an index, a mask of pCPUs
-/// or a PCI id is missing, is none, or occurs twice.
+/// [`LstopoError`] if the text is longer than [`MAX_LSTOPO`], is not XML, is not a topology of
+/// hwloc 1, 2 or 3, or shows no pCPUs or more objects than a host can have; or if an index, a mask
+/// of pCPUs or a PCI id is missing, malformed or repeated.
 pub fn read_lstopo(xml: &str) -> Result<Reading, LstopoError> {
     if let Some(at) = xml.find("<!ENTITY") {
         return Err(LstopoError::Entities { at });
@@ -36,7 +36,7 @@ fn topology(root: LstopoElement<'_>) -> Result<Reading, LstopoError> {
     if name != "topology" {
         return Err(LstopoError::NotTopology { root: shorten(name, MAX_SHOWN) });
     }
-    // hwloc 1 wrote no version.
+    // hwloc 1 writes no version.
     let version = root.text("version").unwrap_or("1");
     if !matches!(version.split('.').next(), Some("1" | "2" | "3")) {
         return Err(root.bad("version", "that of a format of hwloc 1, 2 or 3"));
@@ -69,7 +69,7 @@ fn topology(root: LstopoElement<'_>) -> Result<Reading, LstopoError> {
     Ok(Reading { host, notes: notes.finish() })
 }
 
-/// Of the first package that tells; hwloc 1 tells the model only.
+/// The CPU's vendor and model, from the first object that has them; hwloc 1 writes only the model.
 fn model(found: &Found<'_>) -> (CpuVendor, String) {
     let objects = || found.machine.into_iter().chain(found.packages.iter().copied());
     let first = |name| objects().find_map(|object| object.info(name));

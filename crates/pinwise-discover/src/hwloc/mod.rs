@@ -1,12 +1,14 @@
-//! The host that hwloc's lstopo wrote to an XML file, of hwloc 1, 2 or 3.
+//! A host from an XML file that lstopo of hwloc 1, 2 or 3 wrote.
 //!
-//! The file may come from anywhere, so it is bounded, and nothing here panics on what it says. It
-//! is read without libhwloc, which refuses files of newer versions and crashes on broken ones.
+//! The file may come from anywhere, so it is bounded, and no content makes this panic. It is read
+//! without libhwloc, which refuses files of newer versions and crashes on broken ones.
 //!
-//! lstopo tells less than sysfs: pages in all but not how many are free; only PCI functions of
-//! interest and the bridges above them that branch, without IOMMU groups, drivers and BARs; of a
-//! PCIe link the product of speed and width, from which neither follows; and no pCPUs or nodes that
-//! a cgroup forbade to whoever wrote the file, unless it was told to write all.
+//! lstopo shows less than sysfs:
+//! - the pages of a node in all, but not the free ones;
+//! - only PCI functions that it considers interesting and the bridges above them that branch,
+//!   without IOMMU groups, drivers and BARs;
+//! - of a PCIe link, the product of speed and width, from which neither follows;
+//! - no pCPUs or nodes that a cgroup forbade to lstopo, unless it was told to write all.
 
 mod cpu;
 mod distances;

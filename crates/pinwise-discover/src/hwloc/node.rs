@@ -1,4 +1,4 @@
-//! Nodes: their pCPUs, memory and page pools.
+//! Nodes, with their pCPUs, memory and page pools.
 
 use super::cpu::LstopoCpus;
 use super::distances;
@@ -28,7 +28,7 @@ pub(super) fn finish(
         nodes.push(NodeSpec { id: node.id, cpus, memory, pools, distances: Vec::new() });
     }
     if nodes.is_empty() {
-        // hwloc 1 wrote no node for a machine without NUMA: the memory is the machine's.
+        // hwloc 1 wrote no node for a machine without NUMA; the memory is in the machine's object.
         let id = NodeId(0);
         let (memory, pools) = memory(id, machine, notes)?;
         let cpus = cpus.online.clone();
@@ -46,12 +46,11 @@ pub(super) fn finish(
     Ok(nodes)
 }
 
-/// Gives every pCPU to one node, and returns those that have one.
+/// Assigns every pCPU to one node, and returns the assigned pCPUs.
 ///
-/// To a node without pCPUs hwloc attributes those that are nearest: the set of an object to which
-/// the nodes with pCPUs are attached as well, or of one above. So of several nodes that list a pCPU
-/// the one with the fewest has it, and of equal ones the first, as kernels number the nodes with
-/// pCPUs first.
+/// hwloc lists nearby pCPUs for a node without pCPUs of its own: those of the object that the node
+/// is attached to. So if several nodes list a pCPU, it belongs to the node that lists the fewest
+/// pCPUs, and among equals to the first, as kernels number nodes with pCPUs first.
 fn divide(nodes: &mut [NodeSpec], notes: &mut Notes) -> CpuSet {
     let mut order: Vec<_> = (0..nodes.len()).collect();
     order.sort_by_key(|at| nodes.get(*at).map(|node| (node.cpus.len(), node.id)));
@@ -69,7 +68,7 @@ fn divide(nodes: &mut [NodeSpec], notes: &mut Notes) -> CpuSet {
     taken
 }
 
-/// A node's memory and its pools: hugepages as they are counted, and the rest in pages of 4 KiB, as
+/// The memory of a node and its pools: hugepages as counted, and the rest as pages of 4 KiB, as
 /// only the sum of base pages matters.
 fn memory(
     id: NodeId,

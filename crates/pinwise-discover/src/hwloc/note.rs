@@ -9,16 +9,16 @@ use pinwise::units::{Bytes, NodeId, PageSize};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LstopoNote {
-    /// pCPUs that the file names without an object for them.
+    /// pCPUs that the file names without describing them.
     Undescribed {
         /// The pCPUs.
         pcpus: CpuSet,
     },
-    /// The process that wrote the file was allowed none of the online pCPUs.
+    /// Allowed pCPUs, none of which is online.
     PcpusForbidden,
     /// pCPUs outside all packages.
     NoPackage,
-    /// Package ids are missing, or several packages have the same.
+    /// Package ids that are missing or not unique.
     PackagesRenumbered,
     /// A file without distances.
     NoDistances,
@@ -35,7 +35,7 @@ pub enum LstopoNote {
     Nearer {
         /// The pCPUs.
         pcpus: CpuSet,
-        /// The farther node, without them now.
+        /// The farther node, which loses them.
         node: NodeId,
     },
     /// A node with two pools of one page size.
@@ -56,7 +56,7 @@ pub enum LstopoNote {
         /// The memory that is left for the pool.
         memory: Bytes,
     },
-    /// What hwloc never tells about PCI functions.
+    /// Facts about PCI functions that hwloc never shows.
     FunctionsInPart,
 }
 

@@ -8,8 +8,8 @@ use pinwise::host::NodeSpec;
 use pinwise::host::PciDevice;
 use pinwise::sets::CpuSet;
 
-/// The functions with their nodes: the one node with pCPUs among those near; of several none, as
-/// then the device is as near to each of them.
+/// The PCI functions with their nodes. A function is on the node of its nearby pCPUs; if these are
+/// of several nodes, it is equally near to each of them, and its node is `None`.
 pub(super) fn finish(
     found: &Found<'_>,
     nodes: &[NodeSpec],

@@ -1,6 +1,6 @@
 //! Why XML of lstopo was not read.
 
-/// The longest text that is read.
+/// The longest text that [`read_lstopo`](super::read_lstopo) looks at, in bytes.
 pub const MAX_LSTOPO: usize = 64 << 20;
 /// The largest part of a foreign text that a message shows, in bytes.
 pub(super) const MAX_SHOWN: usize = 60;
@@ -9,7 +9,7 @@ pub(super) const MAX_SHOWN: usize = 60;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LstopoError {
-    /// More text than the largest machine needs.
+    /// A text longer than the largest machine needs.
     #[error("the text has {bytes} bytes, but the limit is {limit}")]
     TooLong {
         /// The length of the text in bytes.
@@ -20,13 +20,13 @@ pub enum LstopoError {
     /// Text that is not XML, with the place.
     #[error("not well-formed XML: {problem}")]
     Xml {
-        /// What the parser says.
+        /// The parser's message.
         problem: String,
     },
-    /// Entities of its own, which no lstopo writes and which can blow a text up.
+    /// A declaration of entities: lstopo never writes one, and entities can blow a text up.
     #[error("the text declares entities at byte {at}, which lstopo never does")]
     Entities {
-        /// Where in the text.
+        /// The offset in bytes.
         at: usize,
     },
     /// XML of another kind.
@@ -35,7 +35,7 @@ pub enum LstopoError {
         /// The root element.
         root: String,
     },
-    /// A value that cannot be what the attribute holds.
+    /// A malformed value of an attribute.
     #[error("{line}:{column}: {attribute} {value:?} of {element} is not {expected}")]
     Value {
         /// The line, from 1.
@@ -46,12 +46,12 @@ pub enum LstopoError {
         element: String,
         /// The attribute.
         attribute: &'static str,
-        /// Its value.
+        /// The value of the attribute.
         value: String,
         /// The expected value.
         expected: String,
     },
-    /// An object without what identifies it.
+    /// An object without a required attribute.
     #[error("{line}:{column}: {element} has no {attribute}")]
     Missing {
         /// The line, from 1.
@@ -68,7 +68,7 @@ pub enum LstopoError {
     Duplicate {
         /// The line of the second, from 1.
         line: u32,
-        /// Its column, from 1.
+        /// The column of the second, from 1.
         column: u32,
         /// The type of the object.
         element: String,
@@ -78,16 +78,16 @@ pub enum LstopoError {
     /// More objects than a host can have.
     #[error("{line}:{column}: {element} exceeds the limit of {limit}")]
     TooMany {
-        /// The line of the first one too many, from 1.
+        /// The line of the first object over the limit, from 1.
         line: u32,
-        /// Its column, from 1.
+        /// The column of that object, from 1.
         column: u32,
         /// The type of the object, or the element.
         element: String,
         /// The limit.
         limit: usize,
     },
-    /// No pCPU that is on.
+    /// A topology without online pCPUs.
     #[error("the topology shows no pCPUs")]
     NoPcpus,
 }

@@ -1,4 +1,4 @@
-//! One pass over the objects, each with what it stands below.
+//! One pass over the objects, each with its ancestors.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use pinwise::units::{Bytes, Id as _, NodeId, PciAddr, PcpuId};
 /// The `cache_type` of a cache for instructions.
 const INSTRUCTIONS: u64 = 2;
 
-/// A core, or a pCPU that has none.
+/// A core, or a pCPU without a core.
 pub(super) struct FoundCore {
     pub(super) os_index: Option<u32>,
-    /// The position of its package.
+    /// The index of its package in [`Found::packages`].
     pub(super) package: Option<usize>,
     pub(super) die: Option<u32>,
     pub(super) pcpus: CpuSet,
@@ -29,28 +29,28 @@ pub(super) struct FoundL3 {
 pub(super) struct FoundNode<'a> {
     pub(super) id: NodeId,
     pub(super) element: LstopoElement<'a>,
-    /// How many objects it stands below.
+    /// The number of objects above it.
     pub(super) depth: u64,
 }
 
-/// What the file shows, in its order.
+/// The objects found, in the file's order.
 #[derive(Default)]
 pub(super) struct Found<'a> {
-    /// The first object.
+    /// The first object of the file.
     pub(super) machine: Option<LstopoElement<'a>>,
     pub(super) packages: Vec<LstopoElement<'a>>,
     pub(super) cores: Vec<FoundCore>,
     pub(super) l3: Vec<FoundL3>,
     pub(super) nodes: Vec<FoundNode<'a>>,
     pub(super) devices: Vec<FoundDevice>,
-    /// The pCPUs of objects that I/O objects hang from; a device knows the position.
+    /// The pCPUs of the objects that I/O objects hang from; devices refer to them by index.
     pub(super) places: Vec<CpuSet>,
     pub(super) pcpus: CpuSet,
     dies: u32,
     addresses: BTreeSet<PciAddr>,
 }
 
-/// What an object stands below.
+/// The ancestors of an object: indexes into the lists of [`Found`], unless said otherwise.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Above {
     depth: u64,
@@ -58,16 +58,17 @@ pub(super) struct Above {
     die: Option<u32>,
     l3: Option<usize>,
     core: Option<usize>,
-    /// In `places`; `None` above all I/O objects.
+    /// The index into [`Found::places`]; `None` above all I/O objects.
     pub(super) place: Option<usize>,
     /// The nearest PCI-to-PCI bridge.
     pub(super) bridge: Option<PciAddr>,
-    /// The PCI function that an OS device belongs to, by its position.
+    /// The index into [`Found::devices`] of the PCI function that an OS device belongs to.
     pub(super) function: Option<usize>,
 }
 
 impl<'a> Found<'a> {
-    /// Without recursion: a hostile file may nest deeper than any stack.
+    /// Visits all objects of a topology, without recursion: a hostile file may nest deeper than any
+    /// stack.
     pub(super) fn in_topology(root: LstopoElement<'a>) -> Result<Self, LstopoError> {
         let mut found = Self { machine: root.children("object").next(), ..Self::default() };
         let mut left: Vec<_> =
@@ -80,12 +81,12 @@ impl<'a> Found<'a> {
         Ok(found)
     }
 
-    /// Takes an object; returns what its children stand below.
+    /// Records an object, and returns the ancestors of its children.
     fn visit(&mut self, object: LstopoElement<'a>, above: Above) -> Result<Above, LstopoError> {
         let mut below = above;
         match object.kind() {
             "" => return Err(object.missing("type")),
-            // hwloc 1 said Socket for some years.
+            // Early versions of hwloc 1 wrote Socket.
             "Package" | "Socket" => {
                 below.package = Some(self.packages.len());
                 below.die = None;
@@ -155,7 +156,8 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    /// The pCPUs near an I/O object: those of the object that the outermost one hangs from.
+    /// The index of the pCPUs near an I/O object: those of the object above the outermost I/O
+    /// object.
     fn place(&mut self, object: LstopoElement<'a>, above: Above) -> Result<usize, LstopoError> {
         if let Some(place) = above.place {
             return Ok(place);
@@ -168,7 +170,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// hwloc 1 has one type for all caches; the depth is the level.
+/// Whether the object is an L3 cache for data. hwloc 1 has one type for all caches, with the level
+/// as `depth`.
 fn is_l3(object: LstopoElement<'_>) -> Result<bool, LstopoError> {
     let data = object.number("cache_type")? != Some(INSTRUCTIONS);
     Ok(data && (object.kind() == "L3Cache" || object.number("depth")? == Some(3)))

@@ -22,13 +22,13 @@ use pinwise::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
 /// Reads what `virsh capabilities` prints: nodes, memory, page pools, distances, cores, L3 caches.
 /// Devices are documents of their own, see [`add_node_devices`](super::add_node_devices).
 ///
-/// libvirt tells how many pages there are, not how many are free, so all are taken as free. It
-/// names no host, no frequencies, no kinds of cores, and neither isolated nor allowed pCPUs. Kinds of
+/// Capabilities give the number of pages, not of free pages, so all pages are assumed free. They do
+/// not give the host's name, frequencies, kinds of cores, isolated pCPUs or allowed pCPUs. Kinds of
 /// cores are guessed on Intel hosts, with a note.
 ///
 /// # Errors
-/// [`LibvirtError`] if the text is too long or no XML of capabilities, has no host topology, or has
-/// a number or a list that is not one.
+/// [`LibvirtError`] if the text is too long, is not XML of capabilities, has no host topology, or
+/// has a malformed number or list.
 pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = xml::root(&document, "capabilities")?;
@@ -74,7 +74,7 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     Ok(Reading { host, notes: notes.finish() })
 }
 
-/// A pCPU's own words.
+/// The attributes of one online pCPU.
 struct Cpu {
     package: Option<u32>,
     die: u32,
@@ -93,7 +93,7 @@ fn below<T: Id>(value: &XmlValue<'_>, what: &'static str) -> Result<T, LibvirtEr
     value.parse(what, id).map(T::from_index)
 }
 
-/// A number that the kernel has, or -1 where it has none.
+/// An index of the kernel; `None` if the attribute is absent or -1, the kernel's word for unknown.
 fn index(node: XmlNode<'_>, name: &'static str) -> Result<Option<u32>, LibvirtError> {
     let Some(value) = attribute(node, name) else { return Ok(None) };
     if value.trimmed() == "-1" {
@@ -115,7 +115,7 @@ fn node(
         let siblings = attribute(cpu, "siblings");
         let package = index(cpu, "socket_id")?;
         if siblings.is_none() && package.is_none() {
-            // libvirt can tell nothing else of a pCPU that is off.
+            // For an offline pCPU, libvirt writes the id and nothing else.
             cpus.offline.insert(pcpu);
             continue;
         }
@@ -132,7 +132,7 @@ fn node(
     Ok(NodeSpec { id, cpus: own, memory, pools, distances: Vec::new() })
 }
 
-/// The node's memory, and its pools in it.
+/// The memory of a node, and the page pools that divide it.
 fn pools(
     cell: XmlNode<'_>,
     id: NodeId,
@@ -151,7 +151,7 @@ fn pools(
     }
     let total = match child(cell, "memory")? {
         Some(node) => memory(node, &text(node, "memory"))?,
-        // Old versions tell the pages only, or nothing.
+        // Old versions of libvirt write only the pages, or neither.
         None => Bytes(
             told.iter().fold(0, |sum: u64, (size, count)| sum.saturating_add(size.times(*count).0)),
         ),
@@ -176,8 +176,8 @@ fn pools(
     Ok((total, pools))
 }
 
-/// Rows in the order of the nodes. A table with a hole, or that is not one of relative distances,
-/// is left out as a whole.
+/// The nodes with their rows of distances, each row in the order of the nodes. The whole table is
+/// left out if a distance is missing or is not a relative distance.
 fn distances(
     nodes: Vec<(NodeSpec, XmlNode<'_>)>,
     notes: &mut Notes,
@@ -265,7 +265,7 @@ fn l3_domains(
     Ok(if divide(&sets, cores, notes) { Vec::new() } else { domains })
 }
 
-/// The caches of other levels, where libvirt tells them.
+/// The caches of levels other than 3, if libvirt shows them.
 fn caches(
     host: XmlNode<'_>,
     cpus: &CapabilityCpus,
@@ -290,7 +290,7 @@ fn caches(
     Ok(caches.finish(notes))
 }
 
-/// The vendor, and the model that libvirt takes the CPU for.
+/// The CPU's vendor, and the model that libvirt matched it with.
 fn model(host: XmlNode<'_>) -> Result<(CpuVendor, String), LibvirtError> {
     let Some(cpu) = child(host, "cpu")? else { return Ok((CpuVendor::Other, String::new())) };
     let vendor = child(cpu, "vendor")?.map(|node| text(node, "vendor"));

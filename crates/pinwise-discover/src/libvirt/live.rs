@@ -1,4 +1,4 @@
-//! A libvirt that runs: its host and its domains, over a connection that can only read.
+//! The host and the domains of a running libvirt, over a read-only connection.
 
 use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber, clear_error_callback};
@@ -15,16 +15,16 @@ use pinwise::host::Host;
 use pinwise::host::{MAX_PCI_FUNCTIONS, NodeSpec};
 use pinwise::shown::{is_word, plain};
 
-/// Where libvirt manages the VMs of the whole machine.
+/// The URI of the libvirt that manages the VMs of the whole machine.
 pub const SYSTEM: &str = "qemu:///system";
-/// More domains than any machine runs.
+/// The largest number of domains: more than any machine runs.
 const MAX_DOMAINS: usize = 10_000;
 
-/// Why a libvirt did not tell.
+/// Why libvirt gave no host or no domains.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// It cannot be reached, or refuses.
+    /// libvirt cannot be reached, or refuses.
     #[error("{uri}: {what}: {said}")]
     Refused {
         /// The connection.
@@ -34,7 +34,7 @@ pub enum ConnectionError {
         /// The message of libvirt.
         said: String,
     },
-    /// It told something that is not read here.
+    /// libvirt returned a document that cannot be read.
     #[error("{uri}: {what}: {problem}")]
     Document {
         /// The connection.
@@ -44,21 +44,21 @@ pub enum ConnectionError {
         /// The problem.
         problem: LibvirtError,
     },
-    /// It lists more than a machine has.
+    /// libvirt lists more than any machine has.
     #[error("{uri}: {found} {what}, but the limit is {limit}")]
     TooMany {
         /// The connection.
         uri: String,
         /// What there are too many of.
         what: &'static str,
-        /// How many.
+        /// The number listed.
         found: usize,
         /// The limit.
         limit: usize,
     },
 }
 
-/// An open connection that can only read.
+/// An open read-only connection to libvirt.
 #[derive(Debug)]
 pub struct Connection {
     connect: Connect,
@@ -66,12 +66,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the libvirt that a URI names, such as [`SYSTEM`]. A libvirt that hangs keeps
-    /// this waiting, and so do the other questions. libvirt's own printing of errors is turned off
-    /// for the whole process.
+    /// Connects to the libvirt that a URI names, such as [`SYSTEM`]. There is no timeout: this and
+    /// the other methods wait as long as libvirt hangs. libvirt's own printing of errors is turned
+    /// off for the whole process.
     ///
     /// # Errors
-    /// [`ConnectionError::Refused`] if there is none, or it does not let this user read.
+    /// [`ConnectionError::Refused`] if libvirt cannot be reached, or does not let this user read.
     pub fn open(uri: &str) -> Result<Self, ConnectionError> {
         let refused = |said: &str| ConnectionError::Refused {
             uri: plain(uri),
@@ -108,13 +108,13 @@ impl Connection {
         Err(ConnectionError::TooMany { uri: self.uri.clone(), what, found, limit })
     }
 
-    /// The host: capabilities, PCI functions, and the free pages of each node. Of the base page
-    /// only what is free counts, not what the kernel would give back from its caches.
+    /// The host: capabilities, PCI functions, and the free pages of each node. Base pages in the
+    /// kernel's caches do not count as free, although the kernel would give them back.
     ///
     /// # Errors
-    /// [`ConnectionError`] if libvirt does not tell its capabilities or devices, or tells what
-    /// [`read_capabilities`] or [`read_node_device`] do not read. A device that is gone before it
-    /// is read, and free pages that are not told, are notes.
+    /// [`ConnectionError`] if libvirt refuses to show capabilities or devices, or if
+    /// [`read_capabilities`] or [`read_node_device`] refuse what it shows. A device that disappears
+    /// before it is read, and a node without counts of free pages, are notes.
     pub fn host(&self) -> Result<Reading, ConnectionError> {
         let xml = self.connect.capabilities().map_err(self.refused("capabilities"))?;
         let mut reading = read_capabilities(&xml).map_err(self.document("capabilities"))?;
@@ -127,7 +127,7 @@ impl Connection {
         for node in &mut host.nodes {
             self.free_pages(node, &mut notes);
         }
-        // Now said of each node where it is so.
+        // Each node whose free pages are unknown gets a note of its own below.
         reading.notes.retain(|note| *note != Note::Libvirt(LibvirtNote::AllFree));
         let mut devices = Vec::new();
         let listed =
@@ -158,7 +158,7 @@ impl Connection {
         Ok(reading)
     }
 
-    /// Takes the free pages of a node's pools.
+    /// Sets the free pages of a node's pools.
     fn free_pages(&self, node: &mut NodeSpec, notes: &mut Notes) {
         let kib = |size: u64| u32::try_from(size / 1024).unwrap_or(u32::MAX);
         let sizes: Vec<u32> = node.pools.iter().map(|pool| kib(pool.size.bytes())).collect();
@@ -187,12 +187,12 @@ impl Connection {
         }
     }
 
-    /// The domains that run, as tenants of `host`, by name; with `off`, those that are merely
-    /// defined too. The second part has a note on each domain that was gone before it was read.
+    /// The running domains as tenants of `host`, in the order of their names; with `off`, also
+    /// those that are defined and not running. The second part has a note on each domain that
+    /// disappeared before it was read.
     ///
     /// # Errors
-    /// [`ConnectionError`] if libvirt does not list them, or one of them is not read by
-    /// [`read_domain`].
+    /// [`ConnectionError`] if libvirt does not list its domains, or [`read_domain`] refuses one.
     pub fn domains(
         &self,
         host: &Host,
@@ -202,7 +202,7 @@ impl Connection {
         let listed = self.connect.list_all_domains(which).map_err(self.refused("domains"))?;
         self.within("domains", listed.len(), MAX_DOMAINS)?;
         let (mut domains, notes) = self.read_domains(host, &listed)?;
-        // One that was listed as running may be off by now, and holds nothing.
+        // A domain listed as running may have stopped since: then it holds nothing.
         domains.retain(|domain| off || domain.running);
         domains.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((domains, notes.finish()))

@@ -1,9 +1,9 @@
-//! What libvirt's XML says: domains as tenants, capabilities and node devices as a host.
+//! Readers of libvirt's XML: domains become tenants, capabilities and node devices become a host.
 //!
-//! Texts in, plain data out; only a `Connection` (feature `libvirt`) talks to a libvirt. XML is
-//! bounded in length, elements, attributes and namespaces, has no document type, and is never
-//! trusted: what cannot be read is one error with its place, what was left out or guessed is a
-//! note.
+//! Texts in, plain data out; only a `Connection` (feature `libvirt`) talks to libvirt. XML is never
+//! trusted: its length, elements, attributes and namespaces are bounded, and a document type is
+//! refused. A text that cannot be read is one error with its place. Whatever was left out or
+//! guessed is a note.
 
 mod capabilities;
 mod domain;

@@ -14,24 +14,24 @@ use pinwise::host::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
 use pinwise::shown::plain;
 use pinwise::units::{NodeId, PciAddr};
 
-/// Old versions of libvirt tell no class.
+/// The class of a function whose class is missing, as in old versions of libvirt.
 const UNKNOWN: PciClass = PciClass(0);
 const BRIDGE: PciClass = PciClass(0x06_0400);
 
 /// A PCI function as libvirt describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeDevice {
-    /// The function. Its parent may be no bridge, or not described; its node may not exist.
+    /// The function as read: its parent may be missing or not a bridge, and its node may not exist.
     pub device: PciDevice,
-    /// The functions in its IOMMU group.
+    /// The functions in the IOMMU group of this one.
     pub group: Vec<PciAddr>,
 }
 
-/// Reads one document of `virsh nodedev-dumpxml`; `None` for a device that is no PCI function.
+/// Reads one document of `virsh nodedev-dumpxml`; `None` for a device that is not a PCI function.
 ///
 /// # Errors
-/// [`LibvirtError`] if the text is too long or no XML of a device, or a PCI function's address or
-/// ids are missing or a value of it is not what it should be.
+/// [`LibvirtError`] if the text is too long or is not XML of a device, if a PCI function lacks its
+/// address or ids, or if one of its values is malformed.
 pub fn read_node_device(xml: &str) -> Result<Option<NodeDevice>, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = xml::root(&document, "device")?;
@@ -55,7 +55,7 @@ pub fn read_node_device(xml: &str) -> Result<Option<NodeDevice>, LibvirtError> {
             device.node = Some(value.parse("a node's number", node)?);
         }
     }
-    // The root of the tree is a device of another kind, and so no address.
+    // The root of the tree is a device of another kind, so its name is not an address.
     let parent = child(root, "parent")?.map(|node| text(node, "parent"));
     device.parent = parent.and_then(|parent| by_name(parent.trimmed()));
     let driver = child(root, "driver")?.map(|node| child(node, "name")).transpose()?.flatten();
@@ -101,7 +101,7 @@ fn address(pci: XmlNode<'_>) -> Result<PciAddr, LibvirtError> {
     })
 }
 
-/// An id and the name that comes with it.
+/// A vendor or device id, and the name beside it.
 fn id(
     pci: XmlNode<'_>,
     name: &'static str,
@@ -122,7 +122,8 @@ fn by_name(name: &str) -> Option<PciAddr> {
     format!("{domain}:{bus}:{slot}.{function}").parse().ok().filter(|_| end)
 }
 
-/// Speed in GT/s and width; nothing where the link is down, which has no speed and a width of 0.
+/// The speed in GT/s and the width of a link; `None` if the link is down, as it then has no speed
+/// and a width of 0.
 fn link_state(link: XmlNode<'_>) -> Result<Option<LinkState>, LibvirtError> {
     let (Some(speed), Some(width)) = (attribute(link, "speed"), attribute(link, "width")) else {
         return Ok(None);
@@ -137,11 +138,10 @@ fn link_state(link: XmlNode<'_>) -> Result<Option<LinkState>, LibvirtError> {
     Ok((width > 0).then_some(LinkState { mts, width }))
 }
 
-/// Lays PCI functions over a host that has none, or others. What cannot be true of this host is
-/// left out of them: nodes that do not exist, parents that are no bridges, a function's second
-/// description.
+/// Adds PCI functions to a host. Whatever cannot be true of this host is left out: nodes that do
+/// not exist, parents that are not bridges, the second description of a function.
 ///
-/// Returns what was left out or guessed.
+/// Returns notes on what was left out or guessed.
 pub fn add_node_devices<I>(host: &mut HostSpec, devices: I) -> Vec<Note>
 where
     I: IntoIterator<Item = NodeDevice>,
@@ -162,8 +162,8 @@ where
         all.values().filter_map(|d| d.device.physical_function).collect();
     let mut classless = 0_u32;
     for NodeDevice { device, .. } in all.values_mut().filter(|d| d.device.class == UNKNOWN) {
-        // What has others below it is a bridge, unless those are its own shares; nothing else can
-        // be told without the class.
+        // A function with others below it is a bridge, unless these are its virtual functions;
+        // without a class, nothing else is known about it.
         if parents.contains(&device.address) && !shared.contains(&device.address) {
             device.class = BRIDGE;
         } else {

@@ -11,9 +11,9 @@ use pinwise::units::{Bytes, CellId, NodeId, PageSize, PciAddr};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LibvirtNote {
-    /// Capabilities never tell free pages. A connection can ask for them, and takes this note back.
+    /// Capabilities never show free pages. A connection asks for these, and withdraws this note.
     AllFree,
-    /// A node whose memory is not told.
+    /// A node without an amount of memory.
     NoMemory {
         /// The node.
         node: NodeId,
@@ -29,14 +29,14 @@ pub enum LibvirtNote {
         /// The memory that is left for the pool.
         memory: Bytes,
     },
-    /// A table of distances with holes, or not of relative distances.
+    /// A table of distances that is incomplete, or not of relative distances.
     BadDistances,
-    /// pCPUs in several L3 caches, which no pCPU is.
+    /// pCPUs listed in several L3 caches, though a pCPU can be in one only.
     InSeveralL3 {
         /// The pCPUs.
         pcpus: CpuSet,
     },
-    /// Cores of this shape are taken for efficiency cores, as capabilities never tell kinds.
+    /// Cores of this shape are taken for efficiency cores, as capabilities never show kinds.
     KindsGuessed {
         /// The shape.
         sign: KindSign,
@@ -72,21 +72,21 @@ pub enum LibvirtNote {
         /// The virtual function.
         address: PciAddr,
     },
-    /// A PCI function that is in an IOMMU group and is not described.
+    /// A member of an IOMMU group that is not described as a PCI function.
     GroupInPart {
         /// The function.
         address: PciAddr,
     },
     /// A domain with fewer vCPUs plugged in than it can have.
     VcpusUnplugged {
-        /// How many are plugged in.
+        /// The number of vCPUs plugged in.
         now: u64,
-        /// How many it can have.
+        /// The largest number of vCPUs of the domain.
         most: u64,
     },
     /// Only libvirt knows where numad put the vCPUs.
     NumadPlacesVcpus,
-    /// pCPUs that a domain names and that are not online.
+    /// pCPUs that a domain names although they are not online.
     Offline {
         /// The pCPUs.
         pcpus: CpuSet,
@@ -95,7 +95,7 @@ pub enum LibvirtNote {
     PinsBeyond {
         /// The number of pins.
         pins: u32,
-        /// How many vCPUs the domain has.
+        /// The number of vCPUs of the domain.
         vcpus: u64,
     },
     /// A PCI function that the host does not have.
@@ -103,25 +103,25 @@ pub enum LibvirtNote {
         /// The function.
         address: PciAddr,
     },
-    /// A PCI bridge, which cannot be given away.
+    /// A PCI bridge, which cannot be passed through.
     Bridge {
         /// The bridge.
         address: PciAddr,
     },
     /// A mediated device: its XML does not name the PCI function that it is a share of.
     Mediated {
-        /// Its UUID, cut.
+        /// The UUID of the device, shortened.
         uuid: Option<String>,
     },
     /// Guest memory that is not a whole number of pages.
     PartPages {
         /// The guest cell.
         cell: CellId,
-        /// Its memory.
+        /// The memory of the cell.
         memory: Bytes,
-        /// The number of pages are counted.
+        /// The number of pages counted, which is rounded up.
         count: u64,
-        /// Their size.
+        /// The page size.
         page_size: PageSize,
     },
     /// A guest cell that may be on several nodes.
@@ -131,9 +131,9 @@ pub enum LibvirtNote {
         /// The host's nodes.
         nodes: NodeSet,
     },
-    /// Hugepages of the host's default size, which is not in the XML.
+    /// Hugepages of the host's default size, which the XML does not name.
     NoPageSize {
-        /// The size that is taken.
+        /// The size assumed.
         page_size: PageSize,
     },
     /// Only libvirt knows where numad put the memory.
@@ -147,13 +147,13 @@ pub enum LibvirtNote {
         said: String,
     },
     #[cfg(feature = "libvirt")]
-    /// A device or domain that was listed and gone before it was read.
+    /// A device or domain that was listed and disappeared before it was read.
     Gone {
-        /// What it is called.
+        /// The name of the device or domain.
         name: String,
     },
     #[cfg(feature = "libvirt")]
-    /// A node whose free pages libvirt does not tell.
+    /// A node whose free pages libvirt does not show.
     NoFreePages {
         /// The node.
         node: NodeId,
@@ -161,7 +161,7 @@ pub enum LibvirtNote {
         said: String,
     },
     #[cfg(feature = "libvirt")]
-    /// A pool with more free pages than pages.
+    /// A pool with more free pages than pages in all.
     FreeCut {
         /// The node.
         node: NodeId,

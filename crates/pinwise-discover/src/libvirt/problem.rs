@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Where something stands in a text.
+/// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TextPlace {
     /// The line, from 1.
@@ -22,7 +22,7 @@ impl fmt::Display for TextPlace {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LibvirtError {
-    /// Longer than any document of libvirt's.
+    /// A text longer than any document that libvirt writes.
     #[error("the document has {bytes} bytes, but the limit is {limit}")]
     TooLong {
         /// The length in bytes.
@@ -30,21 +30,21 @@ pub enum LibvirtError {
         /// The limit.
         limit: usize,
     },
-    /// Not well-formed, with a document type, or with too many parts.
+    /// A text that is not well-formed, declares a document type, or has too many parts.
     #[error("the document cannot be read as XML: {reason}")]
     Xml {
-        /// What the parser says, with the place where it knows it.
+        /// The parser's message, with the place if it knows one.
         reason: String,
     },
-    /// Some other document.
+    /// A document of another kind.
     #[error("the document is a <{found}>, not a <{expected}>")]
     Document {
-        /// Its root element.
+        /// The root element of the document.
         found: String,
-        /// The expected value.
+        /// The expected root element.
         expected: &'static str,
     },
-    /// A value that is not what it should be.
+    /// A malformed value.
     #[error("{place}: {name} {text:?} is not {expected}")]
     Value {
         /// The line and column.
@@ -56,32 +56,32 @@ pub enum LibvirtError {
         /// The expected value.
         expected: &'static str,
     },
-    /// An element or attribute that must be there.
+    /// A required element or attribute that is absent.
     #[error("{place}: <{element}> has no {what}")]
     Missing {
-        /// Where the element stands that lacks it.
+        /// The place of the element that lacks it.
         place: TextPlace,
-        /// That element.
+        /// The element that lacks it.
         element: String,
         /// What is missing.
         what: &'static str,
     },
-    /// Something that may be there once.
+    /// A second occurrence of what may occur once.
     #[error("{place}: {what} is repeated")]
     Twice {
-        /// Where the second stands.
+        /// The place of the second.
         place: TextPlace,
-        /// What is there twice.
+        /// What occurs twice.
         what: String,
     },
-    /// Something that the host does not have, and without which the claim would be a wrong one.
+    /// pCPUs or nodes that the host does not have; a claim without them would be wrong.
     #[error("{place}: {name} names {what}, which the host does not have")]
     Absent {
-        /// Where it is asked for.
+        /// The place that names them.
         place: TextPlace,
-        /// The element or attribute that asks.
+        /// The element or attribute that names them.
         name: &'static str,
-        /// What is asked for.
+        /// The pCPUs or the node.
         what: String,
     },
 }

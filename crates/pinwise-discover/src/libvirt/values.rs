@@ -6,8 +6,9 @@ use crate::document;
 use pinwise::sets::IdSet;
 use pinwise::units::{Bytes, Id, PciAddr};
 
-/// A list as libvirt writes and reads it: `0-3,8`, `0-7,^5`, blanks between all parts. What `^`
-/// takes out must stand behind what put it in. No empty list: libvirt has no use for one.
+/// A list as libvirt writes and reads it: `0-3,8` or `0-7,^5`, with blanks allowed between all
+/// parts. `^5` takes 5 out of what stands before it. An empty list is refused: libvirt never writes
+/// one.
 pub(super) fn list<T: Id>(text: &str) -> Option<IdSet<T>> {
     let number = |part: &str| {
         let part = part.trim();
@@ -16,7 +17,7 @@ pub(super) fn list<T: Id>(text: &str) -> Option<IdSet<T>> {
         number.filter(|number| *number < T::LIMIT)
     };
     let mut set = IdSet::new();
-    // A list that says the same again and again would take long to read.
+    // Numbers covered so far; bounded, as a list that repeats wide ranges would take long to read.
     let mut steps = 0;
     for part in text.split(',') {
         let part = part.trim();
@@ -38,13 +39,13 @@ pub(super) fn list<T: Id>(text: &str) -> Option<IdSet<T>> {
     (!set.is_empty()).then_some(set)
 }
 
-/// Decimal digits only.
+/// A number in decimal digits, without sign or blanks.
 pub(super) fn decimal(text: &str) -> Option<u64> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// The bytes of a unit: `KiB`, `K` and `k` are 1024, `KB` is 1000.
+/// The number of bytes in a unit: `KiB`, `K` and `k` are 1024, `KB` is 1000.
 fn unit(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     if matches!(lower.as_str(), "b" | "byte" | "bytes") {
@@ -59,7 +60,7 @@ fn unit(text: &str) -> Option<u64> {
     base.checked_pow(u32::try_from(power).ok()? + 1)
 }
 
-/// An amount of memory with the `unit` of its element; KiB where there is none.
+/// An amount of memory in the `unit` of the element, or in KiB if the element has none.
 pub(super) fn memory(node: XmlNode<'_>, value: &XmlValue<'_>) -> Result<Bytes, LibvirtError> {
     let scale = match attribute(node, "unit") {
         Some(name) => name.parse("a unit such as KiB, MiB or MB", unit)?,
@@ -69,7 +70,7 @@ pub(super) fn memory(node: XmlNode<'_>, value: &XmlValue<'_>) -> Result<Bytes, L
     value.parse("an amount of memory", bytes)
 }
 
-/// The numbers of an `<address>`; what is left out is 0.
+/// The PCI address in an `<address>`; an omitted number is 0.
 pub(super) fn pci_address(node: XmlNode<'_>) -> Result<PciAddr, LibvirtError> {
     document::pci_address(node, |name, expected| match attribute(node, name) {
         Some(value) => value.bad(expected),

@@ -1,4 +1,4 @@
-//! A document of libvirt's: bounded, and every value with its place.
+//! Access to a document of libvirt: bounded, and every value knows its place.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::problem::{LibvirtError, TextPlace};
 use crate::document::{self, Bounds, DocumentError};
 use pinwise::shown;
 
-/// A capabilities document of 4096 pCPUs has less than 1 MiB.
+/// Limits on a document. The capabilities of a host with 4096 pCPUs take less than 1 MiB.
 const BOUNDS: Bounds = Bounds { bytes: 8 << 20, nodes: 200_000, document_type: false };
 /// The largest part of a foreign text that a message shows, in bytes.
 const MAX_SHOWN: usize = 60;
@@ -16,7 +16,7 @@ const MAX_SHOWN: usize = 60;
 /// An element of the document.
 pub(crate) type XmlNode<'a> = roxmltree::Node<'a, 'a>;
 
-/// The document, unless it is longer, wider or deeper than anything that libvirt writes.
+/// The parsed document; an error if it exceeds what libvirt ever writes.
 pub(crate) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
     document::parse(text, &BOUNDS).map_err(|refused| match refused {
         DocumentError::TooLong => LibvirtError::TooLong { bytes: text.len(), limit: BOUNDS.bytes },
@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
     })
 }
 
-/// The root element, which must have this name.
+/// The root element; an error unless it has the expected name.
 pub(crate) fn root<'a>(
     document: &'a Document<'a>,
     expected: &'static str,
@@ -41,7 +41,7 @@ pub(crate) fn shorten(text: &str) -> String {
     shown::shorten(text, MAX_SHOWN)
 }
 
-/// Whether this is libvirt's element of that name, and not one of a foreign namespace.
+/// Whether the element has this name, in the namespace of the root: foreign ones are ignored.
 fn is(node: XmlNode<'_>, name: &str) -> bool {
     let own = node.document().root_element().tag_name().namespace();
     node.is_element() && node.tag_name().name() == name && node.tag_name().namespace() == own
@@ -61,7 +61,7 @@ pub(crate) fn children<'a>(node: XmlNode<'a>, name: &'a str) -> impl Iterator<It
     node.children().filter(move |child| is(*child, name))
 }
 
-/// The child of that name, of which there may be one.
+/// The child of that name; an error if there are several.
 pub(crate) fn child<'a>(
     node: XmlNode<'a>,
     name: &'static str,
@@ -74,7 +74,7 @@ pub(crate) fn child<'a>(
     }
 }
 
-/// What stands at the end of a way of children.
+/// The element reached from `node` by one child of each name in turn.
 pub(crate) fn descend<'a>(
     node: XmlNode<'a>,
     way: &[&'static str],
@@ -98,7 +98,7 @@ pub(crate) fn missing(node: XmlNode<'_>, what: &'static str) -> LibvirtError {
     LibvirtError::Missing { place: place(node), element: shorten(element), what }
 }
 
-/// A text of the document, and where it stands.
+/// A text in the document, with its place.
 pub(crate) struct XmlValue<'a> {
     node: XmlNode<'a>,
     at: usize,
@@ -106,7 +106,7 @@ pub(crate) struct XmlValue<'a> {
     text: Cow<'a, str>,
 }
 
-/// What stands in the element, comments aside, without white space around it.
+/// The text inside an element, without comments.
 pub(crate) fn text<'a>(node: XmlNode<'a>, name: &'static str) -> XmlValue<'a> {
     let mut parts = node.children().filter(roxmltree::Node::is_text);
     let first = parts.next();
@@ -125,7 +125,7 @@ pub(crate) fn attribute<'a>(node: XmlNode<'a>, name: &'static str) -> Option<Xml
     Some(XmlValue { node, at: attribute.range().start, name, text })
 }
 
-/// The attribute of that name, which must be there.
+/// The attribute of that name; an error if it is absent.
 pub(crate) fn required<'a>(
     node: XmlNode<'a>,
     name: &'static str,
@@ -134,12 +134,12 @@ pub(crate) fn required<'a>(
 }
 
 impl XmlValue<'_> {
-    /// As it stands there.
+    /// The text as written, with white space around it.
     pub(crate) fn raw(&self) -> &str {
         &self.text
     }
 
-    /// Without white space around it.
+    /// The text without white space around it.
     pub(crate) fn trimmed(&self) -> &str {
         self.text.trim()
     }
@@ -148,18 +148,18 @@ impl XmlValue<'_> {
         place_at(self.node, self.at)
     }
 
-    /// The error that this is not what it should be.
+    /// The error that this value is not what is expected.
     pub(crate) fn bad(&self, expected: &'static str) -> LibvirtError {
         let text = shorten(self.trimmed());
         LibvirtError::Value { place: self.place(), name: self.name, text, expected }
     }
 
-    /// The error that the host does not have this.
+    /// The error that the host does not have what this value names.
     pub(crate) fn absent(&self, what: String) -> LibvirtError {
         LibvirtError::Absent { place: self.place(), name: self.name, what }
     }
 
-    /// What `parse` makes of it, or that it is not what it should be.
+    /// The result of `parse`, or the error that the value is not what is expected.
     pub(crate) fn parse<T>(
         &self,
         expected: &'static str,

@@ -1,4 +1,4 @@
-//! One GPU by itself.
+//! The facts about one GPU.
 
 use std::ffi::c_ulong;
 
@@ -14,10 +14,10 @@ use pinwise::units::{Id, NodeId, PciAddr, PcpuId};
 
 /// `NVML_AFFINITY_SCOPE_NODE`.
 const OF_NODE: u32 = 0;
-/// In 1/1000 GT/s, by generation from 1.
+/// The speeds of PCIe generations from 1, in MT/s.
 const SPEEDS: [u32; 6] = [2_500, 5_000, 8_000, 16_000, 32_000, 64_000];
 
-/// The GPU with this number, and where it is; or what NVML says instead.
+/// The GPU of an index, with its PCI address; or NVML's message.
 pub(super) fn open(nvml: &Nvml, index: u32) -> Result<(PciAddr, Device<'_>), String> {
     let said = |error: NvmlError| plain(&error.to_string());
     let device = nvml.device_by_index(index).map_err(said)?;
@@ -26,14 +26,14 @@ pub(super) fn open(nvml: &Nvml, index: u32) -> Result<(PciAddr, Device<'_>), Str
     Ok((address, device))
 }
 
-/// NVML writes domains with eight digits; a GPU is function 0.
+/// The PCI address of a GPU, which is always function 0.
 pub(super) fn address(info: &PciInfo) -> Option<PciAddr> {
     let small = |number: u32, limit: u8| u8::try_from(number).ok().filter(|n| *n < limit);
     let bus = u8::try_from(info.bus).ok()?;
     Some(PciAddr { domain: info.domain, bus, device: small(info.device, 32)?, function: 0 })
 }
 
-/// What NVML says about a GPU; what it refuses is left out.
+/// The facts that NVML gives about a GPU; a fact that it refuses is left out.
 pub(super) fn read(address: PciAddr, device: &Device<'_>) -> GpuFacts {
     let nodes = device.memory_affinity(words::<NodeId>(), OF_NODE);
     let nodes: NodeSet = set(&nodes.unwrap_or_default());
@@ -45,7 +45,7 @@ pub(super) fn read(address: PciAddr, device: &Device<'_>) -> GpuFacts {
     };
     GpuFacts {
         model: device.name().ok().map(|name| plain(&name)).filter(|name| !name.is_empty()),
-        // Near several nodes is near none of them.
+        // A GPU near several nodes is on none of them.
         node: nodes.first().filter(|_| nodes.len() == 1),
         cpus: Some(cpus).filter(|cpus| !cpus.is_empty()),
         link_now: state(device.current_pcie_link_gen(), device.current_pcie_link_width()),
@@ -55,7 +55,7 @@ pub(super) fn read(address: PciAddr, device: &Device<'_>) -> GpuFacts {
     }
 }
 
-/// How many of NVML's words have a bit for every id.
+/// The number of NVML's words that have a bit for every id.
 fn words<T: Id>() -> usize {
     T::LIMIT.div_ceil(c_ulong::BITS) as usize
 }

@@ -1,4 +1,4 @@
-//! GPUs in pairs.
+//! NVLinks and peer access between GPUs.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::notes::Notes;
 use pinwise::host::GpuLinkKind;
 use pinwise::units::PciAddr;
 
-/// NVLinks of a GPU that are asked about; the largest GPUs have 18.
+/// The largest number of NVLinks of a GPU that NVML is asked about; the largest GPUs have 18.
 const MAX_LINKS: u32 = 36;
 
-/// NVLinks: those between two GPUs, and how many of each GPU go to switches.
+/// Reads the NVLinks between GPUs, and the number of NVLinks from each GPU to switches.
 pub(super) fn read(
     gpus: &[(PciAddr, Device<'_>)],
     others: &[PciAddr],
@@ -28,7 +28,7 @@ pub(super) fn read(
         let (mut asked, mut silent) = (false, 0_u32);
         for link in 0..MAX_LINKS {
             let link = device.link_wrapper_for(link);
-            // A GPU without NVLink refuses all, one with fewer links those beyond.
+            // A GPU refuses every link that it does not have.
             let Ok(active) = link.is_active() else { continue };
             asked = true;
             if !active {
@@ -53,7 +53,7 @@ pub(super) fn read(
     let mut pairs: BTreeMap<(PciAddr, PciAddr), u32> = BTreeMap::new();
     for ((own, far), count) in &direct {
         let pair = (*own.min(far), *own.max(far));
-        // Both ends tell, or only the one that NVML sees.
+        // Both ends count the links, or only the end that NVML sees.
         let told = pairs.entry(pair).or_insert(*count);
         if told != count {
             let (address, far) = (*own, *far);
@@ -86,7 +86,7 @@ const ACCESSES: [(P2pCapabilitiesIndex, PeerAccess); 5] = [
     (P2pCapabilitiesIndex::Prop, PeerAccess::Property),
 ];
 
-/// Which GPUs reach which, each direction by itself.
+/// The peer access of every pair of GPUs, each direction by itself.
 pub(super) fn peers(gpus: &[(PciAddr, Device<'_>)]) -> Vec<PeerFacts> {
     let mut peers = Vec::new();
     for (from, device) in gpus {

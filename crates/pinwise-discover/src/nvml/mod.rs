@@ -1,7 +1,7 @@
-//! What NVIDIA's driver knows about its GPUs, through NVML.
+//! Facts about NVIDIA's GPUs, from the driver through NVML.
 //!
-//! The library is looked for at run time, and most machines that plan VMs have none: GPUs that are
-//! bound to vfio-pci are invisible to it, and with all of them so the driver is rarely loaded. Its
+//! The library is looked up at run time, and most machines that plan VMs do not have it: NVML does
+//! not see GPUs bound to vfio-pci, and if all GPUs are bound, the driver is rarely loaded. So its
 //! absence is an answer, not a failure. [`Facts`] can also be read before the GPUs are bound, and
 //! laid over the host later.
 
@@ -22,15 +22,17 @@ use pinwise::units::PciAddr;
 /// Asks NVML about the GPUs of this machine: model, address, nearest node and pCPUs, PCIe link,
 /// MIG, NVLink to other GPUs and to switches, and which GPUs reach each other.
 ///
-/// NVML does not say what is at the other end of an NVLink, but where. That is a GPU if it is one
-/// that NVML sees or one of `others`, the addresses of GPUs that are known from elsewhere; or else
-/// a switch. GPUs with the same number of links to switches are linked to each other by so many.
+/// NVML gives the address at the other end of an NVLink, not what is there. It is taken for a GPU
+/// if NVML sees a GPU at this address or if it is in `others`, the addresses of GPUs known from
+/// elsewhere, and otherwise for a switch. GPUs with the same number of links to switches count as
+/// linked to each other by that number.
 ///
-/// A GPU that does not answer is left out, with a note; so is a single answer of one that it
-/// refuses.
+/// A GPU that does not answer is left out, with a note. A single fact that NVML refuses is left
+/// out.
 ///
 /// # Errors
-/// [`NoNvml`] if the library or the driver is missing or does not work, which is normal.
+/// [`NoNvml`] if the library or the driver is missing or does not work. Expect this: most machines
+/// lack one of them.
 pub fn read(others: &[PciAddr]) -> Result<Facts, NoNvml> {
     let nvml = Nvml::init()?;
     let count = nvml.device_count()?;

@@ -9,28 +9,28 @@ use pinwise::units::PciAddr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NvmlNote {
-    /// NVML is not there, although the machine has NVIDIA's GPUs.
+    /// NVML is missing, although the machine has NVIDIA's GPUs.
     Absent {
-        /// Why.
+        /// Why it is missing.
         problem: NoNvml,
     },
     /// More GPUs than a host can have.
     TooMany {
-        /// How many NVML shows.
+        /// The number of GPUs that NVML shows.
         found: u32,
-        /// How many are taken.
+        /// The number of GPUs used.
         taken: u32,
     },
     /// A GPU that does not answer.
     Silent {
         /// NVML's number of the GPU.
         index: u32,
-        /// What NVML says instead.
+        /// The message of NVML.
         said: String,
     },
-    /// NVLinks whose other end NVML does not tell.
+    /// NVLinks whose other end NVML does not show.
     LostLinks {
-        /// How many links.
+        /// The number of links.
         count: u32,
         /// The GPU.
         address: PciAddr,
@@ -39,11 +39,11 @@ pub enum NvmlNote {
     CountsDiffer {
         /// One end.
         address: PciAddr,
-        /// How many links it counts.
+        /// The number of links that this end counts.
         count: u32,
         /// The other end.
         far: PciAddr,
-        /// How many links that end counts.
+        /// The number of links that the other end counts.
         back: u32,
     },
 }

@@ -1,4 +1,4 @@
-//! Why NVML was not asked.
+//! Why NVML could not be asked.
 
 use nvml_wrapper::error::NvmlError;
 
@@ -8,19 +8,19 @@ use pinwise::shown::plain;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoNvml {
-    /// No library of NVIDIA's driver, or one that cannot be loaded.
+    /// The library of NVIDIA's driver is missing or cannot be loaded.
     #[error("NVML is not available: the library cannot be loaded ({problem})")]
     Library {
-        /// What the loader says.
+        /// The message of the loader.
         problem: String,
     },
-    /// The library is there, the driver is not.
+    /// The library is installed, but the driver is not loaded.
     #[error("NVML is not available: NVIDIA's driver is not loaded")]
     Driver,
-    /// The library is there and does not work.
+    /// The library is installed, but does not work.
     #[error("NVML is not available: the library does not work ({problem})")]
     Refused {
-        /// What it says.
+        /// The message of the library.
         problem: String,
     },
 }

@@ -56,7 +56,7 @@ pub enum SysfsNote {
     PagesPromised {
         /// The number of pages.
         pages: u64,
-        /// Their size.
+        /// The page size.
         page_size: PageSize,
     },
     /// A row of distances that are not relative distances.

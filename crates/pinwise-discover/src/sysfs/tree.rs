@@ -12,9 +12,10 @@ use pinwise::units::Bytes;
 
 /// The folder of the pCPUs.
 pub(super) const CPUS: &str = "sys/devices/system/cpu";
-/// The largest sysfs file: an attribute is a page, and lists of pCPUs take some KiB.
+/// The largest file read, in bytes: a sysfs attribute is at most a page, and lists of pCPUs take
+/// some KiB.
 const MAX_FILE: usize = 1 << 20;
-/// Four times the largest number of PCI functions of a host.
+/// The largest number of entries in a folder: four times the limit of PCI functions of a host.
 const MAX_ENTRIES: usize = 1 << 16;
 
 /// The files below a root, by their paths from it.
@@ -35,8 +36,9 @@ impl<'a> Tree<'a> {
         self.root.join(path)
     }
 
-    /// Up to `limit` bytes. Absent and unreadable files are treated alike: drivers answer a read
-    /// with all kinds of errors, and pipes or devices in a hostile tree must not be opened.
+    /// The first `limit` bytes of a file; `None` if it is absent, unreadable or not a plain file.
+    /// Drivers answer a read with all kinds of errors, so these are not told apart from absence.
+    /// Pipes and devices in a hostile tree must not be opened.
     pub(super) fn bytes(&self, path: &str, limit: u64) -> Option<Vec<u8>> {
         let path = self.path(path);
         if !fs::metadata(&path).ok()?.is_file() {
@@ -54,18 +56,19 @@ impl<'a> Tree<'a> {
             let path = self.path(path);
             return Err(SysfsError::TooLarge { path, limit: MAX_FILE, unit: "bytes" });
         }
-        // Some tools that copy sysfs end a file with a zero byte.
+        // Some tools that copy sysfs append a zero byte to a file.
         let blank = |c: char| c.is_whitespace() || c == '\0';
         Ok(Some(String::from_utf8_lossy(&bytes).trim_matches(blank).to_owned()))
     }
 
-    /// The first 64 KiB of a file, for those that repeat themselves with every pCPU.
+    /// The first 64 KiB of a file, which suffice for files that repeat the same lines for every
+    /// pCPU.
     pub(super) fn beginning(&self, path: &str) -> String {
         let bytes = self.bytes(path, 64 << 10).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The value in a file.
+    /// The value in a file; `None` if the file is absent or unreadable.
     pub(super) fn value<T: FromStr>(
         &self,
         path: &str,
@@ -75,7 +78,8 @@ impl<'a> Tree<'a> {
         text.parse().map(Some).map_err(|_| self.bad(path, &text, expected))
     }
 
-    /// A number that some kernels leave out and others give as -1.
+    /// The index in a file; `None` if it is unknown: some kernels then leave the file out, others
+    /// write -1.
     pub(super) fn index(&self, path: &str) -> Result<Option<u32>, SysfsError> {
         let number: Option<i64> = self.value(path, "a number")?;
         match number {
@@ -88,7 +92,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// pCPUs from a file in list form, or, on kernels older than that, from one in mask form.
+    /// The pCPUs in the file `list`, or, on kernels too old to have it, in the file `mask`.
     pub(super) fn cpus(&self, list: &str, mask: &str) -> Result<Option<CpuSet>, SysfsError> {
         if let Some(cpus) = self.value(list, "a list of pCPUs such as 0-3,8")? {
             return Ok(Some(cpus));
@@ -100,7 +104,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The names in a folder, sorted; none where there is no such folder.
+    /// The names in a folder, sorted; none if the folder does not exist.
     pub(super) fn names(&self, path: &str) -> Result<Vec<String>, SysfsError> {
         let path = self.path(path);
         let entries = match fs::read_dir(&path) {
@@ -122,7 +126,7 @@ impl<'a> Tree<'a> {
         Ok(names)
     }
 
-    /// The numbers behind `prefix` in the names of a folder, ascending.
+    /// The numbers that follow `prefix` in the names of a folder, ascending.
     pub(super) fn numbered(&self, path: &str, prefix: &str) -> Result<Vec<u32>, SysfsError> {
         let names = self.names(path)?;
         let number = |name: &String| {
@@ -136,12 +140,12 @@ impl<'a> Tree<'a> {
         Ok(numbers)
     }
 
-    /// Where a symbolic link points to, as it is written; it is not followed.
+    /// The target of a symbolic link as written; it is not followed.
     pub(super) fn link(&self, path: &str) -> Option<PathBuf> {
         fs::read_link(self.path(path)).ok()
     }
 
-    /// The last name of where a symbolic link points to.
+    /// The last name in the target of a symbolic link.
     pub(super) fn link_name(&self, path: &str) -> Option<String> {
         Some(self.link(path)?.file_name()?.to_str()?.to_owned())
     }
@@ -152,7 +156,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Words of 32 bits in hexadecimal, the highest first.
+/// The pCPUs of a mask: words of 32 bits in hexadecimal, the highest first.
 fn parse_mask(text: &str) -> Option<CpuSet> {
     mask(text.rsplit(',').map(|word| {
         let word = word.trim();
@@ -161,7 +165,7 @@ fn parse_mask(text: &str) -> Option<CpuSet> {
     }))
 }
 
-/// The size of a cache as the kernel writes it (`32768K`); `None` where it is unknown, as under
+/// The size of a cache as the kernel writes it (`32768K`); `None` if it is unknown, as under some
 /// hypervisors.
 pub(super) fn cache_size(text: &str) -> Option<Bytes> {
     text.parse().ok().filter(|size| *size != Bytes::ZERO)

@@ -118,7 +118,7 @@ fn what_nvml_says_completes_a_host() {
     let laid = overlay(&mut host, &[nvml::read(&[]).unwrap()]);
     assert_eq!(laid.conflicts, []);
     assert_eq!(laid.notes.len(), 1);
-    assert_eq!(laid.notes[0].to_string(), "NVML: 0000:cb:00.0 is divided into instances (MIG)");
+    assert_eq!(laid.notes[0].to_string(), "NVML: GPU 0000:cb:00.0 is divided into instances (MIG)");
     assert_eq!(host.gpu_links, whole.gpu_links);
     for (device, expected) in host.devices.iter().zip(&whole.devices) {
         // The fixture does not say how its links are when idle.
@@ -169,7 +169,7 @@ fn a_lost_gpu_is_left_out_with_a_note() {
     assert!(!addresses(&facts).contains(&"0000:3b:00.0".to_owned()));
     let said = "device fell off the bus or has otherwise become inacessible";
     assert_eq!(facts.notes.len(), 1);
-    let expected = format!("GPU 2 does not answer NVML ({said}): left out");
+    let expected = format!("GPU 2 does not answer NVML ({said}) and is ignored");
     assert_eq!(facts.notes[0].to_string(), expected);
 }
 

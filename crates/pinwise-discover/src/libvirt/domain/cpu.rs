@@ -1,4 +1,4 @@
-//! Where a domain's threads run.
+//! The pCPUs that a domain's threads run on.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use pinwise::host::Host;
 use pinwise::sets::CpuSet;
 use pinwise::units::{Id as _, VcpuId};
 
-/// The most I/O threads that are counted; QEMU starts failing far below.
+/// The largest number of I/O threads; QEMU fails far below.
 const MAX_IO_THREADS: u64 = 4096;
 
 pub(super) struct DomainCpus {
     pub(super) dedicated: CpuSet,
     pub(super) floating: CpuSet,
-    /// Those that the domain names and the host does not have.
+    /// pCPUs that the domain names and that are not online.
     off: CpuSet,
     /// Whether numad chose where the domain runs, which only the host's libvirt knows.
     pub(super) placed_by_numad: bool,
@@ -51,7 +51,7 @@ pub(super) fn read(
                 _ => None,
             })?,
         };
-        // Then libvirt does not look at the list.
+        // libvirt ignores the list if numad places the vCPUs.
         area = attribute(vcpu, "cpuset").filter(|_| !placed_by_numad);
     }
     if placed_by_numad {
@@ -149,8 +149,8 @@ fn cpus(value: &XmlValue<'_>, host: &Host, off: &mut CpuSet) -> Result<CpuSet, L
     online(value, &value.parse(LIST, list)?, host, off)
 }
 
-/// Those that are online, the others to `off`: the kernel runs a thread on what there is of its
-/// mask.
+/// The named pCPUs that are online; the others are added to `off`. The kernel runs a thread on
+/// whichever pCPUs of its mask are online.
 fn online(
     value: &XmlValue<'_>,
     named: &CpuSet,

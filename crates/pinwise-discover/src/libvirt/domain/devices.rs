@@ -1,4 +1,4 @@
-//! The host's PCI devices that a domain has.
+//! The host's PCI devices that a domain holds.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use pinwise::host::DeviceKind;
 use pinwise::host::Host;
 use pinwise::units::PciAddr;
 
-/// Sorted, with the whole IOMMU groups.
+/// The host's PCI functions that the domain holds, with their whole IOMMU groups, sorted.
 pub(super) fn read(
     root: XmlNode<'_>,
     host: &Host,
@@ -23,7 +23,7 @@ pub(super) fn read(
         let Some(source) = source(node, notes)? else { continue };
         let address = child(source, "address")?.ok_or_else(|| missing(source, "<address>"))?;
         let address = pci_address(address)?;
-        // The group is given as a whole, whichever of its functions the guest sees.
+        // A group is passed through as a whole, whichever of its functions the guest sees.
         match host.pci().get(address).map(|device| device.kind()) {
             None => notes.add(LibvirtNote::NotADevice { address }),
             Some(DeviceKind::Bridge) => notes.add(LibvirtNote::Bridge { address }),
@@ -33,7 +33,7 @@ pub(super) fn read(
     Ok(all.into_iter().collect())
 }
 
-/// The `<source>` that names a PCI device of the host, where the device has one.
+/// The `<source>` of a device that names a PCI device of the host; `None` for other devices.
 fn source<'a>(node: XmlNode<'a>, notes: &mut Notes) -> Result<Option<XmlNode<'a>>, LibvirtError> {
     let kind = node.attribute("type").unwrap_or_default();
     match (node.tag_name().name(), kind) {
@@ -47,7 +47,8 @@ fn source<'a>(node: XmlNode<'a>, notes: &mut Notes) -> Result<Option<XmlNode<'a>
             notes.add(LibvirtNote::Mediated { uuid });
             Ok(None)
         }
-        // One from a network of virtual functions has this type only while the domain runs.
+        // An interface from a network of virtual functions has this type only while the domain
+        // runs.
         ("interface", "hostdev") => {
             child(node, "source")?.ok_or_else(|| missing(node, "<source>")).map(Some)
         }

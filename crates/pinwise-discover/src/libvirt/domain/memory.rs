@@ -1,4 +1,4 @@
-//! A domain's memory: how much, in which pages, from which nodes.
+//! The memory of a domain: its amount, page sizes and host nodes.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +14,22 @@ use pinwise::sets::{CellSet, NodeSet};
 use pinwise::units::{Bytes, CellId, Id as _, NodeId, PageSize};
 use pinwise::usage::PageClaim;
 
-/// A part of the guest's memory that is of one kind.
+/// A part of the guest's memory: a guest cell, or a memory module.
 struct GuestMemory {
-    /// The guest cell; 0 where there are none.
+    /// The guest cell; 0 if the guest has no cells.
     cell: CellId,
     memory: Bytes,
-    /// Its own page size and nodes, where it is a memory module that names them.
+    /// The page size and nodes that a memory module names for itself.
     page: Option<PageSize>,
     nodes: Option<Binding>,
 }
 
-/// Where memory may be.
+/// The host nodes that memory may be on.
 #[derive(Clone, Default)]
 struct Binding {
-    /// Empty for anywhere.
+    /// The nodes; empty for any node.
     nodes: NodeSet,
-    /// Whether it may be elsewhere too.
+    /// Whether the memory may also be on other nodes.
     preferred: bool,
 }
 
@@ -65,13 +65,13 @@ pub(super) fn read(
     Ok(claims.map(|((node, size), count)| PageClaim { node, page_size: size, count }).collect())
 }
 
-/// The page of memory that is not in hugepages; the kernel has one.
+/// The size of the host's base pages; a kernel has one.
 fn base_page(host: &Host) -> PageSize {
     let sizes = host.nodes().iter().flat_map(|node| &node.pools).map(|pool| pool.size);
     sizes.filter(|size| !size.is_huge()).min().unwrap_or(PageSize::KIB_4)
 }
 
-/// The guest cells, or all memory as cell 0.
+/// The memory of each guest cell; all memory as cell 0 if the guest has no cells.
 fn cells(root: XmlNode<'_>) -> Result<Vec<GuestMemory>, LibvirtError> {
     let whole = |cell, memory| GuestMemory { cell, memory, page: None, nodes: None };
     let mut parts = Vec::new();
@@ -100,14 +100,14 @@ fn below_limit(text: &str) -> Option<CellId> {
     (id < CellId::LIMIT).then_some(CellId(id))
 }
 
-/// One of the guest's cells.
+/// The id of a guest cell; an error if the guest does not have the cell.
 fn cell(value: &XmlValue<'_>, ids: &CellSet) -> Result<CellId, LibvirtError> {
     value.parse("a cell of the guest", |text| below_limit(text).filter(|id| ids.contains(*id)))
 }
 
 #[derive(Default)]
 struct PageSizes {
-    /// For all cells that are not named.
+    /// The page size of all cells that no `<page>` names.
     all: Option<PageSize>,
     by_cell: BTreeMap<CellId, PageSize>,
 }
@@ -139,7 +139,7 @@ fn hugepages(
         }
     }
     if pages.all.is_none() && pages.by_cell.is_empty() {
-        // The host's default size, which is not in the XML; the kernel's own is the smallest.
+        // The XML does not name the host's default size; the kernel's default is the smallest.
         let sizes = host.nodes().iter().flat_map(|node| &node.pools).map(|pool| pool.size);
         let size = sizes.filter(|size| size.is_huge()).min().unwrap_or(PageSize::MIB_2);
         notes.add(LibvirtNote::NoPageSize { page_size: size });
@@ -154,7 +154,7 @@ fn page_size(node: XmlNode<'_>, value: &XmlValue<'_>) -> Result<PageSize, Libvir
     size.ok_or_else(|| value.bad("a page size: a power of two from 4 KiB"))
 }
 
-/// Where cells are that no `<memnode>` names, and where the named ones are.
+/// The binding of all cells that no `<memnode>` names, and the bindings of the named cells.
 fn bindings(
     root: XmlNode<'_>,
     host: &Host,
@@ -179,7 +179,7 @@ fn bindings(
             "auto" => Some(true),
             _ => None,
         })?,
-        // Where numad places the vCPUs, the memory goes with them.
+        // If numad places the vCPUs, it also places the memory.
         None => placed_by_numad && nodeset.is_none(),
     };
     let all = match (memory, nodeset) {
@@ -208,7 +208,7 @@ fn binding(node: XmlNode<'_>, nodeset: XmlValue<'_>, host: &Host) -> Result<Bind
     Ok(Binding { nodes: nodes(&nodeset, host)?, preferred })
 }
 
-/// Nodes, all of which the host must have: libvirt starts no domain otherwise.
+/// The named nodes; an error if the host lacks one, as libvirt would not start the domain.
 fn nodes(value: &XmlValue<'_>, host: &Host) -> Result<NodeSet, LibvirtError> {
     let named: NodeSet = value.parse("a list of nodes such as 0-3,8 or 0-7,^5", list)?;
     let absent = named.iter().find(|id| host.node(*id).is_none());
@@ -218,8 +218,8 @@ fn nodes(value: &XmlValue<'_>, host: &Host) -> Result<NodeSet, LibvirtError> {
     }
 }
 
-/// Memory modules that are plugged into cells. Where there are no cells, `<memory>` has them
-/// already.
+/// The memory modules plugged into guest cells. None if the guest has no cells: `<memory>` then
+/// includes them.
 fn modules(
     root: XmlNode<'_>,
     host: &Host,
@@ -231,7 +231,8 @@ fn modules(
     }
     let devices = child(root, "devices")?;
     for node in devices.into_iter().flat_map(|devices| children(devices, "memory")) {
-        // The others are files, or memory of a kind of its own. A virtio-mem may grow to its size.
+        // Other models are backed by files or special memory. A virtio-mem counts with the size
+        // that it may grow to.
         if !matches!(node.attribute("model"), Some("dimm" | "virtio-mem")) {
             continue;
         }
@@ -253,7 +254,8 @@ fn modules(
     Ok(parts)
 }
 
-/// Counts the pages where they are expected: in even shares, as far as the nodes' pages go.
+/// Adds `count` pages to `counts`, in even shares over the nodes of the binding. A node with fewer
+/// pages than its share gives all it has, and the others share the rest.
 fn spread(
     count: u64,
     size: PageSize,
@@ -271,7 +273,7 @@ fn spread(
         let pages = host.node(id).and_then(|node| node.pool(size)).map_or(0, |pool| pool.total);
         rooms.push((pages.saturating_sub(add(Some(id), 0)), id));
     }
-    // The smallest first: what it cannot give falls on the others.
+    // The node with the least room first, so that the others share what it cannot hold.
     rooms.sort_unstable();
     let mut left = count;
     for (at, (room, id)) in rooms.iter().enumerate() {
@@ -279,7 +281,8 @@ fn spread(
         add(Some(*id), share);
         left -= share;
     }
-    // More than there is, on a node where it must be: whoever counts the node's pages says so.
+    // Pages beyond the room of all nodes are counted on the first node if the binding is strict;
+    // whoever checks the claim against the node's pages then reports that it does not fit.
     let rest = rooms.first().map(|(_, id)| *id).filter(|_| !binding.preferred);
     add(rest, left);
 }

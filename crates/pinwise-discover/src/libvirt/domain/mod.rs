@@ -1,4 +1,4 @@
-//! A domain as a tenant: what its XML says that it holds on a host.
+//! A domain as a tenant: what it holds on a host, according to its XML.
 
 mod cpu;
 mod devices;
@@ -10,19 +10,21 @@ use crate::notes::{Note, Notes};
 use pinwise::host::Host;
 use pinwise::usage::Claim;
 
-/// libvirt makes files of this name, which no file system lets be longer.
+/// The longest name of a domain, in bytes: libvirt names files after it, and file systems allow no
+/// longer names.
 const MAX_NAME: usize = 255;
 
 /// A domain as its XML describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
-    /// Its name.
+    /// The name of the domain.
     pub name: String,
-    /// Whether it runs: libvirt gives ids to running domains only. A running one's pages are among
-    /// those that the host counts as used ([`Usage::with_running`](pinwise::Usage::with_running));
-    /// one that is merely defined will want its own ([`Usage::claim`](pinwise::Usage::claim)).
+    /// Whether the domain runs: libvirt gives ids to running domains only. The host already counts
+    /// the pages of a running domain as used
+    /// ([`Usage::with_running`](pinwise::Usage::with_running)); those of a domain that is defined
+    /// and not running are still to be taken ([`Usage::claim`](pinwise::Usage::claim)).
     pub running: bool,
-    /// What it holds.
+    /// What the domain holds.
     pub claim: Claim,
     /// What was left out or guessed, and why.
     pub notes: Vec<Note>,
@@ -30,23 +32,25 @@ pub struct Domain {
 
 /// Reads the XML of a domain (`virsh dumpxml`, with or without `--inactive`) as a tenant of `host`.
 ///
-/// - pCPUs. A `<vcpupin>` to a single pCPU dedicates it: who writes one for each vCPU means nobody
-///   else to be there. vCPUs with wider pins float on those, all others on the `cpuset` of
-///   `<vcpu>`, or else on all online pCPUs; so do emulator and I/O threads with and without pins of
-///   their own. Pins count for all vCPUs, also for those that are not plugged in yet. SMT siblings
-///   that are kept idle are not in XML, so they are not in the claim.
-/// - Memory. Guest cells, or else all memory, on the host nodes that `<memnode>` or `<memory>` of
-///   `<numatune>` name, in pages of `<hugepages>` or else the host's base pages, rounded up to
-///   whole ones. Over several nodes each is counted to give an even share, as far as its pages go.
-///   What a `preferred` node has no pages for may be anywhere; memory without a node is anywhere.
-///   Where there are cells, memory modules that are plugged in count too. What QEMU itself takes
-///   does not.
+/// - pCPUs. A `<vcpupin>` to a single pCPU dedicates that pCPU to the domain: a pin this narrow
+///   means that nobody else should run there. A vCPU with a wider pin floats on the pinned pCPUs; a
+///   vCPU without a pin floats on the `cpuset` of `<vcpu>`, or on all online pCPUs if there is no
+///   `cpuset`. Emulator and I/O threads always float, by the same rule. Pins count for all vCPUs,
+///   also for those that are not plugged in yet. XML does not show SMT siblings that are kept idle,
+///   so the claim lacks them.
+/// - Memory. Each guest cell, or all memory if there are no cells, is on the host nodes that
+///   `<memnode>` or `<memory>` of `<numatune>` name. It is counted in pages of `<hugepages>`, or in
+///   the host's base pages, rounded up to whole pages. Several nodes are assumed to give even
+///   shares, as far as their pages go. Memory that exceeds the pages of a `preferred` node, and
+///   memory without a node, may be on any node. Plugged-in memory modules count if there are cells.
+///   QEMU's own memory does not count.
 /// - Devices. PCI devices of `<hostdev>`, of interfaces of type `hostdev` and of NVMe disks, with
-///   their whole IOMMU groups. Those that the host does not have are left out.
+///   their whole IOMMU groups. Devices that the host does not have are left out.
 ///
 /// # Errors
-/// [`LibvirtError`] if the text is too long or no XML of a domain, lacks a name or memory, has a
-/// value that libvirt would not take, or asks for pCPUs or nodes of which the host has none.
+/// [`LibvirtError`] if the text is too long or is not XML of a domain, lacks a name or memory, has
+/// a value that libvirt would refuse, or names a node that the host does not have, or only pCPUs
+/// that are not online.
 pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = root(&document, "domain")?;
@@ -59,7 +63,7 @@ pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
         return Err(named.bad("a name of 1 to 255 bytes without slash or line feed"));
     }
     let running = match attribute(root, "id") {
-        // Drivers without ids for domains that are off write -1.
+        // Some drivers write -1 for a domain that is off.
         Some(id) if id.trimmed() == "-1" => false,
         Some(id) => id.parse("a number", super::values::decimal).map(|_| true)?,
         None => false,
@@ -72,8 +76,8 @@ pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     Ok(Domain { name: name.to_owned(), running, claim, notes: notes.finish() })
 }
 
-/// Whether the domain is made for Windows: whether it has `<hyperv>` features, which other guests
-/// hardly use. False for a text that is not the XML of a domain; whatever reads it next says why.
+/// Whether the domain is made for Windows: it has `<hyperv>` features, which other guests rarely
+/// use. False for a text that is not the XML of a domain: [`read_domain`] reports why.
 #[must_use]
 pub fn is_windows(xml: &str) -> bool {
     let Ok(document) = xml::parse(xml) else { return false };

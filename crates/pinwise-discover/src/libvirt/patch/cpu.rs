@@ -1,4 +1,4 @@
-//! The placement's part of `<cpu>`.
+//! Replaces the parts of `<cpu>` that a placement decides.
 
 use roxmltree::Node;
 
@@ -27,7 +27,7 @@ pub(super) fn patch(
         let at = node.range().start + "<cpu".len();
         source.splice(at..at, text);
     }
-    // Other modes have caches of their own, which the user may have chosen.
+    // In other modes, `<cache>` stays: the user may have chosen it.
     let own_cache = matches!(mode, Some("host-passthrough" | "maximum"));
     let is_topoext = |node: &Node<'_, '_>| {
         node.has_tag_name("feature") && node.attribute("name") == Some("topoext")
@@ -53,7 +53,8 @@ pub(super) fn patch(
     Ok(())
 }
 
-/// What the domain says of each of its cells beside their size, as it is written.
+/// The attributes `memAccess` and `discard` of the domain's cells, as written, which must be the
+/// same in all cells.
 fn cell_extras<'a>(
     source: &EditedText<'a>,
     numa: Option<Node<'_, '_>>,

@@ -1,4 +1,4 @@
-//! Host devices, and the controllers that they hang from, among the domain's own.
+//! Puts host devices, and the PCI controllers above them, among the domain's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use pinwise::emit::xml::Element;
 use pinwise::placement::Placement;
 use pinwise::units::PciAddr;
 
-/// What the guest finds behind a root port without an address yet: libvirt makes a port for each.
+/// Devices that libvirt puts behind a root port each, if they have no address yet.
 const PLUGGED: [&str; 13] = [
     "disk",
     "interface",
@@ -34,16 +34,16 @@ const PLUGGED: [&str; 13] = [
 struct Controller<'a, 'i> {
     node: Node<'a, 'i>,
     index: u32,
-    /// The controller index of the bus that it is on.
+    /// The index of the controller whose bus this one is on.
     parent: u32,
     is_expander: bool,
-    /// Root ports, and downstream ports of switches.
+    /// Whether it is a root port, or a downstream port of a switch.
     is_port: bool,
-    /// The upstream port of a switch.
+    /// Whether it is the upstream port of a switch.
     is_switch: bool,
 }
 
-/// Tells elements apart: no two begin at one place.
+/// The place where an element begins, which identifies it.
 fn place(node: &Node<'_, '_>) -> usize {
     node.range().start
 }
@@ -93,7 +93,7 @@ pub(super) fn patch(
     let is_freed = |controller: &&Controller<'_, '_>| freed.contains(&controller.index);
     let owned: Vec<_> = controllers.iter().filter(is_freed).map(|c| c.node).collect();
     match controllers.last() {
-        // Beside their like, where none of them is replaced.
+        // If no controller is replaced, the new ones go after the last one.
         Some(last) if owned.is_empty() && !ours.is_empty() => source.insert_after(last.node, &ours),
         _ => source.exchange(devices, &owned, &ours),
     }
@@ -105,7 +105,7 @@ pub(super) fn patch(
             continue;
         };
         let address = pci::guest_address(function, &number);
-        // Without an alias of the user's own it is known to the next patch by ours.
+        // The alias tells the next patch that this device is ours, unless the user has chosen one.
         let alias = child(*node, "alias")?;
         let own = alias.and_then(|alias| alias.attribute("name")).unwrap_or("");
         if !own.starts_with("ua-") {
@@ -130,7 +130,8 @@ fn check_machine(root: Node<'_, '_>, placement: &Placement) -> Result<(), PatchE
 
 type HostDevices<'a, 'i> = (BTreeMap<PciAddr, Node<'a, 'i>>, Vec<Node<'a, 'i>>);
 
-/// The placement's host devices that are there, and those of an earlier placement that must go.
+/// The domain's devices that are in the placement, by host address, and those of an earlier
+/// placement that are to be removed.
 fn host_devices<'a, 'i>(
     devices: Node<'a, 'i>,
     placement: &Placement,
@@ -163,7 +164,7 @@ fn host_devices<'a, 'i>(
     Ok((existing, stale))
 }
 
-/// The bus of a device's guest address.
+/// The bus in a device's guest address; `None` if it has no PCI address.
 fn guest_bus(node: Node<'_, '_>) -> Result<Option<u32>, PatchError> {
     let address = node
         .children()
@@ -194,14 +195,14 @@ fn controllers<'a, 'i>(devices: Node<'a, 'i>) -> Result<Vec<Controller<'a, 'i>>,
     Ok(all)
 }
 
-/// The indexes of those controllers that hold nothing but the devices in `mine`: ports with nothing
-/// else in them, and switches and expander buses with no other ports.
+/// The indexes of the controllers that hold nothing but the devices in `mine`: ports that hold
+/// nothing else, and switches and expander buses all of whose ports are such or empty.
 fn freed(
     devices: Node<'_, '_>,
     controllers: &[Controller<'_, '_>],
     mine: &BTreeSet<usize>,
 ) -> Result<BTreeSet<u32>, PatchError> {
-    // By bus: whether something of ours, and whether something else, is on it.
+    // For each bus: whether a device in `mine` is on it, and whether another device is.
     let mut uses: BTreeMap<u32, (bool, bool)> = BTreeMap::new();
     for node in devices.children().filter(Node::is_element) {
         if let Some(bus) = guest_bus(node)? {
@@ -215,7 +216,7 @@ fn freed(
         controllers.iter().filter(|c| c.is_port && uses(c.index) == (true, false)).map(|c| c.index),
     );
     let idle = |port: &Controller<'_, '_>| port.is_port && uses(port.index) == (false, false);
-    // Switches first, with the port that each is plugged into.
+    // Switches before expander buses, and each with the port that it is plugged into.
     for switch in controllers.iter().filter(|controller| controller.is_switch) {
         if free_bus(switch, controllers, &idle, &mut freed) {
             let alone = |port: &&Controller<'_, '_>| {
@@ -233,7 +234,8 @@ fn freed(
     Ok(freed)
 }
 
-/// Frees a bus with its ports if all that are not idle are freed, and some are. Whether it did.
+/// Frees a bus and all ports on it, if some of the ports are freed and all others are idle. Returns
+/// whether it did.
 fn free_bus(
     bus: &Controller<'_, '_>,
     controllers: &[Controller<'_, '_>],
@@ -251,11 +253,11 @@ fn free_bus(
     frees
 }
 
-/// Which numbers the placement's controllers get.
+/// The controller indexes that the placement's controllers get in the domain.
 struct Numbering {
-    /// By the placement's index: the domain's.
+    /// The index in the domain, by the index in the placement.
     numbers: BTreeMap<u32, u32>,
-    /// Indexes below the highest that nothing has any more. libvirt wants none left out.
+    /// Indexes below the highest that are no longer used; libvirt allows no gaps.
     fillers: Vec<u32>,
 }
 
@@ -288,7 +290,8 @@ impl Numbering {
         Ok(Self { fillers: left.filter(|index| *index < top).collect(), numbers })
     }
 
-    /// Room for the buses, and chassis numbers of their own.
+    /// Refuses a domain whose chassis numbers, cells or ranges of bus numbers collide with the
+    /// placement's.
     fn check(
         &self,
         devices: Node<'_, '_>,
@@ -319,7 +322,7 @@ impl Numbering {
         if placement.pci.expanders.is_empty() {
             return Ok(());
         }
-        // Ranges of bus numbers by their first, with what lies above.
+        // For each range of bus numbers: the first, and the number of buses that follow it.
         let mut ranges = Vec::new();
         for expander in &placement.pci.expanders {
             ranges.push((u32::from(expander.bus_nr), buses_of(placement, expander.index)));
@@ -334,8 +337,8 @@ impl Numbering {
             theirs += above + 1;
             ranges.push((bus_nr, above));
         }
-        // On the first bus: the domain's ports and bridges, ours, and one for each device that
-        // libvirt has yet to find a place for, with some to spare for those that it adds.
+        // The range of bus 0: the domain's ports and bridges, the placement's, one for each device
+        // that libvirt has yet to give an address, and 3 for devices that libvirt adds.
         let others = kept.iter().filter(|c| c.index != 0).count().saturating_sub(theirs);
         let ours = buses_of(placement, 0);
         let unplaced = devices.children().filter(|node| {
@@ -358,7 +361,7 @@ impl Numbering {
     }
 }
 
-/// How many bus numbers the placement's ports and switches on a bus take.
+/// The number of bus numbers that the placement's ports and switches on a bus take.
 fn buses_of(placement: &Placement, bus: u32) -> usize {
     let pci = &placement.pci;
     let on = |bus: u32| pci.ports.iter().filter(move |port| port.parent == bus);
@@ -366,7 +369,7 @@ fn buses_of(placement: &Placement, bus: u32) -> usize {
     on(bus).count() + switches.map(|switch| 1 + on(switch.index).count()).sum::<usize>()
 }
 
-/// How many controllers of the domain are below a bus, at whatever depth.
+/// The number of the domain's controllers below a bus, at any depth.
 fn below(controllers: &[&Controller<'_, '_>], bus: u32) -> usize {
     let mut found = BTreeSet::new();
     let mut left = vec![bus];

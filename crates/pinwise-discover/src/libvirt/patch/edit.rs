@@ -1,4 +1,5 @@
-//! Splices: the user's text with some of its elements replaced, laid out as their neighbours are.
+//! Edits of the user's text: elements are replaced, added and removed, with the layout of their
+//! neighbours.
 
 use std::ops::Range;
 
@@ -6,7 +7,7 @@ use roxmltree::Node;
 
 use pinwise::emit::xml::{Element, Layout};
 
-/// A document's text, and what is to change in it.
+/// The text of a document, and the edits to make in it.
 pub(super) struct EditedText<'a> {
     text: &'a str,
     layout: Layout,
@@ -14,7 +15,7 @@ pub(super) struct EditedText<'a> {
 }
 
 impl<'a> EditedText<'a> {
-    /// Reads line ends and indentation off the children of `root`.
+    /// A text without edits. Line ends and indentation are taken from the children of `root`.
     pub(super) fn new(text: &'a str, root: Node<'_, '_>) -> Self {
         let mut source = Self { text, layout: Layout::default(), edits: Vec::new() };
         if let Some(child) = root.first_element_child() {
@@ -33,15 +34,15 @@ impl<'a> EditedText<'a> {
         source
     }
 
-    /// The source of a range.
+    /// The text in a range.
     pub(super) fn text(&self, range: Range<usize>) -> &'a str {
         &self.text[range]
     }
 
-    /// The text with all edits in it.
+    /// The text with all edits made.
     pub(super) fn finish(mut self) -> String {
-        // Stable, so that what is inserted at one place keeps its order; an insertion is empty and
-        // so comes before a removal that starts where it is.
+        // A stable sort: insertions at one place keep their order. The range of an insertion is
+        // empty, so it comes before a removal that starts at the same place.
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut out = String::with_capacity(self.text.len() + 4096);
         let mut at = 0;
@@ -53,7 +54,7 @@ impl<'a> EditedText<'a> {
         out + &self.text[at..]
     }
 
-    /// What stands before the element on its line, if that is nothing but blanks.
+    /// The blanks before the element on its line; empty if something else stands before it.
     fn indent(&self, node: Node<'_, '_>) -> &'a str {
         let before = &self.text[..node.range().start];
         let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
@@ -64,18 +65,18 @@ impl<'a> EditedText<'a> {
         elements.iter().map(|element| element.render(&self.layout, indent)).collect()
     }
 
-    /// The elements, each on a line of its own after the one before.
+    /// The elements as text, each preceded by a line end and its indentation.
     fn lines(&self, elements: &[Element], indent: &str) -> String {
         let line = self.layout.line(indent);
         self.render(elements, indent).iter().map(|text| format!("{line}{text}")).collect()
     }
 
-    /// Puts `text` in the place of a range.
+    /// Replaces a range by `text`.
     pub(super) fn splice(&mut self, range: Range<usize>, text: String) {
         self.edits.push((range, text));
     }
 
-    /// Puts elements in the place of one.
+    /// Replaces an element by others.
     pub(super) fn replace(&mut self, node: Node<'_, '_>, elements: &[Element]) {
         let indent = self.indent(node);
         let line = self.layout.line(indent);
@@ -83,7 +84,7 @@ impl<'a> EditedText<'a> {
         self.splice(node.range(), text);
     }
 
-    /// Takes an element out, and the line that it leaves empty.
+    /// Removes an element, and its line if that becomes empty.
     pub(super) fn remove(&mut self, node: Node<'_, '_>) {
         let mut range = node.range();
         let before = self.text[..range.start].trim_end_matches([' ', '\t']);
@@ -93,7 +94,7 @@ impl<'a> EditedText<'a> {
         self.splice(range, String::new());
     }
 
-    /// Puts elements after one, and after the comments that end its line.
+    /// Inserts elements after an element and the comments that end its line.
     pub(super) fn insert_after(&mut self, node: Node<'_, '_>, elements: &[Element]) {
         let mut end = node.range().end;
         for sibling in node.next_siblings().skip(1) {
@@ -108,7 +109,7 @@ impl<'a> EditedText<'a> {
         self.splice(end..end, text);
     }
 
-    /// Puts elements after the last one inside `parent`.
+    /// Inserts elements after the last element inside `parent`.
     pub(super) fn insert_last(&mut self, parent: Node<'_, '_>, elements: &[Element]) {
         if let Some(last) = parent.last_element_child() {
             self.insert_after(last, elements);
@@ -117,7 +118,7 @@ impl<'a> EditedText<'a> {
         }
     }
 
-    /// Puts elements before all else inside `parent`.
+    /// Inserts elements before everything else inside `parent`.
     pub(super) fn insert_first(&mut self, parent: Node<'_, '_>, elements: &[Element]) {
         let outer = self.indent(parent);
         let text = self.lines(elements, &format!("{outer}{}", self.layout.step));
@@ -126,7 +127,7 @@ impl<'a> EditedText<'a> {
             self.splice(end..end, text);
             return;
         }
-        // Nothing is in it, so its end tag needs a line of its own; or an end tag to begin with.
+        // An empty element needs an end tag on a line of its own, and has none yet if it is `<a/>`.
         let line = self.layout.line(outer);
         let (range, open, close) = if self.text[..end].ends_with("/>") {
             let tag = self.text[parent.range().start + 1..end - 2].split_whitespace().next();
@@ -134,14 +135,14 @@ impl<'a> EditedText<'a> {
         } else {
             (end..end, "", line)
         };
-        // Others may have been put into it before.
+        // If an earlier insertion has opened it, the elements go before its end tag.
         match self.edits.iter_mut().find(|(at, before)| *at == range && before.ends_with(&close)) {
             Some((_, before)) => before.insert_str(before.len() - close.len(), &text),
             None => self.splice(range, format!("{open}{text}{close}")),
         }
     }
 
-    /// Where the start tag ends. A `>` inside an attribute does not end it.
+    /// The end of the start tag. A `>` inside an attribute does not end it.
     fn start_tag_end(&self, node: Node<'_, '_>) -> usize {
         let range = node.range();
         let mut quote = None;
@@ -157,8 +158,8 @@ impl<'a> EditedText<'a> {
         range.end
     }
 
-    /// Puts `elements` inside `parent` where the first of `owned` is, and takes the others of
-    /// `owned` out; at the end of `parent` where there is none.
+    /// Replaces the first of `owned` by `elements` and removes the others. If `owned` is empty,
+    /// `elements` are inserted at the end of `parent`.
     pub(super) fn exchange(
         &mut self,
         parent: Node<'_, '_>,

@@ -1,4 +1,4 @@
-//! A placement into a domain that the user already has.
+//! Puts a placement into the XML of an existing domain.
 
 mod cpu;
 mod devices;
@@ -19,38 +19,39 @@ use pinwise::shown::shorten;
 use problem::MAX_SHOWN;
 pub use problem::PatchError;
 
-/// Far more than a domain has.
+/// Limits on a document: far more than any domain needs.
 const BOUNDS: Bounds = Bounds { bytes: 4 << 20, nodes: 200_000, document_type: false };
 
-/// The domain with the placement in it, and every other byte as it was: comments, CDATA, unknown
-/// elements, quotes, blanks. Patching twice gives what patching once gave.
+/// The domain with the placement in it. Every other byte stays: comments, CDATA, unknown elements,
+/// quotes, blanks. Patching twice gives the same text as patching once.
 ///
 /// - Replaced as a whole: `<memory>` (a `dumpCore` stays), `<currentMemory>`, `<vcpu>`,
-///   `<numatune>`. Taken out: `<vcpus>`, `<numatune>` where memory floats, `<iothreadids>` where
-///   the placement has I/O threads. Where it has none, the domain's own stay, without their pins.
-/// - `<cputune>`: pins are replaced. Where the vCPUs are dedicated, quotas and periods go, as they
-///   would only stall pCPUs that nobody else has. All else (`shares`, `cachetune`, …) stays.
+///   `<numatune>`. Removed: `<vcpus>`; `<numatune>` if the placement binds no memory;
+///   `<iothreadids>` if the placement has I/O threads. If it has none, the domain's own I/O threads
+///   stay, without their pins.
+/// - `<cputune>`: pins are replaced. If the vCPUs are dedicated, quotas and periods are removed:
+///   they would only stall pCPUs that nobody else uses. All else (`shares`, `cachetune`, …) stays.
 /// - `<memoryBacking>`: `<hugepages>` is replaced, all else stays.
-/// - `<cpu>`: `<topology>`, `<numa>` and, where it is needed, the `topoext` feature are replaced.
-///   Mode, model and other features stay, since a model may be chosen for a reason that a placement
-///   knows nothing of; only where neither is given is it host-passthrough. The host's caches are
-///   shown where the mode allows it. `memAccess` and `discard` stay if they are the same in all
-///   cells.
-/// - `<features>`: `<acpi>` and `<ioapic>` are added where they are needed.
-/// - Host devices of the placement that the domain has keep all but their guest address, and get an
-///   alias (`ua-pinwise-…`) unless the user gave them one; missing ones are added. Devices with
-///   such an alias that the placement does not have were an earlier one's, and are taken out;
-///   others stay.
-/// - Controllers that held nothing but these devices are replaced. The new ones take over their
-///   numbers and go on after the domain's highest; a number left over becomes a plain root port.
+/// - `<cpu>`: `<topology>`, `<numa>` and, if needed, the `topoext` feature are replaced. Mode,
+///   model and other features stay, since the placement cannot know why a model was chosen; only if
+///   neither mode nor model is given, the mode becomes host-passthrough. The host's caches are
+///   shown if the mode allows it. `memAccess` and `discard` stay if they are the same in all cells.
+/// - `<features>`: `<acpi>` and `<ioapic>` are added if needed.
+/// - Host devices of the placement that the domain already has keep all but their guest address,
+///   and get an alias (`ua-pinwise-…`) unless the user gave them one. Missing devices are added.
+///   Devices with such an alias that are not in the placement stem from an earlier placement and
+///   are removed; other devices stay.
+/// - Controllers that held nothing but these devices are replaced. The new controllers take over
+///   their numbers, and further ones follow the domain's highest number. A number that is not taken
+///   over becomes a plain root port.
 /// - The domain's name stays.
 ///
 /// # Errors
-/// [`PatchError`] if the placement is wrong, the XML is none (a document type is refused), is
-/// longer than 4 MiB or has more than 200,000 nodes, is not of a domain, or says something that
-/// would not be true after the placement: memory devices or `<maxMemory>`, a device's I/O thread,
-/// guest cells with caches of their own, another machine type than q35 where there are devices, bus
-/// numbers that collide.
+/// [`PatchError`] if the placement is wrong; if the text is longer than 4 MiB, is not XML, declares
+/// a document type, has more than 200,000 nodes or is not of a domain; or if the domain says
+/// something that the placement would make wrong: memory devices or `<maxMemory>`, a device's I/O
+/// thread, guest cells with caches of their own, a machine type other than q35 if there are
+/// devices, bus numbers that collide.
 pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchError> {
     check(placement)?;
     let document = document::parse(domain_xml, &BOUNDS).map_err(|refused| match refused {
@@ -69,7 +70,7 @@ pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchErr
     }
     let mut source = EditedText::new(domain_xml, root);
     for element in domain_parts(placement) {
-        // What has more in it than the placement's follows below.
+        // Elements with parts that are not the placement's are merged below.
         match element.name() {
             "cpu" | "cputune" | "memoryBacking" | "qemu:commandline" => {}
             name => {
@@ -107,7 +108,7 @@ pub fn patch(placement: &Placement, domain_xml: &str) -> Result<String, PatchErr
     Ok(source.finish())
 }
 
-/// Exchanges those children of an element that are the placement's for the placement's.
+/// Replaces the children of an element for which `is_ours` holds by the placement's; others stay.
 fn merge(
     source: &mut EditedText<'_>,
     root: Node<'_, '_>,
@@ -158,8 +159,8 @@ fn patch_features(
     Ok(())
 }
 
-/// The MMIO window among the domain's own arguments to QEMU. One that is there while the placement
-/// needs none stays: a larger window than needed does no harm.
+/// Sets the MMIO window among the domain's own arguments to QEMU. If the placement needs no window,
+/// an existing one stays: a window larger than needed does no harm.
 fn patch_window(source: &mut EditedText<'_>, root: Node<'_, '_>, placement: &Placement) {
     let Some(window) = pci::window(placement) else { return };
     let existing = root.children().find(|node| node.has_tag_name((pci::QEMU_NS, "commandline")));
@@ -175,7 +176,7 @@ fn patch_window(source: &mut EditedText<'_>, root: Node<'_, '_>, placement: &Pla
     let pair = arguments
         .windows(2)
         .find(|pair| pair[0].attribute("value") == Some("-fw_cfg") && is_key(&pair[1]));
-    // The domain's own prefix: its namespace is declared further up under that name.
+    // The prefix that the domain uses: its namespace is declared further up under that name.
     let tag = source.text(node.range());
     let prefix =
         tag[1..].split_once(':').filter(|(prefix, _)| !prefix.contains(char::is_whitespace));
@@ -188,7 +189,7 @@ fn patch_window(source: &mut EditedText<'_>, root: Node<'_, '_>, placement: &Pla
     );
 }
 
-/// Devices name I/O threads by number.
+/// Refuses a domain with a device whose I/O thread, named by number, is not in the placement.
 fn check_iothreads(placement: &Placement, root: Node<'_, '_>) -> Result<(), PatchError> {
     let count = placement.iothreads.len();
     if count == 0 {

@@ -1,4 +1,4 @@
-//! Parts of the domain: where they are, and where new ones go.
+//! Finds parts of a domain, and inserts new ones where libvirt would write them.
 
 use roxmltree::Node;
 
@@ -8,7 +8,7 @@ use crate::document;
 use pinwise::emit::xml::Element;
 use pinwise::units::PciAddr;
 
-/// The child of this name, which is there once at most.
+/// The child of this name; an error if there are several.
 pub(super) fn child<'a, 'i>(
     parent: Node<'a, 'i>,
     name: &str,
@@ -21,7 +21,7 @@ pub(super) fn child<'a, 'i>(
     Ok(first)
 }
 
-/// The order in which libvirt writes what is below `<domain>`, as far as it matters here.
+/// The order in which libvirt writes the children of `<domain>`, as far as it matters here.
 const ORDER: [&str; 23] = [
     "name",
     "uuid",
@@ -48,7 +48,7 @@ const ORDER: [&str; 23] = [
     "devices",
 ];
 
-/// Puts an element that the domain does not have where libvirt would write it.
+/// Inserts an element that the domain lacks where libvirt would write it.
 pub(super) fn insert(source: &mut EditedText<'_>, root: Node<'_, '_>, element: Element) {
     let rank = ORDER.iter().position(|name| *name == element.name()).unwrap_or(ORDER.len());
     let has = |name: &&&str| root.children().any(|node| node.has_tag_name(**name));
@@ -61,7 +61,7 @@ pub(super) fn insert(source: &mut EditedText<'_>, root: Node<'_, '_>, element: E
     }
 }
 
-/// The numbers of an `<address>`; what is left out is 0.
+/// The PCI address in an `<address>`; an omitted number is 0.
 pub(super) fn pci_address(node: Node<'_, '_>) -> Result<PciAddr, PatchError> {
     document::pci_address(node, |name, expected| {
         PatchError::value(expected, node.attribute(name).unwrap_or_default())

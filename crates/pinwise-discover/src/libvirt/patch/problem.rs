@@ -6,14 +6,14 @@ use pinwise::shown::shorten;
 /// The largest part of a foreign text that a message shows, in bytes.
 pub(super) const MAX_SHOWN: usize = 60;
 
-/// Why a domain was not patched. It is as it was.
+/// Why a domain was not patched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatchError {
-    /// The placement itself is wrong, or its buses do not fit beside the domain's.
+    /// A wrong placement, or one whose buses do not fit beside the domain's.
     #[error("the placement cannot be written as domain XML")]
     Emit(#[from] EmitError),
-    /// Too long to be a domain.
+    /// A text too long to be a domain.
     #[error("the domain has {bytes} bytes, but the limit is {limit}")]
     TooLong {
         /// The length in bytes.
@@ -21,58 +21,58 @@ pub enum PatchError {
         /// The limit.
         limit: usize,
     },
-    /// Not well-formed, or with a document type, or with too many elements.
+    /// A text that is not well-formed, declares a document type, or has too many elements.
     #[error("the domain cannot be read as XML: {reason}")]
     Xml {
-        /// What the parser says, with the place.
+        /// The parser's message, with the place.
         reason: String,
     },
-    /// Some other document.
+    /// A document of another kind.
     #[error("the document is a <{found}>, not a <domain>")]
     NotADomain {
-        /// Its root element.
+        /// The root element of the document.
         found: String,
     },
-    /// An element that must be there once at most.
+    /// A second occurrence of an element that may occur once.
     #[error("<{element}> occurs twice")]
     Twice {
         /// The element.
         element: String,
     },
-    /// A value that is not the number or address it should be.
+    /// A malformed number or address.
     #[error("value {text:?} is not {what}")]
     Value {
         /// The expected value.
         what: &'static str,
-        /// What it is, cut.
+        /// The value, shortened.
         text: String,
     },
-    /// Something that the placement knows nothing of and that would not be true after it.
+    /// An element that the placement does not replace and would make wrong.
     #[error("<{element}> would become wrong: {reason}")]
     Conflict {
         /// The element.
         element: &'static str,
-        /// What it says that the placement cannot keep.
+        /// What the placement cannot keep.
         reason: &'static str,
     },
     /// A device uses an I/O thread that the placement does not have.
     #[error("a device uses I/O thread {id}, but the placement has {count} I/O threads")]
     IoThread {
-        /// The I/O thread.
+        /// The number of the I/O thread.
         id: u32,
-        /// How many there are.
+        /// The number of I/O threads of the placement.
         count: usize,
     },
-    /// PCIe root ports, for devices, need the q35 machine.
+    /// A machine type without PCIe root ports, which devices need: only q35 has them.
     #[error("machine type {machine:?} has no PCIe root ports: use q35")]
     Machine {
         /// The domain's machine type.
         machine: String,
     },
-    /// A chassis number that one of the new root ports would have too.
+    /// A chassis number that a new root port would share.
     #[error("chassis {chassis} is already in use")]
     Chassis {
-        /// The number, and the controller index that it would belong to.
+        /// The number, which is also the controller index of the new port.
         chassis: u32,
     },
 }
