@@ -41,7 +41,11 @@
 //! # The score
 //! 1. *Point.* A range becomes one number between its low and its likely end, on a logarithmic
 //!    scale: caution x ln(low) + (1 - caution) x ln(likely), in millionths ("micro-logs"). The
-//!    default caution of 500 thousandths is the middle. The high end never counts.
+//!    default caution of 500 thousandths is the middle. The high end never counts. Cells that
+//!    nobody asked for have a caution of 1000, so that they come first only if they are ahead at
+//!    their low ends: the VM has GPUs, the workload is `General`, and the request neither requires
+//!    nor prefers a number of cells. The benchmark, too, starts with one cell, and shows several
+//!    after it has confirmed that the work gains from host bandwidth (F5, F6, F12).
 //! 2. *Performance.* The mean of the points of all metrics that apply, weighted by the workload.
 //! 3. *Preferences.* Each unmet wish costs `preference_cost`, by default 100,000: about 10%. Wishes
 //!    are preferred policies, numbers of cells and SMT, and always requested devices on a node of
