@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::from;
+use super::studies::from;
 use crate::engine::recommend::{Ranked, Recommendation};
 use crate::engine::rules::Prediction;
 use crate::engine::rules::evidence::StudyId;

@@ -5,6 +5,7 @@ mod cells;
 mod cores;
 mod facts;
 mod rebalance;
+mod studies;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use cells::cells_line;
 pub use cores::cores_line;
 use facts::{is_about_pcpus, kept_by};
 pub use rebalance::{explain_advice, step_text};
+use studies::from;
 use warnings::cited_by;
 
 /// One line about a host: its size, who described it, and where each part of the description was
@@ -245,10 +247,6 @@ fn gpus(placement: &Placement) -> String {
 fn short(address: PciAddr) -> String {
     let text = address.to_string();
     text.strip_prefix("0000:").map(str::to_owned).unwrap_or(text)
-}
-
-fn from(findings: &[StudyId]) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn why(

@@ -98,10 +98,11 @@ impl Derived {
         let facts = |node: &Node| {
             let first = cores.partition_point(|core| core.node < node.id);
             let last = cores.partition_point(|core| core.node <= node.id);
-            let mut sizes: BTreeMap<Option<L3Id>, usize> = BTreeMap::new();
+            // No cache is shared between packages, whatever a description says.
+            let mut sizes: BTreeMap<(PackageId, Option<L3Id>), usize> = BTreeMap::new();
             let mut in_packages = PackageMask::EMPTY;
             for core in &cores[first..last] {
-                *sizes.entry(core.l3).or_default() += 1;
+                *sizes.entry((core.id.package, core.l3)).or_default() += 1;
                 let at = packages.binary_search(&core.id.package).unwrap_or(0);
                 in_packages.insert(at.min(63));
             }

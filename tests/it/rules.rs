@@ -1,7 +1,7 @@
 //! Each rule speaks where its finding was seen and is silent elsewhere; the table says what the
 //! findings say; the examples that were worked by hand come out of the engine.
 
-use pinwise::engine::{Collective, GpuPath, L3Use, Profile, Work};
+use pinwise::engine::{Collective, GpuPath, Profile, Work};
 use pinwise::placement::MemoryMode;
 use pinwise::rules::{Evidence, Grade, Range, RuleId, StudyId, findings};
 use pinwise::{
@@ -188,8 +188,8 @@ cases! {
     }
     WholeL3Domains {
         eight_vcpus_fill_one_ccd: style(&host("mi350x"), &small(), Style::Pin);
-        pieces_of_more_ccds_than_needed_gain_nothing:
-            Profile { l3: L3Use::Pieces, ..pin_on_one_node() };
+        nine_vcpus_need_two_ccds_and_gain_nothing:
+            style(&host("mi350x"), &RequestSpec { vcpus: 9, ..small() }, Style::Pin);
     }
     PinnedThreads {
         pinning_all_threads_changes_little: style(&host("hgx-h200"), &small(), Style::Pin);

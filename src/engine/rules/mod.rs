@@ -152,7 +152,7 @@ rules! {
     MixedKinds => cpu::mixed_kinds;
     /// Guest cells, for all threads.
     CellThreads => cpu::cells;
-    /// Cores that fill whole L3 domains.
+    /// Cores in one L3 domain on each node.
     WholeL3Domains => cpu::whole_l3_domains;
     /// Pinning, for all threads.
     PinnedThreads => cpu::pinned;

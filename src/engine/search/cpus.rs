@@ -125,9 +125,11 @@ impl CoreUse {
         }
     }
 
-    /// Whether no other split could use the cores better.
-    pub(crate) fn is_good(self) -> bool {
-        self.l3 != L3Use::Pieces && self.cores[1] + self.cores[2] == 0
+    /// Whether no other split could use the cores better. `one`: whether one L3 domain on each node
+    /// may be enough.
+    pub(crate) fn is_good(self, one: bool) -> bool {
+        let best = if one { L3Use::One } else { L3Use::Fewest };
+        self.l3 <= best && self.cores[1] + self.cores[2] == 0
     }
 }
 

@@ -60,7 +60,8 @@ impl Walk<'_> {
         let Layout { size: &Size { pass, ref even, .. }, mask, .. } = *layout;
         let share = even.share.as_slice();
         let evenly = even.core_use(mask);
-        let no_choice = layout.nodes != 2 || !pass.stock.way.dedicated || evenly.is_good();
+        let no_choice =
+            layout.nodes != 2 || !pass.stock.way.dedicated || self.is_good(layout, evenly);
         // Numbers of GPUs that differ from node to node are a reason for an uneven split.
         let set = &self.inventory.gpus.sets[layout.gpus];
         let settled = no_choice && !mask.is_subset(set.nodes);
