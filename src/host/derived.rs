@@ -26,8 +26,8 @@ pub(crate) struct NodeFacts {
     pub(crate) groups: Range<usize>,
     /// The GPUs known to be on the node.
     pub(crate) gpus: GpuMask,
-    /// The number of its cores in each L3 domain, largest first; cores without a known domain count
-    /// as one domain.
+    /// The number of its cores in each L3 domain, largest first. Cores of a package without a known
+    /// domain count as one domain, and all cores of the node if none has a known domain.
     pub(crate) l3_sizes: Vec<usize>,
     /// The packages that the node's cores are in.
     pub(crate) packages: PackageMask,
@@ -107,6 +107,9 @@ impl Derived {
                 in_packages.insert(at.min(63));
             }
             let mut l3_sizes: Vec<usize> = sizes.into_values().collect();
+            if cores[first..last].iter().all(|core| core.l3.is_none()) {
+                l3_sizes = vec![last - first];
+            }
             l3_sizes.sort_unstable_by(|a, b| b.cmp(a));
             let own = groups.partition_point(|group| group.cores.start < first)
                 ..groups.partition_point(|group| group.cores.start < last);

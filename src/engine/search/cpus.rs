@@ -299,7 +299,8 @@ impl<'h> FreeCores<'h> {
                 && facts.groups.clone().any(|other| {
                     let of = &derived.groups[other];
                     let taken = self.counts[other][threads as usize - 1] > 0;
-                    of.kind == CoreKind::Performance && of.l3 == group.l3 && taken
+                    let same = (of.package, of.l3) == (group.package, group.l3);
+                    of.kind == CoreKind::Performance && same && taken
                 });
             domains += usize::from(!known);
         }
