@@ -84,7 +84,7 @@ use crate::host::mask::{GpuMask, PackageMask};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
-use crate::units::{L3Id, NodeId, PciAddr};
+use crate::units::{L3Id, NodeId, PackageId, PciAddr};
 
 /// How the VM's GPUs reach each other without host memory, if they do at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,14 +110,17 @@ pub enum Collective {
     PeerToPeer,
 }
 
-/// How the VM's cores lie in the L3 domains of their nodes.
+/// How many L3 domains of their nodes the VM's cores are in, on the node where it is worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum L3Use {
     /// The nodes have one L3 domain each, or it is unknown: nothing to choose.
     NoChoice,
-    /// As few domains as the cores could be in on an empty host.
-    Whole,
-    /// Pieces of more domains than needed.
+    /// The cores on each node are in one domain.
+    One,
+    /// The cores on some node are in several domains, but in as few as they could be in on an empty
+    /// host: with 6 cores per domain, 8 cores in two.
+    Fewest,
+    /// The cores on some node are in more domains than that.
     Pieces,
 }
 
@@ -176,6 +179,8 @@ pub struct Profile {
     pub host_nodes: u32,
     /// Packages of the host.
     pub host_packages: u32,
+    /// Whether L3 caches of one node of the host differ in size, as far as their sizes are known.
+    pub unequal_caches: bool,
 }
 
 impl Profile {
@@ -198,11 +203,12 @@ impl Profile {
         profile.set_nodes(host, nodes.iter().filter_map(|node| host.node_index(node)));
         profile.set_gpus(host, request, &gpus, &nodes);
         profile.devices_far = devices_far(host, request, &nodes);
-        let mut cores: BTreeMap<NodeId, BTreeSet<(Option<L3Id>, u32)>> = BTreeMap::new();
+        let mut cores: BTreeMap<NodeId, BTreeSet<((PackageId, Option<L3Id>), u32)>> =
+            BTreeMap::new();
         for pcpu in placement.vcpu_pcpus().iter().filter(|_| placement.dedicated) {
             let Some(core) = host.core_of(pcpu) else { continue };
             let lowest = core.pcpus.first().map_or(0, |pcpu| pcpu.0);
-            cores.entry(core.node).or_default().insert((core.l3, lowest));
+            cores.entry(core.node).or_default().insert(((core.id.package, core.l3), lowest));
         }
         if !floats {
             profile.work = work(host, placement);
@@ -245,6 +251,7 @@ impl Profile {
             collective: Collective::None,
             host_nodes: count(host.derived().nodes_with_memory),
             host_packages: count(host.packages().len()),
+            unequal_caches: host.derived().unequal_caches,
         }
     }
 
@@ -424,7 +431,8 @@ pub(crate) fn l3_use(sizes: &[usize], cores: usize, used: usize) -> L3Use {
     let fewest = sizes.iter().take_while(|size| (held < cores).then(|| held += **size).is_some());
     match fewest.count() {
         _ if sizes.len() < 2 => L3Use::NoChoice,
-        fewest if used <= fewest => L3Use::Whole,
+        _ if used < 2 => L3Use::One,
+        fewest if used <= fewest => L3Use::Fewest,
         _ => L3Use::Pieces,
     }
 }

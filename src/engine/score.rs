@@ -4,15 +4,17 @@ use crate::engine::cost::{GpuShare, SlotWeights};
 use crate::engine::profile::{GpuPath, Profile, SetFacts};
 use crate::engine::rules::evidence::{Evidence, Range};
 use crate::engine::rules::{applies, each_row};
-use crate::request::{Policies, Policy, Request};
+use crate::request::{Policies, Policy, Request, Wish};
 use crate::units::Ratio;
-use crate::workload::{Metric, Weights};
+use crate::workload::{Metric, Weights, Workload};
 
 /// What the caller may tune. The defaults are chosen by us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// How much the low end of a range counts against the likely value, in thousandths: 0 trusts
-    /// the likely values, 1000 counts on the low ends.
+    /// the likely values, 1000 counts on the low ends. A layout that shows cells to a VM with GPUs
+    /// is scored by its low ends alone, as at 1000, if the workload is
+    /// [`Workload::General`](crate::Workload::General) and the request names no number of cells.
     pub caution: u32,
     /// How much the cost to the host's other and future tenants counts, in thousandths: at 1000,
     /// taking all that is free costs as much as losing a factor e of performance. At 0, the
@@ -112,6 +114,22 @@ pub(crate) fn performance(
     if sum_of_weights == 0 { 0 } else { sum / sum_of_weights }
 }
 
+/// Whether a candidate shows cells that nothing in the request speaks for: the VM has GPUs, and the
+/// request states neither a workload nor a number of cells.
+///
+/// The low ends alone count for it. Cells bring bandwidth to work that is known to need it, and
+/// cost collectives through host memory (F5, F6, F12); of work that is unknown, neither is known.
+pub(crate) fn shows_cells_unasked(request: &Request, profile: &Profile) -> bool {
+    let spec = request.spec();
+    let unasked = spec.workload == Workload::General && spec.cells == Wish::Auto;
+    unasked && profile.gpus > 0 && profile.style.shows_cells()
+}
+
+/// The caution that the candidate is scored with, in thousandths.
+pub(crate) fn caution(request: &Request, options: &Options, profile: &Profile) -> u32 {
+    if shows_cells_unasked(request, profile) { 1000 } else { options.caution }
+}
+
 /// A property that was preferred and is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -204,7 +222,8 @@ pub(crate) fn each_lack(
 #[must_use]
 pub fn score(request: &Request, options: &Options, profile: &Profile, cost: i64) -> Score {
     let weights = request.spec().workload.weights();
-    let performance = performance(&options.evidence, profile, &weights, options.caution);
+    let caution = caution(request, options, profile);
+    let performance = performance(&options.evidence, profile, &weights, caution);
     let mut unmet = 0;
     each_lack(request, profile, |_, _| unmet += 1);
     let preferences = -(unmet * i64::from(options.preference_cost));

@@ -1,9 +1,11 @@
 //! The only module that makes sentences: the choice, its reasons, its expected effect, its cost,
 //! and warnings. Every number in them is a number of the recommendation.
 
+mod cells;
 mod cores;
 mod facts;
 mod rebalance;
+mod studies;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +16,8 @@ use crate::engine::cost::SLOT_SIZES;
 use crate::engine::recommend::{Infeasible, Ranked, Recommendation};
 use crate::engine::refusal::Rejection;
 use crate::engine::rules::Prediction;
-use crate::engine::rules::evidence::StudyId;
-use crate::engine::score::{Options, point};
+use crate::engine::rules::evidence::{Range, StudyId};
+use crate::engine::score::{Options, caution, point, shows_cells_unasked};
 use crate::host::Host;
 use crate::host::sources::sources_text;
 use crate::placement::{MemoryMode, Placement, Style};
@@ -23,9 +25,11 @@ use crate::question::Question;
 use crate::request::Request;
 use crate::units::{NodeId, PageSize, PciAddr};
 use crate::usage::Usage;
+use cells::cells_line;
 pub use cores::cores_line;
 use facts::{is_about_pcpus, kept_by};
 pub use rebalance::{explain_advice, step_text};
+use studies::from;
 use warnings::cited_by;
 
 /// One line about a host: its size, who described it, and where each part of the description was
@@ -245,10 +249,6 @@ fn short(address: PciAddr) -> String {
     text.strip_prefix("0000:").map(str::to_owned).unwrap_or(text)
 }
 
-fn from(findings: &[StudyId]) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 fn why(
     text: &mut String,
     request: &Request,
@@ -269,13 +269,27 @@ fn why(
             0 => "scores the same".to_owned(),
             gap => format!("scores {} lower", points(gap).trim_start_matches('+')),
         };
+        let by_low = |ranked: &Ranked| shows_cells_unasked(request, &ranked.profile);
+        let ends = match (by_low(best), by_low(other)) {
+            (true, true) => "low ends, because no workload is stated".to_owned(),
+            (true, false) => {
+                "low to likely; layout 1 by its low ends, because no workload is stated".to_owned()
+            }
+            (false, true) => format!(
+                "low to likely; layout {rank} by its low ends, because no workload is stated"
+            ),
+            (false, false) => "low to likely".to_owned(),
+        };
         _ = writeln!(
             text,
-            "Layout {rank} ({}) {result} for {} (low to likely): {}.",
+            "Layout {rank} ({}) {result} for {} ({ends}): {}.",
             other.placement.style,
             request.spec().workload,
             differences(request, options, best, other, cited)
         );
+    }
+    if let Some(line) = cells_line(request, options, recommendation, cited) {
+        _ = writeln!(text, "{line}");
     }
     if best.score.total < 0 && recommendation.baseline.is_some() {
         text.push_str(
@@ -356,8 +370,8 @@ fn differences(
     for ours in &best.predictions() {
         let Some(theirs) = find(next, ours) else { continue };
         let weight = i64::from(weights.of(ours.metric));
-        let gain =
-            weight * (point(ours.range, options.caution) - point(theirs.range, options.caution));
+        let at = |range, ranked: &Ranked| point(range, caution(request, options, &ranked.profile));
+        let gain = weight * (at(ours.range, best) - at(theirs.range, next));
         if gain != 0 {
             // The findings of the side with the lower prediction explain more.
             let said = if gain > 0 && !theirs.from.is_empty() { &theirs } else { ours };
@@ -367,14 +381,16 @@ fn differences(
                 format!(" ({})", from(&said.from))
             };
             let side = if gain > 0 { "" } else { "against it, " };
-            let sentence = format!(
-                "{side}{} {} to {} instead of {} to {}{why}",
-                ours.metric,
-                ours.range.low,
-                ours.range.likely,
-                theirs.range.low,
-                theirs.range.likely
-            );
+            // The ends that count.
+            let ends = |Range { low, likely, .. }, ranked: &Ranked| match shows_cells_unasked(
+                request,
+                &ranked.profile,
+            ) {
+                true => low.to_string(),
+                false => format!("{low} to {likely}"),
+            };
+            let (now, then) = (ends(ours.range, best), ends(theirs.range, next));
+            let sentence = format!("{side}{} {now} instead of {then}{why}", ours.metric);
             parts.push((gain, sentence, said.from.clone()));
         }
     }

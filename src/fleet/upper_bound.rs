@@ -196,7 +196,7 @@ fn each_profile(
     let shown =
         [(flat, MemoryMode::Strict), (flat, MemoryMode::Interleave), (cells, MemoryMode::Strict)];
     let domains: &[L3Use] = match base.dedicated {
-        true => &[L3Use::NoChoice, L3Use::Whole, L3Use::Pieces],
+        true => &[L3Use::NoChoice, L3Use::One, L3Use::Fewest, L3Use::Pieces],
         false => &[L3Use::NoChoice],
     };
     let works = works(host, request, base);

@@ -26,8 +26,8 @@ pub(crate) struct NodeFacts {
     pub(crate) groups: Range<usize>,
     /// The GPUs known to be on the node.
     pub(crate) gpus: GpuMask,
-    /// The number of its cores in each L3 domain, largest first; cores without a known domain count
-    /// as one domain.
+    /// The number of its cores in each L3 domain, largest first. Cores of a package without a known
+    /// domain count as one domain, and all cores of the node if none has a known domain.
     pub(crate) l3_sizes: Vec<usize>,
     /// The packages that the node's cores are in.
     pub(crate) packages: PackageMask,
@@ -68,6 +68,8 @@ pub(crate) struct Derived {
     /// The memory of each node, largest first.
     pub(crate) memories: Vec<u64>,
     pub(crate) nodes_with_memory: usize,
+    /// Whether known L3 caches of one node differ in size.
+    pub(crate) unequal_caches: bool,
     /// Whether there are cores of several kinds.
     pub(crate) hybrid: bool,
     /// The number of cores with an allowed pCPU.
@@ -98,14 +100,18 @@ impl Derived {
         let facts = |node: &Node| {
             let first = cores.partition_point(|core| core.node < node.id);
             let last = cores.partition_point(|core| core.node <= node.id);
-            let mut sizes: BTreeMap<Option<L3Id>, usize> = BTreeMap::new();
+            // No cache is shared between packages, whatever a description says.
+            let mut sizes: BTreeMap<(PackageId, Option<L3Id>), usize> = BTreeMap::new();
             let mut in_packages = PackageMask::EMPTY;
             for core in &cores[first..last] {
-                *sizes.entry(core.l3).or_default() += 1;
+                *sizes.entry((core.id.package, core.l3)).or_default() += 1;
                 let at = packages.binary_search(&core.id.package).unwrap_or(0);
                 in_packages.insert(at.min(63));
             }
             let mut l3_sizes: Vec<usize> = sizes.into_values().collect();
+            if cores[first..last].iter().all(|core| core.l3.is_none()) {
+                l3_sizes = vec![last - first];
+            }
             l3_sizes.sort_unstable_by(|a, b| b.cmp(a));
             let own = groups.partition_point(|group| group.cores.start < first)
                 ..groups.partition_point(|group| group.cores.start < last);
@@ -143,6 +149,7 @@ impl Derived {
                 counts
             },
             gpus: gpu_facts,
+            unequal_caches: false,
             partitions: masks,
             far: distances(nodes),
             core_map: CoreMap::new(cores),
@@ -165,6 +172,14 @@ impl Derived {
             let of_group = domains.iter().find(|domain| Some(domain.id) == group.l3);
             group.cache = of_group.and_then(|domain| domain.size).map_or(0, |size| size.0);
         }
+        let groups = |node: &NodeFacts| self.groups[node.groups.clone()].to_vec();
+        let unequal = |node: &NodeFacts| {
+            let groups = groups(node);
+            let mut sizes = groups.iter().map(|group| group.cache).filter(|size| *size > 0);
+            let first = sizes.next();
+            sizes.any(|size| Some(size) != first)
+        };
+        self.unequal_caches = self.nodes.iter().any(unequal);
         self
     }
 

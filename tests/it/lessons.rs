@@ -6,7 +6,8 @@ use pinwise::changes::smallest_changes;
 use pinwise::emit::libvirt::fragments;
 use pinwise::explain::explain_refusal;
 use pinwise::host::CoreKind;
-use pinwise::rules::StudyId;
+use pinwise::request::Wish;
+use pinwise::rules::{Evidence, RuleId, StudyId};
 use pinwise::units::{NodeId, PcpuId};
 use pinwise::{
     Claim, Host, Metric, NodeSet, Options, PageSize, Policies, Policy, Question, Ranked,
@@ -505,4 +506,76 @@ fn a_one_gpu_vm_takes_the_other_half_of_a_switch_pair_that_is_broken_already() {
     pinwise::verify(Question::new(&host, &usage, &request), placement).unwrap();
     let given: Vec<_> = placement.gpus().map(|gpu| gpu.address).collect();
     assert_eq!(given, [gpus[3]]);
+}
+
+/// VMs with GPUs that need two nodes or more, without a workload.
+fn wide_gpu_vms() -> [(&'static str, RequestSpec); 4] {
+    [
+        ("rtx-pro-6000", gpu_vm(100, 512, 4, Workload::General)),
+        ("hgx-h200", gpu_vm(90, 1000, 8, Workload::General)),
+        ("hgx-h200-snc2", gpu_vm(32, 256, 2, Workload::General)),
+        ("rtx-4090-nps4", gpu_vm(60, 300, 4, Workload::General)),
+    ]
+}
+
+#[test]
+fn a_gpu_vm_without_a_workload_starts_with_one_cell_and_is_told_what_cells_would_bring() {
+    for (name, request) in wide_gpu_vms() {
+        let host = host(name);
+        let answer = ask(&host, &request).unwrap();
+        assert_eq!(answer.best().placement.style, Style::Pin, "{name}");
+        let cells = of_style(&answer, Style::PinNuma);
+        let number = u32::try_from(cells.placement.cells.len()).unwrap();
+        let gain = prediction(cells, Metric::MemoryBandwidth).range;
+        let text = text(&host, &request, &Options::default());
+        let told = format!("Cells would bring memory-bandwidth {} to {} (", gain.low, gain.likely);
+        let line = text.lines().find(|line| line.starts_with(&told));
+        let line = line.unwrap_or_else(|| panic!("{name}: {told}\n{text}"));
+        let flags = format!(": --workload data-pipeline, or --cells {number}.");
+        assert!(line.ends_with(&flags) && line.contains("for data-pipeline"), "{line}");
+
+        // What the line says is so.
+        let first = |request: &RequestSpec| ask(&host, request).unwrap().best().placement.style;
+        let mut named = 0;
+        for workload in Workload::PRESETS {
+            if line.contains(workload.name()) {
+                named += 1;
+                let stated = RequestSpec { workload, ..request.clone() };
+                assert_eq!(first(&stated), Style::PinNuma, "{name}, {workload}");
+            }
+        }
+        assert!(named >= 2, "{line}");
+        for cells in [Wish::Prefer(number), Wish::Require(number)] {
+            let asked = RequestSpec { cells, ..request.clone() };
+            assert_eq!(first(&asked), Style::PinNuma, "{name}, {cells:?}");
+        }
+    }
+}
+
+#[test]
+fn cells_that_are_ahead_at_their_low_ends_come_first_unasked() {
+    let range = pinwise::rules::Range::new(1500, 1800, 2000).unwrap();
+    let evidence = Evidence::default().with(RuleId::BandwidthOfCells, range);
+    let options = Options { evidence, ..Options::default() };
+    for (name, request) in wide_gpu_vms() {
+        let host = host(name);
+        let answer = ask_with(&host, &Usage::empty(&host), &request, &options).unwrap();
+        let best = answer.best();
+        assert_eq!(best.placement.style, Style::PinNuma, "{name}");
+        let text = text(&host, &request, &options);
+        assert!(text.contains("layout 1 by its low ends"), "{name}: {text}");
+        assert!(!text.contains("Cells would bring"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_vm_without_gpus_gets_cells_by_their_score_without_a_workload_too() {
+    for (name, vcpus, gib) in [("rtx-pro-6000", 100, 1000), ("hgx-h200", 80, 1200)] {
+        let host = host(name);
+        let request = vm(vcpus, gib);
+        assert_eq!(request.workload, Workload::General);
+        assert_eq!(ask(&host, &request).unwrap().best().placement.style, Style::PinNuma, "{name}");
+        let text = text(&host, &request, &Options::default());
+        assert!(!text.contains("Cells would bring"), "{name}: {text}");
+    }
 }

@@ -153,6 +153,14 @@ fn one_node_host() -> Profile {
 }
 
 cases! {
+    OneOfUnequalCaches {
+        one_die_of_a_processor_with_one_large_cache: Profile {
+            unequal_caches: true,
+            l3: L3Use::One,
+            ..one_node_host()
+        };
+        dies_with_equal_caches_are_another_matter: Profile { l3: L3Use::One, ..one_node_host() };
+    }
     LowPowerCore {
         a_low_power_core_is_slow: on_low_power_cores();
         other_cores_are_not_that_slow: desktop(20);
@@ -188,8 +196,8 @@ cases! {
     }
     WholeL3Domains {
         eight_vcpus_fill_one_ccd: style(&host("mi350x"), &small(), Style::Pin);
-        pieces_of_more_ccds_than_needed_gain_nothing:
-            Profile { l3: L3Use::Pieces, ..pin_on_one_node() };
+        nine_vcpus_need_two_ccds_and_gain_nothing:
+            style(&host("mi350x"), &RequestSpec { vcpus: 9, ..small() }, Style::Pin);
     }
     PinnedThreads {
         pinning_all_threads_changes_little: style(&host("hgx-h200"), &small(), Style::Pin);
@@ -321,6 +329,7 @@ const PAGE: &[Line] = &[
     (RuleId::LatencyBoundPackages, [1000, 1250, 1500], Grade::Measured, &[13, 29]),
     (RuleId::LatencyBoundNodes, [1000, 1050, 1300], Grade::Measured, &[30]),
     (RuleId::LatencyPinned, [1000, 1010, 1050], Grade::Observed, &[2]),
+    (RuleId::OneOfUnequalCaches, [1000, 1200, 1500], Grade::Reasoned, &[46, 48, 49, 50, 59]),
     (RuleId::LatencyInterleaved, [850, 950, 1000], Grade::Measured, &[32]),
     (RuleId::PinnedThread, [1000, 1020, 1100], Grade::Observed, &[2]),
     (RuleId::LowPowerCore, [250, 300, 500], Grade::Stated, &[55, 56]),

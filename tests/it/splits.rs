@@ -78,7 +78,7 @@ fn cells_are_uneven_where_that_avoids_efficiency_cores() {
 }
 
 #[test]
-fn a_flat_vm_is_shared_out_so_that_it_fills_whole_l3_domains() {
+fn a_flat_vm_is_shared_out_so_that_it_is_in_as_few_l3_domains_as_can_be() {
     let domains = [(CoreKind::Performance, 4, true); 2];
     let host = host([domains, domains]);
     // More than a node has, and nothing that the guest sees of it.
@@ -98,13 +98,30 @@ fn a_flat_vm_is_shared_out_so_that_it_fills_whole_l3_domains() {
         ([on(0), on(1)], best.profile.l3)
     };
     // Node 1 has pCPUs 9 to 17, of which 10 to 13 share an L3, and 14 to 17.
-    assert_eq!(lies(&[]), ([5, 4], L3Use::Whole));
+    assert_eq!(lies(&[]), ([5, 4], L3Use::Fewest));
     let (on, l3) = lies(&[10, 14]);
-    assert_eq!(l3, L3Use::Whole, "{on:?}");
+    assert_eq!(l3, L3Use::Fewest, "{on:?}");
     assert_ne!(on[1], 4, "four would be in pieces of two domains");
     // With three left in every domain, six of one node and three of the other.
     let (on, l3) = lies(&[1, 5, 10, 14]);
-    assert_eq!(l3, L3Use::Whole, "{on:?}");
+    assert_eq!(l3, L3Use::Fewest, "{on:?}");
+}
+
+#[test]
+fn a_flat_vm_is_shared_out_so_that_one_l3_domain_of_each_node_holds_its_cores() {
+    let domains = |a, b| [(CoreKind::Performance, a, true), (CoreKind::Performance, b, true)];
+    let host = host([domains(5, 2), domains(3, 3)]);
+    let lies = |vcpus: u32| {
+        let request = RequestSpec { cells: Wish::Require(1), vcpus, ..two_cells() };
+        let answer = ask(&host, &request).unwrap();
+        let best = of_style(&answer, Style::Pin);
+        let pcpus = best.placement.vcpu_pcpus();
+        let on = |at: usize| pcpus.intersection(&host.nodes()[at].cpus).len();
+        ([on(0), on(1)], best.profile.l3)
+    };
+    // Four and four would be in two domains of node 1.
+    assert_eq!(lies(8), ([5, 3], L3Use::One));
+    assert_eq!(lies(9).1, L3Use::Fewest);
 }
 
 /// By GPUs it would be six and two, evenly four and four, which alone is on performance cores.

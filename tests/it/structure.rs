@@ -91,6 +91,7 @@ const PLAN: [(&str, &[&str], &str); 20] = [
             "units",
             "usage",
             "warnings",
+            "workload",
         ],
         "words: nothing else imports it but the JSON of answers, which has sentences",
     ),

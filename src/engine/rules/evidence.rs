@@ -231,6 +231,7 @@ table! {
     LatencyBoundPackages, MemoryLatency, (Fixed(1000), Fixed(1250), Fixed(1500)), Measured, [13 29];
     LatencyBoundNodes, MemoryLatency, (Fixed(1000), Fixed(1050), Fixed(1300)), Measured, [30];
     LatencyPinned, MemoryLatency, (Fixed(1000), Fixed(1010), Fixed(1050)), Observed, [2];
+    OneOfUnequalCaches, MemoryLatency, (Fixed(1000), Fixed(1200), Fixed(1500)), Reasoned, [46 48 49 50 59];
     GpuArithmetic, GpuCompute, (Fixed(1000), Fixed(1000), Fixed(1000)), Measured, [9 36];
     TransferRemote, HostGpuTransfer, (Fixed(300), Fixed(700), Fixed(1000)), Measured, [15 28];
     TransferInterleaved, HostGpuTransfer, (Fixed(800), Fixed(1000), Fixed(1100)), Reasoned, [28];

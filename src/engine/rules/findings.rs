@@ -28,7 +28,7 @@ const MLC: &str =
 macro_rules! findings {
     ($($id:literal $grade:ident $source:expr, $found:literal;)*) => {
         /// All findings, by number.
-        pub const STUDIES: [Study; 53] = [$(Study {
+        pub const STUDIES: [Study; 58] = [$(Study {
             id: StudyId($id),
             grade: Grade::$grade,
             found: $found,
@@ -83,11 +83,16 @@ findings! {
     43 Measured "ruby-bench#318, piernik#593", "an E core reaches 0.59 to 0.67 of a P core in one thread";
     44 Measured "intel-ipsec-mb#85, qubes-issues#7404", "a core's second thread adds 0 to 30%";
     45 Measured "nvbandwidth#6, club-3090#162", "more degraded links in VMs: 14 instead of 57 GB/s";
+    46 Measured "ModernGekko#34, #20; DolRecomp#28", "a process on the die with the large L3 cache: 1.12 to 1.36x of floating";
+    48 Measured "gamemode#453", "a game on a large-cache die with too few cores for it: 0.76x";
+    49 Measured "vcache-tray#6", "a game on the large-cache die: 0.895x of floating, power plan changed too";
+    50 Observed "rmnr.net, CachyOS-Settings#86", "Linux may rank the die without the large cache first";
     52 Measured "outram-park-backend, HTR-10 report, 2026", "an E core reaches 0.53 and 0.61 of a P core";
     54 Measured "Sokuji documentation, 2026", "an audio pipeline on E cores: 0.55 to 0.58 of P cores";
     55 Stated "virt-manager#155, a KVM Forum 2024 talk", "a vCPU on an LP-E core does about 0.30 of a P core";
     56 Measured "sched-ext/scx#3259", "a game on a chip's E cores alone, outside the P cores' L3: 0.5";
     58 Observed "OSX-KVM#277, lxd#14133", "guests over unlike cores without knowing it were at times badly slow";
+    59 Measured "nviennot/core-to-core-latency", "a cache line across L3 domains takes 3.5 to 5.3 times as long as inside one";
     65 Measured "RayforceDB/rayforce#606", "a core's second thread adds -2 to -1% on memory-heavy queries";
     67 Measured "BitFunnel#62, blog.stuffedcow.net and others", "a core's second thread adds -6 to 35%";
     71 Observed "seapath/ansible#908, pve-helpers#4", "vCPUs that float over isolated pCPUs stay on the first of them";

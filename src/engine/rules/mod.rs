@@ -41,7 +41,11 @@
 //! # The score
 //! 1. *Point.* A range becomes one number between its low and its likely end, on a logarithmic
 //!    scale: caution x ln(low) + (1 - caution) x ln(likely), in millionths ("micro-logs"). The
-//!    default caution of 500 thousandths is the middle. The high end never counts.
+//!    default caution of 500 thousandths is the middle. The high end never counts. Cells that
+//!    nobody asked for have a caution of 1000, so that they come first only if they are ahead at
+//!    their low ends: the VM has GPUs, the workload is `General`, and the request neither requires
+//!    nor prefers a number of cells. The benchmark, too, starts with one cell, and shows several
+//!    after it has confirmed that the work gains from host bandwidth (F5, F6, F12).
 //! 2. *Performance.* The mean of the points of all metrics that apply, weighted by the workload.
 //! 3. *Preferences.* Each unmet wish costs `preference_cost`, by default 100,000: about 10%. Wishes
 //!    are preferred policies, numbers of cells and SMT, and always requested devices on a node of
@@ -148,7 +152,7 @@ rules! {
     MixedKinds => cpu::mixed_kinds;
     /// Guest cells, for all threads.
     CellThreads => cpu::cells;
-    /// Cores that fill whole L3 domains.
+    /// Cores in one L3 domain on each node.
     WholeL3Domains => cpu::whole_l3_domains;
     /// Pinning, for all threads.
     PinnedThreads => cpu::pinned;
@@ -172,6 +176,8 @@ rules! {
     LatencyBoundNodes => memory::local_among_nodes;
     /// Pinned, memory not local by construction.
     LatencyPinned => memory::pinned;
+    /// One L3 domain on a host whose domains have caches of different sizes; on top of the others.
+    OneOfUnequalCaches => memory::one_of_unequal_caches;
     /// GPU arithmetic, which no layout affects.
     GpuArithmetic => pcie::any_gpu;
     /// A GPU on a node that holds none of the VM's memory.
@@ -209,6 +215,7 @@ impl RuleId {
                 | Self::HiddenSiblings
                 | Self::MixedKinds
                 | Self::Hugepages
+                | Self::OneOfUnequalCaches
         )
     }
 }

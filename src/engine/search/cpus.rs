@@ -129,9 +129,11 @@ impl CoreUse {
         }
     }
 
-    /// Whether no other split could use the cores better.
-    pub(crate) fn is_good(self) -> bool {
-        self.l3 != L3Use::Pieces && self.cores[1] + self.cores[2] == 0
+    /// Whether no other split could use the cores better. `one`: whether one L3 domain on each node
+    /// may be enough.
+    pub(crate) fn is_good(self, one: bool) -> bool {
+        let best = if one { L3Use::One } else { L3Use::Fewest };
+        self.l3 <= best && self.cores[1] + self.cores[2] == 0
     }
 }
 
@@ -340,7 +342,8 @@ impl<'h> FreeCores<'h> {
             let group = &derived.groups[at];
             whole &= second > 0 || self.holds_all(at, count, threads);
             by_kind[derived.place(group.kind)] += u32::try_from(count).unwrap_or(u32::MAX);
-            let known = plan[..i].iter().any(|(other, _)| derived.groups[*other].l3 == group.l3);
+            let place = |at: usize| (derived.groups[at].package, derived.groups[at].l3);
+            let known = plan[..i].iter().any(|(other, _)| place(*other) == place(at));
             domains += usize::from(!known);
         }
         let cores = usize::try_from(cores).unwrap_or(usize::MAX);

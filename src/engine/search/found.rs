@@ -112,6 +112,8 @@ pub(super) struct Start {
     pub(super) threads: u32,
     /// Expander buses tell the guest more and cost nothing.
     pub(super) blind: bool,
+    /// Whether cores are in more L3 domains than needed.
+    pub(super) pieces: bool,
     /// Distances between the VM's nodes, and from its GPUs to them.
     pub(super) spread: u64,
 }

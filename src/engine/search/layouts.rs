@@ -62,7 +62,7 @@ impl Walk<'_> {
         let evenly = even.core_use(mask);
         let no_choice = match pass.shares_cores() {
             true => layout.nodes == 1,
-            false => layout.nodes != 2 || evenly.is_good(),
+            false => layout.nodes != 2 || self.is_good(layout, evenly),
         };
         // Numbers of GPUs that differ from node to node are a reason for an uneven split.
         let set = &self.inventory.gpus.sets[layout.gpus];

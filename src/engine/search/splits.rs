@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::cpus::CoreUse;
 use super::nodes::share_out;
 use super::state::{EvenSplit, Layout, Pass};
 use super::walk::{Splits, Walk};
@@ -28,7 +29,8 @@ impl Walk<'_> {
             even.fits.insert(node);
             match core_use.l3 {
                 L3Use::NoChoice => {}
-                L3Use::Whole => even.whole_l3.insert(node),
+                L3Use::One => even.one_l3.insert(node),
+                L3Use::Fewest => even.fewest_l3.insert(node),
                 L3Use::Pieces => even.pieces.insert(node),
             }
             let plain = [u32::try_from(share).unwrap_or(u32::MAX), 0, 0];
@@ -43,6 +45,16 @@ impl Walk<'_> {
             }
         }
         even
+    }
+
+    /// Whether no other split over the layout's nodes could use the cores better.
+    pub(super) fn is_good(&self, layout: &Layout<'_>, core_use: CoreUse) -> bool {
+        let pass = layout.size.pass;
+        let nodes = &self.inventory.host.derived().nodes;
+        let largest = |at: usize| nodes[at].l3_sizes.first().map_or(0, |cores| *cores as u64);
+        let in_one = layout.mask.iter().map(largest).sum::<u64>();
+        let each = if pass.stock.way.doubled { 2 } else { 1 };
+        core_use.is_good(pass.units <= each * in_one)
     }
 
     /// The positions of the layout's nodes, and the splits to try, one after the other: evenly, or
@@ -84,7 +96,7 @@ impl Walk<'_> {
         };
         let threads = pass.base.threads;
         let core_use = self.memo.core_use(pass.stock, at, &splits[..2], threads);
-        if !core_use.is_good() {
+        if !self.is_good(layout, core_use) {
             let mut seen = vec![core_use];
             let total = pass.units;
             for x in (1..total).filter(|x| *x <= a && total - x <= b) {

@@ -128,8 +128,10 @@ pub(super) struct EvenSplit {
     /// For each page size, in the order of `Inventory::pages`: the nodes with enough free pages for
     /// one of the equal cells; no node, if the pages of the VM cannot be shared out evenly.
     pub(super) pages: SmallVec<[NodeMask; 4]>,
-    /// Nodes where the share would be in whole L3 domains.
-    pub(super) whole_l3: NodeMask,
+    /// Nodes where the share would be in one of several L3 domains.
+    pub(super) one_l3: NodeMask,
+    /// Nodes where the share would be in several L3 domains, but no more than needed.
+    pub(super) fewest_l3: NodeMask,
     /// Nodes where the share would be scattered over more L3 domains than needed.
     pub(super) pieces: NodeMask,
     /// The cores that a share would be on. By node position, unless that is a performance core for
@@ -147,10 +149,14 @@ impl EvenSplit {
 
     /// How the cores would be used, if the VM were on these nodes.
     pub(super) fn core_use(&self, mask: NodeMask) -> CoreUse {
-        let l3 = match (mask.intersects(self.pieces), mask.intersects(self.whole_l3)) {
-            (false, false) => L3Use::NoChoice,
-            (false, true) => L3Use::Whole,
-            (true, _) => L3Use::Pieces,
+        let l3 = if mask.intersects(self.pieces) {
+            L3Use::Pieces
+        } else if mask.intersects(self.fewest_l3) {
+            L3Use::Fewest
+        } else if mask.intersects(self.one_l3) {
+            L3Use::One
+        } else {
+            L3Use::NoChoice
         };
         let mut all = CoreUse { l3, cores: [0; 3], whole: !mask.intersects(self.parts) };
         if self.cores.is_empty() {

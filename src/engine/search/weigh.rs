@@ -12,7 +12,7 @@ use super::memo::{Features, Verdict};
 use super::nodes::share_out;
 use super::state::{Choice, Cores, Layout, Size};
 use super::walk::{Scratch, Walk};
-use crate::engine::profile::{Profile, collective, count};
+use crate::engine::profile::{L3Use, Profile, collective, count};
 use crate::engine::refusal::lacking;
 use crate::engine::score::{Score, score};
 use crate::engine::work::Work;
@@ -74,6 +74,7 @@ impl Walk<'_> {
             nodes: count(layout.nodes),
             threads: size.pass.base.threads,
             blind: choice.style.shows_cells() && !choice.expanders,
+            pieces: self.memo.features(cores.entry).core_use.l3 == L3Use::Pieces,
             spread: self.spread(layout),
         };
         if best.is_none_or(|best| best >= start) {

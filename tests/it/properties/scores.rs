@@ -7,7 +7,7 @@ use pinwise::engine::{GpuPath, Profile, Property, score};
 use pinwise::request::Wish;
 use pinwise::rules::Range;
 use pinwise::units::Ratio;
-use pinwise::{Options, Policy, Ranked, RequestSpec, Score};
+use pinwise::{Options, Policy, Ranked, RequestSpec, Score, Workload};
 
 use super::scene::Scene;
 use super::{ensure, for_cases};
@@ -21,7 +21,10 @@ fn micro(ratio: Ratio) -> f64 {
 /// The weighted mean of the points between low and likely, over the metrics that are predicted.
 fn performance(ranked: &Ranked, request: &RequestSpec, options: &Options) -> f64 {
     let weights = request.workload.weights();
-    let caution = f64::from(options.caution) / 1000.0;
+    let unasked = request.workload == Workload::General && request.cells == Wish::Auto;
+    let Profile { gpus, style, .. } = ranked.profile;
+    let cells_unasked = unasked && gpus > 0 && style.shows_cells();
+    let caution = if cells_unasked { 1.0 } else { f64::from(options.caution) / 1000.0 };
     let (mut sum, mut weight_of_all) = (0.0, 0.0);
     for prediction in ranked.predictions() {
         let Range { low, likely, high: _ } = prediction.range;
