@@ -124,7 +124,8 @@ pub enum L3Use {
     Pieces,
 }
 
-/// An L3 domain, or the cores of a package without a known one: no cache is shared between packages.
+/// An L3 domain, or the cores of a package without a known one: no cache is shared between
+/// packages.
 type L3Domain = (PackageId, Option<L3Id>);
 
 /// The facts about a candidate that rules may use.

@@ -27,7 +27,8 @@ impl fmt::Display for NearMiss {
             Self::L3Domains { node, cores, domains, fit, vcpus } => {
                 write!(
                     f,
-                    "the {cores} cores on node {node} are in {domains} L3 domains, and {fit} would fit one"
+                    "the {cores} cores on node {node} are in {domains} L3 domains, and {fit} would \
+                     fit one"
                 )?;
                 match vcpus {
                     Some(vcpus) => write!(f, ": {} would do", fewer(*vcpus)),
