@@ -31,6 +31,11 @@
 //! Example: 16 GiB where 13 pages are free gives "3 more 1 GiB pages on node 0", "pages of 4 KiB",
 //! one node or locality "preferred instead of required", "at most 13 GiB" and "no GPUs".
 //!
+//! # Near misses
+//! Of a request that fits, [`near_misses`] says what a slightly smaller VM would keep: one node,
+//! its GPUs' node, or one L3 domain. The free cores and pages of each node give the size to ask
+//! for, and the answer to that decides whether it is told.
+//!
 //! # Bounds
 //! Recommendations asked for, at most: for numbers of vCPUs, 2 searches; for memory, one for each
 //! page size; for emulator pCPUs, one. A search tries 16 + 3 x log2(n) numbers below n: 52 for
@@ -46,6 +51,7 @@
 
 mod ask;
 mod change;
+mod near;
 mod number;
 mod pages;
 mod rules;
@@ -54,6 +60,7 @@ mod size;
 use crate::question::Question;
 use ask::Ask;
 pub use change::Change;
+pub use near::{NearMiss, near_misses};
 
 /// The smallest changes that would each, alone, make a refused request fit, the mildest first.
 /// Every one was tried.

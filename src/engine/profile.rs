@@ -124,6 +124,10 @@ pub enum L3Use {
     Pieces,
 }
 
+/// An L3 domain, or the cores of a package without a known one: no cache is shared between
+/// packages.
+type L3Domain = (PackageId, Option<L3Id>);
+
 /// The facts about a candidate that rules may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Profile {
@@ -203,8 +207,7 @@ impl Profile {
         profile.set_nodes(host, nodes.iter().filter_map(|node| host.node_index(node)));
         profile.set_gpus(host, request, &gpus, &nodes);
         profile.devices_far = devices_far(host, request, &nodes);
-        let mut cores: BTreeMap<NodeId, BTreeSet<((PackageId, Option<L3Id>), u32)>> =
-            BTreeMap::new();
+        let mut cores: BTreeMap<NodeId, BTreeSet<(L3Domain, u32)>> = BTreeMap::new();
         for pcpu in placement.vcpu_pcpus().iter().filter(|_| placement.dedicated) {
             let Some(core) = host.core_of(pcpu) else { continue };
             let lowest = core.pcpus.first().map_or(0, |pcpu| pcpu.0);

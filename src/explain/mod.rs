@@ -4,6 +4,7 @@
 mod cells;
 mod cores;
 mod facts;
+mod near;
 mod rebalance;
 mod studies;
 mod warnings;
@@ -11,7 +12,7 @@ mod warnings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::changes::Change;
+use crate::changes::{Change, near_misses};
 use crate::engine::cost::SLOT_SIZES;
 use crate::engine::recommend::{Infeasible, Ranked, Recommendation};
 use crate::engine::refusal::Rejection;
@@ -92,6 +93,9 @@ pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> Strin
     why(&mut text, request, options, recommendation, &mut cited);
     expectations(&mut text, request, recommendation.best(), &mut cited);
     cost(&mut text, host, usage, recommendation.best());
+    for miss in near_misses(question, recommendation.best()) {
+        _ = writeln!(text, "Note: {miss}.");
+    }
     for warning in &recommendation.best().warnings(question) {
         _ = writeln!(text, "Warning: {warning}.");
         cited.extend(cited_by(warning).iter().copied().map(StudyId));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::format::{RECOMMENDATION, REFUSAL};
 use super::placement::{PlacementJson, tagged};
 use super::write::{Tagged, to_line};
-use crate::changes::Change;
+use crate::changes::{Change, NearMiss, near_misses};
 use crate::engine::recommend::{Infeasible, Ranked, Recommendation};
 use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction};
@@ -26,6 +26,7 @@ struct Answer<'a> {
     host: Option<HostRow<'a>>,
     ranked: Vec<Row>,
     rejected: Vec<Refused>,
+    near_misses: Vec<Near>,
     warnings: Vec<String>,
     search_cut: bool,
 }
@@ -65,6 +66,13 @@ struct Refused {
 struct Changed {
     #[serde(flatten)]
     change: Change,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Near {
+    #[serde(flatten)]
+    miss: NearMiss,
     text: String,
 }
 
@@ -115,6 +123,10 @@ pub fn recommendation_on(
 fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
     let warnings = |ranked: &Ranked| ranked.warnings(question);
     let texts = |ranked| warnings(ranked).iter().map(ToString::to_string).collect();
+    let near = |ranked| -> Vec<Near> {
+        let misses = near_misses(question, ranked).into_iter();
+        misses.map(|miss| Near { text: miss.to_string(), miss }).collect()
+    };
     let rows = answer.ranked.iter().map(|r| (r, false));
     let rows = rows.chain(answer.baseline.iter().map(|r| (r, true)));
     let answer = Answer {
@@ -125,6 +137,7 @@ fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow
             .map(|((ranked, baseline), rank)| row(ranked, warnings(ranked), baseline, rank))
             .collect(),
         rejected: refused(&answer.rejected),
+        near_misses: answer.ranked.first().map(near).unwrap_or_default(),
         warnings: answer.ranked.first().map(texts).unwrap_or_default(),
         search_cut: answer.cut,
     };

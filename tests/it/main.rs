@@ -26,6 +26,7 @@ mod kinds;
 mod lessons;
 mod lstopo;
 mod mutations;
+mod near;
 mod oracle;
 mod overlay;
 mod properties;

@@ -238,6 +238,18 @@ impl<'h> FreeCores<'h> {
         }
     }
 
+    /// The largest number of free cores with `threads` usable pCPUs in one L3 domain of a node.
+    pub(crate) fn largest_domain(&self, node: usize, threads: u32) -> u64 {
+        let derived = self.host.derived();
+        let domain = |at: usize| (derived.groups[at].package, derived.groups[at].l3);
+        let groups = || derived.nodes[node].groups.clone();
+        let free = |of: usize| {
+            let same = groups().filter(|at| domain(*at) == domain(of));
+            same.map(|at| u64::from(self.counts[at][threads as usize - 1])).sum()
+        };
+        groups().map(free).max().unwrap_or(0)
+    }
+
     /// The numbers of cores that carry vCPUs, and of those with two, if a node has this many guest
     /// cores.
     pub(crate) fn carrying(&self, node: usize, units: u64) -> (u64, u64) {

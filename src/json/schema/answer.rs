@@ -17,6 +17,12 @@ pub fn recommendation_schema() -> String {
         ("host", false, of("host"), "the host, if the answer describes it"),
         ("ranked", true, list("ranked"), "the placements, best first"),
         ("rejected", true, list("rejected"), "the styles that do not fit, and why"),
+        (
+            "near_misses",
+            true,
+            list("near_miss"),
+            "what a slightly smaller VM would keep, and the L3 domains that the best placement spans",
+        ),
         ("warnings", true, array(string()), "warnings about the best placement, as sentences"),
         ("search_cut", true, boolean(), "whether the search met its limit"),
     ];
@@ -28,6 +34,7 @@ pub fn recommendation_schema() -> String {
         ("ranked", ranked()),
         ("rejected", rejected()),
         ("fact", fact()),
+        ("near_miss", named("near_miss", "a near miss, with its sentence")),
         ("warning", named("warning", "a warning about the placement")),
         ("placement", whole_placement()),
     ]);
