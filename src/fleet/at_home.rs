@@ -173,8 +173,10 @@ impl HostBound<'_> {
             self.slots
                 .host_cost(&set.nodes, &shares[..set.nodes.len()], GpuMask::EMPTY, |_| memory);
         let millionths = if options.packing_weight == 0 { 0 } else { cost.millionths() };
-        // Whether every unshared core has room for all threads of a guest core.
-        let exact = threads == 1 || upper.pairs;
+        // Whether every unshared core has room for all threads of a guest core, as far as the counts
+        // tell: they do not know what the request is held to.
+        let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
+        let exact = !is_held && (threads == 1 || upper.pairs);
         let mut worst = i64::MAX;
         let kinds = upper.at_home(threads).iter();
         for kind in kinds.filter(|kind| kind.packages == set.packages) {
