@@ -156,7 +156,10 @@ impl HostBound<'_> {
         if (whole_only && !whole) || !set.nodes.iter().all(possible) {
             return;
         }
-        let in_whole = if whole { self.l3(set, share) } else { None };
+        // The counts are those of the whole host: a VM that is held to a part of it may have to take
+        // worse cores, or fewer ones with two vCPUs each.
+        let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
+        let in_whole = if whole && !is_held { self.l3(set, share) } else { None };
         let pieces = |l3| if l3 == L3Use::Pieces { PIECES_PRICE } else { 0 };
         let at_best = Plan {
             unmet: 0,
@@ -173,9 +176,7 @@ impl HostBound<'_> {
             self.slots
                 .host_cost(&set.nodes, &shares[..set.nodes.len()], GpuMask::EMPTY, |_| memory);
         let millionths = if options.packing_weight == 0 { 0 } else { cost.millionths() };
-        // Whether every unshared core has room for all threads of a guest core, as far as the counts
-        // tell: they do not know what the request is held to.
-        let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
+        // Whether every unshared core has room for all threads of a guest core.
         let exact = !is_held && (threads == 1 || upper.pairs);
         let mut worst = i64::MAX;
         let kinds = upper.at_home(threads).iter();

@@ -256,7 +256,7 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
 
 /// Sometimes holds the VM to some pCPUs, or to some nodes.
 pub(crate) fn hold(rng: &mut Rng, host: &Host, request: &mut RequestSpec) {
-    if rng.percent(12) {
+    if rng.percent(10) {
         let share = rng.between(30, 95);
         // Whole cores, or any pCPUs.
         let cores = rng.percent(50);
@@ -268,10 +268,10 @@ pub(crate) fn hold(rng: &mut Rng, host: &Host, request: &mut RequestSpec) {
         }
         request.cpus = Some(cpus).filter(|cpus| !cpus.is_empty());
     }
-    if rng.percent(12) {
+    if rng.percent(10) {
         let mut nodes: Vec<NodeId> = host.nodes().iter().map(|node| node.id).collect();
         rng.shuffle(&mut nodes);
-        nodes.truncate(rng.between(1, nodes.len()));
+        nodes.truncate(rng.between(nodes.len().div_ceil(2), nodes.len()));
         request.nodes = Some(nodes.into_iter().collect());
     }
 }
