@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, PageSize, PciAddr};
 use crate::workload::Workload;
 
@@ -227,6 +228,18 @@ pub struct RequestSpec {
         serde(default, alias = "io-threads", skip_serializing_if = "is_default")
     )]
     pub io_threads: u32,
+    /// The pCPUs that the VM is held to; `None` for any. vCPUs, the siblings kept idle beside them
+    /// and the emulator's own pCPUs are among these. Emulator threads without pCPUs of their own
+    /// may also run on the pCPUs that the host keeps. Numbers that the host does not have count for
+    /// nothing. The default layout pins nothing and is not held.
+    #[doc(alias = "cpuset")]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
+    pub cpus: Option<CpuSet>,
+    /// The nodes that the VM's vCPUs and memory are held to; `None` for any. GPUs and devices on
+    /// other nodes can still be given, and are then remote. The default layout is not held.
+    #[doc(alias = "nodeset")]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
+    pub nodes: Option<NodeSet>,
     /// How strictly each other property is wanted.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub policies: Policies,
@@ -301,6 +314,12 @@ pub enum RequestError {
     /// A custom workload with all weights zero.
     #[error("all weights of the custom workload are zero; at least one must be positive")]
     NoWeight,
+    /// A set of pCPUs or nodes to hold the VM to that has no member.
+    #[error("the set of {what} that the VM is held to is empty; name some, or omit the set")]
+    EmptySet {
+        /// The members: pCPUs or nodes.
+        what: &'static str,
+    },
 }
 
 impl RequestSpec {
@@ -322,6 +341,8 @@ impl RequestSpec {
             peer_to_peer: None,
             emulator_pcpus: 0,
             io_threads: 0,
+            cpus: None,
+            nodes: None,
             policies: Policies::default(),
         }
     }
@@ -330,8 +351,8 @@ impl RequestSpec {
     ///
     /// # Errors
     /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
-    /// positive multiple of the page size, a device is named twice, or all weights of a custom
-    /// workload are zero.
+    /// positive multiple of the page size, a device is named twice, all weights of a custom
+    /// workload are zero, or `cpus` or `nodes` is an empty set.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {
@@ -375,6 +396,14 @@ impl RequestSpec {
         if self.workload.weights() == crate::workload::Weights::default() {
             return Err(RequestError::NoWeight);
         }
+        for (what, is_empty) in [
+            ("pCPUs", self.cpus.as_ref().is_some_and(CpuSet::is_empty)),
+            ("nodes", self.nodes.as_ref().is_some_and(NodeSet::is_empty)),
+        ] {
+            if is_empty {
+                return Err(RequestError::EmptySet { what });
+            }
+        }
         Ok(Request(self))
     }
 }
@@ -406,6 +435,8 @@ mod tests {
             RequestSpec { name: "a\nb".into(), ..base.clone() },
             RequestSpec { name: String::new(), ..base.clone() },
             RequestSpec { cells: Wish::Require(5), ..base.clone() },
+            RequestSpec { cpus: Some(CpuSet::new()), ..base.clone() },
+            RequestSpec { nodes: Some(NodeSet::new()), ..base.clone() },
             RequestSpec {
                 gpus: GpuRequest::Count { count: u32::MAX, model: None },
                 ..base.clone()

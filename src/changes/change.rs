@@ -27,6 +27,10 @@ pub enum Change {
         /// The size that fits.
         page_size: PageSize,
     },
+    /// Any pCPUs, where the VM is held to some.
+    AnyCpus,
+    /// Any nodes, where the VM is held to some.
+    AnyNodes,
     /// Fewer pCPUs for the emulator threads alone.
     FewerEmulatorPcpus {
         /// The largest number found to fit; 0 to share pCPUs with the host or with the VM's idle

@@ -10,6 +10,7 @@
 //!   pages that are free; the node with the fewest. The total is the number
 //!   to write into `nr_hugepages`.
 //! - *Another page size*, if one is requested: the largest of the host's that fits.
+//! - *Any pCPUs*, or *any nodes*, if the request is held to some.
 //! - *Fewer pCPUs for the emulator threads*, or none for them alone.
 //! - *Relax*: each required policy in turn, preferred instead.
 //! - *Uneven cells*, if they must be alike; *any number of cells*, if one is required, and the
@@ -40,7 +41,7 @@
 //! Recommendations asked for, at most: for numbers of vCPUs, 2 searches; for memory, one for each
 //! page size; for emulator pCPUs, one. A search tries 16 + 3 x log2(n) numbers below n: 52 for
 //! 4096 vCPUs, 94 for 256 GiB in pages of 4 KiB. More pages: 1 + log2(pages) for each node and page
-//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 8
+//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 10
 //! for policies and the rest. On a host of two nodes with pages of 4 KiB, 2 MiB and 1 GiB, about
 //! 500 in all.
 //!
@@ -70,6 +71,7 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
     changes.extend(pages::more(ask));
     changes.extend(pages::other_size(ask));
+    changes.extend(rules::anywhere(ask));
     changes.extend(rules::emulator(ask));
     changes.extend(rules::relaxed(ask));
     changes.extend(rules::cells(ask));

@@ -29,6 +29,13 @@ pub(super) fn relaxed(ask: Ask<'_>) -> impl Iterator<Item = Change> + '_ {
         .map(|(property, _)| Change::Relax { property })
 }
 
+/// Any pCPUs, or any nodes, where the VM is held to some.
+pub(super) fn anywhere(ask: Ask<'_>) -> impl Iterator<Item = Change> {
+    let cpus = ask.spec().cpus.is_some() && ask.fits(|spec| spec.cpus = None);
+    let nodes = ask.spec().nodes.is_some() && ask.fits(|spec| spec.nodes = None);
+    cpus.then_some(Change::AnyCpus).into_iter().chain(nodes.then_some(Change::AnyNodes))
+}
+
 /// Fewer pCPUs for the emulator threads, or none for them alone.
 pub(super) fn emulator(ask: Ask<'_>) -> Option<Change> {
     let pcpus = ask.spec().emulator_pcpus;

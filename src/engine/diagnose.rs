@@ -12,8 +12,8 @@
 //! lacks, all lack.
 //!
 //! Before the search. A named device does not exist, is a bridge or is held; a named GPU is not a
-//! GPU; too few eligible GPUs; memory that is not a whole number of any allowed page size. All four
-//! styles then have these facts.
+//! GPU; too few eligible GPUs; memory that is not a whole number of any allowed page size; none of
+//! the pCPUs or nodes that the request is held to can be had. All four styles then have these facts.
 //!
 //! After it, per style. What `engine::build` refused comes first, then:
 //! 1. *Alone*, each of these ends the list: SMT is required otherwise; a number of cells is
@@ -32,6 +32,10 @@
 //!    first, so the first facts name the node that nearly fits.
 //! 7. If still nothing: a style with cells lacks cells (the sum suffices, but not for each cell).
 //! 8. If still nothing: what each node lacks for the whole VM.
+//! 9. Behind facts about pCPUs, nodes or pages: the pCPUs and nodes of the request's own sets that
+//!    cannot be had.
+//!
+//! "All nodes" and "each node" are those that the request is held to, if it is held to some.
 //!
 //! Example: a VM with one GPU needs 16 pages of 1 GiB on the GPU's node 0, where 13 are free, and
 //! requires one node and locality. `pin` is refused with "every GPU on a node of the VM", from step
@@ -52,7 +56,7 @@
 use crate::engine::refusal::{Fact, Rejection, node_set};
 use crate::engine::score::Property;
 use crate::engine::search::cpus::FreeCores;
-use crate::engine::search::{Found, Inventory, Pages, emulator_room};
+use crate::engine::search::{Found, Inventory, Pages, emulator_room, missing_nodes, unusable};
 use crate::host::mask::NodeMask;
 use crate::placement::Style;
 use crate::request::Policy;
@@ -70,9 +74,31 @@ pub(crate) fn rejections(
             let built = failed.iter().filter(|(other, _)| *other == style);
             let mut facts: Vec<Fact> = built.map(|(_, fact)| fact.clone()).collect();
             facts.extend(why_not(inventory, found.lacking(style), style));
+            facts.extend(held_to(inventory, &facts));
             Rejection { style, facts }
         })
         .collect()
+}
+
+/// What is wrong with the pCPUs and nodes that the request is held to, where pCPUs, nodes or pages
+/// are short.
+fn held_to(inventory: &Inventory<'_>, facts: &[Fact]) -> Vec<Fact> {
+    let pcpus = facts.iter().any(|fact| {
+        use Fact::{CoresShort, NoEmulatorPcpu, NoSmt, NodesShort, PcpusShort};
+        matches!(
+            fact,
+            CoresShort { .. }
+                | PcpusShort { .. }
+                | NodesShort { .. }
+                | NoEmulatorPcpu { .. }
+                | NoSmt
+        )
+    });
+    let pages = facts.iter().any(|fact| matches!(fact, Fact::PagesShort { .. }));
+    let Inventory { host, request, free, .. } = inventory;
+    let cpus = unusable(request, &free.usable).filter(|_| pcpus);
+    let nodes = missing_nodes(host, request).filter(|_| pcpus || pages);
+    cpus.into_iter().chain(nodes).collect()
 }
 
 /// The facts that keep a style from fitting, not empty for a style that nothing was found for.
@@ -111,7 +137,7 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
         facts.push(Fact::NodesShort { needed: wanted, usable: have });
     }
     let units = u64::from(request.spec().vcpus / threads);
-    let all: Vec<usize> = (0..stock.nodes.len()).collect();
+    let all: Vec<usize> = inventory.nodes.iter().collect();
     facts.extend(short(inventory, stock, threads, units, &all));
     if facts.is_empty() {
         facts.extend(emulator_room(inventory, stock, threads, units));
@@ -156,7 +182,7 @@ fn short(
             false => Fact::PcpusShort { nodes: nodes(), needed: units, free },
         });
     }
-    let whole_host = at.len() == stock.nodes.len();
+    let whole_host = at.len() == inventory.nodes.len() as usize;
     let free = |pages: &Pages| {
         let sum = at.iter().map(|n| pages.free[*n]).fold(0, u64::saturating_add);
         if whole_host { sum.min(pages.in_all) } else { sum }
@@ -198,7 +224,9 @@ fn closest_nodes(
     let near = |at: &usize| {
         !local || inventory.gpus.sets.iter().any(|set| set.nodes.is_subset(NodeMask::one(*at)))
     };
-    let mut lacks: Vec<(u64, Vec<Fact>)> = (0..stock.nodes.len())
+    let mut lacks: Vec<(u64, Vec<Fact>)> = inventory
+        .nodes
+        .iter()
         .filter(near)
         .map(|at| short(inventory, stock, threads, units, &[at]))
         .filter(|facts| !facts.is_empty())

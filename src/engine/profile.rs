@@ -203,7 +203,8 @@ impl Profile {
             ..Self::of_host(host, request, placement.topology.threads, placement.dedicated)
         };
         let floats = placement.style == Style::Default;
-        profile.whole_cores = !floats && placement.dedicated && holds_whole_cores(host, placement);
+        profile.whole_cores =
+            !floats && placement.dedicated && holds_whole_cores(host, request, placement);
         profile.set_nodes(host, nodes.iter().filter_map(|node| host.node_index(node)));
         profile.set_gpus(host, request, &gpus, &nodes);
         profile.devices_far = devices_far(host, request, &nodes);
@@ -440,16 +441,20 @@ pub(crate) fn l3_use(sizes: &[usize], cores: usize, used: usize) -> L3Use {
     }
 }
 
-/// Whether the placement holds all usable pCPUs of each of its cores.
-fn holds_whole_cores(host: &Host, placement: &Placement) -> bool {
+/// Whether the placement holds all usable pCPUs of each of its cores. Those that the request may not
+/// have do not count, unless the host keeps them.
+fn holds_whole_cores(host: &Host, request: &Request, placement: &Placement) -> bool {
+    let cpus = &request.spec().cpus;
+    let own = |pcpu| {
+        let may = cpus.as_ref().is_none_or(|cpus| cpus.contains(pcpu));
+        host.allowed().contains(pcpu) && (may || host.kept().cpus.contains(pcpu))
+    };
     let mut held = placement.vcpu_pcpus();
     held.extend(&placement.idle);
     held.extend(&placement.emulator_own);
     let whole = |pcpu| {
         let core = host.core_of(pcpu);
-        core.is_some_and(|core| {
-            core.pcpus.iter().all(|p| held.contains(*p) || !host.allowed().contains(*p))
-        })
+        core.is_some_and(|core| core.pcpus.iter().all(|p| held.contains(*p) || !own(*p)))
     };
     placement.vcpu_pcpus().iter().all(whole)
 }

@@ -5,7 +5,7 @@ use crate::engine::score::{Property, each_lack};
 use crate::host::Host;
 use crate::placement::Style;
 use crate::request::{Policy, Request};
-use crate::sets::NodeSet;
+use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 
 /// A reason why a placement is impossible, as ids and numbers. [`explain`](mod@crate::explain)
@@ -113,6 +113,21 @@ pub enum Fact {
         needed: u64,
         /// The number of pCPUs left.
         free: u64,
+    },
+    /// pCPUs of the request's own set that it cannot have: absent or offline, not allowed, kept for
+    /// the host, held by a tenant, or not on the nodes that it is held to.
+    CpusUnusable {
+        /// These pCPUs.
+        cpus: CpuSet,
+        /// The number of the set's other pCPUs.
+        left: u32,
+    },
+    /// Nodes of the request's own set that the host does not have.
+    NodesMissing {
+        /// These nodes.
+        nodes: NodeSet,
+        /// The number of the set's other nodes.
+        left: u32,
     },
     /// More devices than the guest's PCI tree has room for.
     TooManyDevices {

@@ -80,6 +80,19 @@ fn of_fact(fact: &Fact) -> String {
         Fact::NoEmulatorPcpu { needed, free } => {
             format!("{needed} pCPUs for the emulator threads needed, {free} available")
         }
+        Fact::CpusUnusable { cpus, left: 0 } => {
+            format!("none of the pCPUs in --cpus is usable: {cpus}")
+        }
+        Fact::CpusUnusable { cpus, .. } => format!(
+            "some pCPUs in --cpus are not usable: {cpus} (absent, kept for the host, held by a \
+             tenant, not allowed, or not on the nodes in --nodes)"
+        ),
+        Fact::NodesMissing { nodes, left: 0 } => {
+            format!("the host has none of the nodes in --nodes: {nodes}")
+        }
+        Fact::NodesMissing { nodes, .. } => {
+            format!("the host lacks some of the nodes in --nodes: {nodes}")
+        }
         Fact::TooManyDevices { devices } => {
             format!("the guest's PCI buses have no room for {devices} cards")
         }
@@ -127,6 +140,8 @@ fn of_change(change: &Change) -> String {
         Change::OtherPageSize { page_size: size } => {
             format!("pages of {size} (--page-size {})", flag(size))
         }
+        Change::AnyCpus => "any pCPUs (without --cpus)".to_owned(),
+        Change::AnyNodes => "any nodes (without --nodes)".to_owned(),
         Change::FewerEmulatorPcpus { emulator_pcpus: 0 } => {
             "no pCPUs for the emulator threads alone".to_owned()
         }
@@ -193,6 +208,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         Fact::CoresShort { .. }
         | Fact::PcpusShort { .. }
         | Fact::NodesShort { .. }
+        | Fact::CpusUnusable { .. }
         | Fact::NoEmulatorPcpu { .. } => true,
         Fact::Lacks { property } => {
             matches!(property, Property::DedicatedCpus | Property::WholeCores)
@@ -205,6 +221,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         | Fact::DeviceHeld { .. }
         | Fact::GpuNodeUnknown { .. }
         | Fact::OddVcpus { .. }
+        | Fact::NodesMissing { .. }
         | Fact::TooManyDevices { .. } => false,
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn best<H: Deref<Target = Host>>(
     (1..=2).for_each(|threads| bound.at_home(threads, &mut plans));
     let vcpus = u64::from(request.spec().vcpus);
     for (threads, span) in upper.elsewhere() {
-        let cores = threads.map_or(0, |threads| vcpus / threads);
+        let cores = threads.map_or(0, |threads| bound.fewest(vcpus / threads, threads));
         let score = Reverse(span.best.with_packing(options, bound.least_cost(cores)).total);
         let cores = Reverse(vcpus);
         plans.all.push(Plan { unmet: span.unmet, packages: 1, price: 0, score, cores });
@@ -103,6 +103,17 @@ pub(super) fn best<H: Deref<Target = Host>>(
 }
 
 impl HostBound<'_> {
+    /// Whether the request lets a core carry two vCPUs of two guest cores.
+    fn may_double(&self) -> bool {
+        self.request.spec().smt.required().is_none()
+    }
+
+    /// The fewest cores under this many guest cores of `threads` threads, wherever they are.
+    fn fewest(&self, cores: u64, threads: u64) -> u64 {
+        let doubles = threads == 1 && self.may_double();
+        if doubles { cores.div_ceil(2) } else { cores }
+    }
+
     /// The lowest packing cost of a placement that takes this many cores, in millionths.
     fn least_cost(&self, cores: u64) -> i64 {
         match self.options.packing_weight {
@@ -127,7 +138,7 @@ impl HostBound<'_> {
         }
         let (cores, nodes) = (vcpus / threads, upper.nodes as u64);
         let Some(sets) = &upper.sets else {
-            let cost = self.least_cost(cores);
+            let cost = self.least_cost(self.fewest(cores, threads));
             plans.all.extend(upper.at_home(threads).iter().map(|kind| Plan {
                 unmet: kind.span.unmet,
                 packages: kind.packages,
@@ -153,10 +164,15 @@ impl HostBound<'_> {
         let whole = set.nodes.iter().all(enough);
         let pcpus = |at: &usize| u64::from(counts.nodes[*at].pcpus) >= share * threads;
         let possible = |at: &usize| pcpus(at) && self.bytes[*at] >= memory;
-        if (whole_only && !whole) || !set.nodes.iter().all(possible) {
+        // Cores may carry two vCPUs each, where a node has too few, as far as the VM may have them.
+        let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
+        let doubles = threads == 1 && self.may_double() && (is_held || !whole);
+        if (whole_only && !whole && !doubles) || !set.nodes.iter().all(possible) {
             return;
         }
-        let in_whole = if whole { self.l3(set, share) } else { None };
+        // The counts are those of the whole host: a VM that is held to a part of it may have to take
+        // worse cores.
+        let in_whole = if whole && !is_held { self.l3(set, share) } else { None };
         let pieces = |l3| if l3 == L3Use::Pieces { PIECES_PRICE } else { 0 };
         let at_best = Plan {
             unmet: 0,
@@ -168,13 +184,13 @@ impl HostBound<'_> {
         if plans.first.is_some_and(|first| first <= at_best) {
             return;
         }
-        let shares = [share; MAX_NODES];
+        let shares = [if doubles { share.div_ceil(2) } else { share }; MAX_NODES];
         let cost =
             self.slots
                 .host_cost(&set.nodes, &shares[..set.nodes.len()], GpuMask::EMPTY, |_| memory);
         let millionths = if options.packing_weight == 0 { 0 } else { cost.millionths() };
         // Whether every unshared core has room for all threads of a guest core.
-        let exact = threads == 1 || upper.pairs;
+        let exact = !is_held && (threads == 1 || upper.pairs);
         let mut worst = i64::MAX;
         let kinds = upper.at_home(threads).iter();
         for kind in kinds.filter(|kind| kind.packages == set.packages) {

@@ -15,9 +15,14 @@
 //!   outside the allowed set does not make a core shared: nothing of a VM can run there.
 //! - *Emulator threads* may run beside others, so for them a pCPU is free if it is allowed or
 //!   reserved, and dedicated to no tenant.
+//! - A request may be *held to* some pCPUs or nodes. Other pCPUs are then not usable for it, also
+//!   not as idle siblings or for its emulator threads, which may run on what the host keeps,
+//!   though. A core is not shared because the request leaves one of its pCPUs out: nobody holds
+//!   that pCPU, and the VM has the core whole with the pCPUs that it may have.
 //!
 //! Example: a core has pCPUs 4 and 5, and a tenant holds 5. pCPU 4 is usable; the core is shared,
-//! so a VM that wants whole cores gets neither.
+//! so a VM that wants whole cores gets neither. If nobody holds 5, and the request is held to pCPUs
+//! 0-4, the VM may have the core with pCPU 4 alone, and 5 stays free for others.
 //!
 //! # Pages
 //! The free pages of a node are those of its pool, less those that tenants hold there, less those
@@ -45,6 +50,7 @@
 //! | question | module | answer |
 //! |---|---|---|
 //! | free cores of a node, and which to take | search, build | [`FreePcpus::levels`], [`FreePcpus::of_core`] |
+//! | what a request that is held to some pCPUs or nodes may have | search, rebalance | [`FreePcpus::narrowed`] |
 //! | pCPUs left for emulator threads | search, build, capacity | [`FreePcpus::for_emulators`] |
 //! | whole cores for slots | search | [`FreePcpus::levels`] |
 //! | whole cores for slots, counts per host | fleet | [`FreePcpus::whole_cores`], [`FreePcpus::usable`] |
@@ -65,6 +71,8 @@
 //!   shares an IOMMU group with one of them still counts as free after the placement, in slots and
 //!   in the rest of the host, until the placement is claimed. GPU sets that withhold others are
 //!   chosen last.
+//! - The request's pCPUs are its own wish: another VM may be given the siblings that it leaves out,
+//!   later or, where cores need not be whole, before. Its profile then still says whole cores.
 //! - Free pages on a node may include pages that a tenant holds on no particular node: see above.
 
 pub(crate) mod devices;

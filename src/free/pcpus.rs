@@ -2,6 +2,7 @@
 
 use crate::host::core_set::CoreSet;
 use crate::host::{Core, Host};
+use crate::request::Request;
 use crate::sets::CpuSet;
 use crate::units::PcpuId;
 use crate::usage::Usage;
@@ -9,7 +10,8 @@ use crate::usage::Usage;
 /// The pCPUs that a new VM may use.
 #[derive(Debug, Clone)]
 pub(crate) struct FreePcpus {
-    /// Allowed, not kept for the host, and dedicated to no tenant. Tenants may float on them.
+    /// Allowed, not kept for the host, dedicated to no tenant, and among those that the request is
+    /// held to. Tenants may float on them.
     pub(crate) usable: CpuSet,
     /// Dedicated to tenants.
     pub(crate) held: CpuSet,
@@ -19,11 +21,31 @@ pub(crate) struct FreePcpus {
     shared: CoreSet,
     /// `at_least[n - 1]`: the cores with at least n usable pCPUs.
     at_least: Vec<CoreSet>,
+    /// The pCPUs that the request is held to; `None` for any.
+    held_to: Option<CpuSet>,
+    /// `exact[n - 1]`: the cores with exactly n pCPUs that are allowed and that the request may
+    /// have or the host keeps. `None` where the request may have any: these are then
+    /// [`Derived::allowed`](crate::host::derived::Derived::allowed).
+    pub(crate) exact: Option<[CoreSet; 2]>,
 }
 
 /// The pCPUs that are allowed, not kept for the host, and dedicated to no tenant.
 pub(crate) fn usable(host: &Host, usage: &Usage) -> CpuSet {
     host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus)
+}
+
+/// The pCPUs that a request is held to: those of its set that are on its nodes; `None` for any.
+fn held_to(host: &Host, request: &Request) -> Option<CpuSet> {
+    let spec = request.spec();
+    let on_nodes = spec.nodes.as_ref().map(|ids| {
+        let nodes = host.nodes().iter().filter(|node| ids.contains(node.id));
+        nodes.fold(CpuSet::new(), |all, node| all.union(&node.cpus))
+    });
+    match (&spec.cpus, on_nodes) {
+        (Some(cpus), Some(on_nodes)) => Some(cpus.intersection(&on_nodes)),
+        (Some(cpus), None) => Some(cpus.clone()),
+        (None, on_nodes) => on_nodes,
+    }
 }
 
 impl FreePcpus {
@@ -34,7 +56,24 @@ impl FreePcpus {
         let taken = held.union(&housekeeping.intersection(host.allowed()));
         let map = &host.derived().core_map;
         let (shared, at_least) = (map.any(&taken), map.at_least(&usable));
-        Self { usable, held: held.clone(), housekeeping, shared, at_least }
+        let (held, held_to, exact) = (held.clone(), None, None);
+        Self { usable, held, housekeeping, shared, at_least, held_to, exact }
+    }
+
+    /// The same for a request that may be held to some pCPUs or nodes: other pCPUs are not usable.
+    /// They make no core shared, unless a tenant holds them or the host keeps them.
+    pub(crate) fn narrowed(self, host: &Host, request: &Request) -> Self {
+        let Some(held_to) = held_to(host, request) else { return self };
+        let usable = self.usable.intersection(&held_to);
+        let map = &host.derived().core_map;
+        let own = held_to.union(&self.housekeeping).intersection(host.allowed());
+        let mut levels = map.at_least(&own).into_iter();
+        let mut next = || levels.next().unwrap_or_else(|| CoreSet::none(host.cores().len()));
+        let (mut one, mut two, three) = (next(), next(), next());
+        one.without(&two);
+        two.without(&three);
+        let at_least = map.at_least(&usable);
+        Self { usable, at_least, held_to: Some(held_to), exact: Some([one, two]), ..self }
     }
 
     /// The usable pCPUs of `core`, the core at position `at` of [`Host::cores`]. With
@@ -95,8 +134,12 @@ impl FreePcpus {
     }
 
     /// The pCPUs that emulator threads may run on: allowed or reserved, and dedicated to no
-    /// tenant.
+    /// tenant; where the request is held to some, those or the ones that the host keeps.
     pub(crate) fn for_emulators(&self, host: &Host) -> CpuSet {
-        host.allowed().union(&host.reserved()).difference(&self.held)
+        let all = host.allowed().union(&host.reserved()).difference(&self.held);
+        match &self.held_to {
+            Some(held_to) => all.intersection(&held_to.union(&self.housekeeping)),
+            None => all,
+        }
     }
 }

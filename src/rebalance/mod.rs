@@ -9,6 +9,7 @@
 //! - *Re-pin*: a running VM gets other pCPUs and keeps its memory and devices. Every tenant with
 //!   dedicated pCPUs may be re-pinned, core by core: SMT siblings stay siblings, and a whole core
 //!   is replaced by a whole core. vCPUs may leave the node of their memory; the step says so.
+//!   A VM whose request the caller gives keeps to the pCPUs and nodes that it is held to.
 //! - *Restart*: a VM is placed again by its request. Only tenants whose request the caller gives.
 //!
 //! # The search

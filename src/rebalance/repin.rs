@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::advice::Step;
 use crate::free::FreePcpus;
 use crate::host::{Core, Host};
+use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{CoreId, PcpuId};
 use crate::usage::{Claim, Usage};
@@ -14,9 +15,23 @@ use crate::usage::{Claim, Usage};
 ///
 /// It works core by core: siblings stay siblings, and a whole core is replaced by a whole core. A
 /// core shared with a tenant may be replaced by one shared with another. `None` if there is no
-/// room.
-pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> Option<Step> {
+/// room. If the VM's request is known, the new pCPUs are among those that it is held to.
+pub(crate) fn repin(
+    host: &Host,
+    usage: &Usage,
+    tenant: &str,
+    held: &Claim,
+    request: Option<&Request>,
+) -> Option<Step> {
     let free = FreePcpus::new(host, usage);
+    let free = match request {
+        Some(request) => free.narrowed(host, request),
+        None => free,
+    };
+    let excluded = |pcpu: PcpuId| {
+        let cpus = request.and_then(|request| request.spec().cpus.as_ref());
+        cpus.is_some_and(|cpus| !cpus.contains(pcpu))
+    };
     let taken = &free.held;
     let mut cores: BTreeMap<CoreId, (&Core, Vec<PcpuId>)> = BTreeMap::new();
     for pcpu in held.dedicated.iter() {
@@ -24,7 +39,8 @@ pub(crate) fn repin(host: &Host, usage: &Usage, tenant: &str, held: &Claim) -> O
         cores.entry(core.id).or_insert_with(|| (core, Vec::new())).1.push(pcpu);
     }
     let is_whole = |core: &Core, own: &[PcpuId]| {
-        core.pcpus.iter().all(|p| own.contains(p) || !host.allowed().contains(*p))
+        let cannot_have = |p: PcpuId| !host.allowed().contains(p) || excluded(p);
+        core.pcpus.iter().all(|p| own.contains(p) || cannot_have(*p))
     };
     // Cores that can stay do.
     let (mut dedicated, mut moves) = (CpuSet::new(), Vec::new());

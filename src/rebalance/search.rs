@@ -33,7 +33,7 @@ const OUTSIDE: &str = "/outside";
 /// gone, or the search found nothing within its bounds.
 pub fn rebalance(question: Question<'_>, restartable: &[Request]) -> Result<Advice, NoAdvice> {
     let Question { host, usage, request, options } = question;
-    let mut search = MoveSearch { host, usage, request, options, questions: 0 };
+    let mut search = MoveSearch { host, usage, request, restartable, options, questions: 0 };
     if search.fits(usage) {
         return Err(NoAdvice::Fits);
     }
@@ -80,6 +80,7 @@ struct MoveSearch<'a> {
     host: &'a Host,
     usage: &'a Usage,
     request: &'a Request,
+    restartable: &'a [Request],
     options: &'a Options,
     questions: u32,
 }
@@ -162,7 +163,8 @@ impl MoveSearch<'_> {
         // Live moves have the least choice, so they are placed first.
         for (name, held) in &set.repins {
             full.release(name).ok()?;
-            let step = repin(self.host, &full, name, held)?;
+            let request = self.restartable.iter().find(|vm| vm.spec().name == *name);
+            let step = repin(self.host, &full, name, held, request)?;
             full.claim(self.host, name, step.claim()).ok()?;
             steps.push(step);
         }

@@ -70,6 +70,7 @@ impl Cpus<'_> {
         }
         for (user, pcpus) in self.users() {
             usable(case, user, pcpus, found);
+            self.excluded(case, user, pcpus, found);
             let beside = pcpus.intersection(&vcpus);
             if !matches!(user, CpuUser::Vcpu(_)) && !beside.is_empty() {
                 found.push(Violation::BesideVcpus { user, pcpus: beside });
@@ -111,6 +112,36 @@ impl Cpus<'_> {
             users.push((CpuUser::IoThread(number), set));
         }
         users
+    }
+
+    /// The pCPUs are among those that the request is held to, and on its nodes. Emulator and I/O
+    /// threads may also run on what the host keeps.
+    fn excluded(&self, case: &Case<'_>, user: CpuUser, pcpus: &CpuSet, found: &mut Vec<Violation>) {
+        let spec = case.request.spec();
+        let mut pcpus = pcpus.intersection(case.host.online());
+        if matches!(user, CpuUser::Emulator | CpuUser::IoThread(_)) {
+            // The VM's own pCPUs beside its vCPUs are checked as what they are.
+            for others in [&case.housekeeping, self.idle, self.emulator_own] {
+                pcpus = pcpus.difference(others);
+            }
+        }
+        let mut off = CpuSet::new();
+        if let Some(cpus) = &spec.cpus {
+            off.extend(&pcpus.difference(cpus));
+        }
+        // vCPUs and idle siblings are on the nodes of the cells, which have a check of their own.
+        if let (Some(nodes), false) =
+            (&spec.nodes, matches!(user, CpuUser::Vcpu(_) | CpuUser::Idle))
+        {
+            for node in case.host.nodes() {
+                if !nodes.contains(node.id) {
+                    off.extend(&pcpus.intersection(&node.cpus));
+                }
+            }
+        }
+        if !off.is_empty() {
+            found.push(Violation::CpusExcluded { user, pcpus: off });
+        }
     }
 
     fn on_their_nodes(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
@@ -219,7 +250,9 @@ impl Cpus<'_> {
                 if held || (kept && allowed) {
                     return false;
                 }
-                usable |= allowed && !kept;
+                let cpus = &case.request.spec().cpus;
+                let wanted = cpus.as_ref().is_none_or(|cpus| cpus.contains(*pcpu));
+                usable |= allowed && !kept && wanted;
             }
             usable && own_on(core) == 0
         });
@@ -276,8 +309,11 @@ impl Cpus<'_> {
                 }
             }
             // A sibling that the host does not allow cannot be claimed, and no tenant of ours can
-            // get it.
-            let pcpus = rest.intersection(case.host.allowed());
+            // get it. One that the request excludes stays free for others, as it wishes.
+            let mut pcpus = rest.intersection(case.host.allowed());
+            if let Some(cpus) = &case.request.spec().cpus {
+                pcpus = pcpus.intersection(&cpus.union(&case.housekeeping));
+            }
             if !pcpus.is_empty() {
                 found.push(Violation::CoreNotWhole { core: core.id, pcpus });
             }

@@ -67,6 +67,12 @@ fn nodes(case: &Case<'_>, cell: &Cell, mode: MemoryMode, found: &mut Vec<Violati
     if mode == MemoryMode::Unbound {
         return;
     }
+    if let Some(wanted) = &case.request.spec().nodes {
+        let nodes = cell.nodes.difference(wanted);
+        if !nodes.is_empty() {
+            found.push(Violation::NodesExcluded { cell: cell.id, nodes });
+        }
+    }
     for node in case.host.nodes() {
         if cell.nodes.contains(node.id) && node.memory == Bytes::ZERO {
             found.push(Violation::NoMemory { cell: cell.id, node: node.id });

@@ -13,13 +13,14 @@
 //! Every field of a [`Placement`](crate::Placement), taken apart without `..`, so that a new field
 //! does not compile until it is checked:
 //! - pCPUs: every vCPU is pinned; each dedicated vCPU has one pCPU, which is online, allowed, not
-//!   reserved for the host and not held by anybody; the vCPUs of a guest core are on one core;
+//!   reserved for the host, not held by anybody and not excluded by the request; the vCPUs of a guest core are on one core;
 //!   emulator and I/O threads are on pCPUs without vCPUs; cores are claimed whole if the request
 //!   requires it.
 //! - The guest's view: sockets x dies x cores x threads equals the number of vCPUs, no guest core
 //!   straddles cells, sockets are no more than the packages in use (or, where a guest takes each
 //!   socket for one L3, than the cells), the topology shown agrees with the style, and distances are
 //!   a symmetric matrix.
+//! - Nodes: every cell is on nodes that the request allows.
 //! - Memory: the cells partition the vCPUs, and their memory adds up to the request's; each cell is
 //!   a whole number of pages; the pages of all cells together are free, node by node and in total.
 //! - Devices: the requested ones, held by nobody, each once, with the whole IOMMU group, in the

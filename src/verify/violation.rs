@@ -140,6 +140,9 @@ pub enum Violation {
     /// pCPUs dedicated to another tenant.
     #[error("{user} is on pCPUs {pcpus}, which are dedicated to tenant {holder:?}")]
     PcpusHeld { user: CpuUser, pcpus: CpuSet, holder: String },
+    /// pCPUs outside of those, or of the nodes, that the request is held to.
+    #[error("{user} is on pCPUs {pcpus}, which the request excludes")]
+    CpusExcluded { user: CpuUser, pcpus: CpuSet },
     /// Pinned to pCPUs of other nodes than the cell's.
     #[error("vCPU {vcpu} is on pCPUs {pcpus}, which are not on the nodes of its cell {cell}")]
     OffNode { vcpu: VcpuId, cell: CellId, pcpus: CpuSet },
@@ -245,6 +248,9 @@ pub enum Violation {
     /// A cell on a node that the host does not have.
     #[error("cell {cell} is on node {node}, which does not exist")]
     NoSuchNode { cell: CellId, node: NodeId },
+    /// A cell on nodes other than those that the request is held to.
+    #[error("cell {cell} is on nodes {nodes}, which the request excludes")]
+    NodesExcluded { cell: CellId, nodes: NodeSet },
     /// Several nodes, or none, though one is required.
     #[error("the VM is on nodes {nodes:?}, but the request requires one node")]
     NotOneNode { nodes: NodeSet },

@@ -21,6 +21,7 @@ mod facts;
 mod fixtures;
 mod fleet;
 mod guest_topology;
+mod held;
 mod hostile;
 mod kinds;
 mod lessons;

@@ -15,7 +15,7 @@ const PLAN: [(&str, &[&str], &str); 20] = [
     ("workload", &["units"], "weights of metrics"),
     ("host", &["sets", "units"], "facts about hardware: no tenants, no VM"),
     ("usage", &["host", "sets", "shown", "units"], "who holds what: does not know what is wanted"),
-    ("request", &["shown", "units", "workload"], "what is wanted: knows no host"),
+    ("request", &["sets", "shown", "units", "workload"], "what is wanted: knows no host"),
     ("placement", &["host", "sets", "units", "usage"], "a result as plain data: no engine needed"),
     ("free", &["host", "request", "sets", "units", "usage"], "the one definition: decides nothing"),
     (

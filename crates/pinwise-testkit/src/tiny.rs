@@ -34,8 +34,9 @@ pub fn drawn(rng: &mut Rng) -> Case {
         let host = host(rng);
         let built = host.clone().build().expect("generated hosts keep the builder's promises");
         let tenants = tenants(rng, &built);
-        let request = request(rng, &built);
+        let mut request = request(rng, &built);
         let options = options(rng);
+        hold(rng, &built, &tenants, &mut request);
         let case = Case { host, tenants, request, options };
         if case.build().is_some() {
             return case;
@@ -328,6 +329,25 @@ fn tenants(rng: &mut Rng, host: &Host) -> Vec<(String, Claim)> {
         }
     }
     tenants
+}
+
+/// Sometimes holds the VM to some pCPUs, or to one node.
+fn hold(rng: &mut Rng, host: &Host, tenants: &[(String, Claim)], request: &mut RequestSpec) {
+    if rng.percent(15) {
+        let share = rng.pick(&[50, 70, 85]);
+        let mut cpus: CpuSet = host.online().iter().filter(|_| rng.percent(share)).collect();
+        if rng.percent(20) {
+            cpus.insert(PcpuId(99));
+        }
+        // A tenant on pCPUs that the request excludes may share our cores, which no profile shows.
+        tenants.iter().for_each(|(_, claim)| cpus.extend(&claim.dedicated));
+        request.cpus = Some(cpus).filter(|cpus| !cpus.is_empty());
+    }
+    if rng.percent(10) {
+        let missing = usize::from(rng.percent(10));
+        let node = NodeId(rng.below(host.nodes().len() + missing) as u32);
+        request.nodes = Some([node].into_iter().collect());
+    }
 }
 
 fn wish<T>(rng: &mut Rng, value: T) -> Wish<T> {

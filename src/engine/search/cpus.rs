@@ -6,7 +6,8 @@
 //! themselves. Estimate and pick follow one plan, so what was counted is what is built.
 //!
 //! # What a policy may use
-//! A pCPU is *usable* if it is allowed, not dedicated to a tenant, and not kept for the host; pCPUs
+//! A pCPU is *usable* if it is allowed, not dedicated to a tenant, not kept for the host, and among
+//! those that the request is held to; pCPUs
 //! that tenants float on stay usable. A core is *shared* if any of its pCPUs is held, or is kept
 //! for the host and allowed.
 //! - *Dedicated, whole*: unshared cores only. A core has room for a guest core of t threads if t of
@@ -42,7 +43,8 @@
 //!   not counted as a further domain.
 //! - `efficiency`: whether an efficiency core carries a vCPU on a host that has both kinds.
 //! - `whole`: whether each core has exactly as many allowed pCPUs as the guest core has threads, so
-//!   that the VM holds whole cores without having asked for them.
+//!   that the VM holds whole cores without having asked for them. pCPUs that the request may not
+//!   have do not count.
 //!
 //! Over several nodes the worst of each counts. Floating vCPUs always have `NoChoice`, no
 //! efficiency core, and `whole`, which no rule and no requirement reads of them.
@@ -155,6 +157,8 @@ pub(crate) struct FreeCores<'h> {
     pub(crate) nodes: Vec<NodeRoom>,
     /// `levels[n - 1]`: the set of cores with at least n usable pCPUs.
     levels: Vec<CoreSet>,
+    /// See [`FreePcpus`].
+    exact: Option<[CoreSet; 2]>,
     /// For each group of cores: the number of cores with at least n usable pCPUs, at index n - 1.
     pub(super) counts: Vec<[u32; 2]>,
     /// The same for cores with an isolated pCPU, where the kernel isolates some of the allowed
@@ -213,7 +217,13 @@ impl<'h> FreeCores<'h> {
             wants_favoured,
             wants_cache,
             levels,
+            exact: free.exact.clone(),
         }
+    }
+
+    /// `exact()[n - 1]`: the cores with exactly n pCPUs that the VM has to hold for a whole core.
+    fn exact(&self) -> &[CoreSet; 2] {
+        self.exact.as_ref().unwrap_or(&self.host.derived().allowed)
     }
 
     /// The same cores, where they may carry two vCPUs each. `None` where every node that has cores has
@@ -367,7 +377,7 @@ impl<'h> FreeCores<'h> {
     fn has_all(&self, node: usize, second: u64) -> bool {
         let derived = self.host.derived();
         let cores = &derived.nodes[node].cores;
-        let [one, two] = &derived.allowed;
+        let [one, two] = self.exact();
         let pair = |core: usize| self.levels.get(1).is_some_and(|level| level.contains(core));
         let exact = |core: usize| if pair(core) { two.contains(core) } else { one.contains(core) };
         self.nodes[node].cores[1] == second && self.levels[0].iter(cores).all(exact)
@@ -376,7 +386,7 @@ impl<'h> FreeCores<'h> {
     /// Whether a group has enough cores without pCPUs beyond the `threads` that a VM would use.
     fn holds_all(&self, group: usize, count: usize, threads: u32) -> bool {
         let derived = self.host.derived();
-        let (of, small) = (&derived.groups[group].cores, &derived.allowed[threads as usize - 1]);
+        let (of, small) = (&derived.groups[group].cores, &self.exact()[threads as usize - 1]);
         match small.count(of) as usize {
             0 => false,
             all if all == of.len() => true,

@@ -4,6 +4,7 @@ use super::cpus::{CpuPolicy, FreeCores};
 use super::gpus::GpuSets;
 use super::state::PerNode;
 use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
+use crate::engine::profile::count;
 use crate::engine::refusal::Fact;
 use crate::engine::score::Options;
 use crate::free::{FreePages, FreePcpus, gpus as free_gpus, pages::needed};
@@ -11,6 +12,7 @@ use crate::host::Host;
 use crate::host::mask::NodeMask;
 use crate::question::Question;
 use crate::request::{Policy, Request};
+use crate::sets::{CpuSet, NodeSet};
 use crate::units::PageSize;
 use crate::usage::Usage;
 
@@ -31,6 +33,8 @@ pub(crate) struct Inventory<'a> {
     pub(super) device_nodes: Vec<Option<usize>>,
     /// The nodes in `device_nodes`, as a set.
     pub(super) devices: NodeMask,
+    /// The nodes that the request is held to, or all.
+    pub(crate) nodes: NodeMask,
 }
 
 /// One page size to try: the number of pages that the VM needs, and the numbers that are free.
@@ -52,17 +56,36 @@ impl Pages {
         let sum = mask.iter().fold(0, |sum: u64, at| sum.saturating_add(self.free[at]));
         sum.min(self.in_all) >= self.needed
     }
+
+    /// Takes away the pages of all nodes but these.
+    fn keep(&mut self, nodes: NodeMask) {
+        for (at, free) in self.free.iter_mut().enumerate() {
+            if !nodes.contains(at) {
+                *free = 0;
+            }
+        }
+        self.some = self.some & nodes;
+    }
 }
 
 impl<'a> Inventory<'a> {
     /// Counts what is free for the request.
     ///
     /// # Errors
-    /// The facts that refuse every style: no set of GPUs, or no page size, can serve the request.
+    /// The facts that refuse every style: no set of GPUs, or no page size, can serve the request, or
+    /// none of the pCPUs or nodes that it is held to can be had.
     pub(crate) fn new(question: Question<'a>) -> Result<Self, Vec<Fact>> {
         let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
-        let free = FreePcpus::new(host, usage);
+        let all = FreePcpus::new(host, usage);
+        // Other VMs are not held to what this request is held to.
+        let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
+        let for_others = if is_held { all.whole_cores() } else { None };
+        let free = all.narrowed(host, request);
+        let nodes = nodes(host, request)?;
+        if let Some(fact) = unusable(request, &free.usable).filter(|_| free.usable.is_empty()) {
+            return Err(vec![fact]);
+        }
         let mut stocks: Vec<FreeCores<'a>> = Vec::with_capacity(MAX_WAYS);
         for way in ways(request) {
             let stock = FreeCores::new(host, &free, request, way);
@@ -70,12 +93,29 @@ impl<'a> Inventory<'a> {
             stocks.push(stock);
             stocks.extend(doubled);
         }
-        let pages = pages(host, usage, request)?;
-        let slots = slots(host, usage, |at| stocks[0].nodes[at].cores[0], &pages, options)
+        let mut pages = pages(host, usage, request)?;
+        let whole_cores = |at: usize| match &for_others {
+            Some(whole) => u64::from(whole.count(&host.derived().nodes[at].cores)),
+            None => stocks[0].nodes[at].cores[0],
+        };
+        let slots = slots(host, usage, whole_cores, &pages, options)
             .for_one_of(gpus.sets.iter().map(|set| set.gpus));
+        pages.iter_mut().for_each(|pages| pages.keep(nodes));
         let device_nodes: Vec<Option<usize>> = device_nodes(host, request).collect();
         let devices = device_nodes.iter().flatten().copied().collect();
-        Ok(Self { host, request, options, free, stocks, pages, gpus, slots, device_nodes, devices })
+        Ok(Self {
+            host,
+            request,
+            options,
+            free,
+            stocks,
+            pages,
+            gpus,
+            slots,
+            device_nodes,
+            devices,
+            nodes,
+        })
     }
 }
 
@@ -191,6 +231,37 @@ pub(crate) fn emulator_room(
         (1, (inventory.free.for_emulators(inventory.host).len() as u64).saturating_sub(vcpus))
     };
     (free < needed).then_some(Fact::NoEmulatorPcpu { needed, free })
+}
+
+/// The nodes that the request is held to, or all.
+///
+/// # Errors
+/// The fact that the host has none of them.
+fn nodes(host: &Host, request: &Request) -> Result<NodeMask, Vec<Fact>> {
+    let wanted = request.spec().nodes.as_ref();
+    let is_in = |at: &usize| wanted.is_none_or(|ids| ids.contains(host.nodes()[*at].id));
+    let nodes: NodeMask = (0..host.nodes().len()).filter(is_in).collect();
+    match missing_nodes(host, request).filter(|_| nodes.is_empty()) {
+        Some(fact) => Err(vec![fact]),
+        None => Ok(nodes),
+    }
+}
+
+/// The fact that the host lacks some of the nodes that the request is held to, if so.
+pub(crate) fn missing_nodes(host: &Host, request: &Request) -> Option<Fact> {
+    let wanted = request.spec().nodes.as_ref()?;
+    let known: NodeSet = host.nodes().iter().map(|node| node.id).collect();
+    let nodes = wanted.difference(&known);
+    let left = count(wanted.len() - nodes.len());
+    (!nodes.is_empty()).then_some(Fact::NodesMissing { nodes, left })
+}
+
+/// The fact that some of the pCPUs that the request is held to are not usable, if so.
+pub(crate) fn unusable(request: &Request, usable: &CpuSet) -> Option<Fact> {
+    let wanted = request.spec().cpus.as_ref()?;
+    let cpus = wanted.difference(usable);
+    let left = count(wanted.len() - cpus.len());
+    (!cpus.is_empty()).then_some(Fact::CpusUnusable { cpus, left })
 }
 
 /// The node of each requested device that is no GPU of the request.

@@ -38,7 +38,9 @@
 //!    is tried; if k > 1 cells are required, only size k. There are never more nodes than guest
 //!    cores.
 //! 3. **Node set.** The subsets of that size in ascending order of their positions. A node takes
-//!    part if it has memory and room for at least one guest core; it need not have free pages.
+//!    part if it has memory and room for at least one guest core; it need not have free pages. If
+//!    the request is held to some pCPUs or nodes, nothing else has room; what is left for other VMs
+//!    is counted without regard to that.
 //! 4. **GPU set.** Those that no other set dominates as seen from these nodes; see `gpus`.
 //! 5. **Split** of the guest cores over the nodes; see below.
 //! 6. **Choice.** A single node has only the first. A required number of cells drops the choices
@@ -136,5 +138,7 @@ mod walk;
 mod weigh;
 
 pub(crate) use found::{Candidate, Found};
-pub(crate) use inventory::{Inventory, Pages, emulator_room, emulator_way};
+pub(crate) use inventory::{
+    Inventory, Pages, emulator_room, emulator_way, missing_nodes, unusable,
+};
 pub(crate) use pass::search;

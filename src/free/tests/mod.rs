@@ -327,7 +327,7 @@ fn running_vms_move_to_usable_pcpus() {
             let taken = Claim { dedicated, ..Claim::default() };
             without.claim(host, "newcomer", taken).unwrap();
             let reading = Reading { host, usage: &without };
-            let Some(step) = repin(host, &without, name, claim) else {
+            let Some(step) = repin(host, &without, name, claim, None) else {
                 none += 1;
                 continue;
             };

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Definition, Field, U32, addresses, amounts, array, boolean, document_by_hand, names, number,
-    object, of, one_of, string, tagged,
+    Definition, Field, U32, addresses, amounts, array, boolean, cpu_sets, cpus, document_by_hand,
+    names, number, object, of, one_of, set, string, tagged,
 };
 use crate::json::format::REQUEST;
 use crate::request::Guest;
@@ -32,9 +32,12 @@ pub fn request_schema() -> String {
         ("peer_to_peer", false, boolean(), "whether GPUs use peer-to-peer; unknown if omitted"),
         ("emulator_pcpus", false, number(U32), "pCPUs for the emulator threads alone"),
         ("io_threads", false, number(U32), "the number of I/O threads"),
+        cpus("cpus", false, "the only pCPUs that the VM may have; any if omitted"),
+        ("nodes", false, set(), "the only nodes for its vCPUs and memory; any if omitted"),
         ("policies", false, of("policies"), "how strictly each property is wanted"),
     ];
     let definitions: Vec<Definition> = vec![
+        cpu_sets(),
         amounts(),
         addresses(),
         ("policy", names(&["require", "prefer", "ignore"])),

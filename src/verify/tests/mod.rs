@@ -89,6 +89,26 @@ fn a_core_is_whole_where_its_other_sibling_is_not_allowed() {
 }
 
 #[test]
+fn a_core_is_whole_where_the_request_excludes_its_other_sibling() {
+    let mut scene = scenes::pin();
+    scene.request.cpus = Some(cpus("1-2,10"));
+    scene.request.nodes = Some(scenes::nodes("0"));
+    scene.placement.idle = cpus("10");
+    scene.placement.iothreads = vec![cpus("10")];
+    assert_eq!(scene.verify(), Ok(()));
+    // Emulator and I/O threads may run on what the host keeps, wherever that is.
+    scene.placement.iothreads = vec![cpus("8")];
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
+fn the_default_layout_is_not_held_to_anything() {
+    let mut scene = scenes::default();
+    (scene.request.cpus, scene.request.nodes) = (Some(cpus("1")), Some(scenes::nodes("1")));
+    assert_eq!(scene.verify(), Ok(()));
+}
+
+#[test]
 fn cores_are_shared_where_the_request_allows_it() {
     let mut scene = scenes::pin();
     scene.request.policies.whole_cores = Policy::Prefer;

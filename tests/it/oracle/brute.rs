@@ -65,6 +65,7 @@ pub(crate) struct Found {
 pub(crate) fn search(case: &Built, options: &Options) -> Found {
     let Built { host, usage, request } = case;
     let usable = host.allowed().difference(usage.dedicated()).difference(&kept(host));
+    let usable = usable.iter().filter(|pcpu| wants(host, request, *pcpu)).collect();
     let gpus = gpu_sets(host, request);
     let (best, tried) = (BTreeMap::new(), 0);
     let mut brute = Brute { host, usage, request, options, usable, gpus, best, tried };
@@ -78,6 +79,14 @@ pub(crate) fn search(case: &Built, options: &Options) -> Found {
         brute.place(&cpus);
     }
     Found { best: brute.best, tried: brute.tried }
+}
+
+/// Whether the pCPU is among those, and on one of the nodes, that the request is held to.
+fn wants(host: &Host, request: &Request, pcpu: PcpuId) -> bool {
+    let spec = request.spec();
+    let node = host.core_of(pcpu).map(|core| core.node);
+    spec.cpus.as_ref().is_none_or(|cpus| cpus.contains(pcpu))
+        && spec.nodes.as_ref().is_none_or(|ids| node.is_some_and(|id| ids.contains(id)))
 }
 
 /// The pCPUs that the host keeps. The generated hosts isolate none and tell no sizes of caches.
@@ -133,7 +142,8 @@ impl Brute<'_> {
         {
             let state = |p: &PcpuId| {
                 let held = self.usage.dedicated().contains(*p);
-                (self.usable.contains(*p), held, self.host.allowed().contains(*p))
+                let wanted = wants(self.host, self.request, *p);
+                (self.usable.contains(*p), held, self.host.allowed().contains(*p), wanted)
             };
             let mut states: Vec<_> = core.pcpus.iter().map(state).collect();
             states.sort_unstable();
@@ -265,13 +275,18 @@ impl Brute<'_> {
 
     /// Where emulator threads may run beside other work: held by nobody, and allowed or reserved.
     fn for_emulators(&self) -> CpuSet {
-        self.host.allowed().union(&self.host.reserved()).difference(self.usage.dedicated())
+        let all = self.host.allowed().union(&self.host.reserved());
+        let (all, kept) = (all.difference(self.usage.dedicated()), kept(self.host));
+        all.iter().filter(|p| kept.contains(*p) || wants(self.host, self.request, *p)).collect()
     }
 
     /// Whether a VM can have the core for itself: what it cannot use, nobody can.
     fn is_whole(&self, core: &Core) -> bool {
-        let dead =
-            |p: PcpuId| !self.host.allowed().contains(p) && !self.usage.dedicated().contains(p);
+        let kept = kept(self.host);
+        let dead = |p: PcpuId| {
+            let wanted = wants(self.host, self.request, p) || kept.contains(p);
+            !(self.host.allowed().contains(p) && wanted) && !self.usage.dedicated().contains(p)
+        };
         core.pcpus.iter().all(|p| self.usable.contains(*p) || dead(*p))
     }
 

@@ -209,6 +209,8 @@ fn counts(outcomes: &[Outcome]) -> BTreeMap<String, usize> {
             ("emulator pCPUs", request.emulator_pcpus > 0),
             ("even cells", request.even_cells),
             ("other devices", !request.devices.is_empty()),
+            ("held to pCPUs", request.cpus.is_some()),
+            ("held to nodes", request.nodes.is_some()),
         ] {
             count(format!("{what}: {is}"));
         }
@@ -253,6 +255,8 @@ fn assert_spread(outcomes: &[Outcome]) {
         ("emulator pCPUs: true", 10.0),
         ("even cells: true", 8.0),
         ("other devices: true", 5.0),
+        ("held to pCPUs: true", 8.0),
+        ("held to nodes: true", 5.0),
         ("0 tenants", 20.0),
         ("3 tenants", 5.0),
     ] {

@@ -113,6 +113,8 @@ fn steps(case: &Case) -> Vec<Case> {
         RequestSpec { page_size: None, ..request.clone() },
         RequestSpec { emulator_pcpus: 0, ..request.clone() },
         RequestSpec { io_threads: 0, ..request.clone() },
+        RequestSpec { cpus: None, ..request.clone() },
+        RequestSpec { nodes: None, ..request.clone() },
         RequestSpec { devices: Vec::new(), ..request.clone() },
         RequestSpec { gpus: GpuRequest::default(), ..request.clone() },
         RequestSpec { vcpus: request.vcpus - 1, ..request.clone() },

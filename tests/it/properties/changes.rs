@@ -55,6 +55,8 @@ fn apply(host: &mut HostSpec, request: &mut RequestSpec, change: &Change) -> Res
             ensure(request.page_size.is_some(), || "no size is asked for".into())?;
             request.page_size = Some(size);
         }
+        Change::AnyCpus => request.cpus = None,
+        Change::AnyNodes => request.nodes = None,
         Change::FewerEmulatorPcpus { emulator_pcpus } => {
             ensure(emulator_pcpus < request.emulator_pcpus, || "not fewer".into())?;
             request.emulator_pcpus = emulator_pcpus;
@@ -258,6 +260,8 @@ fn all_single(rng: &mut Rng, case: &Case) -> Vec<Kind> {
             number(request.emulator_pcpus, &|other, n| other.emulator_pcpus = n),
         ),
         requests("UnevenCells", vec![with(&|other| other.even_cells = false)]),
+        requests("AnyCpus", vec![with(&|other| other.cpus = None)]),
+        requests("AnyNodes", vec![with(&|other| other.nodes = None)]),
         requests("WithoutDevice", named.map(|a| with(&|other| without(other, *a))).collect()),
         requests("LessMemory", memories.iter().map(|m| with(&|o| o.memory = *m)).collect()),
     ];
@@ -363,5 +367,5 @@ fn every_kind_of_change_that_would_fit_is_told_once() {
     });
     println!("{seen:?}");
     let told: BTreeSet<&str> = seen.keys().map(|kind| kind.split(' ').next().unwrap()).collect();
-    assert_eq!(told.len(), 17, "some kinds are never told: {seen:?}");
+    assert_eq!(told.len(), 19, "some kinds are never told: {seen:?}");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pinwise::engine::{Fact, Rejection};
 use pinwise::host::DeviceKind;
 use pinwise::request::{GpuRequest, Wish};
-use pinwise::{CpuSet, Host, NodeSet, PageSize, PciAddr, Policy, Usage};
+use pinwise::{CpuSet, NodeSet, PageSize, PciAddr, Policy};
 
 use super::scene::Scene;
 use super::{ensure, for_cases};
@@ -14,10 +14,14 @@ use super::{ensure, for_cases};
 fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
     let (host, usage) = (&scene.host, &scene.usage);
     let kept = &host.kept().cpus;
+    let spec = &scene.request;
+    let nodes = spec.nodes.as_ref();
     let cores = host.cores().iter().map(|core| {
         let held = core.pcpus.iter().any(|pcpu| usage.dedicated().contains(*pcpu));
         let free = core.pcpus.iter().filter(|pcpu| {
             host.allowed().contains(**pcpu)
+                && spec.cpus.as_ref().is_none_or(|cpus| cpus.contains(**pcpu))
+                && nodes.is_none_or(|nodes| nodes.contains(core.node))
                 && !kept.contains(**pcpu)
                 && !usage.dedicated().contains(**pcpu)
         });
@@ -27,9 +31,11 @@ fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
     cores.collect()
 }
 
-fn free_pages(host: &Host, usage: &Usage, nodes: &NodeSet, size: PageSize) -> u64 {
+fn free_pages(scene: &Scene, nodes: &NodeSet, size: PageSize) -> u64 {
+    let (host, usage) = (&scene.host, &scene.usage);
     let sum: u64 = nodes.iter().map(|node| usage.free_pages(host, node, size)).sum();
-    let whole_host = nodes.len() == host.nodes().len();
+    let whole_host =
+        nodes.len() == host.nodes().len() || Some(nodes) == scene.request.nodes.as_ref();
     if whole_host { sum.min(usage.free_pages_in_all(host, size)) } else { sum }
 }
 
@@ -69,7 +75,7 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
         Fact::PagesShort { nodes, page_size: size, needed, free } => {
             ensure(free < needed, || format!("{fact:?}"))?;
             let needed = request.memory.0 / size.bytes();
-            let free = free_pages(host, usage, nodes, *size);
+            let free = free_pages(scene, nodes, *size);
             Fact::PagesShort { nodes: nodes.clone(), page_size: *size, needed, free }
         }
         Fact::NoPageSize { .. } => {
@@ -141,6 +147,25 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
             ensure(*free <= left.len() as u64, || format!("{fact:?} of {left}"))?;
             Fact::NoEmulatorPcpu { needed, free: *free }
         }
+        Fact::CpusUnusable { cpus, left } => {
+            let wanted = request.cpus.clone().unwrap_or_default();
+            let on_nodes = |pcpu| {
+                let node = host.core_of(pcpu).map(|core| core.node);
+                request.nodes.as_ref().is_none_or(|ids| node.is_some_and(|id| ids.contains(id)))
+            };
+            let free = host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus);
+            let (usable, cannot): (Vec<_>, Vec<_>) =
+                wanted.iter().partition(|p| free.contains(*p) && on_nodes(*p));
+            ensure(!cpus.is_empty() && *left as usize == usable.len(), || format!("{fact:?}"))?;
+            Fact::CpusUnusable { cpus: cannot.into_iter().collect(), left: *left }
+        }
+        Fact::NodesMissing { nodes, left } => {
+            let wanted = request.nodes.clone().unwrap_or_default();
+            let (known, missing): (Vec<_>, Vec<_>) =
+                wanted.iter().partition(|id| host.node(*id).is_some());
+            ensure(!nodes.is_empty() && *left as usize == known.len(), || format!("{fact:?}"))?;
+            Fact::NodesMissing { nodes: missing.into_iter().collect(), left: *left }
+        }
         // Of what is required; the property tests of requirements and the oracle judge those.
         _ => fact.clone(),
     };
@@ -154,6 +179,12 @@ fn every_number_of_a_refusal_is_so() {
         let mut scene = Scene::new(rng);
         let before = scene.request.clone();
         match rng.below(20) {
+            5 => {
+                let more = |set: &CpuSet| set.union(&"5000-5003".parse().unwrap());
+                scene.request.cpus = scene.request.cpus.as_ref().map(more);
+                let some = if rng.percent(50) { "90" } else { "0,90" };
+                scene.request.nodes = Some(some.parse().unwrap());
+            }
             0 | 1 => scene.request.devices.push(host_address(&scene, rng.below(50))),
             2..5 => {
                 scene.request.emulator_pcpus = rng.between(1, 40) as u32;
@@ -189,6 +220,8 @@ fn every_number_of_a_refusal_is_so() {
         "NoSmt",
         "OddVcpus",
         "NoEmulatorPcpu",
+        "CpusUnusable",
+        "NodesMissing",
         "Lacks",
     ] {
         assert!(seen.contains_key(kind), "{kind} is never seen: {seen:?}");

@@ -15,7 +15,7 @@ use pinwise::{
     recommend,
 };
 
-use super::scene::{HOSTS, options, request, tenant, worsened};
+use super::scene::{HOSTS, hold, options, request, tenant, worsened};
 use super::{ensure, for_cases};
 use pinwise_testkit::common::{checked, description};
 use pinwise_testkit::rng::Rng;
@@ -60,6 +60,10 @@ fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestSpec {
     }
     if rng.percent(30) {
         wish.even_cells = true;
+    }
+    if rng.percent(40) {
+        let member = &fleet[rng.below(fleet.len())];
+        hold(rng, member.host(), &mut wish);
     }
     if let GpuRequest::Addresses(_) = wish.gpus {
         wish.gpus = GpuRequest::Count { count: 1, model: None };

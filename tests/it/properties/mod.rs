@@ -120,7 +120,7 @@ fn the_generator_spreads() {
         least(&format!("{style} is ranked"), 5.0);
         least(&format!("{style} wins"), 1.0);
     }
-    (1..=3).for_each(|nodes| least(&format!("on {nodes} nodes"), 3.0));
+    (1..=3).for_each(|nodes| least(&format!("on {nodes} nodes"), 2.0));
     for (what, share) in [
         ("dedicated true", 20.0),
         ("dedicated false", 3.0),

@@ -112,6 +112,9 @@ impl Numbers {
             *addresses = self.addresses(addresses);
         }
         other.devices = self.addresses(&request.devices);
+        other.cpus = request.cpus.as_ref().map(|cpus| self.cpus(cpus));
+        other.nodes =
+            request.nodes.as_ref().map(|nodes| nodes.iter().map(|id| self.nodes[&id]).collect());
         other
     }
 }

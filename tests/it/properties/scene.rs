@@ -55,8 +55,9 @@ impl Scene {
                 tenants.push((name, claim));
             }
         }
-        let request = request(rng, &host);
+        let mut request = request(rng, &host);
         let options = options(rng);
+        hold(rng, &host, &mut request);
         Self { description, host, tenants, usage, request, options }
     }
 
@@ -250,6 +251,28 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
             fabric_partition: policy(rng, 25, 50),
         },
         ..RequestSpec::new("vm1", vcpus as u32, memory)
+    }
+}
+
+/// Sometimes holds the VM to some pCPUs, or to some nodes.
+pub(crate) fn hold(rng: &mut Rng, host: &Host, request: &mut RequestSpec) {
+    if rng.percent(10) {
+        let share = rng.between(30, 95);
+        // Whole cores, or any pCPUs.
+        let cores = rng.percent(50);
+        let mut cpus = CpuSet::new();
+        for core in host.cores() {
+            let all = rng.percent(share);
+            let mut is_in = || if cores { all } else { rng.percent(share) };
+            cpus.extend(&core.pcpus.iter().copied().filter(|_| is_in()).collect());
+        }
+        request.cpus = Some(cpus).filter(|cpus| !cpus.is_empty());
+    }
+    if rng.percent(10) {
+        let mut nodes: Vec<NodeId> = host.nodes().iter().map(|node| node.id).collect();
+        rng.shuffle(&mut nodes);
+        nodes.truncate(rng.between(nodes.len().div_ceil(2), nodes.len()));
+        request.nodes = Some(nodes.into_iter().collect());
     }
 }
 

@@ -1,12 +1,13 @@
 //! The arguments of `pinwise recommend`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use pinwise::host::Reserve;
 use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
-use pinwise::{Bytes, PageSize, PciAddr, Policy, Style, Workload};
+use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
 
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,6 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",
+        "cpus", "nodes",
     ])]
     pub(crate) request: Option<PathBuf>,
     /// The VM's name.
@@ -90,6 +92,13 @@ pub(crate) struct Args {
     /// Whether the guest's GPUs use peer-to-peer.
     #[arg(long, value_name = "yes|no|unknown", value_parser = p2p)]
     pub(crate) p2p: Option<Choice<bool>>,
+    /// Hold the VM to these pCPUs, such as 8-15,24-31: its vCPUs, the siblings idle beside them and
+    /// its own emulator pCPUs. Shared emulator threads may run on what the host keeps, too.
+    #[arg(long, value_name = "CPUSET", value_parser = set::<CpuSet>)]
+    pub(crate) cpus: Option<CpuSet>,
+    /// Hold the VM's vCPUs and memory to these NUMA nodes, such as 0-1. GPUs may be elsewhere.
+    #[arg(long, value_name = "NODESET", value_parser = set::<NodeSet>)]
+    pub(crate) nodes: Option<NodeSet>,
     /// How strictly each vCPU must have a pCPU of its own.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) dedicated_cpus: Option<Policy>,
@@ -171,5 +180,9 @@ fn p2p(text: &str) -> Result<Choice<bool>, String> {
 
 /// People write `8-15, 24-31`.
 fn reserve(text: &str) -> Result<Reserve, ParseUnitError> {
+    set(text)
+}
+
+fn set<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.split_whitespace().collect::<String>().parse()
 }

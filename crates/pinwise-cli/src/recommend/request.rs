@@ -54,6 +54,8 @@ pub(super) fn request(args: &Args, domain: Option<&str>) -> Result<Request, Fail
         cells: args.cells.unwrap_or_default(),
         smt: args.smt.unwrap_or_default(),
         peer_to_peer: args.p2p.and_then(|choice| choice.0),
+        cpus: args.cpus.clone(),
+        nodes: args.nodes.clone(),
         ..base
     };
     Ok(request.build()?)

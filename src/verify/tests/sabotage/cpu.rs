@@ -1,6 +1,6 @@
 //! Pins, cores and who else is on them.
 
-use super::super::scenes::{cpus, default, floating, numa_smt, pin, smt};
+use super::super::scenes::{cpus, default, floating, nodes, numa_smt, pin, smt};
 use super::{Sabotage, core, other, vcpu};
 use crate::host::Reserve;
 use crate::placement::{GuestTopology, Style};
@@ -104,6 +104,37 @@ pub(super) fn cpus_broken() -> Vec<Sabotage> {
             PcpusHeld { user: Vcpu(vcpu(0)), pcpus: cpus("1"), holder: other() },
         ),
         (pin, |s| s.hold("10", &[]), PcpusHeld { user: Idle, pcpus: cpus("10"), holder: other() }),
+        (
+            pin,
+            |s| s.request.cpus = Some(cpus("2,9-10")),
+            CpusExcluded { user: Vcpu(vcpu(0)), pcpus: cpus("1") },
+        ),
+        (
+            pin,
+            |s| s.request.cpus = Some(cpus("1-2,10,99")),
+            CpusExcluded { user: Idle, pcpus: cpus("9") },
+        ),
+        (
+            numa_smt,
+            |s| s.request.cpus = Some(cpus("1-2,4-5,9-13")),
+            CpusExcluded { user: EmulatorOwn, pcpus: cpus("3") },
+        ),
+        (
+            pin,
+            |s| {
+                s.request.cpus = Some(cpus("1-2,9-10"));
+                s.placement.emulator = cpus("0,3");
+            },
+            CpusExcluded { user: Emulator, pcpus: cpus("3") },
+        ),
+        (
+            pin,
+            |s| {
+                s.request.nodes = Some(nodes("0,7"));
+                s.placement.iothreads[0] = cpus("9,14");
+            },
+            CpusExcluded { user: IoThread(0), pcpus: cpus("14") },
+        ),
         (
             pin,
             |s| {

@@ -1,6 +1,6 @@
 //! What the guest is shown of CPUs and cells.
 
-use super::super::scenes::{cpus, default, nodes, numa_smt, pin, smt, vcpus};
+use super::super::scenes::{cpus, default, floating, nodes, numa_smt, pin, smt, vcpus};
 use super::Sabotage;
 use crate::host::CpuVendor;
 use crate::placement::{GuestTopology, MemoryMode, Style};
@@ -145,6 +145,16 @@ pub(super) fn guest_broken() -> Vec<Sabotage> {
             pin,
             |s| s.placement.cells[0].nodes = nodes("0,9"),
             NoSuchNode { cell: CellId(0), node: NodeId(9) },
+        ),
+        (
+            pin,
+            |s| s.request.nodes = Some(nodes("1,7")),
+            NodesExcluded { cell: CellId(0), nodes: nodes("0") },
+        ),
+        (
+            floating,
+            |s| s.request.nodes = Some(nodes("0")),
+            NodesExcluded { cell: CellId(0), nodes: nodes("1") },
         ),
         (
             numa_smt,
