@@ -8,6 +8,8 @@ use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, PageSize, PciAddr, Style, Workload};
 
+use crate::input::memory;
+
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -59,8 +61,8 @@ pub(crate) struct Args {
     /// The number of vCPUs.
     #[arg(long)]
     pub(crate) vcpus: Option<u32>,
-    /// The memory, such as 64GiB.
-    #[arg(long)]
+    /// The memory with its unit, such as 64GiB.
+    #[arg(long, value_parser = memory)]
     pub(crate) memory: Option<Bytes>,
     /// The number of GPUs.
     #[arg(long, conflicts_with = "gpu")]

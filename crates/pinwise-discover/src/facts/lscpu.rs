@@ -26,6 +26,7 @@ const MAX_LISTS: usize = 2;
 /// other lines before and after the list, such as a prompt. Offline pCPUs are listed by number
 /// only; a text with a list of each kind gives the facts of the first.
 ///
+/// # Errors
 /// [`FactsError`] if the text is longer than [`MAX_FACTS`](super::MAX_FACTS), has no list with a
 /// CPU column and a column of cores, packages, nodes, caches or states, or if the list has no rows
 /// or more rows than a host has pCPUs, repeats a pCPU or column, has a row that is too short or too
@@ -143,10 +144,15 @@ impl Header {
             false => text.split_whitespace().take(limit).collect(),
         };
         let wanted = self.columns.len();
-        let is_cell = |cell: &&str| {
-            unknown(cell) || decimal(cell).is_some() || state(cell).is_some() || cell.contains(':')
+        let is_cell = |cell: &str| unknown(cell) || decimal(cell).is_some() || cell.contains(':');
+        // A state is a word, as are the lines after the list: only the pCPU's number tells a row.
+        let at = |column| self.columns.iter().position(|parts| *parts == [column]);
+        let numbered =
+            || at(Column::Pcpu).and_then(|at| cells.get(at)).is_some_and(|cell| is_cell(cell));
+        let begins = |cell: &&str| {
+            is_cell(cell) || at(Column::Online) == Some(0) && is_word(cell) && numbered()
         };
-        if text.is_empty() || !cells.first().is_some_and(is_cell) {
+        if text.is_empty() || !cells.first().is_some_and(begins) {
             return Ok(None);
         }
         // Blanks in a model's name split it; it has no commas.
@@ -173,12 +179,53 @@ fn unknown(cell: &str) -> bool {
     matches!(cell, "" | "-")
 }
 
-fn state(cell: &str) -> Option<bool> {
-    match cell {
-        "yes" | "Y" => Some(true),
-        "no" | "N" => Some(false),
-        _ => None,
+fn is_word(cell: &str) -> bool {
+    !cell.is_empty() && cell.chars().all(char::is_alphabetic)
+}
+
+/// The words for no in the languages into which lscpu is translated, in lower case; `lscpu -p`
+/// prints one letter.
+const NO: [&str; 23] = [
+    "no",
+    "n",
+    "non",
+    "nein",
+    "nej",
+    "nei",
+    "nee",
+    "ne",
+    "não",
+    "nao",
+    "nie",
+    "nu",
+    "nem",
+    "ei",
+    "e",
+    "нет",
+    "ні",
+    "не",
+    "н",
+    "hayır",
+    "όχι",
+    "否",
+    "いいえ",
+];
+
+/// Whether a word of the column of states means that a pCPU is online. lscpu translates the word,
+/// so only the known ones for no mean that it is not. A word that is unknown, too, means so where
+/// the row tells neither core nor package nor cache although the list has such columns: lscpu shows
+/// none of them for an offline pCPU.
+fn is_online(word: &str, header: &Header, facts: &PcpuFacts) -> bool {
+    if matches!(word, "yes" | "Y") {
+        return true;
     }
+    let has = header
+        .columns
+        .iter()
+        .flatten()
+        .any(|column| matches!(column, Column::Core | Column::Package | Column::Cache(..)));
+    let told = facts.core.is_some() || facts.package.is_some() || !facts.caches.is_empty();
+    !NO.contains(&word.to_lowercase().as_str()) && (told || !has)
 }
 
 /// The whole MHz of `3800.0000`, which some locales write with a comma; the inner `None` is zero.
@@ -240,7 +287,7 @@ fn close(open: Option<(Header, Line<'_>)>, found: &[Facts]) -> Result<(), FactsE
 }
 
 fn row(header: &Header, line: Line<'_>, cells: &[&str]) -> Result<PcpuFacts, FactsError> {
-    let mut pcpu = None;
+    let (mut pcpu, mut state) = (None, None);
     let mut facts = PcpuFacts {
         pcpu: PcpuId(0),
         online: None,
@@ -277,8 +324,10 @@ fn row(header: &Header, line: Line<'_>, cells: &[&str]) -> Result<PcpuFacts, Fac
                     facts.node = Some(id.ok_or_else(bad)?);
                 }
                 Column::Online => {
-                    let bad = || line.bad("the state", value, "yes or no");
-                    facts.online = Some(state(value).ok_or_else(bad)?);
+                    if !is_word(value) {
+                        return Err(line.bad("the state", value, "yes or no"));
+                    }
+                    state = Some(value);
                 }
                 Column::MaxMhz => {
                     let bad = || line.bad("the top frequency", value, "a number of MHz");
@@ -296,7 +345,8 @@ fn row(header: &Header, line: Line<'_>, cells: &[&str]) -> Result<PcpuFacts, Fac
         }
     }
     let missing = || FactsError::Missing { line: line.number, what: "the CPU's number".to_owned() };
-    Ok(PcpuFacts { pcpu: pcpu.ok_or_else(missing)?, ..facts })
+    let online = state.map(|word| is_online(word, header, &facts));
+    Ok(PcpuFacts { pcpu: pcpu.ok_or_else(missing)?, online, ..facts })
 }
 
 #[cfg(test)]

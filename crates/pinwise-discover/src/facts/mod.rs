@@ -1,11 +1,14 @@
 //! Facts from partial sources about a machine: links of GPUs, nodes of devices, distances of nodes.
 //!
 //! `nvidia-smi`, `rocm-smi`, NVML, NCCL and `numactl` each know something that sysfs, lstopo or
-//! libvirt do not, but none of them describes a whole host. Their statements are [`Facts`]: plain
+//! libvirt do not, but none of them describes a whole host (a table of `lscpu` describes one without
+//! memory and devices). Their statements are [`Facts`]: plain
 //! data, not yet trusted. [`read_facts`] reads texts that an operator can send. [`overlay`] lays
 //! facts over a host's description: it adds missing parts, keeps the more specific value if both
 //! have one, and reports every conflict.
 
+#[cfg(all(feature = "serde", feature = "xml"))]
+pub(crate) mod alone;
 mod data;
 mod lines;
 mod lscpu;
@@ -34,6 +37,7 @@ pub use problem::{FactsError, MAX_FACTS};
 pub use reader::Reader;
 pub use whole::overlay_host;
 
+use crate::pasted;
 use lines::Lines;
 use reader::FactsText;
 
@@ -60,7 +64,7 @@ pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
     if text.len() > MAX_FACTS {
         return Err(FactsError::TooLong { bytes: text.len(), limit: MAX_FACTS });
     }
-    let text = text.trim_start_matches('\u{feff}');
+    let text = &*pasted::clean(text);
     if text.trim().is_empty() {
         return Err(FactsError::Empty);
     }
