@@ -24,6 +24,7 @@ mod guest_topology;
 mod hostile;
 mod kinds;
 mod lessons;
+mod lscpu;
 mod lstopo;
 mod mutations;
 mod oracle;

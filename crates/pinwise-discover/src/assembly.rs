@@ -42,6 +42,8 @@ impl TextKind {
 
     fn of_clean(text: &str) -> Self {
         match pasted::root_element(text) {
+            // A part of capabilities has an element of this name too, without objects.
+            Some("topology") if text.contains("<cells") && !text.contains("<object") => Self::Facts,
             Some("topology") => Self::Lstopo,
             Some("capabilities") => Self::Capabilities,
             Some("device") => Self::NodeDevice,

@@ -98,6 +98,11 @@ fn without_escapes(text: &str) -> String {
                 while chars.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
                 chars.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
             }
+            // The title of a window, up to a bell.
+            '\u{1b}' if chars.next_if_eq(&']').is_some() => {
+                while chars.next_if(|c| !matches!(c, '\u{7}' | '\u{1b}' | '\n')).is_some() {}
+                chars.next_if_eq(&'\u{7}');
+            }
             '\u{1b}' => {}
             c => plain.push(c),
         }
@@ -117,7 +122,10 @@ mod tests {
             ("\u{feff}", ""),
             ("root@host:~# virsh capabilities\r\n", "\r\nroot@host:~# \r\n"),
             ("Title\n\n```xml\n", "\n```\n"),
-            ("\u{1b}[32muser@host\u{1b}[0m:~> lstopo --of xml\n  ", "\nuser@host:~> "),
+            (
+                "\u{1b}]0;title\u{7}\u{1b}[32muser@host\u{1b}[0m:~> lstopo --of xml\n  ",
+                "\nuser@host:~> ",
+            ),
         ] {
             assert_eq!(clean(&format!("{above}{xml}{below}")), xml, "{above:?} {below:?}");
         }

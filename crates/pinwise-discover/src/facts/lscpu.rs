@@ -11,6 +11,7 @@ use pinwise::units::{Id as _, NodeId, PcpuId};
 pub(super) const READER: Reader = Reader {
     name: "lscpu -e or -p",
     command: "lscpu -e=CPU,CORE,SOCKET,NODE,CACHE,ONLINE,MAXMHZ,MINMHZ",
+    describes_host: true,
     looks_like: |text| text.lines().any(|line| Header::parse(line).is_some()),
     read: |text| read(text.lines()),
 };
@@ -144,7 +145,8 @@ impl Header {
             false => text.split_whitespace().take(limit).collect(),
         };
         let wanted = self.columns.len();
-        let is_cell = |cell: &str| unknown(cell) || decimal(cell).is_some() || cell.contains(':');
+        let is_value = |cell: &str| unknown(cell) || decimal(cell).is_some();
+        let is_cell = |cell: &str| cell.split(':').all(is_value);
         // A state is a word, as are the lines after the list: only the pCPU's number tells a row.
         let at = |column| self.columns.iter().position(|parts| *parts == [column]);
         let numbered =
@@ -412,6 +414,23 @@ $ exit
         assert_eq!((facts.pcpus[1].pcpu, facts.pcpus[1].online), (PcpuId(8), Some(false)));
         let text = "# Node,CPU\n1,0\n,5\n";
         assert_eq!(read_lscpu(text).unwrap().pcpus[0].node, Some(NodeId(1)));
+    }
+
+    #[test]
+    fn states_are_told_in_any_language() {
+        for (online, offline) in
+            [("si", "no"), ("ja", "Nein"), ("oui", "non"), ("да", "нет"), ("Y", "N"), ("bai", "ez")]
+        {
+            let text = format!("ONLINE CPU CORE\n{online} 0 0\n{offline} 1 -\nand so on\n");
+            let states: Vec<_> =
+                read_lscpu(&text).unwrap().pcpus.iter().map(|pcpu| pcpu.online).collect();
+            assert_eq!(states, [Some(true), Some(false)], "{online} {offline}");
+        }
+        // Without other columns, an unknown word means yes.
+        let facts = read_lscpu("CPU ONLINE\n0 bai\n1 nie\nuser@host:~$ exit\n").unwrap();
+        assert_eq!((facts.pcpus[0].online, facts.pcpus[1].online), (Some(true), Some(false)));
+        // A known word for no holds whatever the row tells.
+        assert_eq!(read_lscpu("CPU CORE ONLINE\n0 0 no\n").unwrap().pcpus[0].online, Some(false));
     }
 
     #[test]

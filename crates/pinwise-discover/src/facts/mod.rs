@@ -11,6 +11,7 @@
 pub(crate) mod alone;
 mod data;
 mod lines;
+mod lookalike;
 mod lscpu;
 mod matrix;
 #[cfg(feature = "xml")]
@@ -72,6 +73,9 @@ pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
     if is_xml && cfg!(not(feature = "xml")) {
         return Err(FactsError::NoXml);
     }
+    if let Some(of) = pasted::root_element(text).and_then(lookalike::of_root) {
+        return Err(FactsError::Unsuitable { of });
+    }
     let lines = Lines::new(if is_xml { "" } else { text });
     let split = if is_xml { FactsText::of_xml(text, &lines) } else { FactsText::of_lines(&lines)? };
     let mut found = Vec::new();
@@ -79,6 +83,9 @@ pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
         found.extend((reader.read)(&split)?);
     }
     if found.is_empty() {
+        if let Some(of) = lookalike::of_lines(&lines) {
+            return Err(FactsError::Unsuitable { of });
+        }
         let names: Vec<&str> = READERS.iter().map(|reader| reader.name).collect();
         let (last, others) = names.split_last().expect("there are readers");
         let known = format!("{} and {last}", others.join(", "));
