@@ -1,5 +1,5 @@
-//! Hosts from a table of `lscpu` alone, texts as people paste them, and texts that describe no host.
-//! All texts are made up in the form of the programs' output.
+//! Hosts from a table of `lscpu` alone, texts as people paste them, and texts that describe no
+//! host. All texts are made up in the form of the programs' output.
 
 use pinwise::explain::host_line;
 use pinwise::host::{NodeSpec, Part};

@@ -176,10 +176,10 @@ pub struct Assembled {
 
 /// Sources of one machine, collected in any order and combined by [`finish`](Self::finish).
 ///
-/// A host needs one source that describes it whole. A table of `lscpu` is enough where there is no
-/// other; the memory is then assumed to be unlimited, with a note, unless facts tell it. Of several, the most specific is the base: a
+/// A host needs one source that describes it whole. Of several, the most specific is the base: a
 /// description, then sysfs, then lstopo, then libvirt's capabilities. The others and all facts are
-/// laid over it.
+/// laid over it. If there is none, a table of `lscpu` among the facts describes the host; its
+/// memory is assumed to be unlimited, with a note, unless facts tell it.
 #[derive(Debug, Clone, Default)]
 pub struct Assembly {
     wholes: Vec<(Whole, Reading)>,

@@ -16,8 +16,9 @@ use crate::outcome::Failure;
 /// An amount of memory with its unit: tools disagree on the unit of a plain number.
 pub(crate) fn memory(text: &str) -> Result<Bytes, String> {
     let number = text.trim();
-    if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
-        let gib = number.parse().ok().filter(|mib: &u64| *mib > 0 && mib.is_multiple_of(1024));
+    let plain = number.bytes().all(|b| b.is_ascii_digit());
+    if plain && !number.trim_start_matches('0').is_empty() {
+        let gib = number.parse().ok().filter(|mib: &u64| mib.is_multiple_of(1024));
         let gib = gib.map_or_else(|| number.to_owned(), |mib| (mib / 1024).to_string());
         return Err(format!("{number} what? write {number}MiB or {gib}GiB"));
     }

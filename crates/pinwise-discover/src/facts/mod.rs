@@ -1,8 +1,8 @@
 //! Facts from partial sources about a machine: links of GPUs, nodes of devices, distances of nodes.
 //!
 //! `nvidia-smi`, `rocm-smi`, NVML, NCCL and `numactl` each know something that sysfs, lstopo or
-//! libvirt do not, but none of them describes a whole host (a table of `lscpu` describes one without
-//! memory and devices). Their statements are [`Facts`]: plain
+//! libvirt do not, but none of them describes a whole host (a table of `lscpu` describes one
+//! without memory and devices). Their statements are [`Facts`]: plain
 //! data, not yet trusted. [`read_facts`] reads texts that an operator can send. [`overlay`] lays
 //! facts over a host's description: it adds missing parts, keeps the more specific value if both
 //! have one, and reports every conflict.
