@@ -5,7 +5,7 @@ use pinwise::explain::host_line;
 use pinwise::host::{NodeSpec, Part};
 use pinwise::{Bytes, HostSpec};
 use pinwise_discover::{Assembled, Assembly, AssemblyError};
-use pinwise_testkit::texts::{CAPABILITIES, LSTOPO_1, LSTOPO_2, LSTOPO_3};
+use pinwise_testkit::texts::{CAPABILITIES, LSTOPO_1, LSTOPO_2, LSTOPO_3, MEMINFO};
 
 /// Two packages with two cores each, of which the first has two threads that are online.
 const TABLE: &str = "\
@@ -109,6 +109,19 @@ fn memory_of_numactl_counts_in_any_order_of_the_texts() {
         assert_eq!(host.nodes[0].distances.len(), 2);
         host.build().unwrap();
     }
+}
+
+#[test]
+fn memory_of_the_machine_is_that_of_its_only_node() {
+    let one = "CPU NODE SOCKET CORE\n0 0 0 0\n1 0 0 1\n";
+    let one = assembled(&[one, MEMINFO]);
+    assert_eq!(sentences(&one), Vec::<String>::new());
+    assert_eq!(one.host.nodes[0].memory, Bytes::from_kib(65_764_120));
+    let pool = &one.host.nodes[0].pools[0];
+    assert_eq!(pool.free, (41_234_567 + 8_123_456 + 10_123_456) / 4);
+    let two = sentences(&assembled(&[TABLE, MEMINFO]));
+    let ignored = "/proc/meminfo (b) does not tell the memory of each node and is ignored";
+    assert_eq!(two, [ignored, ASSUMED]);
 }
 
 #[test]

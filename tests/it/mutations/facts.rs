@@ -6,7 +6,7 @@ use super::mutations;
 use pinwise_testkit::common::description;
 use pinwise_testkit::fuzz;
 use pinwise_testkit::texts::{
-    CAPABILITIES, LSCPU_LIST, LSCPU_TABLE, LSTOPO_2, NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO,
+    CAPABILITIES, LSCPU_LIST, LSCPU_TABLE, LSTOPO_2, MEMINFO, NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO,
 };
 
 fn broken(kind: &str, sound: &[&str]) {
@@ -43,6 +43,11 @@ fn tables_of_rocm_smi() {
 #[test]
 fn output_of_numactl() {
     broken("numactl", &[NUMA]);
+}
+
+#[test]
+fn meminfo() {
+    broken("meminfo", &[MEMINFO]);
 }
 
 #[test]

@@ -97,7 +97,9 @@ fn nodes(facts: &[Facts], online: &CpuSet) -> BTreeMap<NodeId, CpuSet> {
 
 /// Assumes unlimited memory of every node, with a note, if no facts tell of memory.
 pub(crate) fn complete(host: &mut HostSpec, facts: &[Facts], notes: &mut Vec<Note>) {
-    let told = facts.iter().flat_map(|facts| &facts.nodes).any(|node| node.memory.is_some());
+    let by_node = facts.iter().flat_map(|facts| &facts.nodes).any(|node| node.memory.is_some());
+    let of_all = host.nodes.len() == 1 && facts.iter().any(|facts| facts.memory.is_some());
+    let told = by_node || of_all;
     let Some(table) = facts.first().filter(|_| !told) else { return };
     for node in &mut host.nodes {
         let (size, total) = (PageSize::KIB_4, ASSUMED.0 / PageSize::KIB_4.bytes());

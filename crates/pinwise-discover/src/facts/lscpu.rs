@@ -145,6 +145,12 @@ impl Header {
             false => text.split_whitespace().take(limit).collect(),
         };
         let wanted = self.columns.len();
+        // Blanks in a model's name split it; it has no commas.
+        let model = self.columns.iter().position(|parts| parts.contains(&Column::Model));
+        if let Some(at) = model.filter(|_| !self.parsable && cells.len() > wanted) {
+            let more = cells.len() - wanted;
+            cells.drain(at + 1..=at + more);
+        }
         let is_value = |cell: &str| unknown(cell) || decimal(cell).is_some();
         let is_cell = |cell: &str| cell.split(':').all(is_value);
         // A state is a word, as are the lines after the list: only the pCPU's number tells a row.
@@ -156,12 +162,6 @@ impl Header {
         };
         if text.is_empty() || !cells.first().is_some_and(begins) {
             return Ok(None);
-        }
-        // Blanks in a model's name split it; it has no commas.
-        let model = self.columns.iter().position(|parts| parts.contains(&Column::Model));
-        if let Some(at) = model.filter(|_| !self.parsable && cells.len() > wanted) {
-            let more = cells.len() - wanted;
-            cells.drain(at + 1..=at + more);
         }
         let found = cells.len();
         if found < wanted {

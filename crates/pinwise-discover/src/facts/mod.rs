@@ -14,6 +14,7 @@ mod lines;
 mod lookalike;
 mod lscpu;
 mod matrix;
+mod meminfo;
 #[cfg(feature = "xml")]
 mod nccl;
 pub(crate) mod note;
@@ -27,8 +28,8 @@ mod rocm;
 mod whole;
 
 pub use data::{
-    Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName, NodeFacts, PartitionFacts,
-    PathEnd, PathFacts, PcpuFacts, PeerFacts, vendor,
+    Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, MemoryFacts, NicName, NodeFacts,
+    PartitionFacts, PathEnd, PathFacts, PcpuFacts, PeerFacts, vendor,
 };
 pub use lscpu::read_lscpu;
 pub use note::FactsNote;
@@ -48,6 +49,7 @@ pub const READERS: &[Reader] = &[
     nvidia::READER,
     rocm::READER,
     numactl::READER,
+    meminfo::READER,
     lscpu::READER,
     #[cfg(feature = "xml")]
     nccl::READER,
