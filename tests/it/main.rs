@@ -25,6 +25,7 @@ mod held;
 mod hostile;
 mod kinds;
 mod lessons;
+mod lscpu;
 mod lstopo;
 mod mutations;
 mod near;

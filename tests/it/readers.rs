@@ -185,6 +185,7 @@ fn the_readme_has_every_text_that_is_read() {
             Gives::Devices => "its PCI functions",
             Gives::Tenant => "a tenant",
             Gives::Facts => "facts, laid over a host",
+            Gives::HostOrFacts => "a host without memory, or facts, laid over one",
             other => panic!("{other:?} has no words here"),
         };
         wanted += &format!("| {} | `{}` | {gives} |\n", format.name, format.command);

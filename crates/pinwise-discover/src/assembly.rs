@@ -1,6 +1,7 @@
 //! One machine from several sources: descriptions, node devices and facts, each recognised by its
 //! text.
 
+use super::facts::alone;
 use super::facts::{Facts, FactsError, SourceConflict, overlay, overlay_host, read_facts};
 use super::hwloc::{LstopoError, read_lstopo};
 use super::kinds::{guess_on_intel, is_uniform};
@@ -8,6 +9,7 @@ use super::libvirt::{
     LibvirtError, LibvirtNote, NodeDevice, add_node_devices, read_capabilities, read_node_device,
 };
 use super::notes::Note;
+use super::pasted;
 use super::placement_host::{Described, read_described};
 use super::reading::Reading;
 use pinwise::host::{CoreKind, HostSpec};
@@ -35,35 +37,22 @@ impl TextKind {
     /// The kind of a text.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        match root_element(text) {
+        Self::of_clean(&pasted::clean(text))
+    }
+
+    fn of_clean(text: &str) -> Self {
+        match pasted::root_element(text) {
+            // A part of capabilities has an element of this name too, without objects.
+            Some("topology") if text.contains("<cells") && !text.contains("<object") => Self::Facts,
             Some("topology") => Self::Lstopo,
             Some("capabilities") => Self::Capabilities,
             Some("device") => Self::NodeDevice,
             Some("domain" | "domstatus") => Self::Domain,
             Some(_) => Self::Facts,
-            None if beginning(text).starts_with('{') => Self::Description,
+            None if text.trim_start().starts_with('{') => Self::Description,
             None => Self::Facts,
         }
     }
-}
-
-fn beginning(text: &str) -> &str {
-    text.trim_start_matches('\u{feff}').trim_start()
-}
-
-/// The name of the root element, after the declaration, the DTD and comments; `None` if the text is
-/// not XML.
-fn root_element(text: &str) -> Option<&str> {
-    let mut rest = beginning(text);
-    while let Some(inside) = rest.strip_prefix('<') {
-        let end = match inside {
-            _ if inside.starts_with("!--") => "-->",
-            _ if inside.starts_with(['?', '!']) => ">",
-            _ => return inside.split(|c: char| c.is_whitespace() || "/>".contains(c)).next(),
-        };
-        rest = inside.split_once(end)?.1.trim_start();
-    }
-    None
 }
 
 /// The reason why sources do not make a host.
@@ -118,9 +107,17 @@ pub enum AssemblyError {
     },
     /// Facts or node devices without a description of their host.
     #[error(
-        "no source describes the host: add a description, sysfs, lstopo XML or virsh capabilities"
+        "no source describes the host: add a description, sysfs, lstopo XML, virsh capabilities or lscpu -e"
     )]
     NoHost,
+    /// A table of pCPUs that does not tell the core of each, and no other source of the host.
+    #[error(
+        "{source_name} does not tell the core of every pCPU: use the output of lscpu -e without columns"
+    )]
+    NoCores {
+        /// The source of the table.
+        source_name: String,
+    },
 }
 
 /// A source that describes a whole host; the more specific comes first.
@@ -141,6 +138,13 @@ impl Whole {
             Self::Capabilities => "virsh capabilities",
         }
     }
+}
+
+/// The host of a table of pCPUs among the facts.
+fn alone(facts: &mut [Facts]) -> Result<Reading, AssemblyError> {
+    let table = facts.iter().find(|facts| !facts.pcpus.is_empty());
+    let source_name = table.ok_or(AssemblyError::NoHost)?.source.clone();
+    alone::begin(facts).ok_or(AssemblyError::NoCores { source_name })
 }
 
 /// Takes back the kinds of cores that capabilities guessed, and the note about it: another source
@@ -174,8 +178,8 @@ pub struct Assembled {
 ///
 /// A host needs one source that describes it whole. Of several, the most specific is the base: a
 /// description, then sysfs, then lstopo, then libvirt's capabilities. The others and all facts are
-/// laid over it.
-/// laid over it.
+/// laid over it. If there is none, a table of `lscpu` among the facts describes the host; its
+/// memory is assumed to be unlimited, with a note, unless facts tell it.
 #[derive(Debug, Clone, Default)]
 pub struct Assembly {
     wholes: Vec<(Whole, Reading)>,
@@ -213,7 +217,8 @@ impl Assembly {
     /// or describes the whole host like another text of its kind.
     pub fn add_text(&mut self, name: &str, text: &str) -> Result<TextKind, AssemblyError> {
         let called = || name.to_owned();
-        let kind = TextKind::of(text);
+        let text = &*pasted::clean(text);
+        let kind = TextKind::of_clean(text);
         match kind {
             TextKind::Description => {
                 let Described { mut host, tenants, .. } = read_described(text)
@@ -267,18 +272,21 @@ impl Assembly {
     /// Combines the sources.
     ///
     /// # Errors
-    /// [`AssemblyError::NoHost`] if no source describes a whole host.
+    /// [`AssemblyError::NoHost`] if no source describes a whole host, [`AssemblyError::NoCores`] if
+    /// there is only a table of pCPUs without their cores.
     pub fn finish(self) -> Result<Assembled, AssemblyError> {
-        let Self { mut wholes, devices, facts, tenants } = self;
+        let Self { mut wholes, devices, mut facts, tenants } = self;
         wholes.sort_by_key(|(whole, _)| *whole);
         let mut wholes = wholes.into_iter();
-        let (first, Reading { mut host, mut notes }) =
-            wholes.next().ok_or(AssemblyError::NoHost)?;
+        let (first, Reading { mut host, mut notes }) = match wholes.next() {
+            Some((whole, reading)) => (Some(whole), reading),
+            None => (None, alone(&mut facts)?),
+        };
         let mut guess = take_back(&mut host, &mut notes);
         let mut conflicts = Vec::new();
         // Node devices belong to the capabilities, which have no devices of their own.
         let mut devices = Some(devices).filter(|devices| !devices.is_empty());
-        if first == Whole::Capabilities {
+        if first == Some(Whole::Capabilities) {
             notes.extend(add_node_devices(&mut host, devices.take().unwrap_or_default()));
         }
         for (whole, Reading { host: mut other, notes: mut more }) in wholes {
@@ -295,6 +303,9 @@ impl Assembly {
         let laid = overlay(&mut host, &facts);
         notes.extend(laid.notes);
         conflicts.extend(laid.conflicts);
+        if first.is_none() {
+            alone::complete(&mut host, &facts, &mut notes);
+        }
         if guess && is_uniform(&host) {
             let sign = guess_on_intel(&mut host);
             notes.extend(sign.map(|sign| Note::Libvirt(LibvirtNote::KindsGuessed { sign })));

@@ -17,6 +17,7 @@ mod cores;
 mod document;
 mod kinds;
 mod notes;
+mod pasted;
 #[cfg(feature = "serde")]
 mod placement_host;
 #[cfg(any(feature = "sysfs", feature = "xml"))]

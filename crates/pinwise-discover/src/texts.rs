@@ -26,6 +26,8 @@ pub enum Gives {
     Tenant,
     /// Facts, to be laid over a host from another source.
     Facts,
+    /// Facts that describe a host, without its memory and devices, if no other source does.
+    HostOrFacts,
 }
 
 /// Texts that are recognised by their first character or root element.
@@ -60,7 +62,7 @@ pub fn text_formats() -> impl Iterator<Item = TextFormat> {
     let facts = READERS.iter().map(|reader| TextFormat {
         name: reader.name,
         command: reader.command,
-        gives: Gives::Facts,
+        gives: if reader.describes_host { Gives::HostOrFacts } else { Gives::Facts },
     });
     WHOLE.iter().copied().chain(facts)
 }

@@ -5,7 +5,9 @@ use pinwise::json::write_host;
 use super::mutations;
 use pinwise_testkit::common::description;
 use pinwise_testkit::fuzz;
-use pinwise_testkit::texts::{LSCPU_LIST, LSCPU_TABLE, NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO};
+use pinwise_testkit::texts::{
+    CAPABILITIES, LSCPU_LIST, LSCPU_TABLE, LSTOPO_2, MEMINFO, NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO,
+};
 
 fn broken(kind: &str, sound: &[&str]) {
     let sound: Vec<_> = sound.iter().map(|text| text.as_bytes()).collect();
@@ -44,8 +46,30 @@ fn output_of_numactl() {
 }
 
 #[test]
+fn meminfo() {
+    broken("meminfo", &[MEMINFO]);
+}
+
+#[test]
 fn output_of_lscpu() {
     broken("lscpu", &[LSCPU_TABLE, LSCPU_LIST]);
+}
+
+/// Alone, with memory from another text, and pasted.
+#[test]
+fn hosts_of_lscpu() {
+    let with_memory = [LSCPU_TABLE, NUMA].join(fuzz::sources::BETWEEN);
+    let pasted = format!("```\r\nuser@host:~$ lscpu -p\r\n{LSCPU_LIST}user@host:~$\r\n```\r\n");
+    let sound = [LSCPU_TABLE, LSCPU_LIST, &with_memory, &pasted].map(str::as_bytes);
+    mutations("hosts of lscpu", &sound, |text, _| fuzz::sources::assembled(text));
+}
+
+#[test]
+fn pasted_xml() {
+    let pasted = [CAPABILITIES, LSTOPO_2]
+        .map(|xml| format!("\u{1b}[1muser@host\u{1b}[0m:~$ cat\n```xml\n{xml}```\nuser@host:~$\n"));
+    let sound = [pasted[0].as_bytes(), pasted[1].as_bytes()];
+    mutations("pasted XML", &sound, |text, _| fuzz::sources::assembled(text));
 }
 
 #[test]

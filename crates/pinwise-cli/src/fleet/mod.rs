@@ -12,6 +12,7 @@ use pinwise::{Bytes, PageSize, Policies, Policy, Request, RequestSpec};
 
 use crate::input::at;
 use crate::input::bin::Bin;
+use crate::input::memory;
 use crate::outcome::{Failure, Outcome};
 
 /// The form of the answer.
@@ -33,8 +34,8 @@ pub(crate) struct Args {
     /// The number of vCPUs.
     #[arg(long)]
     vcpus: u32,
-    /// The memory, such as 64GiB.
-    #[arg(long)]
+    /// The memory with its unit, such as 64GiB.
+    #[arg(long, value_parser = memory)]
     memory: Bytes,
     /// The number of GPUs.
     #[arg(long, default_value_t = 0)]

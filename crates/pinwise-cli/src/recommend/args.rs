@@ -9,6 +9,8 @@ use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
 
+use crate::input::memory;
+
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -28,10 +30,11 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The host: a description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML
-    /// of virsh capabilities or lstopo, a folder with one of these, virsh nodedev-dumpxml files and
-    /// facts, a captured root with sys/ and proc/, or "live" for this machine. With the feature of
-    /// the same name: "hwloc" for this machine through libhwloc, "libvirt" or "libvirt:URI" for the
-    /// host of a libvirt. By default an embedded, synthetic HGX H200.
+    /// of virsh capabilities or lstopo, a table of lscpu -e, a folder with one of these, virsh
+    /// nodedev-dumpxml files and facts, a captured root with sys/ and proc/, or "live" for this
+    /// machine. With the feature of the same name: "hwloc" for this machine through libhwloc,
+    /// "libvirt" or "libvirt:URI" for the host of a libvirt. By default an embedded, synthetic HGX
+    /// H200.
     #[arg(long, value_name = "FILE|DIR|live|hwloc|libvirt[:URI]")]
     pub(crate) host: Option<PathBuf>,
     /// Additional facts about the host: output of nvidia-smi topo -m or -p2p, rocm-smi --showtopo,
@@ -61,8 +64,8 @@ pub(crate) struct Args {
     /// The number of vCPUs.
     #[arg(long)]
     pub(crate) vcpus: Option<u32>,
-    /// The memory, such as 64GiB.
-    #[arg(long)]
+    /// The memory with its unit, such as 64GiB.
+    #[arg(long, value_parser = memory)]
     pub(crate) memory: Option<Bytes>,
     /// The number of GPUs.
     #[arg(long, conflicts_with = "gpu")]

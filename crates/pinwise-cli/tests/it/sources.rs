@@ -198,3 +198,38 @@ fn a_container_gets_an_answer_that_says_what_is_not_known() {
         "{said}"
     );
 }
+
+#[test]
+fn a_table_of_lscpu_is_a_host_and_its_memory_is_said_to_be_assumed() {
+    let table = file(
+        "lscpu.txt",
+        "user@host:~$ lscpu -e\nCPU NODE SOCKET CORE L1d:L1i:L2:L3 ONLINE MAXMHZ\n\
+         0 0 0 0 0:0:0:0 si 3800,0000\n1 0 0 1 1:1:1:0 si 3800,0000\n\
+         2 0 0 2 2:2:2:0 si 3800,0000\nuser@host:~$\n",
+    );
+    let numa = file(
+        "lscpu-numa.txt",
+        "available: 1 nodes (0)\nnode 0 cpus: 0 1 2\nnode 0 size: 8000 MB\nnode 0 free: 7000 MB\n",
+    );
+    let ask = |memory: &str, more: &[&str]| {
+        let host = ["--host", table.to_str().unwrap(), "--vcpus", "2", "--memory", memory];
+        recommend(&[&host[..], more].concat())
+    };
+    let output = ask("4GiB", &[]);
+    assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+    let answer = text(&output.stdout);
+    assert!(answer.contains("shows no memory: unlimited memory is assumed"), "{answer}");
+    let facts = ["--facts", numa.to_str().unwrap()];
+    let output = ask("4GiB", &facts);
+    assert_eq!(status(&output), 0, "{}", text(&output.stderr));
+    assert!(!text(&output.stdout).contains("assumed"), "{}", text(&output.stdout));
+    assert_eq!(status(&ask("16GiB", &facts)), 3);
+    for (memory, sentence) in [
+        ("65536", "65536 what? write 65536MiB or 64GiB"),
+        ("100", "100 what? write 100MiB or 100GiB"),
+    ] {
+        let output = ask(memory, &[]);
+        assert_eq!(status(&output), 2);
+        assert!(text(&output.stderr).contains(sentence), "{}", text(&output.stderr));
+    }
+}

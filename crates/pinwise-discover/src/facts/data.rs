@@ -172,6 +172,15 @@ pub struct NodeFacts {
     pub distances: Vec<(NodeId, Distance)>,
 }
 
+/// The memory of the whole machine, not divided into nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryFacts {
+    /// The memory.
+    pub total: Bytes,
+    /// The free memory.
+    pub free: Option<Bytes>,
+}
+
 /// A pCPU in a source; `None` where it says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PcpuFacts {
@@ -240,6 +249,8 @@ pub struct Facts {
     pub pcpus: Vec<PcpuFacts>,
     /// Nodes.
     pub nodes: Vec<NodeFacts>,
+    /// The memory of the whole machine.
+    pub memory: Option<MemoryFacts>,
     /// PCI functions.
     pub functions: Vec<FunctionFacts>,
     /// Partitions of the fabric.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::problem::FactsError;
+use crate::pasted;
 use pinwise::shown::shorten;
 
 /// The largest part of a foreign text that a message shows, in bytes.
@@ -22,8 +23,7 @@ pub(super) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        let odd = text.contains(['\u{1b}', '\r']);
-        Self { text: if odd { Cow::Owned(without_escapes(text)) } else { Cow::Borrowed(text) } }
+        Self { text: pasted::plain(text) }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Line<'_>> {
@@ -35,27 +35,6 @@ impl<'a> Lines<'a> {
         let first = self.text.lines().map(str::trim).find(|line| !line.is_empty());
         shorten(first.unwrap_or_default(), MAX_SHOWN)
     }
-}
-
-/// The text without escape sequences such as those for colours (`ESC [ … m`), and without carriage
-/// returns.
-fn without_escapes(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\r' => {}
-            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
-                // Parameters, then one final letter; the end of a line means that the sequence was
-                // incomplete.
-                while chars.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
-                chars.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
-            }
-            '\u{1b}' => {}
-            c => plain.push(c),
-        }
-    }
-    plain
 }
 
 impl Line<'_> {

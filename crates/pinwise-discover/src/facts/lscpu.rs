@@ -11,6 +11,7 @@ use pinwise::units::{Id as _, NodeId, PcpuId};
 pub(super) const READER: Reader = Reader {
     name: "lscpu -e or -p",
     command: "lscpu -e=CPU,CORE,SOCKET,NODE,CACHE,ONLINE,MAXMHZ,MINMHZ",
+    describes_host: true,
     looks_like: |text| text.lines().any(|line| Header::parse(line).is_some()),
     read: |text| read(text.lines()),
 };
@@ -144,17 +145,23 @@ impl Header {
             false => text.split_whitespace().take(limit).collect(),
         };
         let wanted = self.columns.len();
-        let is_cell = |cell: &&str| {
-            unknown(cell) || decimal(cell).is_some() || state(cell).is_some() || cell.contains(':')
-        };
-        if text.is_empty() || !cells.first().is_some_and(is_cell) {
-            return Ok(None);
-        }
         // Blanks in a model's name split it; it has no commas.
         let model = self.columns.iter().position(|parts| parts.contains(&Column::Model));
         if let Some(at) = model.filter(|_| !self.parsable && cells.len() > wanted) {
             let more = cells.len() - wanted;
             cells.drain(at + 1..=at + more);
+        }
+        let is_value = |cell: &str| unknown(cell) || decimal(cell).is_some();
+        let is_cell = |cell: &str| cell.split(':').all(is_value);
+        // A state is a word, as are the lines after the list: only the pCPU's number tells a row.
+        let at = |column| self.columns.iter().position(|parts| *parts == [column]);
+        let numbered =
+            || at(Column::Pcpu).and_then(|at| cells.get(at)).is_some_and(|cell| is_cell(cell));
+        let begins = |cell: &&str| {
+            is_cell(cell) || at(Column::Online) == Some(0) && is_word(cell) && numbered()
+        };
+        if text.is_empty() || !cells.first().is_some_and(begins) {
+            return Ok(None);
         }
         let found = cells.len();
         if found < wanted {
@@ -174,12 +181,53 @@ fn unknown(cell: &str) -> bool {
     matches!(cell, "" | "-")
 }
 
-fn state(cell: &str) -> Option<bool> {
-    match cell {
-        "yes" | "Y" => Some(true),
-        "no" | "N" => Some(false),
-        _ => None,
+fn is_word(cell: &str) -> bool {
+    !cell.is_empty() && cell.chars().all(char::is_alphabetic)
+}
+
+/// The words for no in the languages into which lscpu is translated, in lower case; `lscpu -p`
+/// prints one letter.
+const NO: [&str; 23] = [
+    "no",
+    "n",
+    "non",
+    "nein",
+    "nej",
+    "nei",
+    "nee",
+    "ne",
+    "não",
+    "nao",
+    "nie",
+    "nu",
+    "nem",
+    "ei",
+    "e",
+    "нет",
+    "ні",
+    "не",
+    "н",
+    "hayır",
+    "όχι",
+    "否",
+    "いいえ",
+];
+
+/// Whether a word of the column of states means that a pCPU is online. lscpu translates the word,
+/// so only the known ones for no mean that it is not. A word that is unknown, too, means so where
+/// the row tells neither core nor package nor cache although the list has such columns: lscpu shows
+/// none of them for an offline pCPU.
+fn is_online(word: &str, header: &Header, facts: &PcpuFacts) -> bool {
+    if matches!(word, "yes" | "Y") {
+        return true;
     }
+    let has = header
+        .columns
+        .iter()
+        .flatten()
+        .any(|column| matches!(column, Column::Core | Column::Package | Column::Cache(..)));
+    let told = facts.core.is_some() || facts.package.is_some() || !facts.caches.is_empty();
+    !NO.contains(&word.to_lowercase().as_str()) && (told || !has)
 }
 
 /// The whole MHz of `3800.0000`, which some locales write with a comma; the inner `None` is zero.
@@ -241,7 +289,7 @@ fn close(open: Option<(Header, Line<'_>)>, found: &[Facts]) -> Result<(), FactsE
 }
 
 fn row(header: &Header, line: Line<'_>, cells: &[&str]) -> Result<PcpuFacts, FactsError> {
-    let mut pcpu = None;
+    let (mut pcpu, mut state) = (None, None);
     let mut facts = PcpuFacts {
         pcpu: PcpuId(0),
         online: None,
@@ -278,8 +326,10 @@ fn row(header: &Header, line: Line<'_>, cells: &[&str]) -> Result<PcpuFacts, Fac
                     facts.node = Some(id.ok_or_else(bad)?);
                 }
                 Column::Online => {
-                    let bad = || line.bad("the state", value, "yes or no");
-                    facts.online = Some(state(value).ok_or_else(bad)?);
+                    if !is_word(value) {
+                        return Err(line.bad("the state", value, "yes or no"));
+                    }
+                    state = Some(value);
                 }
                 Column::MaxMhz => {
                     let bad = || line.bad("the top frequency", value, "a number of MHz");
@@ -297,7 +347,8 @@ fn row(header: &Header, line: Line<'_>, cells: &[&str]) -> Result<PcpuFacts, Fac
         }
     }
     let missing = || FactsError::Missing { line: line.number, what: "the CPU's number".to_owned() };
-    Ok(PcpuFacts { pcpu: pcpu.ok_or_else(missing)?, ..facts })
+    let online = state.map(|word| is_online(word, header, &facts));
+    Ok(PcpuFacts { pcpu: pcpu.ok_or_else(missing)?, online, ..facts })
 }
 
 #[cfg(test)]
@@ -363,6 +414,23 @@ $ exit
         assert_eq!((facts.pcpus[1].pcpu, facts.pcpus[1].online), (PcpuId(8), Some(false)));
         let text = "# Node,CPU\n1,0\n,5\n";
         assert_eq!(read_lscpu(text).unwrap().pcpus[0].node, Some(NodeId(1)));
+    }
+
+    #[test]
+    fn states_are_told_in_any_language() {
+        for (online, offline) in
+            [("si", "no"), ("ja", "Nein"), ("oui", "non"), ("да", "нет"), ("Y", "N"), ("bai", "ez")]
+        {
+            let text = format!("ONLINE CPU CORE\n{online} 0 0\n{offline} 1 -\nand so on\n");
+            let states: Vec<_> =
+                read_lscpu(&text).unwrap().pcpus.iter().map(|pcpu| pcpu.online).collect();
+            assert_eq!(states, [Some(true), Some(false)], "{online} {offline}");
+        }
+        // Without other columns, an unknown word means yes.
+        let facts = read_lscpu("CPU ONLINE\n0 bai\n1 nie\nuser@host:~$ exit\n").unwrap();
+        assert_eq!((facts.pcpus[0].online, facts.pcpus[1].online), (Some(true), Some(false)));
+        // A known word for no holds whatever the row tells.
+        assert_eq!(read_lscpu("CPU CORE ONLINE\n0 0 no\n").unwrap().pcpus[0].online, Some(false));
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! Facts from partial sources about a machine: links of GPUs, nodes of devices, distances of nodes.
 //!
 //! `nvidia-smi`, `rocm-smi`, NVML, NCCL and `numactl` each know something that sysfs, lstopo or
-//! libvirt do not, but none of them describes a whole host. Their statements are [`Facts`]: plain
+//! libvirt do not, but none of them describes a whole host (a table of `lscpu` describes one
+//! without memory and devices). Their statements are [`Facts`]: plain
 //! data, not yet trusted. [`read_facts`] reads texts that an operator can send. [`overlay`] lays
 //! facts over a host's description: it adds missing parts, keeps the more specific value if both
 //! have one, and reports every conflict.
 
+#[cfg(all(feature = "serde", feature = "xml"))]
+pub(crate) mod alone;
 mod data;
 mod lines;
+mod lookalike;
 mod lscpu;
 mod matrix;
+mod meminfo;
 #[cfg(feature = "xml")]
 mod nccl;
 pub(crate) mod note;
@@ -23,8 +28,8 @@ mod rocm;
 mod whole;
 
 pub use data::{
-    Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, NicName, NodeFacts, PartitionFacts,
-    PathEnd, PathFacts, PcpuFacts, PeerFacts, vendor,
+    Facts, FunctionFacts, GpuFacts, GpuName, LinkFacts, MemoryFacts, NicName, NodeFacts,
+    PartitionFacts, PathEnd, PathFacts, PcpuFacts, PeerFacts, vendor,
 };
 pub use lscpu::read_lscpu;
 pub use note::FactsNote;
@@ -34,6 +39,7 @@ pub use problem::{FactsError, MAX_FACTS};
 pub use reader::Reader;
 pub use whole::overlay_host;
 
+use crate::pasted;
 use lines::Lines;
 use reader::FactsText;
 
@@ -43,6 +49,7 @@ pub const READERS: &[Reader] = &[
     nvidia::READER,
     rocm::READER,
     numactl::READER,
+    meminfo::READER,
     lscpu::READER,
     #[cfg(feature = "xml")]
     nccl::READER,
@@ -60,13 +67,16 @@ pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
     if text.len() > MAX_FACTS {
         return Err(FactsError::TooLong { bytes: text.len(), limit: MAX_FACTS });
     }
-    let text = text.trim_start_matches('\u{feff}');
+    let text = &*pasted::clean(text);
     if text.trim().is_empty() {
         return Err(FactsError::Empty);
     }
     let is_xml = text.trim_start().starts_with('<');
     if is_xml && cfg!(not(feature = "xml")) {
         return Err(FactsError::NoXml);
+    }
+    if let Some(of) = pasted::root_element(text).and_then(lookalike::of_root) {
+        return Err(FactsError::Unsuitable { of });
     }
     let lines = Lines::new(if is_xml { "" } else { text });
     let split = if is_xml { FactsText::of_xml(text, &lines) } else { FactsText::of_lines(&lines)? };
@@ -75,6 +85,9 @@ pub fn read_facts(text: &str) -> Result<Vec<Facts>, FactsError> {
         found.extend((reader.read)(&split)?);
     }
     if found.is_empty() {
+        if let Some(of) = lookalike::of_lines(&lines) {
+            return Err(FactsError::Unsuitable { of });
+        }
         let names: Vec<&str> = READERS.iter().map(|reader| reader.name).collect();
         let (last, others) = names.split_last().expect("there are readers");
         let known = format!("{} and {last}", others.join(", "));

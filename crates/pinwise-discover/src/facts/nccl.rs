@@ -17,6 +17,7 @@ use pinwise::units::{Id as _, NodeId, PciAddr};
 pub(super) const READER: Reader = Reader {
     name: "a topology of NCCL",
     command: "NCCL_TOPO_DUMP_FILE=topology.xml all_reduce_perf",
+    describes_host: false,
     looks_like: |text| text.xml.is_some(),
     read: |text| text.xml.map(read).into_iter().collect(),
 };

@@ -13,6 +13,7 @@ use pinwise::units::{Bytes, Distance, Id as _, NodeId, PcpuId};
 pub(super) const READER: Reader = Reader {
     name: "numactl --hardware",
     command: "numactl --hardware",
+    describes_host: false,
     looks_like: |text| text.lines().any(|line| line.text.trim_start().starts_with("available:")),
     read,
 };

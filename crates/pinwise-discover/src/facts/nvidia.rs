@@ -18,6 +18,7 @@ use pinwise::units::{Id as _, NodeId};
 pub(super) const READER: Reader = Reader {
     name: "nvidia-smi topo",
     command: "nvidia-smi topo -m, nvidia-smi topo -p2p r",
+    describes_host: false,
     looks_like: |text| text.tables.iter().any(is_mine),
     read,
 };

@@ -3,6 +3,9 @@
 /// The longest text that [`read_facts`](super::read_facts) looks at, in bytes.
 pub const MAX_FACTS: usize = 4 << 20;
 
+/// The commands whose output describes a host.
+const HOSTS: &str = "lscpu -e, virsh capabilities or lstopo --of xml";
+
 /// Why a text gives no facts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -19,12 +22,20 @@ pub enum FactsError {
     #[error("the text is empty")]
     Empty,
     /// A text of unknown kind.
-    #[error("the text begins with {beginning:?}, which is none of {known}")]
+    #[error(
+        "the text begins with {beginning:?}, which is none of {known}; a host is read from the output of {HOSTS}"
+    )]
     Unknown {
         /// The known kinds of texts: the names of the [`READERS`](super::READERS).
         known: String,
         /// The beginning of the text.
         beginning: String,
+    },
+    /// The output of a command, or a part of it, that does not show each pCPU.
+    #[error("the text looks like {of}, which cannot be read: use the whole output of {HOSTS}")]
+    Unsuitable {
+        /// The command or the part.
+        of: &'static str,
     },
     /// XML in a build without the feature `xml`.
     #[error("the text is XML, which this build cannot read: build with --features xml")]

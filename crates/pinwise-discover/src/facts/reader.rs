@@ -13,6 +13,8 @@ pub struct Reader {
     pub name: &'static str,
     /// The command that prints such a text.
     pub command: &'static str,
+    /// Whether such a text describes a host if no other source does.
+    pub describes_host: bool,
     /// Whether a text has something for this reader. A false positive only costs time: the reader
     /// then gives no facts.
     pub(super) looks_like: fn(&FactsText<'_>) -> bool,

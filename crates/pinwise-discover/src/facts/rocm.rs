@@ -14,6 +14,7 @@ use pinwise::units::{Id as _, NodeId};
 pub(super) const READER: Reader = Reader {
     name: "rocm-smi --showtopo",
     command: "rocm-smi --showtopo",
+    describes_host: false,
     looks_like: |text| text.tables.iter().any(is_mine) || text.lines().any(|line| names_gpu(line)),
     read,
 };

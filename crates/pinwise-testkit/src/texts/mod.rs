@@ -100,6 +100,16 @@ Legend:
   OK   = Status Ok
 ";
 
+pub const MEMINFO: &str = "\
+MemTotal:       65764120 kB
+MemFree:        41234567 kB
+MemAvailable:   60123456 kB
+Active(file):    8123456 kB
+Inactive(file): 10123456 kB
+HugePages_Total:       0
+Hugepagesize:       2048 kB
+";
+
 pub const LSCPU_TABLE: &str = "\
 CPU NODE SOCKET CORE L1d:L1i:L2:L3 ONLINE    MAXMHZ   MINMHZ
   0    0      0    0 0:0:0:0          yes 3800.0000 800.0000

@@ -85,16 +85,22 @@ fn core_of(pcpu: &PcpuFacts) -> Option<(u32, u32)> {
     Some((pcpu.package.unwrap_or(0), pcpu.core?))
 }
 
+/// The cores of the pCPUs that are not offline.
+pub(in crate::facts) fn cores_of(facts: &Facts, offline: &CpuSet) -> Vec<CoreSpec> {
+    let on = pcpus(facts, |pcpu| pcpu.online != Some(false)).difference(offline);
+    let core = |((package, core), pcpus)| {
+        let (package, kind) = (PackageId(package), CoreKind::default());
+        CoreSpec { package, die: 0, core, kind, max_mhz: None, pcpus }
+    };
+    groups(facts, &on, core_of).into_iter().map(core).collect()
+}
+
 /// Takes the cores if the host has none.
 fn add_cores(host: &mut HostSpec, facts: &Facts) {
     if !host.cores.is_empty() {
         return;
     }
-    let on = pcpus(facts, |pcpu| pcpu.online != Some(false)).difference(&host.offline);
-    for ((package, core), pcpus) in groups(facts, &on, core_of) {
-        let (package, kind) = (PackageId(package), CoreKind::default());
-        host.cores.push(CoreSpec { package, die: 0, core, kind, max_mhz: None, pcpus });
-    }
+    host.cores = cores_of(facts, &host.offline);
     if !host.cores.is_empty() {
         host.add_source(Part::Cpus, &facts.source);
     }

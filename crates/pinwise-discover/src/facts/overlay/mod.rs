@@ -1,7 +1,7 @@
 //! Laying facts over a host's description.
 
 mod conflict;
-mod cpus;
+pub(super) mod cpus;
 mod gpus;
 mod links;
 mod nodes;

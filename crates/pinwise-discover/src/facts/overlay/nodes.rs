@@ -9,7 +9,8 @@ use pinwise::host::Part;
 use pinwise::units::{Bytes, Distance, NodeId, PageSize};
 
 pub(super) fn lay(host: &mut HostSpec, facts: &Facts, collector: &mut Collector) {
-    for node in &facts.nodes {
+    let whole = whole(host, facts, collector);
+    for node in facts.nodes.iter().chain(&whole) {
         let Some(at) = host.nodes.iter().position(|known| known.id == node.id) else {
             collector.unknown(&facts.source, "node", node.id.to_string());
             continue;
@@ -46,6 +47,24 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, collector: &mut Collector)
         free(host, facts, node, at);
     }
     distances(host, facts, collector);
+}
+
+/// The machine's memory as that of its only node.
+fn whole(host: &HostSpec, facts: &Facts, collector: &mut Collector) -> Option<NodeFacts> {
+    let memory = facts.memory?;
+    let [node] = host.nodes.as_slice() else {
+        collector.note(OverlayNote::UndividedMemory { source: facts.source.clone() });
+        return None;
+    };
+    Some(NodeFacts {
+        id: node.id,
+        cpus: None,
+        memory: Some(memory.total),
+        free: memory.free,
+        // As between two descriptions.
+        rounding: Bytes(64 << 20),
+        distances: Vec::new(),
+    })
 }
 
 /// Whether an amount of memory and a rounded one can be equal.

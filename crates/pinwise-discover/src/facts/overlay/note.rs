@@ -58,6 +58,16 @@ pub enum OverlayNote {
         /// The shape.
         sign: KindSign,
     },
+    /// The memory of the whole machine, where the host has several nodes.
+    UndividedMemory {
+        /// The source.
+        source: String,
+    },
+    /// Unlimited memory is assumed of every node, as no source shows any.
+    MemoryAssumed {
+        /// The source of the pCPUs.
+        source: String,
+    },
     /// The number of conflicts that were dropped.
     MoreConflicts {
         /// How many.
@@ -94,6 +104,13 @@ impl fmt::Display for OverlayNote {
             Self::KindsGuessed { source, sign } => {
                 write!(f, "{sign} are taken for efficiency cores: {source} names no kinds")
             }
+            Self::UndividedMemory { source } => {
+                write!(f, "{source} does not tell the memory of each node and is ignored")
+            }
+            Self::MemoryAssumed { source } => write!(
+                f,
+                "{source} shows no memory: unlimited memory is assumed on every node; add the output of numactl --hardware with --facts"
+            ),
             Self::MoreConflicts { count } => write!(f, "and {count} more conflicts"),
         }
     }
