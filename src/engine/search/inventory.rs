@@ -64,7 +64,7 @@ impl Pages {
                 *free = 0;
             }
         }
-        self.some = self.some & nodes;
+        self.some &= nodes;
     }
 }
 
