@@ -123,7 +123,7 @@ fn check(
                 let found = verify(Question::new(host, &others, vm), placement).err();
                 let found: Vec<_> = found.iter().flat_map(|found| found.iter()).collect();
                 let shares = |v: &&Violation| matches!(v, Violation::VcpusShareCore { .. });
-                if !found.iter().all(|v| shares(v)) {
+                if !found.iter().all(shares) {
                     return Err(format!("{found:?}"));
                 }
             }

@@ -285,7 +285,8 @@ impl Brute<'_> {
         let kept = kept(self.host);
         let dead = |p: PcpuId| {
             let wanted = wants(self.host, self.request, p) || kept.contains(p);
-            !(self.host.allowed().contains(p) && wanted) && !self.usage.dedicated().contains(p)
+            let usable = self.host.allowed().contains(p) && wanted;
+            !usable && !self.usage.dedicated().contains(p)
         };
         core.pcpus.iter().all(|p| self.usable.contains(*p) || dead(*p))
     }
