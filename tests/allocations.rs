@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::hint::black_box;
 
+use pinwise::request::Wish;
 use pinwise::{Host, Options, Policy, Question, RequestSpec, Usage, recommend};
 use pinwise_discover::read_placement_host;
 use pinwise_testkit::shapes::{SHAPES, Shape, vm};
@@ -125,6 +126,8 @@ fn rejected_candidates_allocate_nothing() {
     for cells in [1, 2, 4] {
         // A single cell may not span nodes either, or it would fit on more of the larger host.
         let mut wanted = vm(cells, 0);
+        // Cores with two vCPUs that the guest knows nothing of would make room on the full nodes.
+        wanted.smt = Wish::Require(true);
         wanted.policies.one_node = if cells == 1 { Policy::Require } else { Policy::Ignore };
         let [few, many] = [eight, sixteen].map(|shape| {
             let (host, usage) = crowded(shape);
