@@ -112,7 +112,7 @@ impl<T: Id> IdSet<T> {
         self.skipped + self.words.len()
     }
 
-    /// The set with these words, the first of which is at position `first`.
+    /// The set with these words; the first word is at position `first`.
     fn of_words(first: usize, words: impl Iterator<Item = u64>) -> Self {
         let mut set = Self { skipped: first, ..Self::default() };
         for word in words {

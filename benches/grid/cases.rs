@@ -24,7 +24,7 @@ const GPUS: [u32; 5] = [0, 1, 2, 4, 8];
 /// What is done once. The name says it: `2c/4g`, `2c/no-cpus`, `build`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// A VM with so many cells and GPUs.
+    /// A VM with these numbers of cells and GPUs.
     Fit {
         cells: u32,
         gpus: u32,
@@ -61,7 +61,7 @@ impl Task {
         if let Self::Fit { gpus, .. } = self { Some(gpus) } else { None }
     }
 
-    /// All that is asked of a host with so many nodes.
+    /// All requests for a host with this number of nodes.
     pub(crate) fn all(nodes: u32) -> Vec<(String, Self)> {
         let mut all = Vec::new();
         for cells in CELLS.into_iter().filter(|cells| *cells <= nodes) {

@@ -285,7 +285,7 @@ impl<'h> Slots<'h> {
         Self { unavoidable, ..self }
     }
 
-    /// What a placement costs that takes so many cores, none where `cores` is empty, and bytes from
+    /// The cost of a placement that takes these cores, none where `cores` is empty, and bytes from
     /// each of the nodes `at`, and these GPUs.
     pub(crate) fn host_cost(
         &self,
@@ -351,8 +351,8 @@ impl<'h> Slots<'h> {
         later.fold(0_i64, |sum, (_, price)| sum.saturating_add(*price))
     }
 
-    /// The slots of sizes that are kept below a switch or on a node, on a node that serves so many
-    /// GPUs.
+    /// The slots of one node for the sizes that fit below a switch or on a node; the node serves
+    /// `served` GPUs.
     fn below(&self, node: &GpuNode, served: u64, free: GpuMask) -> SlotCounts {
         let mut counts = SlotCounts::default();
         for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(self.places.parts) {
@@ -370,8 +370,8 @@ impl<'h> Slots<'h> {
         counts
     }
 
-    /// Sets the slots of sizes that are kept in a package or on the host, where each package serves
-    /// so many GPUs.
+    /// Sets the slots for the sizes that need a package or the whole host; `in_package` has the GPUs
+    /// that each package serves.
     fn set_wide(&self, in_package: &[u64], counts: &mut SlotCounts) {
         for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(self.places.parts) {
             match part {
@@ -383,7 +383,7 @@ impl<'h> Slots<'h> {
     }
 }
 
-/// How many slots of a size, a power of two, so many GPUs are.
+/// The number of slots of a size, a power of two, that this number of GPUs makes.
 fn whole(gpus: u64, size: u64) -> u64 {
     gpus >> size.trailing_zeros()
 }

@@ -160,7 +160,7 @@ pub enum Property {
     HealthyLinks,
 }
 
-/// What a set of so many GPUs lacks wherever the VM is, and how strictly it is wanted.
+/// The properties that a set of `gpus` GPUs lacks wherever the VM is, and how strict each wish is.
 fn set_lacks(policies: &Policies, gpus: u32, facts: SetFacts) -> [(Property, Policy, bool); 3] {
     let several = gpus > 1;
     let linked = facts.path == GpuPath::Linked;

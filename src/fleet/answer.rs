@@ -39,7 +39,7 @@ impl Default for FleetOptions {
     }
 }
 
-/// A resource of which a host has too little for any placement.
+/// A resource that a host lacks for any placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "short", rename_all = "snake_case"))]

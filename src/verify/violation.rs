@@ -328,7 +328,7 @@ pub enum Violation {
     /// A function that is placed twice.
     #[error("function {address} is placed twice")]
     DeviceTwice { address: PciAddr },
-    /// An IOMMU group of which only a part is placed.
+    /// An IOMMU group that is only partly placed.
     #[error("device {address} is placed without {missing}, a member of its IOMMU group")]
     GroupSplit { address: PciAddr, missing: PciAddr },
     /// A device withheld from the host without need.

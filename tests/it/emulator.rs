@@ -7,7 +7,7 @@ use pinwise::units::{NodeId, PackageId, PcpuId};
 use pinwise::{Bytes, Claim, Host, HostSpec, Options, Policies, Policy, RequestSpec, Style, Usage};
 use pinwise_testkit::common::{ask, ask_with, vm};
 
-/// One node of so many cores with one or two pCPUs each; the first is the host's.
+/// One node of `cores` cores with one or two pCPUs each; the first is the host's.
 fn host(cores: u32, threads: u32) -> Host {
     let core = |core: u32| {
         CoreSpec::new(

@@ -7,7 +7,7 @@ use pinwise::{Bytes, HostSpec};
 use pinwise_discover::{Assembled, Assembly, AssemblyError};
 use pinwise_testkit::texts::{CAPABILITIES, LSTOPO_1, LSTOPO_2, LSTOPO_3, MEMINFO};
 
-/// Two packages with two cores each, of which the first has two threads that are online.
+/// Two packages with two cores each. The first core has two threads that are online.
 const TABLE: &str = "\
 CPU NODE SOCKET CORE L1d:L1i:L2:L3 ONLINE    MAXMHZ   MINMHZ
   0    0      0    0 0:0:0:0          yes 3800.0000 800.0000

@@ -12,7 +12,7 @@ fn two_boards() -> Host {
     host("hgx-h200-snc2")
 }
 
-/// Where a VM with so many GPUs has the first of them, and what that costs.
+/// The first GPU that a VM with this number of GPUs gets, and its cost.
 fn placed(
     host: &Host,
     usage: &Usage,

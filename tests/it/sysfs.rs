@@ -79,7 +79,7 @@ fn what_firmware_gets_wrong_is_left_out_with_a_note() {
         sentences(&notes),
         [
             "core ids are missing or not unique: cores are numbered by pCPU",
-            "proc/self/status allows pCPUs 7, none of which is online: ignored",
+            "proc/self/status allows only pCPUs 7, which are all offline: ignored",
             "node 0 has 9 pages of 1 GiB (3 free), too many for its memory of 8 GiB: reduced to fit",
             "pCPUs 1 are on several nodes and are removed from node 1",
             "pCPUs 6 are on no node: node 1 is assumed",

@@ -47,7 +47,7 @@ pub fn vm(vcpus: u32, gib: u64) -> RequestSpec {
     RequestSpec::new("vm1", vcpus, Bytes::from_gib(gib))
 }
 
-/// A VM with so many GPUs, any.
+/// A VM with this number of GPUs, any.
 pub fn gpu_vm(vcpus: u32, gib: u64, count: u32, workload: Workload) -> RequestSpec {
     let gpus = GpuRequest::Count { count, model: None };
     RequestSpec { gpus, workload, ..vm(vcpus, gib) }
@@ -58,7 +58,7 @@ pub fn these(addresses: &[&str]) -> GpuRequest {
     GpuRequest::Addresses(addresses.iter().map(|address| address.parse().unwrap()).collect())
 }
 
-/// The recommendation, every placement of which the independent checker accepts.
+/// The recommendation, with every placement accepted by the independent checker.
 pub fn ask_with(
     host: &Host,
     usage: &Usage,

@@ -44,7 +44,7 @@ impl Rng {
         low + self.below(high - low + 1)
     }
 
-    /// True so many times in a hundred.
+    /// True with this probability, in percent.
     pub fn percent(&mut self, n: usize) -> bool {
         self.below(100) < n
     }

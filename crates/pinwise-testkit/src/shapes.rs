@@ -125,7 +125,7 @@ impl Shape {
         (nodes, each)
     }
 
-    /// The host with neighbours that hold about so many percent of every node's cores and pages:
+    /// The host with neighbours that hold about `percent` of every node's cores and pages:
     /// VMs of 1, 2 or 4 whole cores, scattered by a fixed sequence.
     pub fn describe(self, percent: u32) -> String {
         self.describe_by(|_| percent)
@@ -194,7 +194,7 @@ impl Shape {
     }
 }
 
-/// A VM with so many equal cells, 8 vCPUs and 16 GiB each, and so many GPUs, all local.
+/// A VM with `cells` equal cells, 8 vCPUs and 16 GiB each, and `gpus` GPUs, all local.
 pub fn vm(cells: u32, gpus: u32) -> RequestSpec {
     let policies = Policies { gpu_locality: Policy::Require, ..Policies::default() };
     RequestSpec {

@@ -108,7 +108,7 @@ use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 use crate::usage::Usage;
 
-/// At most so many sets are looked at; beyond that GPUs of one kind in one place count as equal,
+/// The most sets that are looked at; beyond that GPUs of one kind in one place count as equal,
 /// and then the search stops here and says so.
 const MAX_SETS: usize = 1024;
 
@@ -433,7 +433,7 @@ fn walk(
     })
 }
 
-/// In how many ways so many GPUs can be taken from the classes, up to one more than [`MAX_SETS`].
+/// The number of ways to take `size` GPUs from the classes, at most one more than [`MAX_SETS`].
 fn ways(classes: &[GpuMask], size: u32) -> usize {
     let size = size as usize;
     let mut ways: SmallVec<[usize; 16]> = SmallVec::from_elem(0, size + 1);

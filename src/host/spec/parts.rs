@@ -15,7 +15,7 @@ use crate::units::{Bytes, Distance, NodeId, PackageId};
 pub struct NodeSpec {
     /// The OS index of the node.
     pub id: NodeId,
-    /// The pCPUs, all of which must be online.
+    /// The pCPUs. Every one must be online.
     #[cfg_attr(feature = "serde", serde(default))]
     pub cpus: CpuSet,
     /// The memory, hugepages included.

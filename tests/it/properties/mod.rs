@@ -28,7 +28,7 @@ use pinwise_testkit::common::{self, checked};
 use pinwise_testkit::rng::Rng;
 use scene::{Answer, HOSTS, Scene};
 
-/// Checks so many cases, each with its own numbers, and reports the first that fail.
+/// Checks `cases` cases, each with its own random numbers, and reports the first that fail.
 fn for_cases(property: u64, cases: u64, mut check: impl FnMut(&mut Rng) -> Result<(), String>) {
     let mut failures = Vec::new();
     for case in 0..cases {

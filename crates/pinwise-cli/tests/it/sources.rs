@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::program::{file, fixture, json, pinwise, recommend, status, text};
 
-/// A table of nvidia-smi: so many GPUs, the first half on node 0, the others on node 2.
+/// A table of nvidia-smi: this number of GPUs, the first half on node 0, the others on node 2.
 fn topo(gpus: usize) -> String {
     let names: Vec<String> = (0..gpus).map(|gpu| format!("GPU{gpu}")).collect();
     let mut text = format!("\t{}\tCPU Affinity\tNUMA Affinity\n", names.join("\t"));

@@ -27,7 +27,7 @@ pub(super) fn of_lines(lines: &Lines<'_>) -> Option<&'static str> {
     })
 }
 
-/// The document of which XML with this root element is a part.
+/// The document that contains XML with this root element.
 pub(super) fn of_root(root: &str) -> Option<&'static str> {
     let part = matches!(root, "host" | "topology" | "cells" | "cell" | "cpus");
     part.then_some("a part of virsh capabilities")

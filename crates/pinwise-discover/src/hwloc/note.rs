@@ -14,7 +14,7 @@ pub enum LstopoNote {
         /// The pCPUs.
         pcpus: CpuSet,
     },
-    /// Allowed pCPUs, none of which is online.
+    /// Allowed pCPUs that are all offline.
     PcpusForbidden,
     /// pCPUs outside all packages.
     NoPackage,

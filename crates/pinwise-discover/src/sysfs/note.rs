@@ -128,7 +128,7 @@ impl fmt::Display for SysfsNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PcpusForbidden { file, list } => {
-                write!(f, "{file} allows pCPUs {list}, none of which is online: ignored")
+                write!(f, "{file} allows only pCPUs {list}, which are all offline: ignored")
             }
             Self::NoSiblings { count } => write!(
                 f,

@@ -60,7 +60,7 @@ const HGX: Machine = Machine {
     peer: |_, _| (0, 0),
 };
 
-/// Four GPUs on PCIe, of which the first two have a bridge of four links; the last has slots for
+/// Four GPUs on PCIe. The first two have a bridge of four links; the last has slots for
 /// one.
 const PAIR: Machine = Machine {
     name: b"NVIDIA RTX A6000",

@@ -72,7 +72,7 @@ pub enum SourceConflict {
     },
 }
 
-/// A list of names, of which the first few are shown.
+/// A list that shows the first few names.
 fn row(names: &[String]) -> String {
     let mut shown = names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > MAX_NAMED {
