@@ -172,9 +172,8 @@ impl Derived {
             let of_group = domains.iter().find(|domain| Some(domain.id) == group.l3);
             group.cache = of_group.and_then(|domain| domain.size).map_or(0, |size| size.0);
         }
-        let groups = |node: &NodeFacts| self.groups[node.groups.clone()].to_vec();
         let unequal = |node: &NodeFacts| {
-            let groups = groups(node);
+            let groups = &self.groups[node.groups.clone()];
             let mut sizes = groups.iter().map(|group| group.cache).filter(|size| *size > 0);
             let first = sizes.next();
             sizes.any(|size| Some(size) != first)
