@@ -42,5 +42,5 @@ fn host_and_tenants_come_from_one_connection() {
     );
     assert_eq!(error.lines().count(), 1, "{error}");
     let (_, _, error) = ask(&["--tenant", "hwloc"]);
-    assert_eq!(error, "error: hwloc shows no tenants\n");
+    assert_eq!(error, "error: hwloc is not a source of tenants\n");
 }
