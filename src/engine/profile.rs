@@ -441,8 +441,8 @@ pub(crate) fn l3_use(sizes: &[usize], cores: usize, used: usize) -> L3Use {
     }
 }
 
-/// Whether the placement holds all usable pCPUs of each of its cores. Those that the request may not
-/// have do not count, unless the host keeps them.
+/// Whether each usable pCPU of the cores under the vCPUs has a vCPU or is kept idle. Those that the
+/// request may not have do not count, unless the host keeps them.
 fn holds_whole_cores(host: &Host, request: &Request, placement: &Placement) -> bool {
     let cpus = &request.spec().cpus;
     let own = |pcpu| {
@@ -451,7 +451,6 @@ fn holds_whole_cores(host: &Host, request: &Request, placement: &Placement) -> b
     };
     let mut held = placement.vcpu_pcpus();
     held.extend(&placement.idle);
-    held.extend(&placement.emulator_own);
     let whole = |pcpu| {
         let core = host.core_of(pcpu);
         core.is_some_and(|core| core.pcpus.iter().all(|p| held.contains(*p) || !own(*p)))

@@ -467,13 +467,30 @@ fn sources(text: &mut String, cited: BTreeSet<StudyId>) {
     }
 }
 
-fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
+/// The cores that the VM takes, with the pCPUs of its emulator threads; its pCPUs, where it leaves
+/// siblings of its vCPUs to others.
+fn pcpus(host: &Host, usage: &Usage, best: &Ranked) -> String {
+    let placement = &best.placement;
+    let own = match placement.emulator_own.len() {
+        0 => String::new(),
+        1 => format!(" and pCPU {} for the emulator threads", placement.emulator_own),
+        _ => format!(" and pCPUs {} for the emulator threads", placement.emulator_own),
+    };
+    if placement.dedicated && !best.profile.whole_cores {
+        let free = host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus);
+        let taken = placement.vcpu_pcpus().union(&placement.idle);
+        return format!("{} of {} free pCPUs{own}", taken.len(), free.len());
+    }
     let (taken, free) = best.cost.cores;
+    format!("{taken} of {free} free cores{own}")
+}
+
+fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
     if best.placement.style == Style::Default {
         text.push_str("Cost to the host: nothing is dedicated to the VM.\n");
         return;
     }
-    let mut parts = vec![format!("{taken} of {free} free cores")];
+    let mut parts = vec![pcpus(host, usage, best)];
     let mut pages: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
     for cell in &best.placement.cells {
         for (node, count) in &cell.pages {

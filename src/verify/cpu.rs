@@ -235,11 +235,12 @@ impl Cpus<'_> {
     /// Whether a core may carry two vCPUs of two guest cores: no more than two, and every other core
     /// of its node that a VM could have whole is in use.
     fn may_double(&self, case: &Case<'_>, shared: &Core) -> bool {
-        let mut own = self.emulator_own.clone();
+        let mut vcpus = CpuSet::new();
         for set in self.vcpus {
-            own.extend(set);
+            vcpus.extend(set);
         }
-        let own_on = |core: &Core| core.pcpus.iter().filter(|pcpu| own.contains(**pcpu)).count();
+        let own = vcpus.union(self.emulator_own);
+        let on = |core: &Core, of: &CpuSet| core.pcpus.iter().filter(|p| of.contains(**p)).count();
         let mut others = case.host.cores().iter().filter(|core| core.node == shared.node);
         let left = others.any(|core| {
             let mut usable = false;
@@ -254,9 +255,9 @@ impl Cpus<'_> {
                 let wanted = cpus.as_ref().is_none_or(|cpus| cpus.contains(*pcpu));
                 usable |= allowed && !kept && wanted;
             }
-            usable && own_on(core) == 0
+            usable && on(core, &own) == 0
         });
-        !left && own_on(shared) <= 2
+        !left && on(shared, &vcpus) <= 2
     }
 
     fn emulator(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
@@ -292,11 +293,15 @@ impl Cpus<'_> {
     }
 
     fn whole_cores(&self, case: &Case<'_>, vcpus: &CpuSet, found: &mut Vec<Violation>) {
-        let own = vcpus.union(self.idle).union(self.emulator_own);
+        let held = vcpus.union(self.idle);
+        let own = held.union(self.emulator_own);
         for core in cores_of(case, &own).into_values() {
+            // Beside a vCPU nothing of the VM's own runs either.
+            let beside = core.pcpus.iter().any(|pcpu| vcpus.contains(*pcpu));
+            let quiet = if beside { &held } else { &own };
             let mut rest = CpuSet::new();
             for pcpu in &core.pcpus {
-                if !own.contains(*pcpu) {
+                if !quiet.contains(*pcpu) {
                     rest.insert(*pcpu);
                 }
             }

@@ -29,7 +29,7 @@
 //!    hugepages, because the VM takes the last usable pCPU of their node. For the default layout,
 //!    only that it floats over dedicated pCPUs.
 //! 6. *Other threads*: no pCPUs are reserved for the host; emulator threads run outside of the VM's
-//!    nodes.
+//!    nodes, or have a pCPU of their own there.
 //! 7. *GPU sets*: all GPUs are on one node and collectives go through host memory, where one host
 //!    was faster over two nodes; the GPUs do not form a fabric partition.
 //!
@@ -91,6 +91,7 @@ use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
+use crate::units::PcpuId;
 
 use neighbours::neighbours;
 use peers::peers;
@@ -183,12 +184,12 @@ fn threads(
             all.push(Warning::NotIsolated { cpus, siblings });
         }
     }
-    let near = placement
-        .emulator
-        .iter()
-        .any(|pcpu| host.core_of(pcpu).is_some_and(|core| nodes.contains(core.node)));
-    if !near && request.spec().emulator_pcpus == 0 && !placement.emulator.is_empty() {
-        all.push(Warning::EmulatorFar { cpus: placement.emulator.clone(), nodes: nodes.clone() });
+    // Of pCPUs that they have to themselves, each one counts; of others, one near is enough.
+    let near = |pcpu: &PcpuId| host.core_of(*pcpu).is_some_and(|core| nodes.contains(core.node));
+    let cpus: CpuSet = placement.emulator.iter().filter(|pcpu| !near(pcpu)).collect();
+    let own = request.spec().emulator_pcpus > 0;
+    if !cpus.is_empty() && (own || cpus == placement.emulator) {
+        all.push(Warning::EmulatorFar { cpus, nodes: nodes.clone() });
     }
 }
 

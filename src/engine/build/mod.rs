@@ -197,7 +197,7 @@ fn emulator(
     };
     if request.spec().emulator_pcpus > 0 {
         let busy = busy(&pcpus);
-        own_pcpus(inventory, candidate, &busy, &local, &mut pcpus.emulator_own)?;
+        own_pcpus(inventory, candidate, &busy, &local, &mut pcpus)?;
     }
     if !pcpus.emulator_own.is_empty() {
         pcpus.emulator = pcpus.emulator_own.clone();
@@ -231,33 +231,45 @@ fn emulator(
     Ok(pcpus)
 }
 
-/// Adds what is missing to the pCPUs for the emulator alone, the VM's nodes first: whole cores
-/// where cores have to be whole, else single pCPUs. Floating vCPUs have given what their nodes have
-/// already.
+/// Adds what is missing to the pCPUs for the emulator alone, nearest first: on the VM's nodes, cores
+/// without vCPUs, then siblings of the last vCPUs, unless the VM holds its cores whole; then cores of
+/// other nodes. Where cores have to be whole, these are. Floating vCPUs have given what their nodes
+/// have already.
 fn own_pcpus(
     inventory: &Inventory<'_>,
     candidate: &Candidate,
     busy: &CpuSet,
     local: &CpuSet,
-    own: &mut CpuSet,
+    pcpus: &mut Pcpus,
 ) -> Result<(), Fact> {
     let host = inventory.host;
     let needed = inventory.request.spec().emulator_pcpus as usize;
     let way = emulator_way(inventory.request, candidate.way);
+    let Pcpus { vcpus, emulator_own: own, .. } = pcpus;
     let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
-    let busy = |core: &usize| host.cores()[*core].pcpus.iter().any(|pcpu| busy.contains(*pcpu));
-    let free = || (0..host.cores().len()).filter(|core| !busy(core));
-    let near_by = free().filter(|core| way.dedicated && near(core));
-    for core in near_by.chain(free().filter(|core| !near(core))) {
-        if own.len() >= needed {
-            break;
-        }
-        for pcpu in of_core(inventory, core, way) {
+    let carries = |core: &usize| host.cores()[*core].pcpus.iter().any(|p| busy.contains(*p));
+    let free = || (0..host.cores().len()).filter(|core| !carries(core));
+    let take = |own: &mut CpuSet, core: usize| {
+        let wanted = own.len() < needed;
+        for pcpu in of_core(inventory, core, way).filter(|_| wanted) {
             if way.whole || own.len() < needed {
                 own.insert(pcpu);
             }
         }
+    };
+    if way.dedicated {
+        free().filter(near).for_each(|core| take(own, core));
     }
+    if way.dedicated && !candidate.way.whole {
+        let cores = vcpus.iter().rev().filter_map(|set| host.core_of(set.first()?));
+        for pcpu in cores.flat_map(|core| core.pcpus.iter().copied()) {
+            let may = inventory.free.usable.contains(pcpu) && !busy.contains(pcpu);
+            if may && own.len() < needed {
+                own.insert(pcpu);
+            }
+        }
+    }
+    free().filter(|core| !near(core)).for_each(|core| take(own, core));
     if own.len() < needed {
         return Err(Fact::NoEmulatorPcpu { needed: needed as u64, free: own.len() as u64 });
     }

@@ -78,9 +78,10 @@ impl<'a> Inventory<'a> {
         let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
         let all = FreePcpus::new(host, usage);
-        // Other VMs are not held to what this request is held to.
+        // Other VMs are not held to what this request is held to, and have their cores whole.
         let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
-        let for_others = if is_held { all.whole_cores() } else { None };
+        let shares = request.spec().policies.whole_cores == Policy::Ignore;
+        let for_others = if is_held || shares { all.whole_cores() } else { None };
         let free = all.narrowed(host, request);
         let nodes = nodes(host, request)?;
         if let Some(fact) = unusable(request, &free.usable).filter(|_| free.usable.is_empty()) {
@@ -134,7 +135,11 @@ const MAX_WAYS: usize = 5;
 /// followed by its like with cores that carry two vCPUs.
 fn ways(request: &Request) -> Vec<CpuPolicy> {
     let strictest = CpuPolicy { dedicated: true, whole: true, doubled: false };
-    let mut ways = vec![strictest];
+    let mut ways = Vec::with_capacity(3);
+    // Where whole cores do not matter, no idle sibling is held.
+    if request.spec().policies.whole_cores != Policy::Ignore {
+        ways.push(strictest);
+    }
     if request.spec().policies.whole_cores != Policy::Require {
         ways.push(CpuPolicy { whole: false, ..strictest });
     }
@@ -215,12 +220,13 @@ pub(crate) fn emulator_room(
     let own = u64::from(inventory.request.spec().emulator_pcpus);
     let vcpus = units * u64::from(threads);
     let (needed, free) = if own > 0 {
-        // Every core that carries vCPUs is taken whole; those with the fewest pCPUs go first. Cores
-        // that carry two are at least half as many as the vCPUs.
-        let way = emulator_way(inventory.request, stock.way);
-        let all = inventory.free.count(inventory.host, way.whole);
-        let taken = match way {
-            CpuPolicy { dedicated: false, .. } => vcpus,
+        // Of whole cores, every one that carries vCPUs is taken; those with the fewest pCPUs go
+        // first. Cores that carry two are at least half as many as the vCPUs. Of other cores, only
+        // the pCPUs with a vCPU are.
+        let all =
+            inventory.free.count(inventory.host, emulator_way(inventory.request, stock.way).whole);
+        let taken = match stock.way {
+            CpuPolicy { dedicated: false, .. } | CpuPolicy { whole: false, .. } => vcpus,
             CpuPolicy { doubled: true, .. } => stock.smallest(units.div_ceil(2)),
             _ => stock.smallest(units),
         };

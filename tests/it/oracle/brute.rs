@@ -6,7 +6,7 @@
 //! - the VM's nodes are those with a vCPU; memory on other nodes is not tried;
 //! - a cell is one node, all of it that the VM has; pages are interleaved over several nodes only;
 //! - floating vCPUs may run on all that is free on their node, and show no siblings;
-//! - emulator pCPUs of its own are not on cores with dedicated vCPUs.
+//! - where cores are whole, emulator pCPUs of its own are not on cores with dedicated vCPUs.
 //!
 //! Cores that agree in node, package, L3 domain, kind and the state of their pCPUs are one class,
 //! and only how many of a class are taken is tried: nothing that is checked or scored tells them
@@ -248,8 +248,15 @@ impl Brute<'_> {
         }
         let mut vcpus = CpuSet::new();
         cpus.vcpus.iter().for_each(|set| vcpus.extend(set));
+        let whole_cores = self.request.spec().policies.whole_cores;
         if self.request.spec().emulator_pcpus > 0 {
-            let whole = self.request.spec().policies.whole_cores == Policy::Require;
+            let whole = whole_cores == Policy::Require;
+            if !whole {
+                // Siblings of its vCPUs too, which then are not idle.
+                let own = self.usable.difference(&vcpus);
+                let idle = CpuSet::new();
+                self.place(&Cpus { idle, emulator: own.clone(), own, ..cpus.clone() });
+            }
             for core in self.host.cores().iter().filter(|core| !all_of(core).intersects(&beside)) {
                 if self.is_whole(core) || !whole {
                     cpus.own.extend(&all_of(core).intersection(&self.usable));
