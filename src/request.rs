@@ -101,7 +101,8 @@ pub struct Policies {
         serde(alias = "dedicated-cpus", skip_serializing_if = "is_require")
     )]
     pub dedicated_cpus: Policy,
-    /// No core shared with another tenant; siblings without a vCPU stay idle.
+    /// No core shared with another tenant; siblings without a vCPU stay idle. With `Ignore`, each
+    /// pCPU alone is free or held, and the VM holds only those of its vCPUs and its emulator.
     #[cfg_attr(
         feature = "serde",
         serde(alias = "whole-cores", skip_serializing_if = "is_require")
@@ -216,7 +217,8 @@ pub struct RequestSpec {
     )]
     pub peer_to_peer: Option<bool>,
     /// The number of pCPUs for the emulator threads alone; 0 to share the host's reserved pCPUs or
-    /// the idle siblings beside the VM's vCPUs.
+    /// the idle siblings beside the VM's vCPUs. They are on the VM's nodes while there is room, and
+    /// beside none of its vCPUs on a core, unless whole cores are not required.
     #[cfg_attr(
         feature = "serde",
         serde(default, alias = "emulator-pcpus", skip_serializing_if = "is_default")

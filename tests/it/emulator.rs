@@ -39,14 +39,16 @@ fn facts(host: &Host, request: &RequestSpec, style: Style) -> Vec<Fact> {
 fn no_room_for_the_emulator_is_said_in_pcpus() {
     use Policy::{Ignore, Require};
     // Of six cores five are left. With one pCPU each: one beside four vCPUs, none beside five. With
-    // two, a core that has a vCPU is taken whole, and four pCPUs are left beside three. The only
-    // core of a host is the VM's. vCPUs that float take a pCPU each, wherever.
+    // two, a core that has a vCPU is taken whole, and four pCPUs are left beside three; seven where
+    // whole cores do not matter. The only core of a host is the VM's. vCPUs that float take a pCPU
+    // each, wherever.
     for ((cores, threads), (vcpus, emulator), (dedicated, whole), style, (needed, free)) in [
         ((6, 1), (4, 2), (Require, Require), Style::Pin, (2, 1)),
         ((6, 1), (4, 3), (Require, Require), Style::Pin, (3, 1)),
         ((6, 1), (5, 1), (Require, Require), Style::Pin, (1, 0)),
         ((6, 2), (5, 1), (Require, Require), Style::Pin, (1, 0)),
-        ((6, 2), (3, 8), (Require, Ignore), Style::Pin, (8, 4)),
+        ((6, 2), (3, 8), (Require, Require), Style::Pin, (8, 4)),
+        ((6, 2), (3, 8), (Require, Ignore), Style::Pin, (8, 7)),
         ((4, 2), (6, 1), (Require, Require), Style::PinSmt, (1, 0)),
         ((4, 2), (4, 3), (Require, Require), Style::PinSmt, (3, 2)),
         ((6, 2), (8, 3), (Ignore, Ignore), Style::Pin, (3, 2)),

@@ -51,8 +51,10 @@
 //!
 //! # Emulator threads
 //! The search only proves by counting that a pCPU remains for them; `engine::build` picks it. If
-//! the request wants pCPUs for the emulator alone, these are counted after the VM's cores, which
-//! are assumed to be those with the fewest pCPUs on the host. Otherwise one pCPU outside the VM's
+//! the request wants pCPUs for the emulator alone, these are counted after the VM's pCPUs; where it
+//! holds its cores whole, after its cores, which are assumed to be those with the fewest pCPUs on
+//! the host. They are on the VM's nodes while there is room: on cores without its vCPUs, else, where
+//! it does not hold its cores whole, on siblings of its vCPUs. Otherwise one pCPU outside the VM's
 //! vCPUs must be held by nobody; it may be an idle sibling, or a reserved pCPU outside the allowed
 //! set. Unless the request asks for some, no pCPU is needed on a host where all allowed pCPUs are
 //! isolated and none is reserved: the host's own work, emulator threads included, runs elsewhere

@@ -92,6 +92,8 @@ impl Candidate {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     pub(super) start: Start,
+    /// The number of the emulator's own pCPUs that may have to be on other nodes.
+    pub(super) emulator_far: u64,
     /// What it costs the host's other tenants.
     pub(super) cost: i64,
     pub(super) cores: u64,

@@ -155,7 +155,17 @@ fn has_cores(size: &Size<'_>, mask: NodeMask) -> bool {
     let room = || mask.iter().map(|at| pass.caps[at]).sum::<u64>();
     let has_room = size.even.fits_on(mask) || (!pass.alike && room() >= pass.units);
     let doubled = pass.stock.way.doubled;
-    has_room && (!doubled || (pass.stock.must_double(mask, pass.units) && has_emulator(size, mask)))
+    has_room && (!doubled || (must_double(size, mask) && has_emulator(size, mask)))
+}
+
+/// Whether cores have to carry two vCPUs each on these nodes; for equal cells, on one of them.
+fn must_double(size: &Size<'_>, mask: NodeMask) -> bool {
+    let Size { pass, even, .. } = size;
+    let stock = pass.stock;
+    match even.share.first().filter(|_| pass.alike) {
+        Some(share) => mask.iter().any(|at| stock.nodes[at].cores[0] < *share),
+        None => stock.must_double(mask, pass.units),
+    }
 }
 
 /// Whether pCPUs are left for the emulator alone where cores carry two vCPUs, which takes all cores of

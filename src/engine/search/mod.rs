@@ -26,9 +26,9 @@
 //! # The loops, outermost first
 //! The functions are called `try_passes`, `try_sizes`, `try_node_sets`, `try_gpu_sets`,
 //! `try_splits` and `try_choices`; the last has the page sizes too.
-//! 1. **Policy and threads.** Policies run strictest first: dedicated pCPUs on whole cores;
-//!    dedicated pCPUs on partial cores, unless whole cores are required; floating vCPUs, unless
-//!    dedicated pCPUs are required. Each runs with one thread per guest core, and, where pCPUs are
+//! 1. **Policy and threads.** Policies run strictest first: dedicated pCPUs on whole cores, unless
+//!    these are ignored; dedicated pCPUs on partial cores, unless whole cores are required;
+//!    floating vCPUs, unless dedicated pCPUs are required. Each runs with one thread per guest core, and, where pCPUs are
 //!    dedicated and the number of vCPUs is even, with two; a required SMT wish leaves one of these.
 //!    Each pair of policy and threads is a *pass*. A pass that would leave no pCPU for the emulator
 //!    threads is skipped.
@@ -93,7 +93,8 @@
 //! # Rank and ties
 //! Best first: higher score, packing included; fewer nodes; fewer threads per guest core; cells
 //! without expander buses last; smaller *spread* (the distances between the VM's nodes, plus the
-//! distance from each GPU of known node to the nearest of them); lower packing cost; fewer cores;
+//! distance from each GPU of known node to the nearest of them); room on its nodes for the pCPUs
+//! that the emulator wants for itself; lower packing cost; fewer cores;
 //! the better GPU set; fewer cores left free on its nodes, so the tightest fit; the smaller node
 //! mask; larger pages. Equal candidates of two variants are ordered by the variant. Of equal splits
 //! the first one tried stays. The packing cost never raises a score, so a layout whose score

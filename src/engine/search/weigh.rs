@@ -10,7 +10,7 @@ use super::gpus::GpuSet;
 use super::inventory::{Inventory, Pages};
 use super::memo::{Features, Verdict};
 use super::nodes::share_out;
-use super::state::{Choice, Cores, Layout, Size};
+use super::state::{Choice, Cores, Layout, Pass, Size};
 use super::walk::{Scratch, Walk};
 use crate::engine::profile::{L3Use, Profile, collective, count};
 use crate::engine::refusal::lacking;
@@ -146,6 +146,7 @@ impl Walk<'_> {
         let score = score.with_packing(inventory.options, cost);
         let rank = Rank {
             start: Start { score: Reverse(score.total), ..start },
+            emulator_far: emulator_far(inventory, pass, at, cores),
             cost,
             cores: cores.iter().sum(),
             gpus,
@@ -203,6 +204,20 @@ impl Walk<'_> {
         });
         between + beside(self.inventory.host, &self.inventory.gpus.sets[layout.gpus], mask)
     }
+}
+
+/// The number of the emulator's own pCPUs that the VM's nodes `at` may lack, if it is on these numbers
+/// of `cores`. Whole cores are all counted as large as the host's largest.
+fn emulator_far(inventory: &Inventory<'_>, pass: &Pass<'_>, at: &[usize], cores: &[u64]) -> u64 {
+    if pass.emulator_pcpus == 0 {
+        return 0;
+    }
+    let all: u64 = at.iter().map(|node| pass.stock.nodes[*node].pcpus).sum();
+    let taken = match pass.stock.way.dedicated && pass.stock.way.whole {
+        true => cores.iter().sum::<u64>() * inventory.host.derived().widest_core as u64,
+        false => u64::from(inventory.request.spec().vcpus),
+    };
+    pass.emulator_pcpus.saturating_sub(all.saturating_sub(taken))
 }
 
 /// The profile of a layout with these features. Whatever it reads of the layout is the pass's, or

@@ -72,7 +72,9 @@ pub(crate) fn search(case: &Built, options: &Options) -> Found {
     for threads in [1, 2] {
         brute.dedicated(threads);
     }
-    for whole in [true, false] {
+    // Where whole cores do not matter, the others count as well.
+    let any = request.spec().policies.whole_cores == Policy::Ignore;
+    for whole in [true, false].into_iter().filter(|whole| !(any && *whole)) {
         brute.doubled(whole);
     }
     for cpus in brute.floating() {
@@ -169,13 +171,16 @@ impl Brute<'_> {
     }
 
     /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each for:
-    /// as few as can be on each node, and none if the VM's nodes have a core for each.
+    /// as few as can be on each node, and none if the VM's nodes have a core for each, or, for
+    /// required equal cells, each of them has a core for each of its vCPUs.
     fn doubled(&mut self, whole: bool) {
         let vcpus = self.request.spec().vcpus as usize;
         let (host, usable) = (self.host, self.usable.clone());
         if self.request.spec().smt.required().is_some() {
             return;
         }
+        let spec = self.request.spec();
+        let alike = spec.even_cells && spec.cells.required().is_some_and(|cells| cells > 1);
         let room = |core: &Core| all_of(core).intersection(&usable).len().min(2);
         let cores = host.cores().iter().filter(|core| !whole || self.is_whole(core));
         let cores: Vec<&Core> = cores.filter(|core| room(core) > 0).collect();
@@ -206,7 +211,11 @@ impl Brute<'_> {
             let shows = nodes.len() == 1
                 && in_first.len() > 1
                 && packages.iter().any(|package| in_one(*package));
-            if taken.iter().sum::<usize>() == vcpus && in_all < vcpus && fewest && !shows {
+            let few = match alike {
+                true => nodes.iter().any(|node| of_node(*node).count() < vcpus / nodes.len()),
+                false => in_all < vcpus,
+            };
+            if taken.iter().sum::<usize>() == vcpus && few && fewest && !shows {
                 let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
                 let cores: Vec<(&Core, u32)> =
                     cores.map(|(core, vcpus)| (*core, *vcpus as u32)).collect();
