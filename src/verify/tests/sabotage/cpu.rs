@@ -216,6 +216,16 @@ pub(super) fn cpus_broken() -> Vec<Sabotage> {
             |s| s.placement.idle = cpus("10"),
             CoreNotWhole { core: core(0, 1), pcpus: cpus("9") },
         ),
+        // The emulator alone, beside a vCPU.
+        (
+            pin,
+            |s| {
+                s.placement.idle = cpus("10");
+                s.placement.emulator_own = cpus("9");
+                s.placement.iothreads[0] = cpus("9");
+            },
+            CoreNotWhole { core: core(0, 1), pcpus: cpus("9") },
+        ),
         (
             numa_smt,
             |s| s.placement.idle = cpus(""),
