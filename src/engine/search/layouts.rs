@@ -158,11 +158,13 @@ fn has_cores(size: &Size<'_>, mask: NodeMask) -> bool {
     has_room && (!doubled || (must_double(size, mask) && has_emulator(size, mask)))
 }
 
-/// Whether cores have to carry two vCPUs each on these nodes; for equal cells, on one of them.
+/// Whether cores have to carry two vCPUs each on these nodes. Equal cells need them where one node has
+/// too few cores, unless whole cores show the guest siblings instead.
 fn must_double(size: &Size<'_>, mask: NodeMask) -> bool {
     let Size { pass, even, .. } = size;
     let stock = pass.stock;
-    match even.share.first().filter(|_| pass.alike) {
+    let by_node = |share: &&u64| pass.alike && !(stock.way.whole && share.is_multiple_of(2));
+    match even.share.first().filter(by_node) {
         Some(share) => mask.iter().any(|at| stock.nodes[at].cores[0] < *share),
         None => stock.must_double(mask, pass.units),
     }

@@ -171,8 +171,8 @@ impl Brute<'_> {
     }
 
     /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each for:
-    /// as few as can be on each node, and none if the VM's nodes have a core for each, or, for
-    /// required equal cells, each of them has a core for each of its vCPUs.
+    /// as few as can be on each node, and none if the VM's nodes have a core for each. For required
+    /// equal cells that could not show siblings instead, each node counts alone.
     fn doubled(&mut self, whole: bool) {
         let vcpus = self.request.spec().vcpus as usize;
         let (host, usable) = (self.host, self.usable.clone());
@@ -211,7 +211,8 @@ impl Brute<'_> {
             let shows = nodes.len() == 1
                 && in_first.len() > 1
                 && packages.iter().any(|package| in_one(*package));
-            let few = match alike {
+            let shows_pairs = whole && (vcpus / nodes.len().max(1)).is_multiple_of(2);
+            let few = match alike && !shows_pairs {
                 true => nodes.iter().any(|node| of_node(*node).count() < vcpus / nodes.len()),
                 false => in_all < vcpus,
             };

@@ -34,6 +34,8 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     }
     let mut all = numbers(&text);
     let mut add = |number: i128| _ = all.insert(number.to_string());
+    let kept = &host.kept().cpus;
+    add(host.allowed().difference(usage.dedicated()).difference(kept).len() as i128);
     let counts =
         [host.packages().len(), host.nodes().len(), host.cores().len(), host.online().len()];
     let ranks = 0..=(answer.ranked.len() + 1).max(host.gpus().len());
