@@ -13,6 +13,10 @@
 //! - A core is *shared* if one of its pCPUs is dedicated to a tenant, or is kept for the host and
 //!   allowed. A *whole core* is one that is not shared and has a usable pCPU. A reserved sibling
 //!   outside the allowed set does not make a core shared: nothing of a VM can run there.
+//! - What is *free* follows from the request's policy about whole cores. Where it requires them, whole
+//!   cores are, and a VM holds all usable pCPUs of those it takes. Where it ignores them, each
+//!   usable pCPU is, and a VM holds those of its vCPUs and those that its emulator has alone. Where
+//!   it prefers them, whole cores are tried first.
 //! - *Emulator threads* may run beside others, so for them a pCPU is free if it is allowed or
 //!   reserved, and dedicated to no tenant.
 //! - A request may be *held to* some pCPUs or nodes. Other pCPUs are then not usable for it, also
@@ -52,7 +56,7 @@
 //! | free cores of a node, and which to take | search, build | [`FreePcpus::levels`], [`FreePcpus::of_core`] |
 //! | what a request that is held to some pCPUs or nodes may have | search, rebalance | [`FreePcpus::narrowed`] |
 //! | pCPUs left for emulator threads | search, build, capacity | [`FreePcpus::for_emulators`] |
-//! | whole cores for slots | search | [`FreePcpus::levels`] |
+//! | whole cores for slots | search | [`FreePcpus::levels`], or [`FreePcpus::whole_cores`] |
 //! | whole cores for slots, counts per host | fleet | [`FreePcpus::whole_cores`], [`FreePcpus::usable`] |
 //! | cores of a further VM | capacity | [`FreePcpus::of_core`] |
 //! | cores of a typical VM | capacity's reference shapes | [`FreePcpus::whole_cores`] of an empty host |
