@@ -19,7 +19,7 @@ use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, Reserve, RootComplex}
 use pinwise::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
 };
-use pinwise::request::GpuRequest;
+use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{CellId, Distance, NodeId, PcpuId, VcpuId};
 use pinwise::{
     Bytes, CpuSet, Host, NodeSet, Options, PageSize, PciAddr, Placement, Policy, Question, Request,
@@ -211,11 +211,14 @@ impl Brute<'_> {
             let shows = nodes.len() == 1
                 && in_first.len() > 1
                 && packages.iter().any(|package| in_one(*package));
+            // Where all carry two, siblings are shown instead, unless they had better be hidden.
+            let hides = self.request.spec().smt == Wish::Prefer(false);
             let shows_pairs = whole && (vcpus / nodes.len().max(1)).is_multiple_of(2);
-            let few = match alike && !shows_pairs {
+            let lacks = match alike && !shows_pairs {
                 true => nodes.iter().any(|node| of_node(*node).count() < vcpus / nodes.len()),
                 false => in_all < vcpus,
             };
+            let few = lacks && (in_all * 2 != vcpus || hides);
             if taken.iter().sum::<usize>() == vcpus && few && fewest && !shows {
                 let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
                 let cores: Vec<(&Core, u32)> =
