@@ -214,7 +214,6 @@ impl Cpus<'_> {
         let mut first_on: BTreeMap<CoreId, (usize, &CpuSet)> = BTreeMap::new();
         let mut left: BTreeMap<NodeId, bool> = BTreeMap::new();
         let own = self.own();
-        let vcpus = own.difference(self.emulator_own);
         for (position, set) in self.vcpus.iter().enumerate() {
             let vcpu = vcpu_id(position);
             let group = position / threads;
@@ -224,7 +223,7 @@ impl Cpus<'_> {
                 if at / threads != group && !(self.dedicated && other.intersects(set)) {
                     let mut is_left =
                         || *left.entry(core.node).or_insert_with(|| is_left(case, core.node, &own));
-                    let few = count_on(core, &vcpus) <= 2;
+                    let few = count_on(core, &own) <= 2 + count_on(core, self.emulator_own);
                     if !(threads == 1 && self.dedicated && few && !is_left()) {
                         let (core, first) = (core.id, vcpu_id(at));
                         found.push(Violation::VcpusShareCore { core, first, second: vcpu });
