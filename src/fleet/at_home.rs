@@ -216,7 +216,9 @@ impl HostBound<'_> {
                 plans.push(plan, upper.highest);
             }
         }
-        let known = whole && exact && (plans.sure + 1..i64::MAX).contains(&worst);
+        // Tenants that float on the VM's cores may take it below the worst of its kind.
+        let known =
+            whole && exact && !self.counts.crowded && (plans.sure + 1..i64::MAX).contains(&worst);
         if known && self.emulates && self.has_pages(set, memory) {
             plans.sure = worst;
         }

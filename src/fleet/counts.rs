@@ -42,6 +42,8 @@ pub(super) struct FreeCounts {
     pub(super) gpus: GpuMask,
     /// The GPUs of each tenant that holds any.
     pub(super) held: Box<[GpuMask]>,
+    /// Whether tenants float on cores with usable pCPUs.
+    pub(super) crowded: bool,
 }
 
 impl FreeCounts {
@@ -67,6 +69,7 @@ impl FreeCounts {
             unheld,
             gpus: unheld & gpus::discrete(host),
             held: gpus::held_by_tenants(host, usage).into(),
+            crowded: pcpus.floaters.is_some(),
         }
     }
 

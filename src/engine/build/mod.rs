@@ -248,7 +248,11 @@ fn own_pcpus(
     let busy = |core: &usize| host.cores()[*core].pcpus.iter().any(|pcpu| busy.contains(*pcpu));
     let free = || (0..host.cores().len()).filter(|core| !busy(core));
     let near_by = free().filter(|core| way.dedicated && near(core));
-    for core in near_by.chain(free().filter(|core| !near(core))) {
+    let mut cores: Vec<usize> = near_by.chain(free().filter(|core| !near(core))).collect();
+    if let Some(floaters) = &inventory.free.floaters {
+        cores.sort_by_key(|core| (!near(core), floaters.load(*core)));
+    }
+    for core in cores {
         if own.len() >= needed {
             break;
         }

@@ -105,7 +105,8 @@ impl Memo {
         split: &[u64],
         threads: u32,
     ) -> CoreUse {
-        let mut all = CoreUse { l3: L3Use::NoChoice, cores: ByKind::default(), whole: true };
+        let mut all =
+            CoreUse { l3: L3Use::NoChoice, cores: ByKind::default(), whole: true, crowd: 0 };
         for (at, cores) in at.iter().zip(split) {
             let known = &mut self.core_uses[*at];
             let picked = match known {
@@ -115,6 +116,7 @@ impl Memo {
             all.l3 = all.l3.max(picked.l3);
             all.add_cores(picked.cores);
             all.whole &= picked.whole;
+            all.crowd += picked.crowd;
         }
         all
     }

@@ -139,6 +139,9 @@ pub(super) struct EvenSplit {
     pub(super) cores: PerNode<ByKind>,
     /// Nodes where the VM would hold a part of some core.
     pub(super) parts: NodeMask,
+    /// What other tenants' floating threads cost the cores of a share. By node position, unless that
+    /// is nothing on every node; then there is none.
+    pub(super) crowds: PerNode<u32>,
 }
 
 impl EvenSplit {
@@ -158,7 +161,12 @@ impl EvenSplit {
         } else {
             L3Use::NoChoice
         };
-        let mut all = CoreUse { l3, cores: [0; 3], whole: !mask.intersects(self.parts) };
+        let crowd = match self.crowds.is_empty() {
+            true => 0,
+            false => mask.iter().map(|at| self.crowds[at]).sum(),
+        };
+        let whole = !mask.intersects(self.parts);
+        let mut all = CoreUse { l3, cores: [0; 3], whole, crowd };
         if self.cores.is_empty() {
             let each = self.share.first().map_or(0, |share| *share) * u64::from(mask.len());
             all.cores[0] = u32::try_from(each).unwrap_or(u32::MAX);

@@ -6,6 +6,7 @@
 //! - the VM's nodes are those with a vCPU; memory on other nodes is not tried;
 //! - a cell is one node, all of it that the VM has; pages are interleaved over several nodes only;
 //! - floating vCPUs may run on all that is free on their node, and show no siblings;
+//! - of the cores of one kind on a node, those on which the fewest tenants float come first;
 //! - emulator pCPUs of its own are not on cores with dedicated vCPUs.
 //!
 //! Cores that agree in node, package, L3 domain, kind and the state of their pCPUs are one class,
@@ -147,13 +148,18 @@ impl Brute<'_> {
             };
             let mut states: Vec<_> = core.pcpus.iter().map(state).collect();
             states.sort_unstable();
-            let key = (core.node, core.id.package, core.l3, core.kind, states);
+            let key = (core.node, core.id.package, core.l3, core.kind, states, self.load(core));
             classes.entry(key).or_default().push(core);
         }
         let classes: Vec<Vec<&Core>> = classes.into_values().collect();
         let mut counts = vec![0; classes.len()];
         loop {
-            if counts.iter().sum::<usize>() == (self.request.spec().vcpus / threads) as usize {
+            let taken = counts.iter().sum::<usize>();
+            let left = classes.iter().zip(&counts).flat_map(|(class, count)| &class[*count..]);
+            let left: Vec<&Core> = left.copied().collect();
+            let used = classes.iter().zip(&counts).flat_map(|(class, count)| &class[..*count]);
+            let spares = used.copied().all(|core| self.spares_crowds(core, &left));
+            if taken == (self.request.spec().vcpus / threads) as usize && spares {
                 let taken = classes.iter().zip(&counts);
                 let cores = taken.flat_map(|(class, count)| &class[..*count]);
                 let cores: Vec<(&Core, u32)> = cores.map(|core| (*core, threads)).collect();
@@ -166,6 +172,24 @@ impl Brute<'_> {
             counts[at] += 1;
             counts[..at].fill(0);
         }
+    }
+
+    /// The number of tenants that float on a core, up to 3.
+    fn load(&self, core: &Core) -> usize {
+        let floats = |pcpu: &PcpuId| {
+            self.usage.tenants().filter(|(_, claim)| claim.floating.contains(*pcpu)).count()
+        };
+        core.pcpus.iter().map(floats).max().unwrap_or(0).min(3)
+    }
+
+    /// Whether no core that is left would be taken before this one: of its node and kind, with fewer
+    /// tenants that float on it.
+    fn spares_crowds(&self, taken: &Core, left: &[&Core]) -> bool {
+        let alike = |other: &Core| (other.node, other.kind) == (taken.node, taken.kind);
+        // Cores are whole for the sake of the VM, or are not asked to be.
+        let whole = |other: &Core| self.is_whole(other) || !self.is_whole(taken);
+        let spared = |other: &&Core| alike(other) && whole(other);
+        left.iter().filter(|other| spared(other)).all(|other| self.load(other) >= self.load(taken))
     }
 
     /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each for:
@@ -206,7 +230,12 @@ impl Brute<'_> {
             let shows = nodes.len() == 1
                 && in_first.len() > 1
                 && packages.iter().any(|package| in_one(*package));
-            if taken.iter().sum::<usize>() == vcpus && in_all < vcpus && fewest && !shows {
+            let left = cores.iter().zip(&taken).filter(|(_, taken)| **taken == 0);
+            let left: Vec<&Core> = left.map(|(core, _)| *core).collect();
+            let mut in_use = cores.iter().filter(|core| used(core) > 0);
+            let spares = in_use.all(|core| self.spares_crowds(core, &left));
+            let possible = in_all < vcpus && fewest && !shows && spares;
+            if taken.iter().sum::<usize>() == vcpus && possible {
                 let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
                 let cores: Vec<(&Core, u32)> =
                     cores.map(|(core, vcpus)| (*core, *vcpus as u32)).collect();
@@ -447,6 +476,7 @@ impl Brute<'_> {
         };
         self.tried += 1;
         let profile = Profile::of(self.host, self.request, &placement);
+        let profile = profile.beside(self.host, self.usage, &placement);
         let score = score(self.request, self.options, &profile, 0);
         if self.best.get(&style).is_none_or(|(best, _)| score.total > best.total)
             && verify(Question::new(self.host, self.usage, self.request), &placement).is_ok()
