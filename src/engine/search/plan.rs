@@ -12,7 +12,7 @@
 //! Packages and groups are chosen alike: *whole first, then best fit*. If one holds all that is
 //! left, it is the one with the fewest free cores; of equals the smaller one, so that an untouched
 //! larger one stays whole; then the lower position. Otherwise the one with the most free cores is
-//! taken whole, and the choice is repeated.
+//! taken whole, and the choice is repeated. One that gave cores of a better tier comes before others.
 //!
 //! Largest first uses the fewest groups, and best fit for the rest leaves the large remainders to
 //! others. Example: three domains with 8, 6 and 5 free cores. A VM of 5 goes to the third, a VM of
@@ -44,6 +44,8 @@ struct Source {
     cores: usize,
     /// The size of the L3 cache, or 0 where it does not matter.
     cache: u64,
+    /// Whether the VM has cores of it already, from a better tier.
+    known: bool,
 }
 
 /// Takes cores from the sources, whole first, then best fit, until none is left to take. Returns
@@ -56,14 +58,14 @@ fn take(
     sources.retain(|source| source.free > 0);
     while left > 0 {
         let fitting = sources.iter().filter(|source| source.free >= left);
-        let fit = |s: &&Source| (std::cmp::Reverse(s.cache), s.free, s.cores, s.at);
+        let fit = |s: &&Source| (!s.known, std::cmp::Reverse(s.cache), s.free, s.cores, s.at);
         if let Some(source) = fitting.min_by_key(fit) {
             each(source, left);
             return 0;
         }
         let largest = |at: &usize| {
             let source: &Source = &sources[*at];
-            (source.cache, source.free, usize::MAX - source.at)
+            (source.known, source.cache, source.free, usize::MAX - source.at)
         };
         let Some(at) = (0..sources.len()).max_by_key(largest) else { break };
         let source = sources.remove(at);
@@ -113,11 +115,14 @@ impl FreeCores<'_> {
         let derived = self.host.derived();
         let facts = &derived.nodes[node];
         let of_kind = |at: &usize| derived.groups[*at].kind == kind;
+        // What better tiers gave.
+        let had = if self.tiers.is_empty() { Plan::new() } else { plan.clone() };
         let source = |at: usize| Source {
             at,
             free: free(at) as usize,
             cores: derived.groups[at].cores.len(),
             cache: if self.wants_cache { derived.groups[at].cache } else { 0 },
+            known: had.iter().any(|(group, _)| *group == at),
         };
         let groups = || facts.groups.clone().filter(of_kind).map(source);
         let mut add = |source: &Source, count: usize| match plan
@@ -138,6 +143,7 @@ impl FreeCores<'_> {
                 Some(known) => {
                     known.free += group.free;
                     known.cores += group.cores;
+                    known.known |= group.known;
                 }
                 None => packages.push(Source { cache: 0, ..group }),
             }

@@ -6,7 +6,8 @@
 //! - the VM's nodes are those with a vCPU; memory on other nodes is not tried;
 //! - a cell is one node, all of it that the VM has; pages are interleaved over several nodes only;
 //! - floating vCPUs may run on all that is free on their node, and show no siblings;
-//! - of the cores of one kind on a node, those on which the fewest tenants float come first;
+//! - of the cores of one kind on a node, those on which the fewest tenants float come first, and a
+//!   faster core on which some float comes before a slower one;
 //! - emulator pCPUs of its own are not on cores with dedicated vCPUs.
 //!
 //! Cores that agree in node, package, L3 domain, kind and the state of their pCPUs are one class,
@@ -182,14 +183,16 @@ impl Brute<'_> {
         core.pcpus.iter().map(floats).max().unwrap_or(0).min(3)
     }
 
-    /// Whether no core that is left would be taken before this one: of its node and kind, with fewer
-    /// tenants that float on it.
+    /// Whether no core of its node that is left would be taken before this one: of its kind, with
+    /// fewer tenants that float on it, or of a faster kind, even with tenants that float.
     fn spares_crowds(&self, taken: &Core, left: &[&Core]) -> bool {
-        let alike = |other: &Core| (other.node, other.kind) == (taken.node, taken.kind);
+        let before = |other: &Core| {
+            let of_kind = other.kind == taken.kind && self.load(other) < self.load(taken);
+            of_kind || (other.kind < taken.kind && self.load(other) > 0)
+        };
         // Cores are whole for the sake of the VM, or are not asked to be.
         let whole = |other: &Core| self.is_whole(other) || !self.is_whole(taken);
-        let spared = |other: &&Core| alike(other) && whole(other);
-        left.iter().filter(|other| spared(other)).all(|other| self.load(other) >= self.load(taken))
+        !left.iter().any(|other| other.node == taken.node && whole(other) && before(other))
     }
 
     /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each for:
