@@ -32,7 +32,9 @@
 //! those that tenants hold on no particular node: such pages are missing somewhere, and it is
 //! unknown where. So a VM on several nodes must respect both numbers.
 //! [`Usage`](crate::usage::Usage) counts them, because it refuses claims by them; this module
-//! collects them by size.
+//! collects them by size. Of base pages, those that the host keeps
+//! ([`Host::kept_memory`](crate::host::Host::kept_memory)) are not for new VMs: they are not free
+//! here, though a tenant that runs may claim them.
 //!
 //! # GPUs and devices
 //! A device goes to a VM together with its *bundle*: the helper functions of its card, and every
@@ -62,6 +64,7 @@
 //! | cores to move a running VM to | rebalance | [`FreePcpus::of_core`] |
 //! | whether pages lose the last usable pCPU of their node | warnings | [`pcpus::usable`] |
 //! | pages on nodes, and on the host | search, capacity | [`FreePages`] |
+//! | pages on one node | fleet, changes | [`pages::on_node`] |
 //! | GPUs to choose from | search | [`gpus::eligible`] |
 //! | GPUs for slots and future VMs | search, capacity, fleet | [`gpus::free`], [`gpus::held_by_tenants`] |
 //! | the most GPUs that a request could have | fleet | [`gpus::unheld`], [`gpus::free`] |

@@ -400,6 +400,14 @@ impl Brute<'_> {
         all_cpus
     }
 
+    /// The free pages of a node, without the base pages that the host keeps.
+    fn pages_on(&self, id: NodeId, size: PageSize) -> u64 {
+        let node = self.host.node(id).expect("a node of the host");
+        let kept = if size.is_huge() { 0 } else { self.host.kept_memory(node).0 };
+        let free = self.usage.free_pages(self.host, id, size);
+        free.saturating_sub(kept.div_ceil(size.bytes()))
+    }
+
     /// Everything else, given the pCPUs.
     fn place(&mut self, cpus: &Cpus) {
         let mut nodes = cpus.nodes.clone();
@@ -411,8 +419,7 @@ impl Brute<'_> {
         }
         for size in sizes {
             let Some(needed) = size.pages_in(self.request.spec().memory) else { continue };
-            let free: Vec<u64> =
-                nodes.iter().map(|n| self.usage.free_pages(self.host, *n, size)).collect();
+            let free: Vec<u64> = nodes.iter().map(|n| self.pages_on(*n, size)).collect();
             for gpus in self.gpus.clone() {
                 for cells in [false, true] {
                     let single = nodes.len() == 1;
