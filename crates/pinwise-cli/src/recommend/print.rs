@@ -35,7 +35,12 @@ impl Printer<'_> {
                 let Self { question, conflicts, notes, .. } = *self;
                 json::recommendation_on(question, conflicts, notes, answer) + "\n"
             }
-            Format::Xml => self.xml(placement)?,
+            Format::Xml => {
+                // XML has no place for warnings.
+                let warnings = answer.best().warnings(self.question);
+                warnings.iter().for_each(|warning| eprintln!("Warning: {warning}."));
+                self.xml(placement)?
+            }
             Format::Text => {
                 let embedded = if self.embedded { EMBEDDED } else { "" };
                 let conflicts: String =
