@@ -197,7 +197,9 @@ impl HostBound<'_> {
         for kind in kinds.filter(|kind| kind.packages == set.packages) {
             let total = |score: Score| score.with_packing(options, millionths).total;
             if in_whole.is_none_or(|known| kind.l3 == known) {
-                worst = worst.min(total(kind.span.worst));
+                let span = &kind.span;
+                let least = if self.counts.crowded { span.crowded } else { span.worst };
+                worst = worst.min(total(least));
             }
             // Shared cores may lie in fewer L3 domains than whole ones. Cores with too few threads
             // leave fewer whole ones, and these lie in no fewer domains.
@@ -217,9 +219,7 @@ impl HostBound<'_> {
                 plans.push(plan, upper.highest);
             }
         }
-        // Tenants that float on the VM's cores may take it below the worst of its kind.
-        let known =
-            whole && exact && !self.counts.crowded && (plans.sure + 1..i64::MAX).contains(&worst);
+        let known = whole && exact && (plans.sure + 1..i64::MAX).contains(&worst);
         if known && self.emulates && self.has_pages(set, memory) {
             plans.sure = worst;
         }

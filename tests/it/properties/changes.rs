@@ -17,10 +17,14 @@ use pinwise_testkit::tiny;
 
 /// Hugepages made of the free base pages of a node; `None` if there are too few.
 fn more_pages(mut host: HostSpec, node: NodeId, size: PageSize, more: u64) -> Option<HostSpec> {
+    let built = host.clone().build().unwrap();
+    let kept = built.node(node).map_or(0, |node| built.kept_memory(node).0);
     let node = host.nodes.iter_mut().find(|spec| spec.id == node).unwrap();
     let base = node.pools.iter_mut().find(|pool| !pool.size.is_huge())?;
     let taken = more * (size.bytes() / base.size.bytes());
-    base.free = base.free.checked_sub(taken)?;
+    // Not those that the host keeps.
+    base.free.checked_sub(taken.checked_add(kept.div_ceil(base.size.bytes()))?)?;
+    base.free -= taken;
     base.total -= taken;
     match node.pools.iter_mut().find(|pool| pool.size == size) {
         Some(pool) => (pool.total, pool.free) = (pool.total + more, pool.free + more),

@@ -36,10 +36,11 @@ impl Printer<'_> {
                 json::recommendation_on(question, conflicts, notes, answer) + "\n"
             }
             Format::Xml => {
+                let xml = self.xml(placement)?;
                 // XML has no place for warnings.
                 let warnings = answer.best().warnings(self.question);
                 warnings.iter().for_each(|warning| eprintln!("Warning: {warning}."));
-                self.xml(placement)?
+                xml
             }
             Format::Text => {
                 let embedded = if self.embedded { EMBEDDED } else { "" };
