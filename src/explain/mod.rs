@@ -473,7 +473,11 @@ fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
         text.push_str("Cost to the host: nothing is dedicated to the VM.\n");
         return;
     }
-    let mut parts = vec![format!("{taken} of {free} free cores")];
+    let mut parts = vec![match taken > free {
+        // Cores that others have pCPUs of are taken too, and were not free.
+        true => format!("{taken} cores, though {free} were free: others are shared with tenants"),
+        false => format!("{taken} of {free} free cores"),
+    }];
     let mut pages: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
     for cell in &best.placement.cells {
         for (node, count) in &cell.pages {
