@@ -51,15 +51,21 @@ struct Source {
 /// Takes cores from the sources, whole first, then best fit, until none is left to take. Returns
 /// how many are left.
 fn take(
-    mut sources: SmallVec<[Source; 8]>,
+    from: impl Iterator<Item = Source> + Clone,
     mut left: usize,
-    mut each: impl FnMut(&Source, usize),
+    mut each: impl FnMut(Source, usize),
 ) -> usize {
-    sources.retain(|source| source.free > 0);
+    if left == 0 {
+        return 0;
+    }
+    // Most VMs fit into one: no list is made for these.
+    if let Some(source) = best_fit(from.clone(), left) {
+        each(source, left);
+        return 0;
+    }
+    let mut sources: SmallVec<[Source; 8]> = from.filter(|source| source.free > 0).collect();
     while left > 0 {
-        let fitting = sources.iter().filter(|source| source.free >= left);
-        let fit = |s: &&Source| (!s.known, std::cmp::Reverse(s.cache), s.free, s.cores, s.at);
-        if let Some(source) = fitting.min_by_key(fit) {
+        if let Some(source) = best_fit(sources.iter().copied(), left) {
             each(source, left);
             return 0;
         }
@@ -69,10 +75,16 @@ fn take(
         };
         let Some(at) = (0..sources.len()).max_by_key(largest) else { break };
         let source = sources.remove(at);
-        each(&source, source.free);
+        each(source, source.free);
         left -= source.free;
     }
     left
+}
+
+/// The source that holds all that is left and fits it best.
+fn best_fit(sources: impl Iterator<Item = Source>, left: usize) -> Option<Source> {
+    let fitting = sources.filter(|source| source.free >= left);
+    fitting.min_by_key(|s| (!s.known, std::cmp::Reverse(s.cache), s.free, s.cores, s.at))
 }
 
 impl FreeCores<'_> {
@@ -125,15 +137,13 @@ impl FreeCores<'_> {
             known: had.iter().any(|(group, _)| *group == at),
         };
         let groups = || facts.groups.clone().filter(of_kind).map(source);
-        let mut add = |source: &Source, count: usize| match plan
-            .iter_mut()
-            .find(|(at, _)| *at == source.at)
-        {
-            Some((_, known)) => *known += count,
-            None => plan.push((source.at, count)),
-        };
+        let mut add =
+            |source: Source, count: usize| match plan.iter_mut().find(|(at, _)| *at == source.at) {
+                Some((_, known)) => *known += count,
+                None => plan.push((source.at, count)),
+            };
         if facts.packages.len() < 2 {
-            return take(groups().collect(), left, &mut add);
+            return take(groups(), left, &mut add);
         }
         let mut packages: SmallVec<[Source; 8]> = SmallVec::new();
         for group in groups() {
@@ -148,10 +158,10 @@ impl FreeCores<'_> {
                 None => packages.push(Source { cache: 0, ..group }),
             }
         }
-        take(packages, left, |package, count| {
+        take(packages.into_iter(), left, |package, count| {
             let here =
                 |s: &Source| derived.groups[s.at].package == derived.groups[package.at].package;
-            take(groups().filter(here).collect(), count, &mut add);
+            take(groups().filter(here), count, &mut add);
         })
     }
 }

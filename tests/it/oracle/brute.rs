@@ -21,7 +21,7 @@ use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, Reserve, RootComplex}
 use pinwise::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
 };
-use pinwise::request::GpuRequest;
+use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{CellId, Distance, NodeId, PcpuId, VcpuId};
 use pinwise::{
     Bytes, CpuSet, Host, NodeSet, Options, PageSize, PciAddr, Placement, Policy, Question, Request,
@@ -237,7 +237,10 @@ impl Brute<'_> {
             let left: Vec<&Core> = left.map(|(core, _)| *core).collect();
             let mut in_use = cores.iter().filter(|core| used(core) > 0);
             let spares = in_use.all(|core| self.spares_crowds(core, &left));
-            let possible = in_all < vcpus && fewest && !shows && spares;
+            // Where all carry two, siblings are shown instead, unless they had better be hidden.
+            let hides = self.request.spec().smt == Wish::Prefer(false);
+            let few = in_all < vcpus && (in_all * 2 != vcpus || hides);
+            let possible = few && fewest && !shows && spares;
             if taken.iter().sum::<usize>() == vcpus && possible {
                 let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
                 let cores: Vec<(&Core, u32)> =
