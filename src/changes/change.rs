@@ -70,6 +70,8 @@ pub enum Change {
         /// The pCPUs that the host keeps now.
         kept: CpuSet,
     },
+    /// No ordinary memory kept free for the host's own work.
+    KeepNoMemory,
     /// Any GPUs, where some are requested by address.
     AnyGpus {
         /// The number of GPUs, which stays the same.

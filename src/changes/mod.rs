@@ -78,6 +78,7 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     changes.extend(rules::smt(ask));
     changes.extend(size::more_vcpus(ask));
     changes.extend(rules::kept(ask));
+    changes.extend(rules::kept_memory(ask));
     changes.extend(size::other_gpus(ask));
     changes.extend(size::without_device(ask));
     changes.extend(size::fewer_vcpus(ask));

@@ -2,6 +2,7 @@
 
 use super::ask::Ask;
 use super::change::Change;
+use crate::free::FreePages;
 use crate::host::{Host, PagePool};
 use crate::units::PageSize;
 
@@ -32,9 +33,9 @@ fn more_of(ask: Ask<'_>, size: PageSize) -> Option<Change> {
         let base = node.pools.first().filter(|pool| !pool.size.is_huge());
         let room = base.map_or(0, |pool| {
             let usage = ask.usage();
-            let here = usage.free_pages(host, node.id, pool.size);
+            let FreePages { on_node, in_all } = FreePages::new(host, usage, pool.size);
             // Tenants' pages of no known node are missing in the sum alone.
-            let free = pool.free.min(here).min(usage.free_pages_in_all(host, pool.size));
+            let free = pool.free.min(on_node[at]).min(in_all);
             free / (size.bytes() / pool.size.bytes())
         });
         let top = best.map_or(needed, |(more, _)| more - 1).min(room);

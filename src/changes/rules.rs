@@ -4,8 +4,9 @@ use super::ask::Ask;
 use super::change::Change;
 use super::number::largest_below;
 use crate::engine::score::Property;
-use crate::host::Reserve;
+use crate::host::{Reserve, ReserveMemory};
 use crate::request::{Policies, Policy, Wish};
+use crate::units::Bytes;
 
 /// The field of each property that has a policy.
 type Field = fn(&mut Policies) -> &mut Policy;
@@ -83,4 +84,14 @@ pub(super) fn kept(ask: Ask<'_>) -> Option<Change> {
     }
     let host = ask.host().with_reserved(Reserve::None).ok()?;
     ask.fits_on(&host).then(|| Change::KeepNothing { kept: kept.clone() })
+}
+
+/// No memory kept for the host, where it keeps some.
+pub(super) fn kept_memory(ask: Ask<'_>) -> Option<Change> {
+    let host = ask.host();
+    if host.nodes().iter().all(|node| host.kept_memory(node) == Bytes::ZERO) {
+        return None;
+    }
+    let host = host.with_reserved_memory(ReserveMemory::OnEach(Bytes::ZERO)).ok()?;
+    ask.fits_on(&host).then_some(Change::KeepNoMemory)
 }

@@ -34,6 +34,7 @@
 //! 8. If still nothing: what each node lacks for the whole VM.
 //! 9. Behind facts about pCPUs, nodes or pages: the pCPUs and nodes of the request's own sets that
 //!    cannot be had.
+//! 10. Behind facts about base pages: the ordinary memory that the host keeps.
 //!
 //! "All nodes" and "each node" are those that the request is held to, if it is held to some.
 //!
@@ -60,6 +61,7 @@ use crate::engine::search::{Found, Inventory, Pages, emulator_room, missing_node
 use crate::host::mask::NodeMask;
 use crate::placement::Style;
 use crate::request::Policy;
+use crate::units::Bytes;
 
 /// The facts for every style that nothing was found for.
 pub(crate) fn rejections(
@@ -75,9 +77,24 @@ pub(crate) fn rejections(
             let mut facts: Vec<Fact> = built.map(|(_, fact)| fact.clone()).collect();
             facts.extend(why_not(inventory, found.lacking(style), style));
             facts.extend(held_to(inventory, &facts));
+            facts.extend(kept_memory(inventory, &facts));
             Rejection { style, facts }
         })
         .collect()
+}
+
+/// What the host keeps of its ordinary memory, where base pages are short.
+fn kept_memory(inventory: &Inventory<'_>, facts: &[Fact]) -> Option<Fact> {
+    let is_short =
+        |fact: &Fact| matches!(fact, Fact::PagesShort { page_size, .. } if !page_size.is_huge());
+    if !facts.iter().any(is_short) {
+        return None;
+    }
+    let host = inventory.host;
+    let kept = |at: &usize| host.kept_memory(&host.nodes()[*at]);
+    let keeps = || inventory.nodes.iter().filter(|at| kept(at) > Bytes::ZERO);
+    let memory = keeps().fold(0, |sum: u64, at| sum.saturating_add(kept(&at).0));
+    (memory > 0).then(|| Fact::MemoryKept { nodes: node_set(host, keeps()), memory: Bytes(memory) })
 }
 
 /// What is wrong with the pCPUs and nodes that the request is held to, where pCPUs, nodes or pages

@@ -1,6 +1,6 @@
 //! Profiles: the few facts about a candidate that rules, requirements and preferences may see.
 //!
-//! **Takes** a placement, or a candidate as counts, and the host. **Gives** a `Profile`: 25 small
+//! **Takes** a placement, or a candidate as counts, and the host. **Gives** a `Profile`: 26 small
 //! numbers, flags and enums, without ids. Two candidates with equal profiles have equal
 //! predictions, lack the same properties and score the same but for the packing cost. That is what
 //! makes the search affordable: thousands of layouts share a handful of profiles, and each profile
@@ -9,7 +9,8 @@
 //! # The facts
 //! - *Shown to the guest*: style, memory mode, cells, expander buses, threads of a guest core.
 //! - *pCPUs*: dedicated or not; whether all cores are whole; the numbers of cores under the vCPUs by
-//!   kind, and of vCPUs on second threads, for the VM and for the default layout (`work`); how the cores lie in L3 domains.
+//!   kind, and of vCPUs on second threads, for the VM and for the default layout (`work`); how the
+//!   cores lie in L3 domains; how much tenants that float crowd them.
 //! - *Nodes*: how many the VM spans (0 for the default layout, which floats), in how many packages,
 //!   the fewest that a VM of this size would need on this host if it were empty; how many nodes
 //!   with memory and how many packages the host has.
@@ -47,7 +48,8 @@
 //! unknown one.
 //!
 //! # Who makes a profile
-//! 1. `Profile::of` reads a finished placement. It is the definition.
+//! 1. `Profile::of` reads a finished placement, and `Profile::beside` the tenants that float on its
+//!    cores. They are the definition.
 //! 2. The search fills one from counts: the pass's constants, the features of a layout, the choice,
 //!    the page size. No placement exists yet.
 //! 3. The fleet's `UpperBound` runs through all profiles that a VM without devices could have on a
@@ -66,14 +68,16 @@
 //!
 //! # Invariants
 //! - A profile holds no id, address or position: renumbering a host changes no profile.
-//! - Nothing here depends on what other tenants do, except through which cores were free.
+//! - Nothing here depends on what other tenants do, except through which cores were free, and in
+//!   `crowd`, which `Profile::beside` sets.
 //! - Counts are below the host's limits (64 nodes, 64 GPUs, 4096 pCPUs), so `u32` never saturates.
 //!
 //! # Known limitations
 //! - Devices are near or far by node. A switch shared by a GPU and a NIC is shown to the guest, but
 //!   no rule sees it, because no published number says what it gains.
 //! - GPUs of unknown node in one root complex have the path `SameNode`; they are still not local.
-//! - Neighbours (shared cores, caches, bandwidth) are no facts here. They are warnings.
+//! - Other neighbours (shared cores, caches, bandwidth) are no facts here. They are warnings.
+//! - The load of a core is a number of tenants: a claim does not say how many vCPUs float.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +88,8 @@ use crate::host::mask::{GpuMask, PackageMask};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
-use crate::units::{L3Id, NodeId, PackageId, PciAddr};
+use crate::units::{L3Id, NodeId, PackageId, PciAddr, PcpuId};
+use crate::usage::Usage;
 
 /// How the VM's GPUs reach each other without host memory, if they do at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +164,10 @@ pub struct Profile {
     pub default_work: Work,
     /// How the cores lie in L3 domains.
     pub l3: L3Use,
+    /// How much other tenants' floating threads crowd the VM's cores, in thousandths: the mean over
+    /// the cores under pinned vCPUs of 0 for a core that nobody else floats on, 400 for one tenant,
+    /// 700 for two and 1000 for three or more.
+    pub crowd: u32,
     /// GPUs.
     pub gpus: u32,
     /// Known nodes that the GPUs are on.
@@ -243,6 +252,7 @@ impl Profile {
             work: default_work,
             default_work,
             l3: L3Use::NoChoice,
+            crowd: 0,
             gpus: 0,
             gpu_nodes: 0,
             gpus_unknown: 0,
@@ -257,6 +267,21 @@ impl Profile {
             host_packages: count(host.packages().len()),
             unequal_caches: host.derived().unequal_caches,
         }
+    }
+
+    /// The same beside the tenants that float, which [`Profile::of`] does not see.
+    #[must_use]
+    pub fn beside(self, host: &Host, usage: &Usage, placement: &Placement) -> Self {
+        let mut cores: BTreeMap<PcpuId, usize> = BTreeMap::new();
+        for core in placement.vcpu_pcpus().iter().filter_map(|pcpu| host.core_of(pcpu)) {
+            let floats = |pcpu: &PcpuId| {
+                usage.tenants().filter(|(_, claim)| claim.floating.contains(*pcpu)).count()
+            };
+            cores.insert(core.pcpus[0], core.pcpus.iter().map(floats).max().unwrap_or(0));
+        }
+        let sum = cores.values().map(|load| load_price(*load)).sum();
+        let crowd = if placement.dedicated { crowd(sum, count(cores.len())) } else { 0 };
+        Self { crowd, ..self }
     }
 
     /// The facts about the VM's nodes, by position in [`Host::nodes`].
@@ -327,6 +352,22 @@ fn work(host: &Host, placement: &Placement) -> Work {
         }
     }
     Work::new(count(placement.vcpus.len()), cores)
+}
+
+/// How much it crowds a core that this many other tenants float on it, in thousandths. Ours: the
+/// second and the third tenant add less than the first, as their threads meet each other too.
+pub(crate) fn load_price(tenants: usize) -> u32 {
+    match tenants {
+        0 => 0,
+        1 => 400,
+        2 => 700,
+        _ => 1000,
+    }
+}
+
+/// [`Profile::crowd`] of this number of cores with this sum of prices.
+pub(crate) fn crowd(sum: u32, cores: u32) -> u32 {
+    sum.checked_div(cores).unwrap_or(0)
 }
 
 /// Counts here are bounded by the host's limits, far below `u32::MAX`.

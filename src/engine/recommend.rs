@@ -192,7 +192,11 @@ pub(crate) fn first(question: Question<'_>) -> Option<First> {
 fn rank(inventory: &Inventory<'_>, candidate: &Candidate, placement: Placement) -> Ranked {
     let Inventory { host, request, options, .. } = inventory;
     let profile = candidate.profile;
-    debug_assert_eq!(profile, Profile::of(host, request, &placement), "counted as it was built");
+    debug_assert_eq!(
+        profile,
+        Profile::of(host, request, &placement).beside(host, inventory.usage, &placement),
+        "counted as it was built"
+    );
     let findings = findings(&options.evidence, &profile);
     Ranked {
         placement,

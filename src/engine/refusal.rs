@@ -46,6 +46,13 @@ pub enum Fact {
         /// The number of pages free.
         free: u64,
     },
+    /// Ordinary memory that is kept for the host: base pages that the VM may not have.
+    MemoryKept {
+        /// The nodes that keep some.
+        nodes: NodeSet,
+        /// The memory that they keep together.
+        memory: Bytes,
+    },
     /// Memory that is not a multiple of any page size of the host.
     NoPageSize {
         /// The memory.

@@ -49,6 +49,10 @@ fn of_fact(fact: &Fact) -> String {
                 on(nodes)
             )
         }
+        Fact::MemoryKept { nodes, memory } => format!(
+            "{}: {memory} of ordinary memory are kept for the host (--reserve-memory 0 keeps none)",
+            on(nodes)
+        ),
         Fact::NoPageSize { memory, page_size: Some(size) } => {
             format!("memory of {memory} is not a multiple of the page size {size}")
         }
@@ -169,6 +173,7 @@ fn of_change(change: &Change) -> String {
         Change::KeepNothing { kept } => {
             format!("nothing kept for the host, which keeps {} (--reserve none)", pcpus(kept))
         }
+        Change::KeepNoMemory => "no memory kept free for the host (--reserve-memory 0)".to_owned(),
         Change::AnyGpus { gpus: 1 } => "any GPU (--gpus 1)".to_owned(),
         Change::AnyGpus { gpus } => format!("any {gpus} GPUs (--gpus {gpus})"),
         Change::AnyModel => "GPUs of any model (without --gpu-model)".to_owned(),
@@ -222,6 +227,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         | Fact::GpuNodeUnknown { .. }
         | Fact::OddVcpus { .. }
         | Fact::NodesMissing { .. }
+        | Fact::MemoryKept { .. }
         | Fact::TooManyDevices { .. } => false,
     }
 }

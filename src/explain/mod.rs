@@ -482,6 +482,12 @@ fn pcpus(host: &Host, usage: &Usage, best: &Ranked) -> String {
         return format!("{} of {} free pCPUs{own}", taken.len(), free.len());
     }
     let (taken, free) = best.cost.cores;
+    // Cores that others have pCPUs of are taken too, and were not free.
+    if taken > free {
+        return format!(
+            "{taken} cores{own}, though {free} were free: others are shared with tenants"
+        );
+    }
     format!("{taken} of {free} free cores{own}")
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::sets::{CpuSet, NodeSet};
-use crate::units::PciAddr;
+use crate::units::{Bytes, NodeId, PciAddr};
 use crate::warnings::Warning;
 
 /// Names from outside: quoted, with control characters escaped.
@@ -72,6 +72,16 @@ fn of_memory(warning: &Warning) -> Option<String> {
                 "no hugepages of a suitable size are free: {memory} of memory use {size} pages (F14){vfio}"
             )
         }
+        Warning::LeftForHost { left, overhead } => format!(
+            "the VM leaves the host {} of ordinary memory, of which QEMU itself takes about {overhead}; \
+             --reserve-memory says how much has to stay free on each node",
+            on_nodes(left)
+        ),
+        Warning::LittleForEmulator { left, overhead } => format!(
+            "QEMU itself takes about {overhead} of ordinary memory beside the VM's hugepages, but the host has \
+             {} free",
+            on_nodes(left)
+        ),
         Warning::StrandedPages { node, page_size: size, pages } => format!(
             "the VM takes the last pCPUs of node {node}, where {pages} pages of {size} stay free: no other VM \
              can use them locally"
@@ -79,6 +89,12 @@ fn of_memory(warning: &Warning) -> Option<String> {
         _ => return None,
     };
     Some(sentence)
+}
+
+/// Amounts of memory with their nodes.
+fn on_nodes(memory: &[(NodeId, Bytes)]) -> String {
+    let of = |(node, memory): &(NodeId, Bytes)| format!("{memory} on node {node}");
+    memory.iter().map(of).collect::<Vec<_>>().join(" and ")
 }
 
 /// The sentence for a warning about what the VM shares with other tenants.
@@ -209,6 +225,8 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         | Warning::FloatsOverTenants { .. }
         | Warning::SharedCores { .. }
         | Warning::SharedL3 { .. }
+        | Warning::LeftForHost { .. }
+        | Warning::LittleForEmulator { .. }
         | Warning::StrandedPages { .. }
         | Warning::KeptForHost { .. }
         | Warning::EmulatorFar { .. }
@@ -227,7 +245,7 @@ mod tests {
     use crate::host::KeptWhy;
     use crate::host::pcie::LinkState;
     use crate::sets::CpuSet;
-    use crate::units::{Bytes, NodeId, PageSize};
+    use crate::units::PageSize;
 
     /// The numbers after an F in the sentence, which here has no words of a user's.
     fn named(sentence: &str) -> Vec<u8> {
@@ -257,6 +275,8 @@ mod tests {
             },
             Warning::NoHugepages { page_size, memory, vfio: true },
             Warning::NoHugepages { page_size, memory, vfio: false },
+            Warning::LeftForHost { left: vec![(node, memory)], overhead: memory },
+            Warning::LittleForEmulator { left: vec![(node, memory)], overhead: memory },
             Warning::FloatingTenants { tenants: tenants(), cpus: cpus() },
             Warning::FloatsOverTenants { tenants: tenants(), cpus: cpus() },
             Warning::SharedCores { tenants: tenants(), cpus: cpus() },

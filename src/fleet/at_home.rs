@@ -16,6 +16,7 @@ use super::upper_bound::{NodeSetAtHome, UpperBound};
 use crate::engine::cost::Slots;
 use crate::engine::profile::{L3Use, l3_use};
 use crate::engine::{Options, Score};
+use crate::free::pages;
 use crate::host::Host;
 use crate::host::limits::MAX_NODES;
 use crate::host::mask::GpuMask;
@@ -196,7 +197,9 @@ impl HostBound<'_> {
         for kind in kinds.filter(|kind| kind.packages == set.packages) {
             let total = |score: Score| score.with_packing(options, millionths).total;
             if in_whole.is_none_or(|known| kind.l3 == known) {
-                worst = worst.min(total(kind.span.worst));
+                let span = &kind.span;
+                let least = if self.counts.crowded { span.crowded } else { span.worst };
+                worst = worst.min(total(least));
             }
             // Shared cores may lie in fewer L3 domains than whole ones. Cores with too few threads
             // leave fewer whole ones, and these lie in no fewer domains.
@@ -226,16 +229,16 @@ impl HostBound<'_> {
     /// `memory` on each.
     fn has_pages(&self, set: &NodeSetAtHome, memory: u64) -> bool {
         let Self { host, usage, request, .. } = self;
-        let pages = |size: PageSize| {
+        let suffices = |size: PageSize| {
             let needed = size.pages_in(Bytes(memory));
-            let free = |at: &usize| usage.free_pages(host, host.nodes()[*at].id, size);
+            let free = |at: &usize| pages::on_node(host, usage, &host.nodes()[*at], size);
             let enough = |at: &usize| needed.is_some_and(|needed| free(at) >= needed);
             usage.unbound_pages(size) == 0 && set.nodes.iter().all(enough)
         };
         let mut sizes = host.nodes()[set.nodes[0]].pools.iter().map(|pool| pool.size);
         let wanted =
             |size: &PageSize| request.spec().page_size.is_none_or(|wanted| wanted == *size);
-        sizes.any(|size| wanted(&size) && pages(size))
+        sizes.any(|size| wanted(&size) && suffices(size))
     }
 
     /// The L3 domains used by `share` whole cores of each node; `None` on hosts with two kinds of

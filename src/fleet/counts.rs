@@ -42,6 +42,8 @@ pub(super) struct FreeCounts {
     pub(super) gpus: GpuMask,
     /// The GPUs of each tenant that holds any.
     pub(super) held: Box<[GpuMask]>,
+    /// Whether tenants float on cores with usable pCPUs.
+    pub(super) crowded: bool,
 }
 
 impl FreeCounts {
@@ -55,9 +57,9 @@ impl FreeCounts {
             pcpus: small(pcpus.usable.intersection(&node.cpus).len()),
             cores: cores(&host.derived().nodes[at].cores),
         };
-        let pools = host.nodes().iter().flat_map(|n| n.pools.iter().map(|pool| (n.id, pool.size)));
-        let pages = pools
-            .map(|(node, size)| u32::try_from(usage.free_pages(host, node, size)).unwrap_or(MANY));
+        let pools = host.nodes().iter().flat_map(|n| n.pools.iter().map(move |p| (n, p.size)));
+        let free = |(node, size)| pages::on_node(host, usage, node, size);
+        let pages = pools.map(|pool| u32::try_from(free(pool)).unwrap_or(MANY));
         let groups = host.derived().groups.iter();
         let unheld = gpus::unheld(host, usage);
         Self {
@@ -67,6 +69,7 @@ impl FreeCounts {
             unheld,
             gpus: unheld & gpus::discrete(host),
             held: gpus::held_by_tenants(host, usage).into(),
+            crowded: pcpus.floaters.is_some(),
         }
     }
 
@@ -81,7 +84,7 @@ impl FreeCounts {
             nodes.flat_map(|(at, node)| node.pools.iter().map(move |pool| (at, node, pool)));
         pools.zip(&self.pages).map(|((at, node, pool), free)| {
             let size = pool.size;
-            let many = || usage.free_pages(host, node.id, size);
+            let many = || pages::on_node(host, usage, node, size);
             (at, size, if *free == MANY { many() } else { u64::from(*free) })
         })
     }

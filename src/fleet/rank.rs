@@ -145,8 +145,10 @@ where
         }
     }
     let many = kinds.into_iter().filter(|(_, (_, count))| *count >= FIRST_BATCH);
+    let crowded = hosts.iter().any(|member| member.counts.crowded);
     let upper = |(kind, (at, _)): (HostKind, (usize, usize))| {
-        Some((kind, UpperBound::new(&hosts[at].host, request(at)?, &options.engine)?))
+        let host = &hosts[at].host;
+        Some((kind, UpperBound::new(host, request(at)?, &options.engine, crowded)?))
     };
     many.filter_map(upper).collect()
 }

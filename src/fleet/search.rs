@@ -52,7 +52,10 @@ where
     /// The result for each of these hosts.
     pub(super) fn all(&mut self, bounds: &[HostKey]) -> Vec<Found> {
         let hosts = self.hosts;
-        let alike = |a: usize, b: usize| hosts[a].usage.leaves_the_same(&hosts[b].usage);
+        let alike = |a: usize, b: usize| {
+            let (a, b) = (&hosts[a], &hosts[b]);
+            a.usage.leaves_the_same(&b.usage, &a.host)
+        };
         let key = |at: usize| {
             let kind = (self.request)(at).map(|request| kind(&hosts[at].host, request));
             (kind, &hosts[at].counts)

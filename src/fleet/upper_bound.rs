@@ -27,6 +27,9 @@ pub(super) struct Span {
     pub(super) unmet: usize,
     pub(super) worst: Score,
     pub(super) best: Score,
+    /// The lowest score if other tenants crowd all of the VM's cores; the default where no host of
+    /// the model is crowded.
+    pub(super) crowded: Score,
 }
 
 impl Span {
@@ -35,6 +38,7 @@ impl Span {
             unmet: self.unmet.min(other.unmet),
             worst: self.worst.min(other.worst),
             best: self.best.max(other.best),
+            crowded: self.crowded.min(other.crowded),
         }
     }
 }
@@ -75,11 +79,19 @@ pub(super) struct UpperBound {
     wider: [Option<Span>; 2],
     /// Placements whose vCPUs float.
     floating: Option<Span>,
+    /// Whether tenants float on some of the hosts.
+    crowded: bool,
 }
 
 impl UpperBound {
-    /// The bound; `None` for VMs with devices, whose scores depend on the devices they get.
-    pub(super) fn new(host: &Host, request: &Request, options: &Options) -> Option<Self> {
+    /// The bound for hosts of which some may be `crowded`; `None` for VMs with devices, whose scores
+    /// depend on the devices they get.
+    pub(super) fn new(
+        host: &Host,
+        request: &Request,
+        options: &Options,
+        crowded: bool,
+    ) -> Option<Self> {
         if request.spec().gpus.count() > 0 || !request.spec().devices.is_empty() {
             return None;
         }
@@ -93,6 +105,7 @@ impl UpperBound {
             at_home: Default::default(),
             wider: [None; 2],
             floating: None,
+            crowded,
         };
         let pools = host.nodes().iter().flat_map(|node| &node.pools);
         let usable = pools.filter(|pool| {
@@ -132,7 +145,13 @@ impl UpperBound {
         }
         let score = score(request, options, profile, 0);
         self.highest = self.highest.max(score.total);
-        let span = Span { unmet: unmet(request, profile).len(), worst: score, best: score };
+        let crowd = || Profile { crowd: 1000, ..*profile };
+        let crowded = match self.crowded {
+            true => self::score(request, options, &crowd(), 0),
+            false => Score::default(),
+        };
+        let unmet = unmet(request, profile).len();
+        let span = Span { unmet, worst: score, best: score, crowded };
         let add = |to: &mut Option<Span>| *to = Some(to.map_or(span, |known| known.and(span)));
         let at = profile.threads as usize - 1;
         if !profile.dedicated {

@@ -10,6 +10,8 @@
 //!   pCPUs kept for the host are the reserved ones; if the operator reserved none, those of the
 //!   first allowed core, unless the host is for VMs only or has a single core. Tenants that *float*
 //!   over a pCPU do not hold it: it stays usable. Isolated pCPUs are as usable as others.
+//! - The *load* of a core is the number of tenants that float on one of its pCPUs, counted up to 3.
+//!   A VM with dedicated pCPUs is given cores without load while there are some.
 //! - A core is *shared* if one of its pCPUs is dedicated to a tenant, or is kept for the host and
 //!   allowed. A *whole core* is one that is not shared and has a usable pCPU. A reserved sibling
 //!   outside the allowed set does not make a core shared: nothing of a VM can run there.
@@ -34,7 +36,9 @@
 //! those that tenants hold on no particular node: such pages are missing somewhere, and it is
 //! unknown where. So a VM on several nodes must respect both numbers.
 //! [`Usage`](crate::usage::Usage) counts them, because it refuses claims by them; this module
-//! collects them by size.
+//! collects them by size. Of base pages, those that the host keeps
+//! ([`Host::kept_memory`](crate::host::Host::kept_memory)) are not for new VMs: they are not free
+//! here, though a tenant that runs may claim them.
 //!
 //! # GPUs and devices
 //! A device goes to a VM together with its *bundle*: the helper functions of its card, and every
@@ -60,9 +64,11 @@
 //! | whole cores for slots, counts per host | fleet | [`FreePcpus::whole_cores`], [`FreePcpus::usable`] |
 //! | cores of a further VM | capacity | [`FreePcpus::of_core`] |
 //! | cores of a typical VM | capacity's reference shapes | [`FreePcpus::whole_cores`] of an empty host |
+//! | cores that other tenants float on | search, build | [`FreePcpus::floaters`] |
 //! | cores to move a running VM to | rebalance | [`FreePcpus::of_core`] |
 //! | whether pages lose the last usable pCPU of their node | warnings | [`pcpus::usable`] |
 //! | pages on nodes, and on the host | search, capacity | [`FreePages`] |
+//! | pages on one node | fleet, changes | [`pages::on_node`] |
 //! | GPUs to choose from | search | [`gpus::eligible`] |
 //! | GPUs for slots and future VMs | search, capacity, fleet | [`gpus::free`], [`gpus::held_by_tenants`] |
 //! | the most GPUs that a request could have | fleet | [`gpus::unheld`], [`gpus::free`] |
@@ -80,6 +86,7 @@
 //! - Free pages on a node may include pages that a tenant holds on no particular node: see above.
 
 pub(crate) mod devices;
+pub(crate) mod floaters;
 pub(crate) mod gpus;
 pub(crate) mod pages;
 pub(crate) mod pcpus;

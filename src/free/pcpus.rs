@@ -1,5 +1,6 @@
 //! Free pCPUs and cores.
 
+use super::floaters::Floaters;
 use crate::host::core_set::CoreSet;
 use crate::host::{Core, Host};
 use crate::request::Request;
@@ -21,6 +22,8 @@ pub(crate) struct FreePcpus {
     shared: CoreSet,
     /// `at_least[n - 1]`: the cores with at least n usable pCPUs.
     at_least: Vec<CoreSet>,
+    /// The cores that tenants float on; `None` if there are none among those with usable pCPUs.
+    pub(crate) floaters: Option<Floaters>,
     /// The pCPUs that the request is held to; `None` for any.
     held_to: Option<CpuSet>,
     /// `exact[n - 1]`: the cores with exactly n pCPUs that are allowed and that the request may
@@ -56,8 +59,9 @@ impl FreePcpus {
         let taken = held.union(&housekeeping.intersection(host.allowed()));
         let map = &host.derived().core_map;
         let (shared, at_least) = (map.any(&taken), map.at_least(&usable));
+        let floaters = Floaters::new(host, usage, &usable);
         let (held, held_to, exact) = (held.clone(), None, None);
-        Self { usable, held, housekeeping, shared, at_least, held_to, exact }
+        Self { usable, held, housekeeping, shared, at_least, floaters, held_to, exact }
     }
 
     /// The same for a request that may be held to some pCPUs or nodes: other pCPUs are not usable.

@@ -9,6 +9,7 @@ pub(crate) mod gpu_places;
 pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod mask;
+mod memory;
 pub(crate) mod pcie;
 pub(crate) mod records;
 pub(crate) mod sources;
@@ -17,6 +18,7 @@ pub(crate) mod spec;
 pub use acs::Acs;
 pub use kept::{Kept, KeptWhy, Reserve};
 pub use limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
+pub use memory::ReserveMemory;
 pub use pcie::{
     CommonBridge, DeviceKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, PciClass,
     PciDevice, PciId, PciTree, RootComplex,
@@ -251,6 +253,14 @@ impl Host {
     /// [`HostError`] if a pCPU to keep is not online.
     pub fn with_reserved(&self, reserved: Reserve) -> Result<Self, HostError> {
         HostSpec { reserved, ..self.spec.clone() }.build()
+    }
+
+    /// The same hardware with another amount of memory kept for the host itself.
+    ///
+    /// # Errors
+    /// Never for a host that was built; the type is [`HostSpec::build`]'s.
+    pub fn with_reserved_memory(&self, reserve_memory: ReserveMemory) -> Result<Self, HostError> {
+        HostSpec { reserve_memory, ..self.spec.clone() }.build()
     }
 
     /// The GPUs among the functions. SR-IOV virtual functions do not count: they are shares of a

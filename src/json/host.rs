@@ -3,8 +3,8 @@
 
 use super::format::HOST;
 use super::text::{JsonError, read_as};
-use crate::host::Reserve;
 use crate::host::spec::HostSpec;
+use crate::host::{Reserve, ReserveMemory};
 
 /// Reads a description. Only [`HostSpec::build`] checks its contents.
 ///
@@ -34,6 +34,7 @@ pub fn write_host(host: &HostSpec) -> String {
         allowed,
         isolated,
         reserved,
+        reserve_memory,
         devices,
         gpu_links,
         fabric_partitions,
@@ -58,6 +59,7 @@ pub fn write_host(host: &HostSpec) -> String {
     scalar("allowed", allowed.is_some(), json(allowed));
     scalar("isolated", !isolated.is_empty(), json(isolated));
     scalar("reserved", *reserved != Reserve::Auto, json(reserved));
+    scalar("reserve_memory", *reserve_memory != ReserveMemory::default(), json(reserve_memory));
     scalar("devices", !devices.is_empty(), lines(devices));
     scalar("gpu_links", !gpu_links.is_empty(), lines(gpu_links));
     scalar("fabric_partitions", !fabric_partitions.is_empty(), lines(fabric_partitions));

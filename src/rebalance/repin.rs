@@ -69,8 +69,10 @@ pub(crate) fn repin(
         let targets = open.filter_map(|(at, core)| Some((room(at, core)?, at, core)));
         // Of shared cores, the one with the fewest usable pCPUs is taken first, so that whole ones
         // stay whole.
-        let target = targets.min_by_key(|(usable, _, core)| {
-            (core.node != from.node, near(core), core.kind != from.kind, *usable, core.id)
+        let load = |at: usize| free.floaters.as_ref().map_or(0, |floaters| floaters.load(at));
+        let target = targets.min_by_key(|(usable, at, core)| {
+            let elsewhere = (core.node != from.node, near(core), core.kind != from.kind);
+            (elsewhere, load(*at), *usable, core.id)
         });
         let (_, at, core) = target?;
         used.insert(core.id);

@@ -156,14 +156,22 @@ impl Usage {
         bound.fold(0, u64::saturating_add).saturating_sub(self.unbound_pages(size))
     }
 
-    /// Whether both usages leave the same resources free on one host. Holders are not compared.
-    pub(crate) fn leaves_the_same(&self, other: &Self) -> bool {
+    /// Whether both usages leave the same resources free on one host, with tenants that float on the
+    /// same of the pCPUs that the host does not keep. Holders are not compared.
+    pub(crate) fn leaves_the_same(&self, other: &Self, host: &Host) -> bool {
         let (a, b) = (&self.held, &other.held);
         a.dedicated == b.dedicated
             && a.pages == b.pages
             && a.unbound == b.unbound
             && a.unexplained == b.unexplained
             && a.devices.keys().eq(b.devices.keys())
+            && self.floating(host).eq(other.floating(host))
+    }
+
+    /// The sets of pCPUs that tenants float on, without those inside what the host keeps.
+    fn floating<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a CpuSet> {
+        let sets = self.held.tenants.iter().map(|(_, claim)| &claim.floating);
+        sets.filter(|set| !set.is_subset(&host.kept().cpus))
     }
 
     /// Claims `claim` for `tenant`.

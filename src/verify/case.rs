@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::host::{Core, CoreKind, Host, Reserve};
+use crate::host::{Core, CoreKind, Host, Reserve, ReserveMemory};
 use crate::placement::{Cell, Style};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
@@ -119,12 +119,33 @@ pub(super) fn free_pages(host: &Host, usage: &Usage, node: NodeId, size: PageSiz
     free
 }
 
-/// The free pages of one size on all nodes together, less those that tenants claim without naming a
+/// The base pages that the host keeps on a node: what its operator says on each; otherwise 1 GiB, or
+/// 2 GiB where no other node has memory, but no more than a sixteenth of the node's.
+pub(super) fn kept_pages(host: &Host, node: NodeId, size: PageSize) -> u64 {
+    if size.is_huge() {
+        return 0;
+    }
+    if let ReserveMemory::OnEach(amount) = host.description().reserve_memory {
+        return amount.0.div_ceil(size.bytes());
+    }
+    let (mut with_memory, mut own) = (0, 0);
+    for record in host.nodes() {
+        with_memory += usize::from(record.memory.0 > 0);
+        for pool in record.pools.iter().filter(|pool| pool.size == size && record.id == node) {
+            own = pool.total.saturating_mul(size.bytes());
+        }
+    }
+    let gib: u64 = if with_memory > 1 { 1 << 30 } else { 2 << 30 };
+    gib.min(own / 16).div_ceil(size.bytes())
+}
+
+/// The free pages of one size on all nodes together that a new VM may have, less those that tenants claim without naming a
 /// node.
 pub(super) fn free_pages_in_all(host: &Host, usage: &Usage, size: PageSize) -> u64 {
     let mut free = 0_u64;
     for record in host.nodes() {
-        free = free.saturating_add(free_pages(host, usage, record.id, size));
+        let here = free_pages(host, usage, record.id, size);
+        free = free.saturating_add(here.saturating_sub(kept_pages(host, record.id, size)));
     }
     for (_, claim) in usage.tenants() {
         for page in &claim.pages {

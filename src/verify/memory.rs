@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::case::{Case, free_pages, free_pages_in_all};
+use super::case::{Case, free_pages, free_pages_in_all, kept_pages};
 use super::violation::Violation;
 use crate::placement::{Cell, MemoryMode, Style};
 use crate::units::{Bytes, NodeId, PageSize};
@@ -102,6 +102,7 @@ fn pools(case: &Case<'_>, found: &mut Vec<Violation>) {
     let mut short = BTreeSet::new();
     for ((node, page), needed) in on_node {
         let free = free_pages(case.host, case.usage, node, page);
+        let free = free.saturating_sub(kept_pages(case.host, node, page));
         if needed > free {
             short.insert(page);
             found.push(Violation::PagesShort { node: Some(node), page_size: page, needed, free });

@@ -20,7 +20,8 @@
 //!    IOMMU group, or none is known on the whole host; other functions leave the host with its
 //!    group.
 //! 3. *Pages*: memory is in base pages, whether no others were free or they were requested, and
-//!    passthrough pins each of them at start.
+//!    passthrough pins each of them at start; what ordinary memory that leaves the host on the VM's
+//!    nodes; for memory in hugepages, only if what is left is less than QEMU itself takes.
 //! 4. *Peers*: GPUs that meet below one root port, are not linked, and have a port between them
 //!    that redirects requests upward (ACS), unless the request says that they do not use
 //!    peer-to-peer. Ports of unknown state cause no warning.
@@ -79,6 +80,7 @@
 //! - Three metrics explain most of a difference, not all of it; the table of expectations covers
 //!   only the first placement.
 
+mod memory;
 mod neighbours;
 mod peers;
 mod warning;
@@ -130,6 +132,7 @@ pub(crate) fn warnings(
         let (memory, vfio) = (placement.memory(), !placement.devices.is_empty());
         all.push(Warning::NoHugepages { page_size: size, memory, vfio });
     }
+    memory::left(host, usage, placement, &mut all);
     peers(host, request, placement, &mut all);
     neighbours(host, usage, placement, &mut all);
     if placement.style != Style::Default {

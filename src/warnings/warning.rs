@@ -78,6 +78,20 @@ pub enum Warning {
         /// Whether devices are passed through.
         vfio: bool,
     },
+    /// Ordinary memory that the VM's base pages leave free on its nodes, for the host and for QEMU.
+    LeftForHost {
+        /// The nodes, each with its memory, rounded down to whole MiB.
+        left: Vec<(NodeId, Bytes)>,
+        /// What QEMU itself takes of it, about.
+        overhead: Bytes,
+    },
+    /// Memory in hugepages, on nodes with less ordinary memory than QEMU itself takes.
+    LittleForEmulator {
+        /// The nodes, each with its free ordinary memory, rounded down to whole MiB.
+        left: Vec<(NodeId, Bytes)>,
+        /// What QEMU itself takes of it, about.
+        overhead: Bytes,
+    },
     /// Tenants that float over pCPUs dedicated to this VM.
     FloatingTenants {
         /// The names of the tenants.

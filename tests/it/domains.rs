@@ -82,7 +82,11 @@ fn what_has_no_pin_floats_on_the_domains_pcpus_or_on_all() {
     assert_eq!(claim("<vcpu cpuset='3-5'>4</vcpu>").floating, set("3-5"));
     assert_eq!(claim("<vcpu cpuset='3'>1</vcpu>").dedicated, set(""));
     let pin = "<cputune><vcpupin vcpu='0' cpuset='9'/></cputune>";
-    assert_eq!(claim(pin).floating, all.difference(&set("9")), "the emulator's threads");
+    assert_eq!(claim(pin), Claim { dedicated: set("9"), ..claim(pin) });
+    assert_eq!(claim(pin).floating, set(""), "not for the light work of the emulator's threads");
+    assert!(said(pin).contains("emulator threads are not"), "{}", said(pin));
+    let two = format!("<vcpu>2</vcpu>{pin}");
+    assert_eq!(claim(&two).floating, all.difference(&set("9")), "the other vCPU");
     let xml = format!("<vcpu cpuset='3-5'>2</vcpu>{pin}");
     assert_eq!((claim(&xml).dedicated, claim(&xml).floating), (set("9"), set("3-5")));
     let auto = "<vcpu placement='auto' cpuset='3-5'>2</vcpu>";

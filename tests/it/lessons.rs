@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use pinwise::changes::smallest_changes;
 use pinwise::emit::libvirt::fragments;
 use pinwise::explain::explain_refusal;
-use pinwise::host::CoreKind;
+use pinwise::host::{CoreKind, ReserveMemory};
 use pinwise::request::Wish;
 use pinwise::rules::{Evidence, RuleId, StudyId};
 use pinwise::units::{NodeId, PcpuId};
 use pinwise::{
-    Claim, Host, Metric, NodeSet, Options, PageSize, Policies, Policy, Question, Ranked,
+    Bytes, Claim, Host, Metric, NodeSet, Options, PageSize, Policies, Policy, Question, Ranked,
     Recommendation, RequestSpec, Style, Usage, Warning, Workload, explain,
 };
 use pinwise_testkit::common::{
@@ -372,7 +372,9 @@ fn three_pages_short_on_the_gpus_node_is_refused_with_the_command_that_mends_it(
 #[test]
 fn where_the_page_size_is_free_the_vm_stays_beside_its_gpu_with_smaller_pages() {
     let request = RequestSpec { page_size: None, ..a_vm_on_node_0() };
-    let host = short_of_pages(61);
+    // The node has 64 GiB of base pages, and the VM takes them all.
+    let nothing = ReserveMemory::OnEach(Bytes::ZERO);
+    let host = short_of_pages(61).with_reserved_memory(nothing).unwrap();
     let answer = ask(&host, &request).unwrap();
     let placement = &answer.best().placement;
     assert_eq!(placement.cells[0].page_size, PageSize::KIB_4);
@@ -481,7 +483,7 @@ fn names_from_outside_cannot_drive_a_terminal() {
     let host = description.build().unwrap();
     let request = vm(4, 4).build().unwrap();
     let mut usage = Usage::empty(&host);
-    let floating = Claim { floating: "1-40".parse().unwrap(), ..Claim::default() };
+    let floating = Claim { floating: host.online().clone(), ..Claim::default() };
     usage.claim(&host, "t\u{1b}[31m", floating).unwrap();
     let options = Options::default();
     let answer = pinwise::recommend(Question::new(&host, &usage, &request).with(&options)).unwrap();

@@ -182,6 +182,15 @@ cases! {
         a_pinned_thread_is_not_moved: pin_on_one_node();
         a_floating_thread_gains_nothing: Profile { dedicated: false, ..pin_on_one_node() };
     }
+    CrowdedThread {
+        a_tenant_that_floats_crowds_a_pinned_thread:
+            Profile { crowd: 400, ..pin_on_one_node() };
+        alone_nobody_is_crowded: pin_on_one_node();
+    }
+    CrowdedThreads {
+        tenants_that_float_crowd_all_threads: Profile { crowd: 1000, ..pin_on_one_node() };
+        a_floating_vm_moves_away: Profile { crowd: 400, dedicated: false, ..pin_on_one_node() };
+    }
     SlowerCores {
         efficiency_cores_do_less_than_the_default_layouts: on_efficiency_cores();
         performance_cores_alone_do_not: desktop(4);
@@ -332,11 +341,13 @@ const PAGE: &[Line] = &[
     (RuleId::OneOfUnequalCaches, [1000, 1200, 1500], Grade::Reasoned, &[46, 48, 49, 50, 59]),
     (RuleId::LatencyInterleaved, [850, 950, 1000], Grade::Measured, &[32]),
     (RuleId::PinnedThread, [1000, 1020, 1100], Grade::Observed, &[2]),
+    (RuleId::CrowdedThread, [700, 950, 1000], Grade::Reasoned, &[]),
     (RuleId::LowPowerCore, [250, 300, 500], Grade::Stated, &[55, 56]),
     (RuleId::EfficiencyCore, [530, 610, 700], Grade::Measured, &[43, 52, 54]),
     (RuleId::HiddenSiblings, [500, 750, 1000], Grade::Reasoned, &[8]),
     (RuleId::MixedKinds, [1000, 1000, 1000], Grade::Reasoned, &[52, 58]),
     (RuleId::PinnedThreads, [1000, 1000, 1050], Grade::Measured, &[26]),
+    (RuleId::CrowdedThreads, [700, 950, 1000], Grade::Reasoned, &[]),
     (RuleId::CellThreads, [1000, 1070, 1200], Grade::Measured, &[26]),
     (RuleId::SiblingThreads, [470, 515, 675], Grade::Measured, &[8, 19, 44, 65, 67]),
     (RuleId::SlowerCores, [470, 515, 675], Grade::Measured, &[8, 43, 44, 52, 54, 67]),
@@ -385,6 +396,7 @@ fn the_table_says_what_the_findings_say() {
         fewest_nodes: nodes,
         work,
         default_work,
+        crowd: 1000,
         ..cells_with_expanders()
     };
     let fixed = PAGE.iter().map(|line| (2, *line));

@@ -82,6 +82,7 @@ fn full() -> HostSpec {
     host.allowed = Some("0".parse().unwrap());
     host.isolated = "0".parse().unwrap();
     host.reserved = "0".parse().unwrap();
+    host.reserve_memory = "1 GiB".parse().unwrap();
     host.devices.truncate(1);
     let device = &mut host.devices[0];
     device.name = Some("GPU".to_owned());

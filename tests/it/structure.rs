@@ -58,7 +58,7 @@ const PLAN: [(&str, &[&str], &str); 20] = [
     ),
     (
         "changes",
-        &["engine", "host", "question", "request", "sets", "units", "usage"],
+        &["engine", "free", "host", "question", "request", "sets", "units", "usage"],
         "asks the engine again",
     ),
     (

@@ -60,6 +60,7 @@ pub fn redact(host: &mut HostSpec, own_name: &str) -> Vec<Redacted> {
         allowed: _,
         isolated: _,
         reserved: _,
+        reserve_memory: _,
         devices,
         gpu_links: _,
         fabric_partitions: _,

@@ -8,15 +8,18 @@ use pinwise::{Claim, CpuSet, Host, PageSize, Placement};
 
 /// What the XML can say of a placement's claim. SMT siblings that are kept idle are in no element,
 /// and that the emulator's pCPUs are its own neither; threads without a pin float everywhere, where
-/// a placement names nothing. vCPUs that share a node's only free pCPU are pinned to it alone, as
+/// a placement names nothing, except the emulator's beside pinned vCPUs. vCPUs that share a node's only free pCPU are pinned to it alone, as
 /// if it was theirs.
 pub fn in_xml(placement: &Placement, host: &Host) -> Claim {
     let mut claim = placement.claim();
     let unsaid = placement.idle.union(&placement.emulator_own);
     claim.dedicated = claim.dedicated.difference(&unsaid);
     let others = placement.iothreads.iter().chain([&placement.emulator]);
-    others.clone().for_each(|set| claim.floating.extend(set));
-    if others.chain(&placement.vcpus).any(CpuSet::is_empty) {
+    others.for_each(|set| claim.floating.extend(set));
+    let pinned = placement.vcpus.iter().all(|set| set.len() == 1);
+    let emulator = placement.emulator.is_empty() && !pinned;
+    let mut unpinned = placement.iothreads.iter().chain(&placement.vcpus);
+    if emulator || unpinned.any(CpuSet::is_empty) {
         claim.floating.extend(host.online());
     }
     let alone = placement.vcpus.iter().filter(|set| set.len() == 1);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pinwise::host::{
     CoreKind, CoreSpec, CpuVendor, FabricPartition, GpuLink, GpuLinkKind, L3Spec, LinkState,
-    NodeSpec, PagePool, PciClass, PciDevice, PciId, Reserve,
+    NodeSpec, PagePool, PciClass, PciDevice, PciId, Reserve, ReserveMemory,
 };
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
@@ -133,6 +133,9 @@ fn host(rng: &mut Rng) -> HostSpec {
         4 | 5 => Reserve::These(rng.pick(&cores).pcpus),
         _ => Reserve::These([rng.pick(&online)].into_iter().collect()),
     };
+    if cores.len() % 3 > 0 {
+        host.reserve_memory = ReserveMemory::OnEach(Bytes::ZERO);
+    }
     host.cores = cores;
     fabric(rng, &mut host, &gpus);
     host

@@ -248,7 +248,11 @@ fn own_pcpus(
     let Pcpus { vcpus, emulator_own: own, .. } = pcpus;
     let near = |core: &usize| local.contains(host.cores()[*core].pcpus[0]);
     let carries = |core: &usize| host.cores()[*core].pcpus.iter().any(|p| busy.contains(*p));
-    let free = || (0..host.cores().len()).filter(|core| !carries(core));
+    let mut free: Vec<usize> = (0..host.cores().len()).filter(|core| !carries(core)).collect();
+    if let Some(floaters) = &inventory.free.floaters {
+        free.sort_by_key(|core| floaters.load(*core));
+    }
+    let free = || free.iter().copied();
     let take = |own: &mut CpuSet, core: usize| {
         let wanted = own.len() < needed;
         for pcpu in of_core(inventory, core, way).filter(|_| wanted) {

@@ -115,6 +115,8 @@ enum End {
     MostWork,
     /// Less by so much times the share of vCPUs on shared cores.
     Hidden(u32),
+    /// Less by so much times the profile's `crowd`.
+    Crowded(u32),
     /// What is left where all vCPUs go at the pace of the slowest: at the least, and likely.
     LeastPace,
     LikelyPace,
@@ -142,6 +144,7 @@ impl End {
             Self::MostWork => profile.work.ends_against(profile.default_work).1.0,
             Self::LeastPace => profile.work.held_back().0.0,
             Self::LikelyPace => profile.work.held_back().1.0,
+            Self::Crowded(n) => 1000_u32.saturating_sub(n * profile.crowd / 1000).max(1),
             Self::Hidden(n) => {
                 let Work { siblings, .. } = profile.work;
                 let vcpus = profile.default_work.vcpus().max(1);
@@ -195,7 +198,7 @@ impl Row {
     #[must_use]
     pub fn grade(&self, profile: &Profile) -> Grade {
         let ends = [self.low, self.likely, self.high];
-        let grows = ends.iter().any(|end| !matches!(end, End::Fixed(_)));
+        let grows = ends.iter().any(|end| !matches!(end, End::Fixed(_) | End::Crowded(_)));
         if grows && profile.nodes > profile.fewest_nodes { Grade::Reasoned } else { self.grade }
     }
 }
@@ -204,8 +207,8 @@ macro_rules! table {
     ($($rule:ident, $metric:ident, ($low:expr, $likely:expr, $high:expr), $grade:ident, [$($f:literal)*];)*) => {
         const TABLE: [Row; RuleId::COUNT] = {
             use End::{
-                Fixed, Hidden, IfFewest, LeastPace, LeastWork, LikelyPace, LikelyWork, MostWork, NodesAtMost, PerFewestNode,
-                PerNode,
+                Crowded, Fixed, Hidden, IfFewest, LeastPace, LeastWork, LikelyPace, LikelyWork,
+                MostWork, NodesAtMost, PerFewestNode, PerNode,
             };
             [$(Row {
                 rule: RuleId::$rule,
@@ -228,6 +231,7 @@ table! {
     LowPowerCore, CpuSingleThread, (Fixed(250), Fixed(300), Fixed(500)), Stated, [55 56];
     EfficiencyCore, CpuSingleThread, (Fixed(530), Fixed(610), Fixed(700)), Measured, [43 52 54];
     PinnedThread, CpuSingleThread, (Fixed(1000), Fixed(1020), Fixed(1100)), Observed, [2];
+    CrowdedThread, CpuSingleThread, (Crowded(300), Crowded(50), Fixed(1000)), Reasoned, [];
     SiblingThreads, CpuAllThreads, (LeastWork, LikelyWork, MostWork), Measured, [8 19 44 65 67];
     SlowerCores, CpuAllThreads, (LeastWork, LikelyWork, MostWork), Measured, [8 43 44 52 54 67];
     HiddenSiblings, CpuAllThreads, (Hidden(500), Hidden(250), Fixed(1000)), Reasoned, [8];
@@ -235,6 +239,7 @@ table! {
     CellThreads, CpuAllThreads, (Fixed(1000), IfFewest(1070, 1000), Fixed(1200)), Measured, [26];
     WholeL3Domains, CpuAllThreads, (Fixed(1000), Fixed(1050), Fixed(1180)), Measured, [38];
     PinnedThreads, CpuAllThreads, (Fixed(1000), Fixed(1000), Fixed(1050)), Measured, [26];
+    CrowdedThreads, CpuAllThreads, (Crowded(300), Crowded(50), Fixed(1000)), Reasoned, [];
     BandwidthOfCells, MemoryBandwidth, (Fixed(1000), PerFewestNode(1000), PerNode(1600)), Measured, [4 22 23 31];
     BandwidthInterleaved, MemoryBandwidth, (Fixed(900), IfFewest(1200, 1000), NodesAtMost(2000)), Stated, [16 31];
     BandwidthFlat, MemoryBandwidth, (Fixed(1000), Fixed(1000), Fixed(1050)), Observed, [3];

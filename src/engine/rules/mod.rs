@@ -17,6 +17,7 @@
 //! - `IfFewest(a, b)`: a if the VM spans no more nodes than it needs, otherwise b;
 //! - `LeastWork`, `LikelyWork`, `MostWork`: the ratio of the work model (`engine::work`);
 //! - `LeastPace`, `LikelyPace`: what is left of that if all vCPUs go at the pace of the slowest;
+//! - `Crowded(n)`: 1 less n times the share of the VM's cores that others float on, weighted;
 //! - `Hidden(n)`: 1 less n times the share of vCPUs that have a core in common with another.
 //!
 //! A row whose ends depend on nodes is graded *reasoned* for a VM that spans more nodes than it
@@ -89,8 +90,9 @@
 //!   They cannot compare two GPU sets, or two hosts; dominance (`gpus`) and the packing cost
 //!   (`fleet`) do that.
 //! - Effects on different metrics are taken as independent, and two rules on one metric multiply
-//!   only if one is on top. No rule depends on neighbours: sharing with tenants is a warning,
-//!   because no published number measures its cost.
+//!   only if one is on top. Of neighbours, only those that float on the VM's cores have rules, with
+//!   ranges of our own: without a price, an idle node would be no better than a crowded one. Other
+//!   sharing is a warning, because no published number measures its cost.
 //! - `Evidence::with` puts the user's own range in a rule's row as three constants, graded
 //!   *own* and without studies; the conditions stay ours.
 //!
@@ -141,6 +143,8 @@ rules! {
     EfficiencyCore => cpu::efficiency_core;
     /// Pinning, for one thread.
     PinnedThread => cpu::pinned;
+    /// Pinned vCPUs on cores that other tenants float on, for one thread; on top of the others.
+    CrowdedThread => cpu::crowded;
     /// Fewer cores than the default layout has, and more vCPUs on second threads; on top of the
     /// others.
     SiblingThreads => cpu::siblings;
@@ -156,6 +160,8 @@ rules! {
     WholeL3Domains => cpu::whole_l3_domains;
     /// Pinning, for all threads.
     PinnedThreads => cpu::pinned;
+    /// Pinned vCPUs on cores that other tenants float on, for all threads; on top of the others.
+    CrowdedThreads => cpu::crowded;
     /// A guest cell per node: bandwidths add up.
     BandwidthOfCells => memory::cells;
     /// One guest cell, pages interleaved over several nodes.
@@ -214,6 +220,8 @@ impl RuleId {
                 | Self::SlowerCores
                 | Self::HiddenSiblings
                 | Self::MixedKinds
+                | Self::CrowdedThread
+                | Self::CrowdedThreads
                 | Self::Hugepages
                 | Self::OneOfUnequalCaches
         )

@@ -27,6 +27,12 @@
 //! Cores of unknown L3 domain count as one domain. An L3 domain that spans two nodes is one group
 //! on each.
 //!
+//! # Tiers
+//! Where the kernel isolates some of the allowed pCPUs, cores with an isolated one come first. Among
+//! these and among the others, performance cores come before slower ones, and of one kind those
+//! with the smallest *load*, the number of tenants that float on them. A `Tier` has the cores that
+//! are alike in isolation and load. Most hosts have no tiers, and then nothing is counted for them.
+//!
 //! # Which cores of a group
 //! Cores whose top frequency stands out among their kind are *favoured*. A workload that gives one
 //! thread's speed a weight of at least 30 (of the presets: latency-sensitive, 40) takes favoured
@@ -84,7 +90,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::nodes::share_out;
-use crate::engine::profile::{L3Use, l3_use};
+use crate::engine::profile::{L3Use, l3_use, load_price};
 use crate::engine::work::busy;
 use crate::free::FreePcpus;
 use crate::host::Host;
@@ -123,6 +129,8 @@ pub(crate) struct CoreUse {
     pub(crate) cores: ByKind,
     /// Whether the VM would hold all of each core.
     pub(crate) whole: bool,
+    /// What other tenants' floating threads cost these cores: the sum of [`load_price`] over them.
+    pub(crate) crowd: u32,
 }
 
 impl CoreUse {
@@ -137,8 +145,56 @@ impl CoreUse {
     /// may be enough.
     pub(crate) fn is_good(self, one: bool) -> bool {
         let best = if one { L3Use::One } else { L3Use::Fewest };
-        self.l3 <= best && self.cores[1] + self.cores[2] == 0
+        self.l3 <= best && self.cores[1] + self.cores[2] == 0 && self.crowd == 0
     }
+}
+
+/// Cores that are isolated alike and have one load of floating tenants.
+#[derive(Debug, Clone)]
+pub(crate) struct Tier {
+    /// Whether the kernel isolates a pCPU of each, and leaves others of the host alone.
+    pub(super) isolated: bool,
+    /// The number of tenants that float there, as [`Floaters`](crate::free::floaters::Floaters) counts them.
+    load: usize,
+    cores: CoreSet,
+    /// For each group of cores: the number of the tier's cores with at least n usable pCPUs, at
+    /// index n - 1.
+    pub(super) counts: Vec<[u32; 2]>,
+}
+
+/// The tiers of cores, best first: isolated ones before others, and of these, those with the least
+/// load first. None if all cores are alike.
+fn tiers(host: &Host, free: &FreePcpus, levels: &[CoreSet]) -> Vec<Tier> {
+    let isolated = free.isolated_cores(host);
+    if isolated.is_none() && free.floaters.is_none() {
+        return Vec::new();
+    }
+    let all = CoreSet::of(host.cores(), |_| true);
+    let by_load = free.floaters.as_ref().map(|floaters| floaters.by_load(host));
+    let by_load = by_load.as_ref().map_or(std::slice::from_ref(&all), |by_load| &by_load[..]);
+    let sides = if isolated.is_some() { &[true, false][..] } else { &[false] };
+    let mut tiers = Vec::new();
+    for (isolates, (load, of_load)) in
+        sides.iter().flat_map(|side| std::iter::repeat(*side).zip(by_load.iter().enumerate()))
+    {
+        let mut cores = of_load.clone();
+        match &isolated {
+            Some(isolated) if isolates => cores.keep(isolated),
+            Some(isolated) => cores.without(isolated),
+            None => {}
+        }
+        let both = |level: &CoreSet| {
+            let mut both = level.clone();
+            both.keep(&cores);
+            both
+        };
+        let both: Vec<CoreSet> = levels.iter().take(2).map(both).collect();
+        let count = |t: usize, of: &Range<usize>| both.get(t).map_or(0, |set| set.count(of));
+        let groups = host.derived().groups.iter();
+        let counts = groups.map(|group| [0, 1].map(|t| count(t, &group.cores))).collect();
+        tiers.push(Tier { isolated: isolates, load, cores, counts });
+    }
+    tiers
 }
 
 /// What is free on a node.
@@ -163,11 +219,9 @@ pub(crate) struct FreeCores<'h> {
     exact: Option<[CoreSet; 2]>,
     /// For each group of cores: the number of cores with at least n usable pCPUs, at index n - 1.
     pub(super) counts: Vec<[u32; 2]>,
-    /// The same for cores with an isolated pCPU, where the kernel isolates some of the allowed
-    /// pCPUs and the VM's are dedicated.
-    pub(super) isolated: Option<Vec<[u32; 2]>>,
-    /// Cores with an isolated pCPU, where `isolated` counts them.
-    isolated_cores: CoreSet,
+    /// The tiers of cores, best first; none where the VM's pCPUs are not dedicated or cores do not
+    /// differ in what makes a tier.
+    pub(super) tiers: Vec<Tier>,
     /// Whether the fastest cores go first, rather than last.
     wants_favoured: bool,
     /// Whether a larger L3 cache comes before a better fit.
@@ -180,8 +234,6 @@ impl<'h> FreeCores<'h> {
     pub(crate) fn new(host: &'h Host, free: &FreePcpus, request: &Request, way: CpuPolicy) -> Self {
         let levels =
             if way.dedicated { free.levels(way.whole) } else { free.open_levels(host, way.whole) };
-        let isolated_cores =
-            Some(()).filter(|()| way.dedicated).and_then(|()| free.isolated_cores(host));
         let level = |threads: usize, of: &Range<usize>| {
             levels.get(threads - 1).map_or(0, |level| level.count(of))
         };
@@ -197,17 +249,7 @@ impl<'h> FreeCores<'h> {
             NodeRoom { cores, pcpus: cores[0] + cores[1] + pcpus.sum::<u64>() }
         };
         let nodes = (0..host.nodes().len()).map(node).collect();
-        let isolated = isolated_cores.as_ref().map(|isolated| {
-            let both = levels.iter().map(|level| {
-                let mut both = level.clone();
-                both.keep(isolated);
-                both
-            });
-            let both: Vec<CoreSet> = both.collect();
-            let count = |t: usize, of: &Range<usize>| both.get(t).map_or(0, |set| set.count(of));
-            derived.groups.iter().map(|group| [0, 1].map(|t| count(t, &group.cores))).collect()
-        });
-        let isolated_cores = isolated_cores.unwrap_or_default();
+        let tiers = if way.dedicated { tiers(host, free, &levels) } else { Vec::new() };
         let weights = request.spec().workload.weights();
         let wants_favoured = weights.cpu_single_thread >= FAVOURED_WEIGHT;
         let wants_cache = weights.memory_latency >= CACHE_WEIGHT;
@@ -216,8 +258,7 @@ impl<'h> FreeCores<'h> {
             way,
             nodes,
             counts,
-            isolated,
-            isolated_cores,
+            tiers,
             wants_favoured,
             wants_cache,
             wants_hidden: request.spec().smt == Wish::Prefer(false),
@@ -368,7 +409,12 @@ impl<'h> FreeCores<'h> {
             for at in facts.groups.clone() {
                 of_node[derived.place(derived.groups[at].kind)] += self.counts[at][0];
             }
-            return CoreUse { l3: L3Use::NoChoice, cores: busy(vcpus, of_node), whole: true };
+            return CoreUse {
+                l3: L3Use::NoChoice,
+                cores: busy(vcpus, of_node),
+                whole: true,
+                crowd: 0,
+            };
         }
         if let (Range { start, end }, false) = (facts.groups.clone(), self.way.doubled)
             && start + 1 == end
@@ -379,15 +425,18 @@ impl<'h> FreeCores<'h> {
             by_kind[derived.place(derived.groups[start].kind)] =
                 u32::try_from(cores).unwrap_or(u32::MAX);
             let whole = self.holds_all(start, count, threads);
-            return CoreUse { l3: L3Use::NoChoice, cores: by_kind, whole };
+            let crowd = self.crowd(start, count, threads);
+            return CoreUse { l3: L3Use::NoChoice, cores: by_kind, whole, crowd };
         }
         let (cores, second) = self.carrying(node, cores);
         let mut domains = 0;
         let (mut by_kind, mut whole) =
             (ByKind::default(), second == 0 || self.has_all(node, second));
         let plan = self.plan(node, cores, threads);
+        let mut crowd = 0;
         for (i, (at, count)) in plan.iter().copied().enumerate() {
             let group = &derived.groups[at];
+            crowd += self.crowd(at, count, threads);
             whole &= second > 0 || self.holds_all(at, count, threads);
             by_kind[derived.place(group.kind)] += u32::try_from(count).unwrap_or(u32::MAX);
             let place = |at: usize| (derived.groups[at].package, derived.groups[at].l3);
@@ -395,7 +444,18 @@ impl<'h> FreeCores<'h> {
             domains += usize::from(!known);
         }
         let cores = usize::try_from(cores).unwrap_or(usize::MAX);
-        CoreUse { l3: l3_use(&facts.l3_sizes, cores, domains), cores: by_kind, whole }
+        CoreUse { l3: l3_use(&facts.l3_sizes, cores, domains), cores: by_kind, whole, crowd }
+    }
+
+    /// What other tenants' floating threads cost the first `count` cores of a group.
+    fn crowd(&self, group: usize, count: usize, threads: u32) -> u32 {
+        let mut left = u32::try_from(count).unwrap_or(u32::MAX);
+        let of_tier = |tier: &Tier| {
+            let taken = left.min(tier.counts[group][threads as usize - 1]);
+            left -= taken;
+            taken * load_price(tier.load)
+        };
+        self.tiers.iter().map(of_tier).sum()
     }
 
     /// Whether all cores of a node, `second` of them with two vCPUs and the others with one, have no
@@ -423,23 +483,29 @@ impl<'h> FreeCores<'h> {
     /// The cores of a group that are taken first. Work that waits for single threads takes the
     /// fastest; other work leaves them. Where cores may be shared, those with most siblings free
     /// come first.
-    fn first(&self, group: usize, count: usize, threads: u32) -> impl Iterator<Item = usize> + '_ {
+    fn first<'s>(
+        &'s self,
+        group: usize,
+        count: usize,
+        threads: u32,
+    ) -> impl Iterator<Item = usize> + 's {
         let derived = self.host.derived();
         let of = &derived.groups[group].cores;
         let sizes = move || (threads as usize..=self.levels.len()).rev();
         let favoured = [self.wants_favoured, !self.wants_favoured];
-        let isolated = if self.isolated.is_some() { &[true, false][..] } else { &[false] };
-        let turns = isolated.iter().flat_map(move |isolated| {
+        let tiers = || self.tiers.iter().map(Some);
+        let none = self.tiers.is_empty().then_some(None);
+        let turns = tiers().chain(none).flat_map(move |tier| {
             let speeds = favoured.into_iter();
-            speeds.flat_map(move |fast| sizes().map(move |size| (*isolated, fast, size)))
+            speeds.flat_map(move |fast| sizes().map(move |size| (tier, fast, size)))
         });
-        let of_turn = move |(isolated, fast, size): (bool, bool, usize)| {
+        let of_turn = move |(tier, fast, size): (Option<&'s Tier>, bool, usize)| {
             let is_larger = move |core: &usize| {
                 self.levels.get(size).is_some_and(|larger| larger.contains(*core))
             };
             let wanted = move |core: &usize| {
                 derived.favoured.contains(*core) == fast
-                    && self.isolated_cores.contains(*core) == isolated
+                    && tier.is_none_or(|tier| tier.cores.contains(*core))
             };
             self.levels[size - 1].iter(of).filter(wanted).filter(move |core| !is_larger(core))
         };

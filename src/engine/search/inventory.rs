@@ -20,6 +20,7 @@ use crate::usage::Usage;
 #[derive(Debug)]
 pub(crate) struct Inventory<'a> {
     pub(crate) host: &'a Host,
+    pub(crate) usage: &'a Usage,
     pub(crate) request: &'a Request,
     pub(crate) options: &'a Options,
     pub(crate) free: FreePcpus,
@@ -106,6 +107,7 @@ impl<'a> Inventory<'a> {
         let devices = device_nodes.iter().flatten().copied().collect();
         Ok(Self {
             host,
+            usage,
             request,
             options,
             free,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::cpus::{CoreUse, FreeCores};
 use super::state::CHOICES;
-use crate::engine::profile::L3Use;
+use crate::engine::profile::{L3Use, crowd};
 use crate::engine::score::{Property, Score};
 use crate::host::derived::ByKind;
 use crate::host::mask::NodeMask;
@@ -84,7 +84,9 @@ impl Memo {
         let of = &self.known[entry].features;
         self.plain.iter().any(|plain| {
             let CoreUse { l3, whole, .. } = plain.features.core_use;
-            let as_good = l3 <= of.core_use.l3 && whole >= of.core_use.whole;
+            let crowd = |of: &CoreUse| crowd(of.crowd, of.cores.iter().sum());
+            let as_calm = crowd(&plain.features.core_use) <= crowd(&of.core_use);
+            let as_good = l3 <= of.core_use.l3 && whole >= of.core_use.whole && as_calm;
             let same = Features { core_use: of.core_use, ..plain.features } == *of;
             same && as_good && matches!(plain.verdicts[place], Some(Ok(_)))
         })
@@ -126,7 +128,8 @@ impl Memo {
         split: &[u64],
         threads: u32,
     ) -> CoreUse {
-        let mut all = CoreUse { l3: L3Use::NoChoice, cores: ByKind::default(), whole: true };
+        let mut all =
+            CoreUse { l3: L3Use::NoChoice, cores: ByKind::default(), whole: true, crowd: 0 };
         for (at, cores) in at.iter().zip(split) {
             let known = &mut self.core_uses[*at];
             let picked = match known {
@@ -136,6 +139,7 @@ impl Memo {
             all.l3 = all.l3.max(picked.l3);
             all.add_cores(picked.cores);
             all.whole &= picked.whole;
+            all.crowd += picked.crowd;
         }
         all
     }

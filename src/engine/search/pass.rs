@@ -219,7 +219,7 @@ impl<'s> Pass<'s> {
         // before it is known which cores they use.
         let CpuPolicy { dedicated, doubled, .. } = stock.way;
         let knows_best = doubled || (!dedicated && !host.derived().hybrid);
-        let none = CoreUse { l3: L3Use::NoChoice, cores: [0; 3], whole: true };
+        let none = CoreUse { l3: L3Use::NoChoice, cores: [0; 3], whole: true, crowd: 0 };
         let if_all = |at: usize| match caps[at] {
             0 => none,
             room => stock.estimate(at, room, threads),

@@ -43,6 +43,10 @@ impl Walk<'_> {
             if !core_use.whole {
                 even.parts.insert(node);
             }
+            if core_use.crowd > 0 {
+                even.crowds.resize(pass.caps.len(), 0);
+                even.crowds[node] = core_use.crowd;
+            }
         }
         even
     }

@@ -144,6 +144,9 @@ pub(super) struct EvenSplit {
     pub(super) cores: PerNode<ByKind>,
     /// Nodes where the VM would hold a part of some core.
     pub(super) parts: NodeMask,
+    /// What other tenants' floating threads cost the cores of a share. By node position, unless that
+    /// is nothing on every node; then there is none.
+    pub(super) crowds: PerNode<u32>,
 }
 
 impl Pass<'_> {
@@ -156,13 +159,14 @@ impl Pass<'_> {
         if self.if_all.is_empty() {
             return None;
         }
-        let mut all = CoreUse { l3: L3Use::NoChoice, cores: [0; 3], whole: true };
+        let mut all = CoreUse { l3: L3Use::NoChoice, cores: [0; 3], whole: true, crowd: 0 };
         let mut room = 0;
         for at in mask.iter() {
-            let CoreUse { l3, cores, whole } = self.if_all[at];
+            let CoreUse { l3, cores, whole, crowd } = self.if_all[at];
             all.l3 = all.l3.max(l3);
             all.add_cores(cores);
             all.whole &= whole;
+            all.crowd += crowd;
             room += self.caps[at];
         }
         if self.stock.way.doubled {
@@ -191,7 +195,12 @@ impl EvenSplit {
         } else {
             L3Use::NoChoice
         };
-        let mut all = CoreUse { l3, cores: [0; 3], whole: !mask.intersects(self.parts) };
+        let crowd = match self.crowds.is_empty() {
+            true => 0,
+            false => mask.iter().map(|at| self.crowds[at]).sum(),
+        };
+        let whole = !mask.intersects(self.parts);
+        let mut all = CoreUse { l3, cores: [0; 3], whole, crowd };
         if self.cores.is_empty() {
             let each = self.share.first().map_or(0, |share| *share) * u64::from(mask.len());
             all.cores[0] = u32::try_from(each).unwrap_or(u32::MAX);

@@ -12,7 +12,7 @@ use super::memo::{Features, Verdict};
 use super::nodes::share_out;
 use super::state::{Choice, Cores, Layout, Pass, Size};
 use super::walk::{Scratch, Walk};
-use crate::engine::profile::{L3Use, Profile, collective, count};
+use crate::engine::profile::{L3Use, Profile, collective, count, crowd};
 use crate::engine::refusal::lacking;
 use crate::engine::score::{Score, score};
 use crate::engine::work::Work;
@@ -290,6 +290,7 @@ fn profile(
         cells: if style.shows_cells() { nodes } else { 1 },
         hugepages: inventory.pages[page].size.is_huge(),
         l3: core_use.l3,
+        crowd: crowd(core_use.crowd, core_use.cores.iter().sum()),
         work: Work::new(inventory.request.spec().vcpus, core_use.cores),
         whole_cores: pass.base.whole_cores || (pass.stock.way.dedicated && core_use.whole),
         devices_far,

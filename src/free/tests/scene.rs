@@ -212,7 +212,9 @@ impl Reading<'_> {
         let pool = node.pools.iter().find(|pool| pool.size == size).expect("every node has it");
         let claims = self.usage.tenants().flat_map(|(_, claim)| &claim.pages);
         let held = claims.filter(|page| (page.node, page.page_size) == (Some(node.id), size));
-        pool.free - held.map(|page| page.count).sum::<u64>()
+        let kept = if size.is_huge() { 0 } else { self.host.kept_memory(node).0 };
+        let free = pool.free - held.map(|page| page.count).sum::<u64>();
+        free.saturating_sub(kept.div_ceil(size.bytes()))
     }
 
     /// Free pages of the host.

@@ -10,6 +10,7 @@ use super::Host;
 use super::derived::Derived;
 use super::kept::{Kept, Reserve, Seen};
 use super::limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
+use super::memory::ReserveMemory;
 use super::pcie::{DeviceKind, FabricPartition, GpuLink, PciDevice, PciTree};
 use super::records::{CpuVendor, L3Domain, PagePool};
 use super::sources::PartSource;
@@ -69,6 +70,9 @@ pub struct HostSpec {
     /// The pCPUs kept for the host's own work.
     #[cfg_attr(feature = "serde", serde(default))]
     pub reserved: Reserve,
+    /// The ordinary memory kept free on each node for the host's own work.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub reserve_memory: ReserveMemory,
     /// PCI functions and bridges.
     #[cfg_attr(feature = "serde", serde(default))]
     pub devices: Vec<PciDevice>,

@@ -45,6 +45,12 @@ pub fn host_schema() -> String {
                 one_of(&[names(&["auto", "none"]), of("cpus")]),
                 "what is kept for the host; auto, one core of our choice, where it is left out",
             ),
+            (
+                "reserve_memory",
+                false,
+                one_of(&[names(&["auto", "0"]), of("bytes")]),
+                "the base-page memory kept free on each node for the host; auto where it is left out",
+            ),
             ("devices", false, list("device"), "PCI functions, bridges included"),
             ("gpu_links", false, list("gpu_link"), "direct connections of GPUs"),
             (

@@ -6,6 +6,8 @@
 //! - the VM's nodes are those with a vCPU; memory on other nodes is not tried;
 //! - a cell is one node, all of it that the VM has; pages are interleaved over several nodes only;
 //! - floating vCPUs may run on all that is free on their node, and show no siblings;
+//! - of the cores of one kind on a node, those on which the fewest tenants float come first, and a
+//!   faster core on which some float comes before a slower one;
 //! - where cores are whole, emulator pCPUs of its own are not on cores with dedicated vCPUs.
 //!
 //! Cores that agree in node, package, L3 domain, kind and the state of their pCPUs are one class,
@@ -149,13 +151,18 @@ impl Brute<'_> {
             };
             let mut states: Vec<_> = core.pcpus.iter().map(state).collect();
             states.sort_unstable();
-            let key = (core.node, core.id.package, core.l3, core.kind, states);
+            let key = (core.node, core.id.package, core.l3, core.kind, states, self.load(core));
             classes.entry(key).or_default().push(core);
         }
         let classes: Vec<Vec<&Core>> = classes.into_values().collect();
         let mut counts = vec![0; classes.len()];
         loop {
-            if counts.iter().sum::<usize>() == (self.request.spec().vcpus / threads) as usize {
+            let taken = counts.iter().sum::<usize>();
+            let left = classes.iter().zip(&counts).flat_map(|(class, count)| &class[*count..]);
+            let left: Vec<&Core> = left.copied().collect();
+            let used = classes.iter().zip(&counts).flat_map(|(class, count)| &class[..*count]);
+            let spares = used.copied().all(|core| self.spares_crowds(core, &left));
+            if taken == (self.request.spec().vcpus / threads) as usize && spares {
                 let taken = classes.iter().zip(&counts);
                 let cores = taken.flat_map(|(class, count)| &class[..*count]);
                 let cores: Vec<(&Core, u32)> = cores.map(|core| (*core, threads)).collect();
@@ -168,6 +175,26 @@ impl Brute<'_> {
             counts[at] += 1;
             counts[..at].fill(0);
         }
+    }
+
+    /// The number of tenants that float on a core, up to 3.
+    fn load(&self, core: &Core) -> usize {
+        let floats = |pcpu: &PcpuId| {
+            self.usage.tenants().filter(|(_, claim)| claim.floating.contains(*pcpu)).count()
+        };
+        core.pcpus.iter().map(floats).max().unwrap_or(0).min(3)
+    }
+
+    /// Whether no core of its node that is left would be taken before this one: of its kind, with
+    /// fewer tenants that float on it, or of a faster kind, even with tenants that float.
+    fn spares_crowds(&self, taken: &Core, left: &[&Core]) -> bool {
+        let before = |other: &Core| {
+            let of_kind = other.kind == taken.kind && self.load(other) < self.load(taken);
+            of_kind || (other.kind < taken.kind && self.load(other) > 0)
+        };
+        // Cores are whole for the sake of the VM, or are not asked to be.
+        let whole = |other: &Core| self.is_whole(other) || !self.is_whole(taken);
+        !left.iter().any(|other| other.node == taken.node && whole(other) && before(other))
     }
 
     /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each for:
@@ -211,6 +238,10 @@ impl Brute<'_> {
             let shows = nodes.len() == 1
                 && in_first.len() > 1
                 && packages.iter().any(|package| in_one(*package));
+            let left = cores.iter().zip(&taken).filter(|(_, taken)| **taken == 0);
+            let left: Vec<&Core> = left.map(|(core, _)| *core).collect();
+            let mut in_use = cores.iter().filter(|core| used(core) > 0);
+            let spares = in_use.all(|core| self.spares_crowds(core, &left));
             // Where all carry two, siblings are shown instead, unless they had better be hidden.
             let hides = self.request.spec().smt == Wish::Prefer(false);
             let shows_pairs = whole && (vcpus / nodes.len().max(1)).is_multiple_of(2);
@@ -219,7 +250,8 @@ impl Brute<'_> {
                 false => in_all < vcpus,
             };
             let few = lacks && (in_all * 2 != vcpus || hides);
-            if taken.iter().sum::<usize>() == vcpus && few && fewest && !shows {
+            let possible = few && fewest && !shows && spares;
+            if taken.iter().sum::<usize>() == vcpus && possible {
                 let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
                 let cores: Vec<(&Core, u32)> =
                     cores.map(|(core, vcpus)| (*core, *vcpus as u32)).collect();
@@ -388,6 +420,14 @@ impl Brute<'_> {
         all_cpus
     }
 
+    /// The free pages of a node, without the base pages that the host keeps.
+    fn pages_on(&self, id: NodeId, size: PageSize) -> u64 {
+        let node = self.host.node(id).expect("a node of the host");
+        let kept = if size.is_huge() { 0 } else { self.host.kept_memory(node).0 };
+        let free = self.usage.free_pages(self.host, id, size);
+        free.saturating_sub(kept.div_ceil(size.bytes()))
+    }
+
     /// Everything else, given the pCPUs.
     fn place(&mut self, cpus: &Cpus) {
         let mut nodes = cpus.nodes.clone();
@@ -399,8 +439,7 @@ impl Brute<'_> {
         }
         for size in sizes {
             let Some(needed) = size.pages_in(self.request.spec().memory) else { continue };
-            let free: Vec<u64> =
-                nodes.iter().map(|n| self.usage.free_pages(self.host, *n, size)).collect();
+            let free: Vec<u64> = nodes.iter().map(|n| self.pages_on(*n, size)).collect();
             for gpus in self.gpus.clone() {
                 for cells in [false, true] {
                     let single = nodes.len() == 1;
@@ -467,6 +506,7 @@ impl Brute<'_> {
         };
         self.tried += 1;
         let profile = Profile::of(self.host, self.request, &placement);
+        let profile = profile.beside(self.host, self.usage, &placement);
         let score = score(self.request, self.options, &profile, 0);
         if self.best.get(&style).is_none_or(|(best, _)| score.total > best.total)
             && verify(Question::new(self.host, self.usage, self.request), &placement).is_ok()

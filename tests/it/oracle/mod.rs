@@ -63,6 +63,7 @@ fn check(case: &Case) -> Result<Outcome, Failure> {
             ));
         }
         let profile = Profile::of(&built.host, &built.request, placement);
+        let profile = profile.beside(&built.host, &built.usage, placement);
         if profile != row.profile {
             return Err(failure(
                 "the profile is another",

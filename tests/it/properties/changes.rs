@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinwise::changes::{Change, smallest_changes};
-use pinwise::host::{PagePool, Reserve};
+use pinwise::host::{PagePool, Reserve, ReserveMemory};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
 use pinwise::{Bytes, HostSpec, PageSize, PciAddr, Policy, Question, RequestSpec};
@@ -17,10 +17,14 @@ use pinwise_testkit::tiny;
 
 /// Hugepages made of the free base pages of a node; `None` if there are too few.
 fn more_pages(mut host: HostSpec, node: NodeId, size: PageSize, more: u64) -> Option<HostSpec> {
+    let built = host.clone().build().unwrap();
+    let kept = built.node(node).map_or(0, |node| built.kept_memory(node).0);
     let node = host.nodes.iter_mut().find(|spec| spec.id == node).unwrap();
     let base = node.pools.iter_mut().find(|pool| !pool.size.is_huge())?;
     let taken = more * (size.bytes() / base.size.bytes());
-    base.free = base.free.checked_sub(taken)?;
+    // Not those that the host keeps.
+    base.free.checked_sub(taken.checked_add(kept.div_ceil(base.size.bytes()))?)?;
+    base.free -= taken;
     base.total -= taken;
     match node.pools.iter_mut().find(|pool| pool.size == size) {
         Some(pool) => (pool.total, pool.free) = (pool.total + more, pool.free + more),
@@ -51,6 +55,7 @@ fn apply(host: &mut HostSpec, request: &mut RequestSpec, change: &Change) -> Res
             host.reserved = Reserve::None;
             return ensure(&built.kept().cpus == kept && !kept.is_empty(), || "not kept".into());
         }
+        Change::KeepNoMemory => host.reserve_memory = ReserveMemory::OnEach(Bytes::ZERO),
         Change::OtherPageSize { page_size: size } => {
             ensure(request.page_size.is_some(), || "no size is asked for".into())?;
             request.page_size = Some(size);
@@ -305,6 +310,12 @@ fn all_single(rng: &mut Rng, case: &Case) -> Vec<Kind> {
     let roomy = HostSpec { reserved: Reserve::None, ..host.clone() };
     if !host.clone().build().unwrap().kept().cpus.is_empty() {
         kinds.push(("KeepNothing".to_owned(), vec![(roomy, request.clone())]));
+    }
+    let reserve_memory = ReserveMemory::OnEach(Bytes::ZERO);
+    let built = host.clone().build().unwrap();
+    if built.nodes().iter().any(|node| built.kept_memory(node) > Bytes::ZERO) {
+        let roomy = HostSpec { reserve_memory, ..host.clone() };
+        kinds.push(("KeepNoMemory".to_owned(), vec![(roomy, request.clone())]));
     }
     let mut pages = Vec::new();
     for size in sizes.into_iter().filter(|size| size.is_huge()) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pinwise::engine::{Fact, Rejection};
 use pinwise::host::DeviceKind;
 use pinwise::request::{GpuRequest, Wish};
-use pinwise::{CpuSet, NodeSet, PageSize, PciAddr, Policy};
+use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy};
 
 use super::scene::Scene;
 use super::{ensure, for_cases};
@@ -33,10 +33,17 @@ fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
 
 fn free_pages(scene: &Scene, nodes: &NodeSet, size: PageSize) -> u64 {
     let (host, usage) = (&scene.host, &scene.usage);
-    let sum: u64 = nodes.iter().map(|node| usage.free_pages(host, node, size)).sum();
+    let kept = |id| match size.is_huge() {
+        true => 0,
+        false => host.node(id).map_or(0, |node| host.kept_memory(node).0.div_ceil(size.bytes())),
+    };
+    let of_node = |id| usage.free_pages(host, id, size).saturating_sub(kept(id));
+    let sum: u64 = nodes.iter().map(of_node).sum();
+    let in_all = host.nodes().iter().map(|node| of_node(node.id)).sum::<u64>();
+    let in_all = in_all.saturating_sub(usage.unbound_pages(size));
     let whole_host =
         nodes.len() == host.nodes().len() || Some(nodes) == scene.request.nodes.as_ref();
-    if whole_host { sum.min(usage.free_pages_in_all(host, size)) } else { sum }
+    if whole_host { sum.min(in_all) } else { sum }
 }
 
 /// The tenant that has a function of the device's slot or group.
@@ -77,6 +84,12 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
             let needed = request.memory.0 / size.bytes();
             let free = free_pages(scene, nodes, *size);
             Fact::PagesShort { nodes: nodes.clone(), page_size: *size, needed, free }
+        }
+        Fact::MemoryKept { nodes, .. } => {
+            let kept = |id| host.node(id).map_or(0, |node| host.kept_memory(node).0);
+            ensure(nodes.iter().all(|id| kept(id) > 0), || format!("{fact:?}"))?;
+            let memory = Bytes(nodes.iter().map(kept).sum());
+            Fact::MemoryKept { nodes: nodes.clone(), memory }
         }
         Fact::NoPageSize { .. } => {
             let known = host.nodes().iter().flat_map(|node| node.pools.iter().map(|p| p.size));

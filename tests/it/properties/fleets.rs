@@ -265,7 +265,8 @@ fn a_fleet_is_ranked_as_if_every_host_was_asked() {
     assert!(ranked > 1000 && unsearched > 1000, "{ranked} ranked, {unsearched} not searched");
 }
 
-/// A count, not a time: the first batch is of 16 hosts, and hardly any other should be searched.
+/// A count, not a time: the first batch is of 16 hosts, and few others should be searched. On hosts
+/// with tenants that float, bounds are wider: nothing counts which cores they crowd.
 #[test]
 fn few_hosts_are_searched_for_a_vm_without_gpus() {
     let (mut hosts, mut searched) = (0, 0);
@@ -280,5 +281,5 @@ fn few_hosts_are_searched_for_a_vm_without_gpus() {
         Ok(())
     });
     println!("{searched} of {hosts} hosts were searched");
-    assert!(hosts > 400 && searched <= 20 * 12, "{searched} of {hosts} hosts");
+    assert!(hosts > 400 && searched <= 24 * 12, "{searched} of {hosts} hosts");
 }

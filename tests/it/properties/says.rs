@@ -109,7 +109,9 @@ fn about(fact: &Fact) -> Vec<About> {
         | Fact::NoSmt
         | Fact::OddVcpus { .. }
         | Fact::NoEmulatorPcpu { .. } => vec![About::Cpus],
-        Fact::PagesShort { .. } | Fact::NoPageSize { .. } => vec![About::Memory],
+        Fact::PagesShort { .. } | Fact::MemoryKept { .. } | Fact::NoPageSize { .. } => {
+            vec![About::Memory]
+        }
         Fact::GpusShort { .. }
         | Fact::NoDevice { .. }
         | Fact::NotAGpu { .. }

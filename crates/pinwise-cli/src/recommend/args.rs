@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use pinwise::host::Reserve;
+use pinwise::host::{Reserve, ReserveMemory};
 use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
@@ -51,6 +51,10 @@ pub(crate) struct Args {
     /// pCPUs such as 0-3,8.
     #[arg(long, value_name = "auto|none|CPUSET", value_parser = reserve)]
     pub(crate) reserve: Option<Reserve>,
+    /// The ordinary memory (base pages) to keep free for the host on each node: auto (1 GiB, or 2 GiB
+    /// on the only node; a sixteenth at most), 0, or an amount such as 16GiB.
+    #[arg(long, value_name = "auto|0|AMOUNT", value_parser = set::<ReserveMemory>)]
+    pub(crate) reserve_memory: Option<ReserveMemory>,
     /// The request as a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",

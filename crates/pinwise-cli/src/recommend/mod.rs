@@ -20,6 +20,10 @@ use print::Printer;
 pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let home = args.host.as_deref();
     let machine = hosts::machine(home, &args.facts, args.reserve.as_ref())?;
+    let machine = match args.reserve_memory {
+        Some(memory) => Machine { host: machine.host.with_reserved_memory(memory)?, ..machine },
+        None => machine,
+    };
     let Machine { host, mut notes, conflicts, tenants: described } = machine;
     if args.format == Format::Xml {
         // XML has no place for conflicts.

@@ -35,7 +35,13 @@ impl Printer<'_> {
                 let Self { question, conflicts, notes, .. } = *self;
                 json::recommendation_on(question, conflicts, notes, answer) + "\n"
             }
-            Format::Xml => self.xml(placement)?,
+            Format::Xml => {
+                let xml = self.xml(placement)?;
+                // XML has no place for warnings.
+                let warnings = answer.best().warnings(self.question);
+                warnings.iter().for_each(|warning| eprintln!("Warning: {warning}."));
+                xml
+            }
             Format::Text => {
                 let embedded = if self.embedded { EMBEDDED } else { "" };
                 let conflicts: String =

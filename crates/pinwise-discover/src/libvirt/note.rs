@@ -86,6 +86,8 @@ pub enum LibvirtNote {
     },
     /// Only libvirt knows where numad put the vCPUs.
     NumadPlacesVcpus,
+    /// A domain whose vCPUs are each pinned to one pCPU, and whose emulator threads are not pinned.
+    EmulatorUnpinned,
     /// pCPUs that a domain names although they are not online.
     Offline {
         /// The pCPUs.
@@ -231,6 +233,10 @@ impl fmt::Display for LibvirtNote {
             Self::NumadPlacesVcpus => {
                 f.write_str("numad places the vCPUs: they may be on any pCPU")
             }
+            Self::EmulatorUnpinned => f.write_str(
+                "its vCPUs are pinned and its emulator threads are not: these may run on any pCPU, its \
+                 vCPUs' too, and are not counted as floating",
+            ),
             Self::Offline { pcpus } => write!(f, "pCPUs {pcpus} are not online and are ignored"),
             Self::PinsBeyond { pins, vcpus } => write!(
                 f,

@@ -3,9 +3,9 @@
 use super::conflict::{Collector, Disagreement};
 use super::note::OverlayNote;
 use crate::facts::data::{Facts, NodeFacts};
-use pinwise::host::HostSpec;
 use pinwise::host::PagePool;
 use pinwise::host::Part;
+use pinwise::host::{HostSpec, NodeSpec};
 use pinwise::units::{Bytes, Distance, NodeId, PageSize};
 
 pub(super) fn lay(host: &mut HostSpec, facts: &Facts, collector: &mut Collector) {
@@ -67,16 +67,31 @@ fn whole(host: &HostSpec, facts: &Facts, collector: &mut Collector) -> Option<No
     })
 }
 
-/// Whether an amount of memory and a rounded one can be equal.
+/// Whether an amount of memory and a rounded one can be equal. A whole number of GiB is likely typed
+/// by a person, who rounds.
 fn close(known: Bytes, found: Bytes, node: &NodeFacts) -> bool {
-    known.0.abs_diff(found.0) <= node.rounding.0
+    const GIB: u64 = 1 << 30;
+    let apart = known.0.abs_diff(found.0);
+    apart <= node.rounding.0 || (known.0.is_multiple_of(GIB) && known.0 > 0 && apart < GIB)
+}
+
+/// The pool of base pages. A description may leave it out: it is then the memory beyond the
+/// hugepages.
+fn base_pool(node: &mut NodeSpec) -> Option<&mut PagePool> {
+    if node.pools.iter().all(|pool| pool.size.is_huge()) {
+        let huge = |pool: &PagePool| pool.total.checked_mul(pool.size.bytes());
+        let huge = node.pools.iter().try_fold(0, |sum: u64, pool| sum.checked_add(huge(pool)?))?;
+        let (size, rest) = (PageSize::KIB_4, node.memory.0.checked_sub(huge)?);
+        let total = rest / size.bytes();
+        node.pools.insert(0, PagePool { size, total, free: total });
+    }
+    node.pools.iter_mut().find(|pool| !pool.size.is_huge())
 }
 
 /// If every page counts as free, nobody counted them; a source that did is used instead.
 fn free(host: &mut HostSpec, facts: &Facts, node: &NodeFacts, at: usize) {
     let Some(free) = node.free else { return };
-    let base = host.nodes[at].pools.iter_mut().find(|pool| !pool.size.is_huge());
-    let Some(pool) = base else { return };
+    let Some(pool) = base_pool(&mut host.nodes[at]) else { return };
     let pages = free.0 / pool.size.bytes();
     if pool.free == pool.total && pages < pool.total {
         pool.free = pages;

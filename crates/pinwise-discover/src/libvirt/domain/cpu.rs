@@ -59,15 +59,20 @@ pub(super) fn read(
     }
     let mut off = CpuSet::new();
     let area = area.map(|value| cpus(&value, host, &mut off)).transpose()?;
+    let is_anywhere = area.is_none();
     let area = area.unwrap_or_else(|| host.online().clone());
     let (dedicated, floating) = (CpuSet::new(), CpuSet::new());
     let mut found = DomainCpus { dedicated, floating, off, placed_by_numad };
     let tune = child(root, "cputune")?;
-    pins(tune, count, &area, host, &mut found, notes)?;
+    let all_pinned = pins(tune, count, &area, host, &mut found, notes)?;
     match tune.map(|tune| child(tune, "emulatorpin")).transpose()?.flatten() {
         Some(pin) => {
             let set = cpus(&required(pin, "cpuset")?, host, &mut found.off)?;
             found.floating.extend(&set);
+        }
+        // Its vCPUs make it a dedicated tenant; the light work of these threads may be anywhere.
+        None if all_pinned && is_anywhere && !placed_by_numad => {
+            notes.add(LibvirtNote::EmulatorUnpinned);
         }
         None => found.floating.extend(&area),
     }
@@ -78,6 +83,7 @@ pub(super) fn read(
     Ok(found)
 }
 
+/// Reads the pins of the vCPUs. Returns whether each vCPU is pinned to one pCPU.
 fn pins(
     tune: Option<XmlNode<'_>>,
     count: u64,
@@ -85,9 +91,9 @@ fn pins(
     host: &Host,
     found: &mut DomainCpus,
     notes: &mut Notes,
-) -> Result<(), LibvirtError> {
+) -> Result<bool, LibvirtError> {
     let mut pinned = BTreeSet::new();
-    let mut beyond = 0_u32;
+    let (mut beyond, mut alone) = (0_u32, 0_u64);
     for pin in tune.into_iter().flat_map(|tune| children(tune, "vcpupin")) {
         let vcpu = required(pin, "vcpu")?.parse("a vCPU's number", decimal)?;
         if vcpu >= count {
@@ -101,7 +107,10 @@ fn pins(
         let named = value.parse(LIST, list)?;
         let set = online(&value, &named, host, &mut found.off)?;
         match named.len() {
-            1 => found.dedicated.extend(&set),
+            1 => {
+                alone += 1;
+                found.dedicated.extend(&set);
+            }
             _ => found.floating.extend(&set),
         }
     }
@@ -111,7 +120,7 @@ fn pins(
     if (pinned.len() as u64) < count {
         found.floating.extend(area);
     }
-    Ok(())
+    Ok(alone == count)
 }
 
 fn iothreads(

@@ -35,7 +35,9 @@ pub struct Domain {
 /// - pCPUs. A `<vcpupin>` to a single pCPU dedicates that pCPU to the domain: a pin this narrow
 ///   means that nobody else should run there. A vCPU with a wider pin floats on the pinned pCPUs; a
 ///   vCPU without a pin floats on the `cpuset` of `<vcpu>`, or on all online pCPUs if there is no
-///   `cpuset`. Emulator and I/O threads always float, by the same rule. Pins count for all vCPUs,
+///   `cpuset`. Emulator and I/O threads always float, by the same rule, but for emulator threads that
+///   may run on all pCPUs of the host while each vCPU is pinned to one: the domain is then said to be
+///   dedicated, and a note tells of its emulator threads. Pins count for all vCPUs,
 ///   also for those that are not plugged in yet. XML does not show SMT siblings that are kept idle,
 ///   so the claim lacks them.
 /// - Memory. Each guest cell, or all memory if there are no cells, is on the host nodes that
