@@ -72,6 +72,12 @@ fn of_memory(warning: &Warning) -> Option<String> {
                 "no hugepages of a suitable size are free: {memory} of memory use {size} pages (F14){vfio}"
             )
         }
+        Warning::RemoteMemory { cpus, nodes, memory } => format!(
+            "pCPUs {cpus} are on {}, without memory for the VM: the memory of their vCPUs is on {}, and every \
+             access is remote (F29, F30, F31)",
+            node_or_nodes(nodes),
+            node_or_nodes(memory)
+        ),
         Warning::StrandedPages { node, page_size: size, pages } => format!(
             "the VM takes the last pCPUs of node {node}, where {pages} pages of {size} stay free: no other VM \
              can use them locally"
@@ -196,6 +202,7 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
     match warning {
         Warning::DegradedLink { .. } => &[10, 45],
         Warning::RemoteGpu { .. } => &[15, 28],
+        Warning::RemoteMemory { .. } => &[29, 30, 31],
         Warning::NoHugepages { vfio: true, .. } => &[14, 41],
         Warning::NoHugepages { vfio: false, .. } => &[14],
         Warning::SharedNodes { .. } => &[27],

@@ -20,7 +20,7 @@
 //!    IOMMU group, or none is known on the whole host; other functions leave the host with its
 //!    group.
 //! 3. *Pages*: memory is in base pages, whether no others were free or they were requested, and
-//!    passthrough pins each of them at start.
+//!    passthrough pins each of them at start. vCPUs are on nodes without memory for the VM.
 //! 4. *Peers*: GPUs that meet below one root port, are not linked, and have a port between them
 //!    that redirects requests upward (ACS), unless the request says that they do not use
 //!    peer-to-peer. Ports of unknown state cause no warning.
@@ -33,7 +33,7 @@
 //! 7. *GPU sets*: all GPUs are on one node and collectives go through host memory, where one host
 //!    was faster over two nodes; the GPUs do not form a fabric partition.
 //!
-//! The checker recomputes the warnings about neighbours and peers pCPU by pCPU: none is false, none
+//! The checker recomputes the warnings about neighbours, peers and remote memory pCPU by pCPU: none is false, none
 //! is missing. No published result measures the cost of sharing, so these are warnings and not
 //! predictions.
 //!
@@ -86,7 +86,7 @@ mod warning;
 pub use warning::Warning;
 
 use crate::engine::profile::{Collective, Profile};
-use crate::host::{Host, Kept, KeptWhy, Reserve};
+use crate::host::{Host, Kept, KeptWhy, Node, Reserve};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
@@ -129,6 +129,7 @@ pub(crate) fn warnings(
         let (memory, vfio) = (placement.memory(), !placement.devices.is_empty());
         all.push(Warning::NoHugepages { page_size: size, memory, vfio });
     }
+    all.extend(remote_memory(host, placement));
     peers(host, request, placement, &mut all);
     neighbours(host, usage, placement, &mut all);
     if placement.style != Style::Default {
@@ -140,6 +141,18 @@ pub(crate) fn warnings(
         all.push(Warning::NotAPartition { gpus });
     }
     all
+}
+
+/// The vCPUs of a pinned VM that are on other nodes than its memory.
+fn remote_memory(host: &Host, placement: &Placement) -> Option<Warning> {
+    let memory = placement.nodes();
+    let vcpus = placement.vcpu_pcpus();
+    let apart = |node: &&Node| !memory.contains(node.id) && node.cpus.intersects(&vcpus);
+    let apart: Vec<&Node> = host.nodes().iter().filter(apart).collect();
+    let of_nodes = apart.iter().fold(CpuSet::new(), |all, node| all.union(&node.cpus));
+    let nodes: NodeSet = apart.iter().map(|node| node.id).collect();
+    let cpus = vcpus.intersection(&of_nodes);
+    (!cpus.is_empty()).then_some(Warning::RemoteMemory { cpus, nodes, memory })
 }
 
 fn links(host: &Host, placement: &Placement, all: &mut Vec<Warning>) {
@@ -183,10 +196,11 @@ fn threads(
             all.push(Warning::NotIsolated { cpus, siblings });
         }
     }
-    let near = placement
-        .emulator
-        .iter()
-        .any(|pcpu| host.core_of(pcpu).is_some_and(|core| nodes.contains(core.node)));
+    let vcpus = placement.vcpu_pcpus();
+    let near = host.nodes().iter().any(|node| {
+        let of_vm = nodes.contains(node.id) || node.cpus.intersects(&vcpus);
+        of_vm && node.cpus.intersects(&placement.emulator)
+    });
     if !near && request.spec().emulator_pcpus == 0 && !placement.emulator.is_empty() {
         all.push(Warning::EmulatorFar { cpus: placement.emulator.clone(), nodes: nodes.clone() });
     }

@@ -156,6 +156,8 @@ rules! {
     WholeL3Domains => cpu::whole_l3_domains;
     /// Pinning, for all threads.
     PinnedThreads => cpu::pinned;
+    /// vCPUs on nodes without memory for the VM, for bandwidth.
+    BandwidthRemote => memory::remote;
     /// A guest cell per node: bandwidths add up.
     BandwidthOfCells => memory::cells;
     /// One guest cell, pages interleaved over several nodes.
@@ -168,6 +170,8 @@ rules! {
     BandwidthOfOnlyNode => memory::only_node;
     /// Hugepages instead of 4 KiB pages; on top of the others.
     Hugepages => memory::hugepages;
+    /// vCPUs on nodes without memory for the VM, for latency.
+    LatencyRemote => memory::latency_remote;
     /// One guest cell, pages interleaved over several packages.
     LatencyInterleaved => memory::interleaved_over_packages;
     /// Memory local to its vCPUs on a host of several packages.

@@ -23,7 +23,8 @@ impl Walk<'_> {
         let mut outcome = Outcome::default();
         // If GPUs must be local and are not, this is noted once for every style.
         let local_only = inventory.wants_local();
-        let is_remote = local_only && !inventory.gpus.may_be_local(mask);
+        let home = mask & inventory.memory;
+        let is_remote = local_only && !inventory.gpus.may_be_local(home);
         if !has_cores(size, mask) || (is_remote && self.is_noted(size)) {
             return outcome;
         }
@@ -37,15 +38,15 @@ impl Walk<'_> {
         }
         let between = OnceCell::new();
         let mut layout = self.layout(size, mask, &pages, &between);
-        for i in self.gpu_sets(mask) {
+        for i in self.gpu_sets(home) {
             layout.gpus = self.memo.gpu_set(i);
             let set = &inventory.gpus.sets[layout.gpus];
-            let is_local = set.nodes.is_subset(mask);
+            let is_local = set.nodes.is_subset(home);
             if local_only && !(is_local && set.unknown == 0) {
                 continue;
             }
             let nodes = || set.node_of(inventory.host).flatten();
-            let remote = || nodes().filter(|at| !mask.contains(*at));
+            let remote = || nodes().filter(|at| !home.contains(*at));
             layout.gpus_remote = if is_local { 0 } else { count(remote().count()) };
             let possible = self.try_splits(&layout, splits);
             outcome.possible |= possible;
@@ -67,7 +68,8 @@ impl Walk<'_> {
         // Numbers of GPUs that differ from node to node are a reason for an uneven split.
         let set = &self.inventory.gpus.sets[layout.gpus];
         let settled = no_choice && !mask.is_subset(set.nodes);
-        let even_only = even.fits_on(mask) && (pass.alike || settled);
+        let even_only =
+            even.fits_on(mask) && (pass.alike || (settled && layout.alone == NodeMask::EMPTY));
         let (at, tried) = if even_only { (&[][..], share) } else { self.split(layout, splits) };
         let mut possible = false;
         for units in tried.chunks_exact(layout.nodes) {
@@ -77,7 +79,8 @@ impl Walk<'_> {
                 false => self.memo.core_use(pass.stock, at, units, pass.base.threads),
             };
             let entry = self.entry(layout, core_use);
-            possible |= self.try_choices(layout, Cores { units, is_even, entry });
+            let has_gaps = layout.alone != NodeMask::EMPTY && units.contains(&0);
+            possible |= self.try_choices(layout, Cores { units, is_even, has_gaps, entry });
         }
         possible
     }
@@ -127,10 +130,13 @@ impl Walk<'_> {
         pages: &'l [usize],
         between: &'l OnceCell<u64>,
     ) -> Layout<'l> {
-        let off = |node: &&Option<usize>| node.is_none_or(|at| !mask.contains(at));
+        let home = mask & self.inventory.memory;
+        let off = |node: &&Option<usize>| node.is_none_or(|at| !home.contains(at));
         Layout {
             size,
             mask,
+            home,
+            alone: size.pass.roles.alone_in(mask, self.inventory.memory),
             nodes: size.even.share.len(),
             packages: self.inventory.host.derived().packages_of(mask),
             devices_far: count(self.inventory.device_nodes.iter().filter(off).count()),

@@ -38,7 +38,10 @@ pub(super) struct Known {
 /// page size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Features {
+    /// The number of the layout's nodes with memory for the VM.
     pub(super) nodes: u32,
+    /// Whether the others lend pCPUs.
+    pub(super) lent: bool,
     pub(super) packages: u32,
     pub(super) devices_far: u32,
     pub(super) gpus_remote: u32,

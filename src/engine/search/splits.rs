@@ -3,10 +3,12 @@
 use smallvec::SmallVec;
 
 use super::cpus::CoreUse;
+use super::lent::add_splits;
 use super::nodes::share_out;
 use super::state::{EvenSplit, Layout, Pass};
 use super::walk::{Splits, Walk};
 use crate::engine::profile::L3Use;
+use crate::host::mask::NodeMask;
 
 impl Walk<'_> {
     /// Evaluates the even split over `size` nodes. No node fits, if the guest cores cannot be
@@ -87,6 +89,10 @@ impl Walk<'_> {
             weights.fill(1);
             share_out(pass.units, room, weights, true, splits);
         }
+        let alone = layout.alone;
+        if alone != NodeMask::EMPTY {
+            add_splits(pass, layout, (at, room), splits);
+        }
         if pass.shares_cores() {
             pass.stock.share_by_cores(at, pass.units, splits);
             return (at, splits);
@@ -99,7 +105,9 @@ impl Walk<'_> {
         if !self.is_good(layout, core_use) {
             let mut seen = vec![core_use];
             let total = pass.units;
-            for x in (1..total).filter(|x| *x <= a && total - x <= b) {
+            let least = |i: usize| u64::from(!alone.contains(at[i]));
+            let may = |x: &u64| (least(0)..=a).contains(x) && (least(1)..=b).contains(&(total - x));
+            for x in (0..=total).filter(may) {
                 let core_use = self.memo.core_use(pass.stock, at, &[x, total - x], threads);
                 if !seen.contains(&core_use) {
                     seen.push(core_use);

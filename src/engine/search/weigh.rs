@@ -25,7 +25,8 @@ impl Walk<'_> {
     /// The memo's entry for a layout whose cores would be used this way.
     pub(super) fn entry(&mut self, layout: &Layout<'_>, core_use: CoreUse) -> usize {
         self.memo.entry(Features {
-            nodes: count(layout.nodes),
+            nodes: layout.home.len(),
+            lent: layout.home != layout.mask,
             packages: layout.packages,
             devices_far: layout.devices_far,
             gpus_remote: layout.gpus_remote,
@@ -48,6 +49,11 @@ impl Walk<'_> {
         // An expander bus without a device has nothing to show.
         let with_devices = inventory.gpus.sets[layout.gpus].nodes | inventory.devices;
         if choice.expanders && !with_devices.intersects(mask) {
+            return false;
+        }
+        let is_flat = !choice.style.shows_cells();
+        let over_one = choice.memory == MemoryMode::Interleave && layout.home.len() < 2;
+        if over_one || (cores.has_gaps && !is_flat) {
             return false;
         }
         if !self.has_cells(size, choice, mask, cores.is_even, page) {
@@ -75,6 +81,7 @@ impl Walk<'_> {
             threads: size.pass.base.threads,
             blind: choice.style.shows_cells() && !choice.expanders,
             pieces: self.memo.features(cores.entry).core_use.l3 == L3Use::Pieces,
+            lent: lent(layout, cores),
             spread: self.spread(layout),
         };
         if best.is_none_or(|best| best >= start) {
@@ -96,7 +103,8 @@ impl Walk<'_> {
     ) -> bool {
         let Inventory { request, ref pages, .. } = *self.inventory;
         let pages = &pages[page];
-        let each = || pages.needed >= u64::from(mask.len()) && mask.is_subset(pages.some);
+        let both = pages.some & size.pass.roles.both;
+        let each = || pages.needed >= u64::from(mask.len()) && mask.is_subset(both);
         let alike = || is_even && mask.is_subset(size.even.pages[page]);
         !choice.style.shows_cells() || (each() && (!request.spec().even_cells || alike()))
     }
@@ -106,7 +114,7 @@ impl Walk<'_> {
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        Cores { units, is_even, entry }: Cores<'_>,
+        Cores { units, is_even, entry, .. }: Cores<'_>,
         page: usize,
         (start, score): (Start, Score),
     ) {
@@ -205,6 +213,15 @@ impl Walk<'_> {
     }
 }
 
+/// The number of guest cores on nodes that lend pCPUs.
+fn lent(layout: &Layout<'_>, cores: Cores<'_>) -> u64 {
+    if layout.home == layout.mask {
+        return 0;
+    }
+    let lends = |(at, units): (usize, &u64)| if layout.home.contains(at) { 0 } else { *units };
+    layout.mask.iter().zip(cores.units).map(lends).sum()
+}
+
 /// The profile of a layout with these features. Whatever it reads of the layout is the pass's, or
 /// follows from the features.
 fn profile(
@@ -214,7 +231,7 @@ fn profile(
     features: &Features,
     page: usize,
 ) -> Profile {
-    let Features { nodes, packages, devices_far, gpus_remote, core_use, .. } = *features;
+    let Features { nodes, lent, packages, devices_far, gpus_remote, core_use, .. } = *features;
     let Choice { style, memory, expanders, .. } = choice;
     let pass = layout.size.pass;
     let set = &inventory.gpus.sets[layout.gpus];
@@ -224,6 +241,7 @@ fn profile(
         memory,
         expanders,
         nodes,
+        lent,
         packages,
         cells: if style.shows_cells() { nodes } else { 1 },
         hugepages: inventory.pages[page].size.is_huge(),
