@@ -271,6 +271,7 @@ mod tests {
             Warning::SharedNodes { tenants: tenants(), nodes: nodes.clone() },
             Warning::StrandedPages { node, page_size, pages: 1 },
             Warning::KeptForHost { cpus: cpus(), why: KeptWhy::FirstCore },
+            Warning::RemoteMemory { cpus: cpus(), nodes: nodes.clone(), memory: nodes.clone() },
             Warning::EmulatorFar { cpus: cpus(), nodes },
             Warning::NotIsolated { cpus: cpus(), siblings: cpus() },
             Warning::SpreadSetMayBeFaster { node },

@@ -3,7 +3,8 @@
 //! says; what it is worth, the public scoring function.
 //!
 //! The space, where the design and not the checker draws the line:
-//! - the VM's nodes are those with a vCPU; memory on other nodes is not tried;
+//! - the VM's nodes are those with a vCPU; memory on other nodes is tried only where the request names
+//!   memory nodes, or some node with a vCPU has no memory for the VM, and the guest then has one cell;
 //! - a cell is one node, all of it that the VM has; pages are interleaved over several nodes only;
 //! - floating vCPUs may run on all that is free on their node, and show no siblings;
 //! - emulator pCPUs of its own are not on cores with dedicated vCPUs.
@@ -36,6 +37,11 @@ struct Cpus {
     vcpus: Vec<CpuSet>,
     /// By vCPU, ascending.
     nodes: Vec<NodeId>,
+    /// Where cores may carry two vCPUs of two guest cores: the number of cores of each node, which
+    /// must be too few for the VM's nodes to have one for each vCPU.
+    doubled: BTreeMap<NodeId, usize>,
+    /// Whether one node alone would show its siblings instead.
+    shows: bool,
     idle: CpuSet,
     own: CpuSet,
     emulator: CpuSet,
@@ -157,7 +163,7 @@ impl Brute<'_> {
                 let taken = classes.iter().zip(&counts);
                 let cores = taken.flat_map(|(class, count)| &class[..*count]);
                 let cores: Vec<(&Core, u32)> = cores.map(|core| (*core, threads)).collect();
-                self.pinned(&cores, threads);
+                self.pinned(&cores, threads, BTreeMap::new(), false);
             }
             // The next vector of counts, like an odometer.
             let Some(at) = (0..counts.len()).find(|at| counts[*at] < classes[*at].len()) else {
@@ -186,6 +192,7 @@ impl Brute<'_> {
                 at.map_or(0, |at| taken[at])
             };
             let of_node = |node| cores.iter().filter(move |core| core.node == node);
+            let of_all = |node| of_node(node).count();
             let mut nodes: Vec<NodeId> =
                 cores.iter().filter(|core| used(core) > 0).map(|core| core.node).collect();
             nodes.dedup();
@@ -206,11 +213,15 @@ impl Brute<'_> {
             let shows = nodes.len() == 1
                 && in_first.len() > 1
                 && packages.iter().any(|package| in_one(*package));
-            if taken.iter().sum::<usize>() == vcpus && in_all < vcpus && fewest && !shows {
+            if taken.iter().sum::<usize>() == vcpus && in_all < vcpus && fewest {
                 let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
                 let cores: Vec<(&Core, u32)> =
                     cores.map(|(core, vcpus)| (*core, *vcpus as u32)).collect();
-                self.pinned(&cores, 1);
+                let mut of_nodes: BTreeMap<NodeId, usize> = BTreeMap::new();
+                self.host.nodes().iter().for_each(|node| {
+                    of_nodes.insert(node.id, of_all(node.id));
+                });
+                self.pinned(&cores, 1, of_nodes, shows);
             }
             let Some(at) = (0..cores.len()).find(|at| taken[*at] < room(cores[*at])) else {
                 return;
@@ -220,7 +231,13 @@ impl Brute<'_> {
         }
     }
 
-    fn pinned(&mut self, cores: &[(&Core, u32)], threads: u32) {
+    fn pinned(
+        &mut self,
+        cores: &[(&Core, u32)],
+        threads: u32,
+        doubled: BTreeMap<NodeId, usize>,
+        shows: bool,
+    ) {
         let mut cores = cores.to_vec();
         cores.sort_by_key(|(core, _)| core.node);
         let empty = CpuSet::new();
@@ -229,6 +246,8 @@ impl Brute<'_> {
             threads,
             vcpus: Vec::new(),
             nodes: Vec::new(),
+            doubled,
+            shows,
             idle: empty.clone(),
             own: empty.clone(),
             emulator: empty,
@@ -352,6 +371,8 @@ impl Brute<'_> {
                         threads: 1,
                         vcpus: Vec::new(),
                         nodes: Vec::new(),
+                        doubled: BTreeMap::new(),
+                        shows: false,
                         idle: idle.clone(),
                         own: if own { with.clone() } else { CpuSet::new() },
                         emulator: just(),
@@ -370,8 +391,36 @@ impl Brute<'_> {
 
     /// Everything else, given the pCPUs.
     fn place(&mut self, cpus: &Cpus) {
-        let mut nodes = cpus.nodes.clone();
-        nodes.dedup();
+        let mut with_vcpus = cpus.nodes.clone();
+        with_vcpus.dedup();
+        let held = self.request.spec().memory_nodes.as_ref();
+        let gives = |id: &NodeId| {
+            let node = self.host.node(*id).expect("an id of a node of the host");
+            let named = held.map_or(!node.cpus.is_empty(), |held| held.contains(*id));
+            node.memory != Bytes::ZERO && named
+        };
+        let lends = held.is_some() || !with_vcpus.iter().all(gives);
+        let ids = self.host.nodes().iter().map(|node| node.id);
+        let others = ids.filter(|id| lends && gives(id) && !with_vcpus.contains(id));
+        let others: Vec<NodeId> = others.collect();
+        for mask in 0_u32..1 << others.len() {
+            let more = (0..others.len()).filter(|at| mask & (1 << at) != 0).map(|at| others[at]);
+            let all: BTreeSet<NodeId> = with_vcpus.iter().copied().chain(more).collect();
+            let cores: usize = all.iter().filter_map(|id| cpus.doubled.get(id)).sum();
+            let few = cores < self.request.spec().vcpus as usize;
+            if !cpus.doubled.is_empty() && (!few || (cpus.shows && all.len() == 1)) {
+                continue;
+            }
+            let memory: Vec<NodeId> = all.iter().copied().filter(gives).collect();
+            if !memory.is_empty() {
+                self.place_on(cpus, &memory, memory == with_vcpus);
+            }
+        }
+    }
+
+    /// Everything else, given the pCPUs and the nodes of the memory; with cells, too, if these are
+    /// those of the vCPUs.
+    fn place_on(&mut self, cpus: &Cpus, nodes: &Vec<NodeId>, may_show: bool) {
         let mut sizes: BTreeSet<PageSize> =
             self.host.nodes().iter().flat_map(|n| n.pools.iter().map(|p| p.size)).collect();
         if let Some(size) = self.request.spec().page_size {
@@ -392,13 +441,14 @@ impl Brute<'_> {
                     let Some(pages) = pages else { continue };
                     let modes: &[MemoryMode] = match (cells, single) {
                         (true, true) => continue,
+                        (true, false) if !may_show => continue,
                         (false, false) => &[MemoryMode::Strict, MemoryMode::Interleave],
                         _ => &[MemoryMode::Strict],
                     };
                     for mode in modes {
                         let expanders: &[bool] = if cells { &[false, true] } else { &[false] };
                         for expanders in expanders {
-                            let (pages, nodes) = (&pages, &nodes);
+                            let pages = &pages;
                             let memory = Memory { size, pages, nodes, cells, mode: *mode };
                             self.judge(cpus, &memory, &gpus, *expanders);
                         }
@@ -459,7 +509,7 @@ impl Brute<'_> {
         let Memory { size, pages, nodes, cells, .. } = *memory;
         let vcpus = |on: &[NodeId]| {
             let at = (0..).map(VcpuId).zip(&cpus.nodes);
-            at.filter(|(_, node)| on.contains(node)).map(|(vcpu, _)| vcpu).collect()
+            at.filter(|(_, node)| !cells || on.contains(node)).map(|(vcpu, _)| vcpu).collect()
         };
         let distance = |a: NodeId, b: NodeId| {
             let told = self.host.distance(a, b).expect("the nodes are the host's");

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use pinwise::engine::{Fact, Rejection};
 use pinwise::host::DeviceKind;
 use pinwise::request::{GpuRequest, Wish};
-use pinwise::{CpuSet, NodeSet, PageSize, PciAddr, Policy};
+use pinwise::units::NodeId;
+use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy};
 
 use super::scene::Scene;
 use super::{ensure, for_cases};
@@ -33,9 +34,20 @@ fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
 
 fn free_pages(scene: &Scene, nodes: &NodeSet, size: PageSize) -> u64 {
     let (host, usage) = (&scene.host, &scene.usage);
-    let sum: u64 = nodes.iter().map(|node| usage.free_pages(host, node, size)).sum();
-    let whole_host =
-        nodes.len() == host.nodes().len() || Some(nodes) == scene.request.nodes.as_ref();
+    let held = scene.request.memory_nodes.as_ref();
+    let gives = |node: &NodeId| match held {
+        Some(held) => held.contains(*node),
+        None => host.node(*node).is_some_and(|node| !node.cpus.is_empty()),
+    };
+    let nodes_of_memory = nodes.iter().filter(gives);
+    let sum: u64 = nodes_of_memory.map(|node| usage.free_pages(host, node, size)).sum();
+    let all: NodeSet = host.nodes().iter().map(|node| node.id).collect();
+    let of_vm = scene.request.nodes.as_ref().unwrap_or(&all).union(held.unwrap_or(&all));
+    let of_vm = match (&scene.request.nodes, held) {
+        (Some(nodes), None) => nodes.clone(),
+        _ => of_vm.intersection(&all),
+    };
+    let whole_host = *nodes == of_vm;
     if whole_host { sum.min(usage.free_pages_in_all(host, size)) } else { sum }
 }
 
@@ -165,6 +177,21 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
                 wanted.iter().partition(|id| host.node(*id).is_some());
             ensure(!nodes.is_empty() && *left as usize == known.len(), || format!("{fact:?}"))?;
             Fact::NodesMissing { nodes: missing.into_iter().collect(), left: *left }
+        }
+        Fact::MemoryNodesMissing { nodes, left } => {
+            let wanted = request.memory_nodes.clone().unwrap_or_default();
+            let (known, missing): (Vec<_>, Vec<_>) =
+                wanted.iter().partition(|id| host.node(*id).is_some());
+            ensure(!nodes.is_empty() && *left as usize == known.len(), || format!("{fact:?}"))?;
+            Fact::MemoryNodesMissing { nodes: missing.into_iter().collect(), left: *left }
+        }
+        Fact::NodesWithoutMemory { .. } => {
+            let may = |id: NodeId| {
+                let memory = request.memory_nodes.as_ref().is_some_and(|ids| ids.contains(id));
+                request.nodes.as_ref().is_none_or(|ids| ids.contains(id)) || memory
+            };
+            let nodes = host.nodes().iter().filter(|n| n.memory == Bytes::ZERO && may(n.id));
+            Fact::NodesWithoutMemory { nodes: nodes.map(|node| node.id).collect() }
         }
         // Of what is required; the property tests of requirements and the oracle judge those.
         _ => fact.clone(),
