@@ -108,7 +108,9 @@ fn pick(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<Pcpus, Fact>
     let stock = inventory.stocks.iter().find(|stock| stock.way == candidate.way);
     let stock = stock.expect("a candidate's way is one of the stocks'");
     pcpus.vcpus.reserve(inventory.request.spec().vcpus as usize);
-    for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
+    // A node that gives memory alone has no vCPU.
+    let with_vcpus = candidate.nodes.iter().zip(&candidate.units).filter(|(_, units)| **units > 0);
+    for (at, units) in with_vcpus {
         for (core, vcpus) in stock.pick(*at, *units, candidate.threads) {
             // Isolated pCPUs first: they are for vCPUs.
             let mut of_core: SmallVec<[PcpuId; 8]> =

@@ -109,7 +109,8 @@ impl Memo {
         threads: u32,
     ) -> CoreUse {
         let mut all = CoreUse { l3: L3Use::NoChoice, cores: ByKind::default(), whole: true };
-        for (at, cores) in at.iter().zip(split) {
+        // A node that gives memory alone has no core of the VM.
+        for (at, cores) in at.iter().zip(split).filter(|(_, cores)| **cores > 0) {
             let known = &mut self.core_uses[*at];
             let picked = match known {
                 Some((of, picked)) if of == cores => *picked,

@@ -143,12 +143,14 @@ impl Brute<'_> {
         }
         let cores = self.host.cores().iter();
         let mut classes: BTreeMap<_, Vec<&Core>> = BTreeMap::new();
+        let kept = kept(self.host);
         for core in
             cores.filter(|core| all_of(core).intersection(&self.usable).len() >= threads as usize)
         {
             let state = |p: &PcpuId| {
                 let held = self.usage.dedicated().contains(*p);
-                let wanted = wants(self.host, self.request, *p);
+                // What the host keeps closes a core; what the request leaves out does not.
+                let wanted = (wants(self.host, self.request, *p), kept.contains(*p));
                 (self.usable.contains(*p), held, self.host.allowed().contains(*p), wanted)
             };
             let mut states: Vec<_> = core.pcpus.iter().map(state).collect();

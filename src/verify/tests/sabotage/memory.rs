@@ -113,7 +113,7 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
         ),
         (
             lent,
-            |s| s.request.memory_nodes = Some(nodes("0")),
+            |s| s.request.memory_nodes = Some(nodes("2")),
             MemoryExcluded { cell: CellId(0), nodes: nodes("1") },
         ),
         // Memory without CPUs is used if the request names it.
