@@ -73,13 +73,19 @@ impl Walk<'_> {
         let (at, tried) = if even_only { (&[][..], share) } else { self.split(layout, splits) };
         let mut possible = false;
         for units in tried.chunks_exact(layout.nodes) {
+            let has_gaps = layout.alone != NodeMask::EMPTY && units.contains(&0);
+            if layout.alone != NodeMask::EMPTY && pass.stock.way.doubled {
+                let used = mask.iter().zip(units).filter(|(_, units)| **units > 0);
+                if !has_emulator(layout.size, used.map(|(at, _)| at).collect()) {
+                    continue;
+                }
+            }
             let is_even = even_only || units == share;
             let core_use = match is_even {
                 true => evenly,
                 false => self.memo.core_use(pass.stock, at, units, pass.base.threads),
             };
             let entry = self.entry(layout, core_use);
-            let has_gaps = layout.alone != NodeMask::EMPTY && units.contains(&0);
             possible |= self.try_choices(layout, Cores { units, is_even, has_gaps, entry });
         }
         possible
@@ -161,7 +167,9 @@ fn has_cores(size: &Size<'_>, mask: NodeMask) -> bool {
     let room = || mask.iter().map(|at| pass.caps[at]).sum::<u64>();
     let has_room = size.even.fits_on(mask) || (!pass.alike && room() >= pass.units);
     let doubled = pass.stock.way.doubled;
-    has_room && (!doubled || (pass.stock.must_double(mask, pass.units) && has_emulator(size, mask)))
+    // Which nodes that may be without a vCPU are so depends on the split.
+    let used = mask - pass.roles.alone_in(mask, pass.memory);
+    has_room && (!doubled || (pass.stock.must_double(mask, pass.units) && has_emulator(size, used)))
 }
 
 /// Whether pCPUs are left for the emulator alone where cores carry two vCPUs, which takes all cores of

@@ -188,6 +188,7 @@ impl<'s> Pass<'s> {
             usable: (0..caps.len())
                 .filter(|at| caps[*at] > 0 || roles.may_be_without_room(*at))
                 .collect(),
+            memory: inventory.memory,
             roles,
             caps,
             base,

@@ -30,6 +30,8 @@ pub(super) struct Pass<'s> {
     pub(super) base: Profile,
     /// Positions of the nodes that can take part in a layout.
     pub(super) usable: PerNode<usize>,
+    /// The nodes whose memory the VM may have.
+    pub(super) memory: NodeMask,
     /// What the nodes can give.
     pub(super) roles: Roles,
     /// The sets of nodes on which a GPU set lies.
