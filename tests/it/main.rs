@@ -29,6 +29,7 @@ mod lscpu;
 mod lstopo;
 mod mutations;
 mod near;
+mod odd_nodes;
 mod oracle;
 mod overlay;
 mod properties;

@@ -61,7 +61,7 @@ fn host(rng: &mut Rng) -> HostSpec {
     let count = if rng.percent(60) { most } else { rng.between(nodes.max(2), most) };
     let mut at_node: Vec<usize> = (0..count).map(|_| rng.below(nodes)).collect();
     // Every node has a core, but for a few that have memory only.
-    if nodes == 2 && !rng.percent(6) {
+    if nodes == 2 && !rng.percent(5) {
         at_node = (0..count).map(|at| at % 2).collect();
         if rng.percent(40) {
             at_node[1..].fill(1);
@@ -171,7 +171,7 @@ fn memory(rng: &mut Rng, nodes: usize) -> Vec<NodeSpec> {
     };
     let mut all: Vec<NodeSpec> = (0..nodes).map(|id| node(rng, id)).collect();
     // A node without memory.
-    if nodes == 2 && rng.percent(9) {
+    if nodes == 2 && rng.percent(6) {
         let node = &mut all[rng.below(nodes)];
         node.memory = Bytes::ZERO;
         node.pools.iter_mut().for_each(|pool| (pool.total, pool.free) = (0, 0));
