@@ -171,7 +171,7 @@ fn memory(rng: &mut Rng, nodes: usize) -> Vec<NodeSpec> {
     };
     let mut all: Vec<NodeSpec> = (0..nodes).map(|id| node(rng, id)).collect();
     // A node without memory.
-    if nodes == 2 && rng.percent(6) {
+    if nodes == 2 && rng.percent(5) {
         let node = &mut all[rng.below(nodes)];
         node.memory = Bytes::ZERO;
         node.pools.iter_mut().for_each(|pool| (pool.total, pool.free) = (0, 0));

@@ -8,8 +8,7 @@
 //! On hosts whose nodes with CPUs all have memory, and for requests that name no memory nodes, every
 //! node of a set gives both, and nothing here is asked for again.
 
-use super::inventory::Inventory;
-use super::state::{Layout, Pass, PerNode};
+use crate::engine::profile::count;
 use crate::engine::refusal::Fact;
 use crate::host::Host;
 use crate::host::mask::NodeMask;
@@ -42,7 +41,7 @@ pub(crate) fn missing_memory_nodes(host: &Host, request: &Request) -> Option<Fac
     let known: NodeSet = host.nodes().iter().map(|node| node.id).collect();
     let nodes = wanted.difference(&known);
     let left = wanted.len() - nodes.len();
-    (!nodes.is_empty()).then(|| Fact::MemoryNodesMissing { nodes, left: left as u32 })
+    (!nodes.is_empty()).then(|| Fact::MemoryNodesMissing { nodes, left: count(left) })
 }
 
 /// What the nodes can give to the VM of one pass.
@@ -57,13 +56,13 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    pub(super) fn new(inventory: &Inventory<'_>, caps: &PerNode<u64>) -> Self {
+    /// `memory`: the nodes whose memory the VM may have; `named`: whether the request names them;
+    /// `caps`: the number of guest cores that each node has room for.
+    pub(super) fn new(memory: NodeMask, named: bool, caps: &[u64]) -> Self {
         let with_room: NodeMask = (0..caps.len()).filter(|at| caps[*at] > 0).collect();
-        let memory = inventory.memory;
-        let anywhere = inventory.request.spec().memory_nodes.is_some();
-        let lends = anywhere || !with_room.is_subset(memory);
+        let lends = named || !with_room.is_subset(memory);
         let memory_alone = if lends { memory } else { NodeMask::EMPTY };
-        Self { both: with_room & memory, memory_alone, anywhere }
+        Self { both: with_room & memory, memory_alone, anywhere: named }
     }
 
     /// Whether a node without room for a guest core may be in a set.
@@ -81,40 +80,4 @@ impl Roles {
         let may = self.anywhere || !mask.is_subset(memory);
         if may { mask & self.memory_alone } else { NodeMask::EMPTY }
     }
-}
-
-/// Adds two splits for a set with nodes that may give memory alone: one with as many guest cores as
-/// possible on the nodes with memory, and one with as many as possible on those that lend pCPUs. `at`
-/// and `room` are those of the set.
-pub(super) fn add_splits(
-    pass: &Pass<'_>,
-    layout: &Layout<'_>,
-    (at, room): (&[usize], &[u64]),
-    to: &mut Vec<u64>,
-) {
-    let has_memory = |i: &usize| layout.home.contains(at[*i]);
-    let lends = (0..at.len()).filter(|i| !has_memory(i));
-    let mut first: PerNode<usize> = (0..at.len()).filter(has_memory).collect();
-    first.sort_by_key(|i| std::cmp::Reverse(room[*i]));
-    // At least one on each node that lends pCPUs; it would not be the VM's otherwise.
-    let mut shares: PerNode<u64> = room.iter().map(|_| 0).collect();
-    lends.clone().for_each(|i| shares[i] = 1);
-    let Some(mut left) = pass.units.checked_sub(shares.iter().sum()) else { return };
-    let least = shares.clone();
-    for i in first.iter().copied().chain(lends.clone()) {
-        let more = left.min(room[i] - shares[i]);
-        shares[i] += more;
-        left -= more;
-    }
-    if left > 0 {
-        return;
-    }
-    to.extend(&shares);
-    let (mut shares, mut left) = (least, pass.units - lends.clone().count() as u64);
-    for i in lends.chain(first) {
-        let more = left.min(room[i] - shares[i]);
-        shares[i] += more;
-        left -= more;
-    }
-    to.extend(&shares);
 }

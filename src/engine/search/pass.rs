@@ -179,7 +179,7 @@ impl<'s> Pass<'s> {
             whole_cores: stock.way.dedicated && stock.way.whole,
             ..Profile::of_host(host, request, threads, stock.way.dedicated)
         };
-        let roles = Roles::new(inventory, &caps);
+        let roles = Roles::new(inventory.memory, request.spec().memory_nodes.is_some(), &caps);
         let several = request.spec().cells.required().is_some_and(|cells| cells > 1);
         Self {
             stock,

@@ -3,9 +3,8 @@
 use smallvec::SmallVec;
 
 use super::cpus::CoreUse;
-use super::lent::add_splits;
 use super::nodes::share_out;
-use super::state::{EvenSplit, Layout, Pass};
+use super::state::{EvenSplit, Layout, Pass, PerNode};
 use super::walk::{Splits, Walk};
 use crate::engine::profile::L3Use;
 use crate::host::mask::NodeMask;
@@ -117,4 +116,40 @@ impl Walk<'_> {
         }
         (at, splits)
     }
+}
+
+/// Adds two splits for a set with nodes that may give memory alone: one with as many guest cores as
+/// possible on the nodes with memory, and one with as many as possible on those that lend pCPUs. `at`
+/// and `room` are those of the set.
+fn add_splits(
+    pass: &Pass<'_>,
+    layout: &Layout<'_>,
+    (at, room): (&[usize], &[u64]),
+    to: &mut Vec<u64>,
+) {
+    let has_memory = |i: &usize| layout.home.contains(at[*i]);
+    let lends = (0..at.len()).filter(|i| !has_memory(i));
+    let mut first: PerNode<usize> = (0..at.len()).filter(has_memory).collect();
+    first.sort_by_key(|i| std::cmp::Reverse(room[*i]));
+    // At least one on each node that lends pCPUs; it would not be the VM's otherwise.
+    let mut shares: PerNode<u64> = room.iter().map(|_| 0).collect();
+    lends.clone().for_each(|i| shares[i] = 1);
+    let Some(mut left) = pass.units.checked_sub(shares.iter().sum()) else { return };
+    let least = shares.clone();
+    for i in first.iter().copied().chain(lends.clone()) {
+        let more = left.min(room[i] - shares[i]);
+        shares[i] += more;
+        left -= more;
+    }
+    if left > 0 {
+        return;
+    }
+    to.extend(&shares);
+    let (mut shares, mut left) = (least, pass.units - lends.clone().count() as u64);
+    for i in lends.chain(first) {
+        let more = left.min(room[i] - shares[i]);
+        shares[i] += more;
+        left -= more;
+    }
+    to.extend(&shares);
 }

@@ -262,7 +262,7 @@ fn assert_spread(outcomes: &[Outcome]) {
         ("held to nodes: true", 5.0),
         ("memory held to nodes: true", 3.0),
         ("a node without memory: true", 2.5),
-        ("a node without CPUs: true", 0.5),
+        ("a node without CPUs: true", 0.3),
         ("0 tenants", 20.0),
         ("3 tenants", 5.0),
     ] {
