@@ -20,7 +20,7 @@ use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, Reserve, RootComplex}
 use pinwise::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
 };
-use pinwise::request::GpuRequest;
+use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{CellId, Distance, NodeId, PcpuId, VcpuId};
 use pinwise::{
     Bytes, CpuSet, Host, NodeSet, Options, PageSize, PciAddr, Placement, Policy, Question, Request,
@@ -409,7 +409,10 @@ impl Brute<'_> {
             let more = (0..others.len()).filter(|at| mask & (1 << at) != 0).map(|at| others[at]);
             let all: BTreeSet<NodeId> = with_vcpus.iter().copied().chain(more).collect();
             let cores: usize = all.iter().filter_map(|id| cpus.doubled.get(id)).sum();
-            let few = cores < self.request.spec().vcpus as usize;
+            // Where all carry two, siblings are shown instead, unless they had better be hidden.
+            let vcpus = self.request.spec().vcpus as usize;
+            let hides = self.request.spec().smt == Wish::Prefer(false);
+            let few = cores < vcpus && (cores * 2 != vcpus || hides);
             if !cpus.doubled.is_empty() && (!few || (cpus.shows && all.len() == 1)) {
                 continue;
             }
