@@ -137,7 +137,8 @@ pub struct GuestTopology {
 pub struct Cell {
     /// The number of the cell.
     pub id: CellId,
-    /// The host nodes of its vCPUs and memory; empty if both float.
+    /// The host nodes of its memory; empty if it floats. Its vCPUs are on them too, except that the
+    /// vCPUs of the only cell may be on further nodes, which have no memory or none for the VM.
     pub nodes: NodeSet,
     /// The vCPUs of the cell.
     pub vcpus: VcpuSet,
@@ -287,7 +288,7 @@ impl Placement {
         Bytes(self.cells.iter().map(|cell| cell.memory.0).sum())
     }
 
-    /// The nodes that hold the VM's vCPUs and memory; empty if it floats.
+    /// The nodes that hold the VM's memory; empty if it floats. See [`Cell::nodes`].
     #[must_use]
     pub fn nodes(&self) -> NodeSet {
         self.cells.iter().fold(NodeSet::new(), |all, cell| all.union(&cell.nodes))

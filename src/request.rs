@@ -242,6 +242,15 @@ pub struct RequestSpec {
     #[doc(alias = "nodeset")]
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub nodes: Option<NodeSet>,
+    /// The nodes that the VM's memory is held to; `None` for `nodes`, or for any nodes with CPUs.
+    /// Only with this set is memory used on nodes without CPUs (HBM, CXL, persistent memory). The
+    /// vCPUs may be on other nodes; a guest is then shown one cell. The default layout is not held.
+    #[doc(alias = "nodeset")]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "memory-nodes", skip_serializing_if = "is_default")
+    )]
+    pub memory_nodes: Option<NodeSet>,
     /// How strictly each other property is wanted.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub policies: Policies,
@@ -319,7 +328,7 @@ pub enum RequestError {
     /// A set of pCPUs or nodes to hold the VM to that has no member.
     #[error("the set of {what} that the VM is held to is empty; name some, or omit the set")]
     EmptySet {
-        /// The members: pCPUs or nodes.
+        /// The members: pCPUs, nodes or memory nodes.
         what: &'static str,
     },
 }
@@ -345,6 +354,7 @@ impl RequestSpec {
             io_threads: 0,
             cpus: None,
             nodes: None,
+            memory_nodes: None,
             policies: Policies::default(),
         }
     }
@@ -354,7 +364,7 @@ impl RequestSpec {
     /// # Errors
     /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
     /// positive multiple of the page size, a device is named twice, all weights of a custom
-    /// workload are zero, or `cpus` or `nodes` is an empty set.
+    /// workload are zero, or `cpus`, `nodes` or `memory_nodes` is an empty set.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {
@@ -401,6 +411,7 @@ impl RequestSpec {
         for (what, is_empty) in [
             ("pCPUs", self.cpus.as_ref().is_some_and(CpuSet::is_empty)),
             ("nodes", self.nodes.as_ref().is_some_and(NodeSet::is_empty)),
+            ("memory nodes", self.memory_nodes.as_ref().is_some_and(NodeSet::is_empty)),
         ] {
             if is_empty {
                 return Err(RequestError::EmptySet { what });
@@ -439,6 +450,7 @@ mod tests {
             RequestSpec { cells: Wish::Require(5), ..base.clone() },
             RequestSpec { cpus: Some(CpuSet::new()), ..base.clone() },
             RequestSpec { nodes: Some(NodeSet::new()), ..base.clone() },
+            RequestSpec { memory_nodes: Some(NodeSet::new()), ..base.clone() },
             RequestSpec {
                 gpus: GpuRequest::Count { count: u32::MAX, model: None },
                 ..base.clone()

@@ -31,6 +31,8 @@ pub enum Change {
     AnyCpus,
     /// Any nodes, where the VM is held to some.
     AnyNodes,
+    /// Memory of any nodes with CPUs, where the VM's memory is held to some nodes.
+    AnyMemoryNodes,
     /// Fewer pCPUs for the emulator threads alone.
     FewerEmulatorPcpus {
         /// The largest number found to fit; 0 to share pCPUs with the host or with the VM's idle

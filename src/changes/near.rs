@@ -72,7 +72,7 @@ fn one_node(
     inventory: &Inventory<'_>,
 ) -> Option<NearMiss> {
     let profile = &ranked.profile;
-    if profile.nodes == 1 && profile.gpus_remote == 0 {
+    if profile.nodes == 1 && !profile.lent && profile.gpus_remote == 0 {
         return None;
     }
     let (host, spec) = (question.host, question.request.spec());
@@ -108,6 +108,7 @@ fn one_node(
             spec.memory = Bytes(spec.memory.0 - less);
         })?;
         let stays = smaller.profile.nodes == 1
+            && !smaller.profile.lent
             && (smaller.profile.gpus == 0 || smaller.profile.gpus_local());
         let node = smaller.placement.nodes().first().filter(|_| stays)?;
         Some(NearMiss::OneNode { node, gpus: smaller.profile.gpus, vcpus, memory })

@@ -30,11 +30,17 @@ pub(super) fn relaxed(ask: Ask<'_>) -> impl Iterator<Item = Change> + '_ {
         .map(|(property, _)| Change::Relax { property })
 }
 
-/// Any pCPUs, or any nodes, where the VM is held to some.
+/// Any pCPUs, any nodes, or memory of any nodes, where the VM is held to some.
 pub(super) fn anywhere(ask: Ask<'_>) -> impl Iterator<Item = Change> {
     let cpus = ask.spec().cpus.is_some() && ask.fits(|spec| spec.cpus = None);
     let nodes = ask.spec().nodes.is_some() && ask.fits(|spec| spec.nodes = None);
-    cpus.then_some(Change::AnyCpus).into_iter().chain(nodes.then_some(Change::AnyNodes))
+    let memory = ask.spec().memory_nodes.is_some() && ask.fits(|spec| spec.memory_nodes = None);
+    let changes = [
+        cpus.then_some(Change::AnyCpus),
+        nodes.then_some(Change::AnyNodes),
+        memory.then_some(Change::AnyMemoryNodes),
+    ];
+    changes.into_iter().flatten()
 }
 
 /// Fewer pCPUs for the emulator threads, or none for them alone.

@@ -33,7 +33,7 @@
 //! 7. If still nothing: a style with cells lacks cells (the sum suffices, but not for each cell).
 //! 8. If still nothing: what each node lacks for the whole VM.
 //! 9. Behind facts about pCPUs, nodes or pages: the pCPUs and nodes of the request's own sets that
-//!    cannot be had.
+//!    cannot be had; behind facts about pages, the nodes without memory.
 //! 10. Behind facts about base pages: the ordinary memory that the host keeps.
 //!
 //! "All nodes" and "each node" are those that the request is held to, if it is held to some.
@@ -57,7 +57,9 @@
 use crate::engine::refusal::{Fact, Rejection, node_set};
 use crate::engine::score::Property;
 use crate::engine::search::cpus::FreeCores;
-use crate::engine::search::{Found, Inventory, Pages, emulator_room, missing_nodes, unusable};
+use crate::engine::search::{
+    Found, Inventory, Pages, emulator_room, missing_memory_nodes, missing_nodes, unusable,
+};
 use crate::host::mask::NodeMask;
 use crate::placement::Style;
 use crate::request::Policy;
@@ -115,7 +117,21 @@ fn held_to(inventory: &Inventory<'_>, facts: &[Fact]) -> Vec<Fact> {
     let Inventory { host, request, free, .. } = inventory;
     let cpus = unusable(request, &free.usable).filter(|_| pcpus);
     let nodes = missing_nodes(host, request).filter(|_| pcpus || pages);
-    cpus.into_iter().chain(nodes).collect()
+    let memory = missing_memory_nodes(host, request).filter(|_| pages);
+    let without = without_memory(inventory).filter(|_| pages);
+    cpus.into_iter().chain(nodes).chain(memory).chain(without).collect()
+}
+
+/// The fact that some of the nodes that the VM could have pCPUs or memory of have no memory, if so.
+fn without_memory(inventory: &Inventory<'_>) -> Option<Fact> {
+    let has_none = |at: &usize| inventory.host.nodes()[*at].memory == Bytes::ZERO;
+    let nodes = node_set(inventory.host, concerned(inventory).iter().filter(has_none));
+    (!nodes.is_empty()).then_some(Fact::NodesWithoutMemory { nodes })
+}
+
+/// The nodes whose pCPUs or memory the VM may have.
+fn concerned(inventory: &Inventory<'_>) -> NodeMask {
+    inventory.nodes | inventory.memory
 }
 
 /// The facts that keep a style from fitting, not empty for a style that nothing was found for.
@@ -154,7 +170,7 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
         facts.push(Fact::NodesShort { needed: wanted, usable: have });
     }
     let units = u64::from(request.spec().vcpus / threads);
-    let all: Vec<usize> = inventory.nodes.iter().collect();
+    let all: Vec<usize> = concerned(inventory).iter().collect();
     facts.extend(short(inventory, stock, threads, units, &all));
     if facts.is_empty() {
         facts.extend(emulator_room(inventory, stock, threads, units));
@@ -202,7 +218,7 @@ fn short(
             false => Fact::PcpusShort { nodes: nodes(), needed: units, free },
         });
     }
-    let whole_host = at.len() == inventory.nodes.len() as usize;
+    let whole_host = at.len() == concerned(inventory).len() as usize;
     let free = |pages: &Pages| {
         let sum = at.iter().map(|n| pages.free[*n]).fold(0, u64::saturating_add);
         if whole_host { sum.min(pages.in_all) } else { sum }

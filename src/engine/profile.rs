@@ -11,7 +11,8 @@
 //! - *pCPUs*: dedicated or not; whether all cores are whole; the numbers of cores under the vCPUs by
 //!   kind, and of vCPUs on second threads, for the VM and for the default layout (`work`); how the
 //!   cores lie in L3 domains; how much tenants that float crowd them.
-//! - *Nodes*: how many the VM spans (0 for the default layout, which floats), in how many packages,
+//! - *Nodes*: how many have its memory (0 for the default layout, which floats), whether vCPUs are
+//!   on others, in how many packages,
 //!   the fewest that a VM of this size would need on this host if it were empty; how many nodes
 //!   with memory and how many packages the host has.
 //! - *Memory*: hugepages or base pages. A page counts as huge above 64 KiB.
@@ -84,7 +85,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::work::{Work, busy};
 use crate::host::Host;
 use crate::host::derived::{ByKind, GpuFacts};
-use crate::host::mask::{GpuMask, PackageMask};
+use crate::host::mask::{GpuMask, NodeMask, PackageMask};
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
@@ -144,11 +145,13 @@ pub struct Profile {
     pub whole_cores: bool,
     /// How memory is tied to nodes.
     pub memory: MemoryMode,
-    /// Nodes that the VM spans; 0 where it floats.
+    /// Nodes of the VM's memory; 0 where it floats.
     pub nodes: u32,
+    /// Whether vCPUs are on other nodes than its memory's, which have none for the VM.
+    pub lent: bool,
     /// The fewest nodes of this host that could hold a VM of this size, were it empty.
     pub fewest_nodes: u32,
-    /// Packages that those nodes are in.
+    /// Packages that those nodes and the vCPUs' are in.
     pub packages: u32,
     /// Guest cells.
     pub cells: u32,
@@ -214,7 +217,8 @@ impl Profile {
         let floats = placement.style == Style::Default;
         profile.whole_cores =
             !floats && placement.dedicated && holds_whole_cores(host, request, placement);
-        profile.set_nodes(host, nodes.iter().filter_map(|node| host.node_index(node)));
+        let memory = nodes.iter().filter_map(|node| host.node_index(node)).collect();
+        profile.set_nodes(host, memory, nodes_of_vcpus(host, placement));
         profile.set_gpus(host, request, &gpus, &nodes);
         profile.devices_far = devices_far(host, request, &nodes);
         let mut cores: BTreeMap<NodeId, BTreeSet<(L3Domain, u32)>> = BTreeMap::new();
@@ -243,6 +247,7 @@ impl Profile {
             whole_cores: false,
             memory: MemoryMode::Unbound,
             nodes: 0,
+            lent: false,
             fewest_nodes: fewest_nodes(host, request, threads, dedicated),
             packages: 0,
             cells: 1,
@@ -284,15 +289,13 @@ impl Profile {
         Self { crowd, ..self }
     }
 
-    /// The facts about the VM's nodes, by position in [`Host::nodes`].
-    pub(crate) fn set_nodes(&mut self, host: &Host, nodes: impl Iterator<Item = usize>) {
-        let mut packages = PackageMask::EMPTY;
-        self.nodes = 0;
-        for at in nodes {
-            packages |= host.derived().nodes[at].packages;
-            self.nodes += 1;
-        }
-        self.packages = packages.len();
+    /// The facts about the VM's nodes: those of its memory, and those of its vCPUs.
+    fn set_nodes(&mut self, host: &Host, memory: NodeMask, vcpus: NodeMask) {
+        self.nodes = memory.len();
+        self.lent = self.nodes > 0 && !vcpus.is_subset(memory);
+        let both = if self.nodes > 0 { memory | vcpus } else { memory };
+        let packages = both.iter().map(|at| host.derived().nodes[at].packages);
+        self.packages = PackageMask::union(packages).len();
     }
 
     /// The facts about the GPUs; `nodes` are the VM's.
@@ -329,6 +332,13 @@ impl Profile {
     pub fn gpus_local(&self) -> bool {
         self.nodes > 0 && self.gpus_unknown == 0 && self.gpus_remote == 0
     }
+}
+
+/// The nodes of the pCPUs that vCPUs may run on, by position in [`Host::nodes`].
+fn nodes_of_vcpus(host: &Host, placement: &Placement) -> NodeMask {
+    let pcpus = placement.vcpu_pcpus();
+    let nodes = host.nodes().iter().enumerate();
+    nodes.filter(|(_, node)| node.cpus.intersects(&pcpus)).map(|(at, _)| at).collect()
 }
 
 /// The cores under the vCPUs of a placement. vCPUs that float over the same pCPUs keep as many cores

@@ -136,6 +136,18 @@ pub enum Fact {
         /// The number of the set's other nodes.
         left: u32,
     },
+    /// Memory nodes of the request that the host does not have.
+    MemoryNodesMissing {
+        /// These nodes.
+        nodes: NodeSet,
+        /// The number of the set's other nodes.
+        left: u32,
+    },
+    /// Nodes without memory, where pages are short.
+    NodesWithoutMemory {
+        /// These nodes.
+        nodes: NodeSet,
+    },
     /// More devices than the guest's PCI tree has room for.
     TooManyDevices {
         /// The number of cards.

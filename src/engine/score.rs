@@ -201,7 +201,7 @@ pub(crate) fn each_lack(
     let lacks = [
         (Property::DedicatedCpus, policies.dedicated_cpus, !profile.dedicated),
         (Property::WholeCores, policies.whole_cores, profile.dedicated && !profile.whole_cores),
-        (Property::OneNode, policies.one_node, profile.nodes != 1),
+        (Property::OneNode, policies.one_node, profile.nodes != 1 || profile.lent),
         (Property::GpuLocality, policies.gpu_locality, profile.gpus > 0 && !profile.gpus_local()),
         of_switch,
         of_links,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::nodes::without_memory;
 use crate::changes::Change;
 use crate::engine::refusal::Fact;
 use crate::engine::score::Property;
@@ -97,6 +98,13 @@ fn of_fact(fact: &Fact) -> String {
         Fact::NodesMissing { nodes, .. } => {
             format!("the host lacks some of the nodes in --nodes: {nodes}")
         }
+        Fact::MemoryNodesMissing { nodes, left: 0 } => {
+            format!("the host has none of the nodes in --memory-nodes: {nodes}")
+        }
+        Fact::MemoryNodesMissing { nodes, .. } => {
+            format!("the host lacks some of the nodes in --memory-nodes: {nodes}")
+        }
+        Fact::NodesWithoutMemory { nodes } => without_memory(nodes),
         Fact::TooManyDevices { devices } => {
             format!("the guest's PCI buses have no room for {devices} cards")
         }
@@ -146,6 +154,7 @@ fn of_change(change: &Change) -> String {
         }
         Change::AnyCpus => "any pCPUs (without --cpus)".to_owned(),
         Change::AnyNodes => "any nodes (without --nodes)".to_owned(),
+        Change::AnyMemoryNodes => "memory of any nodes (without --memory-nodes)".to_owned(),
         Change::FewerEmulatorPcpus { emulator_pcpus: 0 } => {
             "no pCPUs for the emulator threads alone".to_owned()
         }
@@ -228,6 +237,8 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         | Fact::OddVcpus { .. }
         | Fact::NodesMissing { .. }
         | Fact::MemoryKept { .. }
+        | Fact::MemoryNodesMissing { .. }
+        | Fact::NodesWithoutMemory { .. }
         | Fact::TooManyDevices { .. } => false,
     }
 }

@@ -5,6 +5,7 @@ mod cells;
 mod cores;
 mod facts;
 mod near;
+mod nodes;
 mod rebalance;
 mod studies;
 mod warnings;
@@ -29,6 +30,7 @@ use crate::usage::Usage;
 use cells::cells_line;
 pub use cores::cores_line;
 use facts::{is_about_pcpus, kept_by};
+use nodes::odd_nodes;
 pub use rebalance::{explain_advice, step_text};
 use studies::from;
 use warnings::cited_by;
@@ -70,10 +72,10 @@ pub fn host_line(host: &Host) -> String {
     format!("{}: {}{about}{sources}{devices}", plain(host.name()), parts.join(", "))
 }
 
-/// [`host_line`], and below it [`cores_line`] where there is one.
-fn host_lines(host: &Host) -> String {
+/// [`host_line`], and below it [`cores_line`] and what is odd about nodes, where there is something.
+fn host_lines(host: &Host, request: &Request) -> String {
     let cores = cores_line(host).map(|line| format!("\n{line}"));
-    host_line(host) + &cores.unwrap_or_default()
+    host_line(host) + &cores.unwrap_or_default() + &odd_nodes(host, request)
 }
 
 /// A foreign text with its control characters replaced.
@@ -86,7 +88,7 @@ fn plain(text: &str) -> String {
 #[must_use]
 pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> String {
     let Question { host, usage, request, options } = question;
-    let mut text = format!("{} on {}\n\n", request.spec().name, host_lines(host));
+    let mut text = format!("{} on {}\n\n", request.spec().name, host_lines(host, request));
     // Collected while the text is written: a VM named F33 must not count as a citation.
     let mut cited = BTreeSet::new();
     table(&mut text, recommendation);
@@ -121,7 +123,8 @@ pub fn explain_refusal(
     refusal: &Infeasible,
     changes: Option<&[Change]>,
 ) -> String {
-    let mut text = format!("{} does not fit on {}\n\n", request.spec().name, host_lines(host));
+    let mut text =
+        format!("{} does not fit on {}\n\n", request.spec().name, host_lines(host, request));
     let mut by_facts: Vec<(String, Vec<&Rejection>)> = Vec::new();
     for rejection in &refusal.rejected {
         let facts: Vec<String> = rejection.facts.iter().take(4).map(ToString::to_string).collect();
@@ -329,6 +332,7 @@ fn shape(ranked: &Ranked) -> String {
     };
     let plural = if nodes.len() == 1 { "node" } else { "nodes" };
     let place = match (profile.gpus, profile.gpus_local()) {
+        _ if profile.lent => nodes::lent(ranked).unwrap_or_default(),
         (0, _) | (_, true) => format!("{things} are on {plural} {nodes}"),
         _ if profile.gpus_unknown > 0 => {
             format!("{all} are on {plural} {nodes}; the nodes of the GPUs are unknown")

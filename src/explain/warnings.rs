@@ -82,6 +82,12 @@ fn of_memory(warning: &Warning) -> Option<String> {
              {} free",
             on_nodes(left)
         ),
+        Warning::RemoteMemory { cpus, nodes, memory } => format!(
+            "pCPUs {cpus} are on {}, without memory for the VM: the memory of their vCPUs is on {}, and every \
+             access is remote (F29, F30, F31)",
+            node_or_nodes(nodes),
+            node_or_nodes(memory)
+        ),
         Warning::StrandedPages { node, page_size: size, pages } => format!(
             "the VM takes the last pCPUs of node {node}, where {pages} pages of {size} stay free: no other VM \
              can use them locally"
@@ -212,6 +218,7 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
     match warning {
         Warning::DegradedLink { .. } => &[10, 45],
         Warning::RemoteGpu { .. } => &[15, 28],
+        Warning::RemoteMemory { .. } => &[29, 30, 31],
         Warning::NoHugepages { vfio: true, .. } => &[14, 41],
         Warning::NoHugepages { vfio: false, .. } => &[14],
         Warning::SharedNodes { .. } => &[27],
@@ -284,6 +291,7 @@ mod tests {
             Warning::SharedNodes { tenants: tenants(), nodes: nodes.clone() },
             Warning::StrandedPages { node, page_size, pages: 1 },
             Warning::KeptForHost { cpus: cpus(), why: KeptWhy::FirstCore },
+            Warning::RemoteMemory { cpus: cpus(), nodes: nodes.clone(), memory: nodes.clone() },
             Warning::EmulatorFar { cpus: cpus(), nodes },
             Warning::NotIsolated { cpus: cpus(), siblings: cpus() },
             Warning::SpreadSetMayBeFaster { node },

@@ -166,7 +166,8 @@ impl HostBound<'_> {
         let pcpus = |at: &usize| u64::from(counts.nodes[*at].pcpus) >= share * threads;
         let possible = |at: &usize| pcpus(at) && self.bytes[*at] >= memory;
         // Cores may carry two vCPUs each, where a node has too few, as far as the VM may have them.
-        let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
+        let spec = request.spec();
+        let is_held = spec.cpus.is_some() || spec.nodes.is_some() || spec.memory_nodes.is_some();
         let doubles = threads == 1 && self.may_double() && (is_held || !whole);
         if (whole_only && !whole && !doubles) || !set.nodes.iter().all(possible) {
             return;

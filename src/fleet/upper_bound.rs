@@ -9,10 +9,11 @@ use crate::engine::refusal::lacking;
 use crate::engine::search::nodes::subsets;
 use crate::engine::work::Work;
 use crate::engine::{Options, Score, score};
-use crate::host::Host;
 use crate::host::mask::{GpuMask, NodeMask, PackageMask};
+use crate::host::{Host, Node};
 use crate::placement::{MemoryMode, Style};
 use crate::request::{Policy, Request};
+use crate::units::Bytes;
 
 use super::counts::most_nodes;
 
@@ -156,7 +157,7 @@ impl UpperBound {
         let at = profile.threads as usize - 1;
         if !profile.dedicated {
             add(&mut self.floating);
-        } else if profile.nodes as usize != self.nodes {
+        } else if profile.nodes as usize != self.nodes || profile.lent {
             add(&mut self.wider[at]);
         } else {
             let (home, Profile { packages, l3, .. }) = (&mut self.at_home[at], *profile);
@@ -219,6 +220,9 @@ fn each_profile(
         false => &[L3Use::NoChoice],
     };
     let works = works(host, request, base);
+    // Whether some node has pCPUs for the VM, and no memory.
+    let without = |node: &Node| node.memory == Bytes::ZERO && !node.cpus.is_empty();
+    let lends = request.spec().memory_nodes.is_some() || host.nodes().iter().any(without);
     let packages = count(derived.packages.len().min(64)).max(1);
     for nodes in 1..=count(most_nodes(host, request)) {
         for (style, memory) in shown.into_iter().take(if nodes == 1 { 1 } else { 3 }) {
@@ -227,7 +231,7 @@ fn each_profile(
                 for l3 in domains.iter().copied() {
                     for work in works.iter().copied() {
                         for hugepages in hugepages.iter().copied() {
-                            each(Profile {
+                            let profile = Profile {
                                 style,
                                 memory,
                                 nodes,
@@ -237,7 +241,11 @@ fn each_profile(
                                 work,
                                 hugepages,
                                 ..*base
-                            });
+                            };
+                            each(profile);
+                            if lends && cells == 1 {
+                                each(Profile { lent: true, ..profile });
+                            }
                         }
                     }
                 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{Case, vcpu_id};
 use super::violation::{CpuUser, Violation};
-use crate::host::{Core, Reserve};
+use crate::host::{Core, Node, Reserve};
 use crate::placement::Style;
 use crate::request::Policy;
 use crate::sets::CpuSet;
-use crate::units::{CoreId, NodeId, PcpuId, VcpuId};
+use crate::units::{Bytes, CoreId, NodeId, PcpuId, VcpuId};
 
 /// The parts of a placement that name pCPUs.
 pub(super) struct Cpus<'a> {
@@ -129,12 +129,15 @@ impl Cpus<'_> {
         if let Some(cpus) = &spec.cpus {
             off.extend(&pcpus.difference(cpus));
         }
-        // vCPUs and idle siblings are on the nodes of the cells, which have a check of their own.
-        if let (Some(nodes), false) =
-            (&spec.nodes, matches!(user, CpuUser::Vcpu(_) | CpuUser::Idle))
-        {
+        if let Some(nodes) = &spec.nodes {
+            // vCPUs and idle siblings on the nodes of the cells: these have a check of their own.
+            let of_cells = |id| {
+                matches!(user, CpuUser::Vcpu(_) | CpuUser::Idle)
+                    && spec.memory_nodes.is_none()
+                    && case.nodes.contains(id)
+            };
             for node in case.host.nodes() {
-                if !nodes.contains(node.id) {
+                if !nodes.contains(node.id) && !of_cells(node.id) {
                     off.extend(&pcpus.intersection(&node.cpus));
                 }
             }
@@ -149,7 +152,7 @@ impl Cpus<'_> {
         for cell in case.cells {
             let mut cpus = CpuSet::new();
             for node in case.host.nodes() {
-                if cell.nodes.contains(node.id) {
+                if cell.nodes.contains(node.id) || lends(case, node) {
                     cpus.extend(&node.cpus);
                 }
             }
@@ -309,6 +312,14 @@ impl Cpus<'_> {
             }
         }
     }
+}
+
+/// Whether a VM of one cell may have vCPUs on the node without memory of it: the node has none, or
+/// the request holds the memory to other nodes.
+fn lends(case: &Case<'_>, node: &Node) -> bool {
+    let held = &case.request.spec().memory_nodes;
+    let others = held.as_ref().is_some_and(|ids| !ids.contains(node.id));
+    case.cells.len() == 1 && (node.memory == Bytes::ZERO || others)
 }
 
 /// Whether the node has a core that a VM could have whole, with none of the VM's `own` pCPUs.

@@ -62,7 +62,7 @@ pub(super) fn check(case: &Case<'_>, shown: &Shown<'_>, found: &mut Vec<Violatio
         }
     }
     partition(case, found);
-    nodes(case, found);
+    nodes(case, pins, found);
     distances(case, found);
 }
 
@@ -132,7 +132,7 @@ fn partition(case: &Case<'_>, found: &mut Vec<Violation>) {
     }
 }
 
-fn nodes(case: &Case<'_>, found: &mut Vec<Violation>) {
+fn nodes(case: &Case<'_>, pins: &[CpuSet], found: &mut Vec<Violation>) {
     for cell in case.cells {
         if cell.nodes.is_empty() && case.style != Style::Default {
             found.push(Violation::NoNodes { cell: cell.id });
@@ -144,8 +144,15 @@ fn nodes(case: &Case<'_>, found: &mut Vec<Violation>) {
         }
     }
     let required = case.request.spec().policies.one_node == Policy::Require;
-    if required && case.nodes.len() != 1 && case.style != Style::Default {
-        found.push(Violation::NotOneNode { nodes: case.nodes.clone() });
+    // A floating vCPU may run on several; an offline pCPU has a violation of its own.
+    let mut nodes = case.nodes.clone();
+    for pcpu in pins.iter().flat_map(CpuSet::iter) {
+        if let Some(core) = case.cores.get(&pcpu) {
+            nodes.insert(core.node);
+        }
+    }
+    if required && nodes.len() != 1 && case.style != Style::Default {
+        found.push(Violation::NotOneNode { nodes });
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::case::{Case, free_pages, free_pages_in_all, kept_pages};
 use super::violation::Violation;
 use crate::placement::{Cell, MemoryMode, Style};
+use crate::sets::NodeSet;
 use crate::units::{Bytes, NodeId, PageSize};
 
 pub(super) fn check(case: &Case<'_>, mode: MemoryMode, found: &mut Vec<Violation>) {
@@ -67,7 +68,21 @@ fn nodes(case: &Case<'_>, cell: &Cell, mode: MemoryMode, found: &mut Vec<Violati
     if mode == MemoryMode::Unbound {
         return;
     }
-    if let Some(wanted) = &case.request.spec().nodes {
+    let spec = case.request.spec();
+    let mut excluded = NodeSet::new();
+    for node in case.host.nodes() {
+        let held = match &spec.memory_nodes {
+            Some(wanted) => wanted.contains(node.id),
+            None => !node.cpus.is_empty(),
+        };
+        if cell.nodes.contains(node.id) && node.memory != Bytes::ZERO && !held {
+            excluded.insert(node.id);
+        }
+    }
+    if !excluded.is_empty() {
+        found.push(Violation::MemoryExcluded { cell: cell.id, nodes: excluded });
+    }
+    if let (Some(wanted), None) = (&spec.nodes, &spec.memory_nodes) {
         let nodes = cell.nodes.difference(wanted);
         if !nodes.is_empty() {
             found.push(Violation::NodesExcluded { cell: cell.id, nodes });

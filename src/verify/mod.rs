@@ -20,7 +20,8 @@
 //!   straddles cells, sockets are no more than the packages in use (or, where a guest takes each
 //!   socket for one L3, than the cells), the topology shown agrees with the style, and distances are
 //!   a symmetric matrix.
-//! - Nodes: every cell is on nodes that the request allows.
+//! - Nodes: every cell is on nodes that the request allows. vCPUs are on the nodes of their cell, or,
+//!   if the guest has one cell, on nodes that have no memory for the VM.
 //! - Memory: the cells partition the vCPUs, and their memory adds up to the request's; each cell is
 //!   a whole number of pages; the pages of all cells together are free, node by node and in total.
 //! - Devices: the requested ones, held by nobody, each once, with the whole IOMMU group, in the

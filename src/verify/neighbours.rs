@@ -48,6 +48,7 @@ pub fn verify_warnings(
     let mut expected = expected(host, usage, placement);
     expected.extend(redirected(host, request, placement));
     expected.extend(not_isolated(host, placement));
+    expected.extend(remote_memory(host, placement));
     let is_checked = |warning: &&Warning| {
         matches!(
             warning,
@@ -59,6 +60,7 @@ pub fn verify_warnings(
                 | Warning::StrandedPages { .. }
                 | Warning::RedirectedPeers { .. }
                 | Warning::NotIsolated { .. }
+                | Warning::RemoteMemory { .. }
         )
     };
     let mut found = Vec::new();
@@ -147,6 +149,24 @@ fn expected(host: &Host, usage: &Usage, placement: &Placement) -> Vec<Warning> {
     }
     stranded(host, usage, placement, &own, &housekeeping(host, &cores), &mut all);
     all
+}
+
+/// The pinned vCPUs' pCPUs that are on no node of the VM's memory.
+fn remote_memory(host: &Host, placement: &Placement) -> Option<Warning> {
+    let mut memory = NodeSet::new();
+    for cell in &placement.cells {
+        memory.extend(&cell.nodes);
+    }
+    let (mut cpus, mut nodes) = (CpuSet::new(), NodeSet::new());
+    let cores = cores_by_pcpu(host);
+    for pcpu in placement.vcpus.iter().flat_map(CpuSet::iter) {
+        let Some(core) = cores.get(&pcpu) else { continue };
+        if !memory.contains(core.node) {
+            cpus.insert(pcpu);
+            nodes.insert(core.node);
+        }
+    }
+    (!cpus.is_empty()).then_some(Warning::RemoteMemory { cpus, nodes, memory })
 }
 
 /// What the kernel does not isolate under pinned vCPUs, and beside those that it does, if it isolates

@@ -143,6 +143,9 @@ pub enum Violation {
     /// pCPUs outside of those, or of the nodes, that the request is held to.
     #[error("{user} is on pCPUs {pcpus}, which the request excludes")]
     CpusExcluded { user: CpuUser, pcpus: CpuSet },
+    /// Memory on nodes that the request does not name, or, if it names none, that have no CPUs.
+    #[error("the memory of cell {cell} is on nodes {nodes}, which the request does not allow")]
+    MemoryExcluded { cell: CellId, nodes: NodeSet },
     /// Pinned to pCPUs of other nodes than the cell's.
     #[error("vCPU {vcpu} is on pCPUs {pcpus}, which are not on the nodes of its cell {cell}")]
     OffNode { vcpu: VcpuId, cell: CellId, pcpus: CpuSet },

@@ -21,7 +21,8 @@
 //!    group.
 //! 3. *Pages*: memory is in base pages, whether no others were free or they were requested, and
 //!    passthrough pins each of them at start; what ordinary memory that leaves the host on the VM's
-//!    nodes; for memory in hugepages, only if what is left is less than QEMU itself takes.
+//!    nodes; for memory in hugepages, only if what is left is less than QEMU itself takes. vCPUs are
+//!    on nodes without memory for the VM.
 //! 4. *Peers*: GPUs that meet below one root port, are not linked, and have a port between them
 //!    that redirects requests upward (ACS), unless the request says that they do not use
 //!    peer-to-peer. Ports of unknown state cause no warning.
@@ -34,7 +35,7 @@
 //! 7. *GPU sets*: all GPUs are on one node and collectives go through host memory, where one host
 //!    was faster over two nodes; the GPUs do not form a fabric partition.
 //!
-//! The checker recomputes the warnings about neighbours and peers pCPU by pCPU: none is false, none
+//! The checker recomputes the warnings about neighbours, peers and remote memory pCPU by pCPU: none is false, none
 //! is missing. No published result measures the cost of sharing, so these are warnings and not
 //! predictions.
 //!
@@ -88,7 +89,7 @@ mod warning;
 pub use warning::Warning;
 
 use crate::engine::profile::{Collective, Profile};
-use crate::host::{Host, Kept, KeptWhy, Reserve};
+use crate::host::{Host, Kept, KeptWhy, Node, Reserve};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
@@ -133,6 +134,7 @@ pub(crate) fn warnings(
         all.push(Warning::NoHugepages { page_size: size, memory, vfio });
     }
     memory::left(host, usage, placement, &mut all);
+    all.extend(remote_memory(host, placement));
     peers(host, request, placement, &mut all);
     neighbours(host, usage, placement, &mut all);
     if placement.style != Style::Default {
@@ -144,6 +146,18 @@ pub(crate) fn warnings(
         all.push(Warning::NotAPartition { gpus });
     }
     all
+}
+
+/// The vCPUs of a pinned VM that are on other nodes than its memory.
+fn remote_memory(host: &Host, placement: &Placement) -> Option<Warning> {
+    let memory = placement.nodes();
+    let vcpus = placement.vcpu_pcpus();
+    let apart = |node: &&Node| !memory.contains(node.id) && node.cpus.intersects(&vcpus);
+    let apart: Vec<&Node> = host.nodes().iter().filter(apart).collect();
+    let of_nodes = apart.iter().fold(CpuSet::new(), |all, node| all.union(&node.cpus));
+    let nodes: NodeSet = apart.iter().map(|node| node.id).collect();
+    let cpus = vcpus.intersection(&of_nodes);
+    (!cpus.is_empty()).then_some(Warning::RemoteMemory { cpus, nodes, memory })
 }
 
 fn links(host: &Host, placement: &Placement, all: &mut Vec<Warning>) {
@@ -188,7 +202,12 @@ fn threads(
         }
     }
     // Of pCPUs that they have to themselves, each one counts; of others, one near is enough.
-    let near = |pcpu: &PcpuId| host.core_of(*pcpu).is_some_and(|core| nodes.contains(core.node));
+    let vcpus = placement.vcpu_pcpus();
+    let of_vm = |node: &Node| nodes.contains(node.id) || node.cpus.intersects(&vcpus);
+    let near = |pcpu: &PcpuId| {
+        let node = host.core_of(*pcpu).and_then(|core| host.node(core.node));
+        node.is_some_and(of_vm)
+    };
     let cpus: CpuSet = placement.emulator.iter().filter(|pcpu| !near(pcpu)).collect();
     let own = request.spec().emulator_pcpus > 0;
     if !cpus.is_empty() && (own || cpus == placement.emulator) {

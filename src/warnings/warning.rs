@@ -156,6 +156,15 @@ pub enum Warning {
         /// Siblings of its isolated pCPUs that are not isolated and carry none of its vCPUs.
         siblings: CpuSet,
     },
+    /// vCPUs on nodes without memory for the VM: each of their accesses is remote (F29, F30, F31).
+    RemoteMemory {
+        /// The pCPUs of these vCPUs.
+        cpus: CpuSet,
+        /// The nodes of these pCPUs.
+        nodes: NodeSet,
+        /// The nodes of the VM's memory.
+        memory: NodeSet,
+    },
     /// Emulator threads outside of the VM's nodes.
     EmulatorFar {
         /// The pCPUs of the emulator threads.

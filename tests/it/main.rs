@@ -31,6 +31,7 @@ mod lscpu;
 mod lstopo;
 mod mutations;
 mod near;
+mod odd_nodes;
 mod oracle;
 mod overlay;
 mod properties;

@@ -212,6 +212,14 @@ cases! {
         pinning_all_threads_changes_little: style(&host("hgx-h200"), &small(), Style::Pin);
         floating_changes_nothing: Profile { dedicated: false, ..pin_on_one_node() };
     }
+    BandwidthRemote {
+        vcpus_without_memory_beside_them_lose_bandwidth: Profile { lent: true, ..pin_on_one_node() };
+        vcpus_beside_their_memory_do_not: pin_on_one_node();
+    }
+    LatencyRemote {
+        vcpus_without_memory_beside_them_wait_longer: Profile { lent: true, ..pin_on_one_node() };
+        vcpus_beside_their_memory_wait_no_longer: pin_on_one_node();
+    }
     BandwidthOfCells {
         bandwidths_of_cells_add_up: cells_with_expanders();
         a_flat_guest_does_not_add_bandwidths_up: flat_over_two();
@@ -334,6 +342,8 @@ const PAGE: &[Line] = &[
     (RuleId::BandwidthOfOneNode, [1000, 1400, 1550], Grade::Measured, &[25]),
     (RuleId::BandwidthOfOnlyNode, [1000, 1000, 1050], Grade::Observed, &[3]),
     (RuleId::BandwidthFlat, [1000, 1000, 1050], Grade::Observed, &[3]),
+    (RuleId::BandwidthRemote, [500, 800, 1000], Grade::Reasoned, &[31]),
+    (RuleId::LatencyRemote, [750, 900, 1000], Grade::Reasoned, &[29, 30]),
     (RuleId::Hugepages, [1000, 1050, 1150], Grade::Stated, &[14, 42]),
     (RuleId::LatencyBoundPackages, [1000, 1250, 1500], Grade::Measured, &[13, 29]),
     (RuleId::LatencyBoundNodes, [1000, 1050, 1300], Grade::Measured, &[30]),

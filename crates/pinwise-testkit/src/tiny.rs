@@ -11,7 +11,7 @@ use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
 use pinwise::usage::PageClaim;
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, HostSpec, Options, PageSize, PciAddr, Policies, Policy,
+    Bytes, Claim, CpuSet, Host, HostSpec, NodeSet, Options, PageSize, PciAddr, Policies, Policy,
     RequestSpec, Usage, Workload,
 };
 
@@ -61,7 +61,7 @@ fn host(rng: &mut Rng) -> HostSpec {
     let count = if rng.percent(60) { most } else { rng.between(nodes.max(2), most) };
     let mut at_node: Vec<usize> = (0..count).map(|_| rng.below(nodes)).collect();
     // Every node has a core, but for a few that have memory only.
-    if nodes == 2 && !rng.percent(4) {
+    if nodes == 2 && !rng.percent(5) {
         at_node = (0..count).map(|at| at % 2).collect();
         if rng.percent(40) {
             at_node[1..].fill(1);
@@ -172,7 +172,14 @@ fn memory(rng: &mut Rng, nodes: usize) -> Vec<NodeSpec> {
         let (id, cpus) = (NodeId(id as u32), CpuSet::new());
         NodeSpec { id, cpus, memory: Bytes(memory), pools, distances }
     };
-    (0..nodes).map(|id| node(rng, id)).collect()
+    let mut all: Vec<NodeSpec> = (0..nodes).map(|id| node(rng, id)).collect();
+    // A node without memory.
+    if nodes == 2 && rng.percent(5) {
+        let node = &mut all[rng.below(nodes)];
+        node.memory = Bytes::ZERO;
+        node.pools.iter_mut().for_each(|pool| (pool.total, pool.free) = (0, 0));
+    }
+    all
 }
 
 fn l3(rng: &mut Rng, at_node: &[usize], cores: &[CoreSpec], hybrid: bool) -> Vec<L3Spec> {
@@ -334,7 +341,7 @@ fn tenants(rng: &mut Rng, host: &Host) -> Vec<(String, Claim)> {
     tenants
 }
 
-/// Sometimes holds the VM to some pCPUs, or to one node.
+/// Sometimes holds the VM to some pCPUs, to one node, or its memory to some nodes.
 fn hold(rng: &mut Rng, host: &Host, tenants: &[(String, Claim)], request: &mut RequestSpec) {
     if rng.percent(15) {
         let share = rng.pick(&[50, 70, 85]);
@@ -350,6 +357,12 @@ fn hold(rng: &mut Rng, host: &Host, tenants: &[(String, Claim)], request: &mut R
         let missing = usize::from(rng.percent(10));
         let node = NodeId(rng.below(host.nodes().len() + missing) as u32);
         request.nodes = Some([node].into_iter().collect());
+    }
+    if rng.percent(7) {
+        let missing = usize::from(rng.percent(10));
+        let ids = 0..host.nodes().len() + missing;
+        let nodes: NodeSet = ids.filter(|_| rng.percent(60)).map(|id| NodeId(id as u32)).collect();
+        request.memory_nodes = Some(nodes).filter(|nodes| !nodes.is_empty());
     }
 }
 

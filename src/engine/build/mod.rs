@@ -108,7 +108,9 @@ fn pick(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<Pcpus, Fact>
     let stock = inventory.stocks.iter().find(|stock| stock.way == candidate.way);
     let stock = stock.expect("a candidate's way is one of the stocks'");
     pcpus.vcpus.reserve(inventory.request.spec().vcpus as usize);
-    for (at, units) in candidate.nodes.iter().zip(&candidate.units) {
+    // A node that gives memory alone has no vCPU.
+    let with_vcpus = candidate.nodes.iter().zip(&candidate.units).filter(|(_, units)| **units > 0);
+    for (at, units) in with_vcpus {
         for (core, vcpus) in stock.pick(*at, *units, candidate.threads) {
             // Isolated pCPUs first: they are for vCPUs.
             let mut of_core: SmallVec<[PcpuId; 8]> =
@@ -135,12 +137,17 @@ fn of_core<'a>(
 /// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
 fn float(inventory: &Inventory<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     let host = inventory.host;
-    let free_on = |at: &usize| -> CpuSet {
+    // A node that gives memory alone has no vCPU.
+    let free_on = |(at, units): (&usize, &u64)| -> CpuSet {
+        if *units == 0 {
+            return CpuSet::new();
+        }
         let cores = host.derived().nodes[*at].cores.clone();
         let pcpus = cores.flat_map(|core| of_core(inventory, core, candidate.way));
         pcpus.filter(|pcpu| !host.isolated().contains(*pcpu)).collect()
     };
-    let mut shared: Vec<CpuSet> = candidate.nodes.iter().map(free_on).collect();
+    let mut shared: Vec<CpuSet> =
+        candidate.nodes.iter().zip(&candidate.units).map(free_on).collect();
     let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
     let beside = for_emulators(inventory).difference(&all);
     let needed = match inventory.request.spec().emulator_pcpus as usize {
@@ -292,10 +299,12 @@ fn cells(inventory: &Inventory<'_>, candidate: &Candidate, ids: &[NodeId]) -> Ve
         )
     };
     if !candidate.style.shows_cells() {
+        let has_memory = |at: &usize| inventory.memory.contains(*at);
+        let home = candidate.nodes.iter().zip(ids).filter(|(at, _)| has_memory(at));
         let share = ids.iter().copied().zip(candidate.pages.iter().copied());
         return vec![Cell {
             id: CellId(0),
-            nodes: ids.iter().copied().collect(),
+            nodes: home.map(|(_, id)| *id).collect(),
             vcpus: VcpuSet::row(0, inventory.request.spec().vcpus),
             memory: memory(&candidate.pages),
             page_size: page,

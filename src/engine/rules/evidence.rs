@@ -240,12 +240,14 @@ table! {
     WholeL3Domains, CpuAllThreads, (Fixed(1000), Fixed(1050), Fixed(1180)), Measured, [38];
     PinnedThreads, CpuAllThreads, (Fixed(1000), Fixed(1000), Fixed(1050)), Measured, [26];
     CrowdedThreads, CpuAllThreads, (Crowded(300), Crowded(50), Fixed(1000)), Reasoned, [];
+    BandwidthRemote, MemoryBandwidth, (Fixed(500), Fixed(800), Fixed(1000)), Reasoned, [31];
     BandwidthOfCells, MemoryBandwidth, (Fixed(1000), PerFewestNode(1000), PerNode(1600)), Measured, [4 22 23 31];
     BandwidthInterleaved, MemoryBandwidth, (Fixed(900), IfFewest(1200, 1000), NodesAtMost(2000)), Stated, [16 31];
     BandwidthFlat, MemoryBandwidth, (Fixed(1000), Fixed(1000), Fixed(1050)), Observed, [3];
     BandwidthOfOneNode, MemoryBandwidth, (Fixed(1000), Fixed(1400), Fixed(1550)), Measured, [25];
     BandwidthOfOnlyNode, MemoryBandwidth, (Fixed(1000), Fixed(1000), Fixed(1050)), Observed, [3];
     Hugepages, MemoryBandwidth, (Fixed(1000), Fixed(1050), Fixed(1150)), Stated, [14 42];
+    LatencyRemote, MemoryLatency, (Fixed(750), Fixed(900), Fixed(1000)), Reasoned, [29 30];
     LatencyInterleaved, MemoryLatency, (Fixed(850), Fixed(950), Fixed(1000)), Measured, [32];
     LatencyBoundPackages, MemoryLatency, (Fixed(1000), Fixed(1250), Fixed(1500)), Measured, [13 29];
     LatencyBoundNodes, MemoryLatency, (Fixed(1000), Fixed(1050), Fixed(1300)), Measured, [30];

@@ -12,6 +12,36 @@ fn flat_over_nodes(profile: &Profile) -> bool {
     profile.style != Style::Default && !profile.style.shows_cells() && profile.nodes > 1
 }
 
+/// `BandwidthRemote`: vCPUs on nodes that have no memory for the VM.
+///
+/// # What it looks at
+/// Whether vCPUs are on other nodes than the VM's memory.
+/// # Why it matters
+/// All their accesses are remote, while the default layout has the same pCPUs for a part of its time.
+/// # Evidence
+/// F31: one remote node gives 0.32 to 0.92 of a local one. The default layout has some of its
+/// accesses remote, too; the range against it is our own.
+/// # When it is silent
+/// Every vCPU is on a node of the VM's memory, or the VM floats.
+pub(crate) fn remote(profile: &Profile) -> bool {
+    profile.lent && bound(profile)
+}
+
+/// `LatencyRemote`: vCPUs on nodes that have no memory for the VM.
+///
+/// # What it looks at
+/// Whether vCPUs are on other nodes than the VM's memory.
+/// # Why it matters
+/// Each of their cache misses crosses a link.
+/// # Evidence
+/// F29, F30: idle latency to another node is 1.07 to 1.95 times the local one. Halved, as about half of
+/// the default layout's accesses are remote, too; the range is our own.
+/// # When it is silent
+/// Every vCPU is on a node of the VM's memory, or the VM floats.
+pub(crate) fn latency_remote(profile: &Profile) -> bool {
+    remote(profile)
+}
+
 /// `BandwidthOfCells`: a guest cell per node, each bound to its node.
 ///
 /// # What it looks at

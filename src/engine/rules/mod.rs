@@ -162,6 +162,8 @@ rules! {
     PinnedThreads => cpu::pinned;
     /// Pinned vCPUs on cores that other tenants float on, for all threads; on top of the others.
     CrowdedThreads => cpu::crowded;
+    /// vCPUs on nodes without memory for the VM, for bandwidth.
+    BandwidthRemote => memory::remote;
     /// A guest cell per node: bandwidths add up.
     BandwidthOfCells => memory::cells;
     /// One guest cell, pages interleaved over several nodes.
@@ -174,6 +176,8 @@ rules! {
     BandwidthOfOnlyNode => memory::only_node;
     /// Hugepages instead of 4 KiB pages; on top of the others.
     Hugepages => memory::hugepages;
+    /// vCPUs on nodes without memory for the VM, for latency.
+    LatencyRemote => memory::latency_remote;
     /// One guest cell, pages interleaved over several packages.
     LatencyInterleaved => memory::interleaved_over_packages;
     /// Memory local to its vCPUs on a host of several packages.

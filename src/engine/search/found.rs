@@ -140,6 +140,8 @@ pub(super) struct Start {
     pub(super) blind: bool,
     /// Whether cores are in more L3 domains than needed.
     pub(super) pieces: bool,
+    /// The number of guest cores on nodes that lend pCPUs.
+    pub(super) lent: u64,
     /// Distances between the VM's nodes, and from its GPUs to them.
     pub(super) spread: u64,
 }

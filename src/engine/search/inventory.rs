@@ -2,6 +2,7 @@
 
 use super::cpus::{CpuPolicy, FreeCores};
 use super::gpus::GpuSets;
+use super::lent::memory;
 use super::state::PerNode;
 use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
 use crate::engine::profile::count;
@@ -36,6 +37,8 @@ pub(crate) struct Inventory<'a> {
     pub(super) devices: NodeMask,
     /// The nodes that the request is held to, or all.
     pub(crate) nodes: NodeMask,
+    /// The nodes whose memory the VM may have.
+    pub(crate) memory: NodeMask,
 }
 
 /// One page size to try: the number of pages that the VM needs, and the numbers that are free.
@@ -74,7 +77,7 @@ impl<'a> Inventory<'a> {
     ///
     /// # Errors
     /// The facts that refuse every style: no set of GPUs, or no page size, can serve the request, or
-    /// none of the pCPUs or nodes that it is held to can be had.
+    /// none of the pCPUs, nodes or memory nodes that it is held to can be had.
     pub(crate) fn new(question: Question<'a>) -> Result<Self, Vec<Fact>> {
         let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
@@ -85,6 +88,7 @@ impl<'a> Inventory<'a> {
         let for_others = if is_held || shares { all.whole_cores() } else { None };
         let free = all.narrowed(host, request);
         let nodes = nodes(host, request)?;
+        let memory = memory(host, request, nodes).map_err(|fact| vec![fact])?;
         if let Some(fact) = unusable(request, &free.usable).filter(|_| free.usable.is_empty()) {
             return Err(vec![fact]);
         }
@@ -102,7 +106,7 @@ impl<'a> Inventory<'a> {
         };
         let slots = slots(host, usage, whole_cores, &pages, options)
             .for_one_of(gpus.sets.iter().map(|set| set.gpus));
-        pages.iter_mut().for_each(|pages| pages.keep(nodes));
+        pages.iter_mut().for_each(|pages| pages.keep(memory));
         let device_nodes: Vec<Option<usize>> = device_nodes(host, request).collect();
         let devices = device_nodes.iter().flatten().copied().collect();
         Ok(Self {
@@ -118,6 +122,7 @@ impl<'a> Inventory<'a> {
             device_nodes,
             devices,
             nodes,
+            memory,
         })
     }
 }

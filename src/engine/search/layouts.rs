@@ -25,7 +25,8 @@ impl Walk<'_> {
         let mut outcome = Outcome::default();
         // If GPUs must be local and are not, this is noted once for every style.
         let local_only = inventory.wants_local();
-        let is_remote = local_only && !inventory.gpus.may_be_local(mask);
+        let home = mask & inventory.memory;
+        let is_remote = local_only && !inventory.gpus.may_be_local(home);
         if !has_cores(size, mask) || (is_remote && self.is_noted(size)) {
             return outcome;
         }
@@ -39,15 +40,15 @@ impl Walk<'_> {
         }
         let between = OnceCell::new();
         let mut layout = self.layout(size, mask, &pages, &between);
-        for i in self.gpu_sets(mask) {
+        for i in self.gpu_sets(home) {
             layout.gpus = self.memo.gpu_set(i);
             let set = &inventory.gpus.sets[layout.gpus];
-            let is_local = set.nodes.is_subset(mask);
+            let is_local = set.nodes.is_subset(home);
             if local_only && !(is_local && set.unknown == 0) {
                 continue;
             }
             let nodes = || set.node_of(inventory.host).flatten();
-            let remote = || nodes().filter(|at| !mask.contains(*at));
+            let remote = || nodes().filter(|at| !home.contains(*at));
             layout.gpus_remote = if is_local { 0 } else { count(remote().count()) };
             let possible = self.try_splits(&layout, splits);
             outcome.possible |= possible;
@@ -60,7 +61,7 @@ impl Walk<'_> {
     /// possible.
     fn try_splits(&mut self, layout: &Layout<'_>, splits: &mut Splits) -> bool {
         let Layout { size: &Size { pass, ref even, .. }, mask, .. } = *layout;
-        if let Some(core_use) = pass.core_use(mask) {
+        if let Some(core_use) = pass.core_use(mask).filter(|_| layout.alone == NodeMask::EMPTY) {
             return self.try_shared(layout, core_use, splits);
         }
         let share = even.share.as_slice();
@@ -72,17 +73,25 @@ impl Walk<'_> {
         // Numbers of GPUs that differ from node to node are a reason for an uneven split.
         let set = &self.inventory.gpus.sets[layout.gpus];
         let settled = no_choice && !mask.is_subset(set.nodes);
-        let even_only = even.fits_on(mask) && (pass.alike || settled);
+        let even_only =
+            even.fits_on(mask) && (pass.alike || (settled && layout.alone == NodeMask::EMPTY));
         let (at, tried) = if even_only { (&[][..], share) } else { self.split(layout, splits) };
         let mut possible = false;
         for units in tried.chunks_exact(layout.nodes) {
-            let is_even = even_only || units == share;
+            let has_gaps = layout.alone != NodeMask::EMPTY && units.contains(&0);
+            if layout.alone != NodeMask::EMPTY && pass.stock.way.doubled {
+                let used = mask.iter().zip(units).filter(|(_, units)| **units > 0);
+                if !has_emulator(layout.size, used.map(|(at, _)| at).collect()) {
+                    continue;
+                }
+            }
+            let is_even = even_only || (units == share && pass.if_all.is_empty());
             let core_use = match is_even {
                 true => evenly,
                 false => self.memo.core_use(pass.stock, at, units, pass.base.threads),
             };
             let entry = self.entry(layout, core_use);
-            possible |= self.try_choices(layout, Cores { units, is_even, entry });
+            possible |= self.try_choices(layout, Cores { units, is_even, has_gaps, entry });
         }
         possible
     }
@@ -95,13 +104,13 @@ impl Walk<'_> {
         for choice in &layout.size.choices {
             let tried = layout.pages.iter().copied();
             let judged = tried
-                .map(|page| (page, self.judge(layout, *choice, false, entry, page)))
+                .map(|page| (page, self.judge(layout, *choice, (false, 0), entry, page)))
                 .find(|(_, judged)| *judged != Judged::Impossible);
             let Some((page, judged)) = judged else { continue };
             possible = true;
             let Judged::Ahead(start, score) = judged else { continue };
             if let Some((units, is_even)) = self.shared_split(layout, core_use, splits) {
-                let cores = Cores { units, is_even, entry };
+                let cores = Cores { units, is_even, has_gaps: false, entry };
                 self.keep_if_best(layout, *choice, cores, page, (start, score));
             }
         }
@@ -169,10 +178,13 @@ impl Walk<'_> {
         pages: &'l [usize],
         between: &'l OnceCell<u64>,
     ) -> Layout<'l> {
-        let off = |node: &&Option<usize>| node.is_none_or(|at| !mask.contains(at));
+        let home = mask & self.inventory.memory;
+        let off = |node: &&Option<usize>| node.is_none_or(|at| !home.contains(at));
         Layout {
             size,
             mask,
+            home,
+            alone: size.pass.roles.alone_in(mask, self.inventory.memory),
             nodes: size.even.share.len(),
             packages: self.inventory.host.derived().packages_of(mask),
             devices_far: count(self.inventory.device_nodes.iter().filter(off).count()),
@@ -197,7 +209,9 @@ fn has_cores(size: &Size<'_>, mask: NodeMask) -> bool {
     let room = || mask.iter().map(|at| pass.caps[at]).sum::<u64>();
     let has_room = size.even.fits_on(mask) || (!pass.alike && room() >= pass.units);
     let doubled = pass.stock.way.doubled;
-    has_room && (!doubled || (must_double(size, mask) && has_emulator(size, mask)))
+    // Which nodes that may be without a vCPU are so depends on the split.
+    let used = mask - pass.roles.alone_in(mask, pass.memory);
+    has_room && (!doubled || (must_double(size, mask) && has_emulator(size, used)))
 }
 
 /// Whether cores have to carry two vCPUs each on these nodes.

@@ -40,7 +40,10 @@ pub(super) struct Known {
 /// page size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Features {
+    /// The number of the layout's nodes with memory for the VM.
     pub(super) nodes: u32,
+    /// Whether the others lend pCPUs.
+    pub(super) lent: bool,
     pub(super) packages: u32,
     pub(super) devices_far: u32,
     pub(super) gpus_remote: u32,
@@ -130,7 +133,8 @@ impl Memo {
     ) -> CoreUse {
         let mut all =
             CoreUse { l3: L3Use::NoChoice, cores: ByKind::default(), whole: true, crowd: 0 };
-        for (at, cores) in at.iter().zip(split) {
+        // A node that gives memory alone has no core of the VM.
+        for (at, cores) in at.iter().zip(split).filter(|(_, cores)| **cores > 0) {
             let known = &mut self.core_uses[*at];
             let picked = match known {
                 Some((of, picked)) if of == cores => *picked,

@@ -38,7 +38,8 @@
 //!    is tried; if k > 1 cells are required, only size k. There are never more nodes than guest
 //!    cores.
 //! 3. **Node set.** The subsets of that size in ascending order of their positions. A node takes
-//!    part if it has memory and room for at least one guest core; it need not have free pages. If
+//!    part if it has room for at least one guest core; it need not have free pages. Nodes without
+//!    memory, and nodes that give only memory, are the subject of `lent`. If
 //!    the request is held to some pCPUs or nodes, nothing else has room; what is left for other VMs
 //!    is counted without regard to that.
 //! 4. **GPU set.** Those that no other set dominates as seen from these nodes; see `gpus`.
@@ -64,7 +65,8 @@
 //!   possible size of at least 2, only node sets that contain all nodes of some GPU set are tried.
 //!
 //! # Splits
-//! Every node of a set gets at least one guest core; a node without a vCPU would not be the VM's.
+//! Every node of a set gets at least one guest core; a node without a vCPU would not be the VM's,
+//! unless it gives memory alone (`lent`).
 //! - *Even*: the same number on every node. `EvenSplit` evaluates it once per node and size, so a
 //!   node set is answered with a few mask operations. It is the only split if a required number of
 //!   cells must be alike, and usually the only one tried.
@@ -81,8 +83,8 @@
 //!
 //! # Memo
 //! Rules, requirements and preferences see a candidate only through its `Profile`. The profile is
-//! determined by the pass, by the features in `Features` (numbers of nodes, packages, far devices
-//! and remote GPUs, the kind of GPU set, the `CoreUse`), by the choice, and by whether pages are
+//! determined by the pass, by the features in `Features` (numbers of nodes with memory, packages, far
+//! devices and remote GPUs, whether pCPUs are lent, the kind of GPU set, the `CoreUse`), by the choice, and by whether pages are
 //! huge. Its verdict, a score without the packing cost or the first required property that it
 //! lacks, is computed once. On eight equal nodes in two packages, 28 pairs have two sets of
 //! features.
@@ -92,9 +94,10 @@
 //!
 //! # Rank and ties
 //! Best first: higher score, packing included; fewer nodes; fewer threads per guest core; cells
-//! without expander buses last; smaller *spread* (the distances between the VM's nodes, plus the
-//! distance from each GPU of known node to the nearest of them); room on its nodes for the pCPUs
-//! that the emulator wants for itself; lower packing cost; fewer cores;
+//! without expander buses last; fewer guest cores on nodes that lend pCPUs; smaller *spread* (the
+//! distances between the VM's nodes, plus the distance from each GPU of known node to the nearest of
+//! them); room on its nodes for the pCPUs that the emulator wants for itself; lower packing cost;
+//! fewer cores;
 //! the better GPU set; fewer cores left free on its nodes, so the tightest fit; the smaller node
 //! mask; larger pages. Equal candidates of two variants are ordered by the variant. Of equal splits
 //! the first one tried stays. The packing cost never raises a score, so a layout whose score
@@ -129,6 +132,7 @@ mod found;
 pub(crate) mod gpus;
 mod inventory;
 mod layouts;
+mod lent;
 mod memo;
 pub(crate) mod nodes;
 mod pass;
@@ -142,4 +146,5 @@ pub(crate) use found::{Candidate, Found};
 pub(crate) use inventory::{
     Inventory, Pages, emulator_room, emulator_way, missing_nodes, unusable,
 };
+pub(crate) use lent::missing_memory_nodes;
 pub(crate) use pass::search;

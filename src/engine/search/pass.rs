@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::cpus::{CoreUse, CpuPolicy, FreeCores};
 use super::found::Found;
 use super::inventory::{Inventory, emulator_room, emulator_way};
+use super::lent::Roles;
 use super::memo::Memo;
 use super::nodes::{Grown, subsets};
 use super::state::{CHOICES, Choice, Outcome, Pass, PerNode, Size};
@@ -15,7 +16,6 @@ use crate::host::core_set::CoreSet;
 use crate::host::mask::NodeMask;
 use crate::placement::{MemoryMode, Style};
 use crate::request::{Policy, Request};
-use crate::units::Bytes;
 
 /// The number of GPU sets around which node sets are grown, if not all node sets can be tried.
 const MAX_GPU_SEEDS: usize = 64;
@@ -123,8 +123,9 @@ struct Growth {
 
 impl Growth {
     fn new(request: &Request, pass: &Pass<'_>) -> Self {
-        // A node without a vCPU would not be the VM's.
-        let most = usize::try_from(pass.units).unwrap_or(usize::MAX).min(pass.usable.len());
+        // A node without a vCPU would not be the VM's, unless it gives memory alone.
+        let most = usize::try_from(pass.units).unwrap_or(usize::MAX);
+        let most = most.saturating_add(pass.roles.memory_alone()).min(pass.usable.len());
         let one_node = request.spec().policies.one_node == Policy::Require;
         let last = if one_node { most.min(1) } else { most.min(pass.most_doubled()) };
         // A required number of cells is a number of nodes.
@@ -210,11 +211,12 @@ impl<'s> Pass<'s> {
             whole_cores: stock.way.dedicated && stock.way.whole,
             ..Profile::of_host(host, request, threads, stock.way.dedicated)
         };
-        // A node without free pages can still have vCPUs of a flat guest.
-        let memory = |at: usize| host.nodes()[at].memory != Bytes::ZERO;
+        let roles = Roles::new(inventory.memory, request.spec().memory_nodes.is_some(), &caps);
         let cells = request.spec().cells.required().unwrap_or(1);
         let several = cells > 1;
-        let usable = (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect();
+        // A node without memory or free pages can still have vCPUs of a flat guest.
+        let takes_part = |at: &usize| caps[*at] > 0 || roles.may_be_without_room(*at);
+        let usable = (0..caps.len()).filter(takes_part).collect();
         // Floating vCPUs on cores of several kinds, and cells that must be alike, are shared out
         // before it is known which cores they use.
         let CpuPolicy { dedicated, doubled, .. } = stock.way;
@@ -236,6 +238,8 @@ impl<'s> Pass<'s> {
             units: u64::from(request.spec().vcpus / threads),
             usable,
             if_all,
+            memory: inventory.memory,
+            roles,
             caps,
             base,
             emulator_pcpus: u64::from(request.spec().emulator_pcpus),
@@ -292,7 +296,7 @@ fn fewest_local(inventory: &Inventory<'_>, pass: &Pass<'_>) -> usize {
         return 0;
     }
     let usable: NodeMask = pass.usable.iter().copied().collect();
-    inventory.gpus.fewest_local(usable).unwrap_or(usize::MAX)
+    inventory.gpus.fewest_local(usable & inventory.memory).unwrap_or(usize::MAX)
 }
 
 /// The numbers of threads that a guest core may have.

@@ -4,9 +4,10 @@ use smallvec::SmallVec;
 
 use super::cpus::CoreUse;
 use super::nodes::share_out;
-use super::state::{EvenSplit, Layout, Pass};
+use super::state::{EvenSplit, Layout, Pass, PerNode};
 use super::walk::{Splits, Walk};
 use crate::engine::profile::L3Use;
+use crate::host::mask::NodeMask;
 
 impl Walk<'_> {
     /// Evaluates the even split over `size` nodes. No node fits if the guest cores cannot be shared
@@ -91,6 +92,10 @@ impl Walk<'_> {
             weights.fill(1);
             share_out(pass.units, room, weights, true, splits);
         }
+        let alone = layout.alone;
+        if alone != NodeMask::EMPTY {
+            add_splits(pass, layout, (at, room), splits);
+        }
         if pass.shares_cores() {
             pass.stock.share_by_cores(at, pass.units, splits);
             return (at, splits);
@@ -103,7 +108,9 @@ impl Walk<'_> {
         if !self.is_good(layout, core_use) {
             let mut seen = vec![core_use];
             let total = pass.units;
-            for x in (1..total).filter(|x| *x <= a && total - x <= b) {
+            let least = |i: usize| u64::from(!alone.contains(at[i]));
+            let may = |x: &u64| (least(0)..=a).contains(x) && (least(1)..=b).contains(&(total - x));
+            for x in (0..=total).filter(may) {
                 let core_use = self.memo.core_use(pass.stock, at, &[x, total - x], threads);
                 if !seen.contains(&core_use) {
                     seen.push(core_use);
@@ -113,4 +120,40 @@ impl Walk<'_> {
         }
         (at, splits)
     }
+}
+
+/// Adds two splits for a set with nodes that may give memory alone: one with as many guest cores as
+/// possible on the nodes with memory, and one with as many as possible on those that lend pCPUs. `at`
+/// and `room` are those of the set.
+fn add_splits(
+    pass: &Pass<'_>,
+    layout: &Layout<'_>,
+    (at, room): (&[usize], &[u64]),
+    to: &mut Vec<u64>,
+) {
+    let has_memory = |i: &usize| layout.home.contains(at[*i]);
+    let lends = (0..at.len()).filter(|i| !has_memory(i));
+    let mut first: PerNode<usize> = (0..at.len()).filter(has_memory).collect();
+    first.sort_by_key(|i| std::cmp::Reverse(room[*i]));
+    // At least one on each node that lends pCPUs; it would not be the VM's otherwise.
+    let mut shares: PerNode<u64> = room.iter().map(|_| 0).collect();
+    lends.clone().for_each(|i| shares[i] = 1);
+    let Some(mut left) = pass.units.checked_sub(shares.iter().sum()) else { return };
+    let least = shares.clone();
+    for i in first.iter().copied().chain(lends.clone()) {
+        let more = left.min(room[i] - shares[i]);
+        shares[i] += more;
+        left -= more;
+    }
+    if left > 0 {
+        return;
+    }
+    to.extend(&shares);
+    let (mut shares, mut left) = (least, pass.units - lends.clone().count() as u64);
+    for i in lends.chain(first) {
+        let more = left.min(room[i] - shares[i]);
+        shares[i] += more;
+        left -= more;
+    }
+    to.extend(&shares);
 }

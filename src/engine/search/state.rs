@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use smallvec::SmallVec;
 
 use super::cpus::{CoreUse, FreeCores};
+use super::lent::Roles;
 use crate::engine::profile::{L3Use, Profile};
 use crate::host::derived::ByKind;
 use crate::host::mask::NodeMask;
@@ -29,6 +30,10 @@ pub(super) struct Pass<'s> {
     pub(super) base: Profile,
     /// Positions of the nodes that can take part in a layout.
     pub(super) usable: PerNode<usize>,
+    /// The nodes whose memory the VM may have.
+    pub(super) memory: NodeMask,
+    /// What the nodes can give.
+    pub(super) roles: Roles,
     /// The sets of nodes on which a GPU set lies.
     pub(super) of_gpus: SmallVec<[NodeMask; 16]>,
     /// By node position: how its cores would be used if vCPUs were on all of them. Empty unless
@@ -79,6 +84,10 @@ impl Outcome {
 pub(super) struct Layout<'s> {
     pub(super) size: &'s Size<'s>,
     pub(super) mask: NodeMask,
+    /// Its nodes whose memory the VM may have.
+    pub(super) home: NodeMask,
+    /// Its nodes that may be without a vCPU.
+    pub(super) alone: NodeMask,
     /// The number of nodes in `mask`.
     pub(super) nodes: usize,
     /// The number of packages that the nodes are in.
@@ -101,6 +110,8 @@ pub(super) struct Cores<'s> {
     pub(super) units: &'s [u64],
     /// Whether every node has the same number.
     pub(super) is_even: bool,
+    /// Whether some node has none.
+    pub(super) has_gaps: bool,
     /// The memo's entry for the layout with these cores.
     pub(super) entry: usize,
 }

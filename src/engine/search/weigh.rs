@@ -36,7 +36,8 @@ impl Walk<'_> {
     /// The memo's entry for a layout whose cores would be used this way.
     pub(super) fn entry(&mut self, layout: &Layout<'_>, core_use: CoreUse) -> usize {
         self.memo.entry(Features {
-            nodes: count(layout.nodes),
+            nodes: layout.home.len(),
+            lent: layout.home != layout.mask,
             packages: layout.packages,
             devices_far: layout.devices_far,
             gpus_remote: layout.gpus_remote,
@@ -54,7 +55,11 @@ impl Walk<'_> {
         cores: Cores<'_>,
         page: usize,
     ) -> bool {
-        match self.judge(layout, choice, cores.is_even, cores.entry, page) {
+        if cores.has_gaps && choice.style.shows_cells() {
+            return false;
+        }
+        let lent = lent(layout, cores);
+        match self.judge(layout, choice, (cores.is_even, lent), cores.entry, page) {
             Judged::Impossible => false,
             Judged::Behind => true,
             Judged::Ahead(start, score) => {
@@ -64,12 +69,13 @@ impl Walk<'_> {
         }
     }
 
-    /// Judges a candidate by all but its packing cost.
+    /// Judges a candidate by all but its packing cost. `lent`: the number of its guest cores on nodes
+    /// that lend pCPUs.
     pub(super) fn judge(
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        is_even: bool,
+        (is_even, lent): (bool, u64),
         entry: usize,
         page: usize,
     ) -> Judged {
@@ -78,6 +84,10 @@ impl Walk<'_> {
         // An expander bus without a device has nothing to show.
         let with_devices = inventory.gpus.sets[layout.gpus].nodes | inventory.devices;
         if choice.expanders && !with_devices.intersects(mask) {
+            return Judged::Impossible;
+        }
+        let over_one = choice.memory == MemoryMode::Interleave && layout.home.len() < 2;
+        if over_one {
             return Judged::Impossible;
         }
         if !self.has_cells(size, choice, mask, is_even, page) {
@@ -111,6 +121,7 @@ impl Walk<'_> {
             threads: size.pass.base.threads,
             blind: choice.style.shows_cells() && !choice.expanders,
             pieces: self.memo.features(entry).core_use.l3 == L3Use::Pieces,
+            lent,
             spread: self.spread(layout),
         };
         if best.is_none_or(|best| best >= start) {
@@ -142,7 +153,8 @@ impl Walk<'_> {
     ) -> bool {
         let Inventory { request, ref pages, .. } = *self.inventory;
         let pages = &pages[page];
-        let each = || pages.needed >= u64::from(mask.len()) && mask.is_subset(pages.some);
+        let both = pages.some & size.pass.roles.both;
+        let each = || pages.needed >= u64::from(mask.len()) && mask.is_subset(both);
         let alike = || is_even && mask.is_subset(size.even.pages[page]);
         !choice.style.shows_cells() || (each() && (!request.spec().even_cells || alike()))
     }
@@ -152,7 +164,7 @@ impl Walk<'_> {
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
-        Cores { units, is_even, entry }: Cores<'_>,
+        Cores { units, is_even, entry, .. }: Cores<'_>,
         page: usize,
         (start, score): (Start, Score),
     ) {
@@ -267,6 +279,15 @@ fn emulator_far(inventory: &Inventory<'_>, pass: &Pass<'_>, at: &[usize], cores:
     pass.emulator_pcpus.saturating_sub(all.saturating_sub(taken))
 }
 
+/// The number of guest cores on nodes that lend pCPUs.
+fn lent(layout: &Layout<'_>, cores: Cores<'_>) -> u64 {
+    if layout.home == layout.mask {
+        return 0;
+    }
+    let lends = |(at, units): (usize, &u64)| if layout.home.contains(at) { 0 } else { *units };
+    layout.mask.iter().zip(cores.units).map(lends).sum()
+}
+
 /// The profile of a layout with these features. Whatever it reads of the layout is the pass's, or
 /// follows from the features.
 fn profile(
@@ -276,7 +297,7 @@ fn profile(
     features: &Features,
     page: usize,
 ) -> Profile {
-    let Features { nodes, packages, devices_far, gpus_remote, core_use, .. } = *features;
+    let Features { nodes, lent, packages, devices_far, gpus_remote, core_use, .. } = *features;
     let Choice { style, memory, expanders, .. } = choice;
     let pass = layout.size.pass;
     let set = &inventory.gpus.sets[layout.gpus];
@@ -286,6 +307,7 @@ fn profile(
         memory,
         expanders,
         nodes,
+        lent,
         packages,
         cells: if style.shows_cells() { nodes } else { 1 },
         hugepages: inventory.pages[page].size.is_huge(),

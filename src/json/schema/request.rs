@@ -34,6 +34,12 @@ pub fn request_schema() -> String {
         ("io_threads", false, number(U32), "the number of I/O threads"),
         cpus("cpus", false, "the only pCPUs that the VM may have; any if omitted"),
         ("nodes", false, set(), "the only nodes for its vCPUs and memory; any if omitted"),
+        (
+            "memory_nodes",
+            false,
+            set(),
+            "the only nodes for its memory, which may have no CPUs; those of nodes with CPUs if omitted",
+        ),
         ("policies", false, of("policies"), "how strictly each property is wanted"),
     ];
     let definitions: Vec<Definition> = vec![

@@ -129,13 +129,13 @@ fn request() -> impl Strategy<Value = RequestSpec> {
     let size = ("\\PC{0,8}", any::<u32>(), any::<u64>(), option::of(page_size()));
     let guest = prop_oneof![Just(Guest::Any), Just(Guest::Windows)];
     let parts = (gpus(), addresses(), workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
-    let held_to = (option::of(set()), option::of(set()));
+    let held_to = (option::of(set()), option::of(set()), option::of(set()));
     let rest = (option::of(any::<bool>()), any::<bool>(), any::<u32>(), any::<u32>(), policies());
     let rest = (rest, held_to);
     (size, parts, rest).prop_map(|(size, (gpus, devices, workload, guest, cells, smt), rest)| {
         let (name, vcpus, memory, page_size) = size;
         let ((peer_to_peer, even_cells, emulator_pcpus, io_threads, policies), held_to) = rest;
-        let (cpus, nodes) = held_to;
+        let (cpus, nodes, memory_nodes) = held_to;
         RequestSpec {
             name,
             vcpus,
@@ -153,6 +153,7 @@ fn request() -> impl Strategy<Value = RequestSpec> {
             io_threads,
             cpus,
             nodes,
+            memory_nodes,
             policies,
         }
     })

@@ -17,13 +17,15 @@ use scenes::{Scene, address, cpus};
 type MakeScene = fn() -> Scene;
 
 /// A clean placement in its surroundings, and its name.
-const CLEAN: [(&str, MakeScene); 6] = [
+const CLEAN: [(&str, MakeScene); 8] = [
     ("pin", scenes::pin),
     ("pin+numa+smt", scenes::numa_smt),
     ("pin+smt", scenes::smt),
     ("default", scenes::default),
     ("floating in a set", scenes::floating),
     ("below a switch", scenes::switched),
+    ("memory on another node", scenes::lent),
+    ("a node without memory", scenes::without_memory),
 ];
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is to be told about neighbours, told and left out, case by case.
 
-use super::scenes::{Scene, cpus, default, floating, nodes, numa_smt, pin};
+use super::scenes::{Scene, cpus, default, floating, lent, nodes, numa_smt, pin};
 use crate::host::spec::L3Spec;
 use crate::question::Question;
 use crate::request::Policy;
@@ -43,6 +43,11 @@ fn cases() -> Vec<(&'static str, Scene, Vec<Warning>)> {
     empty_share.placement.cells[0].pages.push((NodeId(1), 0));
     vec![
         ("alone", pin(), vec![]),
+        (
+            "memory on another node",
+            lent(),
+            vec![RemoteMemory { cpus: cpus("1"), nodes: nodes("0"), memory: nodes("1") }],
+        ),
         (
             "its own and idle pCPUs are floated over, and one that is nobody's",
             beside(pin, "", "1,3,9", &[]),

@@ -367,3 +367,21 @@ pub(super) fn floating() -> Scene {
     placement.cells[0].pages = vec![(NodeId(0), 2), (NodeId(1), 2)];
     Scene { host: host(), tenants: Vec::new(), request, placement }
 }
+
+/// Two vCPUs, the first on node 0, whose memory is on node 1, as the request says.
+pub(super) fn lent() -> Scene {
+    let mut request = request(2, 4);
+    request.policies.whole_cores = Policy::Ignore;
+    request.memory_nodes = Some(nodes("1"));
+    let mut placement = placement(Style::Pin, [1, 1, 2, 1], &["1", "4"]);
+    placement.cells = vec![cell(0, 1, "0-1", 4, &[10])];
+    Scene { host: host(), tenants: Vec::new(), request, placement }
+}
+
+/// The same, because node 0 has no memory.
+pub(super) fn without_memory() -> Scene {
+    let mut scene = lent();
+    scene.request.memory_nodes = None;
+    (scene.host.nodes[0].memory, scene.host.nodes[0].pools) = (Bytes::ZERO, Vec::new());
+    scene
+}

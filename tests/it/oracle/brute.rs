@@ -3,7 +3,8 @@
 //! says; what it is worth, the public scoring function.
 //!
 //! The space, where the design and not the checker draws the line:
-//! - the VM's nodes are those with a vCPU; memory on other nodes is not tried;
+//! - the VM's nodes are those with a vCPU; memory on other nodes is tried only where the request names
+//!   memory nodes, or some node with a vCPU has no memory for the VM, and the guest then has one cell;
 //! - a cell is one node, all of it that the VM has; pages are interleaved over several nodes only;
 //! - floating vCPUs may run on all that is free on their node, and show no siblings;
 //! - of the cores of one kind on a node, those on which the fewest tenants float come first, and a
@@ -38,9 +39,22 @@ struct Cpus {
     vcpus: Vec<CpuSet>,
     /// By vCPU, ascending.
     nodes: Vec<NodeId>,
+    doubled: Option<Doubled>,
     idle: CpuSet,
     own: CpuSet,
     emulator: CpuSet,
+}
+
+/// Where cores may carry two vCPUs of two guest cores.
+#[derive(Debug, Clone)]
+struct Doubled {
+    /// The number of cores of each node, which must be too few for the VM's nodes to have one for
+    /// each vCPU.
+    cores: BTreeMap<NodeId, usize>,
+    /// Whether the cores are whole.
+    whole: bool,
+    /// Whether one node alone would show its siblings instead.
+    shows: bool,
 }
 
 struct Brute<'a> {
@@ -141,12 +155,14 @@ impl Brute<'_> {
         }
         let cores = self.host.cores().iter();
         let mut classes: BTreeMap<_, Vec<&Core>> = BTreeMap::new();
+        let kept = kept(self.host);
         for core in
             cores.filter(|core| all_of(core).intersection(&self.usable).len() >= threads as usize)
         {
             let state = |p: &PcpuId| {
                 let held = self.usage.dedicated().contains(*p);
-                let wanted = wants(self.host, self.request, *p);
+                // What the host keeps closes a core; what the request leaves out does not.
+                let wanted = (wants(self.host, self.request, *p), kept.contains(*p));
                 (self.usable.contains(*p), held, self.host.allowed().contains(*p), wanted)
             };
             let mut states: Vec<_> = core.pcpus.iter().map(state).collect();
@@ -166,7 +182,7 @@ impl Brute<'_> {
                 let taken = classes.iter().zip(&counts);
                 let cores = taken.flat_map(|(class, count)| &class[..*count]);
                 let cores: Vec<(&Core, u32)> = cores.map(|core| (*core, threads)).collect();
-                self.pinned(&cores, threads);
+                self.pinned(&cores, threads, None);
             }
             // The next vector of counts, like an odometer.
             let Some(at) = (0..counts.len()).find(|at| counts[*at] < classes[*at].len()) else {
@@ -198,16 +214,14 @@ impl Brute<'_> {
     }
 
     /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each for:
-    /// as few as can be on each node, and none if the VM's nodes have a core for each. For required
-    /// equal cells that could not show siblings instead, each node counts alone.
+    /// as few as can be on each node. [`Brute::must_double`] tells whether the VM's nodes have a core
+    /// for each.
     fn doubled(&mut self, whole: bool) {
         let vcpus = self.request.spec().vcpus as usize;
         let (host, usable) = (self.host, self.usable.clone());
         if self.request.spec().smt.required().is_some() {
             return;
         }
-        let spec = self.request.spec();
-        let alike = spec.even_cells && spec.cells.required().is_some_and(|cells| cells > 1);
         let room = |core: &Core| all_of(core).intersection(&usable).len().min(2);
         let cores = host.cores().iter().filter(|core| !whole || self.is_whole(core));
         let cores: Vec<&Core> = cores.filter(|core| room(core) > 0).collect();
@@ -218,10 +232,10 @@ impl Brute<'_> {
                 at.map_or(0, |at| taken[at])
             };
             let of_node = |node| cores.iter().filter(move |core| core.node == node);
+            let of_all = |node| of_node(node).count();
             let mut nodes: Vec<NodeId> =
                 cores.iter().filter(|core| used(core) > 0).map(|core| core.node).collect();
             nodes.dedup();
-            let in_all: usize = nodes.iter().map(|node| of_node(*node).count()).sum();
             let fewest = nodes.iter().all(|node| {
                 let double = of_node(*node).any(|core| used(core) == 2);
                 !double || of_node(*node).all(|core| used(core) > 0)
@@ -242,20 +256,13 @@ impl Brute<'_> {
             let left: Vec<&Core> = left.map(|(core, _)| *core).collect();
             let mut in_use = cores.iter().filter(|core| used(core) > 0);
             let spares = in_use.all(|core| self.spares_crowds(core, &left));
-            // Where all carry two, siblings are shown instead, unless they had better be hidden.
-            let hides = self.request.spec().smt == Wish::Prefer(false);
-            let shows_pairs = whole && (vcpus / nodes.len().max(1)).is_multiple_of(2);
-            let lacks = match alike && !shows_pairs {
-                true => nodes.iter().any(|node| of_node(*node).count() < vcpus / nodes.len()),
-                false => in_all < vcpus,
-            };
-            let few = lacks && (in_all * 2 != vcpus || hides);
-            let possible = few && fewest && !shows && spares;
-            if taken.iter().sum::<usize>() == vcpus && possible {
+            if taken.iter().sum::<usize>() == vcpus && fewest && spares {
                 let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
                 let cores: Vec<(&Core, u32)> =
                     cores.map(|(core, vcpus)| (*core, *vcpus as u32)).collect();
-                self.pinned(&cores, 1);
+                let of_nodes = self.host.nodes().iter().map(|node| (node.id, of_all(node.id)));
+                let doubled = Doubled { cores: of_nodes.collect(), whole, shows };
+                self.pinned(&cores, 1, Some(doubled));
             }
             let Some(at) = (0..cores.len()).find(|at| taken[*at] < room(cores[*at])) else {
                 return;
@@ -265,7 +272,25 @@ impl Brute<'_> {
         }
     }
 
-    fn pinned(&mut self, cores: &[(&Core, u32)], threads: u32) {
+    /// Whether cores have to carry two vCPUs each on these nodes. For required equal cells that could
+    /// not show siblings instead, each node counts alone. Where all would carry two, siblings are
+    /// shown instead, unless they had better be hidden.
+    fn must_double(&self, doubled: &Doubled, nodes: &BTreeSet<NodeId>) -> bool {
+        let Doubled { cores, whole, shows } = doubled;
+        let spec = self.request.spec();
+        let vcpus = spec.vcpus as usize;
+        let each = vcpus / nodes.len();
+        let alike = spec.even_cells && spec.cells.required().is_some_and(|cells| cells > 1);
+        let in_all: usize = nodes.iter().map(|id| cores[id]).sum();
+        let lacks = match alike && !(*whole && each.is_multiple_of(2)) {
+            true => nodes.iter().any(|id| cores[id] < each),
+            false => in_all < vcpus,
+        };
+        let hides = spec.smt == Wish::Prefer(false);
+        lacks && (in_all * 2 != vcpus || hides) && !(*shows && nodes.len() == 1)
+    }
+
+    fn pinned(&mut self, cores: &[(&Core, u32)], threads: u32, doubled: Option<Doubled>) {
         let mut cores = cores.to_vec();
         cores.sort_by_key(|(core, _)| core.node);
         let empty = CpuSet::new();
@@ -274,6 +299,7 @@ impl Brute<'_> {
             threads,
             vcpus: Vec::new(),
             nodes: Vec::new(),
+            doubled,
             idle: empty.clone(),
             own: empty.clone(),
             emulator: empty,
@@ -404,6 +430,7 @@ impl Brute<'_> {
                         threads: 1,
                         vcpus: Vec::new(),
                         nodes: Vec::new(),
+                        doubled: None,
                         idle: idle.clone(),
                         own: if own { with.clone() } else { CpuSet::new() },
                         emulator: just(),
@@ -430,8 +457,34 @@ impl Brute<'_> {
 
     /// Everything else, given the pCPUs.
     fn place(&mut self, cpus: &Cpus) {
-        let mut nodes = cpus.nodes.clone();
-        nodes.dedup();
+        let mut with_vcpus = cpus.nodes.clone();
+        with_vcpus.dedup();
+        let held = self.request.spec().memory_nodes.as_ref();
+        let gives = |id: &NodeId| {
+            let node = self.host.node(*id).expect("an id of a node of the host");
+            let named = held.map_or(!node.cpus.is_empty(), |held| held.contains(*id));
+            node.memory != Bytes::ZERO && named
+        };
+        let lends = held.is_some() || !with_vcpus.iter().all(gives);
+        let ids = self.host.nodes().iter().map(|node| node.id);
+        let others = ids.filter(|id| lends && gives(id) && !with_vcpus.contains(id));
+        let others: Vec<NodeId> = others.collect();
+        for mask in 0_u32..1 << others.len() {
+            let more = (0..others.len()).filter(|at| mask & (1 << at) != 0).map(|at| others[at]);
+            let all: BTreeSet<NodeId> = with_vcpus.iter().copied().chain(more).collect();
+            if cpus.doubled.as_ref().is_some_and(|doubled| !self.must_double(doubled, &all)) {
+                continue;
+            }
+            let memory: Vec<NodeId> = all.iter().copied().filter(gives).collect();
+            if !memory.is_empty() {
+                self.place_on(cpus, &memory, memory == with_vcpus);
+            }
+        }
+    }
+
+    /// Everything else, given the pCPUs and the nodes of the memory; with cells, too, if these are
+    /// those of the vCPUs.
+    fn place_on(&mut self, cpus: &Cpus, nodes: &Vec<NodeId>, may_show: bool) {
         let mut sizes: BTreeSet<PageSize> =
             self.host.nodes().iter().flat_map(|n| n.pools.iter().map(|p| p.size)).collect();
         if let Some(size) = self.request.spec().page_size {
@@ -451,13 +504,14 @@ impl Brute<'_> {
                     let Some(pages) = pages else { continue };
                     let modes: &[MemoryMode] = match (cells, single) {
                         (true, true) => continue,
+                        (true, false) if !may_show => continue,
                         (false, false) => &[MemoryMode::Strict, MemoryMode::Interleave],
                         _ => &[MemoryMode::Strict],
                     };
                     for mode in modes {
                         let expanders: &[bool] = if cells { &[false, true] } else { &[false] };
                         for expanders in expanders {
-                            let (pages, nodes) = (&pages, &nodes);
+                            let pages = &pages;
                             let memory = Memory { size, pages, nodes, cells, mode: *mode };
                             self.judge(cpus, &memory, &gpus, *expanders);
                         }
@@ -519,7 +573,7 @@ impl Brute<'_> {
         let Memory { size, pages, nodes, cells, .. } = *memory;
         let vcpus = |on: &[NodeId]| {
             let at = (0..).map(VcpuId).zip(&cpus.nodes);
-            at.filter(|(_, node)| on.contains(node)).map(|(vcpu, _)| vcpu).collect()
+            at.filter(|(_, node)| !cells || on.contains(node)).map(|(vcpu, _)| vcpu).collect()
         };
         let distance = |a: NodeId, b: NodeId| {
             let told = self.host.distance(a, b).expect("the nodes are the host's");

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pinwise::engine::{Profile, Rejection, score};
 use pinwise::host::Reserve;
 use pinwise::request::GpuRequest;
-use pinwise::{Question, Style, verify};
+use pinwise::{Bytes, Question, Style, verify};
 
 use pinwise_testkit::case::Case;
 use pinwise_testkit::tiny;
@@ -212,6 +212,9 @@ fn counts(outcomes: &[Outcome]) -> BTreeMap<String, usize> {
             ("other devices", !request.devices.is_empty()),
             ("held to pCPUs", request.cpus.is_some()),
             ("held to nodes", request.nodes.is_some()),
+            ("memory held to nodes", request.memory_nodes.is_some()),
+            ("a node without memory", host.nodes.iter().any(|node| node.memory == Bytes::ZERO)),
+            ("a node without CPUs", host.nodes.iter().any(|node| node.cpus.is_empty())),
         ] {
             count(format!("{what}: {is}"));
         }
@@ -258,6 +261,9 @@ fn assert_spread(outcomes: &[Outcome]) {
         ("other devices: true", 5.0),
         ("held to pCPUs: true", 8.0),
         ("held to nodes: true", 5.0),
+        ("memory held to nodes: true", 3.0),
+        ("a node without memory: true", 2.5),
+        ("a node without CPUs: true", 0.3),
         ("0 tenants", 20.0),
         ("3 tenants", 5.0),
     ] {

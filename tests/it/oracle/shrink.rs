@@ -115,6 +115,7 @@ fn steps(case: &Case) -> Vec<Case> {
         RequestSpec { io_threads: 0, ..request.clone() },
         RequestSpec { cpus: None, ..request.clone() },
         RequestSpec { nodes: None, ..request.clone() },
+        RequestSpec { memory_nodes: None, ..request.clone() },
         RequestSpec { devices: Vec::new(), ..request.clone() },
         RequestSpec { gpus: GpuRequest::default(), ..request.clone() },
         RequestSpec { vcpus: request.vcpus - 1, ..request.clone() },

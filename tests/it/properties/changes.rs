@@ -62,6 +62,7 @@ fn apply(host: &mut HostSpec, request: &mut RequestSpec, change: &Change) -> Res
         }
         Change::AnyCpus => request.cpus = None,
         Change::AnyNodes => request.nodes = None,
+        Change::AnyMemoryNodes => request.memory_nodes = None,
         Change::FewerEmulatorPcpus { emulator_pcpus } => {
             ensure(emulator_pcpus < request.emulator_pcpus, || "not fewer".into())?;
             request.emulator_pcpus = emulator_pcpus;
@@ -267,6 +268,7 @@ fn all_single(rng: &mut Rng, case: &Case) -> Vec<Kind> {
         requests("UnevenCells", vec![with(&|other| other.even_cells = false)]),
         requests("AnyCpus", vec![with(&|other| other.cpus = None)]),
         requests("AnyNodes", vec![with(&|other| other.nodes = None)]),
+        requests("AnyMemoryNodes", vec![with(&|other| other.memory_nodes = None)]),
         requests("WithoutDevice", named.map(|a| with(&|other| without(other, *a))).collect()),
         requests("LessMemory", memories.iter().map(|m| with(&|o| o.memory = *m)).collect()),
     ];

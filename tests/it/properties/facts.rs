@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pinwise::engine::{Fact, Rejection};
 use pinwise::host::DeviceKind;
 use pinwise::request::{GpuRequest, Wish};
+use pinwise::units::NodeId;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy};
 
 use super::scene::Scene;
@@ -33,17 +34,27 @@ fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
 
 fn free_pages(scene: &Scene, nodes: &NodeSet, size: PageSize) -> u64 {
     let (host, usage) = (&scene.host, &scene.usage);
+    let held = scene.request.memory_nodes.as_ref();
+    let gives = |node: &NodeId| match held {
+        Some(held) => held.contains(*node),
+        None => host.node(*node).is_some_and(|node| !node.cpus.is_empty()),
+    };
     let kept = |id| match size.is_huge() {
         true => 0,
         false => host.node(id).map_or(0, |node| host.kept_memory(node).0.div_ceil(size.bytes())),
     };
     let of_node = |id| usage.free_pages(host, id, size).saturating_sub(kept(id));
-    let sum: u64 = nodes.iter().map(of_node).sum();
+    let sum: u64 = nodes.iter().filter(gives).map(of_node).sum();
     let in_all = host.nodes().iter().map(|node| of_node(node.id)).sum::<u64>();
     let in_all = in_all.saturating_sub(usage.unbound_pages(size));
-    let whole_host =
-        nodes.len() == host.nodes().len() || Some(nodes) == scene.request.nodes.as_ref();
-    if whole_host { sum.min(in_all) } else { sum }
+    let all: NodeSet = host.nodes().iter().map(|node| node.id).collect();
+    let of_vm = match (&scene.request.nodes, held) {
+        (Some(nodes), None) => nodes.clone(),
+        (nodes, held) => {
+            nodes.as_ref().unwrap_or(&all).union(held.unwrap_or(&all)).intersection(&all)
+        }
+    };
+    if *nodes == of_vm { sum.min(in_all) } else { sum }
 }
 
 /// The tenant that has a function of the device's slot or group.
@@ -178,6 +189,21 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
                 wanted.iter().partition(|id| host.node(*id).is_some());
             ensure(!nodes.is_empty() && *left as usize == known.len(), || format!("{fact:?}"))?;
             Fact::NodesMissing { nodes: missing.into_iter().collect(), left: *left }
+        }
+        Fact::MemoryNodesMissing { nodes, left } => {
+            let wanted = request.memory_nodes.clone().unwrap_or_default();
+            let (known, missing): (Vec<_>, Vec<_>) =
+                wanted.iter().partition(|id| host.node(*id).is_some());
+            ensure(!nodes.is_empty() && *left as usize == known.len(), || format!("{fact:?}"))?;
+            Fact::MemoryNodesMissing { nodes: missing.into_iter().collect(), left: *left }
+        }
+        Fact::NodesWithoutMemory { .. } => {
+            let may = |id: NodeId| {
+                let memory = request.memory_nodes.as_ref().is_some_and(|ids| ids.contains(id));
+                request.nodes.as_ref().is_none_or(|ids| ids.contains(id)) || memory
+            };
+            let nodes = host.nodes().iter().filter(|n| n.memory == Bytes::ZERO && may(n.id));
+            Fact::NodesWithoutMemory { nodes: nodes.map(|node| node.id).collect() }
         }
         // Of what is required; the property tests of requirements and the oracle judge those.
         _ => fact.clone(),

@@ -6,7 +6,7 @@ use pinwise::host::Reserve;
 use pinwise::request::GpuRequest;
 use pinwise::units::{NodeId, PcpuId};
 use pinwise::usage::PageClaim;
-use pinwise::{Claim, CpuSet, HostSpec, PciAddr, RequestSpec};
+use pinwise::{Claim, CpuSet, HostSpec, NodeSet, PciAddr, RequestSpec};
 
 use pinwise_testkit::rng::Rng;
 
@@ -113,8 +113,10 @@ impl Numbers {
         }
         other.devices = self.addresses(&request.devices);
         other.cpus = request.cpus.as_ref().map(|cpus| self.cpus(cpus));
-        other.nodes =
-            request.nodes.as_ref().map(|nodes| nodes.iter().map(|id| self.nodes[&id]).collect());
+        let nodes =
+            |nodes: &NodeSet| -> NodeSet { nodes.iter().map(|id| self.nodes[&id]).collect() };
+        other.nodes = request.nodes.as_ref().map(nodes);
+        other.memory_nodes = request.memory_nodes.as_ref().map(nodes);
         other
     }
 }

@@ -32,6 +32,9 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     for domain in host.l3_domains() {
         text += &format!(" {} {} ", domain.cpus, domain.size.unwrap_or_default());
     }
+    for node in host.nodes().iter().filter(|node| node.cpus.is_empty()) {
+        text += &format!(" {} ", node.memory);
+    }
     let mut all = numbers(&text);
     let mut add = |number: i128| _ = all.insert(number.to_string());
     let kept = &host.kept().cpus;

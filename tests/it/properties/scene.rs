@@ -1,13 +1,13 @@
 //! Scenes: a fixture's host, made a little worse, with tenants, and a request for it.
 
-use pinwise::host::{DeviceKind, Reserve};
+use pinwise::host::{DeviceKind, NodeSpec, Reserve};
 use pinwise::json::write_host;
 use pinwise::request::{GpuRequest, Wish};
-use pinwise::units::NodeId;
+use pinwise::units::{Distance, NodeId};
 use pinwise::usage::PageClaim;
 use pinwise::{
-    Bytes, Claim, CpuSet, Host, HostSpec, Infeasible, Options, PageSize, PciAddr, Policies, Policy,
-    Question, Recommendation, RequestSpec, Usage, Workload, recommend,
+    Bytes, Claim, CpuSet, Host, HostSpec, Infeasible, NodeSet, Options, PageSize, PciAddr,
+    Policies, Policy, Question, Recommendation, RequestSpec, Usage, Workload, recommend,
 };
 
 use pinwise_testkit::common::{checked, description};
@@ -114,7 +114,29 @@ pub(crate) fn worsened(rng: &mut Rng, mut host: HostSpec) -> HostSpec {
         let some = rng.below(host.devices.len());
         host.devices[some].node = None;
     }
+    if rng.percent(6) && host.nodes.len() > 1 {
+        let at = rng.below(host.nodes.len());
+        let node = &mut host.nodes[at];
+        (node.memory, node.pools) = (Bytes::ZERO, Vec::new());
+    }
+    if rng.percent(6) {
+        add_memory(&mut host);
+    }
     host
+}
+
+/// Adds a node with memory like the first one's, and without CPUs.
+fn add_memory(host: &mut HostSpec) {
+    let id = host.nodes.iter().map(|node| node.id.0 + 1).max().unwrap_or(0);
+    let mut node = NodeSpec { id: NodeId(id), cpus: CpuSet::new(), ..host.nodes[0].clone() };
+    for other in host.nodes.iter_mut().filter(|node| !node.distances.is_empty()) {
+        other.distances.push(Distance(24));
+    }
+    node.distances = host.nodes[0].distances.iter().map(|_| Distance(24)).collect();
+    if let Some(own) = node.distances.last_mut() {
+        *own = Distance::LOCAL;
+    }
+    host.nodes.push(node);
 }
 
 pub(crate) fn options(rng: &mut Rng) -> Options {
@@ -254,7 +276,7 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
     }
 }
 
-/// Sometimes holds the VM to some pCPUs, or to some nodes.
+/// Sometimes holds the VM to some pCPUs, to some nodes, or its memory to some.
 pub(crate) fn hold(rng: &mut Rng, host: &Host, request: &mut RequestSpec) {
     if rng.percent(10) {
         let share = rng.between(30, 95);
@@ -273,6 +295,10 @@ pub(crate) fn hold(rng: &mut Rng, host: &Host, request: &mut RequestSpec) {
         rng.shuffle(&mut nodes);
         nodes.truncate(rng.between(nodes.len().div_ceil(2), nodes.len()));
         request.nodes = Some(nodes.into_iter().collect());
+    }
+    if rng.percent(8) {
+        let nodes = host.nodes().iter().map(|node| node.id).filter(|_| rng.percent(50));
+        request.memory_nodes = Some(nodes.collect()).filter(|nodes: &NodeSet| !nodes.is_empty());
     }
 }
 

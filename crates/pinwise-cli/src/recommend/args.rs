@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",
-        "cpus", "nodes",
+        "cpus", "nodes", "memory_nodes",
     ])]
     pub(crate) request: Option<PathBuf>,
     /// The VM's name.
@@ -106,6 +106,10 @@ pub(crate) struct Args {
     /// Hold the VM's vCPUs and memory to these NUMA nodes, such as 0-1. GPUs may be elsewhere.
     #[arg(long, value_name = "NODESET", value_parser = set::<NodeSet>)]
     pub(crate) nodes: Option<NodeSet>,
+    /// Hold the VM's memory to these NUMA nodes, also such without CPUs (HBM, CXL, persistent
+    /// memory). Its vCPUs may be on others; the guest then sees one cell.
+    #[arg(long, value_name = "NODESET", value_parser = set::<NodeSet>)]
+    pub(crate) memory_nodes: Option<NodeSet>,
     /// How strictly each vCPU must have a pCPU of its own.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) dedicated_cpus: Option<Policy>,

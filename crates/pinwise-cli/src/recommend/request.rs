@@ -56,6 +56,7 @@ pub(super) fn request(args: &Args, domain: Option<&str>) -> Result<Request, Fail
         peer_to_peer: args.p2p.and_then(|choice| choice.0),
         cpus: args.cpus.clone(),
         nodes: args.nodes.clone(),
+        memory_nodes: args.memory_nodes.clone(),
         ..base
     };
     Ok(request.build()?)

@@ -1,11 +1,13 @@
 //! Pins, cores and who else is on them.
 
-use super::super::scenes::{cpus, default, floating, nodes, numa_smt, pin, smt};
+use super::super::scenes::{
+    cpus, default, floating, lent, nodes, numa_smt, pin, smt, without_memory,
+};
 use super::{Sabotage, core, other, vcpu};
 use crate::host::Reserve;
 use crate::placement::{GuestTopology, Style};
 use crate::request::Policy;
-use crate::units::{CellId, PcpuId};
+use crate::units::{Bytes, CellId, PcpuId};
 use crate::verify::CpuUser::{Emulator, EmulatorOwn, Idle, IoThread, Vcpu};
 use crate::verify::Violation::*;
 
@@ -142,6 +144,21 @@ pub(super) fn cpus_broken() -> Vec<Sabotage> {
                 s.idle("10");
             },
             OffNode { vcpu: vcpu(0), cell: CellId(0), pcpus: cpus("4") },
+        ),
+        (
+            lent,
+            |s| s.request.memory_nodes = None,
+            OffNode { vcpu: vcpu(0), cell: CellId(0), pcpus: cpus("1") },
+        ),
+        (
+            without_memory,
+            |s| s.host.nodes[0].memory = Bytes::from_gib(1),
+            OffNode { vcpu: vcpu(0), cell: CellId(0), pcpus: cpus("1") },
+        ),
+        (
+            lent,
+            |s| s.request.nodes = Some(nodes("1")),
+            CpusExcluded { user: Vcpu(vcpu(0)), pcpus: cpus("1") },
         ),
         (floating, |s| s.request.policies.dedicated_cpus = Policy::Require, NotDedicated),
         (

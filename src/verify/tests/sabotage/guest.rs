@@ -1,6 +1,8 @@
 //! What the guest is shown of CPUs and cells.
 
-use super::super::scenes::{cpus, default, floating, nodes, numa_smt, pin, smt, vcpus};
+use super::super::scenes::{
+    cpus, default, floating, nodes, numa_smt, pin, smt, vcpus, without_memory,
+};
 use super::Sabotage;
 use crate::host::CpuVendor;
 use crate::placement::{GuestTopology, MemoryMode, Style};
@@ -158,6 +160,11 @@ pub(super) fn guest_broken() -> Vec<Sabotage> {
         ),
         (
             numa_smt,
+            |s| s.request.policies.one_node = Policy::Require,
+            NotOneNode { nodes: nodes("0-1") },
+        ),
+        (
+            without_memory,
             |s| s.request.policies.one_node = Policy::Require,
             NotOneNode { nodes: nodes("0-1") },
         ),

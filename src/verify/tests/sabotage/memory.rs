@@ -1,6 +1,6 @@
 //! Cells' memory, pages and the nodes that they are on.
 
-use super::super::scenes::{default, floating, nodes, numa_smt, pin};
+use super::super::scenes::{default, floating, lent, nodes, numa_smt, pin};
 use super::Sabotage;
 use crate::placement::{MemoryMode, Style};
 use crate::units::{Bytes, CellId, NodeId, PageSize};
@@ -110,6 +110,20 @@ pub(super) fn memory_broken() -> Vec<Sabotage> {
             pin,
             |s| s.placement.cells[0].nodes = nodes("0,2"),
             NoMemory { cell: CellId(0), node: NodeId(2) },
+        ),
+        (
+            lent,
+            |s| s.request.memory_nodes = Some(nodes("2")),
+            MemoryExcluded { cell: CellId(0), nodes: nodes("1") },
+        ),
+        // Memory without CPUs is used if the request names it.
+        (
+            pin,
+            |s| {
+                s.host.nodes[2].memory = Bytes::from_gib(8);
+                s.placement.cells[0].nodes = nodes("0,2");
+            },
+            MemoryExcluded { cell: CellId(0), nodes: nodes("2") },
         ),
         (
             floating,

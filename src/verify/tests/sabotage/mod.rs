@@ -32,7 +32,7 @@ violations! {
     NotDedicated NotOnePcpu PcpuTwice Crowded FloatsIsolated VcpusShareCore GuestCoreSplit CoreShared CoreNotWhole
     IdleApart IdleInUse BesideVcpus EmulatorCount EmulatorElsewhere Topology StyleThreads StyleCells
     Smt Topoext Iommu CellCount NoCells CellId CellEmpty CellVcpus CellsOverlap InNoCell
-    CoreStraddles Sockets NoNodes NoSuchNode NodesExcluded NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory
+    CoreStraddles Sockets NoNodes NoSuchNode NodesExcluded MemoryExcluded NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory
     DefaultBinds CellMemory CellPageSize CellPages PagesOffNode PagesShort NoMemory StrictSpreads
     GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated DeviceHeld
     DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
