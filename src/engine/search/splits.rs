@@ -7,6 +7,7 @@ use super::nodes::share_out;
 use super::state::{EvenSplit, Layout, Pass, PerNode};
 use super::walk::{Splits, Walk};
 use crate::engine::profile::L3Use;
+use crate::host::limits::MAX_NODES;
 use crate::host::mask::NodeMask;
 
 impl Walk<'_> {
@@ -132,28 +133,27 @@ fn add_splits(
     to: &mut Vec<u64>,
 ) {
     let has_memory = |i: &usize| layout.home.contains(at[*i]);
-    let lends = (0..at.len()).filter(|i| !has_memory(i));
-    let mut first: PerNode<usize> = (0..at.len()).filter(has_memory).collect();
-    first.sort_by_key(|i| std::cmp::Reverse(room[*i]));
+    let lends = |i: &usize| !has_memory(i);
     // At least one on each node that lends pCPUs; it would not be the VM's otherwise.
-    let mut shares: PerNode<u64> = room.iter().map(|_| 0).collect();
-    lends.clone().for_each(|i| shares[i] = 1);
-    let Some(mut left) = pass.units.checked_sub(shares.iter().sum()) else { return };
-    let least = shares.clone();
-    for i in first.iter().copied().chain(lends.clone()) {
-        let more = left.min(room[i] - shares[i]);
-        shares[i] += more;
-        left -= more;
-    }
-    if left > 0 {
-        return;
-    }
-    to.extend(&shares);
-    let (mut shares, mut left) = (least, pass.units - lends.clone().count() as u64);
-    for i in lends.chain(first) {
-        let more = left.min(room[i] - shares[i]);
-        shares[i] += more;
-        left -= more;
-    }
-    to.extend(&shares);
+    let least: PerNode<u64> = (0..at.len()).map(|i| u64::from(lends(&i))).collect();
+    let Some(more) = pass.units.checked_sub(least.iter().sum()) else { return };
+    // Evenly over nodes alike, so that their numbers do not matter.
+    let fill = |first: &dyn Fn(&usize) -> bool| {
+        let mut shares = least.clone();
+        let mut left = more;
+        for turn in [true, false] {
+            let nodes: PerNode<usize> = (0..at.len()).filter(|i| first(i) == turn).collect();
+            let caps: PerNode<u64> =
+                nodes.iter().map(|i| room[*i].saturating_sub(least[*i])).collect();
+            let taken = left.min(caps.iter().sum());
+            let mut of_turn = Vec::with_capacity(nodes.len());
+            share_out(taken, &caps, &[1; MAX_NODES][..caps.len()], false, &mut of_turn);
+            nodes.iter().zip(of_turn).for_each(|(i, share)| shares[*i] += share);
+            left -= taken;
+        }
+        (left == 0).then_some(shares)
+    };
+    let Some(by_memory) = fill(&has_memory) else { return };
+    to.extend(&by_memory);
+    to.extend(fill(&lends).into_iter().flatten());
 }

@@ -209,7 +209,8 @@ impl Brute<'_> {
             of_kind || (other.kind < taken.kind && self.load(other) > 0)
         };
         // Cores are whole for the sake of the VM, or are not asked to be.
-        let whole = |other: &Core| self.is_whole(other) || !self.is_whole(taken);
+        let any = self.request.spec().policies.whole_cores == Policy::Ignore;
+        let whole = |other: &Core| any || self.is_whole(other) || !self.is_whole(taken);
         !left.iter().any(|other| other.node == taken.node && whole(other) && before(other))
     }
 
