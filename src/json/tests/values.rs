@@ -351,6 +351,7 @@ pub(super) fn full() -> Full {
         io_threads: 1,
         cpus: Some(cpus.clone()),
         nodes: Some("0-1".parse().unwrap()),
+        memory_nodes: Some("0-1".parse().unwrap()),
         policies: Policies {
             dedicated_cpus: Policy::Ignore,
             whole_cores: Policy::Ignore,
