@@ -272,6 +272,9 @@ pub struct Placement {
     pub cells: Vec<Cell>,
     /// The devices, GPUs first, then by address.
     pub devices: Vec<PlacedDevice>,
+    /// The host's fabric partition that the GPUs form: it must be active before the VM starts.
+    /// `None` without GPUs, or if they form none of the host's partitions.
+    pub fabric_partition: Option<u32>,
     /// The guest's PCIe tree.
     pub pci: GuestPci,
     /// Whether the guest needs an emulated IOMMU with x2APIC (more than 255 vCPUs).

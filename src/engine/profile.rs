@@ -32,7 +32,7 @@
 //! whole in two domains.
 //!
 //! **Path.** `Linked` if every two GPUs are linked and the set is a fabric partition or the host
-//! has none; else `SameSwitch` if every two meet below one root port; else `SameNode` if every two
+//! has neither partitions nor NVSwitches of its own; else `SameSwitch` if every two meet below one root port; else `SameNode` if every two
 //! are in one root complex or known to be on one node; else `Across`. *On one switch* is stricter
 //! than the path of that name: the bridge above the port of every GPU is the same one.
 //!
@@ -279,7 +279,7 @@ impl Profile {
         self.gpu_nodes = count(known.iter().collect::<BTreeSet<_>>().len());
         let remote = known.iter().filter(|node| !nodes.contains(**node)).count();
         self.gpus_remote = if nodes.is_empty() { 0 } else { count(remote) };
-        let set = SetFacts::of(host, host.gpu_mask(gpus));
+        let set = SetFacts::of(host, request, host.gpu_mask(gpus));
         self.partition = set.partition;
         self.gpu_path = set.path;
         self.same_switch = set.same_switch;
@@ -355,9 +355,10 @@ pub(crate) struct SetFacts {
 }
 
 impl SetFacts {
-    pub(crate) fn of(host: &Host, set: GpuMask) -> Self {
+    pub(crate) fn of(host: &Host, request: &Request, set: GpuMask) -> Self {
         let all = &host.derived().gpus;
-        set.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])).facts(host)
+        let set = set.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &all[at]));
+        set.facts(host, request)
     }
 }
 
@@ -400,13 +401,16 @@ impl GpuSetFold {
         }
     }
 
-    pub(crate) fn facts(self, host: &Host) -> SetFacts {
+    pub(crate) fn facts(self, host: &Host, request: &Request) -> SetFacts {
         let partitions = &host.derived().partitions;
         let all_in = |mask: GpuMask| self.gpus.is_subset(mask);
         // No GPUs at all need no partition, and a host without a fabric manager has none.
         let partition =
             self.gpus.is_empty() || partitions.is_empty() || partitions.contains(&self.gpus);
-        let path = if all_in(self.linked) && partition {
+        // Behind NVSwitches whose partitions are unknown, links may be switched off.
+        let untold = || !host.untold_fabric(&request.spec().devices).is_empty();
+        let fabric = partition && (self.gpus.len() < 2 || !untold());
+        let path = if all_in(self.linked) && fabric {
             GpuPath::Linked
         } else if all_in(self.near) {
             GpuPath::SameSwitch

@@ -23,7 +23,7 @@ impl fmt::Display for Warning {
 }
 
 fn of_warning(warning: &Warning) -> String {
-    let groups = [of_cpus, of_memory, of_neighbours, of_device, of_iommu, of_peers];
+    let groups = [of_cpus, of_memory, of_neighbours, of_device, of_iommu, of_peers, of_fabric];
     let sentence = groups.into_iter().find_map(|of_group| of_group(warning));
     sentence.expect("every warning belongs to a group: a test has one of each")
 }
@@ -134,6 +134,10 @@ fn of_device(warning: &Warning) -> Option<String> {
             "GPU {address} is on node {node}, but the VM's memory is on {}: every transfer crosses nodes (F15, F28)",
             node_or_nodes(nodes)
         ),
+        Warning::RemoteDevice { address, node, nodes } => format!(
+            "device {address} is on node {node}, outside of the VM's {}",
+            node_or_nodes(nodes)
+        ),
         Warning::UnknownNode { address } => format!(
             "the node of device {address} is unknown (numa_node -1), so its locality was not considered"
         ),
@@ -182,9 +186,26 @@ fn of_peers(warning: &Warning) -> Option<String> {
                 list(ports)
             )
         }
+        _ => return None,
+    };
+    Some(sentence)
+}
+
+/// The sentence for a warning about the fabric between GPUs.
+fn of_fabric(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
         Warning::NotAPartition { gpus } => format!(
             "GPUs {} do not form a fabric partition: the fabric manager cannot link them",
             list(gpus)
+        ),
+        Warning::ActivatePartition { id } => format!(
+            "the GPUs are fabric partition {id}: activate it before the VM starts (fmpm -a {id}), \
+             or they have no NVLinks"
+        ),
+        Warning::UntoldFabric { switches } => format!(
+            "the host keeps NVSwitches ({}), and its fabric partitions are unknown: NVLinks work \
+             only inside a partition that the fabric manager has activated, so none is counted on",
+            list(switches)
         ),
         _ => return None,
     };
@@ -213,6 +234,9 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         | Warning::KeptForHost { .. }
         | Warning::EmulatorFar { .. }
         | Warning::NotIsolated { .. }
+        | Warning::RemoteDevice { .. }
+        | Warning::ActivatePartition { .. }
+        | Warning::UntoldFabric { .. }
         | Warning::NotAPartition { .. } => &[],
     }
 }
@@ -246,6 +270,7 @@ mod tests {
         for warning in [
             Warning::DegradedLink { address, now: link, possible: link, given: true },
             Warning::RemoteGpu { address, node, nodes: nodes.clone() },
+            Warning::RemoteDevice { address, node, nodes: nodes.clone() },
             Warning::UnknownNode { address },
             Warning::SharedIommuGroup { address, others: vec![address] },
             Warning::NoIommuGroup { address },
@@ -268,6 +293,8 @@ mod tests {
             Warning::NotIsolated { cpus: cpus(), siblings: cpus() },
             Warning::SpreadSetMayBeFaster { node },
             Warning::NotAPartition { gpus: vec![address] },
+            Warning::ActivatePartition { id: 3 },
+            Warning::UntoldFabric { switches: vec![address] },
         ] {
             assert_eq!(named(&of_warning(&warning)), cited_by(&warning), "{warning:?}");
         }

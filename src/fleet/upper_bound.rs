@@ -167,7 +167,8 @@ fn sets(host: &Host, size: usize) -> Option<Vec<NodeSetAtHome>> {
 
 /// The common part of all profiles with these threads.
 fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profile {
-    let SetFacts { path, same_switch, partition, degraded } = SetFacts::of(host, GpuMask::EMPTY);
+    let SetFacts { path, same_switch, partition, degraded } =
+        SetFacts::of(host, request, GpuMask::EMPTY);
     Profile {
         // With shared cores one preference less is met, and the score is no better.
         whole_cores: dedicated,

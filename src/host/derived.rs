@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::core_set::{CoreMap, CoreSet};
+use super::fabric::nvswitches;
 pub(crate) use super::gpu_facts::GpuFacts;
 use super::gpu_places::GpuPlaces;
 use super::mask::{GpuMask, NodeMask, PackageMask};
 use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
 use super::records::{Core, CoreKind, Gpu, L3Domain, Node};
 use crate::sets::CpuSet;
-use crate::units::{Bytes, Distance, L3Id, PackageId, PcpuId};
+use crate::units::{Bytes, Distance, L3Id, PackageId, PciAddr, PcpuId};
 
 /// Numbers of cores by kind, in the order of [`CoreKind::ALL`]. On a host with cores of one kind, all
 /// are of the first.
@@ -76,7 +77,10 @@ pub(crate) struct Derived {
     pub(crate) allowed_cores: ByKind,
     /// Facts by position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
+    /// The GPUs of each of [`Host::fabric_partitions`](super::Host::fabric_partitions).
     pub(crate) partitions: Vec<GpuMask>,
+    /// The addresses of the NVSwitches.
+    pub(crate) nvswitches: Vec<PciAddr>,
     pub(crate) gpu_places: GpuPlaces,
     /// The largest number of SMT siblings of a core.
     pub(crate) widest_core: usize,
@@ -151,6 +155,7 @@ impl Derived {
             gpus: gpu_facts,
             unequal_caches: false,
             partitions: masks,
+            nvswitches: nvswitches(pci),
             far: distances(nodes),
             core_map: CoreMap::new(cores),
             favoured: CoreSet::of(cores, |core| core.favoured),

@@ -4,6 +4,7 @@ pub(crate) mod acs;
 pub(crate) mod core_set;
 pub(crate) mod derived;
 mod described;
+mod fabric;
 mod gpu_facts;
 pub(crate) mod gpu_places;
 pub(crate) mod kept;

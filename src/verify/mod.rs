@@ -43,6 +43,7 @@ mod case;
 mod check;
 mod cpu;
 mod devices;
+mod fabric;
 mod guest;
 mod memory;
 mod neighbours;

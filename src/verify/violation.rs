@@ -357,6 +357,12 @@ pub enum Violation {
     /// GPUs that do not form a fabric partition, though one is required.
     #[error("the {} GPUs that begin with {} do not form a fabric partition", gpus.len(), or_none("GPU", gpus.first()))]
     NotPartition { gpus: Vec<PciAddr> },
+    /// A partition other than the one that the GPUs form.
+    #[error("the placement names {}, but its GPUs form {}", or_none("partition", *found), or_none("partition", *wanted))]
+    WrongPartition { found: Option<u32>, wanted: Option<u32> },
+    /// GPUs that must be linked, behind NVSwitches of the host whose partitions are unknown.
+    #[error("links between {} GPUs are required, but no fabric partition is known", gpus.len())]
+    UntoldFabric { gpus: Vec<PciAddr> },
 
     /// Two guest controllers with the same index.
     #[error("controller index {index} occurs twice")]

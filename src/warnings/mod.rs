@@ -16,7 +16,7 @@
 //! 1. *Links*: a GPU of the host, or another device of the VM, whose link runs slower or narrower
 //!    than both sides can. A VM with GPUs is also warned about GPUs that it did not get. At full
 //!    width the cause may be an idle GPU that saves power.
-//! 2. *Each device*: its node is unknown; a GPU is on a node where the VM has nothing; it has no
+//! 2. *Each device*: its node is unknown; it is on a node where the VM has nothing; it has no
 //!    IOMMU group, or none is known on the whole host; other functions leave the host with its
 //!    group.
 //! 3. *Pages*: memory is in base pages, whether no others were free or they were requested, and
@@ -31,10 +31,11 @@
 //! 6. *Other threads*: no pCPUs are reserved for the host; emulator threads run outside of the VM's
 //!    nodes.
 //! 7. *GPU sets*: all GPUs are on one node and collectives go through host memory, where one host
-//!    was faster over two nodes; the GPUs do not form a fabric partition.
+//!    was faster over two nodes; the GPUs do not form a fabric partition, or form one that must be
+//!    activated, or the host has NVSwitches and its partitions are unknown.
 //!
-//! The checker recomputes the warnings about neighbours and peers pCPU by pCPU: none is false, none
-//! is missing. No published result measures the cost of sharing, so these are warnings and not
+//! The checker recomputes the warnings about neighbours, peers, fabrics and devices elsewhere: none
+//! is false, none is missing. No published result measures the cost of sharing, so these are warnings and not
 //! predictions.
 //!
 //! # Explanations
@@ -79,6 +80,7 @@
 //! - Three metrics explain most of a difference, not all of it; the table of expectations covers
 //!   only the first placement.
 
+mod devices;
 mod neighbours;
 mod peers;
 mod warning;
@@ -92,6 +94,7 @@ use crate::question::Question;
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 
+use devices::{elsewhere, fabric};
 use neighbours::neighbours;
 use peers::peers;
 
@@ -107,13 +110,10 @@ pub(crate) fn warnings(
     let nodes = placement.nodes();
     for device in &placement.devices {
         let address = device.address;
-        match device.node {
-            None => all.push(Warning::UnknownNode { address }),
-            Some(node) if !nodes.is_empty() && !nodes.contains(node) && device.is_gpu => {
-                all.push(Warning::RemoteGpu { address, node, nodes: nodes.clone() });
-            }
-            Some(_) => {}
+        if device.node.is_none() {
+            all.push(Warning::UnknownNode { address });
         }
+        all.extend(elsewhere(device, &nodes));
         if host.pci().get(address).is_some_and(|found| found.iommu_group.is_none()) {
             all.push(match host.pci().has_groups() {
                 true => Warning::NoIommuGroup { address },
@@ -139,6 +139,7 @@ pub(crate) fn warnings(
         let gpus = placement.gpus().map(|gpu| gpu.address).collect();
         all.push(Warning::NotAPartition { gpus });
     }
+    fabric(host, request, placement, &mut all);
     all
 }
 

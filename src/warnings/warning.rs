@@ -32,6 +32,15 @@ pub enum Warning {
         /// The VM's nodes.
         nodes: NodeSet,
     },
+    /// A NIC or other device on a node that holds nothing of the VM.
+    RemoteDevice {
+        /// The device.
+        address: PciAddr,
+        /// The node of the device.
+        node: NodeId,
+        /// The VM's nodes.
+        nodes: NodeSet,
+    },
     /// A device whose node is unknown.
     UnknownNode {
         /// The device.
@@ -159,5 +168,16 @@ pub enum Warning {
     NotAPartition {
         /// The GPUs.
         gpus: Vec<PciAddr>,
+    },
+    /// GPUs that form a fabric partition, which must be active before the VM starts.
+    ActivatePartition {
+        /// The partition's number in the fabric manager.
+        id: u32,
+    },
+    /// NVSwitches that stay with the host, whose fabric partitions are unknown. NVLinks work only
+    /// inside an activated partition, so none is counted on.
+    UntoldFabric {
+        /// The NVSwitches.
+        switches: Vec<PciAddr>,
     },
 }

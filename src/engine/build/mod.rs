@@ -55,6 +55,7 @@ pub(crate) fn build(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<
         iothreads: pcpus.iothreads,
         cells,
         devices,
+        fabric_partition: partition(inventory, candidate.gpus),
         pci,
         iommu: inventory.request.spec().vcpus > MAX_XAPIC_VCPUS,
         topoext: topoext(host, candidate.threads),
@@ -92,11 +93,17 @@ pub(crate) fn default_layout(inventory: &Inventory<'_>, gpus: usize) -> Option<P
         emulator: CpuSet::new(),
         iothreads: vec![CpuSet::new(); inventory.request.spec().io_threads as usize],
         cells: vec![cell],
+        fabric_partition: partition(inventory, gpus),
         pci: guest_pci(inventory.host, &devices, false).ok()?,
         devices,
         iommu: vcpus > MAX_XAPIC_VCPUS,
         topoext: false,
     })
+}
+
+/// The fabric partition of a GPU set.
+fn partition(inventory: &Inventory<'_>, gpus: usize) -> Option<u32> {
+    inventory.host.partition_of(inventory.gpus.sets[gpus].gpus)
 }
 
 fn pick(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {

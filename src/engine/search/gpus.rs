@@ -177,7 +177,7 @@ impl GpuSets {
                     }
                 }
                 let mask = host.gpu_mask(addresses);
-                let set = GpuSet::of_mask(host, mask, mask);
+                let set = GpuSet::of_mask(host, request, mask, mask);
                 Ok(Self::with(request, vec![set], true, mask))
             }
             GpuRequest::Count { count: wanted, model } => {
@@ -243,7 +243,7 @@ impl GpuSets {
 
     fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
         if size == 0 {
-            let none = GpuSet::new(host, GpuSetFold::default(), free);
+            let none = GpuSet::new(host, request, GpuSetFold::default(), free);
             return Self::with(request, vec![none], true, free);
         }
         let twins = classes(free, |at| host.derived().gpus[at].twins);
@@ -251,14 +251,14 @@ impl GpuSets {
         let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
         let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
         let mut add = |set: GpuSetFold| {
-            sets.push(GpuSet::new(host, set, free));
+            sets.push(GpuSet::new(host, request, set, free));
             sets.len() < MAX_SETS
         };
         let all = walk(&host.derived().gpus, &classes, size, GpuSetFold::default(), &mut add);
         // The fabric's own sets are worth more than any cut: they are always looked at.
         for partition in host.derived().partitions.iter().filter(|_| !exact) {
             if partition.len() == size && partition.is_subset(free) {
-                sets.push(GpuSet::of_mask(host, *partition, free));
+                sets.push(GpuSet::of_mask(host, request, *partition, free));
             }
         }
         sets.sort_by_key(|set| (set.quality(), lowest_first(set.gpus)));
@@ -276,22 +276,23 @@ impl GpuSets {
 }
 
 impl GpuSet {
-    fn of_mask(host: &Host, gpus: GpuMask, free: GpuMask) -> Self {
+    fn of_mask(host: &Host, request: &Request, gpus: GpuMask, free: GpuMask) -> Self {
         let all = &host.derived().gpus;
         Self::new(
             host,
+            request,
             gpus.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])),
             free,
         )
     }
 
-    fn new(host: &Host, set: GpuSetFold, free: GpuMask) -> Self {
+    fn new(host: &Host, request: &Request, set: GpuSetFold, free: GpuMask) -> Self {
         let (all, gpus) = (&host.derived().gpus, set.gpus);
         let mut new = Self {
             gpus,
             nodes: NodeMask::EMPTY,
             unknown: 0,
-            facts: set.facts(host),
+            facts: set.facts(host, request),
             models: 0,
             withheld: 0,
             broken: broken(host, gpus, free),

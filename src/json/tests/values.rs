@@ -251,8 +251,10 @@ fn placement() -> impl Strategy<Value = Placement> {
     let head = ("\\PC{0,8}", style, prop::sample::select(modes), any::<[u32; 4]>());
     let cpus = (vec(set(), 0..5), set(), set(), set(), vec(set(), 0..3));
     let devices = (devices(true), devices(false));
-    (head, cpus, vec(cell(), 0..4), devices, pci(), any::<[bool; 3]>()).prop_map(
-        |(head, cpus, cells, (gpus, others), pci, [dedicated, iommu, topoext])| {
+    let fabric = (option::of(any::<u32>()), pci());
+    (head, cpus, vec(cell(), 0..4), devices, fabric, any::<[bool; 3]>()).prop_map(
+        |(head, cpus, cells, (gpus, others), fabric, [dedicated, iommu, topoext])| {
+            let (fabric_partition, pci) = fabric;
             let (name, style, memory_mode, [sockets, dies, cores, threads]) = head;
             let (vcpus, idle, emulator_own, emulator, iothreads) = cpus;
             Placement {
@@ -268,6 +270,7 @@ fn placement() -> impl Strategy<Value = Placement> {
                 iothreads,
                 cells,
                 devices: gpus.into_iter().chain(others).collect(),
+                fabric_partition,
                 pci,
                 iommu,
                 topoext,
@@ -399,6 +402,7 @@ pub(super) fn full() -> Full {
             distances: vec![Distance::LOCAL],
         }],
         devices: vec![device(true), device(false)],
+        fabric_partition: Some(3),
         pci: GuestPci {
             expanders: vec![ExpanderBus { index: 1, cell: CellId(0), bus_nr: 2, root }],
             ports: vec![GuestPort { index: 2, parent: 1, slot: Some(3) }],

@@ -174,6 +174,16 @@ fn host() -> HostSpec {
     }
 }
 
+/// NVLinks between two GPUs.
+pub(super) fn link(a: &str, b: &str) -> GpuLink {
+    GpuLink { a: address(a), b: address(b), kind: GpuLinkKind::NvLink, count: 18 }
+}
+
+/// An NVSwitch that stays with the host.
+pub(super) fn nvswitch(text: &str) -> PciDevice {
+    PciDevice { vendor: PciId(0x10de), ..device(text, 0x0006_8000, None, None) }
+}
+
 fn cell(id: u32, node: u32, list: &str, gib: u64, distances: &[u8]) -> Cell {
     Cell {
         id: CellId(id),
@@ -225,6 +235,7 @@ fn placement(style: Style, topology: [u32; 4], pins: &[&str]) -> Placement {
         iothreads: Vec::new(),
         cells: Vec::new(),
         devices: Vec::new(),
+        fabric_partition: None,
         pci: GuestPci::default(),
         iommu: false,
         topoext: style.shows_smt(),
@@ -262,6 +273,7 @@ pub(super) fn switched() -> Scene {
     let mut scene = pin();
     scene.request.gpus = GpuRequest::Count { count: 2, model: None };
     scene.placement.devices.push(placed("14:00.0", 0, &[], &[]));
+    scene.placement.fabric_partition = Some(1);
     scene.placement.pci = GuestPci {
         expanders: Vec::new(),
         ports: vec![port(1, 0, None), port(3, 2, Some(0)), port(4, 2, Some(1))],

@@ -408,6 +408,14 @@ impl Brute<'_> {
         }
     }
 
+    /// The number of the fabric partition that has exactly these GPUs.
+    fn partition(&self, gpus: &[PciAddr]) -> Option<u32> {
+        let same = |listed: &[PciAddr]| {
+            listed.len() == gpus.len() && listed.iter().all(|gpu| gpus.contains(gpu))
+        };
+        self.host.fabric_partitions().iter().find(|p| same(&p.gpus)).map(|partition| partition.id)
+    }
+
     fn judge(&mut self, cpus: &Cpus, memory: &Memory<'_>, gpus: &[PciAddr], expanders: bool) {
         let style = match (memory.cells, cpus.threads > 1) {
             (false, false) => Style::Pin,
@@ -440,6 +448,7 @@ impl Brute<'_> {
             emulator: cpus.emulator.clone(),
             iothreads: vec![cpus.emulator.clone(); self.request.spec().io_threads as usize],
             cells: self.cells(cpus, memory),
+            fabric_partition: self.partition(gpus),
             pci: self.guest_pci(&devices),
             devices,
             iommu: false,

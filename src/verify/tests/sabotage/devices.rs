@@ -1,7 +1,7 @@
 //! Which devices a VM is given, and on which cells.
 
 use super::super::scenes::{
-    address, default, expander, function, nodes, numa_smt, pin, placed, port,
+    address, default, expander, function, link, nodes, numa_smt, nvswitch, pin, placed, port,
 };
 use super::{Sabotage, other};
 use crate::request::{GpuRequest, Policy};
@@ -157,6 +157,26 @@ pub(super) fn policies_broken() -> Vec<Sabotage> {
             pin,
             |s| s.request.policies.fabric_partition = Policy::Require,
             NotPartition { gpus: vec![first] },
+        ),
+        (
+            pin,
+            |s| s.placement.fabric_partition = Some(1),
+            WrongPartition { found: Some(1), wanted: None },
+        ),
+        (
+            pin,
+            |s| s.host.fabric_partitions[0].gpus.truncate(1),
+            WrongPartition { found: None, wanted: Some(1) },
+        ),
+        (
+            numa_smt,
+            |s| {
+                s.request.policies.linked_gpus = Policy::Require;
+                s.host.gpu_links.push(link("13:00.0", "81:00.0"));
+                s.host.fabric_partitions.clear();
+                s.host.devices.push(nvswitch("d0:00.0"));
+            },
+            UntoldFabric { gpus: vec![first, second] },
         ),
     ]
 }

@@ -36,7 +36,7 @@ violations! {
     DefaultBinds CellMemory CellPageSize CellPages PagesOffNode PagesShort NoMemory StrictSpreads
     GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated DeviceHeld
     DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
-    NotLinked NotPartition IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
+    NotLinked NotPartition WrongPartition UntoldFabric IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
     PortParent PortSlot SlotTwice SwitchPort SwitchShares EmptySwitch NoSuchPort FunctionNumber FunctionTwice NoFunctionZero
     Multifunction NotShown ShownUnplaced ShownTwice CardSplit CardsShare DeviceBus DeviceRoot
     DeviceSwitch MmioWindow
