@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+mod wish;
+
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, PageSize, PciAddr};
 use crate::workload::Workload;
+
+pub use wish::{DeviceWish, Nearness, WishKind, WishNumber};
 
 /// The largest number of vCPUs of a VM.
 pub const MAX_VCPUS: u32 = 4096;
@@ -191,6 +195,12 @@ pub struct RequestSpec {
     /// NICs and other devices to pass through, preferably near the VM.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub devices: Vec<PciAddr>,
+    /// Devices by kind, chosen beside the GPUs: one wish of each kind at most.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "device-wishes", skip_serializing_if = "is_default")
+    )]
+    pub device_wishes: Vec<DeviceWish>,
     /// The kind of work that the guest does.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub workload: Workload,
@@ -311,6 +321,12 @@ pub enum RequestError {
         /// The device.
         address: PciAddr,
     },
+    /// Two wishes for devices of one kind.
+    #[error("devices of one kind ({kind}) are asked for twice")]
+    WishTwice {
+        /// The kind.
+        kind: WishKind,
+    },
     /// A custom workload with all weights zero.
     #[error("all weights of the custom workload are zero; at least one must be positive")]
     NoWeight,
@@ -333,6 +349,7 @@ impl RequestSpec {
             page_size: None,
             gpus: GpuRequest::default(),
             devices: Vec::new(),
+            device_wishes: Vec::new(),
             workload: Workload::default(),
             guest: Guest::Any,
             cells: Wish::Auto,
@@ -351,8 +368,8 @@ impl RequestSpec {
     ///
     /// # Errors
     /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
-    /// positive multiple of the page size, a device is named twice, all weights of a custom
-    /// workload are zero, or `cpus` or `nodes` is an empty set.
+    /// positive multiple of the page size, a device or a kind of devices is asked for twice, all
+    /// weights of a custom workload are zero, or `cpus` or `nodes` is an empty set.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {
@@ -383,7 +400,13 @@ impl RequestSpec {
         if let Some(address) = named.iter().chain(&self.devices).find(|a| !seen.insert(**a)) {
             return Err(RequestError::DeviceTwice { address: *address });
         }
-        let gpus = self.gpus.count().saturating_add(self.devices.len());
+        let mut kinds = BTreeSet::new();
+        if let Some(wish) = self.device_wishes.iter().find(|wish| !kinds.insert(wish.kind)) {
+            return Err(RequestError::WishTwice { kind: wish.kind });
+        }
+        let named = self.gpus.count().saturating_add(self.devices.len());
+        let wished = self.device_wishes.iter().map(|wish| wish.devices(self.gpus.count()));
+        let gpus = wished.fold(named, usize::saturating_add);
         if gpus > 64 {
             let found = u64::try_from(gpus).unwrap_or(u64::MAX);
             return Err(RequestError::Range {

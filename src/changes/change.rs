@@ -1,6 +1,7 @@
 //! The changes that can be told.
 
 use crate::engine::score::Property;
+use crate::request::WishKind;
 use crate::sets::CpuSet;
 use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 
@@ -77,6 +78,16 @@ pub enum Change {
     },
     /// GPUs of any model.
     AnyModel,
+    /// Devices of any model, where devices of a kind and model are requested.
+    AnyDeviceModel {
+        /// The kind.
+        kind: WishKind,
+    },
+    /// None of the devices that are requested by kind.
+    WithoutDevices {
+        /// The kind.
+        kind: WishKind,
+    },
     /// Without one of the devices, or of the GPUs, that are requested by address.
     WithoutDevice {
         /// The first one whose absence suffices.

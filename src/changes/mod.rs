@@ -57,6 +57,7 @@ mod number;
 mod pages;
 mod rules;
 mod size;
+mod wishes;
 
 use crate::question::Question;
 use ask::Ask;
@@ -74,11 +75,13 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     changes.extend(rules::anywhere(ask));
     changes.extend(rules::emulator(ask));
     changes.extend(rules::relaxed(ask));
+    changes.extend(wishes::anywhere(ask));
     changes.extend(rules::cells(ask));
     changes.extend(rules::smt(ask));
     changes.extend(size::more_vcpus(ask));
     changes.extend(rules::kept(ask));
     changes.extend(size::other_gpus(ask));
+    changes.extend(wishes::others(ask));
     changes.extend(size::without_device(ask));
     changes.extend(size::fewer_vcpus(ask));
     changes.extend(size::less_memory(ask));

@@ -1,6 +1,6 @@
 //! Profiles: the few facts about a candidate that rules, requirements and preferences may see.
 //!
-//! **Takes** a placement, or a candidate as counts, and the host. **Gives** a `Profile`: 25 small
+//! **Takes** a placement, or a candidate as counts, and the host. **Gives** a `Profile`: 27 small
 //! numbers, flags and enums, without ids. Two candidates with equal profiles have equal
 //! predictions, lack the same properties and score the same but for the packing cost. That is what
 //! makes the search affordable: thousands of layouts share a handful of profiles, and each profile
@@ -18,7 +18,8 @@
 //!   nothing on, and behind a degraded link; their path; whether all are on one switch; whether
 //!   they are a fabric partition (true without GPUs and on hosts without partitions); how
 //!   collectives move data.
-//! - *Other devices*: how many are not known to be on one of the VM's nodes.
+//! - *Other devices*: how many are not known to be on one of the VM's nodes, and how many of those
+//!   that were chosen by kind are farther from the GPUs than preferred, or than required.
 //!
 //! # Definitions that matter
 //! **Fewest nodes.** The larger of two counts over nodes, largest first: nodes until the cores
@@ -77,6 +78,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::wished::Wished;
 use crate::engine::work::{Work, busy};
 use crate::host::Host;
 use crate::host::derived::{ByKind, GpuFacts};
@@ -171,6 +173,10 @@ pub struct Profile {
     pub gpus_degraded: u32,
     /// Other devices on a node that the VM has nothing on, or on an unknown one.
     pub devices_far: u32,
+    /// Devices that the request asks for by kind, farther from the GPUs than it prefers.
+    pub devices_apart: u32,
+    /// The same, farther than it requires.
+    pub devices_refused: u32,
     /// How the GPUs reach each other; meaningful with two or more.
     pub gpu_path: GpuPath,
     /// Whether all GPUs are below one PCIe switch.
@@ -207,7 +213,9 @@ impl Profile {
             !floats && placement.dedicated && holds_whole_cores(host, request, placement);
         profile.set_nodes(host, nodes.iter().filter_map(|node| host.node_index(node)));
         profile.set_gpus(host, request, &gpus, &nodes);
-        profile.devices_far = devices_far(host, request, &nodes);
+        let wished = Wished::of(host, request, placement);
+        profile.devices_far = count(wished.far(host, &nodes));
+        (profile.devices_apart, profile.devices_refused) = wished.apart(host, &gpus);
         let mut cores: BTreeMap<NodeId, BTreeSet<(L3Domain, u32)>> = BTreeMap::new();
         for pcpu in placement.vcpu_pcpus().iter().filter(|_| placement.dedicated) {
             let Some(core) = host.core_of(pcpu) else { continue };
@@ -249,6 +257,8 @@ impl Profile {
             gpus_remote: 0,
             gpus_degraded: 0,
             devices_far: 0,
+            devices_apart: 0,
+            devices_refused: 0,
             gpu_path: GpuPath::Across,
             same_switch: false,
             partition: true,
@@ -422,15 +432,6 @@ impl GpuSetFold {
         let same_switch = !self.gpus.is_empty() && all_in(self.on_switch);
         SetFacts { path, same_switch, partition, degraded: self.degraded }
     }
-}
-
-/// Requested devices that are not known to be on one of `nodes`.
-pub(crate) fn devices_far(host: &Host, request: &Request, nodes: &NodeSet) -> u32 {
-    let near = |address: &PciAddr| {
-        let node = host.pci().get(*address).and_then(|device| device.node);
-        node.is_some_and(|node| nodes.contains(node))
-    };
-    count(request.spec().devices.iter().filter(|address| !near(address)).count())
 }
 
 /// How `cores` cores in `used` of the node's domains compare with the fewest domains possible.

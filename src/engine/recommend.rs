@@ -8,6 +8,7 @@ use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction, findings, predictions};
 use crate::engine::score::{Property, Score, each_lack};
 use crate::engine::search::cpus::CpuPolicy;
+use crate::engine::search::gpus::GpuSet;
 use crate::engine::search::{Candidate, Found, Inventory, search};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
@@ -213,8 +214,14 @@ pub(crate) fn unmet(request: &Request, profile: &Profile) -> Vec<Property> {
 
 fn baseline(inventory: &Inventory<'_>, best: &Ranked) -> Option<Ranked> {
     let gpus: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
-    let set =
-        inventory.gpus.sets.iter().position(|set| set.gpus == inventory.host.gpu_mask(&gpus))?;
+    let mask = inventory.host.gpu_mask(&gpus);
+    let others = || best.placement.devices.iter().filter(|device| !device.is_gpu);
+    let has = |device| others().any(|other| other.address == device);
+    let same = |set: &GpuSet| {
+        let chosen = &inventory.gpus.chosen[set.chosen];
+        set.gpus == mask && chosen.devices.iter().all(|device| has(*device))
+    };
+    let set = inventory.gpus.sets.iter().position(same)?;
     let placement = default_layout(inventory, set)?;
     // No rule speaks about the yardstick itself.
     let profile = Profile::of(inventory.host, inventory.request, &placement);

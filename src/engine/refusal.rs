@@ -4,7 +4,7 @@ use crate::engine::profile::Profile;
 use crate::engine::score::{Property, each_lack};
 use crate::host::Host;
 use crate::placement::Style;
-use crate::request::{Policy, Request};
+use crate::request::{Policy, Request, WishKind};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 
@@ -60,6 +60,19 @@ pub enum Fact {
         /// The number of GPUs that are free and match.
         free: u32,
         /// The number of GPUs that match.
+        total: u32,
+        /// The requested model.
+        model: Option<String>,
+    },
+    /// Too few devices of a kind.
+    DevicesShort {
+        /// The kind.
+        kind: WishKind,
+        /// The number of devices needed.
+        needed: u32,
+        /// The number of devices that may be given.
+        free: u32,
+        /// The number of devices of the kind and model.
         total: u32,
         /// The requested model.
         model: Option<String>,

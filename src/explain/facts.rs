@@ -59,6 +59,12 @@ fn of_fact(fact: &Fact) -> String {
             let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
             format!("{needed} free GPUs{model} needed, {free} of {total} on the host are free")
         }
+        Fact::DevicesShort { kind, needed, free, total, model } => {
+            let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
+            format!(
+                "{needed} free {kind}s{model} needed, {free} of {total} on the host can be given"
+            )
+        }
         Fact::NoDevice { address } => format!("{address} is not a device of the host"),
         Fact::NotAGpu { address } => format!("device {address} is not a GPU"),
         Fact::DeviceHeld { address, holder } => {
@@ -119,6 +125,7 @@ const fn of_property(property: Property) -> &'static str {
         Property::Smt => "SMT siblings shown or hidden as requested",
         Property::NearDevices => "every NIC on a node of the VM",
         Property::HealthyLinks => "GPU links at full speed and width",
+        Property::BesideGpus => "every NIC or disk as near a GPU as asked",
     }
 }
 
@@ -172,6 +179,8 @@ fn of_change(change: &Change) -> String {
         Change::AnyGpus { gpus: 1 } => "any GPU (--gpus 1)".to_owned(),
         Change::AnyGpus { gpus } => format!("any {gpus} GPUs (--gpus {gpus})"),
         Change::AnyModel => "GPUs of any model (without --gpu-model)".to_owned(),
+        Change::AnyDeviceModel { kind } => format!("{kind}s of any model"),
+        Change::WithoutDevices { kind } => format!("no {kind}s that are chosen by kind"),
         Change::WithoutDevice { address } => format!("without device {address}"),
         Change::FewerVcpus { vcpus: 1 } => "1 vCPU (--vcpus 1)".to_owned(),
         Change::FewerVcpus { vcpus } => format!("at most {vcpus} vCPUs (--vcpus {vcpus})"),
@@ -216,6 +225,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         Fact::PagesShort { .. }
         | Fact::NoPageSize { .. }
         | Fact::GpusShort { .. }
+        | Fact::DevicesShort { .. }
         | Fact::NoDevice { .. }
         | Fact::NotAGpu { .. }
         | Fact::DeviceHeld { .. }

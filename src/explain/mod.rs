@@ -3,6 +3,7 @@
 
 mod cells;
 mod cores;
+mod devices;
 mod facts;
 mod near;
 mod rebalance;
@@ -28,6 +29,7 @@ use crate::units::{NodeId, PageSize, PciAddr};
 use crate::usage::Usage;
 use cells::cells_line;
 pub use cores::cores_line;
+use devices::devices_line;
 use facts::{is_about_pcpus, kept_by};
 pub use rebalance::{explain_advice, step_text};
 use studies::from;
@@ -91,6 +93,9 @@ pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> Strin
     let mut cited = BTreeSet::new();
     table(&mut text, recommendation);
     why(&mut text, request, options, recommendation, &mut cited);
+    if let Some(line) = devices_line(host, request, &recommendation.best().placement) {
+        _ = writeln!(text, "{line}\n");
+    }
     expectations(&mut text, request, recommendation.best(), &mut cited);
     cost(&mut text, host, usage, recommendation.best());
     for miss in near_misses(question, recommendation.best()) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::request::Nearness;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::PciAddr;
 use crate::warnings::Warning;
@@ -138,6 +139,18 @@ fn of_device(warning: &Warning) -> Option<String> {
             "device {address} is on node {node}, outside of the VM's {}",
             node_or_nodes(nodes)
         ),
+        Warning::DeviceApart { address, gpu: None, .. } => {
+            format!("device {address} is not near any GPU of the VM that lacks one")
+        }
+        Warning::DeviceApart { address, gpu: Some(gpu), within } => format!(
+            "device {address} is not as near GPU {gpu} as asked for: {}",
+            match within {
+                Some(Nearness::Switch) => "they share a switch or a root port",
+                Some(Nearness::RootComplex) => "their traffic passes the root complex",
+                Some(Nearness::Node) => "they are in different root complexes of one node",
+                None => "they are not known to be on one node",
+            }
+        ),
         Warning::UnknownNode { address } => format!(
             "the node of device {address} is unknown (numa_node -1), so its locality was not considered"
         ),
@@ -235,6 +248,7 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         | Warning::EmulatorFar { .. }
         | Warning::NotIsolated { .. }
         | Warning::RemoteDevice { .. }
+        | Warning::DeviceApart { .. }
         | Warning::ActivatePartition { .. }
         | Warning::UntoldFabric { .. }
         | Warning::NotAPartition { .. } => &[],
@@ -271,6 +285,7 @@ mod tests {
             Warning::DegradedLink { address, now: link, possible: link, given: true },
             Warning::RemoteGpu { address, node, nodes: nodes.clone() },
             Warning::RemoteDevice { address, node, nodes: nodes.clone() },
+            Warning::DeviceApart { address, gpu: None, within: None },
             Warning::UnknownNode { address },
             Warning::SharedIommuGroup { address, others: vec![address] },
             Warning::NoIommuGroup { address },

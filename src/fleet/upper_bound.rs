@@ -80,7 +80,9 @@ pub(super) struct UpperBound {
 impl UpperBound {
     /// The bound; `None` for VMs with devices, whose scores depend on the devices they get.
     pub(super) fn new(host: &Host, request: &Request, options: &Options) -> Option<Self> {
-        if request.spec().gpus.count() > 0 || !request.spec().devices.is_empty() {
+        let spec = request.spec();
+        let named = !spec.devices.is_empty() || !spec.device_wishes.is_empty();
+        if spec.gpus.count() > 0 || named {
             return None;
         }
         let nodes = request.spec().cells.required().unwrap_or(1) as usize;

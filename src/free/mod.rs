@@ -64,6 +64,7 @@
 //! | the most GPUs that a request could have | fleet | [`gpus::unheld`], [`gpus::free`] |
 //! | GPUs to withhold from a gang's next VM | fleet | [`gpus::unheld`] |
 //! | a named GPU or other device | search | [`holder`] |
+//! | devices of a kind, of which none is named | search | [`wished::wished`] |
 //! | the functions that leave the host with a device | build, capacity | [`bundle`] |
 //!
 //! # Known limitations
@@ -81,6 +82,7 @@ pub(crate) mod pages;
 pub(crate) mod pcpus;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wished;
 
 pub(crate) use devices::{bundle, holder};
 pub(crate) use pages::FreePages;

@@ -10,6 +10,7 @@ pub(crate) mod gpu_places;
 pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod mask;
+pub(crate) mod pci_place;
 pub(crate) mod pcie;
 pub(crate) mod records;
 pub(crate) mod sources;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{Case, holder_of};
 use super::violation::Violation;
+use super::wishes;
 use crate::host::pcie::{DeviceKind, PciDevice};
 use crate::placement::Style;
 use crate::placement::{GuestPci, PlacedDevice};
@@ -52,9 +53,11 @@ pub(super) fn check(
     }
     groups(case, devices, &seen, found);
     policies(case, devices, found);
+    wishes::check(case, devices, found);
 }
 
-/// The requested number of GPUs, or exactly the named ones; and exactly the other named devices.
+/// The requested number of GPUs, or exactly the named ones; and exactly the other named devices,
+/// besides those that are asked for by kind.
 fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation>) {
     let named = match &case.request.spec().gpus {
         GpuRequest::Addresses(named) => Some(named),
@@ -64,7 +67,7 @@ fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violatio
     for (as_gpu, wanted) in [(true, named), (false, others)] {
         let mut placed = Vec::new();
         for device in devices {
-            if device.is_gpu == as_gpu {
+            if device.is_gpu == as_gpu && !wishes::is_wished(case, device) {
                 placed.push(device.address);
             }
         }

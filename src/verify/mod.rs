@@ -24,7 +24,8 @@
 //! - Memory: the cells partition the vCPUs, and their memory adds up to the request's; each cell is
 //!   a whole number of pages; the pages of all cells together are free, node by node and in total.
 //! - Devices: the requested ones, held by nobody, each once, with the whole IOMMU group, in the
-//!   cell of their node; required switches, links and partitions.
+//!   cell of their node; required switches, links and partitions; devices by kind in the requested
+//!   number, of the requested model, and near the GPUs.
 //! - The guest's PCIe tree: numbering, slots, buses, expander buses, switches, and the MMIO window.
 //! - Warnings about neighbours ([`verify_warnings`]): each is true, and none is missing.
 //!
@@ -52,6 +53,7 @@ mod peers;
 #[cfg(test)]
 mod tests;
 mod violation;
+mod wishes;
 
 pub use check::verify;
 pub use neighbours::{WrongWarning, verify_warnings};

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::host::CpuVendor;
 use crate::host::pcie::RootComplex;
 use crate::placement::{GuestTopology, MemoryMode, Style};
+use crate::request::WishKind;
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, CoreId, Distance, NodeId, PageSize, PciAddr, PcpuId, VcpuId};
 
@@ -310,6 +311,18 @@ pub enum Violation {
     /// A placed device that was not requested.
     #[error("device {address} is placed (as a GPU: {as_gpu}), but not requested")]
     DeviceUnasked { address: PciAddr, as_gpu: bool },
+    /// A number of devices of one kind other than requested.
+    #[error("{found} devices are chosen by kind ({kind}), but the request asks for {wanted}")]
+    WishCount { kind: WishKind, found: usize, wanted: usize },
+    /// A device chosen by kind that is of another model.
+    #[error("device {address} is a {model:?}, but the request asks for {wanted:?}")]
+    WishModel { address: PciAddr, model: String, wanted: String },
+    /// A device chosen by kind that takes another card from the host.
+    #[error("device {address} was chosen by kind, but takes {withheld} from the host too")]
+    WishTakes { address: PciAddr, withheld: PciAddr },
+    /// Devices chosen by kind that are not near the GPUs, or the VM, though that is required.
+    #[error("{near} of {wanted} devices ({kind}) are near (within: {within}), but all must be")]
+    WishApart { kind: WishKind, within: &'static str, near: usize, wanted: usize },
     /// An address that is not a device of the host.
     #[error("{address} is not a device of the host")]
     NoSuchDevice { address: PciAddr },

@@ -19,6 +19,7 @@
 //! 2. *Each device*: its node is unknown; it is on a node where the VM has nothing; it has no
 //!    IOMMU group, or none is known on the whole host; other functions leave the host with its
 //!    group.
+//!    A NIC or disk that was chosen by kind is farther from its GPU than asked for.
 //! 3. *Pages*: memory is in base pages, whether no others were free or they were requested, and
 //!    passthrough pins each of them at start.
 //! 4. *Peers*: GPUs that meet below one root port, are not linked, and have a port between them
@@ -94,7 +95,7 @@ use crate::question::Question;
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 
-use devices::{elsewhere, fabric};
+use devices::{apart, elsewhere, fabric};
 use neighbours::neighbours;
 use peers::peers;
 
@@ -124,6 +125,7 @@ pub(crate) fn warnings(
             all.push(Warning::SharedIommuGroup { address, others: device.withheld.clone() });
         }
     }
+    apart(host, request, placement, &mut all);
     let page = placement.cells.first().map(|cell| cell.page_size);
     if let Some(size) = page.filter(|page| !page.is_huge()) {
         let (memory, vfio) = (placement.memory(), !placement.devices.is_empty());

@@ -2,6 +2,7 @@
 
 use crate::host::kept::KeptWhy;
 use crate::host::pcie::LinkState;
+use crate::request::Nearness;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
 
@@ -40,6 +41,15 @@ pub enum Warning {
         node: NodeId,
         /// The VM's nodes.
         nodes: NodeSet,
+    },
+    /// A device that was chosen by kind, and is farther from its GPU than asked for.
+    DeviceApart {
+        /// The device.
+        address: PciAddr,
+        /// The GPU; `None` if every GPU has another device of the kind.
+        gpu: Option<PciAddr>,
+        /// The smallest part of the host that holds both; `None` if not even one node does.
+        within: Option<Nearness>,
     },
     /// A device whose node is unknown.
     UnknownNode {

@@ -3,13 +3,13 @@
 use smallvec::SmallVec;
 
 use crate::engine::refusal::{Fact, one_node};
-use crate::host::mask::GpuMask;
 use crate::host::{Host, KeptWhy};
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 
 use crate::engine::search::cpus::CpuPolicy;
+use crate::engine::search::gpus::GpuSet;
 use crate::free::bundle;
 mod pci;
 mod topology;
@@ -80,7 +80,7 @@ pub(crate) fn default_layout(inventory: &Inventory<'_>, gpus: usize) -> Option<P
         distances: vec![Distance::LOCAL],
     };
     let set = &inventory.gpus.sets[gpus];
-    let devices = placed_devices(inventory, set.gpus, |_| None);
+    let devices = placed_devices(inventory, set, |_| None);
     Some(Placement {
         name: inventory.request.spec().name.clone(),
         style: Style::Default,
@@ -313,7 +313,7 @@ fn small(guest_cores: u64) -> u32 {
 }
 
 fn devices(inventory: &Inventory<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {
-    placed_devices(inventory, inventory.gpus.sets[candidate.gpus].gpus, |node| {
+    placed_devices(inventory, &inventory.gpus.sets[candidate.gpus], |node| {
         let node = node.filter(|_| candidate.expanders)?;
         cells.iter().find(|cell| cell.nodes.contains(node)).map(|cell| cell.id)
     })
@@ -321,14 +321,15 @@ fn devices(inventory: &Inventory<'_>, candidate: &Candidate, cells: &[Cell]) -> 
 
 fn placed_devices(
     inventory: &Inventory<'_>,
-    gpus: GpuMask,
+    set: &GpuSet,
     cell: impl Fn(Option<NodeId>) -> Option<CellId>,
 ) -> Vec<PlacedDevice> {
-    let (host, requested) = (inventory.host, &inventory.request.spec().devices);
-    let gpus = || gpus.iter().map(|at| host.gpus()[at].address);
-    let mut others: Vec<PciAddr> = requested.clone();
+    let host = inventory.host;
+    let gpus = || set.gpus.iter().map(|at| host.gpus()[at].address);
+    let mut others: Vec<PciAddr> = inventory.request.spec().devices.clone();
+    others.extend(&inventory.gpus.chosen[set.chosen].devices);
     others.sort_unstable();
-    let mut given: Vec<PciAddr> = gpus().chain(requested.iter().copied()).collect();
+    let mut given: Vec<PciAddr> = gpus().chain(others.iter().copied()).collect();
     let mut placed = Vec::with_capacity(given.len());
     for (address, is_gpu) in gpus().map(|gpu| (gpu, true)).chain(others.iter().map(|d| (*d, false)))
     {

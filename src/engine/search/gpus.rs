@@ -33,13 +33,16 @@
 //! Sets are sorted by, in this order:
 //! 1. the number of different models;
 //! 2. the number of GPUs with a degraded link;
-//! 3. the number of other GPUs that would be withheld because they share an IOMMU group;
-//! 4. *fragmentation*, below;
-//! 5. the number of known nodes;
-//! 6. the addresses, lowest first.
+//! 3. of devices that are requested by kind: the number farther from their GPU than required, than
+//!    preferred, and how far all of them are; see `engine::beside`;
+//! 4. the number of other GPUs that would be withheld because they share an IOMMU group;
+//! 5. *fragmentation*, below;
+//! 6. the number of known nodes;
+//! 7. the addresses, lowest first.
 //!
 //! Sets of one *class* have the same nodes, the same number of GPUs of unknown node, and equal
-//! facts (path, common switch, partition, degraded links). No prediction can tell them apart, so
+//! facts (path, common switch, partition, degraded links), and the devices that go with them are as
+//! near and on the same nodes. No prediction can tell them apart, so
 //! only the first of each class is kept. Models, withheld GPUs and fragmentation are no part of the
 //! score: they decide inside a class, and late in the ranking.
 //!
@@ -55,16 +58,18 @@
 //! classes remain: per node, one with a common switch and one without; and one across the nodes.
 //!
 //! # Dominance
-//! From a given node set, each GPU set has a `DominanceKey` of eight marks, smaller is better: a
+//! From a given node set, each GPU set has a `DominanceKey` of eleven marks, smaller is better: a
 //! GPU on another node; a GPU of unknown node; GPUs on several nodes; the path (linked, below one
 //! root port, on one node, across); no common switch; no fabric partition; a degraded link; no GPU
-//! on any of these nodes. Set A dominates B if no mark of A is larger than B's. Dominated sets are
+//! on any of these nodes; and, of devices that are requested by kind, the number on other nodes, the
+//! number farther from their GPU than preferred, and how far they are in all. Set A dominates B if no mark of A is larger than B's. Dominated sets are
 //! dropped; of sets with equal keys the one of better quality stays. The result depends on the node
-//! set only through those of its nodes that have GPUs of some set, and is remembered by these.
+//! set only through those of its nodes that have GPUs or chosen devices of some set, and is
+//! remembered by these.
 //!
-//! The eight marks are eight bytes of a `u64`, none above 127. With the high bit of every byte of B
+//! The marks are bytes of a `u128`, none above 127. With the high bit of every byte of B
 //! set, subtracting A borrows from a byte's high bit exactly if A's byte is larger: one subtraction
-//! compares all eight.
+//! compares them all.
 //!
 //! Dominance comes before the score because the score cannot choose between GPU sets on its own: a
 //! prediction is a factor against the default layout *with the same GPUs*. A linked pair is
@@ -86,15 +91,16 @@
 //! so these must be all that a profile reads of a set.
 //!
 //! # Known limitations
-//! - Twins ignore other devices. Of two GPUs that differ only in sharing a switch with a requested
-//!   NIC, the lower address goes. No rule has a number for that, so the score would not see it
-//!   either.
+//! - Twins ignore devices that are requested by address. Of two GPUs that differ only in sharing a
+//!   switch with such a NIC, the lower address goes. If the request asks for NICs by kind, two GPUs
+//!   are alike only if they are in the same parts of the host as every NIC that could be given.
 //! - Two sets that trade marks against each other (linked but remote, local but unlinked) are both
 //!   kept and compared by a score that is relative to two different yardsticks.
 //! - Beyond 1024 twin sets the answer may miss the best set; it says so.
 
 use smallvec::SmallVec;
 
+use super::chosen::{Chosen, Wishes};
 use crate::engine::profile::{GpuSetFold, SetFacts, count};
 use crate::engine::refusal::Fact;
 use crate::engine::score::{Property, set_lacking};
@@ -129,17 +135,19 @@ pub(crate) struct GpuSet {
     broken: u32,
     /// The first set that a rule sees no difference to, but where its GPUs are.
     pub(crate) kind: usize,
+    /// The devices that go with it: index into [`GpuSets::chosen`].
+    pub(crate) chosen: usize,
 }
 
 /// What a rule can see of a set, a byte each, none above 127: the less the better, whatever the
 /// rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct DominanceKey(u64);
+struct DominanceKey(u128);
 
 impl DominanceKey {
     /// Whether no mark is above the other's.
     fn betters(self, other: Self) -> bool {
-        const HIGH: u64 = 0x8080_8080_8080_8080;
+        const HIGH: u128 = u128::from_le_bytes([0x80; 16]);
         // A byte keeps its high bit unless something larger is taken from it.
         ((other.0 | HIGH) - self.0) & HIGH == HIGH
     }
@@ -151,7 +159,7 @@ type Classes = SmallVec<[GpuMask; 16]>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GpuSets {
     pub(crate) sets: Vec<GpuSet>,
-    /// The nodes of all of them.
+    /// The nodes of all of them, and of all devices that go with them.
     pub(crate) nodes: NodeMask,
     /// The nodes of each whose GPUs are all on known ones; none that holds another.
     local: SmallVec<[NodeMask; 8]>,
@@ -160,6 +168,8 @@ pub(crate) struct GpuSets {
     pub(crate) lacking: Option<Property>,
     /// Free GPUs that the request would take.
     pub(crate) eligible: GpuMask,
+    /// The devices that go with the sets; one empty choice if the request wishes none.
+    pub(crate) chosen: Vec<Chosen>,
 }
 
 impl GpuSets {
@@ -168,6 +178,7 @@ impl GpuSets {
         for address in &request.spec().devices {
             check_device(host, usage, *address)?;
         }
+        let wishes = Wishes::new(host, usage, request)?;
         match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
                 for address in addresses {
@@ -178,7 +189,7 @@ impl GpuSets {
                 }
                 let mask = host.gpu_mask(addresses);
                 let set = GpuSet::of_mask(host, request, mask, mask);
-                Ok(Self::with(request, vec![set], true, mask))
+                Ok(Self::with(request, &wishes, vec![set], true, mask))
             }
             GpuRequest::Count { count: wanted, model } => {
                 let Eligible { free: eligible, matching } =
@@ -188,25 +199,39 @@ impl GpuSets {
                     let (total, model) = (matching.len(), model.clone());
                     return Err(vec![Fact::GpusShort { needed, free, total, model }]);
                 }
-                Ok(Self::of_size(host, request, eligible, needed))
+                Ok(Self::of_size(host, request, &wishes, eligible, needed))
             }
         }
     }
 
     /// Of these sets those that are worth trying: where some have what every set must have, they
     /// alone.
-    fn with(request: &Request, mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
-        let lacks = |set: &GpuSet| set_lacking(&request.spec().policies, set.gpus.len(), set.facts);
+    fn with(
+        request: &Request,
+        wishes: &Wishes<'_>,
+        sets: Vec<GpuSet>,
+        complete: bool,
+        eligible: GpuMask,
+    ) -> Self {
+        let (mut sets, chosen) = first_of_each_class(wishes, sets);
+        let lacks = |set: &GpuSet| {
+            let refused = || (chosen[set.chosen].refused > 0).then_some(Property::BesideGpus);
+            set_lacking(&request.spec().policies, set.gpus.len(), set.facts).or_else(refused)
+        };
         let lacking = sets.iter().map(lacks).min().flatten();
         if lacking.is_none() {
             sets.retain(|set| lacks(set).is_none());
         }
         for at in 0..sets.len() {
-            let seen = |set: &GpuSet| (set.nodes.len(), set.unknown, set.facts);
+            let seen = |set: &GpuSet| {
+                let Chosen { apart, refused, .. } = chosen[set.chosen];
+                (set.nodes.len(), set.unknown, set.facts, apart, refused)
+            };
             let own = seen(&sets[at]);
             sets[at].kind = sets[..at].iter().position(|set| seen(set) == own).unwrap_or(at);
         }
-        let nodes = NodeMask::union(sets.iter().map(|set| set.nodes));
+        let of_devices = NodeMask::union(chosen.iter().map(|chosen| chosen.mask));
+        let nodes = NodeMask::union(sets.iter().map(|set| set.nodes)) | of_devices;
         let mut local: SmallVec<[NodeMask; 8]> = SmallVec::new();
         for set in sets.iter().filter(|set| set.unknown == 0) {
             if !local.iter().any(|fewer| fewer.is_subset(set.nodes)) {
@@ -214,7 +239,7 @@ impl GpuSets {
                 local.push(set.nodes);
             }
         }
-        Self { sets, nodes, local, complete, lacking, eligible }
+        Self { sets, nodes, local, complete, lacking, eligible, chosen }
     }
 
     /// Whether some set is known to be on these nodes whole.
@@ -232,7 +257,7 @@ impl GpuSets {
     pub(crate) fn undominated(&self, from: NodeMask) -> impl Iterator<Item = usize> + use<> {
         let mut kept: SmallVec<[(usize, DominanceKey); 16]> = SmallVec::new();
         for (at, set) in self.sets.iter().enumerate() {
-            let marks = set.marks(from);
+            let marks = set.marks(from, &self.chosen[set.chosen]);
             if !kept.iter().any(|(_, other)| other.betters(marks)) {
                 kept.retain(|(_, other)| !marks.betters(*other));
                 kept.push((at, marks));
@@ -241,12 +266,21 @@ impl GpuSets {
         kept.into_iter().map(|(at, _)| at)
     }
 
-    fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
+    fn of_size(
+        host: &Host,
+        request: &Request,
+        wishes: &Wishes<'_>,
+        free: GpuMask,
+        size: u32,
+    ) -> Self {
         if size == 0 {
             let none = GpuSet::new(host, request, GpuSetFold::default(), free);
-            return Self::with(request, vec![none], true, free);
+            return Self::with(request, wishes, vec![none], true, free);
         }
-        let twins = classes(free, |at| host.derived().gpus[at].twins);
+        let twins = classes(free, |at| match wishes.is_empty() {
+            true => host.derived().gpus[at].twins,
+            false => host.derived().gpus[at].twins & wishes.alike(at),
+        });
         let exact = ways(&twins, size) <= MAX_SETS;
         let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
         let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
@@ -261,18 +295,44 @@ impl GpuSets {
                 sets.push(GpuSet::of_mask(host, request, *partition, free));
             }
         }
-        sets.sort_by_key(|set| (set.quality(), lowest_first(set.gpus)));
-        // Of each class the first.
-        let mut kept = 0;
-        for at in 0..sets.len() {
-            if !sets[..kept].iter().any(|other| other.class() == sets[at].class()) {
-                sets.swap(kept, at);
-                kept += 1;
-            }
-        }
-        sets.truncate(kept);
-        Self::with(request, sets, exact || (all && host.gpu_links().is_empty()), free)
+        let told_apart = host.gpu_links().is_empty() && wishes.is_empty();
+        Self::with(request, wishes, sets, exact || (all && told_apart), free)
     }
+}
+
+/// Of each class of sets the one of best quality, best first, with the devices that go with each.
+fn first_of_each_class(wishes: &Wishes<'_>, mut sets: Vec<GpuSet>) -> (Vec<GpuSet>, Vec<Chosen>) {
+    let mut chosen = vec![Chosen::default()];
+    if !wishes.is_empty() {
+        chosen = match sets.as_slice() {
+            // Without GPUs, what is near depends on the VM's nodes: a choice for each.
+            [none] if none.gpus.is_empty() => wishes.by_node(),
+            _ => sets.iter().map(|set| wishes.beside(set.gpus)).collect(),
+        };
+        sets.resize(chosen.len(), sets[0]);
+        sets.iter_mut().zip(0..).for_each(|(set, at)| set.chosen = at);
+    }
+    let near = |set: &GpuSet| {
+        let Chosen { apart, refused, levels, .. } = chosen[set.chosen];
+        (refused, apart, levels)
+    };
+    sets.sort_by_key(|set| {
+        let (models, degraded, rest) = set.quality();
+        (models, degraded, near(set), rest, lowest_first(set.gpus))
+    });
+    let same = |a: &GpuSet, b: &GpuSet| {
+        let devices = |set: &GpuSet| (near(set), &chosen[set.chosen].nodes);
+        a.class() == b.class() && (a.chosen == b.chosen || devices(a) == devices(b))
+    };
+    let mut kept = 0;
+    for at in 0..sets.len() {
+        if !sets[..kept].iter().any(|other| same(other, &sets[at])) {
+            sets.swap(kept, at);
+            kept += 1;
+        }
+    }
+    sets.truncate(kept);
+    (sets, chosen)
 }
 
 impl GpuSet {
@@ -297,6 +357,7 @@ impl GpuSet {
             withheld: 0,
             broken: broken(host, gpus, free),
             kind: 0,
+            chosen: 0,
         };
         let (mut models, mut groups) = (GpuMask::EMPTY, GpuMask::EMPTY);
         for at in gpus.iter() {
@@ -313,9 +374,9 @@ impl GpuSet {
         new
     }
 
-    fn quality(&self) -> (u32, u32, u32, u32, u32) {
+    fn quality(&self) -> (u32, u32, (u32, u32, u32)) {
         let degraded = self.facts.degraded;
-        (self.models, degraded, self.withheld, self.broken, self.nodes.len())
+        (self.models, degraded, (self.withheld, self.broken, self.nodes.len()))
     }
 
     /// Sets of one class differ in nothing that a prediction could see.
@@ -323,10 +384,11 @@ impl GpuSet {
         (self.nodes, self.facts, self.unknown)
     }
 
-    /// All that a rule can see of it, from these nodes.
-    fn marks(&self, from: NodeMask) -> DominanceKey {
+    /// All that a rule can see of it and of the devices that go with it, from these nodes.
+    fn marks(&self, from: NodeMask, chosen: &Chosen) -> DominanceKey {
         let SetFacts { path, same_switch, partition, degraded } = self.facts;
-        DominanceKey(u64::from_le_bytes([
+        let few = |n: usize| u8::try_from(n).unwrap_or(u8::MAX).min(127);
+        DominanceKey(u128::from_le_bytes([
             u8::from(!self.nodes.is_subset(from)),
             u8::from(self.unknown > 0),
             u8::from(self.nodes.len() > 1),
@@ -335,6 +397,14 @@ impl GpuSet {
             u8::from(!partition),
             u8::from(degraded > 0),
             u8::from(!self.nodes.intersects(from)),
+            few(chosen.far(from)),
+            few(chosen.apart as usize),
+            few(chosen.levels as usize),
+            0,
+            0,
+            0,
+            0,
+            0,
         ]))
     }
 

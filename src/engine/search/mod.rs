@@ -123,6 +123,7 @@
 //!   takes more cards than the guest's PCI tree holds, or cores with unequal numbers of usable
 //!   siblings.
 
+pub(crate) mod chosen;
 pub(crate) mod cpus;
 mod found;
 pub(crate) mod gpus;

@@ -16,7 +16,10 @@ use crate::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
     PlacedDevice, Placement, Style,
 };
-use crate::request::{GpuRequest, Guest, Policies, Policy, RequestSpec, Wish};
+use crate::request::{
+    DeviceWish, GpuRequest, Guest, Nearness, Policies, Policy, RequestSpec, Wish, WishKind,
+    WishNumber,
+};
 use crate::sets::IdSet;
 use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr};
 use crate::usage::{Claim, Generation, Offer, PageClaim};
@@ -125,15 +128,28 @@ fn gpus() -> impl Strategy<Value = GpuRequest> {
     ]
 }
 
+fn device_wishes() -> impl Strategy<Value = Vec<DeviceWish>> {
+    let kind = prop_oneof![Just(WishKind::Nic), Just(WishKind::Nvme)];
+    let number = prop_oneof![Just(WishNumber::PerGpu), any::<u32>().prop_map(WishNumber::Count)];
+    let near = prop::sample::select(vec![Policy::Require, Policy::Prefer, Policy::Ignore]);
+    let within = prop::sample::select(Nearness::ALL.to_vec());
+    let wish = (kind, number, option::of("\\PC{0,8}"), near, within).prop_map(
+        |(kind, number, model, near, within)| DeviceWish { kind, number, model, near, within },
+    );
+    vec(wish, 0..3)
+}
+
 fn request() -> impl Strategy<Value = RequestSpec> {
     let size = ("\\PC{0,8}", any::<u32>(), any::<u64>(), option::of(page_size()));
     let guest = prop_oneof![Just(Guest::Any), Just(Guest::Windows)];
-    let parts = (gpus(), addresses(), workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
+    let devices = (addresses(), device_wishes());
+    let parts = (gpus(), devices, workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
     let held_to = (option::of(set()), option::of(set()));
     let rest = (option::of(any::<bool>()), any::<bool>(), any::<u32>(), any::<u32>(), policies());
     let rest = (rest, held_to);
     (size, parts, rest).prop_map(|(size, (gpus, devices, workload, guest, cells, smt), rest)| {
         let (name, vcpus, memory, page_size) = size;
+        let (devices, device_wishes) = devices;
         let ((peer_to_peer, even_cells, emulator_pcpus, io_threads, policies), held_to) = rest;
         let (cpus, nodes) = held_to;
         RequestSpec {
@@ -143,6 +159,7 @@ fn request() -> impl Strategy<Value = RequestSpec> {
             page_size,
             gpus,
             devices,
+            device_wishes,
             workload,
             guest,
             cells,
@@ -335,6 +352,13 @@ pub(super) fn full() -> Full {
         page_size: Some(PageSize::GIB_1),
         gpus: GpuRequest::Count { count: 1, model: Some("x".to_owned()) },
         devices: vec![address],
+        device_wishes: vec![DeviceWish {
+            kind: WishKind::Nic,
+            number: WishNumber::Count(1),
+            model: Some("x".to_owned()),
+            near: Policy::Require,
+            within: Nearness::Node,
+        }],
         workload: Workload::Custom(Weights {
             cpu_single_thread: 1,
             cpu_all_threads: 1,

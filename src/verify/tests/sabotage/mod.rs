@@ -6,6 +6,7 @@ mod guest;
 mod memory;
 mod pci;
 mod switches;
+mod wishes;
 
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ violations! {
     DefaultBinds CellMemory CellPageSize CellPages PagesOffNode PagesShort NoMemory StrictSpreads
     GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated DeviceHeld
     DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
-    NotLinked NotPartition WrongPartition UntoldFabric IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
+    NotLinked NotPartition WishCount WishModel WishTakes WishApart WrongPartition UntoldFabric IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
     PortParent PortSlot SlotTwice SwitchPort SwitchShares EmptySwitch NoSuchPort FunctionNumber FunctionTwice NoFunctionZero
     Multifunction NotShown ShownUnplaced ShownTwice CardSplit CardsShare DeviceBus DeviceRoot
     DeviceSwitch MmioWindow
@@ -70,6 +71,7 @@ pub(super) fn table() -> Vec<Sabotage> {
     table.extend(pci::controllers_broken());
     table.extend(pci::plugged_in_wrong());
     table.extend(switches::switches_broken());
+    table.extend(wishes::wishes_broken());
     table
 }
 
