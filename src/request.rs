@@ -2,32 +2,20 @@
 
 use std::collections::BTreeSet;
 
+mod policy;
 mod wish;
 
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, PageSize, PciAddr};
 use crate::workload::Workload;
 
+pub use policy::Policy;
 pub use wish::{DeviceWish, Nearness, WishKind, WishNumber};
 
 /// The largest number of vCPUs of a VM.
 pub const MAX_VCPUS: u32 = 4096;
 /// The largest number of I/O threads, and of emulator pCPUs, of a VM.
 pub const MAX_IO_THREADS: u32 = 256;
-
-/// How strictly a property is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
-pub enum Policy {
-    /// A placement without it is refused.
-    Require,
-    /// A placement without it costs [`Options::preference_cost`](crate::Options::preference_cost).
-    Prefer,
-    /// The score alone decides.
-    #[default]
-    Ignore,
-}
 
 /// A wanted value, and how strictly it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -267,9 +255,7 @@ fn is_require(policy: &Policy) -> bool {
 }
 
 #[cfg(feature = "serde")]
-fn is_prefer(policy: &Policy) -> bool {
-    *policy == Policy::Prefer
-}
+use policy::is_prefer;
 
 #[cfg(feature = "serde")]
 fn is_ignore(policy: &Policy) -> bool {

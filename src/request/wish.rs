@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Policy;
+use super::policy::Policy;
 
 /// The kind of devices that a request may ask for without naming them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,12 +83,17 @@ pub struct DeviceWish {
     /// How strictly each device must be near.
     #[cfg_attr(
         feature = "serde",
-        serde(default = "prefer", skip_serializing_if = "super::is_prefer")
+        serde(default = "prefer", skip_serializing_if = "super::policy::is_prefer")
     )]
     pub near: Policy,
     /// What counts as near a GPU.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "super::is_default"))]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub within: Nearness,
+}
+
+#[cfg(feature = "serde")]
+fn is_default(within: &Nearness) -> bool {
+    *within == Nearness::default()
 }
 
 #[cfg(feature = "serde")]

@@ -9,6 +9,7 @@ use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
 
+use super::wishes::{WishArgs, policy};
 use crate::input::memory;
 
 /// The form of the answer.
@@ -55,7 +56,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",
-        "cpus", "nodes",
+        "cpus", "nodes", "fabric_partition", "device", "nic", "nic_per_gpu", "nic_model", "nvme",
+        "nvme_per_gpu", "nvme_model", "device_near", "device_within",
     ])]
     pub(crate) request: Option<PathBuf>,
     /// The VM's name.
@@ -76,6 +78,12 @@ pub(crate) struct Args {
     /// A part of the GPUs' model name or of their PCI ids (10de:2335).
     #[arg(long, value_name = "TEXT")]
     pub(crate) gpu_model: Option<String>,
+    /// NICs and other devices by PCI address.
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    pub(crate) device: Vec<PciAddr>,
+    /// The devices to choose by kind, and how near.
+    #[command(flatten)]
+    pub(crate) wishes: WishArgs,
     /// The page size.
     #[arg(long, value_name = "auto|4KiB|2MiB|1GiB", value_parser = page_size)]
     pub(crate) page_size: Option<Choice<PageSize>>,
@@ -117,6 +125,9 @@ pub(crate) struct Args {
     /// How strictly all GPUs must be below one PCIe switch.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) same_switch: Option<Policy>,
+    /// How strictly the GPUs must form one of the host's fabric partitions.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    pub(crate) fabric_partition: Option<Policy>,
     /// Only this style: default, pin, pin+numa, pin+numa+smt or pin+smt.
     #[arg(long, value_name = "NAME")]
     pub(crate) style: Option<Style>,
@@ -151,15 +162,6 @@ fn cells(text: &str) -> Result<Wish<u32>, String> {
             let bad = |_| format!("{text:?} is not auto, none or a number of cells");
             text.parse().map(Wish::Require).map_err(bad)
         }
-    }
-}
-
-fn policy(text: &str) -> Result<Policy, String> {
-    match text {
-        "require" => Ok(Policy::Require),
-        "prefer" => Ok(Policy::Prefer),
-        "ignore" => Ok(Policy::Ignore),
-        _ => Err(format!("{text:?} is not require, prefer or ignore")),
     }
 }
 

@@ -5,6 +5,7 @@
 mod args;
 mod print;
 mod request;
+mod wishes;
 
 use pinwise::changes::smallest_changes;
 use pinwise::{Options, Question};

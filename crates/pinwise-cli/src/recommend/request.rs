@@ -43,10 +43,13 @@ pub(super) fn request(args: &Args, domain: Option<&str>) -> Result<Request, Fail
         one_node: args.one_node.unwrap_or(base.policies.one_node),
         gpu_locality: args.gpu_locality.unwrap_or(base.policies.gpu_locality),
         same_switch: args.same_switch.unwrap_or(base.policies.same_switch),
+        fabric_partition: args.fabric_partition.unwrap_or(base.policies.fabric_partition),
         ..base.policies
     };
     let request = RequestSpec {
         gpus,
+        devices: args.device.clone(),
+        device_wishes: args.wishes.wishes(),
         policies,
         page_size: args.page_size.and_then(|choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),
