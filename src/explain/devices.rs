@@ -1,10 +1,10 @@
 //! The devices that were chosen by kind, with the GPUs that they are beside.
 
-use super::short;
 use crate::engine::wished::{Beside, Wished};
 use crate::host::Host;
 use crate::placement::Placement;
 use crate::request::{Nearness, Request};
+use crate::units::PciAddr;
 
 /// One line, such as `Devices: NIC 1c:00.0 (with GPU 1b:00.0 below one switch).`; `None` if the
 /// request asks for no device by kind.
@@ -36,4 +36,10 @@ pub(super) fn devices_line(
         })
         .collect();
     (!told.is_empty()).then(|| format!("Devices: {}.", told.join(", ")))
+}
+
+/// The address without its domain, if that is 0.
+pub(super) fn short(address: PciAddr) -> String {
+    let text = address.to_string();
+    text.strip_prefix("0000:").map(str::to_owned).unwrap_or(text)
 }

@@ -25,11 +25,11 @@ use crate::host::sources::sources_text;
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
-use crate::units::{NodeId, PageSize, PciAddr};
+use crate::units::{NodeId, PageSize};
 use crate::usage::Usage;
 use cells::cells_line;
 pub use cores::cores_line;
-use devices::devices_line;
+use devices::{devices_line, short};
 use facts::{is_about_pcpus, kept_by};
 pub use rebalance::{explain_advice, step_text};
 use studies::from;
@@ -251,11 +251,6 @@ fn gpus(placement: &Placement) -> String {
     } else {
         by_node.iter().map(group).collect::<Vec<_>>().join(", ")
     }
-}
-
-fn short(address: PciAddr) -> String {
-    let text = address.to_string();
-    text.strip_prefix("0000:").map(str::to_owned).unwrap_or(text)
 }
 
 fn why(

@@ -247,6 +247,22 @@ impl Host {
         &self.spec.fabric_partitions
     }
 
+    /// The NVSwitches that stay with the host although nobody knows which partitions its fabric
+    /// manager offers: empty if the host has no NVSwitch, if partitions are known, or if a VM is
+    /// given all NVSwitches in `devices` and runs the fabric manager itself. Unless it is empty,
+    /// NVLinks between the VM's GPUs may be switched off.
+    pub(crate) fn untold_fabric(&self, devices: &[PciAddr]) -> &[PciAddr] {
+        let switches = &self.derived().nvswitches;
+        let given = switches.iter().all(|switch| devices.contains(switch));
+        if given || !self.fabric_partitions().is_empty() { &[] } else { switches }
+    }
+
+    /// The number of the first fabric partition that has exactly these GPUs.
+    pub(crate) fn partition_of(&self, gpus: mask::GpuMask) -> Option<u32> {
+        let at = self.derived().partitions.iter().position(|partition| *partition == gpus)?;
+        Some(self.fabric_partitions()[at].id)
+    }
+
     /// The same hardware with something else kept for the host itself.
     ///
     /// # Errors
