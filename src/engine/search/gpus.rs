@@ -154,6 +154,8 @@ impl DominanceKey {
 }
 
 type Classes = SmallVec<[GpuMask; 16]>;
+/// The devices that go with sets: without wishes, one empty choice for all of them.
+type Choices = SmallVec<[Chosen; 1]>;
 
 /// All sets worth trying, best quality first.
 #[derive(Debug, Clone, Default)]
@@ -169,7 +171,7 @@ pub(crate) struct GpuSets {
     /// Free GPUs that the request would take.
     pub(crate) eligible: GpuMask,
     /// The devices that go with the sets; one empty choice if the request wishes none.
-    pub(crate) chosen: Vec<Chosen>,
+    pub(crate) chosen: Choices,
 }
 
 impl GpuSets {
@@ -301,12 +303,12 @@ impl GpuSets {
 }
 
 /// Of each class of sets the one of best quality, best first, with the devices that go with each.
-fn first_of_each_class(wishes: &Wishes<'_>, mut sets: Vec<GpuSet>) -> (Vec<GpuSet>, Vec<Chosen>) {
-    let mut chosen = vec![Chosen::default()];
+fn first_of_each_class(wishes: &Wishes<'_>, mut sets: Vec<GpuSet>) -> (Vec<GpuSet>, Choices) {
+    let mut chosen = Choices::from_elem(Chosen::default(), 1);
     if !wishes.is_empty() {
         chosen = match sets.as_slice() {
             // Without GPUs, what is near depends on the VM's nodes: a choice for each.
-            [none] if none.gpus.is_empty() => wishes.by_node(),
+            [none] if none.gpus.is_empty() => wishes.by_node().into(),
             _ => sets.iter().map(|set| wishes.beside(set.gpus)).collect(),
         };
         sets.resize(chosen.len(), sets[0]);
