@@ -50,11 +50,12 @@ impl<'a> Wished<'a> {
     /// Without GPUs there are none.
     pub(crate) fn apart(&self, host: &Host, gpus: &[PciAddr]) -> (u32, u32) {
         let (mut preferred, mut required) = (0, 0);
-        if gpus.is_empty() {
+        let wishes = self.wishes();
+        if gpus.is_empty() || wishes.is_empty() {
             return (0, 0);
         }
         let places: Vec<PciPlace> = gpus.iter().map(|gpu| PciPlace::of(host, *gpu)).collect();
-        for wish in self.wishes() {
+        for wish in wishes {
             let devices: Vec<PciPlace> =
                 self.of_wish(wish).map(|device| PciPlace::of(host, device)).collect();
             let far = apart(wish.number, wish.within, &places, &devices);
