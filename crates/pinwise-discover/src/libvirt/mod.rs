@@ -22,5 +22,5 @@ pub use domain::{Domain, is_windows, read_domain};
 pub use live::{Connection, ConnectionError, SYSTEM};
 pub use nodedev::{NodeDevice, add_node_devices, read_node_device};
 pub use note::LibvirtNote;
-pub use patch::{PatchError, patch};
+pub use patch::{PatchError, PatchOptions, PatchedDomain, patch, patch_with};
 pub use problem::{LibvirtError, TextPlace};
