@@ -11,7 +11,7 @@ use super::edit::EditedText;
 use super::numbering::Numbering;
 use super::parts::{child, insert, pci_address, says};
 use super::problem::PatchError;
-use super::settle::{Joined, Settled, settle};
+use super::settle::{Joined, Settled, cell_of, settle};
 use super::tree::{controllers, freed, place};
 use pinwise::emit::libvirt::{cpu, pci};
 use pinwise::emit::xml::Element;
@@ -98,6 +98,15 @@ pub(super) fn patch(
         _ => source.exchange(devices, &owned, &ours),
     }
 
+    // An alias tells the next patch which devices are on our expander buses.
+    for function in anew.pci.functions.iter().filter(|f| cell_of(&anew.pci, f).is_some()) {
+        let Some(node) = existing.get(&function.host) else { continue };
+        let alias = child(*node, "alias")?;
+        let own = alias.and_then(|alias| alias.attribute("name")).unwrap_or("");
+        if !own.starts_with("ua-") {
+            source.exchange(*node, alias.as_slice(), &[pci::alias(function.host)]);
+        }
+    }
     let mut added = Vec::new();
     let mut addresses = Vec::new();
     for function in &anew.pci.functions {

@@ -138,7 +138,9 @@ pub fn patch_with(
     memory::backing(&mut source, root, placement, default_page)?;
     sizes::vcpus(&mut source, root, placement)?;
     let ids = sizes::iothreads(&mut source, root, placement, ids)?;
-    sizes::check_iothreads(root, &ids)?;
+    if !ids.is_empty() {
+        sizes::check_iothreads(root, &ids)?;
+    }
     tune::patch(&mut source, root, placement, &ids, &reasons)?;
     memory::nodes(&mut source, root, placement)?;
     patch_features(&mut source, root, placement)?;

@@ -116,7 +116,7 @@ fn guest_address<'a, 'i>(node: Node<'a, 'i>) -> Result<Option<Node<'a, 'i>>, Pat
 }
 
 /// The guest cell whose expander bus the placement puts the function below.
-fn cell_of(pci: &GuestPci, function: &GuestFunction) -> Option<u32> {
+pub(super) fn cell_of(pci: &GuestPci, function: &GuestFunction) -> Option<u32> {
     let parent = |index: u32| pci.ports.iter().find(|p| p.index == index).map(|p| p.parent);
     let mut bus = parent(function.port)?;
     if let Some(switch) = pci.switches.iter().find(|switch| switch.index == bus) {
