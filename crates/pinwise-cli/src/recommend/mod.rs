@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let domain = args.domain.as_deref();
     let domain = domain.map(|path| files::domain(path, home.map(Source::named))).transpose()?;
     let asked = request::request(args, &host, domain.as_deref())?;
-    let Asked { request, uuid, is_named, removed, notes: differences } = asked;
+    let Asked { request, uuid, is_named, removed, asked, notes: differences } = asked;
     notes.extend(differences);
     let own = is_named.then(|| (request.spec().name.as_str(), uuid));
     let (usage, more) = tenants::usage(&host, described, &args.tenant, home, own)?;
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
         conflicts: &conflicts,
         notes: &notes,
         domain: args.domain.as_deref().zip(domain.as_deref()),
+        asked: asked.as_deref(),
         removed: &removed,
         diff: args.diff,
     };

@@ -28,6 +28,8 @@ pub(super) struct Printer<'a> {
     pub(super) notes: &'a [String],
     /// The domain to patch, by its path and XML; without it, fragments are printed.
     pub(super) domain: Option<(&'a Path, &'a str)>,
+    /// What is asked for, if the domain is the request.
+    pub(super) asked: Option<&'a str>,
     /// Host devices that the domain gives back.
     pub(super) removed: &'a [PciAddr],
     /// Whether the patch is printed as a diff.
@@ -106,8 +108,10 @@ impl Printer<'_> {
         Outcome::nothing_fits(text)
     }
 
+    /// What a domain asks for, and the notes.
     fn notes(&self) -> String {
-        self.notes.iter().map(|note| format!("Note: {note}.\n")).collect()
+        let asked = self.asked.iter().map(|asked| format!("Asked for: {asked}.\n"));
+        asked.chain(self.notes.iter().map(|note| format!("Note: {note}.\n"))).collect()
     }
 
     /// The domain with the placement in it, if there is one to patch.

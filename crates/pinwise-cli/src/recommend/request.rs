@@ -19,6 +19,8 @@ pub(super) struct Asked {
     pub(super) is_named: bool,
     /// GPU functions of the domain that the request does not ask for.
     pub(super) removed: Vec<PciAddr>,
+    /// What is asked for, if a domain is the request.
+    pub(super) asked: Option<String>,
     /// Differences between the domain and the request, and what was left out of the domain, one
     /// sentence each.
     pub(super) notes: Vec<String>,
@@ -49,6 +51,7 @@ pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<
         uuid: None,
         is_named: args.name.is_some() || args.request.is_some() || domain.is_some(),
         removed: Vec::new(),
+        asked: None,
         notes: Vec::new(),
     };
     if let Some(domain) = domain {
@@ -117,7 +120,7 @@ fn of_arguments(args: &Args, base: RequestSpec) -> RequestSpec {
         workload: args.workload.unwrap_or(base.workload),
         guest: args.guest.unwrap_or(base.guest),
         cells: args.cells.unwrap_or_default(),
-        smt: args.smt.unwrap_or_default(),
+        smt: args.smt.unwrap_or(base.smt),
         peer_to_peer: args.p2p.and_then(|choice| choice.0),
         cpus: args.cpus.clone(),
         nodes: args.nodes.clone(),
@@ -134,6 +137,10 @@ impl Asked {
         self.notes.extend(notes.iter().map(|note| format!("{}: {note}", had.name)));
         let wanted = self.request.spec().clone();
         let from = if args.request.is_some() { "--request" } else { "the arguments" };
+        let RequestSpec { name, vcpus, memory, .. } = &wanted;
+        let devices = list("other devices", &wanted.devices);
+        let parts = [format!("{vcpus} vCPUs"), memory.to_string(), gpus(&wanted.gpus), devices];
+        self.asked = Some(format!("{name}: {}", parts.join(", ")));
         let mut differs = |what: &str, before: String, after: String| {
             if before != after {
                 let (name, verb) = (&had.name, if args.request.is_some() { "asks" } else { "ask" });

@@ -10,7 +10,7 @@ use super::xml::{
 use crate::notes::{Note, Notes};
 use pinwise::RequestSpec;
 use pinwise::host::{DeviceKind, Host};
-use pinwise::request::{GpuRequest, Guest, MAX_IO_THREADS, MAX_VCPUS};
+use pinwise::request::{GpuRequest, Guest, MAX_IO_THREADS, MAX_VCPUS, Wish};
 use pinwise::units::PciAddr;
 
 /// A domain as a request.
@@ -40,7 +40,9 @@ pub struct DomainRequest {
 /// - Windows, if libosinfo's id says so, or if there is no such id and the domain has `<hyperv>`
 ///   features.
 ///
-/// Pins, nodes and the guest's topology are not read: they are the answer.
+/// - SMT siblings are preferably shown if the domain's `<topology>` shows some.
+///
+/// Pins, nodes and the rest of the guest's topology are not read: they are the answer.
 ///
 /// # Errors
 /// [`LibvirtError`] if the text is too long or is not XML of a domain, lacks a name or memory, or
@@ -66,6 +68,9 @@ pub fn request_of_domain(host: &Host, xml: &str) -> Result<DomainRequest, Libvir
     request.io_threads = io_threads(root)?;
     if is_windows_at(root) {
         request.guest = Guest::Windows;
+    }
+    if threads(root)? > 1 {
+        request.smt = Wish::Prefer(true);
     }
     let given = devices(root, host, &mut notes)?;
     let is_gpu = |address: &PciAddr| host.gpus().iter().any(|gpu| gpu.address == *address);
@@ -93,6 +98,15 @@ fn vcpus(root: XmlNode<'_>, notes: &mut Notes) -> Result<u32, LibvirtError> {
         }
     }
     Ok(u32::try_from(count).unwrap_or(MAX_VCPUS))
+}
+
+/// The number of siblings in each guest core.
+fn threads(root: XmlNode<'_>) -> Result<u64, LibvirtError> {
+    let topology = descend(root, &["cpu", "topology"])?;
+    match topology.and_then(|topology| attribute(topology, "threads")) {
+        Some(threads) => threads.parse("a number of threads", decimal),
+        None => Ok(1),
+    }
 }
 
 fn io_threads(root: XmlNode<'_>) -> Result<u32, LibvirtError> {

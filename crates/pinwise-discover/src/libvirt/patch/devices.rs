@@ -133,7 +133,7 @@ pub(super) fn patch(
         let before = old.map(pci_address).transpose()?.map(|at| at.to_string());
         let why = match old {
             Some(_) => "there the guest sees which cell the device is near",
-            None => "functions of one card share a slot, and the cell is shown",
+            None => "functions of one card share a slot",
         };
         let part = format!("guest address of hostdev {host}");
         source.changed(part, before, Some(at.to_string()), why);

@@ -117,13 +117,18 @@ fn size(page: Node<'_, '_>) -> Option<PageSize> {
 }
 
 /// Sets the host nodes. A mode that the domain asks for stays if it holds the memory to the same
-/// nodes: `preferred` for cells of one node each, and `restrictive`.
+/// nodes: `preferred` for cells of one node each, and `restrictive`. On a host of one node, memory
+/// that is not bound stays so.
 pub(super) fn nodes(
     source: &mut EditedText<'_>,
     root: Node<'_, '_>,
     placement: &Placement,
+    one_node: bool,
 ) -> Result<(), PatchError> {
     let existing = child(root, "numatune")?;
+    if one_node && existing.is_none() {
+        return Ok(());
+    }
     let Some(mut ours) = memory::tune(placement) else {
         if let Some(node) = existing {
             let before = Some(binding_text(node)?);

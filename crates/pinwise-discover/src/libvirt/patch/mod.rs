@@ -73,8 +73,9 @@ pub struct PatchedDomain {
 /// - I/O threads: if the placement has none, the domain's stay, pinned beside the emulator threads.
 /// - `<cputune>`: pins. If the vCPUs are dedicated, quotas and periods are removed. vCPUs that are
 ///   gone leave `vcpusched`, `cachetune` and `memorytune`.
-/// - `<memoryBacking>`: `<hugepages>`. `<numatune>`: nodes; the modes `preferred` and `restrictive`
-///   stay where they hold the memory to the same nodes.
+/// - `<memoryBacking>`: `<hugepages>`. `<numatune>`: nodes, unless it is known that the host has
+///   only one; the modes `preferred` and `restrictive` stay where they hold the memory to the same
+///   nodes.
 /// - `<cpu>`: `<topology>`, `<numa>` and, if needed, the `topoext` feature. Mode, model and other
 ///   features stay, since the placement cannot know why a model was chosen; only if neither mode
 ///   nor model is given, the mode becomes host-passthrough. The host's caches are shown if the mode
@@ -142,7 +143,8 @@ pub fn patch_with(
         sizes::check_iothreads(root, &ids)?;
     }
     tune::patch(&mut source, root, placement, &ids, &reasons)?;
-    memory::nodes(&mut source, root, placement)?;
+    let one_node = options.question.is_some_and(|question| question.host.nodes().len() == 1);
+    memory::nodes(&mut source, root, placement, one_node)?;
     patch_features(&mut source, root, placement)?;
     cpu::patch(&mut source, root, placement)?;
     let cells =
