@@ -111,7 +111,7 @@ fn is_owned(node: Node<'_, '_>, pinned: bool) -> bool {
 
 /// The text without what the placement owns, and without the blanks before that. An element that
 /// has nothing but owned ones in it goes too.
-fn rest(xml: &str, pinned: bool) -> String {
+pub(crate) fn rest(xml: &str, pinned: bool) -> String {
     fn cuts(xml: &str, node: Node<'_, '_>, pinned: bool, out: &mut Vec<Range<usize>>) {
         let children = || node.children().filter(|child| child.is_element() || child.is_comment());
         let all = children().next().is_some()

@@ -42,6 +42,9 @@ pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<
         (None, Some(domain)) => of_arguments(args, of_domain(args, &domain.request)),
         (None, None) => of_arguments(args, of_sizes(args)?),
     };
+    if domain.is_some() && spec.memory == Bytes::ZERO {
+        return Err("--memory is missing: the domain states no memory".into());
+    }
     let mut asked = Asked {
         request: spec.build().map_err(|e| match (&args.request, &domain) {
             (Some(file), _) => at(file, e),
@@ -151,7 +154,9 @@ impl Asked {
         };
         differs("the name ", had.name.clone(), wanted.name.clone());
         differs("", format!("{} vCPUs", had.vcpus), format!("{} vCPUs", wanted.vcpus));
-        differs("", format!("{} of memory", had.memory), format!("{} of memory", wanted.memory));
+        let states_memory = had.memory > Bytes::ZERO;
+        let memory = if states_memory { had.memory } else { wanted.memory };
+        differs("", format!("{memory} of memory"), format!("{} of memory", wanted.memory));
         if let Some(size) = had.page_size {
             let other = wanted
                 .page_size

@@ -31,7 +31,8 @@ pub struct DomainRequest {
 /// Reads the XML of a domain as the request for a VM on `host`.
 ///
 /// - Name, vCPUs (all, also those that are not plugged in yet) and memory (that of the guest's
-///   cells, or else `<memory>`).
+///   cells, or else `<memory>`; zero, which [`RequestSpec::build`] refuses, if the domain states
+///   none).
 /// - The page size, if all memory is in hugepages of one named size that divides it; otherwise any.
 /// - Devices of `<hostdev>`, of interfaces of type `hostdev` and of NVMe disks. The host's GPUs are
 ///   requested as GPUs, by address; other functions in a GPU's slot come with the GPU; all else is
@@ -45,8 +46,8 @@ pub struct DomainRequest {
 /// Pins, nodes and the rest of the guest's topology are not read: they are the answer.
 ///
 /// # Errors
-/// [`LibvirtError`] if the text is too long or is not XML of a domain, lacks a name or memory, or
-/// has a value that libvirt would refuse.
+/// [`LibvirtError`] if the text is too long or is not XML of a domain, lacks a name, or has a
+/// value that libvirt would refuse.
 pub fn request_of_domain(host: &Host, xml: &str) -> Result<DomainRequest, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = root(&document, "domain")?;

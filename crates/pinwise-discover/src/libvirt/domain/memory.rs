@@ -71,8 +71,11 @@ fn base_page(host: &Host) -> PageSize {
     sizes.filter(|size| !size.is_huge()).min().unwrap_or(PageSize::KIB_4)
 }
 
-/// The memory of the guest: that of its cells, or else `<memory>`.
+/// The memory of the guest: that of its cells, or else `<memory>`; zero if the domain states none.
 pub(in crate::libvirt) fn guest_memory(root: XmlNode<'_>) -> Result<Bytes, LibvirtError> {
+    if descend(root, &["cpu", "numa"])?.is_none() && child(root, "memory")?.is_none() {
+        return Ok(Bytes::ZERO);
+    }
     let cells = cells(root)?;
     Ok(Bytes(cells.iter().fold(0, |sum: u64, cell| sum.saturating_add(cell.memory.0))))
 }
