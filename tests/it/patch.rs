@@ -161,7 +161,8 @@ fn a_device_that_the_vm_gives_back_is_removed() {
     let devices = [PORTS, &hostdev(0x1b, 0, ""), &hostdev(0x9b, 0, "")].concat();
     let xml = with_devices("pc-q35-9.0", &devices);
     let removed: [PciAddr; 1] = ["0000:9b:00.0".parse().unwrap()];
-    let options = PatchOptions { removed: &removed, ..PatchOptions::default() };
+    let mut options = PatchOptions::default();
+    options.removed = &removed;
     let patched = patch_with(&card(&["0000:1b:00.0"]), &xml, options).unwrap();
     assert!(patched.xml.contains("bus='0x1b'") && !patched.xml.contains("bus='0x9b'"));
     assert_eq!(of_part(&patched, "hostdev 0000:9b:00.0").after, None);

@@ -2,6 +2,7 @@
 
 use pinwise::json::read_request;
 use pinwise::request::{GpuRequest, Guest};
+use pinwise::shown::plain;
 use pinwise::{Bytes, Host, PciAddr, Policies, Request, RequestSpec};
 use pinwise_discover::files;
 use pinwise_discover::libvirt::{DomainRequest, request_of_domain};
@@ -137,7 +138,8 @@ impl Asked {
     fn compare(&mut self, args: &Args, domain: DomainRequest) {
         let DomainRequest { request: had, uuid, gpu_functions, notes, .. } = domain;
         self.uuid = uuid;
-        self.notes.extend(notes.iter().map(|note| format!("{}: {note}", had.name)));
+        let shown = plain(&had.name);
+        self.notes.extend(notes.iter().map(|note| format!("{shown}: {note}")));
         let wanted = self.request.spec().clone();
         let from = if args.request.is_some() { "--request" } else { "the arguments" };
         let RequestSpec { name, vcpus, memory, .. } = &wanted;
@@ -152,7 +154,7 @@ impl Asked {
                 ));
             }
         };
-        differs("the name ", had.name.clone(), wanted.name.clone());
+        differs("the name ", shown.clone(), wanted.name.clone());
         differs("", format!("{} vCPUs", had.vcpus), format!("{} vCPUs", wanted.vcpus));
         let states_memory = had.memory > Bytes::ZERO;
         let memory = if states_memory { had.memory } else { wanted.memory };

@@ -66,8 +66,7 @@ pub(super) fn patch(
     let Settled { anew, joined } = settle(devices, placement, &existing, &controllers, cells)?;
     if !has_ports(machine) {
         check_machine(machine, &anew)?;
-        add_unplaced(source, devices, &anew, &existing, &stale);
-        return Ok(!anew.pci.functions.is_empty());
+        return Ok(add_unplaced(source, devices, &anew, &existing, &stale));
     }
     let moved = |function: &&GuestFunction| existing.contains_key(&function.host);
     let moved = anew.pci.functions.iter().filter(moved);
@@ -156,19 +155,20 @@ fn low(bus: u32) -> u8 {
     u8::try_from(bus).unwrap_or(u8::MAX)
 }
 
-/// Adds devices without guest addresses: libvirt finds them slots.
+/// Adds devices without guest addresses: libvirt finds them slots. Returns whether there are any.
 fn add_unplaced(
     source: &mut EditedText<'_>,
     devices: Node<'_, '_>,
     anew: &Placement,
     existing: &BTreeMap<PciAddr, Node<'_, '_>>,
     stale: &[Node<'_, '_>],
-) {
+) -> bool {
     let hosts = anew.pci.functions.iter().map(|function| function.host);
     let new: Vec<PciAddr> = hosts.filter(|host| !existing.contains_key(host)).collect();
     new.iter().for_each(|host| report_new(source, *host, None));
     let added: Vec<Element> = new.into_iter().map(pci::unplaced_device).collect();
     source.exchange(devices, stale, &added);
+    !added.is_empty()
 }
 
 /// The machine type; empty if the domain names none.

@@ -23,8 +23,11 @@ pub(super) fn kept(
     siblings(&mut kept, pins);
     if kept.emulator_own.is_empty() {
         let host = question.host;
+        // The domain may have I/O threads that the request does not ask for.
+        let asked = question.request.spec().io_threads as usize;
         let legal = |set: &CpuSet| {
-            let tried = Placement { emulator: set.clone(), ..placement.clone() };
+            let mut tried = Placement { emulator: set.clone(), ..placement.clone() };
+            tried.iothreads.truncate(asked);
             is_apart(host, set, placement) && verify(question, &tried).is_ok()
         };
         if let Some(set) = pins.get(&Thread::Emulator).filter(|set| legal(set)) {
