@@ -144,7 +144,7 @@ fn owned(xml: &str) -> Vec<String> {
     for node in document.root_element().descendants().filter(|n| is_owned(*n, true)) {
         if matches!(
             node.tag_name().name(),
-            "controller" | "hostdev" | "address" | "arg" | "period" | "quota"
+            "controller" | "hostdev" | "address" | "alias" | "arg" | "period" | "quota"
         ) {
             continue;
         }

@@ -42,7 +42,9 @@ fn game(pins: &[u32], tune: &str, rest: &str) -> String {
 /// The domain with the best placement for it.
 fn planned(host: &Host, usage: &Usage, xml: &str) -> PatchedDomain {
     let DomainRequest { request, .. } = request_of_domain(host, xml).unwrap();
-    let request = common::checked(&request);
+    // On an idle host, cores of their own would be worth more than siblings.
+    let smt = if request.smt == Wish::Auto { Wish::Auto } else { Wish::Require(true) };
+    let request = common::checked(&RequestSpec { smt, ..request });
     let question = Question::new(host, usage, &request);
     let answer = recommend(question).unwrap();
     patch_with(&answer.best().placement, xml, PatchOptions::new(question, &[])).unwrap()

@@ -28,7 +28,7 @@ pub(super) fn backing(
         Some(node) => {
             names_only(node, placement.cells.len())
                 && (placement.cells.iter())
-                    .all(|cell| page_of(node, cell.id, default_page) == Some(cell.page_size))
+                    .all(|cell| page_of(node, cell.id, default_page) == Some(size_of(cell)))
         }
     };
     if same {
@@ -92,22 +92,24 @@ fn names_only(hugepages: Node<'_, '_>, cells: usize) -> bool {
     })
 }
 
-/// The page size of a guest cell.
+/// The size of a guest cell's hugepages, which is `None` for base pages; `None` if the size is
+/// unknown.
 fn page_of(
     hugepages: Node<'_, '_>,
     cell: CellId,
     default_page: Option<PageSize>,
-) -> Option<PageSize> {
+) -> Option<Option<PageSize>> {
     let pages = || hugepages.children().filter(|node| node.has_tag_name("page"));
     if pages().next().is_none() {
-        return default_page;
+        return default_page.map(Some);
     }
     let names = |page: &Node<'_, '_>| {
         listed::<CellId>(*page, "nodeset").is_some_and(|cells| cells.contains(cell))
     };
     let page = pages().find(names);
     let page = page.or_else(|| pages().find(|page| page.attribute("nodeset").is_none()));
-    page.and_then(size)
+    let Some(page) = page else { return Some(None) };
+    size(page).map(|size| Some(size).filter(|size| size.is_huge()))
 }
 
 fn size(page: Node<'_, '_>) -> Option<PageSize> {
