@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn features_of_hyperv_are_for_windows() {
-        let domain = |features| format!("<domain type='kvm'>{features}<vcpu>4</vcpu></domain>");
+        let domain = |features: &str| format!("<domain type='kvm'>{features}<vcpu>4</vcpu></domain>");
         let windows =
             "<features><acpi/><hyperv mode='custom'><relaxed state='on'/></hyperv></features>";
         assert!(is_windows(&domain(windows)));
@@ -133,7 +133,8 @@ mod tests {
                  <o:os id='{id}'/></o:libosinfo></metadata>"
             )
         };
-        assert!(is_windows(&domain(&os("http://microsoft.com/win/11"))));
+        let eleven = os("http://microsoft.com/win/11");
+        assert!(is_windows(&domain(&eleven)));
         let other = os("http://fedoraproject.org/fedora/40") + windows;
         assert!(!is_windows(&domain(&other)), "the id counts over <hyperv>");
     }
