@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn features_of_hyperv_are_for_windows() {
-        let domain = |features: &str| format!("<domain type='kvm'>{features}<vcpu>4</vcpu></domain>");
+        let domain =
+            |features: &str| format!("<domain type='kvm'>{features}<vcpu>4</vcpu></domain>");
         let windows =
             "<features><acpi/><hyperv mode='custom'><relaxed state='on'/></hyperv></features>";
         assert!(is_windows(&domain(windows)));

@@ -71,7 +71,7 @@ pub struct PatchedDomain {
 ///   stay while they agree with these; `<maxMemory>` grows to the memory. A `cpuset` of `<vcpu>`
 ///   goes if the pins leave it.
 /// - I/O threads: if the placement has none, the domain's stay, pinned beside the emulator threads.
-/// - `<cputune>`: pins. If the vCPUs are dedicated, quotas and periods are removed. vCPUs that are
+/// - `<cputune>`: pins. If the vCPUs are dedicated, quotas on their time are removed. vCPUs that are
 ///   gone leave `vcpusched`, `cachetune` and `memorytune`.
 /// - `<memoryBacking>`: `<hugepages>`. `<numatune>`: nodes, unless it is known that the host has
 ///   only one; the modes `preferred` and `restrictive` stay where they hold the memory to the same

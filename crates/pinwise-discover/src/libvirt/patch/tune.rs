@@ -97,7 +97,7 @@ pub(super) fn patch(
     let mut seen = BTreeSet::new();
     for node in tune.children().filter(Node::is_element) {
         let Some(thread) = Thread::of(node)? else {
-            if is_quota(node) && placement.dedicated {
+            if placement.dedicated && is_quota(tune, node) {
                 let name = node.tag_name().name();
                 let before = node.text().unwrap_or("").trim();
                 let before = pinwise::shown::shorten(before, super::problem::MAX_SHOWN);
@@ -155,9 +155,19 @@ fn is_left(thread: Thread, placement: &Placement, ids: &[u32]) -> bool {
     at.is_some_and(|at| placement.iothreads.get(at).is_none_or(CpuSet::is_empty))
 }
 
-fn is_quota(node: Node<'_, '_>) -> bool {
+/// Whether the element is part of a limit on the time of the vCPUs: a quota, or its period.
+fn is_quota(tune: Node<'_, '_>, node: Node<'_, '_>) -> bool {
     let name = node.tag_name().name();
-    name.ends_with("quota") || name.ends_with("period")
+    let whose = name.strip_suffix("quota").or_else(|| name.strip_suffix("period"));
+    let Some(whose) = whose.filter(|whose| matches!(*whose, "" | "global_")) else {
+        return false;
+    };
+    let quota = format!("{whose}quota");
+    let mut limits = tune.children().filter(|node| node.has_tag_name(quota.as_str()));
+    limits.any(|limit| {
+        // A negative quota is none.
+        !limit.text().is_some_and(|text| text.trim().starts_with('-'))
+    })
 }
 
 /// Takes vCPUs that are gone out of schedulers and shares of the cache.
