@@ -220,7 +220,11 @@ fn is_bound(tune: Node<'_, '_>, placement: &Placement, mode: &str) -> Result<boo
         let id: Option<CellSet> = listed(node, "cellid");
         let id = id.and_then(|set| set.first());
         let cell = placement.cells.iter().find(|cell| Some(cell.id) == id);
-        let Some(cell) = cell.filter(|cell| says(node, &cell.nodes)) else { return Ok(false) };
+        // libvirt's schema wants the mode of a cell to be named.
+        let named_mode = node.attribute("mode").is_some();
+        let Some(cell) = cell.filter(|cell| named_mode && says(node, &cell.nodes)) else {
+            return Ok(false);
+        };
         named.insert(cell.id);
     }
     let others = placement.cells.iter().filter(|cell| !named.contains(cell.id));
