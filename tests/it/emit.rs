@@ -82,9 +82,10 @@ fn is_owned(node: Node<'_, '_>, pinned: bool) -> bool {
     let name = node.tag_name().name();
     let within = node.parent_element().map_or("", |parent| parent.tag_name().name());
     match (within, name) {
-        ("domain", "memory" | "currentMemory" | "vcpu" | "iothreads" | "numatune" | "vcpus") => {
-            true
-        }
+        (
+            "domain",
+            "maxMemory" | "memory" | "currentMemory" | "vcpu" | "iothreads" | "numatune" | "vcpus",
+        ) => true,
         ("cputune", "vcpupin" | "emulatorpin" | "iothreadpin") => true,
         ("cputune", "quota" | "period") => pinned,
         ("memoryBacking", "hugepages") => true,
