@@ -217,7 +217,9 @@ impl<'s> Pass<'s> {
             0 => none,
             room => stock.estimate(at, room, threads),
         };
-        let if_all = if knows_best && !request.spec().even_cells {
+        let spec = request.spec();
+        let may_be_alike = spec.even_cells && spec.cells.required() != Some(1);
+        let if_all = if knows_best && !may_be_alike {
             (0..caps.len()).map(if_all).collect()
         } else {
             PerNode::new()
