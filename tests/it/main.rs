@@ -31,6 +31,7 @@ mod mutations;
 mod near;
 mod oracle;
 mod overlay;
+mod patch;
 mod properties;
 mod readers;
 mod rebalance;

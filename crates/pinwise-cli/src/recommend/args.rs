@@ -137,9 +137,14 @@ pub(crate) struct Args {
     /// The form of the output.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
-    /// A domain XML file to patch instead of printing fragments.
-    #[arg(long, value_name = "FILE.xml")]
+    /// A domain to patch instead of printing fragments: an XML file, "-" for standard input or, with
+    /// the feature libvirt, "live:NAME". It is also the request: what the other options do not say
+    /// is taken from it.
+    #[arg(long, value_name = "FILE|-|live:NAME")]
     pub(crate) domain: Option<PathBuf>,
+    /// The changes to the domain as a unified diff instead of its XML.
+    #[arg(long, requires = "domain")]
+    pub(crate) diff: bool,
 }
 
 fn page_size(text: &str) -> Result<Choice<PageSize>, String> {
