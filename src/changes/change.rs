@@ -77,6 +77,11 @@ pub enum Change {
     },
     /// GPUs of any model.
     AnyModel,
+    /// Virtual functions of GPUs instead of whole GPUs.
+    VirtualFunctions {
+        /// The number of virtual functions: that of the GPUs.
+        count: u32,
+    },
     /// Without one of the devices, or of the GPUs, that are requested by address.
     WithoutDevice {
         /// The first one whose absence suffices.

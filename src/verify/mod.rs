@@ -25,6 +25,8 @@
 //!   a whole number of pages; the pages of all cells together are free, node by node and in total.
 //! - Devices: the requested ones, held by nobody, each once, with the whole IOMMU group, in the
 //!   cell of their node; required switches, links and partitions.
+//! - SR-IOV and mediated devices: no function beside one that excludes it, given or held; by number,
+//!   GPUs of the requested kind, none with virtual functions and none that may be shared.
 //! - The guest's PCIe tree: numbering, slots, buses, expander buses, switches, and the MMIO window.
 //! - Warnings about neighbours ([`verify_warnings`]): each is true, and none is missing.
 //!
@@ -43,6 +45,7 @@ mod case;
 mod check;
 mod cpu;
 mod devices;
+mod functions;
 mod guest;
 mod memory;
 mod neighbours;

@@ -16,7 +16,8 @@
 //! 1. *Links*: a GPU of the host, or another device of the VM, whose link runs slower or narrower
 //!    than both sides can. A VM with GPUs is also warned about GPUs that it did not get. At full
 //!    width the cause may be an idle GPU that saves power.
-//! 2. *Each device*: its node is unknown; a GPU is on a node where the VM has nothing; it has no
+//! 2. *Each device*: its node is unknown; a GPU is on a node where the VM has nothing; it is divided
+//!    into MIG instances or virtual functions; a mediated device may be a share of it; it has no
 //!    IOMMU group, or none is known on the whole host; other functions leave the host with its
 //!    group.
 //! 3. *Pages*: memory is in base pages, whether no others were free or they were requested, and
@@ -79,6 +80,7 @@
 //! - Three metrics explain most of a difference, not all of it; the table of expectations covers
 //!   only the first placement.
 
+mod functions;
 mod neighbours;
 mod peers;
 mod warning;
@@ -92,6 +94,7 @@ use crate::question::Question;
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 
+use functions::functions;
 use neighbours::neighbours;
 use peers::peers;
 
@@ -114,6 +117,7 @@ pub(crate) fn warnings(
             }
             Some(_) => {}
         }
+        functions(host, usage, address, &mut all);
         if host.pci().get(address).is_some_and(|found| found.iommu_group.is_none()) {
             all.push(match host.pci().has_groups() {
                 true => Warning::NoIommuGroup { address },

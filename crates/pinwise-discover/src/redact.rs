@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::uuid::is_uuid;
 use pinwise::host::HostSpec;
 
 /// A kind of text that was replaced.
@@ -69,10 +70,16 @@ pub fn redact(host: &mut HostSpec, own_name: &str) -> Vec<Redacted> {
     let mut clean = |text: &mut String| *text = cleaned(text, own_name, &mut found);
     clean(about);
     clean(cpu_model);
-    for device in devices {
+    for device in devices.iter_mut() {
         device.name.iter_mut().chain(&mut device.driver).for_each(&mut clean);
     }
     sources.iter_mut().for_each(|source| clean(&mut source.from));
+    // Mediated devices stay apart from each other, as devices of their parents.
+    let uuids = devices.iter_mut().filter_map(|device| device.mediated.as_mut()).flatten();
+    for (uuid, number) in uuids.zip(1_u32..) {
+        *uuid = format!("00000000-0000-0000-0000-{number:012x}");
+        found.push(Redacted::Uuid);
+    }
     found
 }
 
@@ -132,8 +139,7 @@ fn kind(word: &str, own_name: &str) -> Option<Redacted> {
         return Some(Redacted::Ip);
     }
     let uuid = word.strip_prefix("GPU-").or_else(|| word.strip_prefix("MIG-")).unwrap_or(word);
-    let groups: Vec<usize> = uuid.split('-').map(str::len).collect();
-    if groups == [8, 4, 4, 4, 12] && uuid.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
+    if is_uuid(uuid) {
         return Some(Redacted::Uuid);
     }
     if word.len() > 1 && (word.starts_with(['/', '~']) || word.starts_with("./"))

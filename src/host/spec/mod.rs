@@ -304,6 +304,7 @@ impl HostSpec {
             }
         }
         let mut devices = self.devices.clone();
+        super::virtual_functions::complete(&mut devices);
         // Where one node has all the memory, there is no other node for a device to be near.
         for device in &mut devices {
             device.node = device.node.or(self.only_memory_node());

@@ -1,6 +1,6 @@
 //! The JSON Schemas of what VMs hold: tenants, usages and offers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Definition, Field, addresses, amounts, array, boolean, cpu_sets, cpus, document,
@@ -80,6 +80,12 @@ pub(super) fn claim() -> Vec<Field> {
         cpus("floating", false, "pCPUs that it shares with others"),
         ("pages", false, list("pages"), "its memory"),
         ("devices", false, array(of("address")), "its devices, whole IOMMU groups"),
+        (
+            "mediated",
+            false,
+            array(json!({ "anyOf": [of("address"), { "type": "null" }] })),
+            "its mediated devices (mdev), each by its parent; null if the parent is unknown",
+        ),
     ]
 }
 

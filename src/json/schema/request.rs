@@ -7,7 +7,7 @@ use super::{
     names, number, object, of, one_of, set, string, tagged,
 };
 use crate::json::format::REQUEST;
-use crate::request::Guest;
+use crate::request::{Guest, MAX_VFS_BY_NUMBER};
 use crate::workload::Workload;
 
 /// The JSON Schema (draft 2020-12) of what [`write_request`](crate::json::write_request) writes.
@@ -55,8 +55,26 @@ fn gpus() -> Value {
             ("model", false, string(), "a part of the model's name, or of its ids: 10de:2335"),
         ],
     );
+    let virtual_functions = object(
+        "virtual functions of GPUs by number",
+        vec![
+            (
+                "count",
+                true,
+                number(u64::from(MAX_VFS_BY_NUMBER)),
+                "the number of virtual functions",
+            ),
+            (
+                "model",
+                false,
+                string(),
+                "a part of the name of the virtual functions or of their cards, or of their ids",
+            ),
+        ],
+    );
     one_of(&[
-        tagged("count", count, "a number of GPUs"),
+        tagged("count", count, "a number of whole GPUs"),
+        tagged("vf_of", virtual_functions, "a number of virtual functions of GPUs (SR-IOV)"),
         tagged("addresses", array(of("address")), "these GPUs"),
     ])
 }

@@ -53,7 +53,7 @@ pub(crate) struct Args {
     pub(crate) reserve: Option<Reserve>,
     /// The request as a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",
+        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",
         "cpus", "nodes",
     ])]
@@ -70,12 +70,16 @@ pub(crate) struct Args {
     /// The number of GPUs.
     #[arg(long, conflicts_with = "gpu")]
     pub(crate) gpus: Option<u32>,
-    /// GPUs by PCI address.
+    /// GPUs by PCI address, whole ones or virtual functions.
     #[arg(long, value_name = "ADDRESS", num_args = 1.., conflicts_with = "gpu_model")]
     pub(crate) gpu: Vec<PciAddr>,
     /// A part of the GPUs' model name or of their PCI ids (10de:2335).
     #[arg(long, value_name = "TEXT")]
     pub(crate) gpu_model: Option<String>,
+    /// Whether --gpus counts whole GPUs (pf, the default) or virtual functions of GPUs (vf; SR-IOV,
+    /// as for NVIDIA vGPU, AMD MxGPU or Intel Flex).
+    #[arg(long, value_name = "pf|vf", value_parser = gpu_kind, conflicts_with = "gpu")]
+    pub(crate) gpu_kind: Option<GpuKind>,
     /// The page size.
     #[arg(long, value_name = "auto|4KiB|2MiB|1GiB", value_parser = page_size)]
     pub(crate) page_size: Option<Choice<PageSize>>,
@@ -129,6 +133,23 @@ pub(crate) struct Args {
     /// A domain XML file to patch instead of printing fragments.
     #[arg(long, value_name = "FILE.xml")]
     pub(crate) domain: Option<PathBuf>,
+}
+
+/// What `--gpus` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GpuKind {
+    /// Whole GPUs: physical functions.
+    Whole,
+    /// Virtual functions.
+    Virtual,
+}
+
+fn gpu_kind(text: &str) -> Result<GpuKind, String> {
+    match text {
+        "pf" => Ok(GpuKind::Whole),
+        "vf" => Ok(GpuKind::Virtual),
+        _ => Err(format!("{text:?} is not pf or vf")),
+    }
 }
 
 fn page_size(text: &str) -> Result<Choice<PageSize>, String> {

@@ -6,7 +6,7 @@ use pinwise::{Bytes, Policies, Request, RequestSpec};
 use pinwise_discover::files;
 use pinwise_discover::libvirt::is_windows;
 
-use super::args::Args;
+use super::args::{Args, GpuKind};
 use crate::input::at;
 use crate::outcome::Failure;
 
@@ -30,8 +30,11 @@ pub(super) fn request(args: &Args, domain: Option<&str>) -> Result<Request, Fail
         (None, Some(_)) => return Err("--vcpus is missing: --memory needs it".into()),
     };
     let model = args.gpu_model.clone();
-    let count = args.gpus.unwrap_or(if model.is_some() { gpus.max(1) } else { gpus });
+    // Naming a model or a kind asks for one.
+    let asks = model.is_some() || args.gpu_kind.is_some();
+    let count = args.gpus.unwrap_or(if asks { gpus.max(1) } else { gpus });
     let gpus = match args.gpu.as_slice() {
+        [] if args.gpu_kind == Some(GpuKind::Virtual) => GpuRequest::VfOf { count, model },
         [] => GpuRequest::Count { count, model },
         named => GpuRequest::Addresses(named.to_vec()),
     };

@@ -34,7 +34,8 @@ violations! {
     Smt Topoext Iommu CellCount NoCells CellId CellEmpty CellVcpus CellsOverlap InNoCell
     CoreStraddles Sockets NoNodes NoSuchNode NodesExcluded NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory
     DefaultBinds CellMemory CellPageSize CellPages PagesOffNode PagesShort NoMemory StrictSpreads
-    GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated DeviceHeld
+    GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated GpuKind GpuSplit FunctionHeld FunctionsExclude
+    DeviceShared DeviceUnsure DeviceHeld
     DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
     NotLinked NotPartition IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
     PortParent PortSlot SlotTwice SwitchPort SwitchShares EmptySwitch NoSuchPort FunctionNumber FunctionTwice NoFunctionZero
