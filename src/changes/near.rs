@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::profile::{L3Use, count};
 use crate::engine::recommend::{Ranked, recommend};
-use crate::engine::search::{Inventory, Pages};
-use crate::free::virtual_gpus::host_for;
+use crate::engine::search::{Inventory, Pages, host_for};
 use crate::question::Question;
 use crate::request::RequestSpec;
 use crate::units::{Bytes, NodeId};

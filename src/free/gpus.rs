@@ -1,6 +1,7 @@
 //! Free GPUs.
 
-use super::devices::{holder, may_be_parent};
+use super::devices::may_be_parent;
+use crate::host::derived::GpuFacts;
 use crate::host::mask::GpuMask;
 use crate::host::{Gpu, Host};
 use crate::units::PciAddr;
@@ -31,17 +32,16 @@ pub(crate) fn eligible(
     let mut all = Eligible { free: none, matching: none, split: none, unsure: none };
     let parents = unnamed_parents(host, usage);
     for (at, gpu) in host.gpus().iter().enumerate() {
-        let is_virtual =
-            || host.pci().get(gpu.address).is_some_and(|d| d.physical_function.is_some());
-        if !matches_model(gpu, host, model) || is_virtual() {
+        let facts = &host.derived().gpus[at];
+        if facts.is_virtual || !matches_model(gpu, host, model) {
             continue;
         }
         all.matching.insert(at);
-        if !host.pci().virtual_functions_of(gpu.address).is_empty() {
+        if facts.is_split {
             all.split.insert(at);
         } else if parents.contains(at) {
             all.unsure.insert(at);
-        } else if holder(host, usage, gpu.address).is_none() && !devices.contains(&gpu.address) {
+        } else if is_unheld(usage, facts) && !devices.contains(&gpu.address) {
             all.free.insert(at);
         }
     }
@@ -61,10 +61,13 @@ pub(super) fn matches_model(gpu: &Gpu, host: &Host, model: Option<&str>) -> bool
 /// that a tenant holds; integrated GPUs and those with virtual functions included.
 pub(crate) fn unheld(host: &Host, usage: &Usage) -> GpuMask {
     let gpus = &host.derived().gpus;
+    (0..gpus.len()).filter(|at| is_unheld(usage, &gpus[*at])).collect()
+}
+
+fn is_unheld(usage: &Usage, gpu: &GpuFacts) -> bool {
     let is_held =
         |member: &PciAddr| usage.holder_of(*member).is_some() || usage.sharer_of(*member).is_some();
-    let is_free = |at: &usize| !gpus[*at].bundle.iter().chain(&gpus[*at].excludes).any(is_held);
-    (0..gpus.len()).filter(is_free).collect()
+    !gpu.bundle.iter().any(is_held) && !gpu.excludes.iter().any(is_held)
 }
 
 /// The GPUs that are given to a request for a number of GPUs of any model: not integrated into the

@@ -7,13 +7,17 @@
 //! # Why a few suffice
 //! The free virtual functions of one card on one node are interchangeable: they have one node, one
 //! bridge, one model and no links. So a set is a number per card, and a request for n of them needs
-//! no more than the n lowest free addresses of each card. Sets of one node that have equal facts
-//! differ in no prediction, and the search keeps one of them. So per node it suffices to offer one
-//! set for each such kind: n functions of one card, n below one switch, n of the node. The cards of
-//! a node are offered in that order, those with healthy links first, until the node's part of the
-//! 64 is used up. A request may ask for at most 8 by number (ours), so that a host with virtual
-//! functions on up to eight nodes can offer n on each; where some card offers fewer than it could,
-//! the answer says that the search was cut.
+//! no more than the n lowest free addresses of each card. If a card with a healthy link has n of them
+//! free, no set on its node is better than n of that card: the path between them is the shortest,
+//! they share the card's switch, and of sets with the same facts the search keeps one. So such a node
+//! offers n functions of one card, the card with the fewest free ones that suffice (ours: fuller
+//! cards are filled first). From this card come those of sets over several nodes, too.
+//!
+//! If no card of a node has n, all its cards offer theirs, those with healthy links first and those
+//! below a switch that has n together before others, until the node's part of the 64 is used up. A
+//! request may ask for at most 8 by number (ours), so that hosts with virtual functions on up to
+//! eight nodes can offer n on each. Where some card offers fewer than it could, the answer says that
+//! the search was cut.
 //!
 //! [`Host::with_gpus`]: crate::host::Host::with_gpus
 
@@ -34,7 +38,7 @@ use crate::usage::Usage;
 pub(crate) struct Offered {
     /// At most 64 free ones that match.
     pub(crate) functions: Vec<PciAddr>,
-    /// Whether each card offers all that one request could take of it.
+    /// Whether each node offers all that could make a set better.
     pub(crate) complete: bool,
     /// The number of free ones that match.
     pub(crate) free: u32,
@@ -76,7 +80,10 @@ struct Card {
     node: Option<NodeId>,
     switch: Option<PciAddr>,
     degraded: bool,
+    /// The free ones, lowest address first; at most as many as one request takes.
     free: Vec<PciAddr>,
+    /// The number of all free ones.
+    total: usize,
 }
 
 /// The virtual functions for a request for `count` of them that names `model` (or none) and
@@ -114,6 +121,7 @@ pub(crate) fn offered(
             switch: host.pci().switch_of(own),
             degraded: host.pci().degraded_link(own).is_some(),
             free: Vec::new(),
+            total: 0,
         });
         // Functions of one IOMMU group go together, so one of them stands for the group.
         let withheld = card.free.iter().any(|given| bundle(host, *given).contains(&own));
@@ -123,16 +131,16 @@ pub(crate) fn offered(
     }
     let mut cards: Vec<Card> = cards.into_values().collect();
     for card in &mut cards {
+        card.total = card.free.len();
         card.free.truncate(count as usize);
     }
-    all.functions = chosen(&mut cards, count as usize);
-    all.complete = all.functions.len() == cards.iter().map(|card| card.free.len()).sum::<usize>();
-    all.functions.sort_unstable();
+    (all.functions, all.complete) = chosen(cards, count as usize);
     all
 }
 
-/// At most 64 functions of these cards, as the head of this file explains.
-fn chosen(cards: &mut [Card], count: usize) -> Vec<PciAddr> {
+/// At most 64 functions of these cards, as the head of this file explains, by address; and whether
+/// each node offers all that it needs to.
+fn chosen(mut cards: Vec<Card>, count: usize) -> (Vec<PciAddr>, bool) {
     let mut on_switch: BTreeMap<(Option<NodeId>, Option<PciAddr>), usize> = BTreeMap::new();
     for card in cards.iter().filter(|card| card.switch.is_some()) {
         *on_switch.entry((card.node, card.switch)).or_default() += card.free.len();
@@ -140,20 +148,22 @@ fn chosen(cards: &mut [Card], count: usize) -> Vec<PciAddr> {
     cards.sort_by_key(|card| {
         let whole_switch = on_switch.get(&(card.node, card.switch)).is_some_and(|n| *n >= count);
         let few = card.free.len() < count;
-        (card.node, card.degraded, few, !whole_switch, card.switch, card.physical)
+        let fit = if few { usize::MAX - card.total } else { card.total };
+        (card.node, card.degraded, few, !whole_switch, card.switch, fit, card.physical)
     });
-    let nodes = cards.chunk_by(|a, b| a.node == b.node).count().max(1);
-    let part = MAX_GPUS / nodes;
-    let mut functions = Vec::new();
-    let mut rest = Vec::new();
-    for of_node in cards.chunk_by(|a, b| a.node == b.node) {
-        let mut own = of_node.iter().flat_map(|card| card.free.iter().copied());
+    let of_nodes = || cards.chunk_by(|a, b| a.node == b.node);
+    let part = MAX_GPUS / of_nodes().count().max(1);
+    let (mut functions, mut complete) = (Vec::new(), true);
+    for of_node in of_nodes() {
+        let suffices = |card: &&Card| card.free.len() >= count && !card.degraded;
+        let offering =
+            if of_node.first().is_some_and(|c| suffices(&c)) { 1 } else { of_node.len() };
+        let mut own = of_node[..offering].iter().flat_map(|card| card.free.iter().copied());
         functions.extend(own.by_ref().take(part));
-        rest.extend(own);
+        complete &= own.next().is_none();
     }
-    let room = MAX_GPUS.saturating_sub(functions.len());
-    functions.extend(rest.into_iter().take(room));
-    functions
+    functions.sort_unstable();
+    (functions, complete)
 }
 
 /// Whether the function or its physical function is of the model.

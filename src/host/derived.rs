@@ -275,7 +275,7 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
         let group = pci.group_of(address);
         let bundle = pci.bundle_of(address);
         let is_virtual = pci.get(address).is_some_and(|d| d.physical_function.is_some());
-        let has_virtual = !pci.virtual_functions_of(address).is_empty();
+        let is_split = !pci.virtual_functions_of(address).is_empty();
         GpuFacts {
             root: pci.root_of(address),
             node: gpu.node.and_then(|id| nodes.binary_search_by_key(&id, |node| node.id).ok()),
@@ -289,7 +289,9 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
             degraded: pci.degraded_link(address).is_some(),
             excludes: excluded(pci, &bundle),
             bundle,
-            by_number: !gpu.integrated && !is_virtual && !has_virtual,
+            is_virtual,
+            is_split,
+            by_number: !gpu.integrated && !is_virtual && !is_split,
             twins: itself,
         }
     };

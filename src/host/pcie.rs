@@ -299,7 +299,8 @@ impl PciTree {
                 groups.entry(group).or_default().push(device.address);
             }
         }
-        let virtual_functions = VirtualFunctions::of(&devices);
+        let functions = devices.iter().map(|device| (device.address, device.physical_function));
+        let virtual_functions = VirtualFunctions::of(functions);
         Self { devices, groups, virtual_functions }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::pcie::{DeviceKind, PciDevice};
 use crate::units::PciAddr;
 
 /// The virtual functions of each physical function that has any.
@@ -10,13 +9,12 @@ use crate::units::PciAddr;
 pub(super) struct VirtualFunctions(BTreeMap<PciAddr, Vec<PciAddr>>);
 
 impl VirtualFunctions {
-    /// The devices must be sorted by address.
-    pub(super) fn of(devices: &[PciDevice]) -> Self {
+    /// The functions, each with its physical function if it is virtual, sorted by address.
+    pub(super) fn of(functions: impl Iterator<Item = (PciAddr, Option<PciAddr>)>) -> Self {
         let mut all: BTreeMap<PciAddr, Vec<PciAddr>> = BTreeMap::new();
-        for device in devices {
-            let other = |physical: &PciAddr| *physical != device.address;
-            if let Some(physical) = device.physical_function.filter(other) {
-                all.entry(physical).or_default().push(device.address);
+        for (address, physical) in functions {
+            if let Some(physical) = physical.filter(|physical| *physical != address) {
+                all.entry(physical).or_default().push(address);
             }
         }
         Self(all)
@@ -24,27 +22,5 @@ impl VirtualFunctions {
 
     pub(super) fn of_physical(&self, address: PciAddr) -> &[PciAddr] {
         self.0.get(&address).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// Adds what the descriptions of virtual functions leave out: a virtual function is on the node and
-/// below the bridge of its physical function. The devices must be sorted by address.
-pub(super) fn complete(devices: &mut [PciDevice]) {
-    let of_physical: Vec<_> = devices
-        .iter()
-        .map(|device| {
-            let at = |physical| devices.binary_search_by_key(&physical, |d| d.address).ok();
-            let physical = device.physical_function.and_then(at).map(|at| &devices[at])?;
-            // A bridge may be above others: a new parent could close a circle.
-            let sound = physical.physical_function.is_none()
-                && [device, physical].iter().all(|d| d.kind() != DeviceKind::Bridge);
-            sound.then_some((physical.node, physical.parent))
-        })
-        .collect();
-    for (device, of_physical) in devices.iter_mut().zip(of_physical) {
-        if let Some((node, parent)) = of_physical {
-            device.node = device.node.or(node);
-            device.parent = device.parent.or(parent);
-        }
     }
 }

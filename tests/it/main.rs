@@ -44,3 +44,4 @@ mod supply;
 mod switches;
 mod sysfs;
 mod tenants;
+mod virtual_functions;

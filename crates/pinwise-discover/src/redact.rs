@@ -194,6 +194,8 @@ mod tests {
         let mut nic = pinwise::host::PciDevice::new(address, class, id, id);
         nic.name = Some("port 52:54:00:ab:cd:ef".to_owned());
         nic.driver = Some("a@b.c".to_owned());
+        let uuid = |last: u8| format!("4b20d080-1b54-4048-85b3-a6a62d165c0{last}");
+        nic.mediated = Some(vec![uuid(1), uuid(2)]);
         let mut host = HostSpec {
             about: "1.2.3.4".to_owned(),
             cpu_model: "engineering sample 1654922006536".to_owned(),
@@ -203,9 +205,18 @@ mod tests {
         };
         let mut found = redact(&mut host, "");
         found.sort_unstable();
-        let all =
-            [Redacted::Email, Redacted::Mac, Redacted::Ip, Redacted::Serial, Redacted::Folders];
+        let all = [
+            Redacted::Email,
+            Redacted::Mac,
+            Redacted::Ip,
+            Redacted::Uuid,
+            Redacted::Uuid,
+            Redacted::Serial,
+            Redacted::Folders,
+        ];
         assert_eq!(found, all);
+        let uuids = host.devices[0].mediated.clone().unwrap();
+        assert_eq!(uuids[1], "00000000-0000-0000-0000-000000000002", "they stay apart");
         assert_eq!(host.devices[0].name.as_deref(), Some("port 00:00:00:00:00:00"));
         assert_eq!(host.sources[0].from, "x (x)");
     }

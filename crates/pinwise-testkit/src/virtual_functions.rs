@@ -8,33 +8,47 @@ use pinwise::{Claim, HostSpec, PciAddr, Workload};
 use super::case::Case;
 use super::rng::Rng;
 
-/// Gives the host's GPUs up to `most` virtual functions each, in slots from 16 on of their buses.
-/// Some of these know neither their node nor the bridge above, and some share an IOMMU group.
-pub fn split(rng: &mut Rng, host: &mut HostSpec, most: usize) {
+/// Gives the function at `address` this number of virtual functions, in slots from 16 on of its bus.
+/// They know neither their node nor the bridge above: these are those of the physical function.
+pub fn add(host: &mut HostSpec, address: PciAddr, functions: u8) {
+    let own = host.devices.iter().find(|device| device.address == address);
+    let own = own.expect("the function is in the list").clone();
+    for at in 0..functions {
+        let address = PciAddr { device: 16 + at / 8, function: at % 8, ..address };
+        // Groups of their own, far from those of other buses.
+        let group = 100_000 + u32::from(address.bus) * 1000 + u32::from(at);
+        host.devices.push(PciDevice {
+            address,
+            physical_function: Some(own.address),
+            node: None,
+            parent: None,
+            iommu_group: own.iommu_group.map(|_| group),
+            link_now: None,
+            link_max: None,
+            ..own.clone()
+        });
+    }
+}
+
+/// Gives the host's GPUs up to `most` virtual functions each. Some of these know their node and the
+/// bridge above, and some share an IOMMU group with a neighbour.
+pub fn split(rng: &mut Rng, host: &mut HostSpec, most: u8) {
     let is_gpu = |device: &&PciDevice| device.kind() == DeviceKind::Gpu;
     let gpus: Vec<PciDevice> = host.devices.iter().filter(is_gpu).cloned().collect();
-    for (gpu, number) in gpus.iter().zip(0_u32..) {
+    for gpu in &gpus {
         let functions = rng.pick(&[0, 1, most / 2, most]).min(128);
-        let knows = rng.percent(70);
-        let in_group = rng.percent(10);
-        for at in 0..functions {
-            let place = u8::try_from(at).expect("at most 128 functions");
-            let address = PciAddr { device: 16 + place / 8, function: place % 8, ..gpu.address };
-            let group = 1000 * (number + 1) + u32::from(if in_group { place / 2 } else { place });
-            host.devices.push(PciDevice {
-                address,
-                physical_function: Some(gpu.address),
-                node: gpu.node.filter(|_| knows),
-                parent: gpu.parent.filter(|_| knows),
-                iommu_group: gpu.iommu_group.map(|_| group),
-                link_now: None,
-                link_max: None,
-                ..gpu.clone()
-            });
-        }
-        if rng.percent(20) {
-            let at = host.devices.iter().position(|device| device.address == gpu.address);
-            host.devices[at.expect("it is in the list")].mediated = Some(Vec::new());
+        let (knows, in_group) = (rng.percent(70), rng.percent(10));
+        add(host, gpu.address, functions);
+        for device in &mut host.devices {
+            if device.physical_function == Some(gpu.address) && knows {
+                (device.node, device.parent) = (gpu.node, gpu.parent);
+            }
+            if device.physical_function == Some(gpu.address) && in_group {
+                device.iommu_group = device.iommu_group.map(|group| group / 2 * 2);
+            }
+            if device.address == gpu.address && rng.percent(20) {
+                device.mediated = Some(Vec::new());
+            }
         }
     }
 }
@@ -42,7 +56,7 @@ pub fn split(rng: &mut Rng, host: &mut HostSpec, most: usize) {
 /// The case with split GPUs. Half of the requests for GPUs by number are for virtual functions, and
 /// some of those by address have one; some tenants hold virtual functions, cards or mediated
 /// devices. `None` where that does not hold together.
-pub fn split_case(rng: &mut Rng, mut case: Case, most: usize) -> Option<Case> {
+pub fn split_case(rng: &mut Rng, mut case: Case, most: u8) -> Option<Case> {
     split(rng, &mut case.host, most);
     let nic = PciDevice::new(
         PciAddr { domain: 7, bus: 0, device: 0, function: 0 },

@@ -25,7 +25,7 @@
 //! node, mutually within one root complex or that node, on the same switch, all or none of them on
 //! a degraded link. Links may tell these apart, so fabric partitions of the wanted size that are
 //! wholly eligible are then added on their own. The walk stops after 1024 sets. The answer counts
-//! as cut if the walk was stopped, or if the coarse classes were used on a host with GPU links.
+//! as cut if the walk was stopped, or if the coarse classes were used on GPUs with links.
 //!
 //! A `GpuSetFold` carries the facts of a set while it grows, as intersections of masks: if all
 //! chosen GPUs lie inside the intersection of their "linked" masks, every two are linked. Extending
@@ -287,7 +287,8 @@ impl GpuSets {
             }
         }
         sets.truncate(kept);
-        Self::with(request, sets, exact || (all && host.gpu_links().is_empty()), free)
+        let unlinked = free.iter().all(|at| host.derived().gpus[at].linked == GpuMask::one(at));
+        Self::with(request, sets, exact || (all && unlinked), free)
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Definition, Field, addresses, amounts, array, boolean, cpu_sets, cpus, document,
-    document_by_hand, list, number, object, of, string,
+    document_by_hand, list, number, object, of, one_of, string,
 };
 use crate::json::format::{OFFER, TENANT, USAGE};
 use crate::units::{Id as _, NodeId};
@@ -83,7 +83,7 @@ pub(super) fn claim() -> Vec<Field> {
         (
             "mediated",
             false,
-            array(json!({ "anyOf": [of("address"), { "type": "null" }] })),
+            array(one_of(&[of("address"), json!({ "type": "null" })])),
             "its mediated devices (mdev), each by its parent; null if the parent is unknown",
         ),
     ]

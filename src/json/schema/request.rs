@@ -7,7 +7,7 @@ use super::{
     names, number, object, of, one_of, set, string, tagged,
 };
 use crate::json::format::REQUEST;
-use crate::request::{Guest, MAX_VFS_BY_NUMBER};
+use crate::request::Guest;
 use crate::workload::Workload;
 
 /// The JSON Schema (draft 2020-12) of what [`write_request`](crate::json::write_request) writes.
@@ -58,12 +58,7 @@ fn gpus() -> Value {
     let virtual_functions = object(
         "virtual functions of GPUs by number",
         vec![
-            (
-                "count",
-                true,
-                number(u64::from(MAX_VFS_BY_NUMBER)),
-                "the number of virtual functions",
-            ),
+            ("count", true, number(U32), "the number of virtual functions, at most 8"),
             (
                 "model",
                 false,

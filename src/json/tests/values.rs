@@ -383,6 +383,7 @@ pub(super) fn full() -> Full {
     };
     let shape = Shape {
         gpus: 1,
+        virtual_functions: 1,
         smt: true,
         whole_cores: false,
         bond: GpuBond::Linked,

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod devices;
+mod functions;
 mod guest;
 mod memory;
 mod pci;
@@ -68,6 +69,7 @@ pub(super) fn table() -> Vec<Sabotage> {
     table.extend(memory::memory_broken());
     table.extend(devices::devices_broken());
     table.extend(devices::policies_broken());
+    table.extend(functions::functions_broken());
     table.extend(pci::controllers_broken());
     table.extend(pci::plugged_in_wrong());
     table.extend(switches::switches_broken());
