@@ -340,6 +340,12 @@ impl Placement {
         }
         devices.sort_unstable();
         devices.dedup();
-        Claim { floating: shared.difference(&dedicated), dedicated, pages, devices }
+        Claim {
+            floating: shared.difference(&dedicated),
+            dedicated,
+            pages,
+            devices,
+            mediated: Vec::new(),
+        }
     }
 }

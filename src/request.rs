@@ -17,6 +17,10 @@ pub const MAX_VCPUS: u32 = 4096;
 /// The largest number of I/O threads, and of emulator pCPUs, of a VM.
 pub const MAX_IO_THREADS: u32 = 256;
 
+/// The largest number of virtual functions of GPUs that a VM may have by number. Chosen by us: then
+/// a host with such functions on up to eight nodes can offer as many on each.
+pub const MAX_VFS_BY_NUMBER: u32 = 8;
+
 /// A wanted value, and how strictly it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -53,7 +57,8 @@ impl<T: PartialEq + Copy> Wish<T> {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase", deny_unknown_fields))]
 pub enum GpuRequest {
-    /// A number of GPUs, of any model or of one whose name contains a text (case is ignored).
+    /// A number of whole GPUs, of any model or of one whose name contains a text (case is ignored).
+    /// A GPU that has virtual functions is not given by number.
     Count {
         /// The number of GPUs.
         count: u32,
@@ -61,7 +66,19 @@ pub enum GpuRequest {
         #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
         model: Option<String>,
     },
-    /// Exactly these GPUs.
+    /// A number of virtual functions (SR-IOV) of GPUs, of any model or of one whose name contains a
+    /// text. At most [`MAX_VFS_BY_NUMBER`].
+    #[doc(alias = "vGPU")]
+    #[doc(alias = "SR-IOV")]
+    #[cfg_attr(feature = "serde", serde(rename = "vf_of"))]
+    VfOf {
+        /// The number of virtual functions.
+        count: u32,
+        /// A part of the name or of the PCI ids of the virtual functions or of their cards.
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+        model: Option<String>,
+    },
+    /// Exactly these GPUs, whole ones or virtual functions.
     Addresses(Vec<PciAddr>),
 }
 
@@ -76,7 +93,9 @@ impl GpuRequest {
     #[must_use]
     pub fn count(&self) -> usize {
         match self {
-            Self::Count { count, .. } => usize::try_from(*count).unwrap_or(usize::MAX),
+            Self::Count { count, .. } | Self::VfOf { count, .. } => {
+                usize::try_from(*count).unwrap_or(usize::MAX)
+            }
             Self::Addresses(addresses) => addresses.len(),
         }
     }
@@ -365,8 +384,13 @@ impl RequestSpec {
             Wish::Auto => 1,
             Wish::Prefer(cells) | Wish::Require(cells) => cells,
         };
+        let virtual_functions = match self.gpus {
+            GpuRequest::VfOf { count, .. } => count,
+            GpuRequest::Count { .. } | GpuRequest::Addresses(_) => 0,
+        };
         for (what, found, low, high) in [
             ("the number of vCPUs", self.vcpus, 1, MAX_VCPUS),
+            ("the number of virtual functions", virtual_functions, 0, MAX_VFS_BY_NUMBER),
             ("the number of guest cells", cells, 1, self.vcpus.min(64)),
             ("the number of I/O threads", self.io_threads, 0, MAX_IO_THREADS),
             ("the number of emulator pCPUs", self.emulator_pcpus, 0, MAX_IO_THREADS),

@@ -78,6 +78,11 @@ pub enum Change {
     },
     /// GPUs of any model.
     AnyModel,
+    /// Virtual functions of GPUs instead of whole GPUs.
+    VirtualFunctions {
+        /// The number of virtual functions: that of the GPUs.
+        count: u32,
+    },
     /// Devices of any model, where devices of a kind and model are requested.
     AnyDeviceModel {
         /// The kind.

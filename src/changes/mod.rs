@@ -21,6 +21,7 @@
 //!
 //! Another VM:
 //! - *Any GPUs*, the same number, if they are named; GPUs of *any model*, if one is requested.
+//! - *Virtual functions* of GPUs, the same number, instead of whole GPUs.
 //! - *Without one* of the named GPUs and other devices: the first whose absence suffices.
 //! - *Fewer vCPUs*: a search over all numbers and one over the even ones, since hosts often have
 //!   room for more vCPUs as siblings; over multiples of the number of cells where these must be
@@ -81,6 +82,7 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     changes.extend(size::more_vcpus(ask));
     changes.extend(rules::kept(ask));
     changes.extend(size::other_gpus(ask));
+    changes.extend(size::virtual_functions(ask));
     changes.extend(wishes::others(ask));
     changes.extend(size::without_device(ask));
     changes.extend(size::fewer_vcpus(ask));

@@ -76,6 +76,7 @@
 //! - GPUs of unknown node in one root complex have the path `SameNode`; they are still not local.
 //! - Neighbours (shared cores, caches, bandwidth) are no facts here. They are warnings.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::wished::Wished;
@@ -282,6 +283,12 @@ impl Profile {
 
     /// The facts about the GPUs; `nodes` are the VM's.
     fn set_gpus(&mut self, host: &Host, request: &Request, gpus: &[PciAddr], nodes: &NodeSet) {
+        // Virtual functions are not in the host's own list of GPUs.
+        let host = match gpus.iter().all(|gpu| host.gpu(*gpu).is_some()) {
+            true => Cow::Borrowed(host),
+            false => Cow::Owned(host.with_gpus(gpus)),
+        };
+        let host = host.as_ref();
         let known: Vec<NodeId> =
             gpus.iter().filter_map(|gpu| host.gpu(*gpu).and_then(|gpu| gpu.node)).collect();
         self.gpus = count(gpus.len());

@@ -24,7 +24,8 @@ impl fmt::Display for Warning {
 }
 
 fn of_warning(warning: &Warning) -> String {
-    let groups = [of_cpus, of_memory, of_neighbours, of_device, of_iommu, of_peers, of_fabric];
+    let groups =
+        [of_cpus, of_memory, of_neighbours, of_device, of_iommu, of_functions, of_peers, of_fabric];
     let sentence = groups.into_iter().find_map(|of_group| of_group(warning));
     sentence.expect("every warning belongs to a group: a test has one of each")
 }
@@ -183,6 +184,27 @@ fn of_iommu(warning: &Warning) -> Option<String> {
     Some(sentence)
 }
 
+/// The sentence for a warning about shares of a device.
+fn of_functions(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
+        Warning::MigInstances { address, instances } => format!(
+            "GPU {address} is divided into {instances} MIG instances: the VM gets the whole GPU, so \
+             nothing may use them, and the guest finds MIG switched on"
+        ),
+        Warning::HasVirtualFunctions { address, functions } => format!(
+            "device {address} has virtual functions (SR-IOV, {functions} in all): no other VM can \
+             have one of them while this VM has the device"
+        ),
+        Warning::MayBeShared { address, tenants } => format!(
+            "device {address} may be the parent of a mediated device (mdev) of {}: the parent is \
+             unknown, so check that nobody shares the device",
+            quoted(tenants)
+        ),
+        _ => return None,
+    };
+    Some(sentence)
+}
+
 /// The sentence for a warning about traffic from GPU to GPU.
 fn of_peers(warning: &Warning) -> Option<String> {
     let sentence = match warning {
@@ -235,6 +257,9 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         Warning::SharedNodes { .. } => &[27],
         Warning::SpreadSetMayBeFaster { .. } => &[18],
         Warning::UnknownNode { .. }
+        | Warning::MigInstances { .. }
+        | Warning::HasVirtualFunctions { .. }
+        | Warning::MayBeShared { .. }
         | Warning::SharedIommuGroup { .. }
         | Warning::NoIommuGroup { .. }
         | Warning::UnknownIommuGroup { .. }
@@ -287,6 +312,9 @@ mod tests {
             Warning::RemoteDevice { address, node, nodes: nodes.clone() },
             Warning::DeviceApart { address, gpu: None, within: None },
             Warning::UnknownNode { address },
+            Warning::MigInstances { address, instances: 2 },
+            Warning::HasVirtualFunctions { address, functions: 2 },
+            Warning::MayBeShared { address, tenants: tenants() },
             Warning::SharedIommuGroup { address, others: vec![address] },
             Warning::NoIommuGroup { address },
             Warning::UnknownIommuGroup { address },

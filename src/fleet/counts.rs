@@ -65,7 +65,7 @@ impl FreeCounts {
             nodes: host.nodes().iter().enumerate().map(node).collect(),
             pages: pages.collect(),
             unheld,
-            gpus: unheld & gpus::discrete(host),
+            gpus: gpus::free(host, usage),
             held: gpus::held_by_tenants(host, usage).into(),
         }
     }
@@ -118,6 +118,8 @@ impl FreeCounts {
                 let taken = count(self.gpus & host.gpu_mask(addresses));
                 (taken, taken)
             }
+            // Virtual functions are not among the free GPUs.
+            GpuRequest::VfOf { .. } => (0, 0),
             GpuRequest::Count { count: wanted, model } => {
                 let wanted = u64::from(*wanted);
                 let others = model.as_ref().map_or(0, |_| count(self.unheld - self.gpus));

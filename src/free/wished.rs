@@ -1,6 +1,6 @@
 //! Free devices of a kind, for requests that name none.
 
-use super::devices::{bundle, holder};
+use super::devices::{bundle, excludes, holder};
 use crate::host::Host;
 use crate::host::pci_place::PciPlace;
 use crate::host::pcie::{DeviceKind, PciDevice};
@@ -35,9 +35,9 @@ pub(crate) const fn device_kind(kind: WishKind) -> DeviceKind {
 
 /// The devices for a wish, if the request also names these `devices`.
 ///
-/// A device is not offered if a tenant holds any function of its bundle or the physical function
-/// that it belongs to; if it has virtual functions, which would vanish; or if functions of another
-/// card would leave the host with it, as nobody named them.
+/// A device is not offered if it is not free: see [`holder`]; if it has virtual functions, which would
+/// vanish; if it cannot be used beside a named device; or if functions of another card would leave
+/// the host with it, as nobody named them.
 pub(crate) fn wished(host: &Host, usage: &Usage, wish: &DeviceWish, devices: &[PciAddr]) -> Wished {
     let matches = |device: &&PciDevice| {
         let model = wish.model.as_deref();
@@ -46,16 +46,18 @@ pub(crate) fn wished(host: &Host, usage: &Usage, wish: &DeviceWish, devices: &[P
     let mut all: Vec<&PciDevice> = host.pci().devices().iter().filter(matches).collect();
     let total = all.len();
     all.sort_by_key(|device| device.driver.as_deref() != Some("vfio-pci"));
-    let mut taken: Vec<PciAddr> =
-        devices.iter().flat_map(|device| bundle(host, *device).into_owned()).collect();
+    // What goes with the named devices, and what SR-IOV excludes beside them.
+    let mut taken: Vec<PciAddr> = Vec::new();
+    for device in devices {
+        taken.extend(bundle(host, *device).iter());
+        taken.extend(excludes(host, *device).iter());
+    }
     let mut free = Vec::new();
     for device in all {
         let address = device.address;
         let whole = bundle(host, address);
-        let of_physical = device.physical_function.and_then(|of| usage.holder_of(of));
         let others = |member: &&PciAddr| taken.contains(member) || !member.same_slot(address);
         if holder(host, usage, address).is_some()
-            || of_physical.is_some()
             || device.has_virtual(host)
             || whole.iter().any(|member| others(&member))
         {

@@ -127,8 +127,7 @@ impl Derived {
             sizes.sort_unstable_by(|a, b| b.cmp(a));
             sizes
         };
-        let of_partition = |p: &FabricPartition| mask_of(gpus, |gpu| p.gpus.contains(&gpu.address));
-        let masks: Vec<GpuMask> = partitions.iter().map(of_partition).collect();
+        let masks = partition_masks(gpus, partitions);
         let gpu_facts = with_twins(gpu_facts(nodes, pci, gpus, links), &masks);
         let cores_of: Vec<usize> = facts.iter().map(|node| node.cores.len()).collect();
         let in_package = (0..packages.len().min(64)).map(|package| {
@@ -138,7 +137,7 @@ impl Derived {
         Self {
             in_package: in_package.collect(),
             widest_core: cores.iter().map(|core| core.pcpus.len()).max().unwrap_or(1),
-            gpu_places: GpuPlaces::new(nodes, &cores_of, &packages, gpus, &gpu_facts),
+            gpu_places: GpuPlaces::new(nodes, &cores_of, &packages, &gpu_facts),
             core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
             pcpu_counts: largest_first(nodes.iter().map(|n| n.cpus.len() as u64).collect()),
             memories: largest_first(nodes.iter().map(|node| node.memory.0).collect()),
@@ -184,6 +183,25 @@ impl Derived {
             sizes.any(|size| Some(size) != first)
         };
         self.unequal_caches = self.nodes.iter().any(unequal);
+        self
+    }
+
+    /// The same for another list of the host's GPUs.
+    pub(super) fn with_gpus(
+        mut self,
+        nodes: &[Node],
+        pci: &PciTree,
+        gpus: &[Gpu],
+        links: &[GpuLink],
+        partitions: &[FabricPartition],
+    ) -> Self {
+        self.partitions = partition_masks(gpus, partitions);
+        self.gpus = with_twins(gpu_facts(nodes, pci, gpus, links), &self.partitions);
+        for (facts, node) in self.nodes.iter_mut().zip(nodes) {
+            facts.gpus = mask_of(gpus, |gpu| gpu.node == Some(node.id));
+        }
+        let cores_of: Vec<usize> = self.nodes.iter().map(|node| node.cores.len()).collect();
+        self.gpu_places = GpuPlaces::new(nodes, &cores_of, &self.packages, &self.gpus);
         self
     }
 
@@ -233,6 +251,25 @@ fn mask_of(gpus: &[Gpu], is_in: impl Fn(&Gpu) -> bool) -> GpuMask {
     gpus.iter().enumerate().filter(|(_, gpu)| is_in(gpu)).map(|(at, _)| at).collect()
 }
 
+/// The fabric partitions as sets of these GPUs. A partition with a GPU that is not listed is empty:
+/// no set of listed GPUs is that partition.
+fn partition_masks(gpus: &[Gpu], partitions: &[FabricPartition]) -> Vec<GpuMask> {
+    let of_partition = |p: &FabricPartition| {
+        let mask = mask_of(gpus, |gpu| p.gpus.contains(&gpu.address));
+        if mask.len() as usize == p.gpus.len() { mask } else { GpuMask::EMPTY }
+    };
+    partitions.iter().map(of_partition).collect()
+}
+
+/// The physical or virtual functions of the members of a bundle that are not in the bundle.
+fn excluded(pci: &PciTree, bundle: &[PciAddr]) -> Vec<PciAddr> {
+    let mut all: Vec<PciAddr> = bundle.iter().flat_map(|at| pci.excluded_by(*at)).collect();
+    all.retain(|address| !bundle.contains(address));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> Vec<GpuFacts> {
     let facts = |gpu: &Gpu| {
         let address = gpu.address;
@@ -241,6 +278,9 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
         let within = |far| mask_of(gpus, |other| pci.common_bridge(address, other.address) <= far);
         let switch = pci.switch_of(address);
         let group = pci.group_of(address);
+        let bundle = pci.bundle_of(address);
+        let is_virtual = pci.get(address).is_some_and(|d| d.physical_function.is_some());
+        let is_split = !pci.virtual_functions_of(address).is_empty();
         GpuFacts {
             root: pci.root_of(address),
             node: gpu.node.and_then(|id| nodes.binary_search_by_key(&id, |node| node.id).ok()),
@@ -252,7 +292,11 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
             group: itself | mask_of(gpus, |other| group.contains(&other.address)),
             model: mask_of(gpus, |other| other.model == gpu.model),
             degraded: pci.degraded_link(address).is_some(),
-            bundle: pci.bundle_of(address),
+            excludes: excluded(pci, &bundle),
+            bundle,
+            is_virtual,
+            is_split,
+            by_number: !gpu.integrated && !is_virtual && !is_split,
             twins: itself,
         }
     };

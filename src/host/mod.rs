@@ -15,6 +15,8 @@ pub(crate) mod pcie;
 pub(crate) mod records;
 pub(crate) mod sources;
 pub(crate) mod spec;
+mod virtual_functions;
+mod virtual_gpus;
 
 pub use acs::Acs;
 pub use kept::{Kept, KeptWhy, Reserve};
@@ -191,7 +193,7 @@ impl Host {
         &self.pci
     }
 
-    /// The GPUs, sorted by address.
+    /// The whole GPUs, sorted by address; virtual functions of GPUs are not among them.
     #[must_use]
     pub fn gpus(&self) -> &[Gpu] {
         &self.gpus
@@ -272,16 +274,10 @@ impl Host {
     }
 
     /// The GPUs among the functions. SR-IOV virtual functions do not count: they are shares of a
-    /// GPU, and a request names them among its other devices.
+    /// GPU. A request can ask for them all the same.
     pub(crate) fn gpus_of(tree: &PciTree) -> Vec<Gpu> {
-        let gpu = |device: &pcie::PciDevice| Gpu {
-            address: device.address,
-            node: device.node,
-            model: device.label(),
-            integrated: device.is_integrated(),
-        };
         let whole =
             |d: &&pcie::PciDevice| d.kind() == DeviceKind::Gpu && d.physical_function.is_none();
-        tree.devices().iter().filter(whole).map(gpu).collect()
+        tree.devices().iter().filter(whole).map(Gpu::of).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::acs::Acs;
+use super::virtual_functions::VirtualFunctions;
 use crate::units::{Bytes, NodeId, ParseUnitError, PciAddr};
 
 macro_rules! hex_id {
@@ -142,6 +143,15 @@ pub struct PciDevice {
     /// The physical function that this virtual function belongs to.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub physical_function: Option<PciAddr>,
+    /// The UUIDs of its mediated devices (mdev), which are shares of it; `None` if its driver is not
+    /// known to serve any.
+    #[doc(alias = "mdev")]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub mediated: Option<Vec<String>>,
+    /// The number of MIG instances that the GPU is divided into; `None` if MIG is off or unknown.
+    #[doc(alias = "multi-instance GPU")]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub mig_instances: Option<u32>,
     /// The current state of the link to the port above.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub link_now: Option<LinkState>,
@@ -172,6 +182,8 @@ impl PciDevice {
             iommu_group: None,
             driver: None,
             physical_function: None,
+            mediated: None,
+            mig_instances: None,
             link_now: None,
             link_max: None,
             access: None,
@@ -275,6 +287,7 @@ pub struct PciTree {
     /// Sorted by address.
     devices: Vec<PciDevice>,
     groups: BTreeMap<u32, Vec<PciAddr>>,
+    virtual_functions: VirtualFunctions,
 }
 
 impl PciTree {
@@ -286,7 +299,24 @@ impl PciTree {
                 groups.entry(group).or_default().push(device.address);
             }
         }
-        Self { devices, groups }
+        let functions = devices.iter().map(|device| (device.address, device.physical_function));
+        let virtual_functions = VirtualFunctions::of(functions);
+        Self { devices, groups, virtual_functions }
+    }
+
+    /// The virtual functions of the physical function at `address`, ascending; empty for all other
+    /// functions.
+    #[must_use]
+    pub fn virtual_functions_of(&self, address: PciAddr) -> &[PciAddr] {
+        self.virtual_functions.of_physical(address)
+    }
+
+    /// The functions that cannot be used while `address` is, because SR-IOV excludes them: its
+    /// physical function, or its virtual functions.
+    pub(crate) fn excluded_by(&self, address: PciAddr) -> impl Iterator<Item = PciAddr> + '_ {
+        let physical = self.get(address).and_then(|device| device.physical_function);
+        let physical = physical.filter(|physical| *physical != address);
+        physical.into_iter().chain(self.virtual_functions_of(address).iter().copied())
     }
 
     /// All functions, sorted by address.
@@ -381,7 +411,9 @@ impl PciTree {
         let first =
             self.devices.partition_point(|d| d.address < PciAddr { function: 0, ..address });
         let of_card = self.devices[first..].iter().take_while(|d| d.address.same_slot(address));
-        for device in of_card.filter(|d| d.kind() == DeviceKind::Other) {
+        for device in
+            of_card.filter(|d| d.kind() == DeviceKind::Other && d.physical_function.is_none())
+        {
             all.extend(self.group_of(device.address));
         }
         all.sort_unstable();

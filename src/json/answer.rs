@@ -94,12 +94,13 @@ struct Claimed {
     floating: CpuSet,
     pages: Vec<PageClaim>,
     devices: Vec<PciAddr>,
+    mediated: Vec<Option<PciAddr>>,
 }
 
 impl From<Claim> for Claimed {
     fn from(claim: Claim) -> Self {
-        let Claim { dedicated, floating, pages, devices } = claim;
-        Self { dedicated, floating, pages, devices }
+        let Claim { dedicated, floating, pages, devices, mediated } = claim;
+        Self { dedicated, floating, pages, devices, mediated }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{Case, holder_of};
+use super::functions;
 use super::violation::Violation;
 use super::wishes;
 use crate::host::pcie::{DeviceKind, PciDevice};
@@ -51,6 +52,7 @@ pub(super) fn check(
         }
         in_its_cell(case, record, *cell, pci, found);
     }
+    functions::check(case, devices, &seen, found);
     groups(case, devices, &seen, found);
     policies(case, devices, found);
     wishes::check(case, devices, found);
@@ -61,7 +63,7 @@ pub(super) fn check(
 fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation>) {
     let named = match &case.request.spec().gpus {
         GpuRequest::Addresses(named) => Some(named),
-        GpuRequest::Count { .. } => None,
+        GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => None,
     };
     let others = Some(&case.request.spec().devices);
     for (as_gpu, wanted) in [(true, named), (false, others)] {
@@ -93,23 +95,34 @@ fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violatio
 
 fn gpu(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Violation>) {
     let address = record.address;
-    let Some(gpu) = case.host.gpus().iter().find(|gpu| gpu.address == address) else {
+    if record.kind() != DeviceKind::Gpu {
         found.push(Violation::NotGpu { address });
         return;
+    }
+    let model = match &case.request.spec().gpus {
+        GpuRequest::Count { model, .. } | GpuRequest::VfOf { model, .. } => model,
+        GpuRequest::Addresses(_) => return,
     };
-    let GpuRequest::Count { model, .. } = &case.request.spec().gpus else { return };
     match model {
         Some(wanted) => {
-            let ids = format!("{:04x}:{:04x}", record.vendor.0, record.device.0);
-            let part = wanted.to_lowercase();
-            if !gpu.model.to_lowercase().contains(&part) && !ids.contains(&part) {
-                let (model, wanted) = (gpu.model.clone(), wanted.clone());
+            // A virtual function may have the name of its card, or one of its own.
+            let physical = record.physical_function.and_then(|at| case.host.pci().get(at));
+            let is_model = |record: &PciDevice| {
+                let ids = format!("{:04x}:{:04x}", record.vendor.0, record.device.0);
+                let part = wanted.to_lowercase();
+                record.label().to_lowercase().contains(&part) || ids.contains(&part)
+            };
+            if !is_model(record) && !physical.is_some_and(is_model) {
+                let (model, wanted) = (record.label(), wanted.clone());
                 found.push(Violation::GpuModel { address, model, wanted });
             }
         }
-        None if gpu.integrated => found.push(Violation::GpuIntegrated { address }),
+        None if record.is_integrated() && record.physical_function.is_none() => {
+            found.push(Violation::GpuIntegrated { address });
+        }
         None => {}
     }
+    functions::by_number(case, record, found);
 }
 
 /// If the guest has expander buses, a device belongs to a cell on its node, if there is one.

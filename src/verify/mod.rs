@@ -26,6 +26,8 @@
 //! - Devices: the requested ones, held by nobody, each once, with the whole IOMMU group, in the
 //!   cell of their node; required switches, links and partitions; devices by kind in the requested
 //!   number, of the requested model, and near the GPUs.
+//! - SR-IOV and mediated devices: no function beside one that excludes it, given or held; by number,
+//!   GPUs of the requested kind, none with virtual functions and none that may be shared.
 //! - The guest's PCIe tree: numbering, slots, buses, expander buses, switches, and the MMIO window.
 //! - Warnings about neighbours ([`verify_warnings`]): each is true, and none is missing.
 //!
@@ -45,6 +47,7 @@ mod check;
 mod cpu;
 mod devices;
 mod fabric;
+mod functions;
 mod guest;
 mod memory;
 mod neighbours;

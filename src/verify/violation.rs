@@ -335,6 +335,30 @@ pub enum Violation {
     /// A GPU integrated into the CPU that the request does not name.
     #[error("GPU {address} is integrated into the CPU, and the request does not name it")]
     GpuIntegrated { address: PciAddr },
+    /// A whole GPU where the request asks for virtual functions, or the other way round.
+    #[error("GPU {address} is {} virtual function, but the request asks for the other kind", if *is_virtual { "a" } else { "no" })]
+    GpuKind { address: PciAddr, is_virtual: bool },
+    /// A GPU with virtual functions that the request does not name.
+    #[error(
+        "GPU {address} has virtual functions such as {function}, and the request does not name it"
+    )]
+    GpuSplit { address: PciAddr, function: PciAddr },
+    /// A device beside a function that another tenant holds, which SR-IOV excludes.
+    #[error("device {address} cannot be used beside {function}, held by tenant {holder:?}")]
+    FunctionHeld { address: PciAddr, function: PciAddr, holder: String },
+    /// A physical function and a virtual function of it, given to one VM.
+    #[error("device {address} is placed beside its virtual function {function}")]
+    FunctionsExclude { address: PciAddr, function: PciAddr },
+    /// A device of which another tenant holds a mediated device.
+    #[error(
+        "device {address} is placed, but tenant {holder:?} holds a mediated device of {parent}"
+    )]
+    DeviceShared { address: PciAddr, parent: PciAddr, holder: String },
+    /// A GPU that the request does not name, and of which a tenant may hold a mediated device.
+    #[error(
+        "GPU {address} may be the parent of a mediated device of tenant {holder:?}, and the request does not name it"
+    )]
+    DeviceUnsure { address: PciAddr, holder: String },
     /// A device held by another tenant.
     #[error("device {address} is held by tenant {holder:?}")]
     DeviceHeld { address: PciAddr, holder: String },

@@ -16,7 +16,8 @@
 //! 1. *Links*: a GPU of the host, or another device of the VM, whose link runs slower or narrower
 //!    than both sides can. A VM with GPUs is also warned about GPUs that it did not get. At full
 //!    width the cause may be an idle GPU that saves power.
-//! 2. *Each device*: its node is unknown; it is on a node where the VM has nothing; it has no
+//! 2. *Each device*: its node is unknown; it is on a node where the VM has nothing; it is divided
+//!    into MIG instances or virtual functions; a mediated device may be a share of it; it has no
 //!    IOMMU group, or none is known on the whole host; other functions leave the host with its
 //!    group.
 //!    A NIC or disk that was chosen by kind is farther from its GPU than asked for.
@@ -82,6 +83,7 @@
 //!   only the first placement.
 
 mod devices;
+mod functions;
 mod neighbours;
 mod peers;
 mod warning;
@@ -96,6 +98,7 @@ use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 
 use devices::{apart, elsewhere, fabric};
+use functions::functions;
 use neighbours::neighbours;
 use peers::peers;
 
@@ -115,6 +118,7 @@ pub(crate) fn warnings(
             all.push(Warning::UnknownNode { address });
         }
         all.extend(elsewhere(device, &nodes));
+        functions(host, usage, address, &mut all);
         if host.pci().get(address).is_some_and(|found| found.iommu_group.is_none()) {
             all.push(match host.pci().has_groups() {
                 true => Warning::NoIommuGroup { address },

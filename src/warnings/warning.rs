@@ -56,6 +56,28 @@ pub enum Warning {
         /// The device.
         address: PciAddr,
     },
+    /// A GPU that is divided into instances (MIG): the VM gets all of it, and whoever uses the
+    /// instances loses them.
+    MigInstances {
+        /// The GPU.
+        address: PciAddr,
+        /// The number of instances.
+        instances: u32,
+    },
+    /// A device with virtual functions (SR-IOV), which no other VM can use while this one has it.
+    HasVirtualFunctions {
+        /// The physical function.
+        address: PciAddr,
+        /// The number of its virtual functions.
+        functions: u32,
+    },
+    /// A device that may be the parent of a tenant's mediated device, whose parent is unknown.
+    MayBeShared {
+        /// The device.
+        address: PciAddr,
+        /// The names of the tenants.
+        tenants: Vec<String>,
+    },
     /// An IOMMU group with functions that the VM does not get, although they leave the host too.
     SharedIommuGroup {
         /// The device.

@@ -45,4 +45,5 @@ mod supply;
 mod switches;
 mod sysfs;
 mod tenants;
+mod virtual_functions;
 mod wishes;

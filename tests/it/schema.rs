@@ -90,6 +90,8 @@ fn full() -> HostSpec {
     device.iommu_group = Some(1);
     device.driver = Some("vfio-pci".to_owned());
     device.physical_function = Some(device.address);
+    device.mediated = Some(vec!["4b20d080-1b54-4048-85b3-a6a62d165c01".to_owned()]);
+    device.mig_instances = Some(2);
     device.link_now = Some(LinkState { mts: 2500, width: 1 });
     device.link_max = Some(LinkState { mts: 2500, width: 1 });
     device.access = Some(Acs {

@@ -5,10 +5,12 @@
 //! sets are worth trying from there?
 //!
 //! # Which GPUs take part
-//! Named GPUs are one set. A number of GPUs is chosen among the *eligible* ones: the model matches
+//! Named GPUs are one set, virtual functions among them. A number of GPUs is chosen among the *eligible* ones: the model matches
 //! (part of its name or of its ids; without a wanted model, any GPU that is not inside the
 //! processor), no tenant holds the GPU or anything that must go with it, and the request does not
-//! name it as another device. What must go with a GPU is its IOMMU group, and the helper functions
+//! name it as another device. A GPU with virtual functions is not chosen by number. If virtual
+//! functions are wanted, they are chosen among those that `free::virtual_gpus` offers, on a host
+//! whose list of GPUs has these: at most 64, so that a set is one word here too. What must go with a GPU is its IOMMU group, and the helper functions
 //! of its card with theirs.
 //!
 //! # Enumeration without permutations
@@ -23,7 +25,7 @@
 //! node, mutually within one root complex or that node, on the same switch, all or none of them on
 //! a degraded link. Links may tell these apart, so fabric partitions of the wanted size that are
 //! wholly eligible are then added on their own. The walk stops after 1024 sets. The answer counts
-//! as cut if the walk was stopped, or if the coarse classes were used on a host with GPU links.
+//! as cut if the walk was stopped, or if the coarse classes were used on GPUs with links.
 //!
 //! A `GpuSetFold` carries the facts of a set while it grows, as intersections of masks: if all
 //! chosen GPUs lie inside the intersection of their "linked" masks, every two are linked. Extending
@@ -105,7 +107,8 @@ use crate::engine::profile::{GpuSetFold, SetFacts, count};
 use crate::engine::refusal::Fact;
 use crate::engine::score::{Property, set_lacking};
 use crate::free::gpus::{self, Eligible};
-use crate::free::holder;
+use crate::free::virtual_gpus::{self, Offered};
+use crate::free::{Held, bundle, held};
 use crate::host::Host;
 use crate::host::derived::GpuFacts;
 use crate::host::mask::{GpuMask, NodeMask};
@@ -180,6 +183,7 @@ impl GpuSets {
         for address in &request.spec().devices {
             check_device(host, usage, *address)?;
         }
+        check_apart(host, request)?;
         let wishes = Wishes::new(host, usage, request)?;
         match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
@@ -194,14 +198,27 @@ impl GpuSets {
                 Ok(Self::with(request, &wishes, vec![set], true, mask))
             }
             GpuRequest::Count { count: wanted, model } => {
-                let Eligible { free: eligible, matching } =
+                let eligible =
                     gpus::eligible(host, usage, model.as_deref(), &request.spec().devices);
-                let (needed, free) = (*wanted, eligible.len());
-                if free < needed {
-                    let (total, model) = (matching.len(), model.clone());
-                    return Err(vec![Fact::GpusShort { needed, free, total, model }]);
+                if eligible.free.len() < *wanted {
+                    return Err(gpus_short(host, usage, &eligible, *wanted, model.clone()));
                 }
-                Ok(Self::of_size(host, request, &wishes, eligible, needed))
+                Ok(Self::of_size(host, request, &wishes, eligible.free, *wanted))
+            }
+            GpuRequest::VfOf { count: wanted, model } => {
+                let devices = &request.spec().devices;
+                let offered =
+                    virtual_gpus::offered(host, usage, *wanted, model.as_deref(), devices);
+                let Offered { functions, complete, free, total, unsure } = offered;
+                if free < *wanted {
+                    let (needed, model) = (*wanted, model.clone());
+                    let mut facts = vec![Fact::VfsShort { needed, free, total, model }];
+                    facts.extend(gpus_unsure(usage, unsure));
+                    return Err(facts);
+                }
+                let mask = host.gpu_mask(&functions);
+                let sets = Self::of_size(host, request, &wishes, mask, *wanted);
+                Ok(Self { complete: sets.complete && complete, ..sets })
             }
         }
     }
@@ -297,8 +314,9 @@ impl GpuSets {
                 sets.push(GpuSet::of_mask(host, request, *partition, free));
             }
         }
-        let told_apart = host.gpu_links().is_empty() && wishes.is_empty();
-        Self::with(request, wishes, sets, exact || (all && told_apart), free)
+        let unlinked = free.iter().all(|at| host.derived().gpus[at].linked == GpuMask::one(at));
+        let equal = unlinked && wishes.is_empty();
+        Self::with(request, wishes, sets, exact || (all && equal), free)
     }
 }
 
@@ -425,10 +443,57 @@ fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<
     if host.pci().get(address).is_none_or(|device| device.kind() == DeviceKind::Bridge) {
         return Err(vec![Fact::NoDevice { address }]);
     }
-    match holder(host, usage, address) {
-        Some(holder) => Err(vec![Fact::DeviceHeld { address, holder: holder.to_owned() }]),
-        None => Ok(()),
+    let Some(Held { function, share, holder }) = held(host, usage, address) else { return Ok(()) };
+    let holder = holder.to_owned();
+    // A member of its bundle that a tenant holds is told as before.
+    let told = bundle(host, address).contains(&function) && !share;
+    Err(vec![match told {
+        true => Fact::DeviceHeld { address, holder },
+        false => Fact::FunctionHeld { address, function, share, holder },
+    }])
+}
+
+/// No physical function is requested beside a virtual function of its own.
+fn check_apart(host: &Host, request: &Request) -> Result<(), Vec<Fact>> {
+    let spec = request.spec();
+    let gpus: &[PciAddr] = match &spec.gpus {
+        GpuRequest::Addresses(named) => named,
+        GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => &[],
+    };
+    let named = || gpus.iter().chain(&spec.devices).copied();
+    for function in named() {
+        let device = host.pci().get(function);
+        let physical = device.and_then(|device| device.physical_function);
+        if let Some(physical) = physical.filter(|at| *at != function && named().any(|n| n == *at)) {
+            return Err(vec![Fact::FunctionsExclude { physical, function }]);
+        }
     }
+    Ok(())
+}
+
+/// The facts about too few GPUs: how many are free, and why others are not given by number.
+fn gpus_short(
+    host: &Host,
+    usage: &Usage,
+    eligible: &Eligible,
+    needed: u32,
+    model: Option<String>,
+) -> Vec<Fact> {
+    let (free, total) = (eligible.free.len(), eligible.matching.len());
+    let mut facts = vec![Fact::GpusShort { needed, free, total, model }];
+    if !eligible.split.is_empty() {
+        let all = eligible.split.iter().map(|at| host.gpus()[at].address);
+        let functions = all.map(|gpu| count(host.pci().virtual_functions_of(gpu).len())).sum();
+        facts.push(Fact::GpusSplit { gpus: eligible.split.len(), functions });
+    }
+    facts.extend(gpus_unsure(usage, eligible.unsure.len()));
+    facts
+}
+
+/// The fact that GPUs may be shared by mediated devices whose parent is unknown, if there are any.
+fn gpus_unsure(usage: &Usage, gpus: u32) -> Option<Fact> {
+    let tenants = || usage.unnamed_shares().map(str::to_owned).collect();
+    (gpus > 0).then(|| Fact::GpusUnsure { gpus, tenants: tenants() })
 }
 
 /// Free groups that the set takes a part of and leaves a part of: switches count four times, nodes

@@ -138,6 +138,7 @@ mod state;
 mod walk;
 mod weigh;
 
+pub(crate) use crate::free::virtual_gpus::host_for;
 pub(crate) use found::{Candidate, Found};
 pub(crate) use inventory::{
     Inventory, Pages, emulator_room, emulator_way, missing_nodes, unusable,

@@ -1,5 +1,6 @@
 //! The description of a host as plain data, and the checks that turn it into a [`Host`].
 
+mod complete;
 mod finish;
 mod parts;
 mod problem;
@@ -304,6 +305,7 @@ impl HostSpec {
             }
         }
         let mut devices = self.devices.clone();
+        complete::complete(&mut devices);
         // Where one node has all the memory, there is no other node for a device to be near.
         for device in &mut devices {
             device.node = device.node.or(self.only_memory_node());

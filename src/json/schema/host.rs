@@ -175,6 +175,18 @@ fn device() -> Value {
                 of("address"),
                 "the physical function that this virtual function belongs to",
             ),
+            (
+                "mediated",
+                false,
+                json!({ "type": "array", "items": { "type": "string" } }),
+                "the UUIDs of its mediated devices (mdev); omitted if its driver serves none",
+            ),
+            (
+                "mig_instances",
+                false,
+                number(U32),
+                "the number of its MIG instances; omitted if MIG is off or unknown",
+            ),
             ("link_now", false, of("link"), "the current state of the link to the port above"),
             ("link_max", false, of("link"), "the most that its own side of the link can do"),
             ("access", false, of("access"), "the access control of a bridge; omitted if unknown"),

@@ -62,8 +62,21 @@ fn gpus() -> Value {
             ("model", false, string(), "a part of the model's name, or of its ids: 10de:2335"),
         ],
     );
+    let virtual_functions = object(
+        "virtual functions of GPUs by number",
+        vec![
+            ("count", true, number(U32), "the number of virtual functions, at most 8"),
+            (
+                "model",
+                false,
+                string(),
+                "a part of the name of the virtual functions or of their cards, or of their ids",
+            ),
+        ],
+    );
     one_of(&[
-        tagged("count", count, "a number of GPUs"),
+        tagged("count", count, "a number of whole GPUs"),
+        tagged("vf_of", virtual_functions, "a number of virtual functions of GPUs (SR-IOV)"),
         tagged("addresses", array(of("address")), "these GPUs"),
     ])
 }

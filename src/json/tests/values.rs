@@ -53,8 +53,14 @@ fn addresses() -> impl Strategy<Value = Vec<PciAddr>> {
 fn claim() -> impl Strategy<Value = Claim> {
     let pages = (option::of(node()), page_size(), any::<u64>())
         .prop_map(|(node, page_size, count)| PageClaim { node, page_size, count });
-    (set(), set(), vec(pages, 0..4), addresses()).prop_map(
-        |(dedicated, floating, pages, devices)| Claim { dedicated, floating, pages, devices },
+    (set(), set(), vec(pages, 0..4), addresses(), vec(option::of(address()), 0..3)).prop_map(
+        |(dedicated, floating, pages, devices, mediated)| Claim {
+            dedicated,
+            floating,
+            pages,
+            devices,
+            mediated,
+        },
     )
 }
 
@@ -124,6 +130,8 @@ fn gpus() -> impl Strategy<Value = GpuRequest> {
     prop_oneof![
         (any::<u32>(), option::of("\\PC{0,8}"))
             .prop_map(|(count, model)| GpuRequest::Count { count, model }),
+        (any::<u32>(), option::of("\\PC{0,8}"))
+            .prop_map(|(count, model)| GpuRequest::VfOf { count, model }),
         addresses().prop_map(GpuRequest::Addresses)
     ]
 }
@@ -179,13 +187,20 @@ fn shape() -> impl Strategy<Value = Shape> {
     let bond = prop::sample::select(vec![GpuBond::Any, GpuBond::Linked, GpuBond::Partition]);
     let allowed = prop_oneof![Just(Allowed::Any), vec(set(), 0..4).prop_map(Allowed::Sets)];
     let size = (any::<u32>(), any::<u32>(), any::<u64>(), page_size());
-    (size, any::<u32>(), any::<[bool; 2]>(), bond, allowed).prop_map(
-        |((cells, vcpus, memory, page_size), gpus, [smt, whole_cores], bond, allowed)| Shape {
+    (size, any::<[u32; 2]>(), any::<[bool; 2]>(), bond, allowed).prop_map(
+        |(
+            (cells, vcpus, memory, page_size),
+            [gpus, virtual_functions],
+            [smt, whole_cores],
+            bond,
+            allowed,
+        )| Shape {
             cells,
             vcpus,
             memory: Bytes(memory),
             page_size,
             gpus,
+            virtual_functions,
             smt,
             whole_cores,
             bond,
@@ -346,8 +361,13 @@ pub(super) fn full() -> Full {
     let address: PciAddr = "0000:1b:00.0".parse().unwrap();
     let cpus = "1-2".parse::<IdSet<_>>().unwrap();
     let pages = vec![PageClaim { node: Some(NodeId(1)), page_size: PageSize::GIB_1, count: 3 }];
-    let claim =
-        Claim { dedicated: cpus.clone(), floating: cpus.clone(), pages, devices: vec![address] };
+    let claim = Claim {
+        dedicated: cpus.clone(),
+        floating: cpus.clone(),
+        pages,
+        devices: vec![address],
+        mediated: vec![None, Some(address)],
+    };
     let request = RequestSpec {
         page_size: Some(PageSize::GIB_1),
         gpus: GpuRequest::Count { count: 1, model: Some("x".to_owned()) },
@@ -390,6 +410,7 @@ pub(super) fn full() -> Full {
     };
     let shape = Shape {
         gpus: 1,
+        virtual_functions: 1,
         smt: true,
         whole_cores: false,
         bond: GpuBond::Linked,

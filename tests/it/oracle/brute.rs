@@ -118,8 +118,12 @@ fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
             named.sort_unstable();
             vec![named]
         }
-        GpuRequest::Count { count, .. } => {
-            let all: Vec<PciAddr> = host.gpus().iter().map(|gpu| gpu.address).collect();
+        // The checker tells which of them the request may have.
+        GpuRequest::Count { count, .. } | GpuRequest::VfOf { count, .. } => {
+            let wants_virtual = matches!(request.spec().gpus, GpuRequest::VfOf { .. });
+            let gpus = host.pci().devices().iter().filter(|d| d.kind() == DeviceKind::Gpu);
+            let all = gpus.filter(|d| d.physical_function.is_some() == wants_virtual);
+            let all: Vec<PciAddr> = all.map(|gpu| gpu.address).collect();
             let subsets = (0_u32..1 << all.len()).filter(|mask| mask.count_ones() == *count);
             let members = |mask: u32| {
                 (0..all.len()).filter(|at| mask & (1 << at) != 0).map(|at| all[at]).collect()

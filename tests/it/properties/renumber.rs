@@ -103,6 +103,7 @@ impl Numbers {
             floating: self.cpus(&claim.floating),
             pages: claim.pages.iter().map(page).collect(),
             devices: self.addresses(&claim.devices),
+            mediated: claim.mediated.iter().map(|at| at.map(|at| self.address(at))).collect(),
         }
     }
 

@@ -54,7 +54,7 @@ pub(crate) struct Args {
     pub(crate) reserve: Option<Reserve>,
     /// The request as a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",
+        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",
         "cpus", "nodes", "fabric_partition", "device", "nic", "nic_per_gpu", "nic_model", "nvme",
         "nvme_per_gpu", "nvme_model", "device_near", "device_within",
@@ -72,12 +72,16 @@ pub(crate) struct Args {
     /// The number of GPUs.
     #[arg(long, conflicts_with = "gpu")]
     pub(crate) gpus: Option<u32>,
-    /// GPUs by PCI address.
+    /// GPUs by PCI address, whole ones or virtual functions.
     #[arg(long, value_name = "ADDRESS", num_args = 1.., conflicts_with = "gpu_model")]
     pub(crate) gpu: Vec<PciAddr>,
     /// A part of the GPUs' model name or of their PCI ids (10de:2335).
     #[arg(long, value_name = "TEXT")]
     pub(crate) gpu_model: Option<String>,
+    /// Whether --gpus counts whole GPUs (pf, the default) or virtual functions of GPUs (vf; SR-IOV,
+    /// as for NVIDIA vGPU, AMD MxGPU or Intel Flex).
+    #[arg(long, value_name = "pf|vf", value_parser = gpu_kind, conflicts_with = "gpu")]
+    pub(crate) gpu_kind: Option<GpuKind>,
     /// NICs and other devices by PCI address.
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub(crate) device: Vec<PciAddr>,
@@ -145,6 +149,23 @@ pub(crate) struct Args {
     /// The changes to the domain as a unified diff instead of its XML.
     #[arg(long, requires = "domain")]
     pub(crate) diff: bool,
+}
+
+/// What `--gpus` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GpuKind {
+    /// Whole GPUs: physical functions.
+    Whole,
+    /// Virtual functions.
+    Virtual,
+}
+
+fn gpu_kind(text: &str) -> Result<GpuKind, String> {
+    match text {
+        "pf" => Ok(GpuKind::Whole),
+        "vf" => Ok(GpuKind::Virtual),
+        _ => Err(format!("{text:?} is not pf or vf")),
+    }
 }
 
 fn page_size(text: &str) -> Result<Choice<PageSize>, String> {

@@ -7,7 +7,7 @@ use pinwise::{Bytes, Host, PciAddr, Policies, Request, RequestSpec};
 use pinwise_discover::files;
 use pinwise_discover::libvirt::{DomainRequest, request_of_domain};
 
-use super::args::Args;
+use super::args::{Args, GpuKind};
 use crate::input::at;
 use crate::outcome::{Failure, sentence};
 
@@ -40,7 +40,7 @@ pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<
             }
             spec
         }
-        (None, Some(domain)) => of_arguments(args, of_domain(args, &domain.request)),
+        (None, Some(domain)) => of_arguments(args, of_domain(args, host, &domain.request)),
         (None, None) => of_arguments(args, of_sizes(args)?),
     };
     if domain.is_some() && spec.memory == Bytes::ZERO {
@@ -79,25 +79,46 @@ fn of_sizes(args: &Args) -> Result<RequestSpec, Failure> {
         (None, Some(_)) => return Err("--vcpus is missing: --memory needs it".into()),
     };
     let model = args.gpu_model.clone();
-    let count = args.gpus.unwrap_or(if model.is_some() { gpus.max(1) } else { gpus });
+    // Naming a model or a kind asks for one.
+    let asks = model.is_some() || args.gpu_kind.is_some();
+    let count = args.gpus.unwrap_or(if asks { gpus.max(1) } else { gpus });
     let gpus = match args.gpu.as_slice() {
+        [] if args.gpu_kind == Some(GpuKind::Virtual) => GpuRequest::VfOf { count, model },
+        [] if args.gpu_kind == Some(GpuKind::Virtual) => GpuRequest::VfOf { count, model },
         [] => GpuRequest::Count { count, model },
         named => GpuRequest::Addresses(named.to_vec()),
     };
     Ok(RequestSpec { gpus, ..RequestSpec::new("vm1", vcpus, memory) })
 }
 
+/// Whether a model or a kind is named, which asks for one GPU.
+fn asks_for_gpus(args: &Args) -> bool {
+    args.gpu_model.is_some() || args.gpu_kind.is_some()
+}
+
 /// The VM of the domain, of the size and with the GPUs that the arguments say.
-fn of_domain(args: &Args, domain: &RequestSpec) -> RequestSpec {
+fn of_domain(args: &Args, host: &Host, domain: &RequestSpec) -> RequestSpec {
     let mut spec = domain.clone();
     spec.vcpus = args.vcpus.unwrap_or(spec.vcpus);
     spec.memory = args.memory.unwrap_or(spec.memory);
     let had = u32::try_from(domain.gpus.count()).unwrap_or(u32::MAX);
-    let count = args.gpus.unwrap_or(if args.gpu_model.is_some() { had.max(1) } else { had });
+    let asks = asks_for_gpus(args);
+    let count = args.gpus.unwrap_or(if asks { had.max(1) } else { had });
+    // Another number of the domain's virtual functions is one of virtual functions.
+    let of_host = |address: &PciAddr| host.gpu(*address).is_some();
+    let were_virtual = match &domain.gpus {
+        GpuRequest::Addresses(gpus) => !gpus.iter().any(of_host),
+        GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => false,
+    };
     if !args.gpu.is_empty() {
         spec.gpus = GpuRequest::Addresses(args.gpu.clone());
-    } else if args.gpu_model.is_some() || count != had {
-        spec.gpus = GpuRequest::Count { count, model: args.gpu_model.clone() };
+    } else if asks || count != had {
+        let model = args.gpu_model.clone();
+        spec.gpus = match args.gpu_kind {
+            Some(GpuKind::Virtual) => GpuRequest::VfOf { count, model },
+            None if were_virtual => GpuRequest::VfOf { count, model },
+            Some(GpuKind::Whole) | None => GpuRequest::Count { count, model },
+        };
     }
     if let GpuRequest::Addresses(gpus) = &spec.gpus {
         spec.devices.retain(|device| !gpus.contains(device));
@@ -193,9 +214,14 @@ impl Asked {
         // A request in a file that names no GPUs leaves the domain's to it.
         let names_gpus = wanted.gpus.count() > 0 || args.request.is_none();
         if names_gpus && had.gpus != wanted.gpus {
+            let was_gpu = |address: &PciAddr| match &had.gpus {
+                GpuRequest::Addresses(gpus) => gpus.contains(address),
+                GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => false,
+            };
             let stays = |address: &PciAddr| match &wanted.gpus {
+                GpuRequest::Addresses(gpus) if was_gpu(address) => gpus.contains(address),
                 GpuRequest::Addresses(gpus) => gpus.iter().any(|gpu| gpu.same_slot(*address)),
-                GpuRequest::Count { .. } => false,
+                GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => false,
             };
             self.removed = gpu_functions.into_iter().filter(|address| !stays(address)).collect();
         }
@@ -203,11 +229,15 @@ impl Asked {
 }
 
 fn gpus(gpus: &GpuRequest) -> String {
-    match gpus {
-        GpuRequest::Addresses(addresses) => list("GPUs", addresses),
-        GpuRequest::Count { count: 0, .. } => "no GPUs".to_owned(),
-        GpuRequest::Count { count, model: None } => format!("{count} GPUs"),
-        GpuRequest::Count { count, model: Some(model) } => format!("{count} GPUs of {model:?}"),
+    let (what, count, model) = match gpus {
+        GpuRequest::Addresses(addresses) => return list("GPUs", addresses),
+        GpuRequest::Count { count, model } => ("GPUs", count, model),
+        GpuRequest::VfOf { count, model } => ("virtual functions of GPUs", count, model),
+    };
+    match (count, model) {
+        (0, _) => "no GPUs".to_owned(),
+        (count, None) => format!("{count} {what}"),
+        (count, Some(model)) => format!("{count} {what} of {model:?}"),
     }
 }
 

@@ -9,7 +9,7 @@ use super::xml::{
 };
 use crate::notes::{Note, Notes};
 use pinwise::RequestSpec;
-use pinwise::host::{DeviceKind, Host};
+use pinwise::host::{DeviceKind, Host, PciDevice};
 use pinwise::request::{GpuRequest, Guest, MAX_IO_THREADS, MAX_VCPUS, Wish};
 use pinwise::units::PciAddr;
 
@@ -34,8 +34,8 @@ pub struct DomainRequest {
 ///   cells, or else `<memory>`; zero, which [`RequestSpec::build`] refuses, if the domain states
 ///   none).
 /// - The page size, if all memory is in hugepages of one named size that divides it; otherwise any.
-/// - Devices of `<hostdev>`, of interfaces of type `hostdev` and of NVMe disks. The host's GPUs are
-///   requested as GPUs, by address; other functions in a GPU's slot come with the GPU; all else is
+/// - Devices of `<hostdev>`, of interfaces of type `hostdev` and of NVMe disks. The host's GPUs, and
+///   virtual functions of these, are requested as GPUs, by address; other functions in a GPU's slot come with the GPU; all else is
 ///   requested as devices. Devices that the host does not have are left out, with a note.
 /// - I/O threads. Emulator threads share what the host keeps.
 /// - Windows, if libosinfo's id says so, or if there is no such id and the domain has `<hyperv>`
@@ -74,7 +74,13 @@ pub fn request_of_domain(host: &Host, xml: &str) -> Result<DomainRequest, Libvir
         request.smt = Wish::Prefer(true);
     }
     let given = devices(root, host, &mut notes)?;
-    let is_gpu = |address: &PciAddr| host.gpus().iter().any(|gpu| gpu.address == *address);
+    let is_gpu = |address: &PciAddr| {
+        let device = host.pci().get(*address);
+        let is_virtual = |device: &PciDevice| {
+            device.kind() == DeviceKind::Gpu && device.physical_function.is_some()
+        };
+        host.gpu(*address).is_some() || device.is_some_and(is_virtual)
+    };
     let gpus: Vec<PciAddr> = given.iter().copied().filter(is_gpu).collect();
     let of_gpu = |address: &PciAddr| gpus.iter().any(|gpu| gpu.same_slot(*address));
     let (gpu_functions, devices): (Vec<_>, Vec<_>) = given.into_iter().partition(of_gpu);
@@ -142,7 +148,7 @@ fn devices(
                 let uuid = descend(node, &["source", "address"])?
                     .and_then(|address| attribute(address, "uuid"))
                     .map(|uuid| shorten(uuid.trimmed()));
-                notes.add(LibvirtNote::Mediated { uuid });
+                notes.add(LibvirtNote::MediatedUnrequested { uuid });
                 None
             }
             ("disk", "nvme") => {

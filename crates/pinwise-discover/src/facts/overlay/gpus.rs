@@ -195,6 +195,7 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, collector: 
             _ => {}
         }
         if gpu.mig == Some(true) {
+            device.mig_instances = device.mig_instances.or(gpu.mig_instances).or(Some(0));
             collector.note(OverlayNote::Mig { source: facts.source.clone(), address });
         }
         if filled {

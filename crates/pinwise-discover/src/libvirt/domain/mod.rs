@@ -69,9 +69,9 @@ pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     };
     let cpus = cpu::read(root, host, &mut notes)?;
     let pages = memory::read(root, host, cpus.placed_by_numad, &mut notes)?;
-    let devices = devices::read(root, host, &mut notes)?;
+    let devices::HostDevices { devices, mediated } = devices::read(root, host, &mut notes)?;
     let floating = cpus.floating.difference(&cpus.dedicated);
-    let claim = Claim { dedicated: cpus.dedicated, floating, pages, devices };
+    let claim = Claim { dedicated: cpus.dedicated, floating, pages, devices, mediated };
     Ok(Domain { name, uuid, running, claim, notes: notes.finish() })
 }
 
