@@ -191,6 +191,13 @@ pub struct RequestSpec {
     /// NICs and other devices to pass through, preferably near the VM.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub devices: Vec<PciAddr>,
+    /// Whether a device may take functions from the host that it needs, because they share its
+    /// IOMMU group: a storage controller, a NIC, the display, the last USB controller.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "allow-group", skip_serializing_if = "is_default")
+    )]
+    pub allow_group: bool,
     /// The kind of work that the guest does.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub workload: Workload,
@@ -311,6 +318,12 @@ pub enum RequestError {
         /// The device.
         address: PciAddr,
     },
+    /// A PCI address that no machine can have.
+    #[error("device {address} is none: its number is above 0x1f, or its function above 7")]
+    AddressRange {
+        /// The address.
+        address: PciAddr,
+    },
     /// A custom workload with all weights zero.
     #[error("all weights of the custom workload are zero; at least one must be positive")]
     NoWeight,
@@ -333,6 +346,7 @@ impl RequestSpec {
             page_size: None,
             gpus: GpuRequest::default(),
             devices: Vec::new(),
+            allow_group: false,
             workload: Workload::default(),
             guest: Guest::Any,
             cells: Wish::Auto,
@@ -351,7 +365,7 @@ impl RequestSpec {
     ///
     /// # Errors
     /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
-    /// positive multiple of the page size, a device is named twice, all weights of a custom
+    /// positive multiple of the page size, a device is named twice or has an invalid address, all weights of a custom
     /// workload are zero, or `cpus` or `nodes` is an empty set.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
@@ -379,6 +393,9 @@ impl RequestSpec {
         }
         let named: &[PciAddr] =
             if let GpuRequest::Addresses(list) = &self.gpus { list } else { &[] };
+        if let Some(address) = named.iter().chain(&self.devices).find(|a| !a.is_valid()) {
+            return Err(RequestError::AddressRange { address: *address });
+        }
         let mut seen = BTreeSet::new();
         if let Some(address) = named.iter().chain(&self.devices).find(|a| !seen.insert(**a)) {
             return Err(RequestError::DeviceTwice { address: *address });

@@ -75,7 +75,7 @@ impl<'a> FreeForShape<'a> {
         for pcpu in cores.iter().filter(|core| core.len() >= threads).flatten() {
             aside.remove(*pcpu);
         }
-        Self { host, gpus: gpus::free(host, usage), threads, whole, cores, aside }
+        Self { host, gpus: gpus::offered(host, usage), threads, whole, cores, aside }
     }
 
     /// Whether a pCPU has to be left for emulator threads.

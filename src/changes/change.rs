@@ -77,6 +77,8 @@ pub enum Change {
     },
     /// GPUs of any model.
     AnyModel,
+    /// Functions that the host needs given up with a device, whose IOMMU group they share.
+    AllowGroup,
     /// Without one of the devices, or of the GPUs, that are requested by address.
     WithoutDevice {
         /// The first one whose absence suffices.

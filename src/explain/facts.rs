@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::functions::group_taken;
 use crate::changes::Change;
 use crate::engine::refusal::Fact;
 use crate::engine::score::Property;
@@ -63,6 +64,9 @@ fn of_fact(fact: &Fact) -> String {
         Fact::NotAGpu { address } => format!("device {address} is not a GPU"),
         Fact::DeviceHeld { address, holder } => {
             format!("device {address} or a member of its IOMMU group is held by {holder:?}")
+        }
+        Fact::GroupTaken { address, taken, ports, others } => {
+            group_taken(*address, taken, ports, others)
         }
         Fact::GpuNodeUnknown { address } => {
             format!("the node of GPU {address} is unknown, so the required locality cannot be met")
@@ -137,6 +141,9 @@ fn of_change(change: &Change) -> String {
              /sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/nr_hugepages)",
             size.kib()
         ),
+        Change::AllowGroup => {
+            "the host's devices in its IOMMU group given up (--allow-group)".to_owned()
+        }
         Change::OtherPageSize { page_size: size } => {
             format!("pages of {size} (--page-size {})", flag(size))
         }
@@ -219,6 +226,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         | Fact::NoDevice { .. }
         | Fact::NotAGpu { .. }
         | Fact::DeviceHeld { .. }
+        | Fact::GroupTaken { .. }
         | Fact::GpuNodeUnknown { .. }
         | Fact::OddVcpus { .. }
         | Fact::NodesMissing { .. }

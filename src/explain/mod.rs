@@ -4,6 +4,7 @@
 mod cells;
 mod cores;
 mod facts;
+mod functions;
 mod near;
 mod rebalance;
 mod studies;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::core_set::{CoreMap, CoreSet};
+use super::function::Loss;
 pub(crate) use super::gpu_facts::GpuFacts;
 use super::gpu_places::GpuPlaces;
 use super::mask::{GpuMask, NodeMask, PackageMask};
-use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
+use super::pcie::{CommonBridge, FabricPartition, GpuLink, LinkState, PciTree};
 use super::records::{Core, CoreKind, Gpu, L3Domain, Node};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, L3Id, PackageId, PcpuId};
@@ -76,6 +77,10 @@ pub(crate) struct Derived {
     pub(crate) allowed_cores: ByKind,
     /// Facts by position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
+    /// The GPUs that a request for a number of GPUs of any model may be given: those that are not
+    /// integrated into a processor, and those that are but are held for VMs; all if every GPU is
+    /// integrated.
+    pub(crate) offered: GpuMask,
     pub(crate) partitions: Vec<GpuMask>,
     pub(crate) gpu_places: GpuPlaces,
     /// The largest number of SMT siblings of a core.
@@ -148,6 +153,7 @@ impl Derived {
                 }
                 counts
             },
+            offered: offered(gpus, &gpu_facts),
             gpus: gpu_facts,
             unequal_caches: false,
             partitions: masks,
@@ -228,6 +234,11 @@ fn mask_of(gpus: &[Gpu], is_in: impl Fn(&Gpu) -> bool) -> GpuMask {
     gpus.iter().enumerate().filter(|(_, gpu)| is_in(gpu)).map(|(at, _)| at).collect()
 }
 
+fn offered(gpus: &[Gpu], facts: &[GpuFacts]) -> GpuMask {
+    let any = gpus.iter().any(|gpu| !gpu.integrated);
+    (0..gpus.len()).filter(|at| !any || facts[*at].loss < Loss::Processor).collect()
+}
+
 fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> Vec<GpuFacts> {
     let facts = |gpu: &Gpu| {
         let address = gpu.address;
@@ -248,6 +259,9 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
             model: mask_of(gpus, |other| other.model == gpu.model),
             degraded: pci.degraded_link(address).is_some(),
             bundle: pci.bundle_of(address),
+            needed: pci.needed_mates(address),
+            loss: pci.get(address).map_or(Loss::Nothing, |d| Loss::of(d, gpu.integrated)),
+            slot: pci.link_possible(address).map_or(0, LinkState::capacity),
             twins: itself,
         }
     };
@@ -273,7 +287,8 @@ fn are_twins(gpus: &[GpuFacts], partitions: &[GpuMask], a: usize, b: usize) -> b
     let alike = |(x, y): (GpuMask, GpuMask)| {
         x - both == y - both && x.intersects(both) == y.intersects(both)
     };
-    let same_place = gpus[a].node == gpus[b].node && gpus[a].degraded == gpus[b].degraded;
+    let place = |gpu: &GpuFacts| (gpu.node, gpu.degraded, gpu.slot);
+    let same_place = place(&gpus[a]) == place(&gpus[b]);
     let exchanged =
         |set: GpuMask| if set.contains(a) == set.contains(b) { set } else { set ^ both };
     same_place

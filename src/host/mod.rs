@@ -1,9 +1,11 @@
 //! A host's hardware: its topology, and queries on it.
 
 pub(crate) mod acs;
+mod bundle;
 pub(crate) mod core_set;
 pub(crate) mod derived;
 mod described;
+pub(crate) mod function;
 mod gpu_facts;
 pub(crate) mod gpu_places;
 pub(crate) mod kept;
@@ -15,6 +17,7 @@ pub(crate) mod sources;
 pub(crate) mod spec;
 
 pub use acs::Acs;
+pub use function::{HostUse, TakenFunction};
 pub use kept::{Kept, KeptWhy, Reserve};
 pub use limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 pub use pcie::{
@@ -222,7 +225,7 @@ impl Host {
     #[must_use]
     pub fn assumed_device_node(&self) -> Option<NodeId> {
         let node = self.spec.only_memory_node()?;
-        let untold = |d: &pcie::PciDevice| d.node.is_none() && d.kind() != DeviceKind::Bridge;
+        let untold = |d: &pcie::PciDevice| d.node.is_none() && d.is_endpoint();
         self.spec.devices.iter().any(untold).then_some(node)
     }
 
@@ -260,7 +263,7 @@ impl Host {
             address: device.address,
             node: device.node,
             model: device.label(),
-            integrated: device.is_integrated(),
+            integrated: tree.is_integrated(device.address),
         };
         let whole =
             |d: &&pcie::PciDevice| d.kind() == DeviceKind::Gpu && d.physical_function.is_none();

@@ -1,11 +1,12 @@
-//! Checks of devices: the requested ones, free, each once, with their IOMMU groups, near the right
-//! cells.
+//! Checks of devices: the requested ones, free, each once, with their cards and IOMMU
+//! groups, near the right cells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::card;
 use super::case::{Case, holder_of};
 use super::violation::Violation;
-use crate::host::pcie::{DeviceKind, PciDevice};
+use crate::host::pcie::PciDevice;
 use crate::placement::Style;
 use crate::placement::{GuestPci, PlacedDevice};
 use crate::request::{GpuRequest, Policy};
@@ -27,7 +28,7 @@ pub(super) fn check(
                 found.push(Violation::DeviceTwice { address: member });
             }
             match case.host.pci().get(member) {
-                Some(record) if record.kind() != DeviceKind::Bridge => {}
+                Some(record) if !card::is_bridge(record) => {}
                 _ => found.push(Violation::NoSuchDevice { address: member }),
             }
             if let Some(holder) = holder_of(case.usage, member) {
@@ -41,6 +42,8 @@ pub(super) fn check(
                 found.push(Violation::FunctionApart { address, function });
             }
         }
+        card::functions(case, devices, device, found);
+        card::withheld(case, device, found);
         let Some(record) = case.host.pci().get(address) else { continue };
         if *is_gpu {
             gpu(case, record, found);
@@ -51,6 +54,7 @@ pub(super) fn check(
         in_its_cell(case, record, *cell, pci, found);
     }
     groups(case, devices, &seen, found);
+    card::losses(case, devices, &seen, found);
     policies(case, devices, found);
 }
 
@@ -104,7 +108,7 @@ fn gpu(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Violation>) {
                 found.push(Violation::GpuModel { address, model, wanted });
             }
         }
-        None if gpu.integrated => found.push(Violation::GpuIntegrated { address }),
+        None if !card::is_offered(case, record) => found.push(Violation::GpuIntegrated { address }),
         None => {}
     }
 }
@@ -146,7 +150,7 @@ fn groups(
     let mut missing: BTreeMap<PciAddr, PciAddr> = BTreeMap::new();
     let mut members: BTreeMap<u32, Vec<PciAddr>> = BTreeMap::new();
     for record in case.host.pci().devices() {
-        if let Some(group) = record.iommu_group.filter(|_| record.kind() != DeviceKind::Bridge) {
+        if let Some(group) = record.iommu_group.filter(|_| !card::is_bridge(record)) {
             members.entry(group).or_default().push(record.address);
         }
     }

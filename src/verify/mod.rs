@@ -39,6 +39,7 @@
 //! The tests sabotage a clean placement once for every violation, and expect exactly that
 //! violation.
 
+mod card;
 mod case;
 mod check;
 mod cpu;

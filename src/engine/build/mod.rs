@@ -334,11 +334,12 @@ fn placed_devices(
             functions: Vec::new(),
             withheld: Vec::new(),
         };
+        let card = host.pci().companions_of(address);
         for member in bundle(host, address).iter().filter(|member| **member != address) {
             if !given.contains(member) {
                 given.push(*member);
-                let with_it = member.same_slot(address);
-                let list = if with_it { &mut device.functions } else { &mut device.withheld };
+                let own = card.contains(member);
+                let list = if own { &mut device.functions } else { &mut device.withheld };
                 list.push(*member);
             }
         }

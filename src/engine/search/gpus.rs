@@ -6,15 +6,21 @@
 //!
 //! # Which GPUs take part
 //! Named GPUs are one set. A number of GPUs is chosen among the *eligible* ones: the model matches
-//! (part of its name or of its ids; without a wanted model, any GPU that is not inside the
-//! processor), no tenant holds the GPU or anything that must go with it, and the request does not
+//! (part of its name or of its ids; without a wanted model, any GPU that is not inside the processor,
+//! unless it is held for VMs or the host has no other), no tenant holds the GPU or anything that must go with it, and the request does not
 //! name it as another device. What must go with a GPU is its IOMMU group, and the helper functions
-//! of its card with theirs.
+//! of its card with theirs; [`bundle`](crate::host) says which. A GPU whose group takes from the host
+//! what it needs is eligible only if the request allows that.
+//!
+//! # Loss to the host
+//! Of the eligible GPUs, those with the smallest `Loss` go: first the ones that no driver of the host
+//! holds, last the ones that show its display. A set has no GPU with a larger loss than one that it
+//! leaves out. If all such sets lack a required property, every set is looked at.
 //!
 //! # Enumeration without permutations
 //! Choosing 4 of 8 GPUs gives 70 sets, but most boards have only a few kinds of place. Two GPUs are
 //! *twins* if exchanging them changes nothing that the engine knows of the host: same node, both or
-//! neither on a degraded link, same neighbours by node, link, root port, root complex, switch,
+//! neither on a degraded link, slots of equal speed and width, same neighbours by node, link, root port, root complex, switch,
 //! IOMMU group and model, and every fabric partition maps to a fabric partition. Twins form
 //! classes, and a set is a number per class, filled from the lowest address. Two nodes with four
 //! twins each: 4 GPUs can be 4+0, 3+1, 2+2, 1+3 or 0+4, so five sets.
@@ -34,14 +40,15 @@
 //! 1. the number of different models;
 //! 2. the number of GPUs with a degraded link;
 //! 3. the number of other GPUs that would be withheld because they share an IOMMU group;
-//! 4. *fragmentation*, below;
-//! 5. the number of known nodes;
-//! 6. the addresses, lowest first.
+//! 4. what the slots can carry, speed times width, most first; an idle link is not looked at;
+//! 5. *fragmentation*, below;
+//! 6. the number of known nodes;
+//! 7. the addresses, lowest first.
 //!
 //! Sets of one *class* have the same nodes, the same number of GPUs of unknown node, and equal
 //! facts (path, common switch, partition, degraded links). No prediction can tell them apart, so
 //! only the first of each class is kept. Models, withheld GPUs and fragmentation are no part of the
-//! score: they decide inside a class, and late in the ranking.
+//! score, nor are slots: they decide inside a class, and late in the ranking.
 //!
 //! *Fragmentation* counts the groups of eligible GPUs that a set splits: 4 for each switch and 2
 //! for each node of a chosen GPU on which an eligible GPU remains, 1 for each direct link cut
@@ -93,6 +100,8 @@
 //!   kept and compared by a score that is relative to two different yardsticks.
 //! - Beyond 1024 twin sets the answer may miss the best set; it says so.
 
+use std::cmp::Reverse;
+
 use smallvec::SmallVec;
 
 use crate::engine::profile::{GpuSetFold, SetFacts, count};
@@ -100,10 +109,10 @@ use crate::engine::refusal::Fact;
 use crate::engine::score::{Property, set_lacking};
 use crate::free::gpus::{self, Eligible};
 use crate::free::holder;
-use crate::host::Host;
 use crate::host::derived::GpuFacts;
+use crate::host::function::Loss;
 use crate::host::mask::{GpuMask, NodeMask};
-use crate::host::pcie::DeviceKind;
+use crate::host::{Host, PciDevice, TakenFunction};
 use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 use crate::usage::Usage;
@@ -125,6 +134,8 @@ pub(crate) struct GpuSet {
     models: u32,
     /// Other GPUs that go with them because of IOMMU groups.
     withheld: u32,
+    /// What the slots of its GPUs can carry together.
+    slots: u64,
     /// How much it breaks that larger VMs could use: see [`broken`].
     broken: u32,
     /// The first set that a rule sees no difference to, but where its GPUs are.
@@ -166,12 +177,12 @@ impl GpuSets {
     /// The sets for a request, or the facts that leave none.
     pub(crate) fn new(host: &Host, usage: &Usage, request: &Request) -> Result<Self, Vec<Fact>> {
         for address in &request.spec().devices {
-            check_device(host, usage, *address)?;
+            check_device(host, usage, request, *address)?;
         }
         match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
                 for address in addresses {
-                    check_device(host, usage, *address)?;
+                    check_device(host, usage, request, *address)?;
                     if host.gpu(*address).is_none() {
                         return Err(vec![Fact::NotAGpu { address: *address }]);
                     }
@@ -181,16 +192,33 @@ impl GpuSets {
                 Ok(Self::with(request, vec![set], true, mask))
             }
             GpuRequest::Count { count: wanted, model } => {
-                let Eligible { free: eligible, matching } =
-                    gpus::eligible(host, usage, model.as_deref(), &request.spec().devices);
+                let Eligible { free: eligible, closed, matching } =
+                    gpus::eligible(host, usage, request);
                 let (needed, free) = (*wanted, eligible.len());
                 if free < needed {
                     let (total, model) = (matching.len(), model.clone());
-                    return Err(vec![Fact::GpusShort { needed, free, total, model }]);
+                    let mut facts = vec![Fact::GpusShort { needed, free, total, model }];
+                    let address = |at: usize| host.gpus()[at].address;
+                    let groups = closed.iter().map(|at| {
+                        group_taken(host, usage, address(at), gpus::needed(host, request, at))
+                    });
+                    facts.extend(groups);
+                    return Err(facts);
                 }
-                Ok(Self::of_size(host, request, eligible, needed))
+                Ok(Self::by_number(host, request, eligible, needed))
             }
         }
+    }
+
+    /// The sets of `size` GPUs with the smallest loss to the host. If all of them lack a required
+    /// property, all sets, whatever the loss.
+    fn by_number(host: &Host, request: &Request, eligible: GpuMask, size: u32) -> Self {
+        let (given, choice) = least_loss(host, eligible, size);
+        let sets = Self::of_size(host, request, (given, choice), eligible, size);
+        if sets.lacking.is_none() || given | choice == eligible {
+            return sets;
+        }
+        Self::of_size(host, request, (GpuMask::EMPTY, eligible), eligible, size)
     }
 
     /// Of these sets those that are worth trying: where some have what every set must have, they
@@ -241,23 +269,35 @@ impl GpuSets {
         kept.into_iter().map(|(at, _)| at)
     }
 
-    fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
+    /// The sets of `size` GPUs: all `given` ones, and others by `choice`. `free` has all eligible
+    /// GPUs.
+    fn of_size(
+        host: &Host,
+        request: &Request,
+        (given, choice): (GpuMask, GpuMask),
+        free: GpuMask,
+        size: u32,
+    ) -> Self {
         if size == 0 {
             let none = GpuSet::new(host, GpuSetFold::default(), free);
             return Self::with(request, vec![none], true, free);
         }
-        let twins = classes(free, |at| host.derived().gpus[at].twins);
-        let exact = ways(&twins, size) <= MAX_SETS;
-        let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
+        let more = size - given.len();
+        let twins = classes(choice, |at| host.derived().gpus[at].twins);
+        let exact = ways(&twins, more) <= MAX_SETS;
+        let classes = if exact { twins } else { classes(choice, |at| alike(host, at)) };
         let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
         let mut add = |set: GpuSetFold| {
             sets.push(GpuSet::new(host, set, free));
             sets.len() < MAX_SETS
         };
-        let all = walk(&host.derived().gpus, &classes, size, GpuSetFold::default(), &mut add);
+        let gpus = &host.derived().gpus;
+        let begin = given.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &gpus[at]));
+        let all = walk(gpus, &classes, more, begin, &mut add);
         // The fabric's own sets are worth more than any cut: they are always looked at.
         for partition in host.derived().partitions.iter().filter(|_| !exact) {
-            if partition.len() == size && partition.is_subset(free) {
+            let allowed = given.is_subset(*partition) && partition.is_subset(given | choice);
+            if partition.len() == size && allowed {
                 sets.push(GpuSet::of_mask(host, *partition, free));
             }
         }
@@ -294,6 +334,7 @@ impl GpuSet {
             facts: set.facts(host),
             models: 0,
             withheld: 0,
+            slots: 0,
             broken: broken(host, gpus, free),
             kind: 0,
         };
@@ -307,14 +348,16 @@ impl GpuSet {
             new.models += u32::from(!models.intersects(gpu.model));
             models |= gpu.model;
             groups |= gpu.group;
+            new.slots = new.slots.saturating_add(gpu.slot);
         }
         new.withheld = (groups - gpus).len();
         new
     }
 
-    fn quality(&self) -> (u32, u32, u32, u32, u32) {
+    fn quality(&self) -> (u32, u32, u32, Reverse<u64>, u32, u32) {
         let degraded = self.facts.degraded;
-        (self.models, degraded, self.withheld, self.broken, self.nodes.len())
+        let slots = Reverse(self.slots);
+        (self.models, degraded, self.withheld, slots, self.broken, self.nodes.len())
     }
 
     /// Sets of one class differ in nothing that a prediction could see.
@@ -344,17 +387,57 @@ impl GpuSet {
 }
 
 /// Orders sets by their addresses: of two, the one whose first different GPU comes first.
-fn lowest_first(gpus: GpuMask) -> std::cmp::Reverse<u64> {
-    std::cmp::Reverse(gpus.word().reverse_bits())
+fn lowest_first(gpus: GpuMask) -> Reverse<u64> {
+    Reverse(gpus.word().reverse_bits())
 }
 
-fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<Fact>> {
-    if host.pci().get(address).is_none_or(|device| device.kind() == DeviceKind::Bridge) {
+fn check_device(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    address: PciAddr,
+) -> Result<(), Vec<Fact>> {
+    if host.pci().get(address).is_none_or(|device| !device.is_endpoint()) {
         return Err(vec![Fact::NoDevice { address }]);
     }
-    match holder(host, usage, address) {
-        Some(holder) => Err(vec![Fact::DeviceHeld { address, holder: holder.to_owned() }]),
-        None => Ok(()),
+    if let Some(holder) = holder(host, usage, address) {
+        return Err(vec![Fact::DeviceHeld { address, holder: holder.to_owned() }]);
+    }
+    let needed = match host.gpu_index(address) {
+        Some(at) => gpus::needed(host, request, at),
+        None if request.spec().allow_group => Vec::new(),
+        None => gpus::not_allowed(request, &host.pci().needed_mates(address)),
+    };
+    match needed.is_empty() {
+        true => Ok(()),
+        false => Err(vec![group_taken(host, usage, address, needed)]),
+    }
+}
+
+/// The fact that a device would take functions from the host that it needs.
+fn group_taken(host: &Host, usage: &Usage, address: PciAddr, taken: Vec<TakenFunction>) -> Fact {
+    let open = |port: &&PciDevice| port.access.is_some_and(|access| !access.request_redirect);
+    let ports = host.pci().bridges_above(address).filter(open).map(|port| port.address).collect();
+    let is_other = |at: &usize| host.gpus()[*at].address != address;
+    let others = gpus::offered(host, usage);
+    let others = others.iter().filter(is_other).map(|at| host.gpus()[at].address);
+    let others = others.filter(|_| host.gpu(address).is_some()).collect();
+    Fact::GroupTaken { address, taken, ports, others }
+}
+
+/// The GPUs that every set of `size` GPUs with the smallest loss has, and those that the rest is
+/// chosen from. A set may have no GPU with a larger loss than one that it leaves out.
+fn least_loss(host: &Host, eligible: GpuMask, size: u32) -> (GpuMask, GpuMask) {
+    let all = &host.derived().gpus;
+    let of = |loss: &dyn Fn(Loss) -> bool| -> GpuMask {
+        eligible.iter().filter(|at| loss(all[*at].loss)).collect()
+    };
+    let mut losses: SmallVec<[Loss; 16]> = eligible.iter().map(|at| all[at].loss).collect();
+    losses.sort_unstable();
+    let last = (size as usize).checked_sub(1).and_then(|at| losses.get(at).copied());
+    match last {
+        Some(last) => (of(&|loss| loss < last), of(&|loss| loss == last)),
+        None => (GpuMask::EMPTY, eligible),
     }
 }
 
@@ -391,7 +474,8 @@ fn alike(host: &Host, at: usize) -> GpuMask {
     let all = &host.derived().gpus;
     let gpu = &all[at];
     let same = |other: &usize| {
-        (all[*other].degraded, all[*other].on_switch) == (gpu.degraded, gpu.on_switch)
+        let kind = |gpu: &GpuFacts| (gpu.degraded, gpu.slot, gpu.on_switch);
+        kind(&all[*other]) == kind(gpu)
     };
     let mask = gpu.on_node & gpu.around & gpu.model;
     mask.iter().filter(same).collect()

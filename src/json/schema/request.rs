@@ -24,6 +24,12 @@ pub fn request_schema() -> String {
         ("page_size", false, of("bytes"), "the page size; the largest that fits if omitted"),
         ("gpus", false, gpus(), "the GPUs; none if omitted"),
         ("devices", false, array(of("address")), "NICs and other devices that the VM gets"),
+        (
+            "allow_group",
+            false,
+            boolean(),
+            "whether devices may take what the host needs with their IOMMU group; false if omitted",
+        ),
         ("workload", false, workload(), "the kind of work that the guest does; general if omitted"),
         ("guest", false, guest(), "what the guest runs; any if omitted"),
         ("cells", false, wish(number(U32)), "the number of guest cells; auto if omitted"),

@@ -130,11 +130,13 @@ fn request() -> impl Strategy<Value = RequestSpec> {
     let guest = prop_oneof![Just(Guest::Any), Just(Guest::Windows)];
     let parts = (gpus(), addresses(), workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
     let held_to = (option::of(set()), option::of(set()));
-    let rest = (option::of(any::<bool>()), any::<bool>(), any::<u32>(), any::<u32>(), policies());
+    let rest =
+        (option::of(any::<bool>()), any::<[bool; 2]>(), any::<u32>(), any::<u32>(), policies());
     let rest = (rest, held_to);
     (size, parts, rest).prop_map(|(size, (gpus, devices, workload, guest, cells, smt), rest)| {
         let (name, vcpus, memory, page_size) = size;
-        let ((peer_to_peer, even_cells, emulator_pcpus, io_threads, policies), held_to) = rest;
+        let ((peer_to_peer, flags, emulator_pcpus, io_threads, policies), held_to) = rest;
+        let [even_cells, allow_group] = flags;
         let (cpus, nodes) = held_to;
         RequestSpec {
             name,
@@ -143,6 +145,7 @@ fn request() -> impl Strategy<Value = RequestSpec> {
             page_size,
             gpus,
             devices,
+            allow_group,
             workload,
             guest,
             cells,
@@ -332,6 +335,7 @@ pub(super) fn full() -> Full {
         page_size: Some(PageSize::GIB_1),
         gpus: GpuRequest::Count { count: 1, model: Some("x".to_owned()) },
         devices: vec![address],
+        allow_group: true,
         workload: Workload::Custom(Weights {
             cpu_single_thread: 1,
             cpu_all_threads: 1,

@@ -19,6 +19,7 @@ pub(super) fn request(args: &Args, domain: Option<&str>) -> Result<Request, Fail
     if let Some(file) = &args.request {
         let mut request = read_request(&files::text(file)?).map_err(|e| at(file, e))?;
         request.guest = in_domain(request.guest);
+        request.allow_group |= args.allow_group;
         return request.build().map_err(|e| at(file, e));
     }
     // Without a size, the VM is an example of 32 vCPUs, 256 GiB and two GPUs. With a size, it gets
@@ -47,6 +48,7 @@ pub(super) fn request(args: &Args, domain: Option<&str>) -> Result<Request, Fail
     };
     let request = RequestSpec {
         gpus,
+        allow_group: args.allow_group,
         policies,
         page_size: args.page_size.and_then(|choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),

@@ -35,7 +35,7 @@ violations! {
     CoreStraddles Sockets NoNodes NoSuchNode NodesExcluded NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory
     DefaultBinds CellMemory CellPageSize CellPages PagesOffNode PagesShort NoMemory StrictSpreads
     GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated DeviceHeld
-    DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
+    DeviceTwice GroupSplit NotCompanion CompanionMissing NeededTaken LossAvoidable WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
     NotLinked NotPartition IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
     PortParent PortSlot SlotTwice SwitchPort SwitchShares EmptySwitch NoSuchPort FunctionNumber FunctionTwice NoFunctionZero
     Multifunction NotShown ShownUnplaced ShownTwice CardSplit CardsShare DeviceBus DeviceRoot
