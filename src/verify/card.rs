@@ -188,7 +188,9 @@ pub(super) fn losses(
     let Some((least, other)) = others.into_iter().min() else { return };
     for device in devices.iter().filter(|device| device.is_gpu) {
         let Some(record) = pci.get(device.address) else { continue };
-        if is_card(record) && loss(case, record) > least {
+        // One that is not offered at all is a violation of its own.
+        let offered = model.is_some() || is_offered(case, record);
+        if is_card(record) && offered && loss(case, record) > least {
             found.push(Violation::LossAvoidable { address: device.address, other });
         }
     }
