@@ -104,7 +104,8 @@ fn the_definition_is_what_the_records_say() {
 
 #[test]
 fn refusals_say_how_much_is_free() {
-    let (mut gpus_short, mut groups_taken, mut cores_short, mut pcpus_short, mut pages_short) = (0, 0, 0, 0, 0);
+    let (mut gpus_short, mut groups_taken, mut cores_short, mut pcpus_short, mut pages_short) =
+        (0, 0, 0, 0, 0);
     each(|host, usage, reading| {
         for model in [None, Some(String::new()), Some("8086".to_owned())] {
             let named = model.clone();

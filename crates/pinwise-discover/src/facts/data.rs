@@ -96,6 +96,8 @@ pub struct GpuFacts {
     pub link_max: Option<LinkState>,
     /// Whether it is divided into instances (MIG).
     pub mig: Option<bool>,
+    /// The number of processes that compute or draw on it.
+    pub processes: Option<u32>,
     /// The number of its links that go to switches (NVSwitch) rather than directly to another GPU.
     pub switch_links: Option<u32>,
 }
@@ -112,6 +114,7 @@ impl GpuFacts {
             link_now: None,
             link_max: None,
             mig: None,
+            processes: None,
             switch_links: None,
         }
     }

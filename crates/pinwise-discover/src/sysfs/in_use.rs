@@ -90,7 +90,10 @@ fn mapper(tree: &Tree<'_>, mapped: &str) -> Option<String> {
 /// The NVMe subsystem of a block device that several controllers may serve.
 fn subsystem(link: &Path) -> Option<String> {
     let mut names = link.components().filter_map(|name| name.as_os_str().to_str());
-    names.find(|name| name.starts_with("nvme-subsys")).filter(|name| is_name(name)).map(str::to_owned)
+    names
+        .find(|name| name.starts_with("nvme-subsys"))
+        .filter(|name| is_name(name))
+        .map(str::to_owned)
 }
 
 fn controllers(tree: &Tree<'_>, subsystem: &str) -> Vec<PciAddr> {
@@ -135,7 +138,8 @@ mod tests {
 
     #[test]
     fn the_function_of_a_device_is_the_last_address_above_it() {
-        let link = "../../devices/pci0000:00/0000:00:01.2/0000:02:00.0/nvme/nvme0/nvme0n1/nvme0n1p2";
+        let link =
+            "../../devices/pci0000:00/0000:00:01.2/0000:02:00.0/nvme/nvme0/nvme0n1/nvme0n1p2";
         assert_eq!(function(Path::new(link)).unwrap().to_string(), "0000:02:00.0");
         for link in ["../../devices/virtual/block/dm-0", "../../devices/pci0000:00", ""] {
             assert_eq!(function(Path::new(link)), None, "{link}");
