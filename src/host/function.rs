@@ -1,5 +1,6 @@
 //! The role of a PCI function on its host: part of a GPU's card, lost by the host, or in use.
 
+use super::host_use::HostUse;
 use super::pcie::{DeviceKind, PciClass, PciDevice};
 use crate::units::PciAddr;
 
@@ -20,35 +21,6 @@ const USB: u32 = 0x0c03;
 const UCSI: u32 = 0x0c80;
 const HOST_BRIDGE: u32 = 0x0600;
 const DISPLAYS: [u32; 3] = [0x0300, 0x0301, 0x0380];
-
-/// A use that the host makes of a function, as its sources tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
-#[non_exhaustive]
-pub enum HostUse {
-    /// Processes that compute or draw on a GPU.
-    Processes,
-    /// Mounted file systems on disks behind a storage controller.
-    Mounts,
-    /// The default route through a NIC.
-    DefaultRoute,
-}
-
-impl HostUse {
-    /// All uses.
-    pub const ALL: [Self; 3] = [Self::Processes, Self::Mounts, Self::DefaultRoute];
-
-    /// The name in descriptions.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Processes => "processes",
-            Self::Mounts => "mounts",
-            Self::DefaultRoute => "default-route",
-        }
-    }
-}
 
 /// A function that leaves the host although no VM receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

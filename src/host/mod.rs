@@ -8,6 +8,7 @@ mod described;
 pub(crate) mod function;
 mod gpu_facts;
 pub(crate) mod gpu_places;
+mod host_use;
 pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod mask;
@@ -17,7 +18,8 @@ pub(crate) mod sources;
 pub(crate) mod spec;
 
 pub use acs::Acs;
-pub use function::{HostUse, TakenFunction};
+pub use function::TakenFunction;
+pub use host_use::HostUse;
 pub use kept::{Kept, KeptWhy, Reserve};
 pub use limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 pub use pcie::{

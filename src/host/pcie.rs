@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::acs::Acs;
-use super::function::HostUse;
+use super::host_use::HostUse;
 use crate::units::{Bytes, NodeId, ParseUnitError, PciAddr};
 
 macro_rules! hex_id {
