@@ -147,9 +147,9 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
     if one_node || local_on_one_node(inventory) || facts.is_empty() {
         facts.extend(closest_nodes(inventory, stock, threads, units));
     }
+    // Cores may carry two vCPUs, but not where siblings are better shown.
+    let plain = inventory.stocks.iter().rfind(|stock| dedicated(stock) && !stock.way.doubled);
     if facts.is_empty() {
-        // Cores may carry two vCPUs, but not where one package can have the VM with siblings shown.
-        let plain = inventory.stocks.iter().rfind(|stock| dedicated(stock) && !stock.way.doubled);
         facts.extend(
             plain.into_iter().flat_map(|plain| short(inventory, plain, threads, units, &all)),
         );
@@ -161,6 +161,9 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
     if facts.is_empty() {
         // Nor does what suffices in all suffice on nodes that have a vCPU each.
         facts.extend(all.iter().flat_map(|at| short(inventory, stock, threads, units, &[*at])));
+    }
+    if let (Some(plain), true) = (plain, facts.is_empty()) {
+        facts.extend(all.iter().flat_map(|at| short(inventory, plain, threads, units, &[*at])));
     }
     facts
 }

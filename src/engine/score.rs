@@ -87,8 +87,12 @@ pub(crate) fn micro_log(ratio: Ratio) -> i64 {
 
 /// Where a range stands between its low end and its likely value, in millionths of a logarithm.
 pub(crate) fn point(range: Range, caution: u32) -> i64 {
+    between(range.low, range.likely, caution)
+}
+
+fn between(low: Ratio, likely: Ratio, caution: u32) -> i64 {
     let caution = i64::from(caution.min(1000));
-    (micro_log(range.low) * caution + micro_log(range.likely) * (1000 - caution)) / 1000
+    (micro_log(low) * caution + micro_log(likely) * (1000 - caution)) / 1000
 }
 
 /// The weighted mean over the metrics that apply to the candidate.
@@ -99,16 +103,20 @@ pub(crate) fn performance(
     caution: u32,
 ) -> i64 {
     let counts = Metric::ALL.map(|metric| weights.of(metric) > 0 && applies(metric, profile));
-    let mut product = [Range::ONE; Metric::ALL.len()];
+    // The high ends never count.
+    let mut product = [(Ratio::ONE, Ratio::ONE); Metric::ALL.len()];
     let counted = |metric: Metric| counts[metric as usize];
     each_row(evidence, profile, counted, |row| {
-        let product = &mut product[row.metric as usize];
-        *product = product.times(row.range(profile));
+        let (low, likely) = &mut product[row.metric as usize];
+        let (of_low, of_likely) = row.scored(profile);
+        *low = low.times(of_low);
+        *likely = likely.times(of_likely);
     });
     let (mut sum, mut sum_of_weights) = (0, 0);
     for metric in Metric::ALL.into_iter().filter(|metric| counted(*metric)) {
         let weight = i64::from(weights.of(metric));
-        sum += weight * point(product[metric as usize], caution);
+        let (low, likely) = product[metric as usize];
+        sum += weight * between(low, likely, caution);
         sum_of_weights += weight;
     }
     if sum_of_weights == 0 { 0 } else { sum / sum_of_weights }

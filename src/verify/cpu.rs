@@ -8,7 +8,7 @@ use crate::host::{Core, Reserve};
 use crate::placement::Style;
 use crate::request::Policy;
 use crate::sets::CpuSet;
-use crate::units::{CoreId, PcpuId, VcpuId};
+use crate::units::{CoreId, NodeId, PcpuId, VcpuId};
 
 /// The parts of a placement that name pCPUs.
 pub(super) struct Cpus<'a> {
@@ -207,21 +207,28 @@ impl Cpus<'_> {
     }
 
     /// The vCPUs of one guest core are on one host core, and no other vCPUs are on it; but two guest
-    /// cores of one vCPU each may be, if no core of the node is left for one of them.
+    /// cores of one vCPU each may be, and nothing else of the VM, if no core of the node is left for
+    /// one of them.
     fn guest_cores(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
         let threads = usize::try_from(self.threads).unwrap_or(usize::MAX).max(1);
         let mut core_of_group: BTreeMap<usize, CoreId> = BTreeMap::new();
         let mut first_on: BTreeMap<CoreId, (usize, &CpuSet)> = BTreeMap::new();
+        let mut left: BTreeMap<NodeId, bool> = BTreeMap::new();
+        let own = self.own();
         for (position, set) in self.vcpus.iter().enumerate() {
             let vcpu = vcpu_id(position);
             let group = position / threads;
             for core in cores_of(case, set).into_values() {
                 let (at, other) = *first_on.entry(core.id).or_insert((position, set));
                 // Two vCPUs on the very same pCPU are a violation of their own.
-                let double = threads == 1 && self.dedicated && self.may_double(case, core);
-                if at / threads != group && !double && !(self.dedicated && other.intersects(set)) {
-                    let first = vcpu_id(at);
-                    found.push(Violation::VcpusShareCore { core: core.id, first, second: vcpu });
+                if at / threads != group && !(self.dedicated && other.intersects(set)) {
+                    let mut is_left =
+                        || *left.entry(core.node).or_insert_with(|| is_left(case, core.node, &own));
+                    let few = count_on(core, &own) <= 2;
+                    if !(threads == 1 && self.dedicated && few && !is_left()) {
+                        let (core, first) = (core.id, vcpu_id(at));
+                        found.push(Violation::VcpusShareCore { core, first, second: vcpu });
+                    }
                 }
                 let of_group = *core_of_group.entry(group).or_insert(core.id);
                 if of_group != core.id && self.threads > 1 {
@@ -232,31 +239,11 @@ impl Cpus<'_> {
         }
     }
 
-    /// Whether a core may carry two vCPUs of two guest cores: no more than two, and every other core
-    /// of its node that a VM could have whole is in use.
-    fn may_double(&self, case: &Case<'_>, shared: &Core) -> bool {
+    /// The pCPUs with a vCPU, and those of the emulator alone.
+    fn own(&self) -> CpuSet {
         let mut own = self.emulator_own.clone();
-        for set in self.vcpus {
-            own.extend(set);
-        }
-        let own_on = |core: &Core| core.pcpus.iter().filter(|pcpu| own.contains(**pcpu)).count();
-        let mut others = case.host.cores().iter().filter(|core| core.node == shared.node);
-        let left = others.any(|core| {
-            let mut usable = false;
-            for pcpu in &core.pcpus {
-                let kept = case.housekeeping.contains(*pcpu);
-                let held = case.usage.tenants().any(|(_, claim)| claim.dedicated.contains(*pcpu));
-                let allowed = case.host.allowed().contains(*pcpu);
-                if held || (kept && allowed) {
-                    return false;
-                }
-                let cpus = &case.request.spec().cpus;
-                let wanted = cpus.as_ref().is_none_or(|cpus| cpus.contains(*pcpu));
-                usable |= allowed && !kept && wanted;
-            }
-            usable && own_on(core) == 0
-        });
-        !left && own_on(shared) <= 2
+        self.vcpus.iter().for_each(|set| own.extend(set));
+        own
     }
 
     fn emulator(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
@@ -319,6 +306,31 @@ impl Cpus<'_> {
             }
         }
     }
+}
+
+/// Whether the node has a core that a VM could have whole, with none of the VM's `own` pCPUs.
+fn is_left(case: &Case<'_>, node: NodeId, own: &CpuSet) -> bool {
+    let mut cores = case.host.cores().iter().filter(|core| core.node == node);
+    cores.any(|core| {
+        let mut usable = false;
+        for pcpu in &core.pcpus {
+            let kept = case.housekeeping.contains(*pcpu);
+            let held = case.usage.tenants().any(|(_, claim)| claim.dedicated.contains(*pcpu));
+            let allowed = case.host.allowed().contains(*pcpu);
+            if held || (kept && allowed) {
+                return false;
+            }
+            let cpus = &case.request.spec().cpus;
+            let wanted = cpus.as_ref().is_none_or(|cpus| cpus.contains(*pcpu));
+            usable |= allowed && !kept && wanted;
+        }
+        usable && count_on(core, own) == 0
+    })
+}
+
+/// The number of the core's pCPUs in a set.
+fn count_on(core: &Core, set: &CpuSet) -> usize {
+    core.pcpus.iter().filter(|pcpu| set.contains(**pcpu)).count()
 }
 
 /// The pCPUs are online, allowed, not held by others, and not reserved. Only the emulator and I/O

@@ -121,7 +121,15 @@ enum End {
 }
 
 impl End {
+    #[inline]
     fn at(self, profile: &Profile) -> Ratio {
+        match self {
+            Self::Fixed(n) => Ratio(n),
+            _ => self.depending_on(profile),
+        }
+    }
+
+    fn depending_on(self, profile: &Profile) -> Ratio {
         let nodes = profile.nodes.max(1);
         let fewest = profile.fewest_nodes.clamp(1, nodes);
         Ratio(match self {
@@ -171,9 +179,15 @@ impl Row {
     /// range for the fewest nodes where the row depends on them.
     #[must_use]
     pub fn range(&self, profile: &Profile) -> Range {
-        let (low, high) = (self.low.at(profile), self.high.at(profile));
-        let likely = self.likely.at(profile).max(low);
-        Range { low, likely, high: high.max(likely) }
+        let (low, likely) = self.scored(profile);
+        Range { low, likely, high: self.high.at(profile).max(likely) }
+    }
+
+    /// The ends of the range that the score counts: the low one and the likely one.
+    #[inline]
+    pub(crate) fn scored(&self, profile: &Profile) -> (Ratio, Ratio) {
+        let low = self.low.at(profile);
+        (low, self.likely.at(profile).max(low))
     }
 
     /// The grade for this candidate: reasoned if the row depends on the number of nodes and the

@@ -90,7 +90,7 @@ use crate::host::core_set::CoreSet;
 use crate::host::derived::ByKind;
 use crate::host::limits::MAX_NODES;
 use crate::host::mask::NodeMask;
-use crate::request::Request;
+use crate::request::{Request, Wish};
 use crate::units::PackageId;
 
 /// How pCPUs may be taken.
@@ -170,6 +170,8 @@ pub(crate) struct FreeCores<'h> {
     wants_favoured: bool,
     /// Whether a larger L3 cache comes before a better fit.
     pub(super) wants_cache: bool,
+    /// Whether the guest is preferably not shown siblings.
+    wants_hidden: bool,
 }
 
 impl<'h> FreeCores<'h> {
@@ -216,6 +218,7 @@ impl<'h> FreeCores<'h> {
             isolated_cores,
             wants_favoured,
             wants_cache,
+            wants_hidden: request.spec().smt == Wish::Prefer(false),
             levels,
             exact: free.exact.clone(),
         }
@@ -307,10 +310,12 @@ impl<'h> FreeCores<'h> {
         }
     }
 
-    /// Whether cores have to carry two vCPUs each for this many to fit on these nodes; not if one
-    /// package of a single node can have the VM with its siblings shown.
+    /// Whether cores have to carry two vCPUs each for this many to fit on these nodes; not if all
+    /// would, or if one package of a single node can have the VM with its siblings shown. The same
+    /// pCPUs are then worth more where the guest sees its siblings.
     pub(super) fn must_double(&self, nodes: NodeMask, vcpus: u64) -> bool {
-        if nodes.iter().map(|at| self.nodes[at].cores[0]).sum::<u64>() >= vcpus {
+        let cores = nodes.iter().map(|at| self.nodes[at].cores[0]).sum::<u64>();
+        if cores >= vcpus || (cores * 2 == vcpus && !self.wants_hidden) {
             return false;
         }
         let (Some(node), 1) = (nodes.first(), nodes.len()) else { return true };
@@ -354,6 +359,17 @@ impl<'h> FreeCores<'h> {
                 of_node[derived.place(derived.groups[at].kind)] += self.counts[at][0];
             }
             return CoreUse { l3: L3Use::NoChoice, cores: busy(vcpus, of_node), whole: true };
+        }
+        if let (Range { start, end }, false) = (facts.groups.clone(), self.way.doubled)
+            && start + 1 == end
+        {
+            // One group: one L3 domain, and cores of one kind.
+            let count = usize::try_from(cores).unwrap_or(usize::MAX);
+            let mut by_kind = ByKind::default();
+            by_kind[derived.place(derived.groups[start].kind)] =
+                u32::try_from(cores).unwrap_or(u32::MAX);
+            let whole = self.holds_all(start, count, threads);
+            return CoreUse { l3: L3Use::NoChoice, cores: by_kind, whole };
         }
         let (cores, second) = self.carrying(node, cores);
         let mut domains = 0;

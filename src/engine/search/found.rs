@@ -19,6 +19,10 @@ pub(crate) struct Found {
     best: Vec<Option<Candidate>>,
     /// By style: the first required property that stopped a candidate which otherwise fits.
     lacking: [Option<Property>; Style::ALL.len()],
+    /// By style: the best score so far.
+    scores: [Option<i64>; Style::ALL.len()],
+    /// Whether every variant of a style is wanted, not its best alone.
+    wants_all: bool,
     /// Whether a bound cut the search.
     pub(crate) cut: bool,
 }
@@ -29,7 +33,9 @@ impl Found {
         let mut best = Vec::new();
         best.resize(variants, None);
         let lacking = [None; Style::ALL.len()];
-        Self { best, lacking, cut: !inventory.gpus.complete }
+        let scores = [None; Style::ALL.len()];
+        let wants_all = inventory.options.all;
+        Self { best, lacking, scores, wants_all, cut: !inventory.gpus.complete }
     }
 
     /// The best candidate of every variant that has one.
@@ -45,6 +51,24 @@ impl Found {
     /// Notes the first required property that stopped a candidate of this style.
     pub(super) fn note(&mut self, style: Style, property: Property) {
         self.lacking[style as usize].get_or_insert(property);
+    }
+
+    /// The best score of this style so far; `None` where every variant of it is wanted.
+    pub(super) fn score_of(&self, style: Style) -> Option<i64> {
+        self.scores[style as usize].filter(|_| !self.wants_all)
+    }
+
+    /// Whether a candidate of this style and score would not be in the answer: the style has a better
+    /// one.
+    pub(super) fn is_behind(&self, style: Style, score: i64) -> bool {
+        self.score_of(style).is_some_and(|best| best > score)
+    }
+
+    /// Keeps the best candidate of one variant.
+    pub(super) fn keep(&mut self, variant: usize, candidate: Candidate) {
+        let best = &mut self.scores[candidate.style as usize];
+        *best = (*best).max(Some(candidate.score.total));
+        self.best[variant] = Some(candidate);
     }
 
     /// The place of the best candidate of one variant.

@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use super::cpus::CoreUse;
 use super::state::{Cores, Layout, Outcome, Size};
 use super::walk::{Splits, Walk};
+use super::weigh::Judged;
 use crate::engine::profile::count;
 use crate::engine::score::Property;
 use crate::host::mask::NodeMask;
@@ -58,6 +60,9 @@ impl Walk<'_> {
     /// possible.
     fn try_splits(&mut self, layout: &Layout<'_>, splits: &mut Splits) -> bool {
         let Layout { size: &Size { pass, ref even, .. }, mask, .. } = *layout;
+        if let Some(core_use) = pass.core_use(mask) {
+            return self.try_shared(layout, core_use, splits);
+        }
         let share = even.share.as_slice();
         let evenly = even.core_use(mask);
         let no_choice = match pass.shares_cores() {
@@ -80,6 +85,43 @@ impl Walk<'_> {
             possible |= self.try_choices(layout, Cores { units, is_even, entry });
         }
         possible
+    }
+
+    /// Loops 5 to 7 where vCPUs share cores and how they are used is known: a split is made only for
+    /// a candidate that is kept. Returns whether a candidate is possible.
+    fn try_shared(&mut self, layout: &Layout<'_>, core_use: CoreUse, splits: &mut Splits) -> bool {
+        let entry = self.entry(layout, core_use);
+        let mut possible = false;
+        for choice in &layout.size.choices {
+            let tried = layout.pages.iter().copied();
+            let judged = tried
+                .map(|page| (page, self.judge(layout, *choice, false, entry, page)))
+                .find(|(_, judged)| *judged != Judged::Impossible);
+            let Some((page, judged)) = judged else { continue };
+            possible = true;
+            let Judged::Ahead(start, score) = judged else { continue };
+            if let Some((units, is_even)) = self.shared_split(layout, core_use, splits) {
+                let cores = Cores { units, is_even, entry };
+                self.keep_if_best(layout, *choice, cores, page, (start, score));
+            }
+        }
+        possible
+    }
+
+    /// The first split that uses the cores this way, and whether it is the even one.
+    fn shared_split<'l>(
+        &mut self,
+        layout: &Layout<'_>,
+        core_use: CoreUse,
+        splits: &'l mut Splits,
+    ) -> Option<(&'l [u64], bool)> {
+        let Size { pass, even, .. } = layout.size;
+        let (at, tried) = self.split(layout, splits);
+        let mut tried = tried.chunks_exact(layout.nodes);
+        let units = tried.find(|units| {
+            self.memo.core_use(pass.stock, at, units, pass.base.threads) == core_use
+        })?;
+        Some((units, units == even.share.as_slice()))
     }
 
     /// Loops 6 and 7: what the guest is shown, in the largest page size under which it is possible.

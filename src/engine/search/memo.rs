@@ -15,6 +15,8 @@ use crate::host::mask::NodeMask;
 pub(super) struct Memo {
     /// Of this pass: one entry for each set of features that was met.
     known: Vec<Known>,
+    /// The entries of the last pass in which each core carries one vCPU.
+    plain: Vec<Known>,
     /// Of this pass, by node position: the last number of cores that was asked about, and how these
     /// would be used.
     core_uses: Vec<Option<(u64, CoreUse)>>,
@@ -56,6 +58,7 @@ impl Memo {
     pub(super) fn new() -> Self {
         Self {
             known: Vec::with_capacity(16),
+            plain: Vec::new(),
             core_uses: Vec::new(),
             gpu_choices: Vec::with_capacity(32),
             gpu_choices_of: Vec::with_capacity(16),
@@ -67,6 +70,24 @@ impl Memo {
         self.known.clear();
         self.core_uses.clear();
         self.core_uses.resize(nodes, None);
+    }
+
+    /// Keeps the entries of this pass beside those of the next ones.
+    pub(super) fn keep_plain(&mut self) {
+        std::mem::swap(&mut self.plain, &mut self.known);
+        self.known.clear();
+    }
+
+    /// Whether the kept pass has a possible layout with the features of this entry, whose cores are
+    /// used no worse.
+    pub(super) fn has_plain(&self, entry: usize, place: usize) -> bool {
+        let of = &self.known[entry].features;
+        self.plain.iter().any(|plain| {
+            let CoreUse { l3, whole, .. } = plain.features.core_use;
+            let as_good = l3 <= of.core_use.l3 && whole >= of.core_use.whole;
+            let same = Features { core_use: of.core_use, ..plain.features } == *of;
+            same && as_good && matches!(plain.verdicts[place], Some(Ok(_)))
+        })
     }
 
     /// For the pass: the index of the entry for these features. An entry is added if there is none.

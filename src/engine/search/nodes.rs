@@ -1,5 +1,7 @@
 //! Which sets of nodes are tried, and how a VM is shared out over one.
 
+use std::rc::Rc;
+
 use crate::host::mask::NodeMask;
 
 /// The largest number of node sets of one size that are all tried. If there are more, sets are
@@ -11,6 +13,35 @@ pub(crate) const MAX_SETS: u64 = 4096;
 pub(crate) struct Subsets {
     pub(crate) masks: Vec<NodeMask>,
     pub(crate) complete: bool,
+}
+
+/// Node sets that were grown, for another pass with the same room on the same nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Grown(Vec<(Vec<(usize, u64)>, usize, Rc<Subsets>)>);
+
+impl Grown {
+    /// The sets of `size` nodes, from `grow` unless they are known. All sets of a size are not kept:
+    /// they are made as fast.
+    pub(crate) fn get_or_grow(
+        &mut self,
+        nodes: &[usize],
+        size: usize,
+        room: impl Fn(usize) -> u64,
+        grow: impl FnOnce() -> Subsets,
+    ) -> Rc<Subsets> {
+        let rooms = || nodes.iter().map(|at| (*at, room(*at)));
+        let same = |(of, n, _): &&(Vec<(usize, u64)>, usize, Rc<Subsets>)| {
+            *n == size && of.iter().copied().eq(rooms())
+        };
+        if let Some((.., known)) = self.0.iter().find(same) {
+            return Rc::clone(known);
+        }
+        let grown = Rc::new(grow());
+        if !grown.complete {
+            self.0.push((rooms().collect(), size, Rc::clone(&grown)));
+        }
+        grown
+    }
 }
 
 /// The number of subsets with `size` members of a set of `n`, saturating.
@@ -40,10 +71,15 @@ pub(crate) fn subsets(
         return Subsets { masks: combinations(nodes, size, all), complete: true };
     }
     let (mut masks, mut others) = (Vec::new(), Vec::with_capacity(nodes.len()));
-    let seeds = nodes.iter().map(|node| NodeMask::one(*node)).chain(wanted);
-    // A GPU set on no known node seeds no node set.
-    for seed in seeds.filter(|seed| (1..=size).contains(&(seed.len() as usize))) {
+    // A GPU set on no known node seeds no node set, and one on a single node none of its own.
+    let wanted = wanted.filter(|seed| (2..=size).contains(&(seed.len() as usize)));
+    for seed in nodes.iter().map(|node| NodeMask::one(*node)).chain(wanted) {
         let Some(first) = seed.first() else { continue };
+        let wanted = size - seed.len() as usize;
+        if wanted == 0 {
+            masks.push(seed);
+            continue;
+        }
         for by_room in [false, true] {
             let outside = |n: &usize| !seed.contains(*n);
             let key = |n: &usize| {
@@ -53,7 +89,6 @@ pub(crate) fn subsets(
             };
             others.clear();
             others.extend(nodes.iter().filter(|n| outside(n)).map(key));
-            let wanted = size - seed.len() as usize;
             // Only the members matter, not their order.
             if (1..others.len()).contains(&wanted) {
                 others.select_nth_unstable(wanted - 1);

@@ -2,14 +2,14 @@
 
 use smallvec::SmallVec;
 
-use super::cpus::{CpuPolicy, FreeCores};
+use super::cpus::{CoreUse, CpuPolicy, FreeCores};
 use super::found::Found;
 use super::inventory::{Inventory, emulator_room, emulator_way};
 use super::memo::Memo;
-use super::nodes::subsets;
+use super::nodes::{Grown, subsets};
 use super::state::{CHOICES, Choice, Outcome, Pass, PerNode, Size};
 use super::walk::{Scratch, Splits, Walk};
-use crate::engine::profile::{Profile, count};
+use crate::engine::profile::{L3Use, Profile, count};
 use crate::engine::score::Property;
 use crate::host::core_set::CoreSet;
 use crate::host::mask::NodeMask;
@@ -28,7 +28,8 @@ pub(crate) fn search(inventory: &Inventory<'_>) -> Found {
         return found;
     }
     let found = Found::new(inventory, inventory.stocks.len() * 2 * CHOICES);
-    let mut walk = Walk { inventory, memo: Memo::new(), found, scratch: Scratch::default() };
+    let (scratch, grown) = (Scratch::default(), Grown::default());
+    let mut walk = Walk { inventory, memo: Memo::new(), found, scratch, grown };
     walk.try_passes(&mut Splits::default());
     walk.found
 }
@@ -44,6 +45,9 @@ impl Walk<'_> {
                 if emulator_room(inventory, stock, threads, units).is_none() {
                     self.memo.start_pass(inventory.host.nodes().len());
                     self.try_sizes(&Pass::new(inventory, stock, threads, first), splits);
+                    if threads == 1 && !stock.way.doubled {
+                        self.memo.keep_plain();
+                    }
                 }
             }
         }
@@ -84,10 +88,16 @@ impl Walk<'_> {
         let on_nodes = |gpus: &&NodeMask| gpus.iter().all(|n| nodes.contains(&n));
         let seeds = pass.of_gpus.iter().filter(on_nodes).copied().take(MAX_GPU_SEEDS);
         let far = |a, b| derived.far(a, b).0;
-        let tried = subsets(nodes, size.even.share.len(), seeds, far, |at| pass.caps[at]);
+        let room = |at: usize| {
+            if pass.stock.way.doubled { pass.stock.nodes[at].cores[0] } else { pass.caps[at] }
+        };
+        let number = size.even.share.len();
+        let tried = self
+            .grown
+            .get_or_grow(nodes, number, room, || subsets(nodes, number, seeds, far, room));
         self.found.cut |= !tried.complete;
         let mut outcome = Outcome::default();
-        for mask in tried.masks {
+        for mask in tried.masks.iter().copied() {
             // Once the VM fits, a wider set is only worth trying if it brings GPUs onto its nodes.
             if !is_widening || pass.of_gpus.iter().any(|gpus| gpus.is_subset(mask)) {
                 outcome.add(self.try_gpu_sets(size, mask, splits));
@@ -116,7 +126,7 @@ impl Growth {
         // A node without a vCPU would not be the VM's.
         let most = usize::try_from(pass.units).unwrap_or(usize::MAX).min(pass.usable.len());
         let one_node = request.spec().policies.one_node == Policy::Require;
-        let last = if one_node { most.min(1) } else { most };
+        let last = if one_node { most.min(1) } else { most.min(pass.most_doubled()) };
         // A required number of cells is a number of nodes.
         let first = request.spec().cells.required().map_or(1, |cells| cells.max(1) as usize);
         let for_gpus = pass.of_gpus.iter().map(|nodes| nodes.len() as usize).max();
@@ -166,6 +176,22 @@ impl<'s> Pass<'s> {
         enough.map_or(cores.len(), |at| at + 1)
     }
 
+    /// The largest number of nodes that can lack a core for each vCPU, where cores carry two.
+    fn most_doubled(&self) -> usize {
+        if !self.stock.way.doubled {
+            return usize::MAX;
+        }
+        let cores = |at: &usize| self.stock.nodes[*at].cores[0];
+        let mut cores: PerNode<u64> = self.usable.iter().map(cores).collect();
+        cores.sort_unstable();
+        let mut sum = 0;
+        let lacks = |cores: &&u64| {
+            sum += **cores;
+            sum < self.units
+        };
+        cores.iter().take_while(lacks).count()
+    }
+
     fn new(
         inventory: &Inventory<'_>,
         stock: &'s FreeCores<'s>,
@@ -181,10 +207,26 @@ impl<'s> Pass<'s> {
         // A node without free pages can still have vCPUs of a flat guest.
         let memory = |at: usize| host.nodes()[at].memory != Bytes::ZERO;
         let several = request.spec().cells.required().is_some_and(|cells| cells > 1);
+        let usable = (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect();
+        // Floating vCPUs on cores of several kinds, and cells that must be alike, are shared out
+        // before it is known which cores they use.
+        let CpuPolicy { dedicated, doubled, .. } = stock.way;
+        let knows_best = doubled || (!dedicated && !host.derived().hybrid);
+        let none = CoreUse { l3: L3Use::NoChoice, cores: [0; 3], whole: true };
+        let if_all = |at: usize| match caps[at] {
+            0 => none,
+            room => stock.estimate(at, room, threads),
+        };
+        let if_all = if knows_best && !request.spec().even_cells {
+            (0..caps.len()).map(if_all).collect()
+        } else {
+            PerNode::new()
+        };
         Self {
             stock,
             units: u64::from(request.spec().vcpus / threads),
-            usable: (0..caps.len()).filter(|at| caps[*at] > 0 && memory(*at)).collect(),
+            usable,
+            if_all,
             caps,
             base,
             emulator_pcpus: u64::from(request.spec().emulator_pcpus),

@@ -47,15 +47,21 @@ struct Source {
 /// Takes cores from the sources, whole first, then best fit, until none is left to take. Returns
 /// how many are left.
 fn take(
-    mut sources: SmallVec<[Source; 8]>,
+    from: impl Iterator<Item = Source> + Clone,
     mut left: usize,
-    mut each: impl FnMut(&Source, usize),
+    mut each: impl FnMut(Source, usize),
 ) -> usize {
-    sources.retain(|source| source.free > 0);
+    if left == 0 {
+        return 0;
+    }
+    // Most VMs fit into one: no list is made for these.
+    if let Some(source) = best_fit(from.clone(), left) {
+        each(source, left);
+        return 0;
+    }
+    let mut sources: SmallVec<[Source; 8]> = from.filter(|source| source.free > 0).collect();
     while left > 0 {
-        let fitting = sources.iter().filter(|source| source.free >= left);
-        let fit = |s: &&Source| (std::cmp::Reverse(s.cache), s.free, s.cores, s.at);
-        if let Some(source) = fitting.min_by_key(fit) {
+        if let Some(source) = best_fit(sources.iter().copied(), left) {
             each(source, left);
             return 0;
         }
@@ -65,10 +71,16 @@ fn take(
         };
         let Some(at) = (0..sources.len()).max_by_key(largest) else { break };
         let source = sources.remove(at);
-        each(&source, source.free);
+        each(source, source.free);
         left -= source.free;
     }
     left
+}
+
+/// The source that holds all that is left and fits it best.
+fn best_fit(sources: impl Iterator<Item = Source>, left: usize) -> Option<Source> {
+    let fitting = sources.filter(|source| source.free >= left);
+    fitting.min_by_key(|s| (std::cmp::Reverse(s.cache), s.free, s.cores, s.at))
 }
 
 impl FreeCores<'_> {
@@ -110,7 +122,7 @@ impl FreeCores<'_> {
                 cache: if self.wants_cache { derived.groups[at].cache } else { 0 },
             };
             let groups = || facts.groups.clone().filter(of_kind).map(source);
-            let mut add = |source: &Source, count: usize| match plan
+            let mut add = |source: Source, count: usize| match plan
                 .iter_mut()
                 .find(|(at, _)| *at == source.at)
             {
@@ -118,7 +130,7 @@ impl FreeCores<'_> {
                 None => plan.push((source.at, count)),
             };
             if facts.packages.len() < 2 {
-                left = take(groups().collect(), left, &mut add);
+                left = take(groups(), left, &mut add);
                 continue;
             }
             let mut packages: SmallVec<[Source; 8]> = SmallVec::new();
@@ -134,10 +146,10 @@ impl FreeCores<'_> {
                     None => packages.push(Source { cache: 0, ..group }),
                 }
             }
-            left = take(packages, left, |package, count| {
+            left = take(packages.into_iter(), left, |package, count| {
                 let here =
                     |s: &Source| derived.groups[s.at].package == derived.groups[package.at].package;
-                take(groups().filter(here).collect(), count, &mut add);
+                take(groups().filter(here), count, &mut add);
             });
         }
         left

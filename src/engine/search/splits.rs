@@ -9,8 +9,8 @@ use super::walk::{Splits, Walk};
 use crate::engine::profile::L3Use;
 
 impl Walk<'_> {
-    /// Evaluates the even split over `size` nodes. No node fits, if the guest cores cannot be
-    /// shared out evenly.
+    /// Evaluates the even split over `size` nodes. No node fits if the guest cores cannot be shared
+    /// out evenly, or if [`Pass::core_use`] answers for every split.
     pub(super) fn even(&mut self, pass: &Pass<'_>, size: usize) -> EvenSplit {
         let cells = size as u64;
         let share = pass.units / cells;
@@ -21,7 +21,7 @@ impl Walk<'_> {
             let enough = |at: &usize| each.is_some_and(|each| pages.free[*at] >= each);
             pass.usable.iter().copied().filter(enough).collect()
         }));
-        if share * cells != pass.units {
+        if share * cells != pass.units || !pass.if_all.is_empty() {
             return even;
         }
         for node in pass.usable.iter().copied().filter(|node| pass.caps[*node] >= share) {

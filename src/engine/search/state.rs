@@ -31,6 +31,9 @@ pub(super) struct Pass<'s> {
     pub(super) usable: PerNode<usize>,
     /// The sets of nodes on which a GPU set lies.
     pub(super) of_gpus: SmallVec<[NodeMask; 16]>,
+    /// By node position: how its cores would be used if vCPUs were on all of them. Empty unless
+    /// vCPUs may share cores and [`Pass::core_use`] knows the best split without making one.
+    pub(super) if_all: PerNode<CoreUse>,
     /// Whether all cells must be alike, so that each node gives the same numbers of cores and
     /// pages.
     pub(super) alike: bool,
@@ -139,6 +142,34 @@ pub(super) struct EvenSplit {
     pub(super) cores: PerNode<ByKind>,
     /// Nodes where the VM would hold a part of some core.
     pub(super) parts: NodeMask,
+}
+
+impl Pass<'_> {
+    /// How the cores of these nodes are used at best where vCPUs may share them. `None` where that
+    /// depends on how the vCPUs are shared out.
+    ///
+    /// The best split uses the most cores: all of them if cores must carry two vCPUs, and otherwise
+    /// one for each vCPU as long as there are some.
+    pub(super) fn core_use(&self, mask: NodeMask) -> Option<CoreUse> {
+        if self.if_all.is_empty() {
+            return None;
+        }
+        let mut all = CoreUse { l3: L3Use::NoChoice, cores: [0; 3], whole: true };
+        let mut room = 0;
+        for at in mask.iter() {
+            let CoreUse { l3, cores, whole } = self.if_all[at];
+            all.l3 = all.l3.max(l3);
+            all.add_cores(cores);
+            all.whole &= whole;
+            room += self.caps[at];
+        }
+        if self.stock.way.doubled {
+            all.whole &= room == self.units;
+        } else {
+            all.cores[0] = all.cores[0].min(u32::try_from(self.units).unwrap_or(u32::MAX));
+        }
+        Some(all)
+    }
 }
 
 impl EvenSplit {

@@ -3,6 +3,7 @@
 use super::found::Found;
 use super::inventory::Inventory;
 use super::memo::Memo;
+use super::nodes::Grown;
 
 /// One run of the search: the inventory that it reads, and what it alone writes.
 #[derive(Debug)]
@@ -11,6 +12,7 @@ pub(super) struct Walk<'s> {
     pub(super) memo: Memo,
     pub(super) found: Found,
     pub(super) scratch: Scratch,
+    pub(super) grown: Grown,
 }
 
 /// Lists that the weighing of one candidate fills anew, with an entry for each of its nodes.

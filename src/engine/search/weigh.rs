@@ -21,6 +21,17 @@ use crate::host::mask::NodeMask;
 use crate::placement::MemoryMode;
 use crate::units::Distance;
 
+/// What is known of a candidate before its packing cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It is not possible.
+    Impossible,
+    /// It is possible, and the best of its variant so far is better.
+    Behind,
+    /// It is possible, and no candidate so far is better.
+    Ahead(Start, Score),
+}
+
 impl Walk<'_> {
     /// The memo's entry for a layout whose cores would be used this way.
     pub(super) fn entry(&mut self, layout: &Layout<'_>, core_use: CoreUse) -> usize {
@@ -43,44 +54,79 @@ impl Walk<'_> {
         cores: Cores<'_>,
         page: usize,
     ) -> bool {
+        match self.judge(layout, choice, cores.is_even, cores.entry, page) {
+            Judged::Impossible => false,
+            Judged::Behind => true,
+            Judged::Ahead(start, score) => {
+                self.keep_if_best(layout, choice, cores, page, (start, score));
+                true
+            }
+        }
+    }
+
+    /// Judges a candidate by all but its packing cost.
+    pub(super) fn judge(
+        &mut self,
+        layout: &Layout<'_>,
+        choice: Choice,
+        is_even: bool,
+        entry: usize,
+        page: usize,
+    ) -> Judged {
         let Layout { size, mask, .. } = *layout;
         let inventory = self.inventory;
         // An expander bus without a device has nothing to show.
         let with_devices = inventory.gpus.sets[layout.gpus].nodes | inventory.devices;
         if choice.expanders && !with_devices.intersects(mask) {
-            return false;
+            return Judged::Impossible;
         }
-        if !self.has_cells(size, choice, mask, cores.is_even, page) {
-            return false;
+        if !self.has_cells(size, choice, mask, is_even, page) {
+            return Judged::Impossible;
         }
-        let score = match self.verdict(layout, choice, cores.entry, page) {
+        if size.pass.stock.way.doubled && self.has_plain(choice, entry, page) {
+            return Judged::Behind;
+        }
+        let score = match self.verdict(layout, choice, entry, page) {
             Ok(score) => score,
             Err(property) => {
                 self.found.note(choice.style, property);
-                return false;
+                return Judged::Impossible;
             }
         };
         // The packing cost only lowers a score: a candidate that is behind without it stays behind.
+        if self.found.is_behind(choice.style, score.total) {
+            return Judged::Behind;
+        }
         let best = self
             .found
             .best_of(size.pass.first + choice.number)
             .as_ref()
             .map(|best| best.rank.start);
         if best.is_some_and(|best| best.score.0 > score.total) {
-            return true;
+            return Judged::Behind;
         }
         let start = Start {
             score: Reverse(score.total),
             nodes: count(layout.nodes),
             threads: size.pass.base.threads,
             blind: choice.style.shows_cells() && !choice.expanders,
-            pieces: self.memo.features(cores.entry).core_use.l3 == L3Use::Pieces,
+            pieces: self.memo.features(entry).core_use.l3 == L3Use::Pieces,
             spread: self.spread(layout),
         };
         if best.is_none_or(|best| best >= start) {
-            self.keep_if_best(layout, choice, cores, page, (start, score));
+            Judged::Ahead(start, score)
+        } else {
+            Judged::Behind
         }
-        true
+    }
+
+    /// Whether a layout that differs from this one in that no core carries two vCPUs is possible: it
+    /// scores no less.
+    fn has_plain(&self, choice: Choice, entry: usize, page: usize) -> bool {
+        let inventory = self.inventory;
+        let place = choice.place(inventory.pages[page].size);
+        let hybrid = inventory.host.derived().hybrid;
+        !inventory.options.all && !hybrid && self.memo.has_plain(entry, place)
     }
 
     /// Whether pages that suffice for the VM can also be divided into the cells that the guest is
@@ -102,7 +148,7 @@ impl Walk<'_> {
     }
 
     /// Keeps a possible candidate if its rank is the best of its variant.
-    fn keep_if_best(
+    pub(super) fn keep_if_best(
         &mut self,
         layout: &Layout<'_>,
         choice: Choice,
@@ -157,7 +203,7 @@ impl Walk<'_> {
         if best.as_ref().is_some_and(|best| best.rank <= rank) {
             return;
         }
-        *best = Some(Candidate {
+        let candidate = Candidate {
             style,
             way: pass.stock.way,
             threads: pass.base.threads,
@@ -172,7 +218,8 @@ impl Walk<'_> {
             score,
             cost: host_cost,
             rank,
-        });
+        };
+        self.found.keep(pass.first + choice.number, candidate);
     }
 
     fn verdict(

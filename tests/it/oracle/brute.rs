@@ -19,7 +19,7 @@ use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, Reserve, RootComplex}
 use pinwise::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
 };
-use pinwise::request::GpuRequest;
+use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{CellId, Distance, NodeId, PcpuId, VcpuId};
 use pinwise::{
     Bytes, CpuSet, Host, NodeSet, Options, PageSize, PciAddr, Placement, Policy, Question, Request,
@@ -206,7 +206,10 @@ impl Brute<'_> {
             let shows = nodes.len() == 1
                 && in_first.len() > 1
                 && packages.iter().any(|package| in_one(*package));
-            if taken.iter().sum::<usize>() == vcpus && in_all < vcpus && fewest && !shows {
+            // Where all carry two, siblings are shown instead, unless they had better be hidden.
+            let hides = self.request.spec().smt == Wish::Prefer(false);
+            let few = in_all < vcpus && (in_all * 2 != vcpus || hides);
+            if taken.iter().sum::<usize>() == vcpus && few && fewest && !shows {
                 let cores = cores.iter().zip(&taken).filter(|(_, vcpus)| **vcpus > 0);
                 let cores: Vec<(&Core, u32)> =
                     cores.map(|(core, vcpus)| (*core, *vcpus as u32)).collect();
