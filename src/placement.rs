@@ -163,9 +163,9 @@ pub struct PlacedDevice {
     pub node: Option<NodeId>,
     /// The cell whose expander bus it is below; `None` if the guest is not told.
     pub cell: Option<CellId>,
-    /// Other functions of the same card and IOMMU group, which the guest receives too.
+    /// Other functions of a GPU's card, which the guest receives too: audio, USB-C, UCSI.
     pub functions: Vec<PciAddr>,
-    /// The rest of its IOMMU group: taken from the host, because a group cannot be split, and not
+    /// The rest of their IOMMU groups: taken from the host, because a group cannot be split, and not
     /// shown to the guest.
     pub withheld: Vec<PciAddr>,
 }

@@ -208,6 +208,13 @@ pub struct RequestSpec {
         serde(default, alias = "device-wishes", skip_serializing_if = "is_default")
     )]
     pub device_wishes: Vec<DeviceWish>,
+    /// Whether a device may take functions from the host that it needs, because they share its
+    /// IOMMU group: a storage controller, a NIC, the display, the last USB controller.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "allow-group", skip_serializing_if = "is_default")
+    )]
+    pub allow_group: bool,
     /// The kind of work that the guest does.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub workload: Workload,
@@ -332,6 +339,12 @@ pub enum RequestError {
         /// The kind.
         kind: WishKind,
     },
+    /// A PCI address that no machine can have.
+    #[error("device {address} is none: its number is above 0x1f, or its function above 7")]
+    AddressRange {
+        /// The address.
+        address: PciAddr,
+    },
     /// A custom workload with all weights zero.
     #[error("all weights of the custom workload are zero; at least one must be positive")]
     NoWeight,
@@ -355,6 +368,7 @@ impl RequestSpec {
             gpus: GpuRequest::default(),
             devices: Vec::new(),
             device_wishes: Vec::new(),
+            allow_group: false,
             workload: Workload::default(),
             guest: Guest::Any,
             cells: Wish::Auto,
@@ -373,8 +387,9 @@ impl RequestSpec {
     ///
     /// # Errors
     /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
-    /// positive multiple of the page size, a device or a kind of devices is asked for twice, all
-    /// weights of a custom workload are zero, or `cpus` or `nodes` is an empty set.
+    /// positive multiple of the page size, a device or a kind of devices is asked for twice, a device
+    /// has an invalid address, all weights of a custom workload are zero, or `cpus` or `nodes` is an
+    /// empty set.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {
@@ -406,6 +421,9 @@ impl RequestSpec {
         }
         let named: &[PciAddr] =
             if let GpuRequest::Addresses(list) = &self.gpus { list } else { &[] };
+        if let Some(address) = named.iter().chain(&self.devices).find(|a| !a.is_valid()) {
+            return Err(RequestError::AddressRange { address: *address });
+        }
         let mut seen = BTreeSet::new();
         if let Some(address) = named.iter().chain(&self.devices).find(|a| !seen.insert(**a)) {
             return Err(RequestError::DeviceTwice { address: *address });

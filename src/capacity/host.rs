@@ -79,7 +79,7 @@ impl<'a> FreeForShape<'a> {
             aside.remove(*pcpu);
         }
         let virtual_functions = virtual_gpus::free_on_nodes(host, usage);
-        let gpus = gpus::free(host, usage);
+        let gpus = gpus::offered(host, usage);
         Self { host, gpus, virtual_functions, threads, whole, cores, aside }
     }
 

@@ -78,6 +78,8 @@ pub enum Change {
     },
     /// GPUs of any model.
     AnyModel,
+    /// Functions that the host needs given up with a device, whose IOMMU group they share.
+    AllowGroup,
     /// Virtual functions of GPUs instead of whole GPUs.
     VirtualFunctions {
         /// The number of virtual functions: that of the GPUs.

@@ -84,3 +84,9 @@ pub(super) fn kept(ask: Ask<'_>) -> Option<Change> {
     let host = ask.host().with_reserved(Reserve::None).ok()?;
     ask.fits_on(&host).then(|| Change::KeepNothing { kept: kept.clone() })
 }
+
+/// Functions that the host needs given up with a device.
+pub(super) fn group(ask: Ask<'_>) -> Option<Change> {
+    let closed = !ask.spec().allow_group;
+    (closed && ask.fits(|spec| spec.allow_group = true)).then_some(Change::AllowGroup)
+}

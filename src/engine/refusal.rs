@@ -2,7 +2,7 @@
 
 use crate::engine::profile::Profile;
 use crate::engine::score::{Property, each_lack};
-use crate::host::Host;
+use crate::host::{Host, TakenFunction};
 use crate::placement::Style;
 use crate::request::{Policy, Request, WishKind};
 use crate::sets::{CpuSet, NodeSet};
@@ -140,6 +140,18 @@ pub enum Fact {
         address: PciAddr,
         /// The holder.
         holder: String,
+    },
+    /// A device whose IOMMU group takes from the host what it needs.
+    GroupTaken {
+        /// The device.
+        address: PciAddr,
+        /// What the host would lose.
+        taken: Vec<TakenFunction>,
+        /// The ports above it that are known to be without access control, nearest first: they put
+        /// what is below them into one group.
+        ports: Vec<PciAddr>,
+        /// Free GPUs that take nothing of that kind from the host, if the device is a GPU.
+        others: Vec<PciAddr>,
     },
     /// GPUs whose node is unknown, though locality is required.
     GpuNodeUnknown {

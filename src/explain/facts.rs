@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::functions::group_taken;
 use crate::changes::Change;
 use crate::engine::refusal::Fact;
 use crate::engine::score::Property;
@@ -101,6 +102,9 @@ fn of_fact(fact: &Fact) -> String {
         Fact::FunctionsExclude { physical, function } => format!(
             "{function} is a virtual function of {physical}: one VM cannot have both (SR-IOV)"
         ),
+        Fact::GroupTaken { address, taken, ports, others } => {
+            group_taken(*address, taken, ports, others)
+        }
         Fact::GpuNodeUnknown { address } => {
             format!("the node of GPU {address} is unknown, so the required locality cannot be met")
         }
@@ -175,6 +179,9 @@ fn of_change(change: &Change) -> String {
              /sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/nr_hugepages)",
             size.kib()
         ),
+        Change::AllowGroup => {
+            "the host's devices in its IOMMU group given up (--allow-group)".to_owned()
+        }
         Change::OtherPageSize { page_size: size } => {
             format!("pages of {size} (--page-size {})", flag(size))
         }
@@ -281,6 +288,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         | Fact::NoDevice { .. }
         | Fact::NotAGpu { .. }
         | Fact::DeviceHeld { .. }
+        | Fact::GroupTaken { .. }
         | Fact::GpuNodeUnknown { .. }
         | Fact::OddVcpus { .. }
         | Fact::NodesMissing { .. }

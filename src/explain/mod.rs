@@ -5,6 +5,7 @@ mod cells;
 mod cores;
 mod devices;
 mod facts;
+mod functions;
 mod near;
 mod rebalance;
 mod studies;

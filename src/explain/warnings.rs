@@ -2,18 +2,15 @@
 
 use std::fmt;
 
+use super::functions::{list, taken};
 use crate::request::Nearness;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::PciAddr;
-use crate::warnings::Warning;
+use crate::warnings::{InUse, Warning};
 
 /// Names from outside: quoted, with control characters escaped.
 fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
-}
-
-fn list(addresses: &[PciAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A sentence without its full stop.
@@ -24,8 +21,17 @@ impl fmt::Display for Warning {
 }
 
 fn of_warning(warning: &Warning) -> String {
-    let groups =
-        [of_cpus, of_memory, of_neighbours, of_device, of_iommu, of_functions, of_peers, of_fabric];
+    let groups = [
+        of_use,
+        of_cpus,
+        of_memory,
+        of_neighbours,
+        of_device,
+        of_iommu,
+        of_functions,
+        of_peers,
+        of_fabric,
+    ];
     let sentence = groups.into_iter().find_map(|of_group| of_group(warning));
     sentence.expect("every warning belongs to a group: a test has one of each")
 }
@@ -124,7 +130,7 @@ fn of_device(warning: &Warning) -> Option<String> {
             let role =
                 if *given { "is part of the placement" } else { "is not part of the placement" };
             let idle = if now.width == possible.width {
-                "; an idle GPU may lower its speed, so check again under load"
+                "; a device that saves power may lower its speed, so check again under load"
             } else {
                 ""
             };
@@ -132,6 +138,9 @@ fn of_device(warning: &Warning) -> Option<String> {
                 "the link of device {address} runs at {now} but could run at {possible} (F10, F45); the device {role}{idle}"
             )
         }
+        Warning::NarrowSlot { address, slot, card } => format!(
+            "device {address} can do {card}, but its slot only {slot}: a slot with more lanes is faster"
+        ),
         Warning::RemoteGpu { address, node, nodes } => format!(
             "GPU {address} is on node {node}, but the VM's memory is on {}: every transfer crosses nodes (F15, F28)",
             node_or_nodes(nodes)
@@ -164,12 +173,42 @@ fn of_device(warning: &Warning) -> Option<String> {
     Some(sentence)
 }
 
+/// The sentence for a warning about a function that the host uses itself.
+fn of_use(warning: &Warning) -> Option<String> {
+    let Warning::InUse { address, by } = warning else { return None };
+    Some(in_use(*address, by))
+}
+
+fn in_use(address: PciAddr, by: &InUse) -> String {
+    match by {
+        InUse::BootDisplay => format!(
+            "the host boots on display {address} (boot_vga): it loses its screen, and without another way \
+             in nobody can take the device back"
+        ),
+        InUse::LastDisplay => format!(
+            "{address} is the host's only display: no other display controller is left to the host"
+        ),
+        InUse::Processes => {
+            format!("processes of the host run on GPU {address}: end them before the VM starts")
+        }
+        InUse::Mounts => format!(
+            "mounted file systems of the host are on disks behind {address}: the host loses them"
+        ),
+        InUse::DefaultRoute => {
+            format!("the host's default route goes through {address}: the host loses its network")
+        }
+        InUse::Driver { driver } => format!(
+            "the host's driver {driver} is bound to GPU {address}: the host loses the GPU while the VM runs"
+        ),
+    }
+}
+
 /// The sentence for a warning about IOMMU groups.
 fn of_iommu(warning: &Warning) -> Option<String> {
     let sentence = match warning {
         Warning::SharedIommuGroup { address, others } => format!(
-            "device {address} shares its IOMMU group with {}: these leave the host too, but the guest does not get them",
-            list(others)
+            "device {address} takes its whole IOMMU group from the host, but the guest does not get the rest: {}",
+            taken(others)
         ),
         Warning::NoIommuGroup { address } => {
             format!(
@@ -260,6 +299,8 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         | Warning::MigInstances { .. }
         | Warning::HasVirtualFunctions { .. }
         | Warning::MayBeShared { .. }
+        | Warning::InUse { .. }
+        | Warning::NarrowSlot { .. }
         | Warning::SharedIommuGroup { .. }
         | Warning::NoIommuGroup { .. }
         | Warning::UnknownIommuGroup { .. }
@@ -288,7 +329,8 @@ pub(super) fn node_or_nodes(nodes: &NodeSet) -> String {
 mod tests {
     use super::*;
     use crate::host::KeptWhy;
-    use crate::host::pcie::LinkState;
+    use crate::host::TakenFunction;
+    use crate::host::pcie::{LinkState, PciClass};
     use crate::sets::CpuSet;
     use crate::units::{Bytes, NodeId, PageSize};
 
@@ -302,6 +344,7 @@ mod tests {
     fn a_warning_cites_what_its_sentence_names() {
         let address: PciAddr = "0000:01:00.0".parse().unwrap();
         let link = LinkState { mts: 16_000, width: 16 };
+        let mate = TakenFunction { address, class: PciClass(0x01_0601) };
         let node = NodeId(1);
         let nodes = NodeSet::one(NodeId(0));
         let (page_size, memory) = (PageSize::KIB_4, Bytes::from_gib(1));
@@ -315,7 +358,14 @@ mod tests {
             Warning::MigInstances { address, instances: 2 },
             Warning::HasVirtualFunctions { address, functions: 2 },
             Warning::MayBeShared { address, tenants: tenants() },
-            Warning::SharedIommuGroup { address, others: vec![address] },
+            Warning::SharedIommuGroup { address, others: vec![mate] },
+            Warning::NarrowSlot { address, slot: link, card: link },
+            Warning::InUse { address, by: InUse::BootDisplay },
+            Warning::InUse { address, by: InUse::LastDisplay },
+            Warning::InUse { address, by: InUse::Processes },
+            Warning::InUse { address, by: InUse::Mounts },
+            Warning::InUse { address, by: InUse::DefaultRoute },
+            Warning::InUse { address, by: InUse::Driver { driver: "nvidia".to_owned() } },
             Warning::NoIommuGroup { address },
             Warning::UnknownIommuGroup { address },
             Warning::RedirectedPeers {

@@ -33,7 +33,7 @@
 //! collects them by size.
 //!
 //! # GPUs and devices
-//! A device goes to a VM together with its *bundle*: the helper functions of its card, and every
+//! A device goes to a VM together with its *bundle*: the helper functions of a GPU's card, and every
 //! function of their IOMMU groups. A device is free if no tenant holds any member of its bundle. So
 //! a tenant that holds the audio function of a card holds the card.
 //! - SR-IOV: a physical function and its virtual functions *exclude* each other. A physical function
@@ -43,12 +43,15 @@
 //!   a tenant holds a share of it; other shares of it are. A share whose parent is unknown may be of
 //!   any GPU whose driver may serve mediated devices: then none of these is given by number.
 //! - *Unheld* GPUs are free by this definition, whatever their kind.
-//! - *Free* GPUs are unheld and given by number: those that VMs usually ask for. An integrated GPU is
-//!   only given to a VM that names its model or its address, and a GPU that has virtual functions
-//!   only to one that names its address: its virtual functions are there for other VMs.
-//! - *Eligible* GPUs are those that one request may be given: unheld, of the requested model (or
-//!   not integrated if none is requested), without virtual functions, and not named among its other
-//!   devices. If it asks for virtual functions, they are free virtual functions of GPUs.
+//! - *Free* GPUs are unheld, not integrated into the processor, and have no virtual functions: those
+//!   that VMs usually ask for. The virtual functions of the others are there for other VMs.
+//! - *Offered* GPUs are unheld, and a request for a number of GPUs may be given them: they have no
+//!   virtual functions, take nothing from the host that it needs, and an integrated one is held for
+//!   VMs or has no discrete one beside it.
+//! - *Eligible* GPUs are those that one request may be given: unheld, of the requested model (or,
+//!   if none is requested, those that may be offered), without virtual functions, not named among its
+//!   other devices, and without a loss of what the host needs unless the request allows it. If it asks
+//!   for virtual functions, they are free virtual functions of GPUs.
 //! - A tenant *holds* a GPU if it holds any member of the bundle, so each GPU is either unheld or
 //!   held by a tenant. Two tenants can hold parts of one bundle; the GPU is free once both are
 //!   gone.
@@ -69,7 +72,8 @@
 //! | pages on nodes, and on the host | search, capacity | [`FreePages`] |
 //! | GPUs to choose from | search | [`gpus::eligible`] |
 //! | GPUs for slots and future VMs | search, capacity, fleet | [`gpus::free`], [`gpus::held_by_tenants`] |
-//! | the most GPUs that a request could have | fleet | [`gpus::unheld`], [`gpus::free`] |
+//! | the most GPUs that a request could have | fleet | [`gpus::unheld`] |
+//! | GPUs of further VMs | capacity | [`gpus::offered`] |
 //! | GPUs to withhold from a gang's next VM | fleet | [`gpus::unheld`] |
 //! | virtual functions to choose from, and on each node | search, capacity | [`virtual_gpus`] |
 //! | a named GPU or other device | search | [`held`] |

@@ -25,7 +25,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::devices::{bundle, holder, may_be_parent};
-use super::gpus::matches_model;
+use super::gpus::is_model;
 use crate::host::limits::MAX_GPUS;
 use crate::host::pcie::{DeviceKind, PciDevice};
 use crate::host::{Gpu, Host};
@@ -169,8 +169,9 @@ fn chosen(mut cards: Vec<Card>, count: usize) -> (Vec<PciAddr>, bool) {
 /// Whether the function or its physical function is of the model.
 fn matches(host: &Host, device: &PciDevice, model: Option<&str>) -> bool {
     let physical = device.physical_function.and_then(|physical| host.pci().get(physical));
-    let of_model = |device: &PciDevice| matches_model(&Gpu::of(device), host, model);
-    of_model(device) || (model.is_some() && physical.is_some_and(of_model))
+    let Some(model) = model else { return !host.pci().is_integrated(device.address) };
+    let of_model = |device: &PciDevice| is_model(&Gpu::of(host.pci(), device), host, model);
+    of_model(device) || physical.is_some_and(of_model)
 }
 
 /// The free virtual functions of GPUs.

@@ -1,10 +1,11 @@
 //! Free devices of a kind, for requests that name none.
 
 use super::devices::{bundle, excludes, holder};
+use super::gpus::not_allowed;
 use crate::host::Host;
 use crate::host::pci_place::PciPlace;
 use crate::host::pcie::{DeviceKind, PciDevice};
-use crate::request::{DeviceWish, WishKind};
+use crate::request::{DeviceWish, Request, WishKind};
 use crate::units::PciAddr;
 use crate::usage::Usage;
 
@@ -33,12 +34,13 @@ pub(crate) const fn device_kind(kind: WishKind) -> DeviceKind {
     }
 }
 
-/// The devices for a wish, if the request also names these `devices`.
+/// The devices for one of the request's wishes.
 ///
 /// A device is not offered if it is not free: see [`holder`]; if it has virtual functions, which would
-/// vanish; if it cannot be used beside a named device; or if functions of another card would leave
-/// the host with it, as nobody named them.
-pub(crate) fn wished(host: &Host, usage: &Usage, wish: &DeviceWish, devices: &[PciAddr]) -> Wished {
+/// vanish; if it cannot be used beside a named device; or if functions of another card, or some that
+/// the host needs, would leave the host with it, as nobody named them.
+pub(crate) fn wished(host: &Host, usage: &Usage, request: &Request, wish: &DeviceWish) -> Wished {
+    let devices = &request.spec().devices;
     let matches = |device: &&PciDevice| {
         let model = wish.model.as_deref();
         device.kind() == device_kind(wish.kind) && model.is_none_or(|text| device.is_model(text))
@@ -60,6 +62,7 @@ pub(crate) fn wished(host: &Host, usage: &Usage, wish: &DeviceWish, devices: &[P
         if holder(host, usage, address).is_some()
             || device.has_virtual(host)
             || whole.iter().any(|member| others(&member))
+            || !not_allowed(request, &host.pci().needed_mates(address)).is_empty()
         {
             continue;
         }

@@ -6,10 +6,11 @@ use std::ops::Range;
 
 use super::core_set::{CoreMap, CoreSet};
 use super::fabric::nvswitches;
+use super::function::Loss;
 pub(crate) use super::gpu_facts::GpuFacts;
 use super::gpu_places::GpuPlaces;
 use super::mask::{GpuMask, NodeMask, PackageMask};
-use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
+use super::pcie::{CommonBridge, FabricPartition, GpuLink, LinkState, PciTree};
 use super::records::{Core, CoreKind, Gpu, L3Domain, Node};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, L3Id, PackageId, PciAddr, PcpuId};
@@ -77,6 +78,10 @@ pub(crate) struct Derived {
     pub(crate) allowed_cores: ByKind,
     /// Facts by position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
+    /// The GPUs that a request for a number of GPUs of any model may be given as far as their kind
+    /// goes: those that are not integrated into a processor, and those that are but are held for VMs;
+    /// all if every GPU is integrated.
+    pub(crate) offered: GpuMask,
     /// The GPUs of each of [`Host::fabric_partitions`](super::Host::fabric_partitions).
     pub(crate) partitions: Vec<GpuMask>,
     /// The addresses of the NVSwitches.
@@ -151,6 +156,7 @@ impl Derived {
                 }
                 counts
             },
+            offered: offered(gpus, &gpu_facts),
             gpus: gpu_facts,
             unequal_caches: false,
             partitions: masks,
@@ -197,6 +203,7 @@ impl Derived {
     ) -> Self {
         self.partitions = partition_masks(gpus, partitions);
         self.gpus = with_twins(gpu_facts(nodes, pci, gpus, links), &self.partitions);
+        self.offered = offered(gpus, &self.gpus);
         for (facts, node) in self.nodes.iter_mut().zip(nodes) {
             facts.gpus = mask_of(gpus, |gpu| gpu.node == Some(node.id));
         }
@@ -270,6 +277,11 @@ fn excluded(pci: &PciTree, bundle: &[PciAddr]) -> Vec<PciAddr> {
     all
 }
 
+fn offered(gpus: &[Gpu], facts: &[GpuFacts]) -> GpuMask {
+    let any = gpus.iter().any(|gpu| !gpu.integrated);
+    (0..gpus.len()).filter(|at| !any || facts[*at].loss < Loss::Processor).collect()
+}
+
 fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> Vec<GpuFacts> {
     let facts = |gpu: &Gpu| {
         let address = gpu.address;
@@ -297,6 +309,9 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
             is_virtual,
             is_split,
             by_number: !gpu.integrated && !is_virtual && !is_split,
+            needed: pci.needed_mates(address),
+            loss: pci.get(address).map_or(Loss::Nothing, |d| Loss::of(d, gpu.integrated)),
+            slot: pci.link_possible(address).map_or(0, LinkState::capacity),
             twins: itself,
         }
     };
@@ -322,7 +337,8 @@ fn are_twins(gpus: &[GpuFacts], partitions: &[GpuMask], a: usize, b: usize) -> b
     let alike = |(x, y): (GpuMask, GpuMask)| {
         x - both == y - both && x.intersects(both) == y.intersects(both)
     };
-    let same_place = gpus[a].node == gpus[b].node && gpus[a].degraded == gpus[b].degraded;
+    let place = |gpu: &GpuFacts| (gpu.node, gpu.degraded, gpu.slot);
+    let same_place = place(&gpus[a]) == place(&gpus[b]);
     let exchanged =
         |set: GpuMask| if set.contains(a) == set.contains(b) { set } else { set ^ both };
     same_place

@@ -1,5 +1,6 @@
 //! Facts about one GPU of a host beyond its record.
 
+use super::function::{Loss, TakenFunction};
 use super::mask::GpuMask;
 use super::pcie::RootComplex;
 use crate::units::PciAddr;
@@ -38,6 +39,13 @@ pub(crate) struct GpuFacts {
     /// Whether a request for a number of GPUs of any model may be given it: it is not integrated
     /// into a processor, is not a virtual function, and has no virtual functions.
     pub(crate) by_number: bool,
+    /// The members of its bundle that the host cannot easily do without: see
+    /// [`bundle`](super::bundle).
+    pub(crate) needed: Vec<TakenFunction>,
+    /// What the host loses with it.
+    pub(crate) loss: Loss,
+    /// What its slot can carry, in MT/s times lanes; 0 if unknown.
+    pub(crate) slot: u64,
     /// The GPUs that could be exchanged with it without any visible difference.
     pub(crate) twins: GpuMask,
 }

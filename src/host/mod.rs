@@ -1,12 +1,15 @@
 //! A host's hardware: its topology, and queries on it.
 
 pub(crate) mod acs;
+mod bundle;
 pub(crate) mod core_set;
 pub(crate) mod derived;
 mod described;
 mod fabric;
+pub(crate) mod function;
 mod gpu_facts;
 pub(crate) mod gpu_places;
+mod host_use;
 pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod mask;
@@ -19,6 +22,8 @@ mod virtual_functions;
 mod virtual_gpus;
 
 pub use acs::Acs;
+pub use function::TakenFunction;
+pub use host_use::HostUse;
 pub use kept::{Kept, KeptWhy, Reserve};
 pub use limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 pub use pcie::{
@@ -226,7 +231,7 @@ impl Host {
     #[must_use]
     pub fn assumed_device_node(&self) -> Option<NodeId> {
         let node = self.spec.only_memory_node()?;
-        let untold = |d: &pcie::PciDevice| d.node.is_none() && d.kind() != DeviceKind::Bridge;
+        let untold = |d: &pcie::PciDevice| d.node.is_none() && d.is_endpoint();
         self.spec.devices.iter().any(untold).then_some(node)
     }
 
@@ -278,6 +283,6 @@ impl Host {
     pub(crate) fn gpus_of(tree: &PciTree) -> Vec<Gpu> {
         let whole =
             |d: &&pcie::PciDevice| d.kind() == DeviceKind::Gpu && d.physical_function.is_none();
-        tree.devices().iter().filter(whole).map(Gpu::of).collect()
+        tree.devices().iter().filter(whole).map(|device| Gpu::of(tree, device)).collect()
     }
 }

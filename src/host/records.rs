@@ -1,6 +1,6 @@
 //! The records of a host's hardware: plain data.
 
-use super::pcie::PciDevice;
+use super::pcie::{PciDevice, PciTree};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, CoreId, Distance, L3Id, NodeId, PackageId, PageSize, PciAddr, PcpuId};
 
@@ -129,12 +129,12 @@ pub struct Gpu {
 
 impl Gpu {
     /// The record of the function, which is a GPU or a virtual function of one.
-    pub(crate) fn of(device: &PciDevice) -> Self {
+    pub(crate) fn of(pci: &PciTree, device: &PciDevice) -> Self {
         Self {
             address: device.address,
             node: device.node,
             model: device.label(),
-            integrated: device.is_integrated(),
+            integrated: pci.is_integrated(device.address),
         }
     }
 }

@@ -22,7 +22,8 @@ impl Host {
         let others = self.gpus.iter().map(|gpu| gpu.address).filter(|at| !wanted.contains(at));
         listed.extend(others.take(MAX_GPUS.saturating_sub(listed.len())));
         listed.sort_unstable();
-        let gpu = |address: &PciAddr| self.pci.get(*address).map(Gpu::of);
+        let gpu =
+            |address: &PciAddr| self.pci.get(*address).map(|device| Gpu::of(&self.pci, device));
         let gpus: Vec<Gpu> = listed.iter().filter_map(gpu).collect();
         let (links, partitions) = (&self.spec.gpu_links, &self.spec.fabric_partitions);
         let derived = self.derived.clone();

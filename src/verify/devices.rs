@@ -1,8 +1,9 @@
-//! Checks of devices: the requested ones, free, each once, with their IOMMU groups, near the right
-//! cells.
+//! Checks of devices: the requested ones, free, each once, with their cards and IOMMU
+//! groups, near the right cells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::card;
 use super::case::{Case, holder_of};
 use super::functions;
 use super::violation::Violation;
@@ -29,7 +30,7 @@ pub(super) fn check(
                 found.push(Violation::DeviceTwice { address: member });
             }
             match case.host.pci().get(member) {
-                Some(record) if record.kind() != DeviceKind::Bridge => {}
+                Some(record) if !card::is_bridge(record) => {}
                 _ => found.push(Violation::NoSuchDevice { address: member }),
             }
             if let Some(holder) = holder_of(case.usage, member) {
@@ -43,6 +44,8 @@ pub(super) fn check(
                 found.push(Violation::FunctionApart { address, function });
             }
         }
+        card::functions(case, devices, device, found);
+        card::withheld(case, device, found);
         let Some(record) = case.host.pci().get(address) else { continue };
         if *is_gpu {
             gpu(case, record, found);
@@ -54,6 +57,7 @@ pub(super) fn check(
     }
     functions::check(case, devices, &seen, found);
     groups(case, devices, &seen, found);
+    card::losses(case, devices, &seen, found);
     policies(case, devices, found);
     wishes::check(case, devices, found);
 }
@@ -117,7 +121,7 @@ fn gpu(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Violation>) {
                 found.push(Violation::GpuModel { address, model, wanted });
             }
         }
-        None if record.is_integrated() && record.physical_function.is_none() => {
+        None if !card::is_offered(case, record) && record.physical_function.is_none() => {
             found.push(Violation::GpuIntegrated { address });
         }
         None => {}
@@ -162,7 +166,7 @@ fn groups(
     let mut missing: BTreeMap<PciAddr, PciAddr> = BTreeMap::new();
     let mut members: BTreeMap<u32, Vec<PciAddr>> = BTreeMap::new();
     for record in case.host.pci().devices() {
-        if let Some(group) = record.iommu_group.filter(|_| record.kind() != DeviceKind::Bridge) {
+        if let Some(group) = record.iommu_group.filter(|_| !card::is_bridge(record)) {
             members.entry(group).or_default().push(record.address);
         }
     }

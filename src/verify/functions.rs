@@ -90,6 +90,13 @@ pub(super) fn by_number(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Vio
     if let Some(function) = excluded(case, address).first().filter(|_| !is_virtual) {
         found.push(Violation::GpuSplit { address, function: *function });
     }
+    if let Some(holder) = unsure(case, record) {
+        found.push(Violation::DeviceUnsure { address, holder: holder.to_owned() });
+    }
+}
+
+/// A tenant that may hold a share of the GPU: the parent of its mediated device is unknown.
+fn unsure<'a>(case: &Case<'a>, record: &PciDevice) -> Option<&'a str> {
     let mut known = false;
     for other in case.host.pci().devices() {
         known |= other.mediated.is_some();
@@ -98,9 +105,23 @@ pub(super) fn by_number(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Vio
         true => record.mediated.is_some(),
         false => record.driver.as_deref() != Some("vfio-pci"),
     };
-    if let Some(holder) = sharer_of(case, None) {
-        if may_serve && record.kind() == DeviceKind::Gpu {
-            found.push(Violation::DeviceUnsure { address, holder: holder.to_owned() });
-        }
-    }
+    let may_serve = may_serve && record.kind() == DeviceKind::Gpu;
+    sharer_of(case, None).filter(|_| may_serve)
+}
+
+/// Whether a whole GPU with this bundle could be given by number, as far as virtual functions and
+/// mediated devices go.
+pub(super) fn may_be_given(
+    case: &Case<'_>,
+    record: &PciDevice,
+    bundle: &BTreeSet<PciAddr>,
+) -> bool {
+    let is_taken =
+        |at: &PciAddr| holder_of(case.usage, *at).is_some() || sharer_of(case, Some(*at)).is_some();
+    let of_member = |member: &PciAddr| excluded(case, *member);
+    record.physical_function.is_none()
+        && excluded(case, record.address).is_empty()
+        && unsure(case, record).is_none()
+        && !bundle.iter().any(is_taken)
+        && !bundle.iter().flat_map(of_member).any(|other| is_taken(&other))
 }

@@ -42,6 +42,7 @@
 //! The tests sabotage a clean placement once for every violation, and expect exactly that
 //! violation.
 
+mod card;
 mod case;
 mod check;
 mod cpu;

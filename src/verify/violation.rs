@@ -368,6 +368,18 @@ pub enum Violation {
     /// An IOMMU group that is only partly placed.
     #[error("device {address} is placed without {missing}, a member of its IOMMU group")]
     GroupSplit { address: PciAddr, missing: PciAddr },
+    /// A function given to the guest that is not a part of the GPU's card.
+    #[error("device {address} comes with {function}, which is not a part of its card")]
+    NotCompanion { address: PciAddr, function: PciAddr },
+    /// A part of a GPU's card that is not given to the guest.
+    #[error("GPU {address} comes without {missing}, which is a part of its card")]
+    CompanionMissing { address: PciAddr, missing: PciAddr },
+    /// A function that the host needs, taken with an IOMMU group.
+    #[error("device {address} takes {taken} from the host, which needs it")]
+    NeededTaken { address: PciAddr, taken: PciAddr },
+    /// A GPU chosen by number that costs the host more than a free one.
+    #[error("GPU {address} costs the host more than GPU {other}, which is free")]
+    LossAvoidable { address: PciAddr, other: PciAddr },
     /// A device withheld from the host without need.
     #[error(
         "{withheld} is withheld with {address}, but shares no IOMMU group with the VM's devices"

@@ -75,7 +75,12 @@ fn one(wish: &DeviceWish, device: &PlacedDevice, record: &PciDevice, found: &mut
             found.push(Violation::WishModel { address, model, wanted: wanted.clone() });
         }
     }
-    if let Some(&withheld) = device.withheld.first() {
+    // Other functions of its own card may leave with it.
+    let of_other = |taken: &&PciAddr| {
+        let slot = |at: PciAddr| (at.domain, at.bus, at.device);
+        slot(**taken) != slot(address)
+    };
+    if let Some(&withheld) = device.withheld.iter().find(of_other) {
         found.push(Violation::WishTakes { address, withheld });
     }
 }

@@ -1,10 +1,35 @@
 //! The warnings as data.
 
+use crate::host::TakenFunction;
 use crate::host::kept::KeptWhy;
 use crate::host::pcie::LinkState;
 use crate::request::Nearness;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
+
+/// A use that the host makes of a function which a VM takes, the most harmful first. The order is
+/// ours: without a display or a disk, an operator may have no way to take the function back.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(tag = "use", rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum InUse {
+    /// The firmware shows its console on it (`boot_vga`).
+    BootDisplay,
+    /// No other display controller is left to the host.
+    LastDisplay,
+    /// Processes of the host compute or draw on it.
+    Processes,
+    /// File systems on disks behind it are mounted.
+    Mounts,
+    /// The default route goes through it.
+    DefaultRoute,
+    /// A driver of the host is bound to this GPU.
+    Driver {
+        /// The driver.
+        driver: String,
+    },
+}
 
 /// A warning about a placement, as ids and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +37,24 @@ use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
 #[cfg_attr(feature = "serde", serde(tag = "warning", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Warning {
-    /// A link that runs slower or narrower than both sides can (F10, F45). At full width, an idle
-    /// GPU may have lowered its speed.
+    /// A function that the host uses itself and loses.
+    InUse {
+        /// The function: a device of the VM, or one that leaves the host with it.
+        address: PciAddr,
+        /// The use.
+        by: InUse,
+    },
+    /// A slot with fewer lanes than the device in it.
+    NarrowSlot {
+        /// The device.
+        address: PciAddr,
+        /// The most that the port above it can do.
+        slot: LinkState,
+        /// The most that the device can do.
+        card: LinkState,
+    },
+    /// A link that runs slower or narrower than both sides can (F10, F45). A device may have lowered
+    /// the speed to save power.
     DegradedLink {
         /// The GPU or other device.
         address: PciAddr,
@@ -83,7 +124,7 @@ pub enum Warning {
         /// The device.
         address: PciAddr,
         /// The others.
-        others: Vec<PciAddr>,
+        others: Vec<TakenFunction>,
     },
     /// A device in no IOMMU group, while others are in one: passthrough needs the IOMMU switched
     /// on.

@@ -11,6 +11,7 @@
 
 mod capabilities;
 mod capacity;
+mod cards;
 mod cases;
 mod changes;
 mod corpus;

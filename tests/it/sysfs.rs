@@ -56,8 +56,9 @@ fn a_small_tree_is_read_to_the_last_fact() {
     assert_eq!(device.bars, [Bytes::from_mib(16), Bytes::from_gib(32)]);
     assert_eq!(device.driver.as_deref(), Some("vfio-pci"));
     assert_eq!(host.pci().group_of(gpu).len(), 2);
-    let (now, could) = host.pci().degraded_link(gpu).unwrap();
+    let (now, could) = (device.link_now.unwrap(), host.pci().link_possible(gpu).unwrap());
     assert_eq!((now.to_string(), could.to_string()), ("2.5 GT/s x16".into(), "16 GT/s x16".into()));
+    assert_eq!(host.pci().degraded_link(gpu), None, "idle");
     let audio = host.pci().get("01:00.1".parse().unwrap()).unwrap();
     assert_eq!((audio.node, audio.link_now), (None, None));
 }

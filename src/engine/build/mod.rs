@@ -342,15 +342,22 @@ fn placed_devices(
             functions: Vec::new(),
             withheld: Vec::new(),
         };
-        for member in bundle(host, address).iter().filter(|member| **member != address) {
-            if !given.contains(member) {
-                given.push(*member);
-                let with_it = member.same_slot(address);
-                let list = if with_it { &mut device.functions } else { &mut device.withheld };
-                list.push(*member);
+        // Functions that are requested on their own are devices of their own.
+        for member in host.pci().companions_of(address) {
+            if !given.contains(&member) {
+                given.push(member);
+                device.functions.push(member);
             }
         }
         placed.push(device);
+    }
+    for device in &mut placed {
+        for member in bundle(host, device.address).iter() {
+            if !given.contains(member) {
+                given.push(*member);
+                device.withheld.push(*member);
+            }
+        }
     }
     placed
 }

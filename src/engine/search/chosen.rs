@@ -54,7 +54,7 @@ impl<'a> Wishes<'a> {
         let spec = request.spec();
         let mut all = Vec::with_capacity(spec.device_wishes.len());
         for wish in &spec.device_wishes {
-            let found = wished(host, usage, wish, &spec.devices);
+            let found = wished(host, usage, request, wish);
             let (needed, free) = (wish.devices(spec.gpus.count()), found.free.len());
             if free < needed {
                 let [needed, free, total] = [needed, free, found.total].map(count);

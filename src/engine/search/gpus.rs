@@ -5,18 +5,26 @@
 //! sets are worth trying from there?
 //!
 //! # Which GPUs take part
-//! Named GPUs are one set, virtual functions among them. A number of GPUs is chosen among the *eligible* ones: the model matches
-//! (part of its name or of its ids; without a wanted model, any GPU that is not inside the
-//! processor), no tenant holds the GPU or anything that must go with it, and the request does not
-//! name it as another device. A GPU with virtual functions is not chosen by number. If virtual
-//! functions are wanted, they are chosen among those that `free::virtual_gpus` offers, on a host
-//! whose list of GPUs has these: at most 64, so that a set is one word here too. What must go with a GPU is its IOMMU group, and the helper functions
-//! of its card with theirs.
+//! Named GPUs are one set, virtual functions among them. A number of GPUs is chosen among the
+//! *eligible* ones: the model matches (part of its name or of its ids; without a wanted model, any GPU
+//! that is not inside the processor, unless it is held for VMs or the host has no other), no tenant
+//! holds the GPU or anything that must go with it, and the request does not name it as another
+//! device. A GPU with virtual functions is not chosen by number. What must go with a GPU is its IOMMU
+//! group, and the helper functions of its card with theirs; [`bundle`](crate::host) says which. A GPU
+//! whose group takes from the host what it needs is eligible only if the request allows that.
+//!
+//! If virtual functions are wanted, they are chosen among those that `free::virtual_gpus` offers, on
+//! a host whose list of GPUs has these: at most 64, so that a set is one word here too.
+//!
+//! # Loss to the host
+//! Of the eligible GPUs, those with the smallest `Loss` go: first the ones that no driver of the host
+//! holds, last the ones that show its display. A set has no GPU with a larger loss than one that it
+//! leaves out. If all such sets lack a required property, every set is looked at.
 //!
 //! # Enumeration without permutations
 //! Choosing 4 of 8 GPUs gives 70 sets, but most boards have only a few kinds of place. Two GPUs are
 //! *twins* if exchanging them changes nothing that the engine knows of the host: same node, both or
-//! neither on a degraded link, same neighbours by node, link, root port, root complex, switch,
+//! neither on a degraded link, slots of equal speed and width, same neighbours by node, link, root port, root complex, switch,
 //! IOMMU group and model, and every fabric partition maps to a fabric partition. Twins form
 //! classes, and a set is a number per class, filled from the lowest address. Two nodes with four
 //! twins each: 4 GPUs can be 4+0, 3+1, 2+2, 1+3 or 0+4, so five sets.
@@ -38,6 +46,7 @@
 //! 3. of devices that are requested by kind: the number farther from their GPU than required, than
 //!    preferred, and how far all of them are; see `engine::beside`;
 //! 4. the number of other GPUs that would be withheld because they share an IOMMU group;
+//! 5. what the slots can carry, speed times width, most first; an idle link is not looked at;
 //! 5. *fragmentation*, below;
 //! 6. the number of known nodes;
 //! 7. the addresses, lowest first.
@@ -46,7 +55,7 @@
 //! facts (path, common switch, partition, degraded links), and the devices that go with them are as
 //! near and on the same nodes. No prediction can tell them apart, so
 //! only the first of each class is kept. Models, withheld GPUs and fragmentation are no part of the
-//! score: they decide inside a class, and late in the ranking.
+//! score, nor are slots: they decide inside a class, and late in the ranking.
 //!
 //! *Fragmentation* counts the groups of eligible GPUs that a set splits: 4 for each switch and 2
 //! for each node of a chosen GPU on which an eligible GPU remains, 1 for each direct link cut
@@ -100,6 +109,8 @@
 //!   kept and compared by a score that is relative to two different yardsticks.
 //! - Beyond 1024 twin sets the answer may miss the best set; it says so.
 
+use std::cmp::Reverse;
+
 use smallvec::SmallVec;
 
 use super::chosen::{Chosen, Wishes};
@@ -109,10 +120,10 @@ use crate::engine::score::{Property, set_lacking};
 use crate::free::gpus::{self, Eligible};
 use crate::free::virtual_gpus::{self, Offered};
 use crate::free::{Held, bundle, held};
-use crate::host::Host;
 use crate::host::derived::GpuFacts;
+use crate::host::function::Loss;
 use crate::host::mask::{GpuMask, NodeMask};
-use crate::host::pcie::DeviceKind;
+use crate::host::{Host, PciDevice, TakenFunction};
 use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 use crate::usage::Usage;
@@ -134,6 +145,8 @@ pub(crate) struct GpuSet {
     models: u32,
     /// Other GPUs that go with them because of IOMMU groups.
     withheld: u32,
+    /// What the slots of its GPUs can carry together.
+    slots: u64,
     /// How much it breaks that larger VMs could use: see [`broken`].
     broken: u32,
     /// The first set that a rule sees no difference to, but where its GPUs are.
@@ -181,14 +194,14 @@ impl GpuSets {
     /// The sets for a request, or the facts that leave none.
     pub(crate) fn new(host: &Host, usage: &Usage, request: &Request) -> Result<Self, Vec<Fact>> {
         for address in &request.spec().devices {
-            check_device(host, usage, *address)?;
+            check_device(host, usage, request, *address)?;
         }
         check_apart(host, request)?;
         let wishes = Wishes::new(host, usage, request)?;
         match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
                 for address in addresses {
-                    check_device(host, usage, *address)?;
+                    check_device(host, usage, request, *address)?;
                     if host.gpu(*address).is_none() {
                         return Err(vec![Fact::NotAGpu { address: *address }]);
                     }
@@ -197,13 +210,12 @@ impl GpuSets {
                 let set = GpuSet::of_mask(host, request, mask, mask);
                 Ok(Self::with(request, &wishes, vec![set], true, mask))
             }
-            GpuRequest::Count { count: wanted, model } => {
-                let eligible =
-                    gpus::eligible(host, usage, model.as_deref(), &request.spec().devices);
+            GpuRequest::Count { count: wanted, .. } => {
+                let eligible = gpus::eligible(host, usage, request);
                 if eligible.free.len() < *wanted {
-                    return Err(gpus_short(host, usage, &eligible, *wanted, model.clone()));
+                    return Err(gpus_short(host, usage, request, &eligible, *wanted));
                 }
-                Ok(Self::of_size(host, request, &wishes, eligible.free, *wanted))
+                Ok(Self::by_number(host, request, &wishes, eligible.free, *wanted))
             }
             GpuRequest::VfOf { count: wanted, model } => {
                 let devices = &request.spec().devices;
@@ -217,10 +229,28 @@ impl GpuSets {
                     return Err(facts);
                 }
                 let mask = host.gpu_mask(&functions);
-                let sets = Self::of_size(host, request, &wishes, mask, *wanted);
+                let any = (GpuMask::EMPTY, mask);
+                let sets = Self::of_size(host, request, &wishes, any, mask, *wanted);
                 Ok(Self { complete: sets.complete && complete, ..sets })
             }
         }
+    }
+
+    /// The sets of `size` GPUs with the smallest loss to the host. If all of them lack a required
+    /// property, all sets, whatever the loss.
+    fn by_number(
+        host: &Host,
+        request: &Request,
+        wishes: &Wishes<'_>,
+        eligible: GpuMask,
+        size: u32,
+    ) -> Self {
+        let (given, choice) = least_loss(host, eligible, size);
+        let sets = Self::of_size(host, request, wishes, (given, choice), eligible, size);
+        if sets.lacking.is_none() || given | choice == eligible {
+            return sets;
+        }
+        Self::of_size(host, request, wishes, (GpuMask::EMPTY, eligible), eligible, size)
     }
 
     /// Of these sets those that are worth trying: where some have what every set must have, they
@@ -285,10 +315,13 @@ impl GpuSets {
         kept.into_iter().map(|(at, _)| at)
     }
 
+    /// The sets of `size` GPUs: all `given` ones, and others by `choice`. `free` has all eligible
+    /// GPUs.
     fn of_size(
         host: &Host,
         request: &Request,
         wishes: &Wishes<'_>,
+        (given, choice): (GpuMask, GpuMask),
         free: GpuMask,
         size: u32,
     ) -> Self {
@@ -296,21 +329,25 @@ impl GpuSets {
             let none = GpuSet::new(host, request, GpuSetFold::default(), free);
             return Self::with(request, wishes, vec![none], true, free);
         }
-        let twins = classes(free, |at| match wishes.is_empty() {
+        let more = size - given.len();
+        let twins = classes(choice, |at| match wishes.is_empty() {
             true => host.derived().gpus[at].twins,
             false => host.derived().gpus[at].twins & wishes.alike(at),
         });
-        let exact = ways(&twins, size) <= MAX_SETS;
-        let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
+        let exact = ways(&twins, more) <= MAX_SETS;
+        let classes = if exact { twins } else { classes(choice, |at| alike(host, at)) };
         let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
         let mut add = |set: GpuSetFold| {
             sets.push(GpuSet::new(host, request, set, free));
             sets.len() < MAX_SETS
         };
-        let all = walk(&host.derived().gpus, &classes, size, GpuSetFold::default(), &mut add);
+        let gpus = &host.derived().gpus;
+        let begin = given.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &gpus[at]));
+        let all = walk(gpus, &classes, more, begin, &mut add);
         // The fabric's own sets are worth more than any cut: they are always looked at.
         for partition in host.derived().partitions.iter().filter(|_| !exact) {
-            if partition.len() == size && partition.is_subset(free) {
+            let allowed = given.is_subset(*partition) && partition.is_subset(given | choice);
+            if partition.len() == size && allowed {
                 sets.push(GpuSet::of_mask(host, request, *partition, free));
             }
         }
@@ -375,6 +412,7 @@ impl GpuSet {
             facts: set.facts(host, request),
             models: 0,
             withheld: 0,
+            slots: 0,
             broken: broken(host, gpus, free),
             kind: 0,
             chosen: 0,
@@ -389,14 +427,16 @@ impl GpuSet {
             new.models += u32::from(!models.intersects(gpu.model));
             models |= gpu.model;
             groups |= gpu.group;
+            new.slots = new.slots.saturating_add(gpu.slot);
         }
         new.withheld = (groups - gpus).len();
         new
     }
 
-    fn quality(&self) -> (u32, u32, (u32, u32, u32)) {
+    fn quality(&self) -> (u32, u32, (u32, Reverse<u64>, u32, u32)) {
         let degraded = self.facts.degraded;
-        (self.models, degraded, (self.withheld, self.broken, self.nodes.len()))
+        let slots = Reverse(self.slots);
+        (self.models, degraded, (self.withheld, slots, self.broken, self.nodes.len()))
     }
 
     /// Sets of one class differ in nothing that a prediction could see.
@@ -435,22 +475,64 @@ impl GpuSet {
 }
 
 /// Orders sets by their addresses: of two, the one whose first different GPU comes first.
-fn lowest_first(gpus: GpuMask) -> std::cmp::Reverse<u64> {
-    std::cmp::Reverse(gpus.word().reverse_bits())
+fn lowest_first(gpus: GpuMask) -> Reverse<u64> {
+    Reverse(gpus.word().reverse_bits())
 }
 
-fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<Fact>> {
-    if host.pci().get(address).is_none_or(|device| device.kind() == DeviceKind::Bridge) {
+fn check_device(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    address: PciAddr,
+) -> Result<(), Vec<Fact>> {
+    if host.pci().get(address).is_none_or(|device| !device.is_endpoint()) {
         return Err(vec![Fact::NoDevice { address }]);
     }
-    let Some(Held { function, share, holder }) = held(host, usage, address) else { return Ok(()) };
-    let holder = holder.to_owned();
-    // A member of its bundle that a tenant holds is told as before.
-    let told = bundle(host, address).contains(&function) && !share;
-    Err(vec![match told {
-        true => Fact::DeviceHeld { address, holder },
-        false => Fact::FunctionHeld { address, function, share, holder },
-    }])
+    if let Some(Held { function, share, holder }) = held(host, usage, address) {
+        let holder = holder.to_owned();
+        // A member of its bundle that a tenant holds is told as before.
+        let told = bundle(host, address).contains(&function) && !share;
+        return Err(vec![match told {
+            true => Fact::DeviceHeld { address, holder },
+            false => Fact::FunctionHeld { address, function, share, holder },
+        }]);
+    }
+    let needed = match host.gpu_index(address) {
+        Some(at) => gpus::needed(host, request, at),
+        None if request.spec().allow_group => Vec::new(),
+        None => gpus::not_allowed(request, &host.pci().needed_mates(address)),
+    };
+    match needed.is_empty() {
+        true => Ok(()),
+        false => Err(vec![group_taken(host, usage, address, needed)]),
+    }
+}
+
+/// The fact that a device would take functions from the host that it needs.
+fn group_taken(host: &Host, usage: &Usage, address: PciAddr, taken: Vec<TakenFunction>) -> Fact {
+    let open = |port: &&PciDevice| port.access.is_some_and(|access| !access.request_redirect);
+    let ports = host.pci().bridges_above(address).filter(open).map(|port| port.address).collect();
+    let is_other = |at: &usize| host.gpus()[*at].address != address;
+    let others = gpus::offered(host, usage);
+    let others = others.iter().filter(is_other).map(|at| host.gpus()[at].address);
+    let others = others.filter(|_| host.gpu(address).is_some()).collect();
+    Fact::GroupTaken { address, taken, ports, others }
+}
+
+/// The GPUs that every set of `size` GPUs with the smallest loss has, and those that the rest is
+/// chosen from. A set may have no GPU with a larger loss than one that it leaves out.
+fn least_loss(host: &Host, eligible: GpuMask, size: u32) -> (GpuMask, GpuMask) {
+    let all = &host.derived().gpus;
+    let of = |loss: &dyn Fn(Loss) -> bool| -> GpuMask {
+        eligible.iter().filter(|at| loss(all[*at].loss)).collect()
+    };
+    let mut losses: SmallVec<[Loss; 16]> = eligible.iter().map(|at| all[at].loss).collect();
+    losses.sort_unstable();
+    let last = (size as usize).checked_sub(1).and_then(|at| losses.get(at).copied());
+    match last {
+        Some(last) => (of(&|loss| loss < last), of(&|loss| loss == last)),
+        None => (GpuMask::EMPTY, eligible),
+    }
 }
 
 /// No physical function is requested beside a virtual function of its own.
@@ -475,11 +557,15 @@ fn check_apart(host: &Host, request: &Request) -> Result<(), Vec<Fact>> {
 fn gpus_short(
     host: &Host,
     usage: &Usage,
+    request: &Request,
     eligible: &Eligible,
     needed: u32,
-    model: Option<String>,
 ) -> Vec<Fact> {
     let (free, total) = (eligible.free.len(), eligible.matching.len());
+    let model = match &request.spec().gpus {
+        GpuRequest::Count { model, .. } => model.clone(),
+        GpuRequest::Addresses(_) | GpuRequest::VfOf { .. } => None,
+    };
     let mut facts = vec![Fact::GpusShort { needed, free, total, model }];
     if !eligible.split.is_empty() {
         let all = eligible.split.iter().map(|at| host.gpus()[at].address);
@@ -487,6 +573,11 @@ fn gpus_short(
         facts.push(Fact::GpusSplit { gpus: eligible.split.len(), functions });
     }
     facts.extend(gpus_unsure(usage, eligible.unsure.len()));
+    let groups = eligible.closed.iter().map(|at| {
+        let taken = gpus::needed(host, request, at);
+        group_taken(host, usage, host.gpus()[at].address, taken)
+    });
+    facts.extend(groups);
     facts
 }
 
@@ -529,7 +620,8 @@ fn alike(host: &Host, at: usize) -> GpuMask {
     let all = &host.derived().gpus;
     let gpu = &all[at];
     let same = |other: &usize| {
-        (all[*other].degraded, all[*other].on_switch) == (gpu.degraded, gpu.on_switch)
+        let kind = |gpu: &GpuFacts| (gpu.degraded, gpu.slot, gpu.on_switch);
+        kind(&all[*other]) == kind(gpu)
     };
     let mask = gpu.on_node & gpu.around & gpu.model;
     mask.iter().filter(same).collect()

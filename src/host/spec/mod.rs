@@ -272,6 +272,13 @@ impl HostSpec {
 
     fn check_pci(&mut self) -> Result<PciTree, HostError> {
         sort_unique(&mut self.devices, "PCI function", |device| device.address)?;
+        for device in &mut self.devices {
+            device.used_for.sort_unstable();
+            device.used_for.dedup();
+        }
+        if let Some(outside) = self.devices.iter().find_map(outside_of_range) {
+            return Err(outside);
+        }
         let bridges: BTreeMap<_, _> = self
             .devices
             .iter()
@@ -348,6 +355,13 @@ impl HostSpec {
         }
         Ok(())
     }
+}
+
+/// The error about an address of the function that no text could name.
+fn outside_of_range(device: &PciDevice) -> Option<HostError> {
+    let all = [Some(device.address), device.parent, device.physical_function];
+    let address = all.into_iter().flatten().find(|address| !address.is_valid())?;
+    Some(HostError::AddressRange { address })
 }
 
 fn core_id(spec: &CoreSpec) -> CoreId {

@@ -6,6 +6,7 @@ use super::{
     Definition, U32, addresses, amounts, cpu_sets, cpus, document, list, names, number, object, of,
     one_of, pattern, text,
 };
+use crate::host::HostUse;
 use crate::host::sources::Part;
 use crate::json::format::HOST;
 use crate::units::{Id as _, NodeId};
@@ -169,6 +170,18 @@ fn device() -> Value {
             ("parent", false, of("address"), "the bridge above; left out on a root bus"),
             ("iommu_group", false, number(U32), "its IOMMU group"),
             text("driver", "the kernel driver that holds it"),
+            (
+                "boot_vga",
+                false,
+                json!({ "type": "boolean" }),
+                "whether the firmware shows its console on it; false if omitted",
+            ),
+            (
+                "used_for",
+                false,
+                json!({ "type": "array", "items": { "enum": HostUse::ALL.map(HostUse::name) } }),
+                "the uses that the host makes of it",
+            ),
             (
                 "physical_function",
                 false,

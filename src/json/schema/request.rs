@@ -30,6 +30,12 @@ pub fn request_schema() -> String {
             list("device_wish"),
             "devices by kind, chosen beside the GPUs; one wish of each kind at most",
         ),
+        (
+            "allow_group",
+            false,
+            boolean(),
+            "whether devices may take what the host needs with their IOMMU group; false if omitted",
+        ),
         ("workload", false, workload(), "the kind of work that the guest does; general if omitted"),
         ("guest", false, guest(), "what the guest runs; any if omitted"),
         ("cells", false, wish(number(U32)), "the number of guest cells; auto if omitted"),

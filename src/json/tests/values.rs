@@ -153,12 +153,14 @@ fn request() -> impl Strategy<Value = RequestSpec> {
     let devices = (addresses(), device_wishes());
     let parts = (gpus(), devices, workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
     let held_to = (option::of(set()), option::of(set()));
-    let rest = (option::of(any::<bool>()), any::<bool>(), any::<u32>(), any::<u32>(), policies());
+    let rest =
+        (option::of(any::<bool>()), any::<[bool; 2]>(), any::<u32>(), any::<u32>(), policies());
     let rest = (rest, held_to);
     (size, parts, rest).prop_map(|(size, (gpus, devices, workload, guest, cells, smt), rest)| {
         let (name, vcpus, memory, page_size) = size;
         let (devices, device_wishes) = devices;
-        let ((peer_to_peer, even_cells, emulator_pcpus, io_threads, policies), held_to) = rest;
+        let ((peer_to_peer, flags, emulator_pcpus, io_threads, policies), held_to) = rest;
+        let [even_cells, allow_group] = flags;
         let (cpus, nodes) = held_to;
         RequestSpec {
             name,
@@ -168,6 +170,7 @@ fn request() -> impl Strategy<Value = RequestSpec> {
             gpus,
             devices,
             device_wishes,
+            allow_group,
             workload,
             guest,
             cells,
@@ -379,6 +382,7 @@ pub(super) fn full() -> Full {
             near: Policy::Require,
             within: Nearness::Node,
         }],
+        allow_group: true,
         workload: Workload::Custom(Weights {
             cpu_single_thread: 1,
             cpu_all_threads: 1,

@@ -106,6 +106,7 @@ fn apply(host: &mut HostSpec, request: &mut RequestSpec, change: &Change) -> Res
             ensure(*gpus == count, || "another number".into())?;
             request.gpus = GpuRequest::VfOf { count, model: model.clone() };
         }
+        Change::AllowGroup => request.allow_group = true,
         Change::WithoutDevice { address } => without(request, address),
         Change::FewerVcpus { vcpus } => {
             ensure(vcpus < request.vcpus, || "not fewer".into())?;
@@ -273,6 +274,7 @@ fn all_single(rng: &mut Rng, case: &Case) -> Vec<Kind> {
         requests("UnevenCells", vec![with(&|other| other.even_cells = false)]),
         requests("AnyCpus", vec![with(&|other| other.cpus = None)]),
         requests("AnyNodes", vec![with(&|other| other.nodes = None)]),
+        requests("AllowGroup", vec![with(&|other| other.allow_group = true)]),
         requests("WithoutDevice", named.map(|a| with(&|other| without(other, *a))).collect()),
         requests("LessMemory", memories.iter().map(|m| with(&|o| o.memory = *m)).collect()),
     ];

@@ -88,6 +88,10 @@ pub(crate) struct Args {
     /// The devices to choose by kind, and how near.
     #[command(flatten)]
     pub(crate) wishes: WishArgs,
+    /// Let devices take from the host what it needs and what shares their IOMMU group: disks, networks,
+    /// its display, its last USB controller. No VM receives these.
+    #[arg(long)]
+    pub(crate) allow_group: bool,
     /// The page size.
     #[arg(long, value_name = "auto|4KiB|2MiB|1GiB", value_parser = page_size)]
     pub(crate) page_size: Option<Choice<PageSize>>,

@@ -35,6 +35,7 @@ pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<
     let spec = match (&args.request, &domain) {
         (Some(file), domain) => {
             let mut spec = read_request(&files::text(file)?).map_err(|e| at(file, e))?;
+            spec.allow_group |= args.allow_group;
             if let (Guest::Any, Some(domain)) = (spec.guest, domain) {
                 spec.guest = domain.request.guest;
             }
@@ -59,7 +60,7 @@ pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<
         notes: Vec::new(),
     };
     if let Some(domain) = domain {
-        asked.compare(args, domain);
+        asked.compare(args, host, domain);
     }
     Ok(asked)
 }
@@ -150,6 +151,7 @@ fn of_arguments(args: &Args, base: RequestSpec) -> RequestSpec {
         name: args.name.clone().unwrap_or(base.name),
         devices,
         device_wishes: args.wishes.wishes(),
+        allow_group: args.allow_group,
         policies,
         page_size: args.page_size.map_or(base.page_size, |choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),
@@ -166,7 +168,7 @@ fn of_arguments(args: &Args, base: RequestSpec) -> RequestSpec {
 impl Asked {
     /// Notes every difference between the request and the domain, and which of the domain's GPU
     /// functions go.
-    fn compare(&mut self, args: &Args, domain: DomainRequest) {
+    fn compare(&mut self, args: &Args, host: &Host, domain: DomainRequest) {
         let DomainRequest { request: had, uuid, gpu_functions, notes, .. } = domain;
         self.uuid = uuid;
         let shown = plain(&had.name);
@@ -214,13 +216,11 @@ impl Asked {
         // A request in a file that names no GPUs leaves the domain's to it.
         let names_gpus = wanted.gpus.count() > 0 || args.request.is_none();
         if names_gpus && had.gpus != wanted.gpus {
-            let was_gpu = |address: &PciAddr| match &had.gpus {
-                GpuRequest::Addresses(gpus) => gpus.contains(address),
-                GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => false,
-            };
+            let of = |gpu: &PciAddr| host.pci().companions_of(*gpu);
             let stays = |address: &PciAddr| match &wanted.gpus {
-                GpuRequest::Addresses(gpus) if was_gpu(address) => gpus.contains(address),
-                GpuRequest::Addresses(gpus) => gpus.iter().any(|gpu| gpu.same_slot(*address)),
+                GpuRequest::Addresses(gpus) => {
+                    gpus.contains(address) || gpus.iter().any(|gpu| of(gpu).contains(address))
+                }
                 GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => false,
             };
             self.removed = gpu_functions.into_iter().filter(|address| !stays(address)).collect();

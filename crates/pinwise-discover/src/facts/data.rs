@@ -98,6 +98,8 @@ pub struct GpuFacts {
     pub mig: Option<bool>,
     /// The number of these instances.
     pub mig_instances: Option<u32>,
+    /// The number of processes that compute or draw on it.
+    pub processes: Option<u32>,
     /// The number of its links that go to switches (NVSwitch) rather than directly to another GPU.
     pub switch_links: Option<u32>,
 }
@@ -115,6 +117,7 @@ impl GpuFacts {
             link_max: None,
             mig: None,
             mig_instances: None,
+            processes: None,
             switch_links: None,
         }
     }

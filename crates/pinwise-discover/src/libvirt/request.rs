@@ -21,7 +21,7 @@ pub struct DomainRequest {
     pub request: RequestSpec,
     /// The domain's UUID, if it has one.
     pub uuid: Option<String>,
-    /// The host's GPUs that the domain is given, and the other functions in their slots that it is
+    /// The host's GPUs that the domain is given, and the other functions of their cards that it is
     /// given.
     pub gpu_functions: Vec<PciAddr>,
     /// What was left out, and why.
@@ -35,8 +35,8 @@ pub struct DomainRequest {
 ///   none).
 /// - The page size, if all memory is in hugepages of one named size that divides it; otherwise any.
 /// - Devices of `<hostdev>`, of interfaces of type `hostdev` and of NVMe disks. The host's GPUs, and
-///   virtual functions of these, are requested as GPUs, by address; other functions in a GPU's slot come with the GPU; all else is
-///   requested as devices. Devices that the host does not have are left out, with a note.
+///   virtual functions of these, are requested as GPUs, by address; other functions of a GPU's card
+///   come with the GPU; all else is requested as devices. Devices that the host does not have are left out, with a note.
 /// - I/O threads. Emulator threads share what the host keeps.
 /// - Windows, if libosinfo's id says so, or if there is no such id and the domain has `<hyperv>`
 ///   features.
@@ -82,7 +82,9 @@ pub fn request_of_domain(host: &Host, xml: &str) -> Result<DomainRequest, Libvir
         host.gpu(*address).is_some() || device.is_some_and(is_virtual)
     };
     let gpus: Vec<PciAddr> = given.iter().copied().filter(is_gpu).collect();
-    let of_gpu = |address: &PciAddr| gpus.iter().any(|gpu| gpu.same_slot(*address));
+    let companions: Vec<PciAddr> =
+        gpus.iter().flat_map(|gpu| host.pci().companions_of(*gpu)).collect();
+    let of_gpu = |address: &PciAddr| gpus.contains(address) || companions.contains(address);
     let (gpu_functions, devices): (Vec<_>, Vec<_>) = given.into_iter().partition(of_gpu);
     if !gpus.is_empty() {
         request.gpus = GpuRequest::Addresses(gpus);

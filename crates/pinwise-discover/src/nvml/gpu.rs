@@ -45,6 +45,10 @@ pub(super) fn read(address: PciAddr, device: &Device<'_>) -> GpuFacts {
         let width = u8::try_from(width.ok()?).ok().filter(|width| *width > 0)?;
         Some(LinkState { mts: *SPEEDS.get(at)?, width })
     };
+    let counts =
+        [device.running_compute_processes_count(), device.running_graphics_processes_count()];
+    let counts: Vec<u32> = counts.into_iter().filter_map(Result::ok).collect();
+    let processes = counts.iter().fold(0_u32, |sum, count| sum.saturating_add(*count));
     GpuFacts {
         model: device.name().ok().map(|name| plain(&name)).filter(|name| !name.is_empty()),
         // A GPU near several nodes is on none of them.
@@ -54,6 +58,7 @@ pub(super) fn read(address: PciAddr, device: &Device<'_>) -> GpuFacts {
         link_max: state(device.max_pcie_link_gen(), device.max_pcie_link_width()),
         mig_instances: instances(device),
         mig: device.mig_mode().ok().map(|mode| mode.current != 0),
+        processes: (!counts.is_empty()).then_some(processes),
         ..GpuFacts::new(GpuName::At(address))
     }
 }

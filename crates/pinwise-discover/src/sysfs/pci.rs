@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::access::{self, CONFIG_BYTES};
+use super::in_use;
 use super::note::SysfsNote;
 use super::problem::SysfsError;
 use super::tree::Tree;
@@ -50,6 +51,7 @@ pub(super) fn read(
             notes.add(SysfsNote::NotABridge { parent, address: device.address });
         }
     }
+    in_use::mark(tree, devices.values_mut());
     Ok(devices.into_values().collect())
 }
 
@@ -78,6 +80,7 @@ fn function(
     device.parent = tree.link(&format!("{FOLDER}/{name}")).and_then(|link| parent(&link));
     device.iommu_group = tree.link_name(&file("iommu_group")).and_then(|group| group.parse().ok());
     device.driver = tree.link_name(&file("driver")).filter(|driver| is_word(driver));
+    device.boot_vga = tree.text(&file("boot_vga"))?.as_deref() == Some("1");
     device.physical_function = tree.link_name(&file("physfn")).and_then(|pf| pf.parse().ok());
     device.mediated = mediated(tree, name)?;
     device.link_now = link(tree, &file("current_link"))?;

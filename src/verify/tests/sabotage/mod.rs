@@ -38,7 +38,7 @@ violations! {
     DefaultBinds CellMemory CellPageSize CellPages PagesOffNode PagesShort NoMemory StrictSpreads
     GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated GpuKind GpuSplit FunctionHeld FunctionsExclude
     DeviceShared DeviceUnsure DeviceHeld
-    DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
+    DeviceTwice GroupSplit NotCompanion CompanionMissing NeededTaken LossAvoidable WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
     NotLinked NotPartition WishCount WishModel WishTakes WishApart WrongPartition UntoldFabric IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
     PortParent PortSlot SlotTwice SwitchPort SwitchShares EmptySwitch NoSuchPort FunctionNumber FunctionTwice NoFunctionZero
     Multifunction NotShown ShownUnplaced ShownTwice CardSplit CardsShare DeviceBus DeviceRoot
