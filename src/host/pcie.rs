@@ -427,13 +427,26 @@ impl PciTree {
     }
 
     /// `(now, possible)` if the link runs slower or narrower than both sides can. A link of full
-    /// width at 2.5 GT/s is idle, not degraded: devices drop to that speed to save power.
+    /// width at 2.5 GT/s is idle, not degraded, as devices drop to that speed to save power; unless
+    /// the link of an equal GPU (same ids and name) is faster now. The exception is ours.
     #[must_use]
     pub fn degraded_link(&self, address: PciAddr) -> Option<(LinkState, LinkState)> {
         let possible = self.link_possible(address)?;
         let now = self.get(address)?.link_now?;
         let idle = now.mts <= IDLE_MTS && now.width >= possible.width;
+        let idle = idle && !self.has_faster_equal(address);
         (!now.reaches(possible) && !idle).then_some((now, possible))
+    }
+
+    /// Whether the link of a GPU equal to the one at `address` is faster than an idle one.
+    fn has_faster_equal(&self, address: PciAddr) -> bool {
+        let Some(own) = self.get(address).filter(|own| own.kind() == DeviceKind::Gpu) else {
+            return false;
+        };
+        let model = |device: &PciDevice| (device.vendor, device.device, device.name.clone());
+        let is_fast = |device: &&PciDevice| device.link_now.is_some_and(|now| now.mts > IDLE_MTS);
+        let mut fast = self.devices.iter().filter(is_fast);
+        fast.any(|other| other.kind() == DeviceKind::Gpu && model(other) == model(own))
     }
 
     /// `(slot, card)` if the port above `address` has fewer lanes than the device.

@@ -333,6 +333,20 @@ fn a_link_that_lost_lanes_or_is_slow_under_load_is_degraded() {
 }
 
 #[test]
+fn an_idle_link_is_degraded_beside_a_faster_one_of_an_equal_gpu() {
+    let full = LinkState { mts: 16_000, width: 16 };
+    for (device, mts, degraded) in [(1, 16_000, true), (1, 2_500, false), (2, 16_000, false)] {
+        let mut slow = function("01:00.0", DISPLAY, NVIDIA, 1);
+        let mut other = function("02:00.0", DISPLAY, NVIDIA, device);
+        (slow.link_max, slow.link_now) = (Some(full), Some(LinkState { mts: 2_500, ..full }));
+        (other.link_max, other.link_now) = (Some(full), Some(LinkState { mts, ..full }));
+        let host = built(vec![slow, other]);
+        assert_eq!(host.pci().degraded_link(at("01:00.0")).is_some(), degraded, "{device} {mts}");
+        assert_eq!(host.pci().degraded_link(at("02:00.0")), None);
+    }
+}
+
+#[test]
 fn addresses_that_no_machine_has_are_refused() {
     let fine = at("01:00.0");
     for address in [PciAddr { device: 32, ..fine }, PciAddr { function: 8, ..fine }] {

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinwise::engine::{Profile, score};
-use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, Reserve, RootComplex};
+use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, PciDevice, Reserve, RootComplex};
 use pinwise::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
 };
@@ -513,24 +513,29 @@ impl Brute<'_> {
         let mut placed = Vec::new();
         for (position, address) in named.into_iter().enumerate() {
             let record = self.host.pci().get(address);
-            let group = record.and_then(|record| record.iommu_group);
-            let in_group = records.iter().filter(|other| {
-                group.is_some() && other.iommu_group == group && other.kind() != DeviceKind::Bridge
-            });
-            let rest: Vec<PciAddr> =
-                in_group.map(|other| other.address).filter(|a| given.insert(*a)).collect();
-            let slot = |a: PciAddr| (a.domain, a.bus, a.device);
-            let (functions, withheld) = rest.into_iter().partition(|a| slot(*a) == slot(address));
+            let of_card = records.iter().filter(|other| record.is_some_and(|own| card(own, other)));
+            let functions = of_card.map(|other| other.address).filter(|a| given.insert(*a));
             let node = record.and_then(|record| record.node);
-            let is_gpu = position < gpus.len();
             placed.push(PlacedDevice {
                 address,
-                is_gpu,
+                is_gpu: position < gpus.len(),
                 node,
                 cell: cell(node),
-                functions,
-                withheld,
+                functions: functions.collect(),
+                withheld: Vec::new(),
             });
+        }
+        // No VM has the rest of their groups.
+        for device in &mut placed {
+            let own = device.functions.iter().chain([&device.address]);
+            let groups: Vec<u32> =
+                own.filter_map(|own| self.host.pci().get(*own)?.iommu_group).collect();
+            let in_group = records.iter().filter(|other| {
+                let bridge = matches!(other.class.0 >> 8, 0x0600 | 0x0604);
+                other.iommu_group.is_some_and(|group| groups.contains(&group)) && !bridge
+            });
+            let rest = in_group.map(|other| other.address).filter(|a| given.insert(*a));
+            device.withheld = rest.collect();
         }
         placed
     }
@@ -569,6 +574,18 @@ impl Brute<'_> {
         }
         pci
     }
+}
+
+/// Whether `other` is of the card of the whole GPU `gpu`: its sound, or its USB-C. These hosts have no
+/// GPU in a processor that has more than sound.
+fn card(gpu: &PciDevice, other: &PciDevice) -> bool {
+    let slot = |device: &PciDevice| PciAddr { function: 0, ..device.address };
+    gpu.kind() == DeviceKind::Gpu
+        && gpu.physical_function.is_none()
+        && gpu.address != other.address
+        && slot(gpu) == slot(other)
+        && gpu.vendor == other.vendor
+        && matches!(other.class.0 >> 8, 0x0403 | 0x0c03 | 0x0c80)
 }
 
 struct Memory<'a> {

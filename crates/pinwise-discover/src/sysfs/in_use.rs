@@ -90,10 +90,12 @@ fn mapper(tree: &Tree<'_>, mapped: &str) -> Option<String> {
 /// The NVMe subsystem of a block device that several controllers may serve.
 fn subsystem(link: &Path) -> Option<String> {
     let mut names = link.components().filter_map(|name| name.as_os_str().to_str());
-    names
-        .find(|name| name.starts_with("nvme-subsys"))
-        .filter(|name| is_name(name))
-        .map(str::to_owned)
+    // The folder of all of them is called nvme-subsystem.
+    let is_one = |name: &&str| {
+        let number = name.strip_prefix("nvme-subsys").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    names.find(is_one).map(str::to_owned)
 }
 
 fn controllers(tree: &Tree<'_>, subsystem: &str) -> Vec<PciAddr> {

@@ -50,6 +50,7 @@ pub(super) fn wishes_broken() -> Vec<Sabotage> {
                 (taken.address, taken.parent) = (other, None);
                 s.host.devices.push(taken);
                 s.placement.devices[2].withheld.push(other);
+                s.request.allow_group = true;
             },
             WishTakes { address: nic, withheld: address("80:03.0") },
         ),
