@@ -337,7 +337,8 @@ fn an_idle_link_is_degraded_beside_a_faster_one_of_an_equal_gpu() {
     let full = LinkState { mts: 16_000, width: 16 };
     for (device, mts, degraded) in [(1, 16_000, true), (1, 2_500, false), (2, 16_000, false)] {
         let mut slow = function("01:00.0", DISPLAY, NVIDIA, 1);
-        let mut other = function("02:00.0", DISPLAY, NVIDIA, device);
+        let mut other = function("02:00.0", DISPLAY, NVIDIA, 2);
+        other.device = PciId(device);
         (slow.link_max, slow.link_now) = (Some(full), Some(LinkState { mts: 2_500, ..full }));
         (other.link_max, other.link_now) = (Some(full), Some(LinkState { mts, ..full }));
         let host = built(vec![slow, other]);

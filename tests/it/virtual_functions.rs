@@ -100,7 +100,7 @@ fn a_card_and_its_virtual_functions_exclude_each_other() {
     let usage = held(&host, &[("a", devices(&[functions[2]]))]);
     let (function, share, holder) = (functions[2], false, "a".to_owned());
     let fact = Fact::FunctionHeld { address: card, function, share, holder: holder.clone() };
-    assert_eq!(refused(&host, &usage, &named(&[card])), [fact.clone()]);
+    assert_eq!(refused(&host, &usage, &named(&[card])), std::slice::from_ref(&fact));
     assert_eq!(
         fact.to_string(),
         format!(

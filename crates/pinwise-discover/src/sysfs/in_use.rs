@@ -39,7 +39,7 @@ pub(super) fn mark<'a>(tree: &Tree<'_>, devices: impl Iterator<Item = &'a mut Pc
 fn function(link: &Path) -> Option<PciAddr> {
     let names = link.components().filter_map(|name| name.as_os_str().to_str());
     let addresses = names.filter(|name| name.matches(':').count() == 2);
-    addresses.filter_map(|name| name.parse().ok()).last()
+    addresses.rev().find_map(|name| name.parse().ok())
 }
 
 /// Whether it may be a part of a path: tables of a captured tree may hold anything.
