@@ -110,7 +110,7 @@ pub use sets::{CpuSet, NodeSet};
 pub use units::{Bytes, PageSize, PciAddr};
 pub use usage::{Claim, Usage};
 pub use verify::{Violation, verify};
-pub use warnings::Warning;
+pub use warnings::{InUse, Warning};
 pub use workload::{Metric, Workload};
 
 /// The README's examples run as tests.

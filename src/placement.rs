@@ -164,9 +164,9 @@ pub struct PlacedDevice {
     pub node: Option<NodeId>,
     /// The cell whose expander bus it is below; `None` if the guest is not told.
     pub cell: Option<CellId>,
-    /// Other functions of the same card and IOMMU group, which the guest receives too.
+    /// Other functions of a GPU's card, which the guest receives too: audio, USB-C, UCSI.
     pub functions: Vec<PciAddr>,
-    /// The rest of its IOMMU group: taken from the host, because a group cannot be split, and not
+    /// The rest of their IOMMU groups: taken from the host, because a group cannot be split, and not
     /// shown to the guest.
     pub withheld: Vec<PciAddr>,
 }
@@ -273,6 +273,9 @@ pub struct Placement {
     pub cells: Vec<Cell>,
     /// The devices, GPUs first, then by address.
     pub devices: Vec<PlacedDevice>,
+    /// The host's fabric partition that the GPUs form: it must be active before the VM starts.
+    /// `None` without GPUs, or if they form none of the host's partitions.
+    pub fabric_partition: Option<u32>,
     /// The guest's PCIe tree.
     pub pci: GuestPci,
     /// Whether the guest needs an emulated IOMMU with x2APIC (more than 255 vCPUs).
@@ -338,6 +341,12 @@ impl Placement {
         }
         devices.sort_unstable();
         devices.dedup();
-        Claim { floating: shared.difference(&dedicated), dedicated, pages, devices }
+        Claim {
+            floating: shared.difference(&dedicated),
+            dedicated,
+            pages,
+            devices,
+            mediated: Vec::new(),
+        }
     }
 }

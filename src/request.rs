@@ -2,28 +2,24 @@
 
 use std::collections::BTreeSet;
 
+mod policy;
+mod wish;
+
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, PageSize, PciAddr};
 use crate::workload::Workload;
+
+pub use policy::Policy;
+pub use wish::{DeviceWish, Nearness, WishKind, WishNumber};
 
 /// The largest number of vCPUs of a VM.
 pub const MAX_VCPUS: u32 = 4096;
 /// The largest number of I/O threads, and of emulator pCPUs, of a VM.
 pub const MAX_IO_THREADS: u32 = 256;
 
-/// How strictly a property is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
-pub enum Policy {
-    /// A placement without it is refused.
-    Require,
-    /// A placement without it costs [`Options::preference_cost`](crate::Options::preference_cost).
-    Prefer,
-    /// The score alone decides.
-    #[default]
-    Ignore,
-}
+/// The largest number of virtual functions of GPUs that a VM may have by number. Chosen by us: then
+/// a host with such functions on up to eight nodes can offer as many on each.
+pub const MAX_VFS_BY_NUMBER: u32 = 8;
 
 /// A wanted value, and how strictly it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -61,7 +57,8 @@ impl<T: PartialEq + Copy> Wish<T> {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase", deny_unknown_fields))]
 pub enum GpuRequest {
-    /// A number of GPUs, of any model or of one whose name contains a text (case is ignored).
+    /// A number of whole GPUs, of any model or of one whose name contains a text (case is ignored).
+    /// A GPU that has virtual functions is not given by number.
     Count {
         /// The number of GPUs.
         count: u32,
@@ -69,7 +66,19 @@ pub enum GpuRequest {
         #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
         model: Option<String>,
     },
-    /// Exactly these GPUs.
+    /// A number of virtual functions (SR-IOV) of GPUs, of any model or of one whose name contains a
+    /// text. At most [`MAX_VFS_BY_NUMBER`].
+    #[doc(alias = "vGPU")]
+    #[doc(alias = "SR-IOV")]
+    #[cfg_attr(feature = "serde", serde(rename = "vf_of"))]
+    VfOf {
+        /// The number of virtual functions.
+        count: u32,
+        /// A part of the name or of the PCI ids of the virtual functions or of their cards.
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+        model: Option<String>,
+    },
+    /// Exactly these GPUs, whole ones or virtual functions.
     Addresses(Vec<PciAddr>),
 }
 
@@ -84,7 +93,9 @@ impl GpuRequest {
     #[must_use]
     pub fn count(&self) -> usize {
         match self {
-            Self::Count { count, .. } => usize::try_from(*count).unwrap_or(usize::MAX),
+            Self::Count { count, .. } | Self::VfOf { count, .. } => {
+                usize::try_from(*count).unwrap_or(usize::MAX)
+            }
             Self::Addresses(addresses) => addresses.len(),
         }
     }
@@ -192,6 +203,19 @@ pub struct RequestSpec {
     /// NICs and other devices to pass through, preferably near the VM.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub devices: Vec<PciAddr>,
+    /// Devices by kind, chosen beside the GPUs: one wish of each kind at most.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "device-wishes", skip_serializing_if = "is_default")
+    )]
+    pub device_wishes: Vec<DeviceWish>,
+    /// Whether a device may take functions from the host that it needs, because they share its
+    /// IOMMU group: a storage controller, a NIC, the display, the last USB controller.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, alias = "allow-group", skip_serializing_if = "is_default")
+    )]
+    pub allow_group: bool,
     /// The kind of work that the guest does.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub workload: Workload,
@@ -268,9 +292,7 @@ fn is_require(policy: &Policy) -> bool {
 }
 
 #[cfg(feature = "serde")]
-fn is_prefer(policy: &Policy) -> bool {
-    *policy == Policy::Prefer
-}
+use policy::is_prefer;
 
 #[cfg(feature = "serde")]
 fn is_ignore(policy: &Policy) -> bool {
@@ -322,6 +344,18 @@ pub enum RequestError {
         /// The device.
         address: PciAddr,
     },
+    /// Two wishes for devices of one kind.
+    #[error("devices of one kind ({kind}) are asked for twice")]
+    WishTwice {
+        /// The kind.
+        kind: WishKind,
+    },
+    /// A PCI address that no machine can have.
+    #[error("device {address} is none: its number is above 0x1f, or its function above 7")]
+    AddressRange {
+        /// The address.
+        address: PciAddr,
+    },
     /// A custom workload with all weights zero.
     #[error("all weights of the custom workload are zero; at least one must be positive")]
     NoWeight,
@@ -344,6 +378,8 @@ impl RequestSpec {
             page_size: None,
             gpus: GpuRequest::default(),
             devices: Vec::new(),
+            device_wishes: Vec::new(),
+            allow_group: false,
             workload: Workload::default(),
             guest: Guest::Any,
             cells: Wish::Auto,
@@ -363,8 +399,9 @@ impl RequestSpec {
     ///
     /// # Errors
     /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
-    /// positive multiple of the page size, a device is named twice, all weights of a custom
-    /// workload are zero, or `cpus`, `nodes` or `memory_nodes` is an empty set.
+    /// positive multiple of the page size, a device or a kind of devices is asked for twice, a device
+    /// has an invalid address, all weights of a custom workload are zero, or `cpus`, `nodes` or
+    /// `memory_nodes` is an empty set.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {
@@ -374,8 +411,13 @@ impl RequestSpec {
             Wish::Auto => 1,
             Wish::Prefer(cells) | Wish::Require(cells) => cells,
         };
+        let virtual_functions = match self.gpus {
+            GpuRequest::VfOf { count, .. } => count,
+            GpuRequest::Count { .. } | GpuRequest::Addresses(_) => 0,
+        };
         for (what, found, low, high) in [
             ("the number of vCPUs", self.vcpus, 1, MAX_VCPUS),
+            ("the number of virtual functions", virtual_functions, 0, MAX_VFS_BY_NUMBER),
             ("the number of guest cells", cells, 1, self.vcpus.min(64)),
             ("the number of I/O threads", self.io_threads, 0, MAX_IO_THREADS),
             ("the number of emulator pCPUs", self.emulator_pcpus, 0, MAX_IO_THREADS),
@@ -391,11 +433,20 @@ impl RequestSpec {
         }
         let named: &[PciAddr] =
             if let GpuRequest::Addresses(list) = &self.gpus { list } else { &[] };
+        if let Some(address) = named.iter().chain(&self.devices).find(|a| !a.is_valid()) {
+            return Err(RequestError::AddressRange { address: *address });
+        }
         let mut seen = BTreeSet::new();
         if let Some(address) = named.iter().chain(&self.devices).find(|a| !seen.insert(**a)) {
             return Err(RequestError::DeviceTwice { address: *address });
         }
-        let gpus = self.gpus.count().saturating_add(self.devices.len());
+        let mut kinds = BTreeSet::new();
+        if let Some(wish) = self.device_wishes.iter().find(|wish| !kinds.insert(wish.kind)) {
+            return Err(RequestError::WishTwice { kind: wish.kind });
+        }
+        let named = self.gpus.count().saturating_add(self.devices.len());
+        let wished = self.device_wishes.iter().map(|wish| wish.devices(self.gpus.count()));
+        let gpus = wished.fold(named, usize::saturating_add);
         if gpus > 64 {
             let found = u64::try_from(gpus).unwrap_or(u64::MAX);
             return Err(RequestError::Range {

@@ -294,6 +294,13 @@ pub struct PciAddr {
 }
 
 impl PciAddr {
+    /// Whether device and function are in their ranges, so that the address can be written and read
+    /// back.
+    #[must_use]
+    pub fn is_valid(self) -> bool {
+        self.device < 32 && self.function < 8
+    }
+
     /// Whether both are functions of one card: same domain, bus and device.
     #[must_use]
     pub fn same_slot(self, other: Self) -> bool {

@@ -4,7 +4,7 @@ use super::count::Capacity;
 use super::exact::{FreeOnNode, MAX_SETS, closed, grow, in_sets, maximal, subsets_of, vms};
 use super::packing::{Packing, Resources, most};
 use super::shape::{Allowed, GpuBond, Shape};
-use crate::free::{FreePages, FreePcpus, bundle, gpus};
+use crate::free::{FreePages, FreePcpus, bundle, gpus, virtual_gpus};
 use crate::host::Host;
 use crate::host::mask::{GpuMask, NodeMask};
 use crate::sets::CpuSet;
@@ -22,7 +22,8 @@ const MAX_GPU_SETS: usize = 16_384;
 ///
 /// Free means what [`recommend`](crate::engine::recommend) would use: pCPUs that are allowed,
 /// dedicated to nobody and not kept for the host, on whole cores if the shape says so; pages that
-/// are free on the cell's node; and GPUs of the cell's node whose bundle nobody holds. One more
+/// are free on the cell's node; and GPUs of the cell's node whose bundle nobody holds, or virtual
+/// functions of such GPUs, as the shape asks. One more
 /// pCPU is left for emulator threads if no pCPU outside the VMs' could take them.
 #[must_use]
 pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
@@ -60,6 +61,8 @@ struct FreeForShape<'a> {
     gpus: GpuMask,
     threads: usize,
     whole: bool,
+    /// The free virtual functions of GPUs on each node.
+    virtual_functions: Vec<u64>,
     /// The usable pCPUs of each core, by position in [`Host::cores`].
     cores: Vec<Vec<PcpuId>>,
     /// pCPUs that emulator threads may use and VMs may not.
@@ -78,7 +81,9 @@ impl<'a> FreeForShape<'a> {
         for pcpu in cores.iter().filter(|core| core.len() >= threads).flatten() {
             aside.remove(*pcpu);
         }
-        Self { host, gpus: gpus::free(host, usage), threads, whole, cores, aside }
+        let virtual_functions = virtual_gpus::free_on_nodes(host, usage);
+        let gpus = gpus::offered(host, usage);
+        Self { host, gpus, virtual_functions, threads, whole, cores, aside }
     }
 
     /// Whether a pCPU has to be left for emulator threads.
@@ -135,7 +140,10 @@ impl<'a> FreeForShape<'a> {
         let cells = |at: usize| {
             let by_pages = free_pages.on_node[at].checked_div(pages).unwrap_or(u64::MAX);
             let by_gpus = (on(at).count() as u64).checked_div(u64::from(shape.gpus));
-            self.cells(at, kept, shape).min(by_pages).min(by_gpus.unwrap_or(u64::MAX))
+            let by_functions =
+                self.virtual_functions[at].checked_div(u64::from(shape.virtual_functions));
+            let by_devices = by_gpus.unwrap_or(u64::MAX).min(by_functions.unwrap_or(u64::MAX));
+            self.cells(at, kept, shape).min(by_pages).min(by_devices)
         };
         let room: Vec<u64> = (0..host.nodes().len()).map(cells).collect();
         let groups = groups(host, free);

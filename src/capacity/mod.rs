@@ -8,7 +8,9 @@
 //! # What is counted
 //! Free means what `recommend` would use: pCPUs that are allowed, dedicated to nobody and not kept
 //! for the host, on whole cores if the shape asks for them; pages free on the cell's node; GPUs of
-//! the cell's node that are not integrated into a processor and whose bundle nobody holds. Pages
+//! the cell's node that are not integrated into a processor, have no virtual functions, and whose
+//! bundle nobody holds. A shape may ask for virtual functions of GPUs: these are a plain number per
+//! node, in which functions of one IOMMU group count as one. Pages
 //! held on no particular node limit the total: at most (free pages of the host / pages per VM) VMs
 //! fit.
 //!

@@ -51,6 +51,9 @@ pub struct Shape {
     /// The number of GPUs per cell, on the cell's node.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub gpus: u32,
+    /// The number of virtual functions (SR-IOV) of GPUs per cell, on the cell's node.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
+    pub virtual_functions: u32,
     /// Whether the guest sees SMT siblings: two vCPUs per core. No VM fits if a cell's vCPUs are
     /// odd.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
@@ -89,9 +92,20 @@ impl Shape {
     /// Cells of this size on any nodes, without GPUs, with whole cores and without SMT siblings.
     #[must_use]
     pub fn new(cells: u32, vcpus: u32, memory: Bytes, page: PageSize) -> Self {
-        let (gpus, smt, whole_cores) = (0, false, true);
+        let (gpus, virtual_functions, smt, whole_cores) = (0, 0, false, true);
         let (bond, allowed) = (GpuBond::Any, Allowed::Any);
-        Self { cells, vcpus, memory, page_size: page, gpus, smt, whole_cores, bond, allowed }
+        Self {
+            cells,
+            vcpus,
+            memory,
+            page_size: page,
+            gpus,
+            virtual_functions,
+            smt,
+            whole_cores,
+            bond,
+            allowed,
+        }
     }
 
     /// vCPUs per core.
@@ -101,7 +115,7 @@ impl Shape {
 }
 
 /// The VMs that a host with GPUs is bought for: shapes of 1, 2, 4 and 8 GPUs, up to the number that
-/// it has, with their share of the cores and pages of the GPUs' nodes. Empty for a host without
+/// it has (those with virtual functions left out), with their share of the cores and pages of the GPUs' nodes. Empty for a host without
 /// GPUs.
 ///
 /// A share is the equal part that every GPU can have on its own node beside the pCPUs kept for the
@@ -114,8 +128,7 @@ pub fn reference_shapes(host: &Host) -> Vec<Shape> {
     let whole = FreePcpus::new(host, &Usage::default()).whole_cores();
     let counted = |at: usize| {
         let node = &host.nodes()[at];
-        let on = |gpu: &&crate::host::Gpu| !gpu.integrated && gpu.node == Some(node.id);
-        let gpus = host.gpus().iter().filter(on).count() as u64;
+        let gpus = u64::from(host.derived().gpu_places.on_node[at].len());
         let cores = &host.derived().nodes[at].cores;
         (node, gpus, u64::from(whole.as_ref().map_or(0, |whole| whole.count(cores))))
     };

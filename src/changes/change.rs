@@ -1,6 +1,7 @@
 //! The changes that can be told.
 
 use crate::engine::score::Property;
+use crate::request::WishKind;
 use crate::sets::CpuSet;
 use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 
@@ -81,6 +82,23 @@ pub enum Change {
     },
     /// GPUs of any model.
     AnyModel,
+    /// Functions that the host needs given up with a device, whose IOMMU group they share.
+    AllowGroup,
+    /// Virtual functions of GPUs instead of whole GPUs.
+    VirtualFunctions {
+        /// The number of virtual functions: that of the GPUs.
+        count: u32,
+    },
+    /// Devices of any model, where devices of a kind and model are requested.
+    AnyDeviceModel {
+        /// The kind.
+        kind: WishKind,
+    },
+    /// None of the devices that are requested by kind.
+    WithoutDevices {
+        /// The kind.
+        kind: WishKind,
+    },
     /// Without one of the devices, or of the GPUs, that are requested by address.
     WithoutDevice {
         /// The first one whose absence suffices.

@@ -21,6 +21,8 @@
 //!
 //! Another VM:
 //! - *Any GPUs*, the same number, if they are named; GPUs of *any model*, if one is requested.
+//! - *Allow the group*: functions that the host needs are given up with a device.
+//! - *Virtual functions* of GPUs, the same number, instead of whole GPUs.
 //! - *Without one* of the named GPUs and other devices: the first whose absence suffices.
 //! - *Fewer vCPUs*: a search over all numbers and one over the even ones, since hosts often have
 //!   room for more vCPUs as siblings; over multiples of the number of cells where these must be
@@ -41,7 +43,7 @@
 //! Recommendations asked for, at most: for numbers of vCPUs, 2 searches; for memory, one for each
 //! page size; for emulator pCPUs, one. A search tries 16 + 3 x log2(n) numbers below n: 52 for
 //! 4096 vCPUs, 94 for 256 GiB in pages of 4 KiB. More pages: 1 + log2(pages) for each node and page
-//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 10
+//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 11
 //! for policies and the rest. On a host of two nodes with pages of 4 KiB, 2 MiB and 1 GiB, about
 //! 500 in all.
 //!
@@ -57,6 +59,7 @@ mod number;
 mod pages;
 mod rules;
 mod size;
+mod wishes;
 
 use crate::question::Question;
 use ask::Ask;
@@ -74,12 +77,16 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     changes.extend(rules::anywhere(ask));
     changes.extend(rules::emulator(ask));
     changes.extend(rules::relaxed(ask));
+    changes.extend(wishes::anywhere(ask));
     changes.extend(rules::cells(ask));
     changes.extend(rules::smt(ask));
     changes.extend(size::more_vcpus(ask));
     changes.extend(rules::kept(ask));
     changes.extend(rules::kept_memory(ask));
     changes.extend(size::other_gpus(ask));
+    changes.extend(rules::group(ask));
+    changes.extend(size::virtual_functions(ask));
+    changes.extend(wishes::others(ask));
     changes.extend(size::without_device(ask));
     changes.extend(size::fewer_vcpus(ask));
     changes.extend(size::less_memory(ask));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::profile::{L3Use, count};
 use crate::engine::recommend::{Ranked, recommend};
-use crate::engine::search::{Inventory, Pages};
+use crate::engine::search::{Inventory, Pages, host_for};
 use crate::question::Question;
 use crate::request::RequestSpec;
 use crate::units::{Bytes, NodeId};
@@ -58,7 +58,9 @@ pub fn near_misses(question: Question<'_>, ranked: &Ranked) -> Vec<NearMiss> {
     if !profile.dedicated || profile.nodes == 0 {
         return Vec::new();
     }
-    let Ok(inventory) = Inventory::new(question) else { return Vec::new() };
+    let host = host_for(question.host, question.usage, question.request);
+    let with_gpus = Question { host: &host, ..question };
+    let Ok(inventory) = Inventory::new(with_gpus) else { return Vec::new() };
     one_node(question, ranked, &inventory)
         .into_iter()
         .chain(l3_domains(question, ranked, &inventory))

@@ -101,3 +101,9 @@ pub(super) fn kept_memory(ask: Ask<'_>) -> Option<Change> {
     let host = host.with_reserved_memory(ReserveMemory::OnEach(Bytes::ZERO)).ok()?;
     ask.fits_on(&host).then_some(Change::KeepNoMemory)
 }
+
+/// Functions that the host needs given up with a device.
+pub(super) fn group(ask: Ask<'_>) -> Option<Change> {
+    let closed = !ask.spec().allow_group;
+    (closed && ask.fits(|spec| spec.allow_group = true)).then_some(Change::AllowGroup)
+}

@@ -4,7 +4,7 @@ use super::ask::Ask;
 use super::change::Change;
 use super::number::{NEAR, largest_below};
 use super::pages;
-use crate::request::GpuRequest;
+use crate::request::{GpuRequest, MAX_VFS_BY_NUMBER};
 use crate::units::{Bytes, PageSize};
 
 /// The number of cells that must be alike; 1 where none must.
@@ -80,6 +80,10 @@ pub(super) fn other_gpus(ask: Ask<'_>) -> Option<Change> {
         GpuRequest::Count { count, model } => {
             (model.is_some() && any(*count)).then_some(Change::AnyModel)
         }
+        GpuRequest::VfOf { count, model } => {
+            let any = GpuRequest::VfOf { count: *count, model: None };
+            (model.is_some() && ask.fits(|spec| spec.gpus = any)).then_some(Change::AnyModel)
+        }
     }
 }
 
@@ -87,7 +91,7 @@ pub(super) fn other_gpus(ask: Ask<'_>) -> Option<Change> {
 pub(super) fn without_device(ask: Ask<'_>) -> Option<Change> {
     let gpus: &[_] = match &ask.spec().gpus {
         GpuRequest::Addresses(named) => named,
-        GpuRequest::Count { .. } => &[],
+        GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => &[],
     };
     let mut named = gpus.iter().chain(&ask.spec().devices);
     let address = named.find(|address| {
@@ -103,12 +107,32 @@ pub(super) fn without_device(ask: Ask<'_>) -> Option<Change> {
 
 /// One by one: a fabric may have partitions of some numbers only.
 pub(super) fn fewer_gpus(ask: Ask<'_>) -> Option<Change> {
-    let GpuRequest::Count { count: asked, model } = &ask.spec().gpus else { return None };
-    let on_host = u32::try_from(ask.host().gpus().len()).unwrap_or(u32::MAX);
-    let mut fewer = (0..*asked.min(&on_host.saturating_add(1))).rev();
+    let (asked, model, whole) = match &ask.spec().gpus {
+        GpuRequest::Count { count, model } => (*count, model, true),
+        GpuRequest::VfOf { count, model } => (*count, model, false),
+        GpuRequest::Addresses(_) => return None,
+    };
+    let on_host = match whole {
+        true => u32::try_from(ask.host().gpus().len()).unwrap_or(u32::MAX),
+        false => MAX_VFS_BY_NUMBER,
+    };
+    let mut fewer = (0..asked.min(on_host.saturating_add(1))).rev();
     let fits = |count: &u32| {
         let (count, model) = (*count, model.clone());
-        ask.fits(|spec| spec.gpus = GpuRequest::Count { count, model })
+        ask.fits(|spec| {
+            spec.gpus = match whole {
+                true => GpuRequest::Count { count, model },
+                false => GpuRequest::VfOf { count, model },
+            }
+        })
     };
     fewer.find(fits).map(|gpus| Change::FewerGpus { gpus })
+}
+
+/// Virtual functions of GPUs instead of as many whole GPUs.
+pub(super) fn virtual_functions(ask: Ask<'_>) -> Option<Change> {
+    let GpuRequest::Count { count, model } = &ask.spec().gpus else { return None };
+    let (count, model) = (*count, model.clone());
+    let fits = count > 0 && ask.fits(|spec| spec.gpus = GpuRequest::VfOf { count, model });
+    fits.then_some(Change::VirtualFunctions { count })
 }

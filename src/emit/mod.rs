@@ -4,5 +4,8 @@
 //! refuses a placement that the other program would silently misread, so that one changed by hand
 //! fails here rather than in a guest.
 
+mod change;
 pub mod libvirt;
 pub mod xml;
+
+pub use change::DomainChange;

@@ -1,6 +1,7 @@
 //! The engine: a host, its tenants, a request and options in; ranked placements, or facts that
 //! refuse, out.
 
+pub(crate) mod beside;
 pub(crate) mod build;
 pub(crate) mod cost;
 pub(crate) mod diagnose;
@@ -10,6 +11,7 @@ pub(crate) mod refusal;
 pub mod rules;
 pub(crate) mod score;
 pub(crate) mod search;
+pub(crate) mod wished;
 pub(crate) mod work;
 
 pub use cost::{GpuShare, HostCost, SLOT_SIZES, SlotCounts, SlotWeights};

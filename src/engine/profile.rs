@@ -1,6 +1,6 @@
 //! Profiles: the few facts about a candidate that rules, requirements and preferences may see.
 //!
-//! **Takes** a placement, or a candidate as counts, and the host. **Gives** a `Profile`: 26 small
+//! **Takes** a placement, or a candidate as counts, and the host. **Gives** a `Profile`: 29 small
 //! numbers, flags and enums, without ids. Two candidates with equal profiles have equal
 //! predictions, lack the same properties and score the same but for the packing cost. That is what
 //! makes the search affordable: thousands of layouts share a handful of profiles, and each profile
@@ -20,7 +20,8 @@
 //!   nothing on, and behind a degraded link; their path; whether all are on one switch; whether
 //!   they are a fabric partition (true without GPUs and on hosts without partitions); how
 //!   collectives move data.
-//! - *Other devices*: how many are not known to be on one of the VM's nodes.
+//! - *Other devices*: how many are not known to be on one of the VM's nodes, and how many of those
+//!   that were chosen by kind are farther from the GPUs than preferred, or than required.
 //!
 //! # Definitions that matter
 //! **Fewest nodes.** The larger of two counts over nodes, largest first: nodes until the cores
@@ -34,7 +35,7 @@
 //! whole in two domains.
 //!
 //! **Path.** `Linked` if every two GPUs are linked and the set is a fabric partition or the host
-//! has none; else `SameSwitch` if every two meet below one root port; else `SameNode` if every two
+//! has neither partitions nor NVSwitches of its own; else `SameSwitch` if every two meet below one root port; else `SameNode` if every two
 //! are in one root complex or known to be on one node; else `Across`. *On one switch* is stricter
 //! than the path of that name: the bridge above the port of every GPU is the same one.
 //!
@@ -80,8 +81,10 @@
 //! - Other neighbours (shared cores, caches, bandwidth) are no facts here. They are warnings.
 //! - The load of a core is a number of tenants: a claim does not say how many vCPUs float.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::wished::Wished;
 use crate::engine::work::{Work, busy};
 use crate::host::Host;
 use crate::host::derived::{ByKind, GpuFacts};
@@ -183,6 +186,10 @@ pub struct Profile {
     pub gpus_degraded: u32,
     /// Other devices on a node that the VM has nothing on, or on an unknown one.
     pub devices_far: u32,
+    /// Devices that the request asks for by kind, farther from the GPUs than it prefers.
+    pub devices_apart: u32,
+    /// The same, farther than it requires.
+    pub devices_refused: u32,
     /// How the GPUs reach each other; meaningful with two or more.
     pub gpu_path: GpuPath,
     /// Whether all GPUs are below one PCIe switch.
@@ -220,7 +227,9 @@ impl Profile {
         let memory = nodes.iter().filter_map(|node| host.node_index(node)).collect();
         profile.set_nodes(host, memory, nodes_of_vcpus(host, placement));
         profile.set_gpus(host, request, &gpus, &nodes);
-        profile.devices_far = devices_far(host, request, &nodes);
+        let wished = Wished::of(host, request, placement);
+        profile.devices_far = count(wished.far(host, &nodes));
+        (profile.devices_apart, profile.devices_refused) = wished.apart(host, &gpus);
         let mut cores: BTreeMap<NodeId, BTreeSet<(L3Domain, u32)>> = BTreeMap::new();
         for pcpu in placement.vcpu_pcpus().iter().filter(|_| placement.dedicated) {
             let Some(core) = host.core_of(pcpu) else { continue };
@@ -264,6 +273,8 @@ impl Profile {
             gpus_remote: 0,
             gpus_degraded: 0,
             devices_far: 0,
+            devices_apart: 0,
+            devices_refused: 0,
             gpu_path: GpuPath::Across,
             same_switch: false,
             partition: true,
@@ -300,6 +311,12 @@ impl Profile {
 
     /// The facts about the GPUs; `nodes` are the VM's.
     fn set_gpus(&mut self, host: &Host, request: &Request, gpus: &[PciAddr], nodes: &NodeSet) {
+        // Virtual functions are not in the host's own list of GPUs.
+        let host = match gpus.iter().all(|gpu| host.gpu(*gpu).is_some()) {
+            true => Cow::Borrowed(host),
+            false => Cow::Owned(host.with_gpus(gpus)),
+        };
+        let host = host.as_ref();
         let known: Vec<NodeId> =
             gpus.iter().filter_map(|gpu| host.gpu(*gpu).and_then(|gpu| gpu.node)).collect();
         self.gpus = count(gpus.len());
@@ -307,7 +324,7 @@ impl Profile {
         self.gpu_nodes = count(known.iter().collect::<BTreeSet<_>>().len());
         let remote = known.iter().filter(|node| !nodes.contains(**node)).count();
         self.gpus_remote = if nodes.is_empty() { 0 } else { count(remote) };
-        let set = SetFacts::of(host, host.gpu_mask(gpus));
+        let set = SetFacts::of(host, request, host.gpu_mask(gpus));
         self.partition = set.partition;
         self.gpu_path = set.path;
         self.same_switch = set.same_switch;
@@ -406,9 +423,10 @@ pub(crate) struct SetFacts {
 }
 
 impl SetFacts {
-    pub(crate) fn of(host: &Host, set: GpuMask) -> Self {
+    pub(crate) fn of(host: &Host, request: &Request, set: GpuMask) -> Self {
         let all = &host.derived().gpus;
-        set.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])).facts(host)
+        let set = set.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &all[at]));
+        set.facts(host, request)
     }
 }
 
@@ -451,13 +469,16 @@ impl GpuSetFold {
         }
     }
 
-    pub(crate) fn facts(self, host: &Host) -> SetFacts {
+    pub(crate) fn facts(self, host: &Host, request: &Request) -> SetFacts {
         let partitions = &host.derived().partitions;
         let all_in = |mask: GpuMask| self.gpus.is_subset(mask);
         // No GPUs at all need no partition, and a host without a fabric manager has none.
         let partition =
             self.gpus.is_empty() || partitions.is_empty() || partitions.contains(&self.gpus);
-        let path = if all_in(self.linked) && partition {
+        // Behind NVSwitches whose partitions are unknown, links may be switched off.
+        let untold = || !host.untold_fabric(&request.spec().devices).is_empty();
+        let fabric = partition && (self.gpus.len() < 2 || !untold());
+        let path = if all_in(self.linked) && fabric {
             GpuPath::Linked
         } else if all_in(self.near) {
             GpuPath::SameSwitch
@@ -469,15 +490,6 @@ impl GpuSetFold {
         let same_switch = !self.gpus.is_empty() && all_in(self.on_switch);
         SetFacts { path, same_switch, partition, degraded: self.degraded }
     }
-}
-
-/// Requested devices that are not known to be on one of `nodes`.
-pub(crate) fn devices_far(host: &Host, request: &Request, nodes: &NodeSet) -> u32 {
-    let near = |address: &PciAddr| {
-        let node = host.pci().get(*address).and_then(|device| device.node);
-        node.is_some_and(|node| nodes.contains(node))
-    };
-    count(request.spec().devices.iter().filter(|address| !near(address)).count())
 }
 
 /// How `cores` cores in `used` of the node's domains compare with the fewest domains possible.

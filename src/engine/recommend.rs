@@ -8,7 +8,8 @@ use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction, findings, predictions};
 use crate::engine::score::{Property, Score, each_lack};
 use crate::engine::search::cpus::CpuPolicy;
-use crate::engine::search::{Candidate, Found, Inventory, search};
+use crate::engine::search::gpus::GpuSet;
+use crate::engine::search::{Candidate, Found, Inventory, host_for, search};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
@@ -122,7 +123,8 @@ pub fn recommend(question: Question<'_>) -> Result<Recommendation, Infeasible> {
             .map(|s| Rejection { style: *s, facts: facts.clone() })
             .collect(),
     };
-    let inventory = Inventory::new(question).map_err(everywhere)?;
+    let host = host_for(question.host, question.usage, question.request);
+    let inventory = Inventory::new(Question { host: &host, ..question }).map_err(everywhere)?;
     let found = search(&inventory);
     let mut ranked: Vec<Ranked> = Vec::with_capacity(Style::ALL.len());
     let mut failed = Vec::new();
@@ -178,7 +180,8 @@ pub(crate) struct First {
 /// The first of what [`recommend`] answers, without findings and warnings and without the others.
 /// `None` where nothing fits.
 pub(crate) fn first(question: Question<'_>) -> Option<First> {
-    let inventory = Inventory::new(question).ok()?;
+    let host = host_for(question.host, question.usage, question.request);
+    let inventory = Inventory::new(Question { host: &host, ..question }).ok()?;
     let found = search(&inventory);
     let mut candidates = in_order(&found).into_iter();
     candidates.find_map(|candidate| {
@@ -217,8 +220,14 @@ pub(crate) fn unmet(request: &Request, profile: &Profile) -> Vec<Property> {
 
 fn baseline(inventory: &Inventory<'_>, best: &Ranked) -> Option<Ranked> {
     let gpus: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
-    let set =
-        inventory.gpus.sets.iter().position(|set| set.gpus == inventory.host.gpu_mask(&gpus))?;
+    let mask = inventory.host.gpu_mask(&gpus);
+    let others = || best.placement.devices.iter().filter(|device| !device.is_gpu);
+    let has = |device| others().any(|other| other.address == device);
+    let same = |set: &GpuSet| {
+        let chosen = &inventory.gpus.chosen[set.chosen];
+        set.gpus == mask && chosen.devices.iter().all(|device| has(*device))
+    };
+    let set = inventory.gpus.sets.iter().position(same)?;
     let placement = default_layout(inventory, set)?;
     // No rule speaks about the yardstick itself.
     let profile = Profile::of(inventory.host, inventory.request, &placement);

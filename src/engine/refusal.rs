@@ -2,9 +2,9 @@
 
 use crate::engine::profile::Profile;
 use crate::engine::score::{Property, each_lack};
-use crate::host::Host;
+use crate::host::{Host, TakenFunction};
 use crate::placement::Style;
-use crate::request::{Policy, Request};
+use crate::request::{Policy, Request, WishKind};
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, NodeId, PageSize, PciAddr};
 
@@ -71,6 +71,19 @@ pub enum Fact {
         /// The requested model.
         model: Option<String>,
     },
+    /// Too few devices of a kind.
+    DevicesShort {
+        /// The kind.
+        kind: WishKind,
+        /// The number of devices needed.
+        needed: u32,
+        /// The number of devices that may be given.
+        free: u32,
+        /// The number of devices of the kind and model.
+        total: u32,
+        /// The requested model.
+        model: Option<String>,
+    },
     /// An address that is not a device of the host.
     NoDevice {
         /// The address.
@@ -81,12 +94,71 @@ pub enum Fact {
         /// The address.
         address: PciAddr,
     },
+    /// GPUs that match, but are given by address only: they have virtual functions (SR-IOV), which
+    /// are there for other VMs.
+    GpusSplit {
+        /// The number of these GPUs.
+        gpus: u32,
+        /// The number of their virtual functions.
+        functions: u32,
+    },
+    /// GPUs that match, but are not given by number: tenants hold mediated devices whose parent is
+    /// unknown, and it may be any of these.
+    GpusUnsure {
+        /// The number of GPUs or virtual functions.
+        gpus: u32,
+        /// The tenants.
+        tenants: Vec<String>,
+    },
+    /// Too few virtual functions of GPUs.
+    VfsShort {
+        /// The number of virtual functions needed.
+        needed: u32,
+        /// The number of virtual functions that are free and match.
+        free: u32,
+        /// The number of virtual functions that match.
+        total: u32,
+        /// The requested model.
+        model: Option<String>,
+    },
+    /// A device that cannot be used beside a function that a tenant holds: a physical function and
+    /// its virtual functions, or a function and a mediated device of it.
+    FunctionHeld {
+        /// The device.
+        address: PciAddr,
+        /// The function that the tenant holds, or holds a mediated device of.
+        function: PciAddr,
+        /// Whether the tenant holds a mediated device of the function, and not the function itself.
+        share: bool,
+        /// The holder.
+        holder: String,
+    },
+    /// Two requested functions that cannot be used at once: a physical function and one of its
+    /// virtual functions.
+    FunctionsExclude {
+        /// The physical function.
+        physical: PciAddr,
+        /// The virtual function.
+        function: PciAddr,
+    },
     /// A device that a tenant holds, or whose IOMMU group a tenant holds a part of.
     DeviceHeld {
         /// The device.
         address: PciAddr,
         /// The holder.
         holder: String,
+    },
+    /// A device whose IOMMU group takes from the host what it needs.
+    GroupTaken {
+        /// The device.
+        address: PciAddr,
+        /// What the host would lose.
+        taken: Vec<TakenFunction>,
+        /// The ports above it that are known to be without access control, nearest first: they put
+        /// what is below them into one group.
+        ports: Vec<PciAddr>,
+        /// Free GPUs that take nothing of that kind from the host, if the device is a GPU.
+        others: Vec<PciAddr>,
     },
     /// GPUs whose node is unknown, though locality is required.
     GpuNodeUnknown {

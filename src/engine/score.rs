@@ -166,6 +166,8 @@ pub enum Property {
     NearDevices,
     /// GPUs whose links run at what both of their sides can.
     HealthyLinks,
+    /// Every device that is requested by kind as near a GPU as wanted.
+    BesideGpus,
 }
 
 /// The properties that a set of `gpus` GPUs lacks wherever the VM is, and how strict each wish is.
@@ -216,14 +218,24 @@ pub(crate) fn each_lack(
             wish(request.spec().smt.required().is_some()),
             !request.spec().smt.is_met_by(profile.threads > 1),
         ),
-        (Property::NearDevices, Policy::Prefer, profile.devices_far > 0),
+        (Property::NearDevices, near_devices(request, profile), profile.devices_far > 0),
         (Property::HealthyLinks, Policy::Prefer, profile.gpus_degraded > 0),
+        (Property::BesideGpus, Policy::Require, profile.devices_refused > 0),
+        (Property::BesideGpus, Policy::Prefer, profile.devices_apart > 0),
     ];
     for (property, policy, lacking) in lacks {
         if lacking && policy != Policy::Ignore {
             each(property, policy);
         }
     }
+}
+
+/// How strictly devices must be on the VM's nodes. Without GPUs, that is what being near means to
+/// the devices that are requested by kind.
+fn near_devices(request: &Request, profile: &Profile) -> Policy {
+    let mut wishes = request.spec().device_wishes.iter();
+    let required = profile.gpus == 0 && wishes.any(|wish| wish.near == Policy::Require);
+    if required { Policy::Require } else { Policy::Prefer }
 }
 
 /// The score of a candidate whose packing cost, in millionths of what is free, is known.

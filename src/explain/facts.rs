@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::functions::group_taken;
 use super::nodes::without_memory;
 use crate::changes::Change;
 use crate::engine::refusal::Fact;
@@ -64,10 +65,50 @@ fn of_fact(fact: &Fact) -> String {
             let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
             format!("{needed} free GPUs{model} needed, {free} of {total} on the host are free")
         }
+        Fact::DevicesShort { kind, needed, free, total, model } => {
+            let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
+            format!(
+                "{needed} free {kind}s{model} needed, {free} of {total} on the host can be given"
+            )
+        }
         Fact::NoDevice { address } => format!("{address} is not a device of the host"),
         Fact::NotAGpu { address } => format!("device {address} is not a GPU"),
         Fact::DeviceHeld { address, holder } => {
             format!("device {address} or a member of its IOMMU group is held by {holder:?}")
+        }
+        Fact::GpusSplit { gpus, functions } => format!(
+            "{} on the host {} virtual functions (SR-IOV, {functions} in all) and {} given by \
+             address only (--gpu)",
+            counted(*gpus, "matching GPU"),
+            if *gpus == 1 { "has" } else { "have" },
+            if *gpus == 1 { "is" } else { "are" },
+        ),
+        Fact::GpusUnsure { gpus, tenants } => format!(
+            "{} may be shared by mediated devices (mdev) of {}, whose parents are unknown, so \
+             none of these is given by number",
+            counted(*gpus, "matching GPU"),
+            quoted(tenants),
+        ),
+        Fact::VfsShort { needed, free, total, model } => {
+            let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
+            format!(
+                "{needed} free virtual functions of GPUs{model} needed, {free} of {total} on the \
+                 host are free"
+            )
+        }
+        Fact::FunctionHeld { address, function, share: true, holder } => {
+            let of = if address == function { "it".to_owned() } else { function.to_string() };
+            format!("device {address} is not free: {holder:?} holds a mediated device of {of}")
+        }
+        Fact::FunctionHeld { address, function, share: false, holder } => format!(
+            "device {address} is not free: {function} is held by {holder:?}, and a physical \
+             function and its virtual functions exclude each other (SR-IOV)"
+        ),
+        Fact::FunctionsExclude { physical, function } => format!(
+            "{function} is a virtual function of {physical}: one VM cannot have both (SR-IOV)"
+        ),
+        Fact::GroupTaken { address, taken, ports, others } => {
+            group_taken(*address, taken, ports, others)
         }
         Fact::GpuNodeUnknown { address } => {
             format!("the node of GPU {address} is unknown, so the required locality cannot be met")
@@ -131,6 +172,7 @@ const fn of_property(property: Property) -> &'static str {
         Property::Smt => "SMT siblings shown or hidden as requested",
         Property::NearDevices => "every NIC on a node of the VM",
         Property::HealthyLinks => "GPU links at full speed and width",
+        Property::BesideGpus => "every NIC or disk as near a GPU as asked",
     }
 }
 
@@ -149,6 +191,9 @@ fn of_change(change: &Change) -> String {
              /sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/nr_hugepages)",
             size.kib()
         ),
+        Change::AllowGroup => {
+            "the host's devices in its IOMMU group given up (--allow-group)".to_owned()
+        }
         Change::OtherPageSize { page_size: size } => {
             format!("pages of {size} (--page-size {})", flag(size))
         }
@@ -186,6 +231,14 @@ fn of_change(change: &Change) -> String {
         Change::AnyGpus { gpus: 1 } => "any GPU (--gpus 1)".to_owned(),
         Change::AnyGpus { gpus } => format!("any {gpus} GPUs (--gpus {gpus})"),
         Change::AnyModel => "GPUs of any model (without --gpu-model)".to_owned(),
+        Change::VirtualFunctions { count: 1 } => {
+            "a virtual function of a GPU (--gpu-kind vf)".to_owned()
+        }
+        Change::VirtualFunctions { count } => {
+            format!("{count} virtual functions of GPUs (--gpu-kind vf)")
+        }
+        Change::AnyDeviceModel { kind } => format!("{kind}s of any model"),
+        Change::WithoutDevices { kind } => format!("no {kind}s that are chosen by kind"),
         Change::WithoutDevice { address } => format!("without device {address}"),
         Change::FewerVcpus { vcpus: 1 } => "1 vCPU (--vcpus 1)".to_owned(),
         Change::FewerVcpus { vcpus } => format!("at most {vcpus} vCPUs (--vcpus {vcpus})"),
@@ -196,6 +249,16 @@ fn of_change(change: &Change) -> String {
         Change::FewerGpus { gpus: 1 } => "at most 1 GPU (--gpus 1)".to_owned(),
         Change::FewerGpus { gpus } => format!("at most {gpus} GPUs (--gpus {gpus})"),
     }
+}
+
+/// `1 matching GPU` or `2 matching GPUs`.
+fn counted(number: u32, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The names of tenants, quoted.
+fn quoted(tenants: &[String]) -> String {
+    tenants.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
 
 /// An amount as an argument: `13GiB`.
@@ -230,9 +293,16 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         Fact::PagesShort { .. }
         | Fact::NoPageSize { .. }
         | Fact::GpusShort { .. }
+        | Fact::DevicesShort { .. }
+        | Fact::GpusSplit { .. }
+        | Fact::GpusUnsure { .. }
+        | Fact::VfsShort { .. }
+        | Fact::FunctionHeld { .. }
+        | Fact::FunctionsExclude { .. }
         | Fact::NoDevice { .. }
         | Fact::NotAGpu { .. }
         | Fact::DeviceHeld { .. }
+        | Fact::GroupTaken { .. }
         | Fact::GpuNodeUnknown { .. }
         | Fact::OddVcpus { .. }
         | Fact::NodesMissing { .. }

@@ -3,7 +3,9 @@
 
 mod cells;
 mod cores;
+mod devices;
 mod facts;
+mod functions;
 mod near;
 mod nodes;
 mod rebalance;
@@ -25,10 +27,11 @@ use crate::host::sources::sources_text;
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
-use crate::units::{NodeId, PageSize, PciAddr};
+use crate::units::{NodeId, PageSize};
 use crate::usage::Usage;
 use cells::cells_line;
 pub use cores::cores_line;
+use devices::{devices_line, short};
 use facts::{is_about_pcpus, kept_by};
 use nodes::odd_nodes;
 pub use rebalance::{explain_advice, step_text};
@@ -93,6 +96,9 @@ pub fn explain(question: Question<'_>, recommendation: &Recommendation) -> Strin
     let mut cited = BTreeSet::new();
     table(&mut text, recommendation);
     why(&mut text, request, options, recommendation, &mut cited);
+    if let Some(line) = devices_line(host, request, &recommendation.best().placement) {
+        _ = writeln!(text, "{line}\n");
+    }
     expectations(&mut text, request, recommendation.best(), &mut cited);
     cost(&mut text, host, usage, recommendation.best());
     for miss in near_misses(question, recommendation.best()) {
@@ -249,11 +255,6 @@ fn gpus(placement: &Placement) -> String {
     } else {
         by_node.iter().map(group).collect::<Vec<_>>().join(", ")
     }
-}
-
-fn short(address: PciAddr) -> String {
-    let text = address.to_string();
-    text.strip_prefix("0000:").map(str::to_owned).unwrap_or(text)
 }
 
 fn why(

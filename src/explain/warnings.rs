@@ -2,17 +2,15 @@
 
 use std::fmt;
 
+use super::functions::{list, taken};
+use crate::request::Nearness;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, NodeId, PciAddr};
-use crate::warnings::Warning;
+use crate::warnings::{InUse, Warning};
 
 /// Names from outside: quoted, with control characters escaped.
 fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
-}
-
-fn list(addresses: &[PciAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A sentence without its full stop.
@@ -23,7 +21,17 @@ impl fmt::Display for Warning {
 }
 
 fn of_warning(warning: &Warning) -> String {
-    let groups = [of_cpus, of_memory, of_neighbours, of_device, of_iommu, of_peers];
+    let groups = [
+        of_use,
+        of_cpus,
+        of_memory,
+        of_neighbours,
+        of_device,
+        of_iommu,
+        of_functions,
+        of_peers,
+        of_fabric,
+    ];
     let sentence = groups.into_iter().find_map(|of_group| of_group(warning));
     sentence.expect("every warning belongs to a group: a test has one of each")
 }
@@ -144,7 +152,7 @@ fn of_device(warning: &Warning) -> Option<String> {
             let role =
                 if *given { "is part of the placement" } else { "is not part of the placement" };
             let idle = if now.width == possible.width {
-                "; an idle GPU may lower its speed, so check again under load"
+                "; a device that saves power may lower its speed, so check again under load"
             } else {
                 ""
             };
@@ -152,9 +160,28 @@ fn of_device(warning: &Warning) -> Option<String> {
                 "the link of device {address} runs at {now} but could run at {possible} (F10, F45); the device {role}{idle}"
             )
         }
+        Warning::NarrowSlot { address, slot, card } => format!(
+            "device {address} can do {card}, but its slot only {slot}: a slot with more lanes is faster"
+        ),
         Warning::RemoteGpu { address, node, nodes } => format!(
             "GPU {address} is on node {node}, but the VM's memory is on {}: every transfer crosses nodes (F15, F28)",
             node_or_nodes(nodes)
+        ),
+        Warning::RemoteDevice { address, node, nodes } => format!(
+            "device {address} is on node {node}, outside of the VM's {}",
+            node_or_nodes(nodes)
+        ),
+        Warning::DeviceApart { address, gpu: None, .. } => {
+            format!("device {address} is not near any GPU of the VM that lacks one")
+        }
+        Warning::DeviceApart { address, gpu: Some(gpu), within } => format!(
+            "device {address} is not as near GPU {gpu} as asked for: {}",
+            match within {
+                Some(Nearness::Switch) => "they share a switch or a root port",
+                Some(Nearness::RootComplex) => "their traffic passes the root complex",
+                Some(Nearness::Node) => "they are in different root complexes of one node",
+                None => "they are not known to be on one node",
+            }
         ),
         Warning::UnknownNode { address } => format!(
             "the node of device {address} is unknown (numa_node -1), so its locality was not considered"
@@ -168,12 +195,42 @@ fn of_device(warning: &Warning) -> Option<String> {
     Some(sentence)
 }
 
+/// The sentence for a warning about a function that the host uses itself.
+fn of_use(warning: &Warning) -> Option<String> {
+    let Warning::InUse { address, by } = warning else { return None };
+    Some(in_use(*address, by))
+}
+
+fn in_use(address: PciAddr, by: &InUse) -> String {
+    match by {
+        InUse::BootDisplay => format!(
+            "the host boots on display {address} (boot_vga): it loses its screen, and without another way \
+             in nobody can take the device back"
+        ),
+        InUse::LastDisplay => format!(
+            "{address} is the host's only display: no other display controller is left to the host"
+        ),
+        InUse::Processes => {
+            format!("processes of the host run on GPU {address}: end them before the VM starts")
+        }
+        InUse::Mounts => format!(
+            "mounted file systems of the host are on disks behind {address}: the host loses them"
+        ),
+        InUse::DefaultRoute => {
+            format!("the host's default route goes through {address}: the host loses its network")
+        }
+        InUse::Driver { driver } => format!(
+            "the host's driver {driver} is bound to GPU {address}: the host loses the GPU while the VM runs"
+        ),
+    }
+}
+
 /// The sentence for a warning about IOMMU groups.
 fn of_iommu(warning: &Warning) -> Option<String> {
     let sentence = match warning {
         Warning::SharedIommuGroup { address, others } => format!(
-            "device {address} shares its IOMMU group with {}: these leave the host too, but the guest does not get them",
-            list(others)
+            "device {address} takes its whole IOMMU group from the host, but the guest does not get the rest: {}",
+            taken(others)
         ),
         Warning::NoIommuGroup { address } => {
             format!(
@@ -182,6 +239,27 @@ fn of_iommu(warning: &Warning) -> Option<String> {
         }
         Warning::UnknownIommuGroup { address } => format!(
             "the IOMMU group of device {address} is unknown: passthrough needs the host's IOMMU switched on, and takes the whole group"
+        ),
+        _ => return None,
+    };
+    Some(sentence)
+}
+
+/// The sentence for a warning about shares of a device.
+fn of_functions(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
+        Warning::MigInstances { address, instances } => format!(
+            "GPU {address} is divided into {instances} MIG instances: the VM gets the whole GPU, so \
+             nothing may use them, and the guest finds MIG switched on"
+        ),
+        Warning::HasVirtualFunctions { address, functions } => format!(
+            "device {address} has virtual functions (SR-IOV, {functions} in all): no other VM can \
+             have one of them while this VM has the device"
+        ),
+        Warning::MayBeShared { address, tenants } => format!(
+            "device {address} may be the parent of a mediated device (mdev) of {}: the parent is \
+             unknown, so check that nobody shares the device",
+            quoted(tenants)
         ),
         _ => return None,
     };
@@ -204,9 +282,26 @@ fn of_peers(warning: &Warning) -> Option<String> {
                 list(ports)
             )
         }
+        _ => return None,
+    };
+    Some(sentence)
+}
+
+/// The sentence for a warning about the fabric between GPUs.
+fn of_fabric(warning: &Warning) -> Option<String> {
+    let sentence = match warning {
         Warning::NotAPartition { gpus } => format!(
             "GPUs {} do not form a fabric partition: the fabric manager cannot link them",
             list(gpus)
+        ),
+        Warning::ActivatePartition { id } => format!(
+            "the GPUs are fabric partition {id}: activate it before the VM starts (fmpm -a {id}), \
+             or they have no NVLinks"
+        ),
+        Warning::UntoldFabric { switches } => format!(
+            "the host keeps NVSwitches ({}), and its fabric partitions are unknown: NVLinks work \
+             only inside a partition that the fabric manager has activated, so none is counted on",
+            list(switches)
         ),
         _ => return None,
     };
@@ -224,6 +319,11 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         Warning::SharedNodes { .. } => &[27],
         Warning::SpreadSetMayBeFaster { .. } => &[18],
         Warning::UnknownNode { .. }
+        | Warning::MigInstances { .. }
+        | Warning::HasVirtualFunctions { .. }
+        | Warning::MayBeShared { .. }
+        | Warning::InUse { .. }
+        | Warning::NarrowSlot { .. }
         | Warning::SharedIommuGroup { .. }
         | Warning::NoIommuGroup { .. }
         | Warning::UnknownIommuGroup { .. }
@@ -238,6 +338,10 @@ pub(super) const fn cited_by(warning: &Warning) -> &'static [u8] {
         | Warning::KeptForHost { .. }
         | Warning::EmulatorFar { .. }
         | Warning::NotIsolated { .. }
+        | Warning::RemoteDevice { .. }
+        | Warning::DeviceApart { .. }
+        | Warning::ActivatePartition { .. }
+        | Warning::UntoldFabric { .. }
         | Warning::NotAPartition { .. } => &[],
     }
 }
@@ -250,7 +354,8 @@ pub(super) fn node_or_nodes(nodes: &NodeSet) -> String {
 mod tests {
     use super::*;
     use crate::host::KeptWhy;
-    use crate::host::pcie::LinkState;
+    use crate::host::TakenFunction;
+    use crate::host::pcie::{LinkState, PciClass};
     use crate::sets::CpuSet;
     use crate::units::PageSize;
 
@@ -264,6 +369,7 @@ mod tests {
     fn a_warning_cites_what_its_sentence_names() {
         let address: PciAddr = "0000:01:00.0".parse().unwrap();
         let link = LinkState { mts: 16_000, width: 16 };
+        let mate = TakenFunction { address, class: PciClass(0x01_0601) };
         let node = NodeId(1);
         let nodes = NodeSet::one(NodeId(0));
         let (page_size, memory) = (PageSize::KIB_4, Bytes::from_gib(1));
@@ -271,8 +377,20 @@ mod tests {
         for warning in [
             Warning::DegradedLink { address, now: link, possible: link, given: true },
             Warning::RemoteGpu { address, node, nodes: nodes.clone() },
+            Warning::RemoteDevice { address, node, nodes: nodes.clone() },
+            Warning::DeviceApart { address, gpu: None, within: None },
             Warning::UnknownNode { address },
-            Warning::SharedIommuGroup { address, others: vec![address] },
+            Warning::MigInstances { address, instances: 2 },
+            Warning::HasVirtualFunctions { address, functions: 2 },
+            Warning::MayBeShared { address, tenants: tenants() },
+            Warning::SharedIommuGroup { address, others: vec![mate] },
+            Warning::NarrowSlot { address, slot: link, card: link },
+            Warning::InUse { address, by: InUse::BootDisplay },
+            Warning::InUse { address, by: InUse::LastDisplay },
+            Warning::InUse { address, by: InUse::Processes },
+            Warning::InUse { address, by: InUse::Mounts },
+            Warning::InUse { address, by: InUse::DefaultRoute },
+            Warning::InUse { address, by: InUse::Driver { driver: "nvidia".to_owned() } },
             Warning::NoIommuGroup { address },
             Warning::UnknownIommuGroup { address },
             Warning::RedirectedPeers {
@@ -296,6 +414,8 @@ mod tests {
             Warning::NotIsolated { cpus: cpus(), siblings: cpus() },
             Warning::SpreadSetMayBeFaster { node },
             Warning::NotAPartition { gpus: vec![address] },
+            Warning::ActivatePartition { id: 3 },
+            Warning::UntoldFabric { switches: vec![address] },
         ] {
             assert_eq!(named(&of_warning(&warning)), cited_by(&warning), "{warning:?}");
         }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use super::answer::{FleetAnswer, FleetOptions, HostRank, HostRefusal};
 use super::member::FleetHost;
 use super::rank::rank_some;
-use crate::free::gpus;
+use crate::free::{gpus, virtual_gpus};
 use crate::host::Host;
 use crate::request::{Request, RequestError, RequestSpec};
 use crate::sets::{CpuSet, NodeSet};
@@ -154,10 +154,14 @@ fn bar<H: Deref<Target = Host>>(member: &mut FleetHost<H>, rank: &HostRank) -> S
         dedicated.extend(&node.cpus);
     }
     let gpus = gpus::unheld(host, member.usage()).iter().map(|at| &host.gpus()[at]);
-    let inside = gpus.filter(|gpu| gpu.node.is_some_and(|node| nodes.contains(node)));
+    let virtual_gpus = virtual_gpus::free(host, member.usage());
+    let gpus = gpus.map(|gpu| (gpu.address, gpu.node));
+    let all = gpus.chain(virtual_gpus.map(|device| (device.address, device.node)));
+    let inside = all.filter(|(_, node)| node.is_some_and(|node| nodes.contains(node)));
+    let devices = inside.map(|(address, _)| address).collect();
     let claim = Claim {
         dedicated: dedicated.difference(member.usage().dedicated()),
-        devices: inside.map(|gpu| gpu.address).collect(),
+        devices,
         ..Claim::default()
     };
     // A requested VM cannot have a slash in its name; a tenant from elsewhere might.

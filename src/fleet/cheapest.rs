@@ -53,7 +53,7 @@ pub(super) fn cheapest<H: Deref<Target = Host>>(
     let least = (1, false, 0);
     match &request.spec().gpus {
         GpuRequest::Addresses(addresses) => of_set(host.gpu_mask(addresses)).unwrap_or(least),
-        GpuRequest::Count { model: Some(_), .. } => least,
+        GpuRequest::Count { model: Some(_), .. } | GpuRequest::VfOf { .. } => least,
         GpuRequest::Count { count, model: None } => {
             let mut best = None;
             let mut tries = MAX_SETS;

@@ -67,7 +67,7 @@ impl FreeCounts {
             nodes: host.nodes().iter().enumerate().map(node).collect(),
             pages: pages.collect(),
             unheld,
-            gpus: unheld & gpus::discrete(host),
+            gpus: gpus::free(host, usage),
             held: gpus::held_by_tenants(host, usage).into(),
             crowded: pcpus.floaters.is_some(),
         }
@@ -113,20 +113,28 @@ impl FreeCounts {
         Remaining { gpus: count(self.gpus - gpus), pcpus: pcpus.saturating_sub(dedicated) }
     }
 
-    /// The smallest and the largest number of the free GPUs that the VM may take. They differ if a
-    /// model is requested: integrated GPUs may match it, and these are not among the free ones.
+    /// The smallest and the largest number of the free GPUs that the VM may take. They differ where
+    /// integrated GPUs may be taken, which are not among the free ones.
     pub(super) fn gpus_taken(&self, host: &Host, request: &Request) -> (u64, u64) {
         match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
                 let taken = count(self.gpus & host.gpu_mask(addresses));
                 (taken, taken)
             }
+            // Virtual functions are not among the free GPUs.
+            GpuRequest::VfOf { .. } => (0, 0),
             GpuRequest::Count { count: wanted, model } => {
                 let wanted = u64::from(*wanted);
-                let others = model.as_ref().map_or(0, |_| count(self.unheld - self.gpus));
+                let others = count(self.candidates(host, model.as_deref()) - self.gpus);
                 (wanted.saturating_sub(others), wanted)
             }
         }
+    }
+
+    /// The GPUs that a request for a number of them may be given. Whether they have the wanted model
+    /// is not checked here: it may be that of an integrated GPU.
+    fn candidates(&self, host: &Host, model: Option<&str>) -> GpuMask {
+        if model.is_some() { self.unheld } else { self.unheld & host.derived().offered }
     }
 
     /// A resource of which the request needs more than it could have. `None` proves nothing.
@@ -142,9 +150,7 @@ impl FreeCounts {
             all.into_iter().take(nodes).fold(0, u64::saturating_add)
         };
         if let GpuRequest::Count { count: wanted, model } = &spec.gpus {
-            // The model may be that of an integrated GPU; whether it is, is not checked here.
-            let free = if model.is_some() { self.unheld } else { self.gpus };
-            let free = free - host.gpu_mask(&spec.devices);
+            let free = self.candidates(host, model.as_deref()) - host.gpu_mask(&spec.devices);
             let of_nodes = host.derived().nodes.iter().map(|node| count(node.gpus & free));
             let local = spec.policies.gpu_locality == Policy::Require;
             let (needed, free) = (u64::from(*wanted), count(free));

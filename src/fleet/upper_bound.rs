@@ -93,7 +93,9 @@ impl UpperBound {
         options: &Options,
         crowded: bool,
     ) -> Option<Self> {
-        if request.spec().gpus.count() > 0 || !request.spec().devices.is_empty() {
+        let spec = request.spec();
+        let named = !spec.devices.is_empty() || !spec.device_wishes.is_empty();
+        if spec.gpus.count() > 0 || named {
             return None;
         }
         let nodes = request.spec().cells.required().unwrap_or(1) as usize;
@@ -187,7 +189,8 @@ fn sets(host: &Host, size: usize) -> Option<Vec<NodeSetAtHome>> {
 
 /// The common part of all profiles with these threads.
 fn base(host: &Host, request: &Request, threads: u32, dedicated: bool) -> Profile {
-    let SetFacts { path, same_switch, partition, degraded } = SetFacts::of(host, GpuMask::EMPTY);
+    let SetFacts { path, same_switch, partition, degraded } =
+        SetFacts::of(host, request, GpuMask::EMPTY);
     Profile {
         // With shared cores one preference less is met, and the score is no better.
         whole_cores: dedicated,

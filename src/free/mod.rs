@@ -41,14 +41,25 @@
 //! here, though a tenant that runs may claim them.
 //!
 //! # GPUs and devices
-//! A device goes to a VM together with its *bundle*: the helper functions of its card, and every
+//! A device goes to a VM together with its *bundle*: the helper functions of a GPU's card, and every
 //! function of their IOMMU groups. A device is free if no tenant holds any member of its bundle. So
 //! a tenant that holds the audio function of a card holds the card.
+//! - SR-IOV: a physical function and its virtual functions *exclude* each other. A physical function
+//!   is free only if nobody holds a virtual function of it, and a virtual function only if nobody
+//!   holds its physical function. So a tenant that holds a card holds all its virtual functions.
+//! - A *mediated device* (mdev) is a share of a function, its parent. The parent is not free while
+//!   a tenant holds a share of it; other shares of it are. A share whose parent is unknown may be of
+//!   any GPU whose driver may serve mediated devices: then none of these is given by number.
 //! - *Unheld* GPUs are free by this definition, whatever their kind.
-//! - *Free* GPUs are unheld and not integrated into the processor: those that VMs usually ask for.
-//!   An integrated GPU is only given to a VM that names its model or its address.
-//! - *Eligible* GPUs are those that one request may be given: unheld, of the requested model (or
-//!   not integrated if none is requested), and not named among its other devices.
+//! - *Free* GPUs are unheld, not integrated into the processor, and have no virtual functions: those
+//!   that VMs usually ask for. The virtual functions of the others are there for other VMs.
+//! - *Offered* GPUs are unheld, and a request for a number of GPUs may be given them: they have no
+//!   virtual functions, take nothing from the host that it needs, and an integrated one is held for
+//!   VMs or has no discrete one beside it.
+//! - *Eligible* GPUs are those that one request may be given: unheld, of the requested model (or,
+//!   if none is requested, those that may be offered), without virtual functions, not named among its
+//!   other devices, and without a loss of what the host needs unless the request allows it. If it asks
+//!   for virtual functions, they are free virtual functions of GPUs.
 //! - A tenant *holds* a GPU if it holds any member of the bundle, so each GPU is either unheld or
 //!   held by a tenant. Two tenants can hold parts of one bundle; the GPU is free once both are
 //!   gone.
@@ -71,12 +82,16 @@
 //! | pages on one node | fleet, changes | [`pages::on_node`] |
 //! | GPUs to choose from | search | [`gpus::eligible`] |
 //! | GPUs for slots and future VMs | search, capacity, fleet | [`gpus::free`], [`gpus::held_by_tenants`] |
-//! | the most GPUs that a request could have | fleet | [`gpus::unheld`], [`gpus::free`] |
+//! | the most GPUs that a request could have | fleet | [`gpus::unheld`] |
+//! | GPUs of further VMs | capacity | [`gpus::offered`] |
 //! | GPUs to withhold from a gang's next VM | fleet | [`gpus::unheld`] |
-//! | a named GPU or other device | search | [`holder`] |
+//! | virtual functions to choose from, and on each node | search, capacity | [`virtual_gpus`] |
+//! | a named GPU or other device | search | [`held`] |
+//! | devices of a kind, of which none is named | search | [`wished::wished`] |
 //! | the functions that leave the host with a device | build, capacity | [`bundle`] |
 //!
 //! # Known limitations
+//! - Virtual functions of GPUs are no slots: what a VM leaves of them is not priced.
 //! - The GPUs that a placement *takes* are counted as its own GPUs only. A GPU withheld because it
 //!   shares an IOMMU group with one of them still counts as free after the placement, in slots and
 //!   in the rest of the host, until the placement is claimed. GPU sets that withhold others are
@@ -92,7 +107,9 @@ pub(crate) mod pages;
 pub(crate) mod pcpus;
 #[cfg(test)]
 mod tests;
+pub(crate) mod virtual_gpus;
+pub(crate) mod wished;
 
-pub(crate) use devices::{bundle, holder};
+pub(crate) use devices::{Held, bundle, held, may_be_parent};
 pub(crate) use pages::FreePages;
 pub(crate) use pcpus::FreePcpus;

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::core_set::{CoreMap, CoreSet};
+use super::fabric::nvswitches;
+use super::function::Loss;
 pub(crate) use super::gpu_facts::GpuFacts;
 use super::gpu_places::GpuPlaces;
 use super::mask::{GpuMask, NodeMask, PackageMask};
-use super::pcie::{CommonBridge, FabricPartition, GpuLink, PciTree};
+use super::pcie::{CommonBridge, FabricPartition, GpuLink, LinkState, PciTree};
 use super::records::{Core, CoreKind, Gpu, L3Domain, Node};
 use crate::sets::CpuSet;
-use crate::units::{Bytes, Distance, L3Id, PackageId, PcpuId};
+use crate::units::{Bytes, Distance, L3Id, PackageId, PciAddr, PcpuId};
 
 /// Numbers of cores by kind, in the order of [`CoreKind::ALL`]. On a host with cores of one kind, all
 /// are of the first.
@@ -76,7 +78,14 @@ pub(crate) struct Derived {
     pub(crate) allowed_cores: ByKind,
     /// Facts by position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
+    /// The GPUs that a request for a number of GPUs of any model may be given as far as their kind
+    /// goes: those that are not integrated into a processor, and those that are but are held for VMs;
+    /// all if every GPU is integrated.
+    pub(crate) offered: GpuMask,
+    /// The GPUs of each of [`Host::fabric_partitions`](super::Host::fabric_partitions).
     pub(crate) partitions: Vec<GpuMask>,
+    /// The addresses of the NVSwitches.
+    pub(crate) nvswitches: Vec<PciAddr>,
     pub(crate) gpu_places: GpuPlaces,
     /// The largest number of SMT siblings of a core.
     pub(crate) widest_core: usize,
@@ -123,8 +132,7 @@ impl Derived {
             sizes.sort_unstable_by(|a, b| b.cmp(a));
             sizes
         };
-        let of_partition = |p: &FabricPartition| mask_of(gpus, |gpu| p.gpus.contains(&gpu.address));
-        let masks: Vec<GpuMask> = partitions.iter().map(of_partition).collect();
+        let masks = partition_masks(gpus, partitions);
         let gpu_facts = with_twins(gpu_facts(nodes, pci, gpus, links), &masks);
         let cores_of: Vec<usize> = facts.iter().map(|node| node.cores.len()).collect();
         let in_package = (0..packages.len().min(64)).map(|package| {
@@ -134,7 +142,7 @@ impl Derived {
         Self {
             in_package: in_package.collect(),
             widest_core: cores.iter().map(|core| core.pcpus.len()).max().unwrap_or(1),
-            gpu_places: GpuPlaces::new(nodes, &cores_of, &packages, gpus, &gpu_facts),
+            gpu_places: GpuPlaces::new(nodes, &cores_of, &packages, &gpu_facts),
             core_counts: largest_first(facts.iter().map(|n| n.cores.len() as u64).collect()),
             pcpu_counts: largest_first(nodes.iter().map(|n| n.cpus.len() as u64).collect()),
             memories: largest_first(nodes.iter().map(|node| node.memory.0).collect()),
@@ -148,9 +156,11 @@ impl Derived {
                 }
                 counts
             },
+            offered: offered(gpus, &gpu_facts),
             gpus: gpu_facts,
             unequal_caches: false,
             partitions: masks,
+            nvswitches: nvswitches(pci),
             far: distances(nodes),
             core_map: CoreMap::new(cores),
             favoured: CoreSet::of(cores, |core| core.favoured),
@@ -179,6 +189,26 @@ impl Derived {
             sizes.any(|size| Some(size) != first)
         };
         self.unequal_caches = self.nodes.iter().any(unequal);
+        self
+    }
+
+    /// The same for another list of the host's GPUs.
+    pub(super) fn with_gpus(
+        mut self,
+        nodes: &[Node],
+        pci: &PciTree,
+        gpus: &[Gpu],
+        links: &[GpuLink],
+        partitions: &[FabricPartition],
+    ) -> Self {
+        self.partitions = partition_masks(gpus, partitions);
+        self.gpus = with_twins(gpu_facts(nodes, pci, gpus, links), &self.partitions);
+        self.offered = offered(gpus, &self.gpus);
+        for (facts, node) in self.nodes.iter_mut().zip(nodes) {
+            facts.gpus = mask_of(gpus, |gpu| gpu.node == Some(node.id));
+        }
+        let cores_of: Vec<usize> = self.nodes.iter().map(|node| node.cores.len()).collect();
+        self.gpu_places = GpuPlaces::new(nodes, &cores_of, &self.packages, &self.gpus);
         self
     }
 
@@ -228,6 +258,30 @@ fn mask_of(gpus: &[Gpu], is_in: impl Fn(&Gpu) -> bool) -> GpuMask {
     gpus.iter().enumerate().filter(|(_, gpu)| is_in(gpu)).map(|(at, _)| at).collect()
 }
 
+/// The fabric partitions as sets of these GPUs. A partition with a GPU that is not listed is empty:
+/// no set of listed GPUs is that partition.
+fn partition_masks(gpus: &[Gpu], partitions: &[FabricPartition]) -> Vec<GpuMask> {
+    let of_partition = |p: &FabricPartition| {
+        let mask = mask_of(gpus, |gpu| p.gpus.contains(&gpu.address));
+        if mask.len() as usize == p.gpus.len() { mask } else { GpuMask::EMPTY }
+    };
+    partitions.iter().map(of_partition).collect()
+}
+
+/// The physical or virtual functions of the members of a bundle that are not in the bundle.
+fn excluded(pci: &PciTree, bundle: &[PciAddr]) -> Vec<PciAddr> {
+    let mut all: Vec<PciAddr> = bundle.iter().flat_map(|at| pci.excluded_by(*at)).collect();
+    all.retain(|address| !bundle.contains(address));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn offered(gpus: &[Gpu], facts: &[GpuFacts]) -> GpuMask {
+    let any = gpus.iter().any(|gpu| !gpu.integrated);
+    (0..gpus.len()).filter(|at| !any || facts[*at].loss < Loss::Processor).collect()
+}
+
 fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> Vec<GpuFacts> {
     let facts = |gpu: &Gpu| {
         let address = gpu.address;
@@ -236,6 +290,9 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
         let within = |far| mask_of(gpus, |other| pci.common_bridge(address, other.address) <= far);
         let switch = pci.switch_of(address);
         let group = pci.group_of(address);
+        let bundle = pci.bundle_of(address);
+        let is_virtual = pci.get(address).is_some_and(|d| d.physical_function.is_some());
+        let is_split = !pci.virtual_functions_of(address).is_empty();
         GpuFacts {
             root: pci.root_of(address),
             node: gpu.node.and_then(|id| nodes.binary_search_by_key(&id, |node| node.id).ok()),
@@ -247,7 +304,14 @@ fn gpu_facts(nodes: &[Node], pci: &PciTree, gpus: &[Gpu], links: &[GpuLink]) -> 
             group: itself | mask_of(gpus, |other| group.contains(&other.address)),
             model: mask_of(gpus, |other| other.model == gpu.model),
             degraded: pci.degraded_link(address).is_some(),
-            bundle: pci.bundle_of(address),
+            excludes: excluded(pci, &bundle),
+            bundle,
+            is_virtual,
+            is_split,
+            by_number: !gpu.integrated && !is_virtual && !is_split,
+            needed: pci.needed_mates(address),
+            loss: pci.get(address).map_or(Loss::Nothing, |d| Loss::of(d, gpu.integrated)),
+            slot: pci.link_possible(address).map_or(0, LinkState::capacity),
             twins: itself,
         }
     };
@@ -273,7 +337,8 @@ fn are_twins(gpus: &[GpuFacts], partitions: &[GpuMask], a: usize, b: usize) -> b
     let alike = |(x, y): (GpuMask, GpuMask)| {
         x - both == y - both && x.intersects(both) == y.intersects(both)
     };
-    let same_place = gpus[a].node == gpus[b].node && gpus[a].degraded == gpus[b].degraded;
+    let place = |gpu: &GpuFacts| (gpu.node, gpu.degraded, gpu.slot);
+    let same_place = place(&gpus[a]) == place(&gpus[b]);
     let exchanged =
         |set: GpuMask| if set.contains(a) == set.contains(b) { set } else { set ^ both };
     same_place

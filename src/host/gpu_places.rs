@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::gpu_facts::GpuFacts;
 use super::mask::GpuMask;
-use super::records::{Gpu, Node};
+use super::records::Node;
 use crate::host::limits::MAX_NODES;
 use crate::units::PackageId;
 
@@ -38,7 +38,8 @@ pub(crate) struct GpuNode {
     pub(crate) switches: Range<usize>,
 }
 
-/// All possible places of slots, free or not. GPUs integrated into a processor are not counted.
+/// All possible places of slots, free or not. Only GPUs that are given by number are counted: none
+/// that is integrated into a processor, is a virtual function or has virtual functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GpuPlaces {
     pub(crate) gpus: u64,
@@ -66,10 +67,9 @@ impl GpuPlaces {
         nodes: &[Node],
         cores: &[usize],
         packages: &[PackageId],
-        gpus: &[Gpu],
         facts: &[GpuFacts],
     ) -> Self {
-        let counted: Vec<usize> = (0..gpus.len()).filter(|gpu| !gpus[*gpu].integrated).collect();
+        let counted: Vec<usize> = (0..facts.len()).filter(|gpu| facts[*gpu].by_number).collect();
         let on = |at: usize| {
             counted.iter().copied().filter(|gpu| facts[*gpu].node == Some(at)).collect()
         };

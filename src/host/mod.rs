@@ -1,21 +1,30 @@
 //! A host's hardware: its topology, and queries on it.
 
 pub(crate) mod acs;
+mod bundle;
 pub(crate) mod core_set;
 pub(crate) mod derived;
 mod described;
+mod fabric;
+pub(crate) mod function;
 mod gpu_facts;
 pub(crate) mod gpu_places;
+mod host_use;
 pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod mask;
 mod memory;
+pub(crate) mod pci_place;
 pub(crate) mod pcie;
 pub(crate) mod records;
 pub(crate) mod sources;
 pub(crate) mod spec;
+mod virtual_functions;
+mod virtual_gpus;
 
 pub use acs::Acs;
+pub use function::TakenFunction;
+pub use host_use::HostUse;
 pub use kept::{Kept, KeptWhy, Reserve};
 pub use limits::{MAX_GPUS, MAX_NODES, MAX_PCI_FUNCTIONS, MAX_PCPUS};
 pub use memory::ReserveMemory;
@@ -191,7 +200,7 @@ impl Host {
         &self.pci
     }
 
-    /// The GPUs, sorted by address.
+    /// The whole GPUs, sorted by address; virtual functions of GPUs are not among them.
     #[must_use]
     pub fn gpus(&self) -> &[Gpu] {
         &self.gpus
@@ -224,7 +233,7 @@ impl Host {
     #[must_use]
     pub fn assumed_device_node(&self) -> Option<NodeId> {
         let node = self.spec.only_memory_node()?;
-        let untold = |d: &pcie::PciDevice| d.node.is_none() && d.kind() != DeviceKind::Bridge;
+        let untold = |d: &pcie::PciDevice| d.node.is_none() && d.is_endpoint();
         self.spec.devices.iter().any(untold).then_some(node)
     }
 
@@ -247,6 +256,22 @@ impl Host {
         &self.spec.fabric_partitions
     }
 
+    /// The NVSwitches that stay with the host although nobody knows which partitions its fabric
+    /// manager offers: empty if the host has no NVSwitch, if partitions are known, or if a VM is
+    /// given all NVSwitches in `devices` and runs the fabric manager itself. Unless it is empty,
+    /// NVLinks between the VM's GPUs may be switched off.
+    pub(crate) fn untold_fabric(&self, devices: &[PciAddr]) -> &[PciAddr] {
+        let switches = &self.derived().nvswitches;
+        let given = switches.iter().all(|switch| devices.contains(switch));
+        if given || !self.fabric_partitions().is_empty() { &[] } else { switches }
+    }
+
+    /// The number of the first fabric partition that has exactly these GPUs.
+    pub(crate) fn partition_of(&self, gpus: mask::GpuMask) -> Option<u32> {
+        let at = self.derived().partitions.iter().position(|partition| *partition == gpus)?;
+        Some(self.fabric_partitions()[at].id)
+    }
+
     /// The same hardware with something else kept for the host itself.
     ///
     /// # Errors
@@ -264,16 +289,10 @@ impl Host {
     }
 
     /// The GPUs among the functions. SR-IOV virtual functions do not count: they are shares of a
-    /// GPU, and a request names them among its other devices.
+    /// GPU. A request can ask for them all the same.
     pub(crate) fn gpus_of(tree: &PciTree) -> Vec<Gpu> {
-        let gpu = |device: &pcie::PciDevice| Gpu {
-            address: device.address,
-            node: device.node,
-            model: device.label(),
-            integrated: device.is_integrated(),
-        };
         let whole =
             |d: &&pcie::PciDevice| d.kind() == DeviceKind::Gpu && d.physical_function.is_none();
-        tree.devices().iter().filter(whole).map(gpu).collect()
+        tree.devices().iter().filter(whole).map(|device| Gpu::of(tree, device)).collect()
     }
 }

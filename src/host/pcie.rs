@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::acs::Acs;
+use super::host_use::HostUse;
+use super::virtual_functions::VirtualFunctions;
 use crate::units::{Bytes, NodeId, ParseUnitError, PciAddr};
 
 macro_rules! hex_id {
@@ -61,6 +63,9 @@ hex_id!(
 const CONSOLE_VENDORS: [u16; 10] =
     [0x1a03, 0x102b, 0x1013, 0x1234, 0x1af4, 0x1b36, 0x15ad, 0x126f, 0x19e5, 0x18ca];
 
+/// The speed of an idle link in MT/s: PCIe's first generation.
+const IDLE_MTS: u32 = 2_500;
+
 /// The kind of a function, as far as placement is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeviceKind {
@@ -92,6 +97,11 @@ impl LinkState {
     #[must_use]
     pub fn min(self, other: Self) -> Self {
         Self { mts: self.mts.min(other.mts), width: self.width.min(other.width) }
+    }
+
+    /// The speed times the width, in MT/s: a measure for comparing links.
+    pub(super) fn capacity(self) -> u64 {
+        u64::from(self.mts) * u64::from(self.width)
     }
 
     fn reaches(self, other: Self) -> bool {
@@ -139,9 +149,24 @@ pub struct PciDevice {
     /// The kernel driver bound to it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub driver: Option<String>,
+    /// Whether the firmware showed its console on this display controller (`boot_vga`).
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_false"))]
+    pub boot_vga: bool,
+    /// The uses that the host makes of it, ascending and each once; empty if no source tells any.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub used_for: Vec<HostUse>,
     /// The physical function that this virtual function belongs to.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub physical_function: Option<PciAddr>,
+    /// The UUIDs of its mediated devices (mdev), which are shares of it; `None` if its driver is not
+    /// known to serve any.
+    #[doc(alias = "mdev")]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub mediated: Option<Vec<String>>,
+    /// The number of MIG instances that the GPU is divided into; `None` if MIG is off or unknown.
+    #[doc(alias = "multi-instance GPU")]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub mig_instances: Option<u32>,
     /// The current state of the link to the port above.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub link_now: Option<LinkState>,
@@ -171,7 +196,11 @@ impl PciDevice {
             parent: None,
             iommu_group: None,
             driver: None,
+            boot_vga: false,
+            used_for: Vec::new(),
             physical_function: None,
+            mediated: None,
+            mig_instances: None,
             link_now: None,
             link_max: None,
             access: None,
@@ -191,19 +220,18 @@ impl PciDevice {
         }
     }
 
-    /// Whether it is a display controller integrated into the CPU, which shares the machine's
-    /// memory.
-    #[must_use]
-    pub fn is_integrated(&self) -> bool {
-        self.kind() == DeviceKind::Gpu && self.vendor.0 == 0x8086 && self.address.bus == 0
-    }
-
     /// The model's name, or the ids if no source names it.
     #[must_use]
     pub fn label(&self) -> String {
         let ids = || format!("{:04x}:{:04x}", self.vendor.0, self.device.0);
         self.name.clone().unwrap_or_else(ids)
     }
+}
+
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// The kind of a direct connection between two GPUs.
@@ -275,18 +303,36 @@ pub struct PciTree {
     /// Sorted by address.
     devices: Vec<PciDevice>,
     groups: BTreeMap<u32, Vec<PciAddr>>,
+    virtual_functions: VirtualFunctions,
 }
 
 impl PciTree {
     /// The devices must be sorted by address.
     pub(crate) fn new(devices: Vec<PciDevice>) -> Self {
         let mut groups: BTreeMap<u32, Vec<PciAddr>> = BTreeMap::new();
-        for device in devices.iter().filter(|d| d.kind() != DeviceKind::Bridge) {
+        for device in devices.iter().filter(|device| device.is_endpoint()) {
             if let Some(group) = device.iommu_group {
                 groups.entry(group).or_default().push(device.address);
             }
         }
-        Self { devices, groups }
+        let functions = devices.iter().map(|device| (device.address, device.physical_function));
+        let virtual_functions = VirtualFunctions::of(functions);
+        Self { devices, groups, virtual_functions }
+    }
+
+    /// The virtual functions of the physical function at `address`, ascending; empty for all other
+    /// functions.
+    #[must_use]
+    pub fn virtual_functions_of(&self, address: PciAddr) -> &[PciAddr] {
+        self.virtual_functions.of_physical(address)
+    }
+
+    /// The functions that cannot be used while `address` is, because SR-IOV excludes them: its
+    /// physical function, or its virtual functions.
+    pub(crate) fn excluded_by(&self, address: PciAddr) -> impl Iterator<Item = PciAddr> + '_ {
+        let physical = self.get(address).and_then(|device| device.physical_function);
+        let physical = physical.filter(|physical| *physical != address);
+        physical.into_iter().chain(self.virtual_functions_of(address).iter().copied())
     }
 
     /// All functions, sorted by address.
@@ -357,7 +403,7 @@ impl PciTree {
         ports
     }
 
-    /// The functions, without bridges, in the IOMMU group of `address`, itself included; only
+    /// The functions, without bridges and host bridges, in the IOMMU group of `address`, itself included; only
     /// itself if the group is unknown.
     #[must_use]
     pub fn group_of(&self, address: PciAddr) -> Vec<PciAddr> {
@@ -370,25 +416,6 @@ impl PciTree {
         !self.groups.is_empty()
     }
 
-    /// The functions that must go together with `address`, itself included: the helper functions of
-    /// its card, and all members of their IOMMU groups.
-    pub(crate) fn bundle_of(&self, address: PciAddr) -> Vec<PciAddr> {
-        let mut all = self.group_of(address);
-        if self.get(address).is_some_and(|device| device.physical_function.is_some()) {
-            return all;
-        }
-        // Functions of one card have neighbouring addresses.
-        let first =
-            self.devices.partition_point(|d| d.address < PciAddr { function: 0, ..address });
-        let of_card = self.devices[first..].iter().take_while(|d| d.address.same_slot(address));
-        for device in of_card.filter(|d| d.kind() == DeviceKind::Other) {
-            all.extend(self.group_of(device.address));
-        }
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
     /// The state that the link of `address` could reach: the slower of its own side and the port
     /// above. `None` if its own side is unknown.
     #[must_use]
@@ -399,12 +426,34 @@ impl PciTree {
         Some(port.map_or(own, |port| own.min(port)))
     }
 
-    /// `(now, possible)` if the link runs slower or narrower than both sides can. A lower speed at
-    /// full width may also be an idle GPU saving power.
+    /// `(now, possible)` if the link runs slower or narrower than both sides can. A link of full
+    /// width at 2.5 GT/s is idle, not degraded, as devices drop to that speed to save power; unless
+    /// the link of an equal GPU (same ids and name) is faster now. The exception is ours.
     #[must_use]
     pub fn degraded_link(&self, address: PciAddr) -> Option<(LinkState, LinkState)> {
         let possible = self.link_possible(address)?;
         let now = self.get(address)?.link_now?;
-        (!now.reaches(possible)).then_some((now, possible))
+        let idle = now.mts <= IDLE_MTS && now.width >= possible.width;
+        let idle = idle && !self.has_faster_equal(address);
+        (!now.reaches(possible) && !idle).then_some((now, possible))
+    }
+
+    /// Whether the link of a GPU equal to the one at `address` is faster than an idle one.
+    fn has_faster_equal(&self, address: PciAddr) -> bool {
+        let Some(own) = self.get(address).filter(|own| own.kind() == DeviceKind::Gpu) else {
+            return false;
+        };
+        let model = |device: &PciDevice| (device.vendor, device.device, device.name.clone());
+        let is_fast = |device: &&PciDevice| device.link_now.is_some_and(|now| now.mts > IDLE_MTS);
+        let mut fast = self.devices.iter().filter(is_fast);
+        fast.any(|other| other.kind() == DeviceKind::Gpu && model(other) == model(own))
+    }
+
+    /// `(slot, card)` if the port above `address` has fewer lanes than the device.
+    #[must_use]
+    pub fn narrow_slot(&self, address: PciAddr) -> Option<(LinkState, LinkState)> {
+        let card = self.get(address)?.link_max?;
+        let slot = self.bridges_above(address).next()?.link_max?;
+        (slot.width < card.width).then_some((slot, card))
     }
 }

@@ -1,5 +1,6 @@
 //! The records of a host's hardware: plain data.
 
+use super::pcie::{PciDevice, PciTree};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, CoreId, Distance, L3Id, NodeId, PackageId, PageSize, PciAddr, PcpuId};
 
@@ -124,4 +125,16 @@ pub struct Gpu {
     /// Whether it is integrated into the CPU. An integrated GPU is chosen only if the request names
     /// it.
     pub integrated: bool,
+}
+
+impl Gpu {
+    /// The record of the function, which is a GPU or a virtual function of one.
+    pub(crate) fn of(pci: &PciTree, device: &PciDevice) -> Self {
+        Self {
+            address: device.address,
+            node: device.node,
+            model: device.label(),
+            integrated: pci.is_integrated(device.address),
+        }
+    }
 }

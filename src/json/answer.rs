@@ -6,6 +6,7 @@ use super::format::{RECOMMENDATION, REFUSAL};
 use super::placement::{PlacementJson, tagged};
 use super::write::{Tagged, to_line};
 use crate::changes::{Change, NearMiss, near_misses};
+use crate::emit::DomainChange;
 use crate::engine::recommend::{Infeasible, Ranked, Recommendation};
 use crate::engine::refusal::Rejection;
 use crate::engine::rules::{Finding, Prediction};
@@ -28,6 +29,9 @@ struct Answer<'a> {
     rejected: Vec<Refused>,
     near_misses: Vec<Near>,
     warnings: Vec<String>,
+    /// The changes to the domain that was patched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a [DomainChange]>,
     search_cut: bool,
 }
 
@@ -90,19 +94,20 @@ struct Claimed {
     floating: CpuSet,
     pages: Vec<PageClaim>,
     devices: Vec<PciAddr>,
+    mediated: Vec<Option<PciAddr>>,
 }
 
 impl From<Claim> for Claimed {
     fn from(claim: Claim) -> Self {
-        let Claim { dedicated, floating, pages, devices } = claim;
-        Self { dedicated, floating, pages, devices }
+        let Claim { dedicated, floating, pages, devices, mediated } = claim;
+        Self { dedicated, floating, pages, devices, mediated }
     }
 }
 
 /// The recommendation as JSON, on one line. The baseline is the last of the ranked.
 #[must_use]
 pub fn recommendation(question: Question<'_>, answer: &Recommendation) -> String {
-    written(question, answer, None)
+    written(question, answer, None, None)
 }
 
 /// The same with a field `host`: the host's name, one line about it, the source of each part of its
@@ -114,13 +119,38 @@ pub fn recommendation_on(
     notes: &[String],
     answer: &Recommendation,
 ) -> String {
-    let host = question.host;
-    let (name, sources) = (host.name(), host.sources());
-    let row = HostRow { name, text: host_line(host), sources, conflicts, notes };
-    written(question, answer, Some(row))
+    written(question, answer, Some(host_row(question, conflicts, notes)), None)
 }
 
-fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow<'_>>) -> String {
+/// [`recommendation_on`] with a field `changes`: what putting the best placement into an existing
+/// domain changes there.
+#[must_use]
+pub fn recommendation_for_domain(
+    question: Question<'_>,
+    conflicts: &[String],
+    notes: &[String],
+    answer: &Recommendation,
+    changes: &[DomainChange],
+) -> String {
+    written(question, answer, Some(host_row(question, conflicts, notes)), Some(changes))
+}
+
+fn host_row<'a>(
+    question: Question<'a>,
+    conflicts: &'a [String],
+    notes: &'a [String],
+) -> HostRow<'a> {
+    let host = question.host;
+    let (name, sources) = (host.name(), host.sources());
+    HostRow { name, text: host_line(host), sources, conflicts, notes }
+}
+
+fn written(
+    question: Question<'_>,
+    answer: &Recommendation,
+    host: Option<HostRow<'_>>,
+    changes: Option<&[DomainChange]>,
+) -> String {
     let warnings = |ranked: &Ranked| ranked.warnings(question);
     let texts = |ranked| warnings(ranked).iter().map(ToString::to_string).collect();
     let near = |ranked| -> Vec<Near> {
@@ -139,6 +169,7 @@ fn written(question: Question<'_>, answer: &Recommendation, host: Option<HostRow
         rejected: refused(&answer.rejected),
         near_misses: answer.ranked.first().map(near).unwrap_or_default(),
         warnings: answer.ranked.first().map(texts).unwrap_or_default(),
+        changes,
         search_cut: answer.cut,
     };
     to_line(&answer)

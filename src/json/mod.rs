@@ -56,7 +56,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{recommendation, recommendation_on, refusal};
+pub use answer::{recommendation, recommendation_for_domain, recommendation_on, refusal};
 pub use format::{HOST, OFFER, PLACEMENT, RECOMMENDATION, REFUSAL, REQUEST, SHAPE, TENANT, USAGE};
 pub use host::{read_host, write_host};
 pub use offer::{read_offer, write_offer};

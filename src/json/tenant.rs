@@ -22,6 +22,8 @@ struct Tenant {
     pages: Vec<PageClaim>,
     #[serde(default)]
     devices: Vec<PciAddr>,
+    #[serde(default)]
+    mediated: Vec<Option<PciAddr>>,
 }
 
 #[derive(Serialize)]
@@ -39,8 +41,9 @@ struct Written<'a> {
 /// [`JsonError`] if the text is too long, names another format, is not JSON, or has an unknown,
 /// missing, repeated or malformed field.
 pub fn read_tenant(text: &str) -> Result<(String, Claim), JsonError> {
-    let Tenant { name, dedicated, floating, pages, devices } = read_by_hand(text, TENANT)?;
-    Ok((name, Claim { dedicated, floating, pages, devices }))
+    let Tenant { name, dedicated, floating, pages, devices, mediated } =
+        read_by_hand(text, TENANT)?;
+    Ok((name, Claim { dedicated, floating, pages, devices, mediated }))
 }
 
 /// Writes a tenant: its name and its claim.

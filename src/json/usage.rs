@@ -36,6 +36,8 @@ struct TenantJson {
     pages: Vec<PageClaim>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     devices: Vec<PciAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mediated: Vec<Option<PciAddr>>,
 }
 
 /// Reads the usage of `host`, with the generations. Every claim is checked as in
@@ -53,8 +55,8 @@ pub fn read_usage(text: &str, host: &Host) -> Result<Usage, JsonError> {
         return Err(wrong("host", format!("the usage is of {of:?}, the host is {this:?}")));
     }
     let tenant = |tenant: TenantJson| {
-        let TenantJson { name, since, dedicated, floating, pages, devices } = tenant;
-        SavedTenant { name, since, claim: Claim { dedicated, floating, pages, devices } }
+        let TenantJson { name, since, dedicated, floating, pages, devices, mediated } = tenant;
+        SavedTenant { name, since, claim: Claim { dedicated, floating, pages, devices, mediated } }
     };
     let tenants = tenants.into_iter().map(tenant).collect();
     let saved = SavedUsage { generation, tenants, unexplained };
@@ -67,8 +69,8 @@ pub fn write_usage(usage: &Usage, host: &Host) -> String {
     let SavedUsage { generation, tenants, unexplained } = usage.saved();
     let tenant = |tenant: SavedTenant| {
         let SavedTenant { name, since, claim } = tenant;
-        let Claim { dedicated, floating, pages, devices } = claim;
-        TenantJson { name, since, dedicated, floating, pages, devices }
+        let Claim { dedicated, floating, pages, devices, mediated } = claim;
+        TenantJson { name, since, dedicated, floating, pages, devices, mediated }
     };
     let tenants = tenants.into_iter().map(tenant).collect();
     let host = host.name().to_owned();

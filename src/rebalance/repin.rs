@@ -91,6 +91,6 @@ pub(crate) fn repin(
     // The VM keeps the pCPUs that it floats on, except those now dedicated to it.
     let floating = held.floating.difference(&dedicated);
     let claim = Box::new(Claim { dedicated, floating, ..held.clone() });
-    let vfio = !held.devices.is_empty();
+    let vfio = !held.devices.is_empty() || !held.mediated.is_empty();
     Some(Step::Repin { tenant: tenant.to_owned(), moves, claim, left_behind, vfio })
 }

@@ -57,6 +57,11 @@ pub struct Claim {
     /// The devices, in whole IOMMU groups.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub devices: Vec<PciAddr>,
+    /// The mediated devices (mdev, NVIDIA vGPU before SR-IOV, Intel GVT-g), each by its parent, the
+    /// function that it is a share of; `None` if the parent is unknown. Several tenants may hold
+    /// shares of one parent.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub mediated: Vec<Option<PciAddr>>,
 }
 
 impl Claim {
@@ -142,6 +147,20 @@ pub enum ClaimError {
         tenant: String,
         /// The device.
         address: PciAddr,
+    },
+    /// A device that cannot be used beside one that another tenant holds: a physical function and
+    /// its virtual functions, or a function and its mediated devices.
+    #[error("tenant {} claims {address}, which cannot be used beside {other}, held by {}",
+        named(.tenant), named(.holder))]
+    Excluded {
+        /// The tenant that claims.
+        tenant: String,
+        /// The device.
+        address: PciAddr,
+        /// The function that the other tenant holds, or holds a mediated device of.
+        other: PciAddr,
+        /// The tenant that holds it.
+        holder: String,
     },
     /// A device that another tenant holds, or that is claimed twice.
     #[error("tenant {} claims device {address}, held by {}", named(.tenant), named(.holder))]

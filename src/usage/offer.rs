@@ -150,6 +150,16 @@ pub enum Taken {
         /// each holds.
         holders: Vec<(Holder, u64)>,
     },
+    /// A device that cannot be used beside one that another tenant holds: a physical function and
+    /// its virtual functions, or a function and its mediated devices.
+    Excluded {
+        /// The address.
+        address: PciAddr,
+        /// The function that the other tenant holds, or holds a mediated device of.
+        other: PciAddr,
+        /// The tenant that holds it.
+        holder: Holder,
+    },
     /// A device.
     Device {
         /// The device.
@@ -220,6 +230,9 @@ impl fmt::Display for Taken {
                 write!(f, "{needed} pages of {size} are needed on {place}, but {free} are free")?;
                 holders.iter().try_for_each(|(holder, n)| write!(f, ", {n} are held by {holder}"))
             }
+            Self::Excluded { address, other, holder } => {
+                write!(f, "device {address} cannot be used beside {other}, held by {holder}")
+            }
             Self::Device { address, holder } => write!(f, "device {address} is held by {holder}"),
         }
     }
@@ -284,6 +297,9 @@ impl Usage {
         for address in claim.devices.iter().filter(|at| host.pci().get(**at).is_some()) {
             if let Some(name) = self.holder_of(*address) {
                 taken.push(Taken::Device { address: *address, holder: self.holder(name) });
+            } else if let Some((other, name)) = self.excluded(host, *address) {
+                let holder = self.holder(name);
+                taken.push(Taken::Excluded { address: *address, other, holder });
             }
         }
     }

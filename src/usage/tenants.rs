@@ -1,5 +1,6 @@
 //! The record of the resources that the tenants of a host hold.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub(super) struct Held {
     pub(super) dedicated: CpuSet,
     /// The holder of each device.
     pub(super) devices: Table<PciAddr, Arc<str>>,
+    /// The number of tenants with mediated devices.
+    pub(super) sharers: usize,
     /// The number of pages that tenants hold in each pool, if any.
     pub(super) pages: Table<PoolKey, u64>,
     /// The number of pages of each size that tenants hold on no particular node.
@@ -127,6 +130,44 @@ impl Usage {
         self.held.devices.get(&address).map(|holder| &**holder)
     }
 
+    /// A tenant that holds a mediated device of the function at `address`.
+    #[must_use]
+    pub fn sharer_of(&self, address: PciAddr) -> Option<&str> {
+        if self.held.sharers == 0 {
+            return None;
+        }
+        let shares = |claim: &Claim| claim.mediated.contains(&Some(address));
+        self.tenants().find(|(_, claim)| shares(claim)).map(|(name, _)| name)
+    }
+
+    /// The tenants that hold a mediated device whose parent is unknown.
+    pub fn unnamed_shares(&self) -> impl Iterator<Item = &str> {
+        let tenants = (self.held.sharers > 0).then(|| self.tenants());
+        let unnamed = |(_, claim): &(&str, &Claim)| claim.mediated.contains(&None);
+        tenants.into_iter().flatten().filter(unnamed).map(|(name, _)| name)
+    }
+
+    /// The parents of mediated devices, as far as they are known, each with the number of devices;
+    /// and the number of those whose parent is unknown.
+    fn parents(&self) -> BTreeMap<Option<PciAddr>, usize> {
+        let mut parents = BTreeMap::new();
+        if self.held.sharers > 0 {
+            for parent in self.tenants().flat_map(|(_, claim)| &claim.mediated) {
+                *parents.entry(*parent).or_default() += 1;
+            }
+        }
+        parents
+    }
+
+    /// What another tenant holds that cannot be used beside `address`: its physical function or a
+    /// virtual function of it, or a mediated device of one of these or of itself.
+    pub(super) fn excluded(&self, host: &Host, address: PciAddr) -> Option<(PciAddr, &str)> {
+        let shared = |other: PciAddr| self.sharer_of(other).map(|holder| (other, holder));
+        let held = |other: PciAddr| self.holder_of(other).map(|holder| (other, holder));
+        let mut others = host.pci().excluded_by(address);
+        shared(address).or_else(|| others.find_map(|other| held(other).or_else(|| shared(other))))
+    }
+
     /// Free pages of `size` on `node`; 0 if there is no such pool. Pages held on no particular node
     /// ([`Usage::unbound_pages`]) are not subtracted.
     #[must_use]
@@ -166,6 +207,7 @@ impl Usage {
             && a.unexplained == b.unexplained
             && a.devices.keys().eq(b.devices.keys())
             && self.floating(host).eq(other.floating(host))
+            && self.parents() == other.parents()
     }
 
     /// The sets of pCPUs that tenants float on, without those inside what the host keeps.
@@ -186,6 +228,7 @@ impl Usage {
         claim.devices.shrink_to_fit();
         let name: Arc<str> = tenant.into();
         self.held.dedicated.extend(&claim.dedicated);
+        self.held.sharers += usize::from(!claim.mediated.is_empty());
         for device in &claim.devices {
             self.held.devices.insert(*device, Arc::clone(&name));
         }
@@ -208,6 +251,7 @@ impl Usage {
         self.generation.0 += 1;
         self.since.remove(tenant);
         self.held.dedicated = self.held.dedicated.difference(&claim.dedicated);
+        self.held.sharers -= usize::from(!claim.mediated.is_empty());
         for device in &claim.devices {
             self.held.devices.remove(device);
         }
@@ -266,6 +310,21 @@ impl Usage {
             let twice = claim.devices[..at].contains(&address).then(tenant);
             if let Some(holder) = twice.or_else(|| self.holder_of(address).map(str::to_owned)) {
                 return Err(ClaimError::DeviceHeld { tenant: tenant(), address, holder });
+            }
+            if let Some((other, holder)) = self.excluded(host, address) {
+                let holder = holder.to_owned();
+                return Err(ClaimError::Excluded { tenant: tenant(), address, other, holder });
+            }
+        }
+        for address in claim.mediated.iter().flatten().copied() {
+            if host.pci().get(address).is_none_or(|d| d.kind() == DeviceKind::Bridge) {
+                return Err(ClaimError::NoDevice { tenant: tenant(), address });
+            }
+            let others = std::iter::once(address).chain(host.pci().excluded_by(address));
+            let mut held = others.filter_map(|other| Some((other, self.holder_of(other)?)));
+            if let Some((other, holder)) = held.next() {
+                let holder = holder.to_owned();
+                return Err(ClaimError::Excluded { tenant: tenant(), address, other, holder });
             }
         }
         Ok(())

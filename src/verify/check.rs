@@ -2,7 +2,7 @@
 
 use super::case::{Case, cores_by_pcpu, housekeeping};
 use super::violation::{Violation, Violations};
-use super::{cpu, devices, guest, memory, pci};
+use super::{cpu, devices, fabric, guest, memory, pci};
 use crate::placement::Placement;
 use crate::question::Question;
 use crate::sets::NodeSet;
@@ -29,6 +29,7 @@ pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Viola
         iothreads,
         cells,
         devices,
+        fabric_partition,
         pci,
         iommu,
         topoext,
@@ -58,6 +59,7 @@ pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Viola
     guest::check(&case, &shown, &mut found);
     memory::check(&case, *memory_mode, &mut found);
     devices::check(&case, devices, pci, &mut found);
+    fabric::check(&case, devices, *fabric_partition, &mut found);
     pci::check(&case, devices, pci, &mut found);
     Violations::check(found)
 }

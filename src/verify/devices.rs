@@ -1,10 +1,13 @@
-//! Checks of devices: the requested ones, free, each once, with their IOMMU groups, near the right
-//! cells.
+//! Checks of devices: the requested ones, free, each once, with their cards and IOMMU
+//! groups, near the right cells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::card;
 use super::case::{Case, holder_of};
+use super::functions;
 use super::violation::Violation;
+use super::wishes;
 use crate::host::pcie::{DeviceKind, PciDevice};
 use crate::placement::Style;
 use crate::placement::{GuestPci, PlacedDevice};
@@ -27,7 +30,7 @@ pub(super) fn check(
                 found.push(Violation::DeviceTwice { address: member });
             }
             match case.host.pci().get(member) {
-                Some(record) if record.kind() != DeviceKind::Bridge => {}
+                Some(record) if !card::is_bridge(record) => {}
                 _ => found.push(Violation::NoSuchDevice { address: member }),
             }
             if let Some(holder) = holder_of(case.usage, member) {
@@ -41,6 +44,8 @@ pub(super) fn check(
                 found.push(Violation::FunctionApart { address, function });
             }
         }
+        card::functions(case, devices, device, found);
+        card::withheld(case, device, found);
         let Some(record) = case.host.pci().get(address) else { continue };
         if *is_gpu {
             gpu(case, record, found);
@@ -50,21 +55,25 @@ pub(super) fn check(
         }
         in_its_cell(case, record, *cell, pci, found);
     }
+    functions::check(case, devices, &seen, found);
     groups(case, devices, &seen, found);
+    card::losses(case, devices, &seen, found);
     policies(case, devices, found);
+    wishes::check(case, devices, found);
 }
 
-/// The requested number of GPUs, or exactly the named ones; and exactly the other named devices.
+/// The requested number of GPUs, or exactly the named ones; and exactly the other named devices,
+/// besides those that are asked for by kind.
 fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violation>) {
     let named = match &case.request.spec().gpus {
         GpuRequest::Addresses(named) => Some(named),
-        GpuRequest::Count { .. } => None,
+        GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => None,
     };
     let others = Some(&case.request.spec().devices);
     for (as_gpu, wanted) in [(true, named), (false, others)] {
         let mut placed = Vec::new();
         for device in devices {
-            if device.is_gpu == as_gpu {
+            if device.is_gpu == as_gpu && !wishes::is_wished(case, device) {
                 placed.push(device.address);
             }
         }
@@ -90,23 +99,34 @@ fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violatio
 
 fn gpu(case: &Case<'_>, record: &PciDevice, found: &mut Vec<Violation>) {
     let address = record.address;
-    let Some(gpu) = case.host.gpus().iter().find(|gpu| gpu.address == address) else {
+    if record.kind() != DeviceKind::Gpu {
         found.push(Violation::NotGpu { address });
         return;
+    }
+    let model = match &case.request.spec().gpus {
+        GpuRequest::Count { model, .. } | GpuRequest::VfOf { model, .. } => model,
+        GpuRequest::Addresses(_) => return,
     };
-    let GpuRequest::Count { model, .. } = &case.request.spec().gpus else { return };
     match model {
         Some(wanted) => {
-            let ids = format!("{:04x}:{:04x}", record.vendor.0, record.device.0);
-            let part = wanted.to_lowercase();
-            if !gpu.model.to_lowercase().contains(&part) && !ids.contains(&part) {
-                let (model, wanted) = (gpu.model.clone(), wanted.clone());
+            // A virtual function may have the name of its card, or one of its own.
+            let physical = record.physical_function.and_then(|at| case.host.pci().get(at));
+            let is_model = |record: &PciDevice| {
+                let ids = format!("{:04x}:{:04x}", record.vendor.0, record.device.0);
+                let part = wanted.to_lowercase();
+                record.label().to_lowercase().contains(&part) || ids.contains(&part)
+            };
+            if !is_model(record) && !physical.is_some_and(is_model) {
+                let (model, wanted) = (record.label(), wanted.clone());
                 found.push(Violation::GpuModel { address, model, wanted });
             }
         }
-        None if gpu.integrated => found.push(Violation::GpuIntegrated { address }),
+        None if !card::is_offered(case, record) && record.physical_function.is_none() => {
+            found.push(Violation::GpuIntegrated { address });
+        }
         None => {}
     }
+    functions::by_number(case, record, found);
 }
 
 /// If the guest has expander buses, a device belongs to a cell on its node, if there is one.
@@ -146,7 +166,7 @@ fn groups(
     let mut missing: BTreeMap<PciAddr, PciAddr> = BTreeMap::new();
     let mut members: BTreeMap<u32, Vec<PciAddr>> = BTreeMap::new();
     for record in case.host.pci().devices() {
-        if let Some(group) = record.iommu_group.filter(|_| record.kind() != DeviceKind::Bridge) {
+        if let Some(group) = record.iommu_group.filter(|_| !card::is_bridge(record)) {
             members.entry(group).or_default().push(record.address);
         }
     }

@@ -25,7 +25,10 @@
 //! - Memory: the cells partition the vCPUs, and their memory adds up to the request's; each cell is
 //!   a whole number of pages; the pages of all cells together are free, node by node and in total.
 //! - Devices: the requested ones, held by nobody, each once, with the whole IOMMU group, in the
-//!   cell of their node; required switches, links and partitions.
+//!   cell of their node; required switches, links and partitions; devices by kind in the requested
+//!   number, of the requested model, and near the GPUs.
+//! - SR-IOV and mediated devices: no function beside one that excludes it, given or held; by number,
+//!   GPUs of the requested kind, none with virtual functions and none that may be shared.
 //! - The guest's PCIe tree: numbering, slots, buses, expander buses, switches, and the MMIO window.
 //! - Warnings about neighbours ([`verify_warnings`]): each is true, and none is missing.
 //!
@@ -40,10 +43,13 @@
 //! The tests sabotage a clean placement once for every violation, and expect exactly that
 //! violation.
 
+mod card;
 mod case;
 mod check;
 mod cpu;
 mod devices;
+mod fabric;
+mod functions;
 mod guest;
 mod memory;
 mod neighbours;
@@ -52,6 +58,7 @@ mod peers;
 #[cfg(test)]
 mod tests;
 mod violation;
+mod wishes;
 
 pub use check::verify;
 pub use neighbours::{WrongWarning, verify_warnings};

@@ -1,9 +1,10 @@
-//! Checks of the warnings about neighbours, counted again pCPU by pCPU, and about GPUs below one
-//! switch.
+//! Checks of the warnings about neighbours, counted again pCPU by pCPU, about GPUs below one
+//! switch, and about devices elsewhere.
 
 use std::collections::BTreeSet;
 
 use super::case::{cores_by_pcpu, free_pages, housekeeping};
+use super::fabric;
 use super::peers::redirected;
 use super::violation::Violations;
 use crate::host::Host;
@@ -47,6 +48,8 @@ pub fn verify_warnings(
     let Question { host, usage, request, .. } = question;
     let mut expected = expected(host, usage, placement);
     expected.extend(redirected(host, request, placement));
+    expected.extend(fabric::expected(host, request, placement));
+    expected.extend(elsewhere(host, placement));
     expected.extend(not_isolated(host, placement));
     expected.extend(remote_memory(host, placement));
     let is_checked = |warning: &&Warning| {
@@ -61,6 +64,10 @@ pub fn verify_warnings(
                 | Warning::RedirectedPeers { .. }
                 | Warning::NotIsolated { .. }
                 | Warning::RemoteMemory { .. }
+                | Warning::ActivatePartition { .. }
+                | Warning::UntoldFabric { .. }
+                | Warning::RemoteGpu { .. }
+                | Warning::RemoteDevice { .. }
         )
     };
     let mut found = Vec::new();
@@ -75,6 +82,29 @@ pub fn verify_warnings(
         }
     }
     Violations::check(found)
+}
+
+/// The warnings about devices on nodes that hold neither vCPUs nor memory of the VM.
+fn elsewhere(host: &Host, placement: &Placement) -> Vec<Warning> {
+    let mut nodes = NodeSet::new();
+    for cell in &placement.cells {
+        nodes.extend(&cell.nodes);
+    }
+    let mut all = Vec::new();
+    for device in &placement.devices {
+        let record = host.pci().get(device.address);
+        let Some(node) = record.and_then(|record| record.node) else { continue };
+        if nodes.is_empty() || nodes.contains(node) {
+            continue;
+        }
+        let (address, nodes) = (device.address, nodes.clone());
+        all.push(if device.is_gpu {
+            Warning::RemoteGpu { address, node, nodes }
+        } else {
+            Warning::RemoteDevice { address, node, nodes }
+        });
+    }
+    all
 }
 
 fn expected(host: &Host, usage: &Usage, placement: &Placement) -> Vec<Warning> {

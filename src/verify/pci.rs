@@ -32,7 +32,7 @@ pub(super) fn check(
     plugged_switches(pci, found);
     on_ports(ports, switches, functions, found);
     let cards = shown(devices, functions, found);
-    cards_on_ports(devices, pci, &cards, found);
+    cards_on_ports(case, devices, pci, &cards, found);
     below_their_cells(case, devices, pci, &cards, found);
     if let Some(window) = *mmio64_mib {
         mmio(case, devices, window, found);
@@ -223,6 +223,7 @@ fn shown(
 
 /// Each card is behind one port, and each port holds one card.
 fn cards_on_ports(
+    case: &Case<'_>,
     devices: &[PlacedDevice],
     pci: &GuestPci,
     cards: &BTreeMap<PciAddr, usize>,
@@ -242,8 +243,12 @@ fn cards_on_ports(
             found.push(Violation::CardSplit { address, function: host, port, other });
         }
         let first = devices[*card_on.entry(port).or_insert(card)].address;
-        // Functions of one card that are requested one by one are devices of their own.
-        if !first.same_slot(address) {
+        // Functions of one card that are requested one by one are devices of their own. A virtual
+        // function is a card of its own.
+        let is_virtual =
+            |at| case.host.pci().get(at).is_some_and(|record| record.physical_function.is_some());
+        let apart = first != address && (is_virtual(first) || is_virtual(address));
+        if !first.same_slot(address) || apart {
             found.push(Violation::CardsShare { port, first, second: address });
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::host::CpuVendor;
 use crate::host::pcie::RootComplex;
 use crate::placement::{GuestTopology, MemoryMode, Style};
+use crate::request::WishKind;
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, CoreId, Distance, NodeId, PageSize, PciAddr, PcpuId, VcpuId};
 
@@ -313,6 +314,18 @@ pub enum Violation {
     /// A placed device that was not requested.
     #[error("device {address} is placed (as a GPU: {as_gpu}), but not requested")]
     DeviceUnasked { address: PciAddr, as_gpu: bool },
+    /// A number of devices of one kind other than requested.
+    #[error("{found} devices are chosen by kind ({kind}), but the request asks for {wanted}")]
+    WishCount { kind: WishKind, found: usize, wanted: usize },
+    /// A device chosen by kind that is of another model.
+    #[error("device {address} is a {model:?}, but the request asks for {wanted:?}")]
+    WishModel { address: PciAddr, model: String, wanted: String },
+    /// A device chosen by kind that takes another card from the host.
+    #[error("device {address} was chosen by kind, but takes {withheld} from the host too")]
+    WishTakes { address: PciAddr, withheld: PciAddr },
+    /// Devices chosen by kind that are not near the GPUs, or the VM, though that is required.
+    #[error("{near} of {wanted} devices ({kind}) are near (within: {within}), but all must be")]
+    WishApart { kind: WishKind, within: &'static str, near: usize, wanted: usize },
     /// An address that is not a device of the host.
     #[error("{address} is not a device of the host")]
     NoSuchDevice { address: PciAddr },
@@ -325,6 +338,30 @@ pub enum Violation {
     /// A GPU integrated into the CPU that the request does not name.
     #[error("GPU {address} is integrated into the CPU, and the request does not name it")]
     GpuIntegrated { address: PciAddr },
+    /// A whole GPU where the request asks for virtual functions, or the other way round.
+    #[error("GPU {address} is {} virtual function, but the request asks for the other kind", if *is_virtual { "a" } else { "no" })]
+    GpuKind { address: PciAddr, is_virtual: bool },
+    /// A GPU with virtual functions that the request does not name.
+    #[error(
+        "GPU {address} has virtual functions such as {function}, and the request does not name it"
+    )]
+    GpuSplit { address: PciAddr, function: PciAddr },
+    /// A device beside a function that another tenant holds, which SR-IOV excludes.
+    #[error("device {address} cannot be used beside {function}, held by tenant {holder:?}")]
+    FunctionHeld { address: PciAddr, function: PciAddr, holder: String },
+    /// A physical function and a virtual function of it, given to one VM.
+    #[error("device {address} is placed beside its virtual function {function}")]
+    FunctionsExclude { address: PciAddr, function: PciAddr },
+    /// A device of which another tenant holds a mediated device.
+    #[error(
+        "device {address} is placed, but tenant {holder:?} holds a mediated device of {parent}"
+    )]
+    DeviceShared { address: PciAddr, parent: PciAddr, holder: String },
+    /// A GPU that the request does not name, and of which a tenant may hold a mediated device.
+    #[error(
+        "GPU {address} may be the parent of a mediated device of tenant {holder:?}, and the request does not name it"
+    )]
+    DeviceUnsure { address: PciAddr, holder: String },
     /// A device held by another tenant.
     #[error("device {address} is held by tenant {holder:?}")]
     DeviceHeld { address: PciAddr, holder: String },
@@ -334,6 +371,18 @@ pub enum Violation {
     /// An IOMMU group that is only partly placed.
     #[error("device {address} is placed without {missing}, a member of its IOMMU group")]
     GroupSplit { address: PciAddr, missing: PciAddr },
+    /// A function given to the guest that is not a part of the GPU's card.
+    #[error("device {address} comes with {function}, which is not a part of its card")]
+    NotCompanion { address: PciAddr, function: PciAddr },
+    /// A part of a GPU's card that is not given to the guest.
+    #[error("GPU {address} comes without {missing}, which is a part of its card")]
+    CompanionMissing { address: PciAddr, missing: PciAddr },
+    /// A function that the host needs, taken with an IOMMU group.
+    #[error("device {address} takes {taken} from the host, which needs it")]
+    NeededTaken { address: PciAddr, taken: PciAddr },
+    /// A GPU chosen by number that costs the host more than a free one.
+    #[error("GPU {address} costs the host more than GPU {other}, which is free")]
+    LossAvoidable { address: PciAddr, other: PciAddr },
     /// A device withheld from the host without need.
     #[error(
         "{withheld} is withheld with {address}, but shares no IOMMU group with the VM's devices"
@@ -360,6 +409,12 @@ pub enum Violation {
     /// GPUs that do not form a fabric partition, though one is required.
     #[error("the {} GPUs that begin with {} do not form a fabric partition", gpus.len(), or_none("GPU", gpus.first()))]
     NotPartition { gpus: Vec<PciAddr> },
+    /// A partition other than the one that the GPUs form.
+    #[error("the placement names {}, but its GPUs form {}", or_none("partition", *found), or_none("partition", *wanted))]
+    WrongPartition { found: Option<u32>, wanted: Option<u32> },
+    /// GPUs that must be linked, behind NVSwitches of the host whose partitions are unknown.
+    #[error("links between {} GPUs are required, but no fabric partition is known", gpus.len())]
+    UntoldFabric { gpus: Vec<PciAddr> },
 
     /// Two guest controllers with the same index.
     #[error("controller index {index} occurs twice")]

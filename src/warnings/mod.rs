@@ -13,30 +13,36 @@
 //! # Warnings
 //! Warnings are computed on request, not by the search: a scheduler that ranks a thousand hosts
 //! needs those of one. They never change a rank. In order:
-//! 1. *Links*: a GPU of the host, or another device of the VM, whose link runs slower or narrower
-//!    than both sides can. A VM with GPUs is also warned about GPUs that it did not get. At full
-//!    width the cause may be an idle GPU that saves power.
-//! 2. *Each device*: its node is unknown; a GPU is on a node where the VM has nothing; it has no
+//! 1. *Use by the host*: of the functions that leave the host, those that it uses itself, by harm:
+//!    the firmware's display, the last display, a GPU with processes, a controller of mounted disks,
+//!    the NIC of the default route, a GPU that a driver of the host is bound to.
+//! 2. *Links*: a GPU of the host, or another device of the VM, whose link runs slower or narrower
+//!    than both sides can; a VM with GPUs is also warned about GPUs that it did not get. A device of
+//!    the VM in a slot with fewer lanes than it has.
+//! 3. *Each device*: its node is unknown; it is on a node where the VM has nothing; it is divided
+//!    into MIG instances or virtual functions; a mediated device may be a share of it; it has no
 //!    IOMMU group, or none is known on the whole host; other functions leave the host with its
 //!    group.
-//! 3. *Pages*: memory is in base pages, whether no others were free or they were requested, and
+//!    A NIC or disk that was chosen by kind is farther from its GPU than asked for.
+//! 4. *Pages*: memory is in base pages, whether no others were free or they were requested, and
 //!    passthrough pins each of them at start; what ordinary memory that leaves the host on the VM's
 //!    nodes; for memory in hugepages, only if what is left is less than QEMU itself takes. vCPUs are
 //!    on nodes without memory for the VM.
-//! 4. *Peers*: GPUs that meet below one root port, are not linked, and have a port between them
+//! 5. *Peers*: GPUs that meet below one root port, are not linked, and have a port between them
 //!    that redirects requests upward (ACS), unless the request says that they do not use
 //!    peer-to-peer. Ports of unknown state cause no warning.
-//! 5. *Neighbours*: tenants that float on the VM's pCPUs; tenants with siblings of its vCPUs'
+//! 6. *Neighbours*: tenants that float on the VM's pCPUs; tenants with siblings of its vCPUs'
 //!    cores, pCPUs in its L3 domains, or pCPUs or pages on its memory's nodes; and stranded
 //!    hugepages, because the VM takes the last usable pCPU of their node. For the default layout,
 //!    only that it floats over dedicated pCPUs.
-//! 6. *Other threads*: no pCPUs are reserved for the host; emulator threads run outside of the VM's
+//! 7. *Other threads*: no pCPUs are reserved for the host; emulator threads run outside of the VM's
 //!    nodes, or have a pCPU of their own there.
-//! 7. *GPU sets*: all GPUs are on one node and collectives go through host memory, where one host
-//!    was faster over two nodes; the GPUs do not form a fabric partition.
+//! 8. *GPU sets*: all GPUs are on one node and collectives go through host memory, where one host
+//!    was faster over two nodes; the GPUs do not form a fabric partition, or form one that must be
+//!    activated, or the host has NVSwitches and its partitions are unknown.
 //!
-//! The checker recomputes the warnings about neighbours, peers and remote memory pCPU by pCPU: none is false, none
-//! is missing. No published result measures the cost of sharing, so these are warnings and not
+//! The checker recomputes the warnings about neighbours, peers, remote memory, fabrics and devices
+//! elsewhere: none is false, none is missing. No published result measures the cost of sharing, so these are warnings and not
 //! predictions.
 //!
 //! # Explanations
@@ -81,21 +87,26 @@
 //! - Three metrics explain most of a difference, not all of it; the table of expectations covers
 //!   only the first placement.
 
+mod devices;
+mod functions;
+mod in_use;
 mod memory;
 mod neighbours;
 mod peers;
 mod warning;
 
-pub use warning::Warning;
+pub use warning::{InUse, Warning};
 
 use crate::engine::profile::{Collective, Profile};
-use crate::host::{Host, Kept, KeptWhy, Node, Reserve};
+use crate::host::{Host, Kept, KeptWhy, Node, Reserve, TakenFunction};
 use crate::placement::{Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::PcpuId;
 
+use devices::{apart, elsewhere, fabric};
+use functions::functions;
 use neighbours::neighbours;
 use peers::peers;
 
@@ -107,17 +118,16 @@ pub(crate) fn warnings(
 ) -> Vec<Warning> {
     let Question { host, usage, request, .. } = question;
     let mut all = Vec::new();
+    in_use::in_use(host, placement, &mut all);
     links(host, placement, &mut all);
     let nodes = placement.nodes();
     for device in &placement.devices {
         let address = device.address;
-        match device.node {
-            None => all.push(Warning::UnknownNode { address }),
-            Some(node) if !nodes.is_empty() && !nodes.contains(node) && device.is_gpu => {
-                all.push(Warning::RemoteGpu { address, node, nodes: nodes.clone() });
-            }
-            Some(_) => {}
+        if device.node.is_none() {
+            all.push(Warning::UnknownNode { address });
         }
+        all.extend(elsewhere(device, &nodes));
+        functions(host, usage, address, &mut all);
         if host.pci().get(address).is_some_and(|found| found.iommu_group.is_none()) {
             all.push(match host.pci().has_groups() {
                 true => Warning::NoIommuGroup { address },
@@ -125,9 +135,12 @@ pub(crate) fn warnings(
             });
         }
         if !device.withheld.is_empty() {
-            all.push(Warning::SharedIommuGroup { address, others: device.withheld.clone() });
+            let records = device.withheld.iter().filter_map(|mate| host.pci().get(*mate));
+            let others = records.map(TakenFunction::from).collect();
+            all.push(Warning::SharedIommuGroup { address, others });
         }
     }
+    apart(host, request, placement, &mut all);
     let page = placement.cells.first().map(|cell| cell.page_size);
     if let Some(size) = page.filter(|page| !page.is_huge()) {
         let (memory, vfio) = (placement.memory(), !placement.devices.is_empty());
@@ -145,6 +158,7 @@ pub(crate) fn warnings(
         let gpus = placement.gpus().map(|gpu| gpu.address).collect();
         all.push(Warning::NotAPartition { gpus });
     }
+    fabric(host, request, placement, &mut all);
     all
 }
 
@@ -170,6 +184,11 @@ fn links(host: &Host, placement: &Placement, all: &mut Vec<Warning>) {
         if let Some((now, possible)) = host.pci().degraded_link(address) {
             let given = given(address);
             all.push(Warning::DegradedLink { address, now, possible, given });
+        }
+    }
+    for address in placement.devices.iter().map(|device| device.address) {
+        if let Some((slot, card)) = host.pci().narrow_slot(address) {
+            all.push(Warning::NarrowSlot { address, slot, card });
         }
     }
 }

@@ -1,9 +1,35 @@
 //! The warnings as data.
 
+use crate::host::TakenFunction;
 use crate::host::kept::KeptWhy;
 use crate::host::pcie::LinkState;
+use crate::request::Nearness;
 use crate::sets::{CpuSet, NodeSet};
 use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
+
+/// A use that the host makes of a function which a VM takes, the most harmful first. The order is
+/// ours: without a display or a disk, an operator may have no way to take the function back.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(tag = "use", rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum InUse {
+    /// The firmware shows its console on it (`boot_vga`).
+    BootDisplay,
+    /// No other display controller is left to the host.
+    LastDisplay,
+    /// Processes of the host compute or draw on it.
+    Processes,
+    /// File systems on disks behind it are mounted.
+    Mounts,
+    /// The default route goes through it.
+    DefaultRoute,
+    /// A driver of the host is bound to this GPU.
+    Driver {
+        /// The driver.
+        driver: String,
+    },
+}
 
 /// A warning about a placement, as ids and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +37,24 @@ use crate::units::{Bytes, L3Id, NodeId, PageSize, PciAddr};
 #[cfg_attr(feature = "serde", serde(tag = "warning", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Warning {
-    /// A link that runs slower or narrower than both sides can (F10, F45). At full width, an idle
-    /// GPU may have lowered its speed.
+    /// A function that the host uses itself and loses.
+    InUse {
+        /// The function: a device of the VM, or one that leaves the host with it.
+        address: PciAddr,
+        /// The use.
+        by: InUse,
+    },
+    /// A slot with fewer lanes than the device in it.
+    NarrowSlot {
+        /// The device.
+        address: PciAddr,
+        /// The most that the port above it can do.
+        slot: LinkState,
+        /// The most that the device can do.
+        card: LinkState,
+    },
+    /// A link that runs slower or narrower than both sides can (F10, F45). A device may have lowered
+    /// the speed to save power.
     DegradedLink {
         /// The GPU or other device.
         address: PciAddr,
@@ -32,17 +74,57 @@ pub enum Warning {
         /// The VM's nodes.
         nodes: NodeSet,
     },
+    /// A NIC or other device on a node that holds nothing of the VM.
+    RemoteDevice {
+        /// The device.
+        address: PciAddr,
+        /// The node of the device.
+        node: NodeId,
+        /// The VM's nodes.
+        nodes: NodeSet,
+    },
+    /// A device that was chosen by kind, and is farther from its GPU than asked for.
+    DeviceApart {
+        /// The device.
+        address: PciAddr,
+        /// The GPU; `None` if every GPU has another device of the kind.
+        gpu: Option<PciAddr>,
+        /// The smallest part of the host that holds both; `None` if not even one node does.
+        within: Option<Nearness>,
+    },
     /// A device whose node is unknown.
     UnknownNode {
         /// The device.
         address: PciAddr,
+    },
+    /// A GPU that is divided into instances (MIG): the VM gets all of it, and whoever uses the
+    /// instances loses them.
+    MigInstances {
+        /// The GPU.
+        address: PciAddr,
+        /// The number of instances.
+        instances: u32,
+    },
+    /// A device with virtual functions (SR-IOV), which no other VM can use while this one has it.
+    HasVirtualFunctions {
+        /// The physical function.
+        address: PciAddr,
+        /// The number of its virtual functions.
+        functions: u32,
+    },
+    /// A device that may be the parent of a tenant's mediated device, whose parent is unknown.
+    MayBeShared {
+        /// The device.
+        address: PciAddr,
+        /// The names of the tenants.
+        tenants: Vec<String>,
     },
     /// An IOMMU group with functions that the VM does not get, although they leave the host too.
     SharedIommuGroup {
         /// The device.
         address: PciAddr,
         /// The others.
-        others: Vec<PciAddr>,
+        others: Vec<TakenFunction>,
     },
     /// A device in no IOMMU group, while others are in one: passthrough needs the IOMMU switched
     /// on.
@@ -182,5 +264,16 @@ pub enum Warning {
     NotAPartition {
         /// The GPUs.
         gpus: Vec<PciAddr>,
+    },
+    /// GPUs that form a fabric partition, which must be active before the VM starts.
+    ActivatePartition {
+        /// The partition's number in the fabric manager.
+        id: u32,
+    },
+    /// NVSwitches that stay with the host, whose fabric partitions are unknown. NVLinks work only
+    /// inside an activated partition, so none is counted on.
+    UntoldFabric {
+        /// The NVSwitches.
+        switches: Vec<PciAddr>,
     },
 }

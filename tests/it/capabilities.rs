@@ -171,6 +171,22 @@ fn a_function_above_its_own_shares_is_no_bridge() {
 }
 
 #[test]
+fn a_function_with_types_of_mediated_devices_serves_them() {
+    let pci = |slot: u8, more: &str| {
+        format!(
+            "<device><name>pci_0000_04_0{slot}_0</name><capability type='pci'><class>0x030200</class>
+             <domain>0</domain><bus>4</bus><slot>{slot}</slot><function>0</function>
+             <product id='0x1eb8'/><vendor id='0x10de'/>{more}</capability></device>"
+        )
+    };
+    let types = "<capability type='mdev_types'><type id='nvidia-222'><name>GRID T4-1B</name></type>
+        </capability>";
+    let (host, _) = with(&[pci(0, types), pci(1, "")]);
+    let mediated = |address: &str| host.pci().get(at(address)).unwrap().mediated.clone();
+    assert_eq!((mediated("04:00.0"), mediated("04:01.0")), (Some(vec![]), None));
+}
+
+#[test]
 fn wrong_capabilities_are_refused_with_their_place() {
     for (from, to, words) in [
         ("<capabilities>", "<capability>", ""),

@@ -132,7 +132,8 @@ fn domain(name: &str, file: &Path) -> Outcome {
     let host = read_host(host).unwrap().build().unwrap();
     let text = text(file);
     let read = timed(name, || libvirt::read_domain(&host, &text));
-    let libvirt::Domain { name: _, running, claim, notes } = read.map_err(|e| e.to_string())?;
+    let libvirt::Domain { name: _, uuid: _, running, claim, notes } =
+        read.map_err(|e| e.to_string())?;
     let pages = |bound: bool| -> u64 {
         claim.pages.iter().filter(|p| p.node.is_some() == bound).map(|p| p.count).sum()
     };

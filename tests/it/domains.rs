@@ -198,11 +198,38 @@ fn devices_come_with_their_groups_and_bridges_stay() {
     for words in ["is a bridge", "10000:fe:1f.7 is not a device", "mediated device 77"] {
         assert!(notes.contains(words), "{notes}");
     }
+    assert_eq!(domain.claim.mediated, [None]);
+    assert!(notes.contains("no GPU that may be its parent is given by number"), "{notes}");
     for function in &group {
         let one = hostdev(*function);
         let xml =
             format!("<domain><name>a</name><memory>1</memory><devices>{one}</devices></domain>");
         assert_eq!(read_domain(&host, &xml).unwrap().claim.devices, group);
+    }
+}
+
+#[test]
+fn a_mediated_device_is_a_share_of_the_function_that_lists_it() {
+    let (uuid, other) =
+        ("4b20d080-1b54-4048-85b3-a6a62d165c01", "00000000-0000-4000-8000-000000000001");
+    let mut description = pinwise_testkit::common::description("rtx-4090-nps4");
+    let gpu = host("rtx-4090-nps4").gpus()[0].address;
+    let mut devices = description.devices.iter_mut();
+    devices.find(|device| device.address == gpu).unwrap().mediated = Some(vec![uuid.to_owned()]);
+    let host = description.build().unwrap();
+    let xml = |uuid: &str| {
+        format!(
+            "<domain><name>a</name><memory>1</memory><devices><hostdev type='mdev'>
+             <source><address uuid='{uuid}'/></source></hostdev></devices></domain>"
+        )
+    };
+    for (uuid, parent, noted) in
+        [(uuid, Some(gpu), 0), (&*uuid.to_uppercase(), Some(gpu), 0), (other, None, 1)]
+    {
+        let domain = read_domain(&host, &xml(uuid)).unwrap();
+        assert_eq!((domain.claim.mediated, domain.claim.devices), (vec![parent], vec![]));
+        let notes = domain.notes.iter().map(ToString::to_string);
+        assert_eq!(notes.filter(|note| note.contains("mediated device")).count(), noted);
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod capabilities;
 mod capacity;
+mod cards;
 mod cases;
 mod changes;
 mod corpus;
@@ -34,6 +35,7 @@ mod near;
 mod odd_nodes;
 mod oracle;
 mod overlay;
+mod patch;
 mod properties;
 mod readers;
 mod rebalance;
@@ -47,4 +49,6 @@ mod supply;
 mod switches;
 mod sysfs;
 mod tenants;
+mod virtual_functions;
 mod whole_cores;
+mod wishes;

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use pinwise::host::{
-    Acs, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind, LinkState, Part,
+    Acs, CacheKind, CacheSpec, CoreKind, FabricPartition, GpuLink, GpuLinkKind, HostUse, LinkState,
+    Part,
 };
 use pinwise::json::{host_schema, read_host, write_host};
 use pinwise::units::NodeId;
@@ -91,6 +92,9 @@ fn full() -> HostSpec {
     device.iommu_group = Some(1);
     device.driver = Some("vfio-pci".to_owned());
     device.physical_function = Some(device.address);
+    device.mediated = Some(vec!["4b20d080-1b54-4048-85b3-a6a62d165c01".to_owned()]);
+    device.mig_instances = Some(2);
+    (device.boot_vga, device.used_for) = (true, HostUse::ALL.to_vec());
     device.link_now = Some(LinkState { mts: 2500, width: 1 });
     device.link_max = Some(LinkState { mts: 2500, width: 1 });
     device.access = Some(Acs {

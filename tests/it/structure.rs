@@ -101,6 +101,7 @@ const PLAN: [(&str, &[&str], &str); 20] = [
         &[
             "capacity",
             "changes",
+            "emit",
             "engine",
             "explain",
             "host",

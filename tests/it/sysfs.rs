@@ -56,8 +56,9 @@ fn a_small_tree_is_read_to_the_last_fact() {
     assert_eq!(device.bars, [Bytes::from_mib(16), Bytes::from_gib(32)]);
     assert_eq!(device.driver.as_deref(), Some("vfio-pci"));
     assert_eq!(host.pci().group_of(gpu).len(), 2);
-    let (now, could) = host.pci().degraded_link(gpu).unwrap();
+    let (now, could) = (device.link_now.unwrap(), host.pci().link_possible(gpu).unwrap());
     assert_eq!((now.to_string(), could.to_string()), ("2.5 GT/s x16".into(), "16 GT/s x16".into()));
+    assert_eq!(host.pci().degraded_link(gpu), None, "idle");
     let audio = host.pci().get("01:00.1".parse().unwrap()).unwrap();
     assert_eq!((audio.node, audio.link_now), (None, None));
 }
@@ -320,6 +321,16 @@ fn xgmi_links_are_those_between_gpus() {
     let at = |address: &str| address.parse().unwrap();
     let link = GpuLink { a: at("03:00.0"), b: at("04:00.0"), kind: GpuLinkKind::Xgmi, count: 3 };
     assert_eq!(host.gpu_links(), [link]);
+
+    // Shares of a GPU: mediated devices are folders in its own.
+    let folder = "sys/bus/pci/devices/0000:03:00.0";
+    let uuid = "4b20d080-1b54-4048-85b3-a6a62d165c01";
+    root.write(&format!("{folder}/mdev_supported_types/nvidia-222/available_instances"), "3\n")
+        .write(&format!("{folder}/{uuid}/mdev_type/name"), "GRID T4-1B\n");
+    let host = reading(&root).unwrap().host.build().unwrap();
+    let mediated = |address: &str| host.pci().get(at(address)).unwrap().mediated.clone();
+    assert_eq!(mediated("03:00.0"), Some(vec![uuid.to_owned()]));
+    assert_eq!(mediated("04:00.0"), None);
 
     // A GPU that is not there, a number that is none.
     fs::remove_dir_all(root.0.join("sys/bus/pci/devices/0000:04:00.0")).unwrap();

@@ -24,6 +24,7 @@ mod placement_host;
 mod reading;
 mod redact;
 mod texts;
+mod uuid;
 
 pub mod facts;
 #[cfg(all(feature = "serde", feature = "sysfs", feature = "xml"))]

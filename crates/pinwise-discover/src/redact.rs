@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::uuid::is_uuid;
 use pinwise::host::HostSpec;
 
 /// A kind of text that was replaced.
@@ -70,10 +71,16 @@ pub fn redact(host: &mut HostSpec, own_name: &str) -> Vec<Redacted> {
     let mut clean = |text: &mut String| *text = cleaned(text, own_name, &mut found);
     clean(about);
     clean(cpu_model);
-    for device in devices {
+    for device in devices.iter_mut() {
         device.name.iter_mut().chain(&mut device.driver).for_each(&mut clean);
     }
     sources.iter_mut().for_each(|source| clean(&mut source.from));
+    // Mediated devices stay apart from each other, as devices of their parents.
+    let uuids = devices.iter_mut().filter_map(|device| device.mediated.as_mut()).flatten();
+    for (uuid, number) in uuids.zip(1_u32..) {
+        *uuid = format!("00000000-0000-0000-0000-{number:012x}");
+        found.push(Redacted::Uuid);
+    }
     found
 }
 
@@ -133,8 +140,7 @@ fn kind(word: &str, own_name: &str) -> Option<Redacted> {
         return Some(Redacted::Ip);
     }
     let uuid = word.strip_prefix("GPU-").or_else(|| word.strip_prefix("MIG-")).unwrap_or(word);
-    let groups: Vec<usize> = uuid.split('-').map(str::len).collect();
-    if groups == [8, 4, 4, 4, 12] && uuid.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
+    if is_uuid(uuid) {
         return Some(Redacted::Uuid);
     }
     if word.len() > 1 && (word.starts_with(['/', '~']) || word.starts_with("./"))
@@ -189,6 +195,8 @@ mod tests {
         let mut nic = pinwise::host::PciDevice::new(address, class, id, id);
         nic.name = Some("port 52:54:00:ab:cd:ef".to_owned());
         nic.driver = Some("a@b.c".to_owned());
+        let uuid = |last: u8| format!("4b20d080-1b54-4048-85b3-a6a62d165c0{last}");
+        nic.mediated = Some(vec![uuid(1), uuid(2)]);
         let mut host = HostSpec {
             about: "1.2.3.4".to_owned(),
             cpu_model: "engineering sample 1654922006536".to_owned(),
@@ -198,9 +206,18 @@ mod tests {
         };
         let mut found = redact(&mut host, "");
         found.sort_unstable();
-        let all =
-            [Redacted::Email, Redacted::Mac, Redacted::Ip, Redacted::Serial, Redacted::Folders];
+        let all = [
+            Redacted::Email,
+            Redacted::Mac,
+            Redacted::Ip,
+            Redacted::Uuid,
+            Redacted::Uuid,
+            Redacted::Serial,
+            Redacted::Folders,
+        ];
         assert_eq!(found, all);
+        let uuids = host.devices[0].mediated.clone().unwrap();
+        assert_eq!(uuids[1], "00000000-0000-0000-0000-000000000002", "they stay apart");
         assert_eq!(host.devices[0].name.as_deref(), Some("port 00:00:00:00:00:00"));
         assert_eq!(host.sources[0].from, "x (x)");
     }

@@ -27,6 +27,14 @@ use pinwise::usage::{Claim, ClaimError, Usage};
 pub struct Tenants {
     claims: Vec<(String, Claim)>,
     domains: Vec<Domain>,
+    own: Option<Own>,
+}
+
+/// The VM that is planned anew: what it holds now counts as free.
+#[derive(Debug, Clone)]
+struct Own {
+    name: String,
+    uuid: Option<String>,
 }
 
 /// The settled tenants of a host.
@@ -57,6 +65,11 @@ pub enum TenantNote {
         /// The pCPUs. The domain floats on them instead.
         cpus: CpuSet,
     },
+    /// The tenant is the VM that is planned anew.
+    Own {
+        /// The tenant's name.
+        tenant: String,
+    },
     /// A domain that is off and could not start beside the others.
     LeftOut {
         /// The reason.
@@ -70,6 +83,9 @@ impl fmt::Display for TenantNote {
             Self::Domain { domain, note } => write!(f, "{domain}: {note}"),
             Self::Shared { domain, cpus } => {
                 write!(f, "domain {domain} shares pCPUs {cpus} with earlier tenants")
+            }
+            Self::Own { tenant } => {
+                write!(f, "tenant {tenant} is the VM itself: what it holds counts as free")
             }
             Self::LeftOut { problem } => write!(f, "{problem}; the domain is off and was ignored"),
         }
@@ -120,16 +136,23 @@ impl Tenants {
         Ok(())
     }
 
+    /// Plans the VM of this name or UUID anew: a tenant that is this VM is not in its way. What it
+    /// holds counts as free, also the pages that it uses while it runs.
+    pub fn without(&mut self, name: impl Into<String>, uuid: Option<String>) {
+        self.own = Some(Own { name: name.into(), uuid });
+    }
+
     /// Combines the tenants by the rules of the [module](self).
     ///
     /// # Errors
     /// [`ClaimError`] for the first claim or running domain that cannot hold what it states.
     pub fn finish(self, host: &Host) -> Result<Settled, ClaimError> {
-        let Self { claims: mut tenants, mut domains } = self;
+        let Self { claims: mut tenants, mut domains, own } = self;
+        let mut notes = Vec::new();
+        let pages = own.map(|own| own.take(&mut tenants, &mut domains, &mut notes));
         let mut pinned = CpuSet::new();
         tenants.iter().for_each(|(_, claim)| pinned.extend(&claim.dedicated));
         domains.sort_by_key(|domain| !domain.running);
-        let mut notes = Vec::new();
         for domain in &mut domains {
             notes.extend(domain.notes.iter().map(|note| TenantNote::Domain {
                 domain: domain.name.clone(),
@@ -143,13 +166,54 @@ impl Tenants {
         let (running, off): (Vec<_>, Vec<_>) =
             domains.into_iter().partition(|domain| domain.running);
         tenants.extend(running.into_iter().map(|domain| (domain.name, domain.claim)));
-        let mut usage = Usage::with_running(host, tenants)?;
+        // Its pages are among those that the host counts as used: claimed and released, they are
+        // free.
+        let own = pages.filter(|(_, claim)| !claim.pages.is_empty());
+        let name = own.as_ref().map(|(name, _)| name.clone());
+        let mut usage = Usage::with_running(host, tenants.into_iter().chain(own))?;
+        if let Some(name) = name {
+            usage.release(&name)?;
+        }
         for domain in off {
             if let Err(problem) = usage.claim(host, &domain.name, domain.claim) {
                 notes.push(TenantNote::LeftOut { problem });
             }
         }
         Ok(Settled { usage, notes })
+    }
+}
+
+impl Own {
+    /// Takes the VM out of the tenants; the result is its name and the pages that it uses now.
+    fn take(
+        self,
+        claims: &mut Vec<(String, Claim)>,
+        domains: &mut Vec<Domain>,
+        notes: &mut Vec<TenantNote>,
+    ) -> (String, Claim) {
+        let Self { name, uuid } = self;
+        let mut pages = Vec::new();
+        let mut took = |tenant: &str| notes.push(TenantNote::Own { tenant: tenant.to_owned() });
+        claims.retain_mut(|(tenant, claim)| {
+            let is_own = *tenant == name;
+            if is_own {
+                took(tenant);
+                pages.append(&mut claim.pages);
+            }
+            !is_own
+        });
+        domains.retain_mut(|domain| {
+            let same_id = uuid.is_some() && domain.uuid == uuid;
+            let is_own = domain.name == name || same_id;
+            if is_own {
+                took(&domain.name);
+                if domain.running {
+                    pages.append(&mut domain.claim.pages);
+                }
+            }
+            !is_own
+        });
+        (name, Claim { pages, ..Claim::default() })
     }
 }
 
@@ -232,6 +296,27 @@ mod tests {
         tenants.add_text(&host, &domain("a", true, &[1])).unwrap();
         let tenant = "a".to_owned();
         assert_eq!(tenants.finish(&host), Err(ClaimError::NameTaken { tenant }));
+    }
+
+    #[test]
+    fn the_vm_that_is_planned_anew_is_not_in_its_own_way() {
+        let with_id = |name: &str| {
+            let id = "<uuid>00000000-0000-4000-8000-000000000001</uuid>";
+            domain(name, true, &[2, 3]).replace("</name>", &format!("</name>{id}"))
+        };
+        for (name, uuid) in
+            [("vm", None), ("renamed", Some("00000000-0000-4000-8000-000000000001".to_owned()))]
+        {
+            let (host, mut tenants) = (host(), Tenants::new());
+            tenants.add_text(&host, &with_id("vm")).unwrap();
+            tenants.add_text(&host, &domain("other", true, &[3, 4])).unwrap();
+            tenants.without(name, uuid);
+            let Settled { usage, notes } = tenants.finish(&host).unwrap();
+            assert_eq!(usage.tenants().map(|(name, _)| name).collect::<Vec<_>>(), ["other"]);
+            assert_eq!(usage.claim_of("other").unwrap().dedicated, cpus("3-4"));
+            let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+            assert_eq!(notes, ["tenant vm is the VM itself: what it holds counts as free"]);
+        }
     }
 
     #[test]

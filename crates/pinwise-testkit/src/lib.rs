@@ -27,3 +27,4 @@ pub mod shapes;
 pub mod texts;
 pub mod tiny;
 pub mod trees;
+pub mod virtual_functions;

@@ -43,6 +43,7 @@ pub fn floating(name: &str, vcpus: u32, gib: u64) -> Placement {
         iothreads: Vec::new(),
         cells: vec![cell],
         devices: Vec::new(),
+        fabric_partition: None,
         pci: GuestPci::default(),
         iommu: false,
         topoext: false,

@@ -253,7 +253,7 @@ fn devices(rng: &mut Rng, nodes: usize) -> (Vec<PciDevice>, Vec<PciAddr>) {
             }
         };
         let group = if shared_group { 1 } else { 10 + u32::from(k) };
-        let slow = LinkState { mts: 2500, ..full };
+        let slow = LinkState { width: 4, ..full };
         let gpu = PciDevice {
             name: Some(if rng.percent(20) { "B" } else { "A" }.into()),
             node,

@@ -81,7 +81,11 @@ pub fn alias(host: PciAddr) -> Element {
 
 /// A `<hostdev>`. libvirt detaches it from the host's driver and returns it afterwards.
 pub fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
-    let host = function.host;
+    unplaced_device(function.host).child(guest_address(function, number))
+}
+
+/// The same without a guest address: libvirt chooses one.
+pub fn unplaced_device(host: PciAddr) -> Element {
     let source = attributes(Element::new("address"), host, u32::from(host.bus));
     Element::new("hostdev")
         .attr("mode", "subsystem")
@@ -89,7 +93,6 @@ pub fn host_device(function: &GuestFunction, number: Numbers<'_>) -> Element {
         .attr("managed", "yes")
         .child(Element::new("source").child(source))
         .child(alias(host))
-        .child(guest_address(function, number))
 }
 
 /// The guest address of the function: in slot 0 behind its port, whose index is the bus number.
@@ -100,7 +103,7 @@ pub fn guest_address(function: &GuestFunction, number: Numbers<'_>) -> Element {
 }
 
 /// A guest address; `bus` is a controller's index.
-fn address(at: PciAddr, bus: u32) -> Element {
+pub fn address(at: PciAddr, bus: u32) -> Element {
     attributes(Element::new("address").attr("type", "pci"), at, bus)
 }
 

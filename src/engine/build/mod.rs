@@ -3,13 +3,13 @@
 use smallvec::SmallVec;
 
 use crate::engine::refusal::{Fact, one_node};
-use crate::host::mask::GpuMask;
 use crate::host::{Host, KeptWhy};
 use crate::placement::{Cell, GuestTopology, MemoryMode, PlacedDevice, Placement, Style};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 
 use crate::engine::search::cpus::CpuPolicy;
+use crate::engine::search::gpus::GpuSet;
 use crate::free::bundle;
 mod pci;
 mod topology;
@@ -55,6 +55,7 @@ pub(crate) fn build(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<
         iothreads: pcpus.iothreads,
         cells,
         devices,
+        fabric_partition: partition(inventory, candidate.gpus),
         pci,
         iommu: inventory.request.spec().vcpus > MAX_XAPIC_VCPUS,
         topoext: topoext(host, candidate.threads),
@@ -79,7 +80,7 @@ pub(crate) fn default_layout(inventory: &Inventory<'_>, gpus: usize) -> Option<P
         distances: vec![Distance::LOCAL],
     };
     let set = &inventory.gpus.sets[gpus];
-    let devices = placed_devices(inventory, set.gpus, |_| None);
+    let devices = placed_devices(inventory, set, |_| None);
     Some(Placement {
         name: inventory.request.spec().name.clone(),
         style: Style::Default,
@@ -92,11 +93,17 @@ pub(crate) fn default_layout(inventory: &Inventory<'_>, gpus: usize) -> Option<P
         emulator: CpuSet::new(),
         iothreads: vec![CpuSet::new(); inventory.request.spec().io_threads as usize],
         cells: vec![cell],
+        fabric_partition: partition(inventory, gpus),
         pci: guest_pci(inventory.host, &devices, false).ok()?,
         devices,
         iommu: vcpus > MAX_XAPIC_VCPUS,
         topoext: false,
     })
+}
+
+/// The fabric partition of a GPU set.
+fn partition(inventory: &Inventory<'_>, gpus: usize) -> Option<u32> {
+    inventory.host.partition_of(inventory.gpus.sets[gpus].gpus)
 }
 
 fn pick(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<Pcpus, Fact> {
@@ -331,7 +338,7 @@ fn small(guest_cores: u64) -> u32 {
 }
 
 fn devices(inventory: &Inventory<'_>, candidate: &Candidate, cells: &[Cell]) -> Vec<PlacedDevice> {
-    placed_devices(inventory, inventory.gpus.sets[candidate.gpus].gpus, |node| {
+    placed_devices(inventory, &inventory.gpus.sets[candidate.gpus], |node| {
         let node = node.filter(|_| candidate.expanders)?;
         cells.iter().find(|cell| cell.nodes.contains(node)).map(|cell| cell.id)
     })
@@ -339,14 +346,15 @@ fn devices(inventory: &Inventory<'_>, candidate: &Candidate, cells: &[Cell]) -> 
 
 fn placed_devices(
     inventory: &Inventory<'_>,
-    gpus: GpuMask,
+    set: &GpuSet,
     cell: impl Fn(Option<NodeId>) -> Option<CellId>,
 ) -> Vec<PlacedDevice> {
-    let (host, requested) = (inventory.host, &inventory.request.spec().devices);
-    let gpus = || gpus.iter().map(|at| host.gpus()[at].address);
-    let mut others: Vec<PciAddr> = requested.clone();
+    let host = inventory.host;
+    let gpus = || set.gpus.iter().map(|at| host.gpus()[at].address);
+    let mut others: Vec<PciAddr> = inventory.request.spec().devices.clone();
+    others.extend(&inventory.gpus.chosen[set.chosen].devices);
     others.sort_unstable();
-    let mut given: Vec<PciAddr> = gpus().chain(requested.iter().copied()).collect();
+    let mut given: Vec<PciAddr> = gpus().chain(others.iter().copied()).collect();
     let mut placed = Vec::with_capacity(given.len());
     for (address, is_gpu) in gpus().map(|gpu| (gpu, true)).chain(others.iter().map(|d| (*d, false)))
     {
@@ -359,15 +367,22 @@ fn placed_devices(
             functions: Vec::new(),
             withheld: Vec::new(),
         };
-        for member in bundle(host, address).iter().filter(|member| **member != address) {
-            if !given.contains(member) {
-                given.push(*member);
-                let with_it = member.same_slot(address);
-                let list = if with_it { &mut device.functions } else { &mut device.withheld };
-                list.push(*member);
+        // Functions that are requested on their own are devices of their own.
+        for member in host.pci().companions_of(address) {
+            if !given.contains(&member) {
+                given.push(member);
+                device.functions.push(member);
             }
         }
         placed.push(device);
+    }
+    for device in &mut placed {
+        for member in bundle(host, device.address).iter() {
+            if !given.contains(member) {
+                given.push(*member);
+                device.withheld.push(*member);
+            }
+        }
     }
     placed
 }

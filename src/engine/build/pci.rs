@@ -90,7 +90,12 @@ pub(crate) fn guest_pci(
             None => &mut first,
         };
         let functions = std::iter::once(device.address).chain(device.functions.iter().copied());
-        match bus.plain.iter_mut().find(|card| card[0].same_slot(device.address)) {
+        // A virtual function is a card of its own, though its address may be in a card's slot.
+        let is_virtual = |at| host.pci().get(at).is_some_and(|d| d.physical_function.is_some());
+        let alone = is_virtual(device.address);
+        let same =
+            |card: &&mut Card| !alone && card[0].same_slot(device.address) && !is_virtual(card[0]);
+        match bus.plain.iter_mut().find(same) {
             Some(card) => card.extend(functions),
             None => bus.plain.push(functions.collect()),
         }

@@ -5,16 +5,26 @@
 //! sets are worth trying from there?
 //!
 //! # Which GPUs take part
-//! Named GPUs are one set. A number of GPUs is chosen among the *eligible* ones: the model matches
-//! (part of its name or of its ids; without a wanted model, any GPU that is not inside the
-//! processor), no tenant holds the GPU or anything that must go with it, and the request does not
-//! name it as another device. What must go with a GPU is its IOMMU group, and the helper functions
-//! of its card with theirs.
+//! Named GPUs are one set, virtual functions among them. A number of GPUs is chosen among the
+//! *eligible* ones: the model matches (part of its name or of its ids; without a wanted model, any GPU
+//! that is not inside the processor, unless it is held for VMs or the host has no other), no tenant
+//! holds the GPU or anything that must go with it, and the request does not name it as another
+//! device. A GPU with virtual functions is not chosen by number. What must go with a GPU is its IOMMU
+//! group, and the helper functions of its card with theirs; [`bundle`](crate::host) says which. A GPU
+//! whose group takes from the host what it needs is eligible only if the request allows that.
+//!
+//! If virtual functions are wanted, they are chosen among those that `free::virtual_gpus` offers, on
+//! a host whose list of GPUs has these: at most 64, so that a set is one word here too.
+//!
+//! # Loss to the host
+//! Of the eligible GPUs, those with the smallest `Loss` go: first the ones that no driver of the host
+//! holds, last the ones that show its display. A set has no GPU with a larger loss than one that it
+//! leaves out. If all such sets lack a required property, every set is looked at.
 //!
 //! # Enumeration without permutations
 //! Choosing 4 of 8 GPUs gives 70 sets, but most boards have only a few kinds of place. Two GPUs are
 //! *twins* if exchanging them changes nothing that the engine knows of the host: same node, both or
-//! neither on a degraded link, same neighbours by node, link, root port, root complex, switch,
+//! neither on a degraded link, slots of equal speed and width, same neighbours by node, link, root port, root complex, switch,
 //! IOMMU group and model, and every fabric partition maps to a fabric partition. Twins form
 //! classes, and a set is a number per class, filled from the lowest address. Two nodes with four
 //! twins each: 4 GPUs can be 4+0, 3+1, 2+2, 1+3 or 0+4, so five sets.
@@ -23,7 +33,7 @@
 //! node, mutually within one root complex or that node, on the same switch, all or none of them on
 //! a degraded link. Links may tell these apart, so fabric partitions of the wanted size that are
 //! wholly eligible are then added on their own. The walk stops after 1024 sets. The answer counts
-//! as cut if the walk was stopped, or if the coarse classes were used on a host with GPU links.
+//! as cut if the walk was stopped, or if the coarse classes were used on GPUs with links.
 //!
 //! A `GpuSetFold` carries the facts of a set while it grows, as intersections of masks: if all
 //! chosen GPUs lie inside the intersection of their "linked" masks, every two are linked. Extending
@@ -33,15 +43,19 @@
 //! Sets are sorted by, in this order:
 //! 1. the number of different models;
 //! 2. the number of GPUs with a degraded link;
-//! 3. the number of other GPUs that would be withheld because they share an IOMMU group;
-//! 4. *fragmentation*, below;
-//! 5. the number of known nodes;
-//! 6. the addresses, lowest first.
+//! 3. of devices that are requested by kind: the number farther from their GPU than required, than
+//!    preferred, and how far all of them are; see `engine::beside`;
+//! 4. the number of other GPUs that would be withheld because they share an IOMMU group;
+//! 5. what the slots can carry, speed times width, most first; an idle link is not looked at;
+//! 5. *fragmentation*, below;
+//! 6. the number of known nodes;
+//! 7. the addresses, lowest first.
 //!
 //! Sets of one *class* have the same nodes, the same number of GPUs of unknown node, and equal
-//! facts (path, common switch, partition, degraded links). No prediction can tell them apart, so
+//! facts (path, common switch, partition, degraded links), and the devices that go with them are as
+//! near and on the same nodes. No prediction can tell them apart, so
 //! only the first of each class is kept. Models, withheld GPUs and fragmentation are no part of the
-//! score: they decide inside a class, and late in the ranking.
+//! score, nor are slots: they decide inside a class, and late in the ranking.
 //!
 //! *Fragmentation* counts the groups of eligible GPUs that a set splits: 4 for each switch and 2
 //! for each node of a chosen GPU on which an eligible GPU remains, 1 for each direct link cut
@@ -55,16 +69,18 @@
 //! classes remain: per node, one with a common switch and one without; and one across the nodes.
 //!
 //! # Dominance
-//! From a given node set, each GPU set has a `DominanceKey` of eight marks, smaller is better: a
+//! From a given node set, each GPU set has a `DominanceKey` of eleven marks, smaller is better: a
 //! GPU on another node; a GPU of unknown node; GPUs on several nodes; the path (linked, below one
 //! root port, on one node, across); no common switch; no fabric partition; a degraded link; no GPU
-//! on any of these nodes. Set A dominates B if no mark of A is larger than B's. Dominated sets are
+//! on any of these nodes; and, of devices that are requested by kind, the number on other nodes, the
+//! number farther from their GPU than preferred, and how far they are in all. Set A dominates B if no mark of A is larger than B's. Dominated sets are
 //! dropped; of sets with equal keys the one of better quality stays. The result depends on the node
-//! set only through those of its nodes that have GPUs of some set, and is remembered by these.
+//! set only through those of its nodes that have GPUs or chosen devices of some set, and is
+//! remembered by these.
 //!
-//! The eight marks are eight bytes of a `u64`, none above 127. With the high bit of every byte of B
+//! The marks are bytes of a `u128`, none above 127. With the high bit of every byte of B
 //! set, subtracting A borrows from a byte's high bit exactly if A's byte is larger: one subtraction
-//! compares all eight.
+//! compares them all.
 //!
 //! Dominance comes before the score because the score cannot choose between GPU sets on its own: a
 //! prediction is a factor against the default layout *with the same GPUs*. A linked pair is
@@ -86,24 +102,28 @@
 //! so these must be all that a profile reads of a set.
 //!
 //! # Known limitations
-//! - Twins ignore other devices. Of two GPUs that differ only in sharing a switch with a requested
-//!   NIC, the lower address goes. No rule has a number for that, so the score would not see it
-//!   either.
+//! - Twins ignore devices that are requested by address. Of two GPUs that differ only in sharing a
+//!   switch with such a NIC, the lower address goes. If the request asks for NICs by kind, two GPUs
+//!   are alike only if they are in the same parts of the host as every NIC that could be given.
 //! - Two sets that trade marks against each other (linked but remote, local but unlinked) are both
 //!   kept and compared by a score that is relative to two different yardsticks.
 //! - Beyond 1024 twin sets the answer may miss the best set; it says so.
 
+use std::cmp::Reverse;
+
 use smallvec::SmallVec;
 
+use super::chosen::{Chosen, Wishes};
 use crate::engine::profile::{GpuSetFold, SetFacts, count};
 use crate::engine::refusal::Fact;
 use crate::engine::score::{Property, set_lacking};
 use crate::free::gpus::{self, Eligible};
-use crate::free::holder;
-use crate::host::Host;
+use crate::free::virtual_gpus::{self, Offered};
+use crate::free::{Held, bundle, held};
 use crate::host::derived::GpuFacts;
+use crate::host::function::Loss;
 use crate::host::mask::{GpuMask, NodeMask};
-use crate::host::pcie::DeviceKind;
+use crate::host::{Host, PciDevice, TakenFunction};
 use crate::request::{GpuRequest, Request};
 use crate::units::PciAddr;
 use crate::usage::Usage;
@@ -125,33 +145,39 @@ pub(crate) struct GpuSet {
     models: u32,
     /// Other GPUs that go with them because of IOMMU groups.
     withheld: u32,
+    /// What the slots of its GPUs can carry together.
+    slots: u64,
     /// How much it breaks that larger VMs could use: see [`broken`].
     broken: u32,
     /// The first set that a rule sees no difference to, but where its GPUs are.
     pub(crate) kind: usize,
+    /// The devices that go with it: index into [`GpuSets::chosen`].
+    pub(crate) chosen: usize,
 }
 
 /// What a rule can see of a set, a byte each, none above 127: the less the better, whatever the
 /// rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct DominanceKey(u64);
+struct DominanceKey(u128);
 
 impl DominanceKey {
     /// Whether no mark is above the other's.
     fn betters(self, other: Self) -> bool {
-        const HIGH: u64 = 0x8080_8080_8080_8080;
+        const HIGH: u128 = u128::from_le_bytes([0x80; 16]);
         // A byte keeps its high bit unless something larger is taken from it.
         ((other.0 | HIGH) - self.0) & HIGH == HIGH
     }
 }
 
 type Classes = SmallVec<[GpuMask; 16]>;
+/// The devices that go with sets: without wishes, one empty choice for all of them.
+type Choices = SmallVec<[Chosen; 1]>;
 
 /// All sets worth trying, best quality first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GpuSets {
     pub(crate) sets: Vec<GpuSet>,
-    /// The nodes of all of them.
+    /// The nodes of all of them, and of all devices that go with them.
     pub(crate) nodes: NodeMask,
     /// The nodes of each whose GPUs are all on known ones; none that holds another.
     local: SmallVec<[NodeMask; 8]>,
@@ -160,53 +186,101 @@ pub(crate) struct GpuSets {
     pub(crate) lacking: Option<Property>,
     /// Free GPUs that the request would take.
     pub(crate) eligible: GpuMask,
+    /// The devices that go with the sets; one empty choice if the request wishes none.
+    pub(crate) chosen: Choices,
 }
 
 impl GpuSets {
     /// The sets for a request, or the facts that leave none.
     pub(crate) fn new(host: &Host, usage: &Usage, request: &Request) -> Result<Self, Vec<Fact>> {
         for address in &request.spec().devices {
-            check_device(host, usage, *address)?;
+            check_device(host, usage, request, *address)?;
         }
+        check_apart(host, request)?;
+        let wishes = Wishes::new(host, usage, request)?;
         match &request.spec().gpus {
             GpuRequest::Addresses(addresses) => {
                 for address in addresses {
-                    check_device(host, usage, *address)?;
+                    check_device(host, usage, request, *address)?;
                     if host.gpu(*address).is_none() {
                         return Err(vec![Fact::NotAGpu { address: *address }]);
                     }
                 }
                 let mask = host.gpu_mask(addresses);
-                let set = GpuSet::of_mask(host, mask, mask);
-                Ok(Self::with(request, vec![set], true, mask))
+                let set = GpuSet::of_mask(host, request, mask, mask);
+                Ok(Self::with(request, &wishes, vec![set], true, mask))
             }
-            GpuRequest::Count { count: wanted, model } => {
-                let Eligible { free: eligible, matching } =
-                    gpus::eligible(host, usage, model.as_deref(), &request.spec().devices);
-                let (needed, free) = (*wanted, eligible.len());
-                if free < needed {
-                    let (total, model) = (matching.len(), model.clone());
-                    return Err(vec![Fact::GpusShort { needed, free, total, model }]);
+            GpuRequest::Count { count: wanted, .. } => {
+                let eligible = gpus::eligible(host, usage, request);
+                if eligible.free.len() < *wanted {
+                    return Err(gpus_short(host, usage, request, &eligible, *wanted));
                 }
-                Ok(Self::of_size(host, request, eligible, needed))
+                Ok(Self::by_number(host, request, &wishes, eligible.free, *wanted))
+            }
+            GpuRequest::VfOf { count: wanted, model } => {
+                let devices = &request.spec().devices;
+                let offered =
+                    virtual_gpus::offered(host, usage, *wanted, model.as_deref(), devices);
+                let Offered { functions, complete, free, total, unsure } = offered;
+                if free < *wanted {
+                    let (needed, model) = (*wanted, model.clone());
+                    let mut facts = vec![Fact::VfsShort { needed, free, total, model }];
+                    facts.extend(gpus_unsure(usage, unsure));
+                    return Err(facts);
+                }
+                let mask = host.gpu_mask(&functions);
+                let any = (GpuMask::EMPTY, mask);
+                let sets = Self::of_size(host, request, &wishes, any, mask, *wanted);
+                Ok(Self { complete: sets.complete && complete, ..sets })
             }
         }
     }
 
+    /// The sets of `size` GPUs with the smallest loss to the host. If all of them lack a required
+    /// property, all sets, whatever the loss.
+    fn by_number(
+        host: &Host,
+        request: &Request,
+        wishes: &Wishes<'_>,
+        eligible: GpuMask,
+        size: u32,
+    ) -> Self {
+        let (given, choice) = least_loss(host, eligible, size);
+        let sets = Self::of_size(host, request, wishes, (given, choice), eligible, size);
+        if sets.lacking.is_none() || given | choice == eligible {
+            return sets;
+        }
+        Self::of_size(host, request, wishes, (GpuMask::EMPTY, eligible), eligible, size)
+    }
+
     /// Of these sets those that are worth trying: where some have what every set must have, they
     /// alone.
-    fn with(request: &Request, mut sets: Vec<GpuSet>, complete: bool, eligible: GpuMask) -> Self {
-        let lacks = |set: &GpuSet| set_lacking(&request.spec().policies, set.gpus.len(), set.facts);
+    fn with(
+        request: &Request,
+        wishes: &Wishes<'_>,
+        sets: Vec<GpuSet>,
+        complete: bool,
+        eligible: GpuMask,
+    ) -> Self {
+        let (mut sets, chosen) = first_of_each_class(wishes, sets);
+        let lacks = |set: &GpuSet| {
+            let refused = || (chosen[set.chosen].refused > 0).then_some(Property::BesideGpus);
+            set_lacking(&request.spec().policies, set.gpus.len(), set.facts).or_else(refused)
+        };
         let lacking = sets.iter().map(lacks).min().flatten();
         if lacking.is_none() {
             sets.retain(|set| lacks(set).is_none());
         }
         for at in 0..sets.len() {
-            let seen = |set: &GpuSet| (set.nodes.len(), set.unknown, set.facts);
+            let seen = |set: &GpuSet| {
+                let Chosen { apart, refused, .. } = chosen[set.chosen];
+                (set.nodes.len(), set.unknown, set.facts, apart, refused)
+            };
             let own = seen(&sets[at]);
             sets[at].kind = sets[..at].iter().position(|set| seen(set) == own).unwrap_or(at);
         }
-        let nodes = NodeMask::union(sets.iter().map(|set| set.nodes));
+        let of_devices = NodeMask::union(chosen.iter().map(|chosen| chosen.mask));
+        let nodes = NodeMask::union(sets.iter().map(|set| set.nodes)) | of_devices;
         let mut local: SmallVec<[NodeMask; 8]> = SmallVec::new();
         for set in sets.iter().filter(|set| set.unknown == 0) {
             if !local.iter().any(|fewer| fewer.is_subset(set.nodes)) {
@@ -214,7 +288,7 @@ impl GpuSets {
                 local.push(set.nodes);
             }
         }
-        Self { sets, nodes, local, complete, lacking, eligible }
+        Self { sets, nodes, local, complete, lacking, eligible, chosen }
     }
 
     /// Whether some set is known to be on these nodes whole.
@@ -232,7 +306,7 @@ impl GpuSets {
     pub(crate) fn undominated(&self, from: NodeMask) -> impl Iterator<Item = usize> + use<> {
         let mut kept: SmallVec<[(usize, DominanceKey); 16]> = SmallVec::new();
         for (at, set) in self.sets.iter().enumerate() {
-            let marks = set.marks(from);
+            let marks = set.marks(from, &self.chosen[set.chosen]);
             if !kept.iter().any(|(_, other)| other.betters(marks)) {
                 kept.retain(|(_, other)| !marks.betters(*other));
                 kept.push((at, marks));
@@ -241,61 +315,107 @@ impl GpuSets {
         kept.into_iter().map(|(at, _)| at)
     }
 
-    fn of_size(host: &Host, request: &Request, free: GpuMask, size: u32) -> Self {
+    /// The sets of `size` GPUs: all `given` ones, and others by `choice`. `free` has all eligible
+    /// GPUs.
+    fn of_size(
+        host: &Host,
+        request: &Request,
+        wishes: &Wishes<'_>,
+        (given, choice): (GpuMask, GpuMask),
+        free: GpuMask,
+        size: u32,
+    ) -> Self {
         if size == 0 {
-            let none = GpuSet::new(host, GpuSetFold::default(), free);
-            return Self::with(request, vec![none], true, free);
+            let none = GpuSet::new(host, request, GpuSetFold::default(), free);
+            return Self::with(request, wishes, vec![none], true, free);
         }
-        let twins = classes(free, |at| host.derived().gpus[at].twins);
-        let exact = ways(&twins, size) <= MAX_SETS;
-        let classes = if exact { twins } else { classes(free, |at| alike(host, at)) };
+        let more = size - given.len();
+        let twins = classes(choice, |at| match wishes.is_empty() {
+            true => host.derived().gpus[at].twins,
+            false => host.derived().gpus[at].twins & wishes.alike(at),
+        });
+        let exact = ways(&twins, more) <= MAX_SETS;
+        let classes = if exact { twins } else { classes(choice, |at| alike(host, at)) };
         let mut sets: Vec<GpuSet> = Vec::with_capacity(64);
         let mut add = |set: GpuSetFold| {
-            sets.push(GpuSet::new(host, set, free));
+            sets.push(GpuSet::new(host, request, set, free));
             sets.len() < MAX_SETS
         };
-        let all = walk(&host.derived().gpus, &classes, size, GpuSetFold::default(), &mut add);
+        let gpus = &host.derived().gpus;
+        let begin = given.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &gpus[at]));
+        let all = walk(gpus, &classes, more, begin, &mut add);
         // The fabric's own sets are worth more than any cut: they are always looked at.
         for partition in host.derived().partitions.iter().filter(|_| !exact) {
-            if partition.len() == size && partition.is_subset(free) {
-                sets.push(GpuSet::of_mask(host, *partition, free));
+            let allowed = given.is_subset(*partition) && partition.is_subset(given | choice);
+            if partition.len() == size && allowed {
+                sets.push(GpuSet::of_mask(host, request, *partition, free));
             }
         }
-        sets.sort_by_key(|set| (set.quality(), lowest_first(set.gpus)));
-        // Of each class the first.
-        let mut kept = 0;
-        for at in 0..sets.len() {
-            if !sets[..kept].iter().any(|other| other.class() == sets[at].class()) {
-                sets.swap(kept, at);
-                kept += 1;
-            }
-        }
-        sets.truncate(kept);
-        Self::with(request, sets, exact || (all && host.gpu_links().is_empty()), free)
+        let unlinked = free.iter().all(|at| host.derived().gpus[at].linked == GpuMask::one(at));
+        let equal = unlinked && wishes.is_empty();
+        Self::with(request, wishes, sets, exact || (all && equal), free)
     }
 }
 
+/// Of each class of sets the one of best quality, best first, with the devices that go with each.
+fn first_of_each_class(wishes: &Wishes<'_>, mut sets: Vec<GpuSet>) -> (Vec<GpuSet>, Choices) {
+    let mut chosen = Choices::from_elem(Chosen::default(), 1);
+    if !wishes.is_empty() {
+        chosen = match sets.as_slice() {
+            // Without GPUs, what is near depends on the VM's nodes: a choice for each.
+            [none] if none.gpus.is_empty() => wishes.by_node().into(),
+            _ => sets.iter().map(|set| wishes.beside(set.gpus)).collect(),
+        };
+        sets.resize(chosen.len(), sets[0]);
+        sets.iter_mut().zip(0..).for_each(|(set, at)| set.chosen = at);
+    }
+    let near = |set: &GpuSet| {
+        let Chosen { apart, refused, levels, .. } = chosen[set.chosen];
+        (refused, apart, levels)
+    };
+    sets.sort_by_key(|set| {
+        let (models, degraded, rest) = set.quality();
+        (models, degraded, near(set), rest, lowest_first(set.gpus))
+    });
+    let same = |a: &GpuSet, b: &GpuSet| {
+        let devices = |set: &GpuSet| (near(set), &chosen[set.chosen].nodes);
+        a.class() == b.class() && (a.chosen == b.chosen || devices(a) == devices(b))
+    };
+    let mut kept = 0;
+    for at in 0..sets.len() {
+        if !sets[..kept].iter().any(|other| same(other, &sets[at])) {
+            sets.swap(kept, at);
+            kept += 1;
+        }
+    }
+    sets.truncate(kept);
+    (sets, chosen)
+}
+
 impl GpuSet {
-    fn of_mask(host: &Host, gpus: GpuMask, free: GpuMask) -> Self {
+    fn of_mask(host: &Host, request: &Request, gpus: GpuMask, free: GpuMask) -> Self {
         let all = &host.derived().gpus;
         Self::new(
             host,
+            request,
             gpus.iter().fold(GpuSetFold::default(), |set, at| set.with(at, &all[at])),
             free,
         )
     }
 
-    fn new(host: &Host, set: GpuSetFold, free: GpuMask) -> Self {
+    fn new(host: &Host, request: &Request, set: GpuSetFold, free: GpuMask) -> Self {
         let (all, gpus) = (&host.derived().gpus, set.gpus);
         let mut new = Self {
             gpus,
             nodes: NodeMask::EMPTY,
             unknown: 0,
-            facts: set.facts(host),
+            facts: set.facts(host, request),
             models: 0,
             withheld: 0,
+            slots: 0,
             broken: broken(host, gpus, free),
             kind: 0,
+            chosen: 0,
         };
         let (mut models, mut groups) = (GpuMask::EMPTY, GpuMask::EMPTY);
         for at in gpus.iter() {
@@ -307,14 +427,16 @@ impl GpuSet {
             new.models += u32::from(!models.intersects(gpu.model));
             models |= gpu.model;
             groups |= gpu.group;
+            new.slots = new.slots.saturating_add(gpu.slot);
         }
         new.withheld = (groups - gpus).len();
         new
     }
 
-    fn quality(&self) -> (u32, u32, u32, u32, u32) {
+    fn quality(&self) -> (u32, u32, (u32, Reverse<u64>, u32, u32)) {
         let degraded = self.facts.degraded;
-        (self.models, degraded, self.withheld, self.broken, self.nodes.len())
+        let slots = Reverse(self.slots);
+        (self.models, degraded, (self.withheld, slots, self.broken, self.nodes.len()))
     }
 
     /// Sets of one class differ in nothing that a prediction could see.
@@ -322,10 +444,11 @@ impl GpuSet {
         (self.nodes, self.facts, self.unknown)
     }
 
-    /// All that a rule can see of it, from these nodes.
-    fn marks(&self, from: NodeMask) -> DominanceKey {
+    /// All that a rule can see of it and of the devices that go with it, from these nodes.
+    fn marks(&self, from: NodeMask, chosen: &Chosen) -> DominanceKey {
         let SetFacts { path, same_switch, partition, degraded } = self.facts;
-        DominanceKey(u64::from_le_bytes([
+        let few = |n: usize| u8::try_from(n).unwrap_or(u8::MAX).min(127);
+        DominanceKey(u128::from_le_bytes([
             u8::from(!self.nodes.is_subset(from)),
             u8::from(self.unknown > 0),
             u8::from(self.nodes.len() > 1),
@@ -334,6 +457,14 @@ impl GpuSet {
             u8::from(!partition),
             u8::from(degraded > 0),
             u8::from(!self.nodes.intersects(from)),
+            few(chosen.far(from)),
+            few(chosen.apart as usize),
+            few(chosen.levels as usize),
+            0,
+            0,
+            0,
+            0,
+            0,
         ]))
     }
 
@@ -344,18 +475,116 @@ impl GpuSet {
 }
 
 /// Orders sets by their addresses: of two, the one whose first different GPU comes first.
-fn lowest_first(gpus: GpuMask) -> std::cmp::Reverse<u64> {
-    std::cmp::Reverse(gpus.word().reverse_bits())
+fn lowest_first(gpus: GpuMask) -> Reverse<u64> {
+    Reverse(gpus.word().reverse_bits())
 }
 
-fn check_device(host: &Host, usage: &Usage, address: PciAddr) -> Result<(), Vec<Fact>> {
-    if host.pci().get(address).is_none_or(|device| device.kind() == DeviceKind::Bridge) {
+fn check_device(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    address: PciAddr,
+) -> Result<(), Vec<Fact>> {
+    if host.pci().get(address).is_none_or(|device| !device.is_endpoint()) {
         return Err(vec![Fact::NoDevice { address }]);
     }
-    match holder(host, usage, address) {
-        Some(holder) => Err(vec![Fact::DeviceHeld { address, holder: holder.to_owned() }]),
-        None => Ok(()),
+    if let Some(Held { function, share, holder }) = held(host, usage, address) {
+        let holder = holder.to_owned();
+        // A member of its bundle that a tenant holds is told as before.
+        let told = bundle(host, address).contains(&function) && !share;
+        return Err(vec![match told {
+            true => Fact::DeviceHeld { address, holder },
+            false => Fact::FunctionHeld { address, function, share, holder },
+        }]);
     }
+    let needed = match host.gpu_index(address) {
+        Some(at) => gpus::needed(host, request, at),
+        None if request.spec().allow_group => Vec::new(),
+        None => gpus::not_allowed(request, &host.pci().needed_mates(address)),
+    };
+    match needed.is_empty() {
+        true => Ok(()),
+        false => Err(vec![group_taken(host, usage, address, needed)]),
+    }
+}
+
+/// The fact that a device would take functions from the host that it needs.
+fn group_taken(host: &Host, usage: &Usage, address: PciAddr, taken: Vec<TakenFunction>) -> Fact {
+    let open = |port: &&PciDevice| port.access.is_some_and(|access| !access.request_redirect);
+    let ports = host.pci().bridges_above(address).filter(open).map(|port| port.address).collect();
+    let is_other = |at: &usize| host.gpus()[*at].address != address;
+    let others = gpus::offered(host, usage);
+    let others = others.iter().filter(is_other).map(|at| host.gpus()[at].address);
+    let others = others.filter(|_| host.gpu(address).is_some()).collect();
+    Fact::GroupTaken { address, taken, ports, others }
+}
+
+/// The GPUs that every set of `size` GPUs with the smallest loss has, and those that the rest is
+/// chosen from. A set may have no GPU with a larger loss than one that it leaves out.
+fn least_loss(host: &Host, eligible: GpuMask, size: u32) -> (GpuMask, GpuMask) {
+    let all = &host.derived().gpus;
+    let of = |loss: &dyn Fn(Loss) -> bool| -> GpuMask {
+        eligible.iter().filter(|at| loss(all[*at].loss)).collect()
+    };
+    let mut losses: SmallVec<[Loss; 16]> = eligible.iter().map(|at| all[at].loss).collect();
+    losses.sort_unstable();
+    let last = (size as usize).checked_sub(1).and_then(|at| losses.get(at).copied());
+    match last {
+        Some(last) => (of(&|loss| loss < last), of(&|loss| loss == last)),
+        None => (GpuMask::EMPTY, eligible),
+    }
+}
+
+/// No physical function is requested beside a virtual function of its own.
+fn check_apart(host: &Host, request: &Request) -> Result<(), Vec<Fact>> {
+    let spec = request.spec();
+    let gpus: &[PciAddr] = match &spec.gpus {
+        GpuRequest::Addresses(named) => named,
+        GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => &[],
+    };
+    let named = || gpus.iter().chain(&spec.devices).copied();
+    for function in named() {
+        let device = host.pci().get(function);
+        let physical = device.and_then(|device| device.physical_function);
+        if let Some(physical) = physical.filter(|at| *at != function && named().any(|n| n == *at)) {
+            return Err(vec![Fact::FunctionsExclude { physical, function }]);
+        }
+    }
+    Ok(())
+}
+
+/// The facts about too few GPUs: how many are free, and why others are not given by number.
+fn gpus_short(
+    host: &Host,
+    usage: &Usage,
+    request: &Request,
+    eligible: &Eligible,
+    needed: u32,
+) -> Vec<Fact> {
+    let (free, total) = (eligible.free.len(), eligible.matching.len());
+    let model = match &request.spec().gpus {
+        GpuRequest::Count { model, .. } => model.clone(),
+        GpuRequest::Addresses(_) | GpuRequest::VfOf { .. } => None,
+    };
+    let mut facts = vec![Fact::GpusShort { needed, free, total, model }];
+    if !eligible.split.is_empty() {
+        let all = eligible.split.iter().map(|at| host.gpus()[at].address);
+        let functions = all.map(|gpu| count(host.pci().virtual_functions_of(gpu).len())).sum();
+        facts.push(Fact::GpusSplit { gpus: eligible.split.len(), functions });
+    }
+    facts.extend(gpus_unsure(usage, eligible.unsure.len()));
+    let groups = eligible.closed.iter().map(|at| {
+        let taken = gpus::needed(host, request, at);
+        group_taken(host, usage, host.gpus()[at].address, taken)
+    });
+    facts.extend(groups);
+    facts
+}
+
+/// The fact that GPUs may be shared by mediated devices whose parent is unknown, if there are any.
+fn gpus_unsure(usage: &Usage, gpus: u32) -> Option<Fact> {
+    let tenants = || usage.unnamed_shares().map(str::to_owned).collect();
+    (gpus > 0).then(|| Fact::GpusUnsure { gpus, tenants: tenants() })
 }
 
 /// Free groups that the set takes a part of and leaves a part of: switches count four times, nodes
@@ -391,7 +620,8 @@ fn alike(host: &Host, at: usize) -> GpuMask {
     let all = &host.derived().gpus;
     let gpu = &all[at];
     let same = |other: &usize| {
-        (all[*other].degraded, all[*other].on_switch) == (gpu.degraded, gpu.on_switch)
+        let kind = |gpu: &GpuFacts| (gpu.degraded, gpu.slot, gpu.on_switch);
+        kind(&all[*other]) == kind(gpu)
     };
     let mask = gpu.on_node & gpu.around & gpu.model;
     mask.iter().filter(same).collect()

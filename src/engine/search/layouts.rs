@@ -40,6 +40,7 @@ impl Walk<'_> {
         }
         let between = OnceCell::new();
         let mut layout = self.layout(size, mask, &pages, &between);
+        let named_far = layout.devices_far;
         for i in self.gpu_sets(home) {
             layout.gpus = self.memo.gpu_set(i);
             let set = &inventory.gpus.sets[layout.gpus];
@@ -49,6 +50,7 @@ impl Walk<'_> {
             }
             let nodes = || set.node_of(inventory.host).flatten();
             let remote = || nodes().filter(|at| !home.contains(*at));
+            layout.devices_far = named_far + count(inventory.gpus.chosen[set.chosen].far(home));
             layout.gpus_remote = if is_local { 0 } else { count(remote().count()) };
             let possible = self.try_splits(&layout, splits);
             outcome.possible |= possible;

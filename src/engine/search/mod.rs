@@ -127,6 +127,7 @@
 //!   takes more cards than the guest's PCI tree holds, or cores with unequal numbers of usable
 //!   siblings.
 
+pub(crate) mod chosen;
 pub(crate) mod cpus;
 mod found;
 pub(crate) mod gpus;
@@ -142,6 +143,7 @@ mod state;
 mod walk;
 mod weigh;
 
+pub(crate) use crate::free::virtual_gpus::host_for;
 pub(crate) use found::{Candidate, Found};
 pub(crate) use inventory::{
     Inventory, Pages, emulator_room, emulator_way, missing_nodes, unusable,

@@ -15,9 +15,12 @@ pub(crate) struct Subsets {
     pub(crate) complete: bool,
 }
 
+/// The nodes with their room, the size of the sets, and the sets.
+type OfSize = (Vec<(usize, u64)>, usize, Rc<Subsets>);
+
 /// Node sets that were grown, for another pass with the same room on the same nodes.
 #[derive(Debug, Default)]
-pub(crate) struct Grown(Vec<(Vec<(usize, u64)>, usize, Rc<Subsets>)>);
+pub(crate) struct Grown(Vec<OfSize>);
 
 impl Grown {
     /// The sets of `size` nodes, from `grow` unless they are known. All sets of a size are not kept:
@@ -30,9 +33,7 @@ impl Grown {
         grow: impl FnOnce() -> Subsets,
     ) -> Rc<Subsets> {
         let rooms = || nodes.iter().map(|at| (*at, room(*at)));
-        let same = |(of, n, _): &&(Vec<(usize, u64)>, usize, Rc<Subsets>)| {
-            *n == size && of.iter().copied().eq(rooms())
-        };
+        let same = |(of, n, _): &&OfSize| *n == size && of.iter().copied().eq(rooms());
         if let Some((.., known)) = self.0.iter().find(same) {
             return Rc::clone(known);
         }

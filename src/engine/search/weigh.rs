@@ -82,7 +82,9 @@ impl Walk<'_> {
         let Layout { size, mask, .. } = *layout;
         let inventory = self.inventory;
         // An expander bus without a device has nothing to show.
-        let with_devices = inventory.gpus.sets[layout.gpus].nodes | inventory.devices;
+        let set = &inventory.gpus.sets[layout.gpus];
+        let chosen = inventory.gpus.chosen[set.chosen].mask;
+        let with_devices = set.nodes | inventory.devices | chosen;
         if choice.expanders && !with_devices.intersects(mask) {
             return Judged::Impossible;
         }
@@ -253,7 +255,8 @@ impl Walk<'_> {
         })
     }
 
-    /// The distances between the VM's nodes, and from its GPUs to the nearest of them.
+    /// The distances between the VM's nodes, from its GPUs to the nearest of them, and a step for
+    /// each level of the PCI tree between a GPU and the device that was chosen for it.
     fn spread(&self, layout: &Layout<'_>) -> u64 {
         let (derived, mask) = (self.inventory.host.derived(), layout.mask);
         let between = layout.between.get_or_init(|| {
@@ -261,7 +264,10 @@ impl Walk<'_> {
             let from = |a| below(a).map(|b| u64::from(derived.far(a, b).0)).sum::<u64>();
             mask.iter().map(from).sum()
         });
-        between + beside(self.inventory.host, &self.inventory.gpus.sets[layout.gpus], mask)
+        let gpus = &self.inventory.gpus;
+        let set = &gpus.sets[layout.gpus];
+        let levels = u64::from(gpus.chosen[set.chosen].levels);
+        between + beside(self.inventory.host, set, mask) + levels
     }
 }
 
@@ -321,6 +327,8 @@ fn profile(
         gpus_unknown: set.unknown,
         gpus_remote,
         gpus_degraded: set.facts.degraded,
+        devices_apart: inventory.gpus.chosen[set.chosen].apart,
+        devices_refused: inventory.gpus.chosen[set.chosen].refused,
         gpu_path: set.facts.path,
         same_switch: set.facts.same_switch,
         partition: set.facts.partition,

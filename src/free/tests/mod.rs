@@ -104,7 +104,8 @@ fn the_definition_is_what_the_records_say() {
 
 #[test]
 fn refusals_say_how_much_is_free() {
-    let (mut gpus_short, mut cores_short, mut pcpus_short, mut pages_short) = (0, 0, 0, 0);
+    let (mut gpus_short, mut groups_taken, mut cores_short, mut pcpus_short, mut pages_short) =
+        (0, 0, 0, 0, 0);
     each(|host, usage, reading| {
         for model in [None, Some(String::new()), Some("8086".to_owned())] {
             let named = model.clone();
@@ -114,13 +115,27 @@ fn refusals_say_how_much_is_free() {
                 let ids = host.pci().get(*gpu).map(|device| format!("{:04x}", device.vendor.0));
                 named.as_ref().is_none_or(|model| ids.unwrap().contains(model))
             };
-            let free = reading.gpus(named.is_some()).into_iter().filter(is_named).count() as u32;
+            let all = if named.is_some() { reading.gpus(true) } else { reading.candidates() };
+            let (closed, free): (BTreeSet<_>, BTreeSet<_>) =
+                all.into_iter().filter(is_named).partition(|gpu| reading.takes_nic(*gpu));
             let facts = facts(host, usage, &request);
             assert!(!facts.is_empty());
+            let mut told_closed = BTreeSet::new();
             for fact in facts {
-                assert!(matches!(fact, Fact::GpusShort { free: told, .. } if told == free));
-                gpus_short += 1;
+                match fact {
+                    Fact::GpusShort { free: told, .. } => {
+                        assert_eq!(told, free.len() as u32);
+                        gpus_short += 1;
+                    }
+                    Fact::GroupTaken { address, taken, .. } => {
+                        assert!(taken.iter().all(|one| one.class.0 == 0x02_0000));
+                        told_closed.insert(address);
+                    }
+                    other => panic!("{other:?}"),
+                }
             }
+            assert_eq!(told_closed, closed);
+            groups_taken += closed.len();
         }
         for whole in [Policy::Require, Policy::Ignore] {
             for (dedicated, smt) in
@@ -162,7 +177,7 @@ fn refusals_say_how_much_is_free() {
             }
         }
     });
-    let told = [gpus_short, cores_short, pcpus_short, pages_short];
+    let told = [gpus_short, groups_taken, cores_short, pcpus_short, pages_short];
     assert!(told.iter().all(|count| *count > 200), "{told:?}");
 }
 
@@ -182,7 +197,9 @@ fn slots_and_capacity_count_the_same_gpus_and_cores() {
         }
         // GPUs that go together are one VM's.
         let mut groups: Vec<BTreeSet<PciAddr>> = Vec::new();
-        for gpu in reading.gpus(false) {
+        let offered = reading.candidates().into_iter().filter(|gpu| !reading.takes_nic(*gpu));
+        let offered: BTreeSet<PciAddr> = offered.collect();
+        for gpu in offered.iter().copied() {
             let mut group = reading.bundle(gpu);
             groups.retain(|other| {
                 let joins = !other.is_disjoint(&group);
@@ -191,7 +208,8 @@ fn slots_and_capacity_count_the_same_gpus_and_cores() {
             });
             groups.push(group);
         }
-        let groups = groups.iter().filter(|group| !group.is_disjoint(&free)).count() as u64;
+        let on_nodes: BTreeSet<PciAddr> = offered.into_iter().filter(on_nodes).collect();
+        let groups = groups.iter().filter(|group| !group.is_disjoint(&on_nodes)).count() as u64;
         let shape = Shape { gpus: 1, ..Shape::new(1, 0, Bytes::ZERO, PageSize::MIB_2) };
         assert_eq!(capacity(host, usage, &shape), Capacity::Exact(groups));
         for whole in [false, true] {
@@ -228,7 +246,7 @@ fn fleets_count_what_the_engine_counts() {
             }
         };
         let gpus = GpuRequest::Count { count: 64, model: None };
-        let free = reading.gpus(false).len() as u64;
+        let free = reading.candidates().len() as u64;
         let told = short(RequestSpec { gpus, ..small() });
         assert_eq!(told, Shortfall::Gpus { needed: 64, free });
         let gpus = GpuRequest::Count { count: 64, model: Some("2684".to_owned()) };

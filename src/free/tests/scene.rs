@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pinwise_testkit::rng::Rng;
 
-use crate::host::pcie::{DeviceKind, PciClass, PciDevice, PciId};
+use crate::host::pcie::{PciClass, PciDevice, PciId};
 use crate::host::spec::{CoreSpec, HostSpec, NodeSpec};
 use crate::host::{Core, CoreKind, Host, Node, PagePool};
 use crate::sets::CpuSet;
@@ -228,9 +228,10 @@ impl Reading<'_> {
     /// What leaves the host together with a function.
     pub(super) fn bundle(&self, address: PciAddr) -> BTreeSet<PciAddr> {
         let all = self.host.pci().devices();
+        let vendor = all.iter().find(|own| own.address == address).map(|own| own.vendor);
         let helps = |other: &&PciDevice| {
-            other.address == address
-                || (other.kind() == DeviceKind::Other && other.address.same_slot(address))
+            let card = other.class == AUDIO && Some(other.vendor) == vendor;
+            other.address == address || (card && other.address.same_slot(address))
         };
         let mut bundle = BTreeSet::new();
         for member in all.iter().filter(helps) {
@@ -254,6 +255,20 @@ impl Reading<'_> {
         };
         let gpus = self.host.gpus().iter().filter(|gpu| integrated || !gpu.integrated);
         gpus.map(|gpu| gpu.address).filter(|address| free(*address)).collect()
+    }
+
+    /// The addresses of the GPUs that nobody holds a part of and that a request for a number of GPUs
+    /// of any model may be given, if the host can do without what they take.
+    pub(super) fn candidates(&self) -> BTreeSet<PciAddr> {
+        let all_inside = self.host.gpus().iter().all(|gpu| gpu.integrated);
+        self.gpus(all_inside)
+    }
+
+    /// Whether a GPU takes a NIC with it: no other function of these hosts is needed.
+    pub(super) fn takes_nic(&self, gpu: PciAddr) -> bool {
+        let bundle = self.bundle(gpu);
+        let mut nics = self.host.pci().devices().iter().filter(|device| device.class == NIC);
+        nics.any(|nic| bundle.contains(&nic.address))
     }
 
     /// By tenant: the addresses of the GPUs that it holds a part of.

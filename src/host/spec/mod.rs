@@ -1,5 +1,6 @@
 //! The description of a host as plain data, and the checks that turn it into a [`Host`].
 
+mod complete;
 mod finish;
 mod parts;
 mod problem;
@@ -275,6 +276,13 @@ impl HostSpec {
 
     fn check_pci(&mut self) -> Result<PciTree, HostError> {
         sort_unique(&mut self.devices, "PCI function", |device| device.address)?;
+        for device in &mut self.devices {
+            device.used_for.sort_unstable();
+            device.used_for.dedup();
+        }
+        if let Some(outside) = self.devices.iter().find_map(outside_of_range) {
+            return Err(outside);
+        }
         let bridges: BTreeMap<_, _> = self
             .devices
             .iter()
@@ -308,6 +316,7 @@ impl HostSpec {
             }
         }
         let mut devices = self.devices.clone();
+        complete::complete(&mut devices);
         // Where one node has all the memory, there is no other node for a device to be near.
         for device in &mut devices {
             device.node = device.node.or(self.only_memory_node());
@@ -350,6 +359,13 @@ impl HostSpec {
         }
         Ok(())
     }
+}
+
+/// The error about an address of the function that no text could name.
+fn outside_of_range(device: &PciDevice) -> Option<HostError> {
+    let all = [Some(device.address), device.parent, device.physical_function];
+    let address = all.into_iter().flatten().find(|address| !address.is_valid())?;
+    Some(HostError::AddressRange { address })
 }
 
 fn core_id(spec: &CoreSpec) -> CoreId {

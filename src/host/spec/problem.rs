@@ -109,6 +109,16 @@ pub enum HostError {
         /// What must exist instead.
         hint: &'static str,
     },
+    /// A PCI address that no machine can have.
+    #[error(
+        "the PCI address {address} has device {:#x} and function {}, but the largest are 0x1f and 7",
+        address.device,
+        address.function
+    )]
+    AddressRange {
+        /// The address.
+        address: PciAddr,
+    },
     /// PCI parents in a circle, or a chain that is longer than on any machine.
     #[error("the bridges above {address} form a circle or a chain of more than {MAX_BRIDGES}")]
     PciCycle {

@@ -35,6 +35,8 @@ pub(in crate::json) struct PlacementJson {
     gpus: Vec<DeviceJson>,
     #[serde(default)]
     devices: Vec<DeviceJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fabric_partition: Option<u32>,
     #[serde(default, skip_serializing_if = "PciJson::is_empty")]
     pci: PciJson,
     #[serde(default, skip_serializing_if = "is_off")]
@@ -174,6 +176,7 @@ impl From<&Placement> for PlacementJson {
             iothreads,
             cells,
             devices,
+            fabric_partition,
             pci,
             iommu,
             topoext,
@@ -197,6 +200,7 @@ impl From<&Placement> for PlacementJson {
             cells: cells.iter().map(CellJson::from).collect(),
             gpus: devices(true),
             devices: devices(false),
+            fabric_partition: *fabric_partition,
             pci: pci.into(),
             iommu: *iommu,
             topoext: *topoext,
@@ -221,6 +225,7 @@ impl PlacementJson {
             cells,
             gpus,
             devices,
+            fabric_partition,
             pci,
             iommu,
             topoext,
@@ -254,6 +259,7 @@ impl PlacementJson {
             iothreads,
             cells: cells.into_iter().enumerate().map(cell).collect::<Result<_, _>>()?,
             devices: all,
+            fabric_partition,
             pci: pci.pci(&format!("{path}pci"))?,
             iommu,
             topoext,

@@ -24,6 +24,12 @@ pub fn recommendation_schema() -> String {
             "what a slightly smaller VM would keep, and the L3 domains that the best placement spans",
         ),
         ("warnings", true, array(string()), "warnings about the best placement, as sentences"),
+        (
+            "changes",
+            false,
+            list("domain_change"),
+            "what the best placement changes in the domain that was given, if one was",
+        ),
         ("search_cut", true, boolean(), "whether the search met its limit"),
     ];
     let mut definitions = placement::definitions();
@@ -36,6 +42,7 @@ pub fn recommendation_schema() -> String {
         ("fact", fact()),
         ("near_miss", named("near_miss", "a near miss, with its sentence")),
         ("warning", named("warning", "a warning about the placement")),
+        ("domain_change", domain_change()),
         ("placement", whole_placement()),
     ]);
     document(RECOMMENDATION, "placements, best first", fields, definitions)
@@ -65,6 +72,19 @@ fn named(tag: &'static str, about: &str) -> Value {
         "properties": { tag: name },
         "required": [tag],
     })
+}
+
+fn domain_change() -> Value {
+    let text = || one_of(&[string(), json!({ "type": "null" })]);
+    object(
+        "a change to an existing domain",
+        vec![
+            ("part", true, string(), "the changed part"),
+            ("before", true, text(), "what the domain said; null if it lacked the part"),
+            ("after", true, text(), "what it says now; null if the part was removed"),
+            ("why", true, string(), "the reason"),
+        ],
+    )
 }
 
 fn fact() -> Value {

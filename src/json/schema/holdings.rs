@@ -1,10 +1,10 @@
 //! The JSON Schemas of what VMs hold: tenants, usages and offers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Definition, Field, addresses, amounts, array, boolean, cpu_sets, cpus, document,
-    document_by_hand, list, number, object, of, string,
+    document_by_hand, list, number, object, of, one_of, string,
 };
 use crate::json::format::{OFFER, TENANT, USAGE};
 use crate::units::{Id as _, NodeId};
@@ -80,6 +80,12 @@ pub(super) fn claim() -> Vec<Field> {
         cpus("floating", false, "pCPUs that it shares with others"),
         ("pages", false, list("pages"), "its memory"),
         ("devices", false, array(of("address")), "its devices, whole IOMMU groups"),
+        (
+            "mediated",
+            false,
+            array(one_of(&[of("address"), json!({ "type": "null" })])),
+            "its mediated devices (mdev), each by its parent; null if the parent is unknown",
+        ),
     ]
 }
 

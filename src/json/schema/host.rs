@@ -6,6 +6,7 @@ use super::{
     Definition, U32, addresses, amounts, cpu_sets, cpus, document, list, names, number, object, of,
     one_of, pattern, text,
 };
+use crate::host::HostUse;
 use crate::host::sources::Part;
 use crate::json::format::HOST;
 use crate::units::{Id as _, NodeId};
@@ -176,10 +177,34 @@ fn device() -> Value {
             ("iommu_group", false, number(U32), "its IOMMU group"),
             text("driver", "the kernel driver that holds it"),
             (
+                "boot_vga",
+                false,
+                json!({ "type": "boolean" }),
+                "whether the firmware shows its console on it; false if omitted",
+            ),
+            (
+                "used_for",
+                false,
+                json!({ "type": "array", "items": { "enum": HostUse::ALL.map(HostUse::name) } }),
+                "the uses that the host makes of it",
+            ),
+            (
                 "physical_function",
                 false,
                 of("address"),
                 "the physical function that this virtual function belongs to",
+            ),
+            (
+                "mediated",
+                false,
+                json!({ "type": "array", "items": { "type": "string" } }),
+                "the UUIDs of its mediated devices (mdev); omitted if its driver serves none",
+            ),
+            (
+                "mig_instances",
+                false,
+                number(U32),
+                "the number of its MIG instances; omitted if MIG is off or unknown",
             ),
             ("link_now", false, of("link"), "the current state of the link to the port above"),
             ("link_max", false, of("link"), "the most that its own side of the link can do"),

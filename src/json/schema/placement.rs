@@ -42,6 +42,12 @@ pub(super) fn fields() -> Vec<Field> {
         ("cells", true, list("cell"), "the guest cells; one if the guest sees none"),
         ("gpus", false, list("device"), "the GPUs that the VM gets"),
         ("devices", false, list("device"), "the other devices that the VM gets"),
+        (
+            "fabric_partition",
+            false,
+            number(U32),
+            "the fabric partition that the GPUs form, to be activated before the VM starts",
+        ),
         ("pci", false, of("pci"), "the guest's PCIe tree; empty if omitted"),
         (
             "iommu",

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{
     Definition, Field, U32, addresses, amounts, array, boolean, cpu_sets, cpus, document_by_hand,
-    names, number, object, of, one_of, set, string, tagged,
+    list, names, number, object, of, one_of, set, string, tagged,
 };
 use crate::json::format::REQUEST;
-use crate::request::Guest;
+use crate::request::{Guest, Nearness};
 use crate::workload::Workload;
 
 /// The JSON Schema (draft 2020-12) of what [`write_request`](crate::json::write_request) writes.
@@ -24,6 +24,18 @@ pub fn request_schema() -> String {
         ("page_size", false, of("bytes"), "the page size; the largest that fits if omitted"),
         ("gpus", false, gpus(), "the GPUs; none if omitted"),
         ("devices", false, array(of("address")), "NICs and other devices that the VM gets"),
+        (
+            "device_wishes",
+            false,
+            list("device_wish"),
+            "devices by kind, chosen beside the GPUs; one wish of each kind at most",
+        ),
+        (
+            "allow_group",
+            false,
+            boolean(),
+            "whether devices may take what the host needs with their IOMMU group; false if omitted",
+        ),
         ("workload", false, workload(), "the kind of work that the guest does; general if omitted"),
         ("guest", false, guest(), "what the guest runs; any if omitted"),
         ("cells", false, wish(number(U32)), "the number of guest cells; auto if omitted"),
@@ -46,6 +58,7 @@ pub fn request_schema() -> String {
         cpu_sets(),
         amounts(),
         addresses(),
+        ("device_wish", device_wish()),
         ("policy", names(&["require", "prefer", "ignore"])),
         ("policies", policies()),
         ("weights", weights()),
@@ -61,10 +74,45 @@ fn gpus() -> Value {
             ("model", false, string(), "a part of the model's name, or of its ids: 10de:2335"),
         ],
     );
+    let virtual_functions = object(
+        "virtual functions of GPUs by number",
+        vec![
+            ("count", true, number(U32), "the number of virtual functions, at most 8"),
+            (
+                "model",
+                false,
+                string(),
+                "a part of the name of the virtual functions or of their cards, or of their ids",
+            ),
+        ],
+    );
     one_of(&[
-        tagged("count", count, "a number of GPUs"),
+        tagged("count", count, "a number of whole GPUs"),
+        tagged("vf_of", virtual_functions, "a number of virtual functions of GPUs (SR-IOV)"),
         tagged("addresses", array(of("address")), "these GPUs"),
     ])
+}
+
+fn device_wish() -> Value {
+    let number = one_of(&[
+        names(&["per_gpu"]),
+        tagged("count", number(U32), "this number of devices in all"),
+    ]);
+    object(
+        "devices of one kind",
+        vec![
+            ("kind", true, names(&["nic", "nvme"]), "the kind"),
+            ("number", true, number, "one for each GPU, or a number"),
+            ("model", false, string(), "a part of the model's name, or of its ids: 15b3:1021"),
+            ("near", false, of("policy"), "how strictly each must be near; prefer if omitted"),
+            (
+                "within",
+                false,
+                names(&Nearness::ALL.map(Nearness::name)),
+                "the part of the host that counts as near a GPU; switch if omitted",
+            ),
+        ],
+    )
 }
 
 fn workload() -> Value {

@@ -14,6 +14,12 @@ pub fn shape_schema() -> String {
         ("memory", true, of("bytes"), "memory of each cell"),
         ("page_size", true, of("bytes"), "the size of its pages, a power of two from 4 KiB"),
         ("gpus", false, number(U32), "GPUs of each cell, on the cell's node; 0 if omitted"),
+        (
+            "virtual_functions",
+            false,
+            number(U32),
+            "virtual functions (SR-IOV) of GPUs of each cell, on the cell's node; 0 if omitted",
+        ),
         ("smt", false, boolean(), "whether the guest sees SMT siblings; false if omitted"),
         ("whole_cores", false, boolean(), "whether a core has one VM only; true if omitted"),
         (

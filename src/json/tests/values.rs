@@ -16,7 +16,10 @@ use crate::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
     PlacedDevice, Placement, Style,
 };
-use crate::request::{GpuRequest, Guest, Policies, Policy, RequestSpec, Wish};
+use crate::request::{
+    DeviceWish, GpuRequest, Guest, Nearness, Policies, Policy, RequestSpec, Wish, WishKind,
+    WishNumber,
+};
 use crate::sets::IdSet;
 use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr};
 use crate::usage::{Claim, Generation, Offer, PageClaim};
@@ -50,8 +53,14 @@ fn addresses() -> impl Strategy<Value = Vec<PciAddr>> {
 fn claim() -> impl Strategy<Value = Claim> {
     let pages = (option::of(node()), page_size(), any::<u64>())
         .prop_map(|(node, page_size, count)| PageClaim { node, page_size, count });
-    (set(), set(), vec(pages, 0..4), addresses()).prop_map(
-        |(dedicated, floating, pages, devices)| Claim { dedicated, floating, pages, devices },
+    (set(), set(), vec(pages, 0..4), addresses(), vec(option::of(address()), 0..3)).prop_map(
+        |(dedicated, floating, pages, devices, mediated)| Claim {
+            dedicated,
+            floating,
+            pages,
+            devices,
+            mediated,
+        },
     )
 }
 
@@ -121,20 +130,37 @@ fn gpus() -> impl Strategy<Value = GpuRequest> {
     prop_oneof![
         (any::<u32>(), option::of("\\PC{0,8}"))
             .prop_map(|(count, model)| GpuRequest::Count { count, model }),
+        (any::<u32>(), option::of("\\PC{0,8}"))
+            .prop_map(|(count, model)| GpuRequest::VfOf { count, model }),
         addresses().prop_map(GpuRequest::Addresses)
     ]
+}
+
+fn device_wishes() -> impl Strategy<Value = Vec<DeviceWish>> {
+    let kind = prop_oneof![Just(WishKind::Nic), Just(WishKind::Nvme)];
+    let number = prop_oneof![Just(WishNumber::PerGpu), any::<u32>().prop_map(WishNumber::Count)];
+    let near = prop::sample::select(vec![Policy::Require, Policy::Prefer, Policy::Ignore]);
+    let within = prop::sample::select(Nearness::ALL.to_vec());
+    let wish = (kind, number, option::of("\\PC{0,8}"), near, within).prop_map(
+        |(kind, number, model, near, within)| DeviceWish { kind, number, model, near, within },
+    );
+    vec(wish, 0..3)
 }
 
 fn request() -> impl Strategy<Value = RequestSpec> {
     let size = ("\\PC{0,8}", any::<u32>(), any::<u64>(), option::of(page_size()));
     let guest = prop_oneof![Just(Guest::Any), Just(Guest::Windows)];
-    let parts = (gpus(), addresses(), workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
+    let devices = (addresses(), device_wishes());
+    let parts = (gpus(), devices, workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
     let held_to = (option::of(set()), option::of(set()), option::of(set()));
-    let rest = (option::of(any::<bool>()), any::<bool>(), any::<u32>(), any::<u32>(), policies());
+    let rest =
+        (option::of(any::<bool>()), any::<[bool; 2]>(), any::<u32>(), any::<u32>(), policies());
     let rest = (rest, held_to);
     (size, parts, rest).prop_map(|(size, (gpus, devices, workload, guest, cells, smt), rest)| {
         let (name, vcpus, memory, page_size) = size;
-        let ((peer_to_peer, even_cells, emulator_pcpus, io_threads, policies), held_to) = rest;
+        let (devices, device_wishes) = devices;
+        let ((peer_to_peer, flags, emulator_pcpus, io_threads, policies), held_to) = rest;
+        let [even_cells, allow_group] = flags;
         let (cpus, nodes, memory_nodes) = held_to;
         RequestSpec {
             name,
@@ -143,6 +169,8 @@ fn request() -> impl Strategy<Value = RequestSpec> {
             page_size,
             gpus,
             devices,
+            device_wishes,
+            allow_group,
             workload,
             guest,
             cells,
@@ -163,13 +191,20 @@ fn shape() -> impl Strategy<Value = Shape> {
     let bond = prop::sample::select(vec![GpuBond::Any, GpuBond::Linked, GpuBond::Partition]);
     let allowed = prop_oneof![Just(Allowed::Any), vec(set(), 0..4).prop_map(Allowed::Sets)];
     let size = (any::<u32>(), any::<u32>(), any::<u64>(), page_size());
-    (size, any::<u32>(), any::<[bool; 2]>(), bond, allowed).prop_map(
-        |((cells, vcpus, memory, page_size), gpus, [smt, whole_cores], bond, allowed)| Shape {
+    (size, any::<[u32; 2]>(), any::<[bool; 2]>(), bond, allowed).prop_map(
+        |(
+            (cells, vcpus, memory, page_size),
+            [gpus, virtual_functions],
+            [smt, whole_cores],
+            bond,
+            allowed,
+        )| Shape {
             cells,
             vcpus,
             memory: Bytes(memory),
             page_size,
             gpus,
+            virtual_functions,
             smt,
             whole_cores,
             bond,
@@ -252,8 +287,10 @@ fn placement() -> impl Strategy<Value = Placement> {
     let head = ("\\PC{0,8}", style, prop::sample::select(modes), any::<[u32; 4]>());
     let cpus = (vec(set(), 0..5), set(), set(), set(), vec(set(), 0..3));
     let devices = (devices(true), devices(false));
-    (head, cpus, vec(cell(), 0..4), devices, pci(), any::<[bool; 3]>()).prop_map(
-        |(head, cpus, cells, (gpus, others), pci, [dedicated, iommu, topoext])| {
+    let fabric = (option::of(any::<u32>()), pci());
+    (head, cpus, vec(cell(), 0..4), devices, fabric, any::<[bool; 3]>()).prop_map(
+        |(head, cpus, cells, (gpus, others), fabric, [dedicated, iommu, topoext])| {
+            let (fabric_partition, pci) = fabric;
             let (name, style, memory_mode, [sockets, dies, cores, threads]) = head;
             let (vcpus, idle, emulator_own, emulator, iothreads) = cpus;
             Placement {
@@ -269,6 +306,7 @@ fn placement() -> impl Strategy<Value = Placement> {
                 iothreads,
                 cells,
                 devices: gpus.into_iter().chain(others).collect(),
+                fabric_partition,
                 pci,
                 iommu,
                 topoext,
@@ -327,12 +365,25 @@ pub(super) fn full() -> Full {
     let address: PciAddr = "0000:1b:00.0".parse().unwrap();
     let cpus = "1-2".parse::<IdSet<_>>().unwrap();
     let pages = vec![PageClaim { node: Some(NodeId(1)), page_size: PageSize::GIB_1, count: 3 }];
-    let claim =
-        Claim { dedicated: cpus.clone(), floating: cpus.clone(), pages, devices: vec![address] };
+    let claim = Claim {
+        dedicated: cpus.clone(),
+        floating: cpus.clone(),
+        pages,
+        devices: vec![address],
+        mediated: vec![None, Some(address)],
+    };
     let request = RequestSpec {
         page_size: Some(PageSize::GIB_1),
         gpus: GpuRequest::Count { count: 1, model: Some("x".to_owned()) },
         devices: vec![address],
+        device_wishes: vec![DeviceWish {
+            kind: WishKind::Nic,
+            number: WishNumber::Count(1),
+            model: Some("x".to_owned()),
+            near: Policy::Require,
+            within: Nearness::Node,
+        }],
+        allow_group: true,
         workload: Workload::Custom(Weights {
             cpu_single_thread: 1,
             cpu_all_threads: 1,
@@ -365,6 +416,7 @@ pub(super) fn full() -> Full {
     };
     let shape = Shape {
         gpus: 1,
+        virtual_functions: 1,
         smt: true,
         whole_cores: false,
         bond: GpuBond::Linked,
@@ -401,6 +453,7 @@ pub(super) fn full() -> Full {
             distances: vec![Distance::LOCAL],
         }],
         devices: vec![device(true), device(false)],
+        fabric_partition: Some(3),
         pci: GuestPci {
             expanders: vec![ExpanderBus { index: 1, cell: CellId(0), bus_nr: 2, root }],
             ports: vec![GuestPort { index: 2, parent: 1, slot: Some(3) }],

@@ -150,9 +150,11 @@ fn gpus_that_are_all_that_is_required_pass() {
     scene.placement.pci.ports.push(scenes::port(2, 0, None));
     scene.placement.pci.functions.push(scenes::function("14:00.0", 2, 0));
     scene.placement.pci.mmio64_mib = Some(256 << 10);
+    scene.placement.fabric_partition = Some(1);
     assert_eq!(scene.verify(), Ok(()));
     // Without a fabric manager, any GPUs go together.
     scene.host.fabric_partitions.clear();
+    scene.placement.fabric_partition = None;
     assert_eq!(scene.verify(), Ok(()));
 }
 

@@ -66,6 +66,17 @@ impl Scene {
         self.tenants = vec![Claim { pages, ..Claim::default() }];
     }
 
+    /// A function of the host.
+    pub(super) fn device(&mut self, text: &str) -> &mut PciDevice {
+        let wanted = address(text);
+        self.host.devices.iter_mut().find(|device| device.address == wanted).unwrap()
+    }
+
+    /// A function of the host becomes one of this class.
+    pub(super) fn class(&mut self, text: &str, class: u32) {
+        self.device(text).class = PciClass(class);
+    }
+
     /// Another device in the place of the first one.
     pub(super) fn replace_gpu(&mut self, text: &str) {
         let new = address(text);
@@ -99,7 +110,8 @@ pub(super) fn address(text: &str) -> PciAddr {
 }
 
 fn device(text: &str, class: u32, node: Option<u32>, parent: Option<&str>) -> PciDevice {
-    let (vendor, model) = if class >> 16 == 3 { (0x10de, 0x2330) } else { (0x1000, 0x0001) };
+    let of_card = matches!(class >> 16, 3 | 4);
+    let (vendor, model) = if of_card { (0x10de, 0x2330) } else { (0x1000, 0x0001) };
     PciDevice {
         node: node.map(NodeId),
         parent: parent.map(address),
@@ -139,12 +151,14 @@ fn host() -> HostSpec {
     };
     let devices = vec![
         integrated,
+        group(7, device("00:14.0", 0x000c_0330, Some(0), None)),
         device("10:01.0", bridge, Some(0), None),
         device("11:00.0", bridge, Some(0), Some("10:01.0")),
         device("12:00.0", bridge, Some(0), Some("11:00.0")),
         device("12:01.0", bridge, Some(0), Some("11:00.0")),
         group(2, gpu(device("13:00.0", display, Some(0), Some("12:00.0")))),
         group(2, device("13:00.1", audio, Some(0), Some("12:00.0"))),
+        // Not NVIDIA's, so not a part of the card.
         group(2, device("13:00.2", 0x000c_0330, Some(0), Some("12:00.0"))),
         group(3, gpu(device("14:00.0", display, Some(0), Some("12:01.0")))),
         device("80:01.0", bridge, Some(1), None),
@@ -172,6 +186,16 @@ fn host() -> HostSpec {
         fabric_partitions: vec![FabricPartition { id: 1, gpus: vec![a, b] }],
         ..HostSpec::default()
     }
+}
+
+/// NVLinks between two GPUs.
+pub(super) fn link(a: &str, b: &str) -> GpuLink {
+    GpuLink { a: address(a), b: address(b), kind: GpuLinkKind::NvLink, count: 18 }
+}
+
+/// An NVSwitch that stays with the host.
+pub(super) fn nvswitch(text: &str) -> PciDevice {
+    PciDevice { vendor: PciId(0x10de), ..device(text, 0x0006_8000, None, None) }
 }
 
 fn cell(id: u32, node: u32, list: &str, gib: u64, distances: &[u8]) -> Cell {
@@ -225,6 +249,7 @@ fn placement(style: Style, topology: [u32; 4], pins: &[&str]) -> Placement {
         iothreads: Vec::new(),
         cells: Vec::new(),
         devices: Vec::new(),
+        fabric_partition: None,
         pci: GuestPci::default(),
         iommu: false,
         topoext: style.shows_smt(),
@@ -262,6 +287,7 @@ pub(super) fn switched() -> Scene {
     let mut scene = pin();
     scene.request.gpus = GpuRequest::Count { count: 2, model: None };
     scene.placement.devices.push(placed("14:00.0", 0, &[], &[]));
+    scene.placement.fabric_partition = Some(1);
     scene.placement.pci = GuestPci {
         expanders: Vec::new(),
         ports: vec![port(1, 0, None), port(3, 2, Some(0)), port(4, 2, Some(1))],

@@ -18,7 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinwise::engine::{Profile, score};
-use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, Reserve, RootComplex};
+use pinwise::host::{Core, CoreKind, CpuVendor, DeviceKind, PciDevice, Reserve, RootComplex};
 use pinwise::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestTopology, MemoryMode, PlacedDevice,
 };
@@ -136,8 +136,12 @@ fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
             named.sort_unstable();
             vec![named]
         }
-        GpuRequest::Count { count, .. } => {
-            let all: Vec<PciAddr> = host.gpus().iter().map(|gpu| gpu.address).collect();
+        // The checker tells which of them the request may have.
+        GpuRequest::Count { count, .. } | GpuRequest::VfOf { count, .. } => {
+            let wants_virtual = matches!(request.spec().gpus, GpuRequest::VfOf { .. });
+            let gpus = host.pci().devices().iter().filter(|d| d.kind() == DeviceKind::Gpu);
+            let all = gpus.filter(|d| d.physical_function.is_some() == wants_virtual);
+            let all: Vec<PciAddr> = all.map(|gpu| gpu.address).collect();
             let subsets = (0_u32..1 << all.len()).filter(|mask| mask.count_ones() == *count);
             let members = |mask: u32| {
                 (0..all.len()).filter(|at| mask & (1 << at) != 0).map(|at| all[at]).collect()
@@ -522,6 +526,14 @@ impl Brute<'_> {
         }
     }
 
+    /// The number of the fabric partition that has exactly these GPUs.
+    fn partition(&self, gpus: &[PciAddr]) -> Option<u32> {
+        let same = |listed: &[PciAddr]| {
+            listed.len() == gpus.len() && listed.iter().all(|gpu| gpus.contains(gpu))
+        };
+        self.host.fabric_partitions().iter().find(|p| same(&p.gpus)).map(|partition| partition.id)
+    }
+
     fn judge(&mut self, cpus: &Cpus, memory: &Memory<'_>, gpus: &[PciAddr], expanders: bool) {
         let style = match (memory.cells, cpus.threads > 1) {
             (false, false) => Style::Pin,
@@ -554,6 +566,7 @@ impl Brute<'_> {
             emulator: cpus.emulator.clone(),
             iothreads: vec![cpus.emulator.clone(); self.request.spec().io_threads as usize],
             cells: self.cells(cpus, memory),
+            fabric_partition: self.partition(gpus),
             pci: self.guest_pci(&devices),
             devices,
             iommu: false,
@@ -612,24 +625,29 @@ impl Brute<'_> {
         let mut placed = Vec::new();
         for (position, address) in named.into_iter().enumerate() {
             let record = self.host.pci().get(address);
-            let group = record.and_then(|record| record.iommu_group);
-            let in_group = records.iter().filter(|other| {
-                group.is_some() && other.iommu_group == group && other.kind() != DeviceKind::Bridge
-            });
-            let rest: Vec<PciAddr> =
-                in_group.map(|other| other.address).filter(|a| given.insert(*a)).collect();
-            let slot = |a: PciAddr| (a.domain, a.bus, a.device);
-            let (functions, withheld) = rest.into_iter().partition(|a| slot(*a) == slot(address));
+            let of_card = records.iter().filter(|other| record.is_some_and(|own| card(own, other)));
+            let functions = of_card.map(|other| other.address).filter(|a| given.insert(*a));
             let node = record.and_then(|record| record.node);
-            let is_gpu = position < gpus.len();
             placed.push(PlacedDevice {
                 address,
-                is_gpu,
+                is_gpu: position < gpus.len(),
                 node,
                 cell: cell(node),
-                functions,
-                withheld,
+                functions: functions.collect(),
+                withheld: Vec::new(),
             });
+        }
+        // No VM has the rest of their groups.
+        for device in &mut placed {
+            let own = device.functions.iter().chain([&device.address]);
+            let groups: Vec<u32> =
+                own.filter_map(|own| self.host.pci().get(*own)?.iommu_group).collect();
+            let in_group = records.iter().filter(|other| {
+                let bridge = matches!(other.class.0 >> 8, 0x0600 | 0x0604);
+                other.iommu_group.is_some_and(|group| groups.contains(&group)) && !bridge
+            });
+            let rest = in_group.map(|other| other.address).filter(|a| given.insert(*a));
+            device.withheld = rest.collect();
         }
         placed
     }
@@ -668,6 +686,18 @@ impl Brute<'_> {
         }
         pci
     }
+}
+
+/// Whether `other` is of the card of the whole GPU `gpu`: its sound, or its USB-C. These hosts have no
+/// GPU in a processor that has more than sound.
+fn card(gpu: &PciDevice, other: &PciDevice) -> bool {
+    let slot = |device: &PciDevice| PciAddr { function: 0, ..device.address };
+    gpu.kind() == DeviceKind::Gpu
+        && gpu.physical_function.is_none()
+        && gpu.address != other.address
+        && slot(gpu) == slot(other)
+        && gpu.vendor == other.vendor
+        && matches!(other.class.0 >> 8, 0x0403 | 0x0c03 | 0x0c80)
 }
 
 struct Memory<'a> {

@@ -13,7 +13,8 @@ use pinwise::request::GpuRequest;
 use pinwise::{Bytes, Question, Style, verify};
 
 use pinwise_testkit::case::Case;
-use pinwise_testkit::tiny;
+use pinwise_testkit::rng::Rng;
+use pinwise_testkit::{tiny, virtual_functions};
 
 /// So many cases where `PINWISE_ORACLE` says no other number; the seeds are the numbers below.
 const CASES: u64 = 8000;
@@ -173,6 +174,41 @@ fn no_legal_placement_beats_the_answer_and_no_refusal_is_wrong() {
     print_spread(&outcomes);
     assert!(failures.is_empty(), "{}\n\n{}", kinds.join("\n"), reports.join("\n"));
     assert_spread(&outcomes);
+}
+
+/// The tiny case of a seed with virtual functions; `None` where it does not hold together.
+fn split(seed: u64) -> Option<Case> {
+    virtual_functions::split_case(&mut Rng::new(seed ^ 0x5eed), tiny::case(seed), 3)
+}
+
+#[test]
+fn the_same_holds_on_hosts_with_virtual_functions() {
+    let (mut seen, mut failures) = ([0; 4], Vec::new());
+    for seed in 0..cases() / 4 {
+        let Some(case) = split(seed) else { continue };
+        let place = match case.request.gpus {
+            GpuRequest::VfOf { .. } => 0,
+            GpuRequest::Count { .. } => 1,
+            GpuRequest::Addresses(_) => 2,
+        };
+        match check(&case) {
+            Ok(outcome) => {
+                seen[place] += 1;
+                seen[3] += usize::from(outcome.winner.is_some());
+            }
+            Err(failure) => failures.push((seed, failure)),
+        }
+    }
+    if let Some((seed, failure)) = failures.first() {
+        let fails = |case: &Case| check(case).err().is_some_and(|f| f.kind == failure.kind);
+        let case = shrink::smallest(split(*seed).unwrap(), fails);
+        let detail = check(&case).err().map(|failure| failure.detail).unwrap_or_default();
+        let kinds: Vec<&str> = failures.iter().map(|(_, failure)| &*failure.kind).collect();
+        panic!("{kinds:#?}\nseed {seed}: {}\n{}{detail}", failure.kind, case.text());
+    }
+    println!("{seen:?} of each kind of request, and answered");
+    let [of_functions, whole, named, answered] = seen;
+    assert!(of_functions > 100 && whole > 100 && named > 20 && answered > 200, "{seen:?}");
 }
 
 /// The first case of a kind, made as small as it goes.

@@ -98,11 +98,21 @@ fn apply(host: &mut HostSpec, request: &mut RequestSpec, change: &Change) -> Res
             request.gpus = GpuRequest::Count { count: gpus, model: None };
         }
         Change::AnyModel => {
-            let GpuRequest::Count { model, .. } = &mut request.gpus else {
+            let (GpuRequest::Count { model, .. } | GpuRequest::VfOf { model, .. }) =
+                &mut request.gpus
+            else {
                 return Err("the GPUs are named".into());
             };
             *model = None;
         }
+        Change::VirtualFunctions { count } => {
+            let GpuRequest::Count { count: gpus, model } = &request.gpus else {
+                return Err("no whole GPUs by number".into());
+            };
+            ensure(*gpus == count, || "another number".into())?;
+            request.gpus = GpuRequest::VfOf { count, model: model.clone() };
+        }
+        Change::AllowGroup => request.allow_group = true,
         Change::WithoutDevice { address } => without(request, address),
         Change::FewerVcpus { vcpus } => {
             ensure(vcpus < request.vcpus, || "not fewer".into())?;
@@ -113,7 +123,9 @@ fn apply(host: &mut HostSpec, request: &mut RequestSpec, change: &Change) -> Res
             request.memory = memory;
         }
         Change::FewerGpus { gpus } => {
-            let GpuRequest::Count { count, .. } = &mut request.gpus else {
+            let (GpuRequest::Count { count, .. } | GpuRequest::VfOf { count, .. }) =
+                &mut request.gpus
+            else {
                 return Err("the GPUs are not counted".into());
             };
             ensure(gpus < *count, || "not fewer".into())?;
@@ -252,7 +264,7 @@ fn all_single(rng: &mut Rng, case: &Case) -> Vec<Kind> {
     let sizes = [PageSize::KIB_4, PageSize::MIB_2, PageSize::GIB_1];
     let addresses = match &request.gpus {
         GpuRequest::Addresses(named) => named.clone(),
-        GpuRequest::Count { .. } => Vec::new(),
+        GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => Vec::new(),
     };
     let count = request.gpus.count() as u32;
     let any = GpuRequest::Count { count, model: None };
@@ -269,6 +281,7 @@ fn all_single(rng: &mut Rng, case: &Case) -> Vec<Kind> {
         requests("AnyCpus", vec![with(&|other| other.cpus = None)]),
         requests("AnyNodes", vec![with(&|other| other.nodes = None)]),
         requests("AnyMemoryNodes", vec![with(&|other| other.memory_nodes = None)]),
+        requests("AllowGroup", vec![with(&|other| other.allow_group = true)]),
         requests("WithoutDevice", named.map(|a| with(&|other| without(other, *a))).collect()),
         requests("LessMemory", memories.iter().map(|m| with(&|o| o.memory = *m)).collect()),
     ];
@@ -305,6 +318,15 @@ fn all_single(rng: &mut Rng, case: &Case) -> Vec<Kind> {
         GpuRequest::Count { model, .. } => {
             let few = |n| GpuRequest::Count { count: n, model: model.clone() };
             kinds.push(requests("FewerGpus", number(count, &|other, n| other.gpus = few(n))));
+            kinds.push(requests("AnyModel", vec![with(&|other| other.gpus = any.clone())]));
+            let shares = GpuRequest::VfOf { count, model: model.clone() };
+            let shares = with(&|other| other.gpus = shares.clone());
+            kinds.push(requests("VirtualFunctions", vec![shares]));
+        }
+        GpuRequest::VfOf { model, .. } => {
+            let few = |n| GpuRequest::VfOf { count: n, model: model.clone() };
+            kinds.push(requests("FewerGpus", number(count, &|other, n| other.gpus = few(n))));
+            let any = GpuRequest::VfOf { count, model: None };
             kinds.push(requests("AnyModel", vec![with(&|other| other.gpus = any.clone())]));
         }
         GpuRequest::Addresses(_) => {}

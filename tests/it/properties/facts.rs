@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinwise::engine::{Fact, Rejection};
-use pinwise::host::DeviceKind;
+use pinwise::host::{DeviceKind, PciDevice};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy};
@@ -57,14 +57,40 @@ fn free_pages(scene: &Scene, nodes: &NodeSet, size: PageSize) -> u64 {
     if *nodes == of_vm { sum.min(in_all) } else { sum }
 }
 
-/// The tenant that has a function of the device's slot or group.
+/// The tenant that has a function of the device's bundle.
 fn holder(scene: &Scene, address: PciAddr) -> Option<&str> {
+    let bundle = scene.host.pci().bundle_of(address);
+    bundle.into_iter().find_map(|member| scene.usage.holder_of(member))
+}
+
+/// Whether a device takes from the host what it needs and the request does not name: disks, NICs, the
+/// last display, the last USB controller. These hosts tell no boot display.
+fn takes_needed(scene: &Scene, address: PciAddr) -> bool {
     let pci = scene.host.pci();
-    let slot =
-        |other: PciAddr| PciAddr { function: 0, ..other } == PciAddr { function: 0, ..address };
-    let beside = pci.devices().iter().map(|device| device.address).filter(|other| slot(*other));
-    let mut all = pci.group_of(address).into_iter().chain(beside.collect::<Vec<_>>());
-    all.find_map(|member| scene.usage.holder_of(member))
+    let (bundle, card) = (pci.bundle_of(address), pci.companions_of(address));
+    let class = |device: &PciDevice| device.class.0 >> 8;
+    let last = |mate: &PciDevice, classes: &[u32]| {
+        let left = pci.devices().iter().filter(|other| !bundle.contains(&other.address));
+        let mut alike = left.filter(|other| classes.contains(&class(other)));
+        classes.contains(&class(mate)) && alike.next().is_none()
+    };
+    let needed = |mate: &PciDevice| {
+        let kept = matches!(class(mate) >> 8, 1 | 2) || mate.kind() == DeviceKind::Nic;
+        !mate.is_for_vms()
+            && (kept || last(mate, &[0x0300, 0x0301, 0x0380]) || last(mate, &[0x0c03]))
+    };
+    let named = match &scene.request.gpus {
+        GpuRequest::Addresses(named) => named.as_slice(),
+        GpuRequest::Count { .. } | GpuRequest::VfOf { .. } => &[],
+    };
+    let own = |mate: &PciAddr| {
+        *mate == address
+            || card.contains(mate)
+            || named.contains(mate)
+            || scene.request.devices.contains(mate)
+    };
+    let mates = bundle.iter().filter(|mate| !own(mate)).filter_map(|mate| pci.get(*mate));
+    mates.into_iter().any(needed)
 }
 
 fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
@@ -121,15 +147,17 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
                 None => !gpu.integrated,
             };
             let all: Vec<_> = host.gpus().iter().filter(fits).map(|gpu| gpu.address).collect();
-            let is_free =
-                |gpu: &&PciAddr| holder(scene, **gpu).is_none() && !request.devices.contains(gpu);
+            let is_free = |gpu: &&PciAddr| {
+                let open = request.allow_group || !takes_needed(scene, **gpu);
+                open && holder(scene, **gpu).is_none() && !request.devices.contains(gpu)
+            };
             let free = all.iter().filter(is_free).count() as u32;
             let (total, model) = (all.len() as u32, model.clone());
             Fact::GpusShort { needed: *count, free, total, model }
         }
         Fact::NoDevice { address } => {
             let device = host.pci().get(*address);
-            let none = device.is_none_or(|device| device.kind() == DeviceKind::Bridge);
+            let none = device.is_none_or(|device| !device.is_endpoint());
             ensure(none, || format!("{fact:?}"))?;
             fact.clone()
         }
@@ -140,6 +168,14 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
         Fact::DeviceHeld { address, .. } => {
             let holder = holder(scene, *address).unwrap_or_default().to_owned();
             Fact::DeviceHeld { address: *address, holder }
+        }
+        Fact::GroupTaken { address, taken, others, .. } => {
+            ensure(takes_needed(scene, *address) && !request.allow_group, || format!("{fact:?}"))?;
+            let bundle = host.pci().bundle_of(*address);
+            ensure(taken.iter().all(|one| bundle.contains(&one.address)), || format!("{fact:?}"))?;
+            let free = |gpu: &PciAddr| holder(scene, *gpu).is_none();
+            ensure(others.iter().all(free), || format!("{fact:?}"))?;
+            fact.clone()
         }
         Fact::GpuNodeUnknown { address } => {
             let unknown = host.gpu(*address).is_some_and(|gpu| gpu.node.is_none());

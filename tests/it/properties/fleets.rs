@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use pinwise::engine::{GpuShare, L3Use};
 use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, rank};
-use pinwise::host::{DeviceKind, Gpu, PciDevice};
+use pinwise::host::Gpu;
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::rules::{Evidence, Range, RuleId};
 use pinwise::workload::Weights;
 use pinwise::{
-    Bytes, Claim, Host, Options, PciAddr, Question, Ranked, Request, RequestSpec, Usage, Workload,
-    recommend,
+    Bytes, Claim, Host, Options, Question, Ranked, Request, RequestSpec, Usage, Workload, recommend,
 };
 
 use super::scene::{HOSTS, hold, options, request, tenant, worsened};
@@ -144,27 +143,11 @@ fn key(
     }
 }
 
-/// A GPU with the helper functions of its card, and all that shares an IOMMU group with one of
-/// them.
-fn goes_with(host: &Host, gpu: PciAddr) -> Vec<PciAddr> {
-    let all = host.pci().devices();
-    let helps =
-        |other: &PciDevice| other.kind() == DeviceKind::Other && other.address.same_slot(gpu);
-    let card = all.iter().filter(|other| other.address == gpu || helps(other));
-    let mut with = Vec::new();
-    for member in card {
-        with.push(member.address);
-        let group = all.iter().filter(|other| other.iommu_group == member.iommu_group);
-        with.extend(group.filter(|_| member.iommu_group.is_some()).map(|other| other.address));
-    }
-    with
-}
-
 /// GPUs and pCPUs that would be left.
 fn left(host: &Host, usage: &Usage, best: &Ranked) -> (u64, u64) {
     let given: Vec<_> = best.placement.gpus().map(|gpu| gpu.address).collect();
     let free = |gpu: &&Gpu| {
-        let whole = goes_with(host, gpu.address);
+        let whole = host.pci().bundle_of(gpu.address);
         !gpu.integrated && whole.iter().all(|device| usage.holder_of(*device).is_none())
     };
     let left = host.gpus().iter().filter(free).filter(|gpu| !given.contains(&gpu.address));

@@ -35,16 +35,14 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Bus 0 stays: on it a display controller is a part of the CPU.
     pub(crate) fn new(rng: &mut Rng, host: &HostSpec) -> Self {
         let pcpus: CpuSet = host.cores.iter().flat_map(|core| core.pcpus.iter()).collect();
         let offline = host.offline.clone();
         let pcpus: Vec<PcpuId> = pcpus.union(&offline).iter().collect();
         let mut nodes: Vec<NodeId> = host.nodes.iter().map(|node| node.id).collect();
         nodes.sort_unstable();
-        let mut buses: Vec<u8> = (1..=u8::MAX).collect();
+        let mut buses: Vec<u8> = (0..=u8::MAX).collect();
         rng.shuffle(&mut buses);
-        buses.insert(0, 0);
         Self { pcpus: permuted(rng, pcpus), nodes: permuted(rng, nodes), buses }
     }
 
@@ -103,6 +101,7 @@ impl Numbers {
             floating: self.cpus(&claim.floating),
             pages: claim.pages.iter().map(page).collect(),
             devices: self.addresses(&claim.devices),
+            mediated: claim.mediated.iter().map(|at| at.map(|at| self.address(at))).collect(),
         }
     }
 

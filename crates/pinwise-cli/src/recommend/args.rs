@@ -9,6 +9,7 @@ use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
 
+use super::wishes::{WishArgs, policy};
 use crate::input::memory;
 
 /// The form of the answer.
@@ -57,9 +58,10 @@ pub(crate) struct Args {
     pub(crate) reserve_memory: Option<ReserveMemory>,
     /// The request as a JSON file.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "page_size", "workload", "guest",
+        "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",
-        "cpus", "nodes", "memory_nodes",
+        "cpus", "nodes", "memory_nodes", "fabric_partition", "device", "nic", "nic_per_gpu", "nic_model",
+        "nvme", "nvme_per_gpu", "nvme_model", "device_near", "device_within",
     ])]
     pub(crate) request: Option<PathBuf>,
     /// The VM's name.
@@ -74,12 +76,26 @@ pub(crate) struct Args {
     /// The number of GPUs.
     #[arg(long, conflicts_with = "gpu")]
     pub(crate) gpus: Option<u32>,
-    /// GPUs by PCI address.
+    /// GPUs by PCI address, whole ones or virtual functions.
     #[arg(long, value_name = "ADDRESS", num_args = 1.., conflicts_with = "gpu_model")]
     pub(crate) gpu: Vec<PciAddr>,
     /// A part of the GPUs' model name or of their PCI ids (10de:2335).
     #[arg(long, value_name = "TEXT")]
     pub(crate) gpu_model: Option<String>,
+    /// Whether --gpus counts whole GPUs (pf, the default) or virtual functions of GPUs (vf; SR-IOV,
+    /// as for NVIDIA vGPU, AMD MxGPU or Intel Flex).
+    #[arg(long, value_name = "pf|vf", value_parser = gpu_kind, conflicts_with = "gpu")]
+    pub(crate) gpu_kind: Option<GpuKind>,
+    /// NICs and other devices by PCI address.
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    pub(crate) device: Vec<PciAddr>,
+    /// The devices to choose by kind, and how near.
+    #[command(flatten)]
+    pub(crate) wishes: WishArgs,
+    /// Let devices take from the host what it needs and what shares their IOMMU group: disks, networks,
+    /// its display, its last USB controller. No VM receives these.
+    #[arg(long)]
+    pub(crate) allow_group: bool,
     /// The page size.
     #[arg(long, value_name = "auto|4KiB|2MiB|1GiB", value_parser = page_size)]
     pub(crate) page_size: Option<Choice<PageSize>>,
@@ -125,6 +141,9 @@ pub(crate) struct Args {
     /// How strictly all GPUs must be below one PCIe switch.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) same_switch: Option<Policy>,
+    /// How strictly the GPUs must form one of the host's fabric partitions.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    pub(crate) fabric_partition: Option<Policy>,
     /// Only this style: default, pin, pin+numa, pin+numa+smt or pin+smt.
     #[arg(long, value_name = "NAME")]
     pub(crate) style: Option<Style>,
@@ -134,9 +153,31 @@ pub(crate) struct Args {
     /// The form of the output.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
-    /// A domain XML file to patch instead of printing fragments.
-    #[arg(long, value_name = "FILE.xml")]
+    /// A domain to patch instead of printing fragments: an XML file, "-" for standard input or, with
+    /// the feature libvirt, "live:NAME". It is also the request: what the other options do not say
+    /// is taken from it.
+    #[arg(long, value_name = "FILE|-|live:NAME")]
     pub(crate) domain: Option<PathBuf>,
+    /// The changes to the domain as a unified diff instead of its XML.
+    #[arg(long, requires = "domain")]
+    pub(crate) diff: bool,
+}
+
+/// What `--gpus` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GpuKind {
+    /// Whole GPUs: physical functions.
+    Whole,
+    /// Virtual functions.
+    Virtual,
+}
+
+fn gpu_kind(text: &str) -> Result<GpuKind, String> {
+    match text {
+        "pf" => Ok(GpuKind::Whole),
+        "vf" => Ok(GpuKind::Virtual),
+        _ => Err(format!("{text:?} is not pf or vf")),
+    }
 }
 
 fn page_size(text: &str) -> Result<Choice<PageSize>, String> {
@@ -159,15 +200,6 @@ fn cells(text: &str) -> Result<Wish<u32>, String> {
             let bad = |_| format!("{text:?} is not auto, none or a number of cells");
             text.parse().map(Wish::Require).map_err(bad)
         }
-    }
-}
-
-fn policy(text: &str) -> Result<Policy, String> {
-    match text {
-        "require" => Ok(Policy::Require),
-        "prefer" => Ok(Policy::Prefer),
-        "ignore" => Ok(Policy::Ignore),
-        _ => Err(format!("{text:?} is not require, prefer or ignore")),
     }
 }
 

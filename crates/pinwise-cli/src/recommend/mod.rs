@@ -1,14 +1,17 @@
 //! `pinwise recommend`: a placement, as text, libvirt XML or JSON.
 //!
-//! Without arguments it answers for an embedded, synthetic HGX H200 host.
+//! Without arguments it answers for an embedded, synthetic HGX H200 host. A domain is a request: its
+//! size, devices and threads are asked for where the arguments do not say otherwise.
 
 mod args;
+mod changes;
 mod print;
 mod request;
+mod wishes;
 
 use pinwise::changes::smallest_changes;
 use pinwise::{Options, Question};
-use pinwise_discover::files;
+use pinwise_discover::files::{self, Source};
 
 use crate::input::hosts::{self, Machine};
 use crate::input::tenants;
@@ -16,6 +19,7 @@ use crate::outcome::{Failure, Outcome};
 pub(crate) use args::Args;
 use args::Format;
 use print::Printer;
+use request::Asked;
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let home = args.host.as_deref();
@@ -29,10 +33,14 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
         // XML has no place for conflicts.
         conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
     }
-    let (usage, more) = tenants::usage(&host, described, &args.tenant, home)?;
+    let domain = args.domain.as_deref();
+    let domain = domain.map(|path| files::domain(path, home.map(Source::named))).transpose()?;
+    let asked = request::request(args, &host, domain.as_deref())?;
+    let Asked { request, uuid, is_named, removed, asked, notes: differences } = asked;
+    notes.extend(differences);
+    let own = is_named.then(|| (request.spec().name.as_str(), uuid));
+    let (usage, more) = tenants::usage(&host, described, &args.tenant, home, own)?;
     notes.extend(more);
-    let domain = args.domain.as_deref().map(files::text).transpose()?;
-    let request = request::request(args, domain.as_deref())?;
     let options = Options { all: args.all, ..Options::default() };
     let question = Question::new(&host, &usage, &request).with(&options);
     let printer = Printer {
@@ -41,7 +49,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
         embedded: home.is_none(),
         conflicts: &conflicts,
         notes: &notes,
-        domain: domain.as_deref(),
+        domain: args.domain.as_deref().zip(domain.as_deref()),
+        asked: asked.as_deref(),
+        removed: &removed,
+        diff: args.diff,
     };
     let answer = match pinwise::recommend(question) {
         Ok(answer) => answer,

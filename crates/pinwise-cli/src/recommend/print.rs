@@ -1,11 +1,15 @@
 //! Answers of `pinwise recommend` in the requested form.
 
+use std::path::Path;
+
 use pinwise::changes::Change;
 use pinwise::explain::{explain_advice, explain_refusal};
 use pinwise::rebalance::rebalance;
-use pinwise::{Infeasible, Placement, Question, Recommendation, emit, explain, json};
+use pinwise::{Infeasible, PciAddr, Placement, Question, Recommendation, emit, explain, json};
+use pinwise_discover::libvirt::{PatchOptions, PatchedDomain, patch_with};
 
 use super::args::Format;
+use super::changes;
 use crate::outcome::{Failure, Outcome, sentence};
 
 /// The first line of a text about the embedded host.
@@ -22,33 +26,47 @@ pub(super) struct Printer<'a> {
     pub(super) conflicts: &'a [String],
     /// Notes of the readers, one sentence each.
     pub(super) notes: &'a [String],
-    /// The XML of the domain to patch; without it, fragments are printed.
-    pub(super) domain: Option<&'a str>,
+    /// The domain to patch, by its path and XML; without it, fragments are printed.
+    pub(super) domain: Option<(&'a Path, &'a str)>,
+    /// What is asked for, if the domain is the request.
+    pub(super) asked: Option<&'a str>,
+    /// Host devices that the domain gives back.
+    pub(super) removed: &'a [PciAddr],
+    /// Whether the patch is printed as a diff.
+    pub(super) diff: bool,
 }
 
 impl Printer<'_> {
     /// A recommendation.
     pub(super) fn recommended(&self, answer: &Recommendation) -> Result<Outcome, Failure> {
-        let placement = &answer.best().placement;
+        let Self { question, conflicts, notes, .. } = *self;
+        let patched = self.patched(&answer.best().placement)?;
         Ok(Outcome::done(match self.format {
             Format::Json => {
-                let Self { question, conflicts, notes, .. } = *self;
-                json::recommendation_on(question, conflicts, notes, answer) + "\n"
+                let text = match &patched {
+                    Some(PatchedDomain { changes, .. }) => {
+                        json::recommendation_for_domain(question, conflicts, notes, answer, changes)
+                    }
+                    None => json::recommendation_on(question, conflicts, notes, answer),
+                };
+                text + "\n"
             }
             Format::Xml => {
-                let xml = self.xml(placement)?;
                 // XML has no place for warnings.
-                let warnings = answer.best().warnings(self.question);
-                warnings.iter().for_each(|warning| eprintln!("Warning: {warning}."));
-                xml
+                for warning in answer.best().warnings(question) {
+                    eprintln!("Warning: {warning}.");
+                }
+                self.xml(answer, patched.as_ref())?
             }
             Format::Text => {
                 let embedded = if self.embedded { EMBEDDED } else { "" };
                 let conflicts: String =
-                    self.conflicts.iter().map(|one| format!("Conflict: {one}.\n")).collect();
-                let text = explain(self.question, answer);
-                let xml = self.xml(placement)?;
-                [embedded, &conflicts, &self.notes(), &text, "\n", &xml].concat()
+                    conflicts.iter().map(|one| format!("Conflict: {one}.\n")).collect();
+                let text = explain(question, answer);
+                let changes = patched.as_ref().map(|patched| changes::listed(patched) + "\n");
+                let changes = changes.unwrap_or_default();
+                let xml = self.xml(answer, patched.as_ref())?;
+                [embedded, &conflicts, &self.notes(), &text, "\n", &changes, &xml].concat()
             }
         }))
     }
@@ -90,17 +108,31 @@ impl Printer<'_> {
         Outcome::nothing_fits(text)
     }
 
+    /// What a domain asks for, and the notes.
     fn notes(&self) -> String {
-        self.notes.iter().map(|note| format!("Note: {note}.\n")).collect()
+        let asked = self.asked.iter().map(|asked| format!("Asked for: {asked}.\n"));
+        asked.chain(self.notes.iter().map(|note| format!("Note: {note}.\n"))).collect()
     }
 
-    fn xml(&self, placement: &Placement) -> Result<String, Failure> {
-        match self.domain {
-            Some(domain) => {
-                let patched = pinwise_discover::libvirt::patch(placement, domain);
-                Ok(patched.map_err(|e| format!("--domain: {}", sentence(&e)))?)
+    /// The domain with the placement in it, if there is one to patch.
+    fn patched(&self, placement: &Placement) -> Result<Option<PatchedDomain>, Failure> {
+        let Some((_, domain)) = self.domain else { return Ok(None) };
+        let options = PatchOptions::new(self.question, self.removed);
+        let patched = patch_with(placement, domain, options);
+        Ok(Some(patched.map_err(|e| format!("--domain: {}", sentence(&e)))?))
+    }
+
+    fn xml(
+        &self,
+        answer: &Recommendation,
+        patched: Option<&PatchedDomain>,
+    ) -> Result<String, Failure> {
+        Ok(match (self.domain, patched) {
+            (Some((file, before)), Some(patched)) if self.diff => {
+                changes::diff(file, before, patched)
             }
-            None => Ok(emit::libvirt::fragments(placement)?),
-        }
+            (_, Some(patched)) => patched.xml.clone(),
+            (_, None) => emit::libvirt::fragments(&answer.best().placement)?,
+        })
     }
 }

@@ -278,7 +278,8 @@ fn every_option_of_the_command_line_is_understood() {
         "domain.xml",
         "<domain type='kvm'><!-- mine --><name>mine</name><os><type machine='q35'>hvm</type></os></domain>",
     );
-    let output = recommend(&["--format", "xml", "--domain", domain.to_str().unwrap()]);
+    let sized = ["--vcpus", "4", "--memory", "8GiB", "--format", "xml"];
+    let output = recommend(&[&sized[..], &["--domain", domain.to_str().unwrap()]].concat());
     assert_eq!(self::status(&output), 0, "{}", text(&output.stderr));
     let patched = text(&output.stdout);
     assert!(patched.contains("<!-- mine --><name>mine</name>"), "{patched}");

@@ -27,7 +27,8 @@ fn facts_are_laid_over_a_host_and_the_text_says_where_each_part_is_from() {
     let bare = file("no-links.json", &host.to_string());
     let (right, wrong) = (file("topo-8.txt", &topo(8)), file("topo-4.txt", &topo(4)));
     let bare = bare.to_str().unwrap();
-    let output = recommend(&["--host", bare, "--facts", right.to_str().unwrap()]);
+    let sized = ["--vcpus", "32", "--memory", "256GiB", "--gpus", "2", "--host", bare, "--facts"];
+    let output = recommend(&[&sized[..], &[right.to_str().unwrap()]].concat());
     let answer = text(&output.stdout);
     let line = answer.lines().next().unwrap();
     assert!(line.starts_with("vm1 on hgx-h200-snc2: 2 x INTEL"), "{line}");
@@ -35,13 +36,13 @@ fn facts_are_laid_over_a_host_and_the_text_says_where_each_part_is_from() {
     assert!(line.contains("no-links.json; GPU links from nvidia-smi topo -m ("), "{line}");
     assert!(line.ends_with("topo-8.txt)"), "{line}");
     // Another machine's: nothing is taken, and the text says so.
-    let output = recommend(&["--host", bare, "--facts", wrong.to_str().unwrap()]);
+    let wrong = [&sized[..], &[wrong.to_str().unwrap()]].concat();
+    let output = recommend(&wrong);
     let answer = text(&output.stdout);
     let conflict = answer.lines().next().unwrap();
     assert!(conflict.starts_with("Conflict: nvidia-smi topo -m ("), "{conflict}");
     assert!(conflict.contains("numbers 4 GPUs") && conflict.contains("has 8"), "{conflict}");
     assert!(!answer.contains("GPU links from"), "{answer}");
-    let wrong = ["--host", bare, "--facts", wrong.to_str().unwrap()];
     let (_, answer) = json(&wrong);
     assert!(answer["host"]["conflicts"][0].as_str().unwrap().starts_with("nvidia-smi topo -m"));
     assert_eq!(answer["host"]["sources"][0]["part"], "cpus");
@@ -113,7 +114,8 @@ fn a_capture_mixes_sources_keeps_where_they_are_from_and_redacts() {
     }
     // What was captured is a host again, the same bytes.
     let again = file("captured.json", &after);
-    let (status, answer) = json(&["--host", again.to_str().unwrap()]);
+    let (status, answer) =
+        json(&["--host", again.to_str().unwrap(), "--vcpus", "4", "--memory", "8GiB"]);
     assert_eq!(status, 0, "{answer}");
     assert_eq!(after.matches("\"kind\":\"nvlink\"").count(), 28);
 }

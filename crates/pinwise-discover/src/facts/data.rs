@@ -96,6 +96,10 @@ pub struct GpuFacts {
     pub link_max: Option<LinkState>,
     /// Whether it is divided into instances (MIG).
     pub mig: Option<bool>,
+    /// The number of these instances.
+    pub mig_instances: Option<u32>,
+    /// The number of processes that compute or draw on it.
+    pub processes: Option<u32>,
     /// The number of its links that go to switches (NVSwitch) rather than directly to another GPU.
     pub switch_links: Option<u32>,
 }
@@ -112,6 +116,8 @@ impl GpuFacts {
             link_now: None,
             link_max: None,
             mig: None,
+            mig_instances: None,
+            processes: None,
             switch_links: None,
         }
     }

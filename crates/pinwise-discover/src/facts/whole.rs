@@ -131,6 +131,8 @@ fn fill(host: &mut HostSpec, other: &HostSpec, source: &str) {
         device.iommu_group = device.iommu_group.or(same.iommu_group);
         device.driver = device.driver.take().or_else(|| same.driver.clone());
         device.physical_function = device.physical_function.or(same.physical_function);
+        device.mediated = device.mediated.take().or_else(|| same.mediated.clone());
+        device.mig_instances = device.mig_instances.or(same.mig_instances);
         device.link_now = device.link_now.or(same.link_now);
         device.link_max = device.link_max.or(same.link_max);
         device.access = device.access.or(same.access);

@@ -88,6 +88,34 @@ pub fn list_up_to(path: &Path, endings: &[&str], limit: usize) -> Result<Vec<Pat
     Ok(files)
 }
 
+/// The XML of a domain: standard input for `-`, the domain of this name of a libvirt for
+/// `live:NAME`, otherwise a file. `home` is the source of the host's description: if that is a
+/// libvirt, `live:NAME` means a domain there, as it is defined; otherwise one of this machine.
+///
+/// # Errors
+/// [`FilesError`] as for [`text`], if libvirt does not give the domain, or if the feature is not
+/// built in.
+pub fn domain(path: &Path, home: Option<Source<'_>>) -> Result<String, FilesError> {
+    match path.to_str() {
+        Some("-") => {
+            let unread = FilesError::at(path);
+            let mut text = String::new();
+            let input = std::io::stdin().lock();
+            let limit = MAX_FILE.saturating_add(1);
+            let read = input.take(limit).read_to_string(&mut text).map_err(&unread)?;
+            if read as u64 > MAX_FILE {
+                return Err(FilesError::TooLong { path: path.to_owned(), limit: MAX_FILE });
+            }
+            Ok(text)
+        }
+        Some(name) if name.starts_with("live:") => {
+            let uri = if let Some(Source::Libvirt(uri)) = home { uri } else { None };
+            source::domain_xml(uri, &name["live:".len()..])
+        }
+        _ => text(path),
+    }
+}
+
 /// Adds a source of a host: the machine itself, a text of any kind, a folder of texts (`*.xml`,
 /// `*.txt`), or a captured root with `sys/` and optionally `proc/`, which may have texts beside
 /// them.

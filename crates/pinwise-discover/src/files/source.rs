@@ -124,6 +124,18 @@ pub(super) fn add_running(
     Err(FilesError::NotBuilt { feature: "libvirt" })
 }
 
+/// The XML of a libvirt's domain.
+#[cfg(feature = "libvirt")]
+pub(super) fn domain_xml(uri: Option<&str>, name: &str) -> Result<String, FilesError> {
+    Ok(connect(uri)?.domain_xml(name)?)
+}
+
+/// The XML of a libvirt's domain.
+#[cfg(not(feature = "libvirt"))]
+pub(super) fn domain_xml(_: Option<&str>, _: &str) -> Result<String, FilesError> {
+    Err(FilesError::NotBuilt { feature: "libvirt" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -208,6 +208,21 @@ impl Connection {
         Ok((domains, notes.finish()))
     }
 
+    /// The XML of the domain of this name as it is defined, without what libvirt adds while it runs.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Refused`] if there is no such domain, or libvirt does not show it.
+    pub fn domain_xml(&self, name: &str) -> Result<String, ConnectionError> {
+        let what = || format!("domain {}", plain(name));
+        if name.contains('\0') {
+            let said = "the name has a zero byte".to_owned();
+            return Err(ConnectionError::Refused { uri: self.uri.clone(), what: what(), said });
+        }
+        let domain = virt::domain::Domain::lookup_by_name(&self.connect, name);
+        let domain = domain.map_err(self.refused(what()))?;
+        domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).map_err(self.refused(what()))
+    }
+
     fn read_domains(
         &self,
         host: &Host,

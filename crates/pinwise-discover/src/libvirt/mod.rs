@@ -1,4 +1,4 @@
-//! Readers of libvirt's XML: domains become tenants, capabilities and node devices become a host.
+//! Readers of libvirt's XML: domains become tenants and requests, capabilities and node devices become a host.
 //!
 //! Texts in, plain data out; only a `Connection` (feature `libvirt`) talks to libvirt. XML is never
 //! trusted: its length, elements, attributes and namespaces are bounded, and a document type is
@@ -13,6 +13,7 @@ mod nodedev;
 pub(crate) mod note;
 mod patch;
 pub(crate) mod problem;
+mod request;
 mod values;
 pub(crate) mod xml;
 
@@ -22,5 +23,6 @@ pub use domain::{Domain, is_windows, read_domain};
 pub use live::{Connection, ConnectionError, SYSTEM};
 pub use nodedev::{NodeDevice, add_node_devices, read_node_device};
 pub use note::LibvirtNote;
-pub use patch::{PatchError, patch};
+pub use patch::{PatchError, PatchOptions, PatchedDomain, patch, patch_with};
 pub use problem::{LibvirtError, TextPlace};
+pub use request::{DomainRequest, request_of_domain};

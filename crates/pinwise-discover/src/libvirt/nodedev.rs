@@ -64,6 +64,7 @@ pub fn read_node_device(xml: &str) -> Result<Option<NodeDevice>, LibvirtError> {
     device.driver = driver.filter(|text| (1..=64).contains(&text.len()) && word(text));
     let physical = capability(pci, "phys_function").map(|node| child(node, "address"));
     device.physical_function = physical.transpose()?.flatten().map(pci_address).transpose()?;
+    device.mediated = capability(pci, "mdev_types").map(|_| Vec::new());
     let mut group = Vec::new();
     if let Some(node) = child(pci, "iommuGroup")? {
         let number = |text: &str| u32::try_from(decimal(text)?).ok();

@@ -110,8 +110,14 @@ pub enum LibvirtNote {
         /// The bridge.
         address: PciAddr,
     },
-    /// A mediated device: its XML does not name the PCI function that it is a share of.
+    /// A mediated device whose parent is unknown: its XML does not name the PCI function that it is
+    /// a share of, and the host's description does not list it.
     Mediated {
+        /// The UUID of the device, shortened.
+        uuid: Option<String>,
+    },
+    /// A mediated device of a domain that is read as a request: requests name whole functions.
+    MediatedUnrequested {
         /// The UUID of the device, shortened.
         uuid: Option<String>,
     },
@@ -250,7 +256,18 @@ impl fmt::Display for LibvirtNote {
             }
             Self::Mediated { uuid } => {
                 let uuid = uuid.as_ref().map_or_else(String::new, |uuid| format!("{uuid} "));
-                write!(f, "mediated device {uuid}is a share of an unnamed device and is ignored")
+                write!(
+                    f,
+                    "mediated device {uuid}is a share of an unnamed device: no GPU that may be its \
+                     parent is given by number"
+                )
+            }
+            Self::MediatedUnrequested { uuid } => {
+                let uuid = uuid.as_ref().map_or_else(String::new, |uuid| format!("{uuid} "));
+                write!(
+                    f,
+                    "mediated device {uuid}is no part of the request, which names whole functions"
+                )
             }
             Self::PartPages { cell, memory, count, page_size } => {
                 write!(

@@ -14,6 +14,8 @@ use pinwise::units::{Id, NodeId, PciAddr, PcpuId};
 
 /// `NVML_AFFINITY_SCOPE_NODE`.
 const OF_NODE: u32 = 0;
+/// The largest number of MIG instances that are looked for; cards have at most 7.
+const MAX_INSTANCES: u32 = 64;
 /// The speeds of PCIe generations from 1, in MT/s.
 const SPEEDS: [u32; 6] = [2_500, 5_000, 8_000, 16_000, 32_000, 64_000];
 
@@ -43,6 +45,10 @@ pub(super) fn read(address: PciAddr, device: &Device<'_>) -> GpuFacts {
         let width = u8::try_from(width.ok()?).ok().filter(|width| *width > 0)?;
         Some(LinkState { mts: *SPEEDS.get(at)?, width })
     };
+    let counts =
+        [device.running_compute_processes_count(), device.running_graphics_processes_count()];
+    let counts: Vec<u32> = counts.into_iter().filter_map(Result::ok).collect();
+    let processes = counts.iter().fold(0_u32, |sum, count| sum.saturating_add(*count));
     GpuFacts {
         model: device.name().ok().map(|name| plain(&name)).filter(|name| !name.is_empty()),
         // A GPU near several nodes is on none of them.
@@ -50,9 +56,20 @@ pub(super) fn read(address: PciAddr, device: &Device<'_>) -> GpuFacts {
         cpus: Some(cpus).filter(|cpus| !cpus.is_empty()),
         link_now: state(device.current_pcie_link_gen(), device.current_pcie_link_width()),
         link_max: state(device.max_pcie_link_gen(), device.max_pcie_link_width()),
+        mig_instances: instances(device),
         mig: device.mig_mode().ok().map(|mode| mode.current != 0),
+        processes: (!counts.is_empty()).then_some(processes),
         ..GpuFacts::new(GpuName::At(address))
     }
+}
+
+/// The number of MIG instances; `None` if MIG is off or not supported.
+fn instances(device: &Device<'_>) -> Option<u32> {
+    device.mig_mode().ok().filter(|mode| mode.current != 0)?;
+    let most = device.mig_device_count().ok()?.min(MAX_INSTANCES);
+    // Numbers of instances that do not exist are answered with an error.
+    let found = (0..most).filter(|index| device.mig_device_by_index(*index).is_ok());
+    u32::try_from(found.count()).ok()
 }
 
 /// The number of NVML's words that have a bit for every id.

@@ -20,7 +20,7 @@ use pinwise::host::MAX_GPUS;
 use pinwise::units::PciAddr;
 
 /// Asks NVML about the GPUs of this machine: model, address, nearest node and pCPUs, PCIe link,
-/// MIG, NVLink to other GPUs and to switches, and which GPUs reach each other.
+/// MIG, processes, NVLink to other GPUs and to switches, and which GPUs reach each other.
 ///
 /// NVML gives the address at the other end of an NVLink, not what is there. It is taken for a GPU
 /// if NVML sees a GPU at this address or if it is in `others`, the addresses of GPUs known from

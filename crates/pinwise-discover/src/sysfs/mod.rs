@@ -11,6 +11,7 @@
 mod access;
 mod cache;
 mod cpu;
+mod in_use;
 mod kfd;
 mod node;
 pub(crate) mod note;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::access::{self, CONFIG_BYTES};
+use super::in_use;
 use super::note::SysfsNote;
 use super::problem::SysfsError;
 use super::tree::Tree;
 use crate::notes::Notes;
+use crate::uuid::is_uuid;
 use pinwise::host::{DeviceKind, LinkState, PciClass, PciDevice, PciId};
 use pinwise::shown::{is_word, shorten};
 use pinwise::units::{Bytes, NodeId, PciAddr};
@@ -49,6 +51,7 @@ pub(super) fn read(
             notes.add(SysfsNote::NotABridge { parent, address: device.address });
         }
     }
+    in_use::mark(tree, devices.values_mut());
     Ok(devices.into_values().collect())
 }
 
@@ -77,7 +80,9 @@ fn function(
     device.parent = tree.link(&format!("{FOLDER}/{name}")).and_then(|link| parent(&link));
     device.iommu_group = tree.link_name(&file("iommu_group")).and_then(|group| group.parse().ok());
     device.driver = tree.link_name(&file("driver")).filter(|driver| is_word(driver));
+    device.boot_vga = tree.text(&file("boot_vga"))?.as_deref() == Some("1");
     device.physical_function = tree.link_name(&file("physfn")).and_then(|pf| pf.parse().ok());
+    device.mediated = mediated(tree, name)?;
     device.link_now = link(tree, &file("current_link"))?;
     device.link_max = link(tree, &file("max_link"))?;
     if device.kind() == DeviceKind::Bridge {
@@ -86,6 +91,18 @@ fn function(
     }
     device.bars = bars(&tree.text(&file("resource"))?.unwrap_or_default());
     Ok(device)
+}
+
+/// The UUIDs of a function's mediated devices; `None` if its driver does not serve any. Each is a
+/// folder in that of its parent, and so is the list of types that can be made.
+fn mediated(tree: &Tree<'_>, name: &str) -> Result<Option<Vec<String>>, SysfsError> {
+    if tree.names(&format!("{FOLDER}/{name}/mdev_supported_types"))?.is_empty() {
+        return Ok(None);
+    }
+    let mut found = tree.names(&format!("{FOLDER}/{name}"))?;
+    found.retain(|name| is_uuid(name));
+    found.sort_unstable();
+    Ok(Some(found))
 }
 
 /// The parent of a function: `../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0` is below

@@ -36,6 +36,11 @@ impl<'a> Tree<'a> {
         self.root.join(path)
     }
 
+    /// Whether there is an entry at this path, of whatever kind.
+    pub(super) fn is_there(&self, path: &str) -> bool {
+        fs::symlink_metadata(self.path(path)).is_ok()
+    }
+
     /// The first `limit` bytes of a file; `None` if it is absent, unreadable or not a plain file.
     /// Drivers answer a read with all kinds of errors, so these are not told apart from absence.
     /// Pipes and devices in a hostile tree must not be opened.

@@ -86,6 +86,7 @@ fn a_board_with_switches_links_all_its_gpus() {
         assert_eq!(gpu.link_now, Some(LinkState { mts: 2_500, width: 16 }));
         assert_eq!(gpu.link_max, Some(LinkState { mts: 32_000, width: 16 }));
         assert_eq!(gpu.mig, Some(index == 7));
+        assert_eq!(gpu.processes, Some(if index == 7 { 2 } else { 0 }));
         assert_eq!(gpu.switch_links, Some(18));
     }
     assert_eq!(facts.links.len(), 28);
@@ -141,7 +142,7 @@ fn a_pair_is_linked_and_nothing_else_is() {
     // As far as NVML tells, the third one's links may well go to a switch.
     let switched: Vec<_> = facts.gpus.iter().map(|gpu| gpu.switch_links).collect();
     assert_eq!(switched, [Some(0), Some(0), Some(2), Some(0)]);
-    assert!(facts.gpus.iter().all(|gpu| gpu.mig.is_none()));
+    assert!(facts.gpus.iter().all(|gpu| gpu.mig.is_none() && gpu.processes.is_none()));
     let status = |from, to, access| {
         let (from, to) = (GpuName::At(at(from)), GpuName::At(at(to)));
         let mut peers = facts.peers.iter();

@@ -185,9 +185,19 @@ fn small() -> &'static Host {
     HOST.get_or_init(|| host("rtx-4090-nps4"))
 }
 
-/// A domain as a tenant.
+/// A domain as a tenant and as a request.
 pub fn domain(bytes: &[u8]) -> Outcome {
     let host = small();
+    match libvirt::request_of_domain(host, &lossy(bytes)) {
+        Ok(asked) => {
+            let said = asked.notes.iter().map(ToString::to_string);
+            said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+            if let Err(error) = asked.request.build() {
+                _ = refused(error);
+            }
+        }
+        Err(error) => _ = refused(error),
+    }
     let domain = match libvirt::read_domain(host, &lossy(bytes)) {
         Ok(domain) => domain,
         Err(error) => return refused(error),

@@ -1,9 +1,10 @@
 //! Which devices a VM is given, and on which cells.
 
 use super::super::scenes::{
-    address, default, expander, function, nodes, numa_smt, pin, placed, port,
+    address, default, expander, function, link, nodes, numa_smt, nvswitch, pin, placed, port,
 };
 use super::{Sabotage, other};
+use crate::host::HostUse;
 use crate::request::{GpuRequest, Policy};
 use crate::units::{CellId, NodeId};
 use crate::verify::Violation::*;
@@ -70,6 +71,76 @@ pub(super) fn devices_broken() -> Vec<Sabotage> {
             pin,
             |s| s.placement.devices[0].withheld.clear(),
             GroupSplit { address: gpu, missing: address("13:00.2") },
+        ),
+        // The withheld function of the slot is shown.
+        (
+            pin,
+            |s| {
+                s.placement.devices[0].functions.push(address("13:00.2"));
+                s.placement.devices[0].withheld.clear();
+                s.placement.pci.functions.push(function("13:00.2", 1, 2));
+            },
+            NotCompanion { address: gpu, function: address("13:00.2") },
+        ),
+        // The sound of the card is withheld.
+        (
+            pin,
+            |s| {
+                let device = &mut s.placement.devices[0];
+                device.withheld.append(&mut device.functions);
+                s.placement.pci.functions.truncate(1);
+                s.placement.pci.functions[0].multifunction = false;
+            },
+            CompanionMissing { address: gpu, missing: address("13:00.1") },
+        ),
+        // The withheld function is a controller of disks, a NIC, the boot display, the last display,
+        // and the last USB controller of the host.
+        (
+            pin,
+            |s| s.class("13:00.2", 0x0001_0601),
+            NeededTaken { address: gpu, taken: address("13:00.2") },
+        ),
+        (
+            pin,
+            |s| s.class("13:00.2", 0x0002_0000),
+            NeededTaken { address: gpu, taken: address("13:00.2") },
+        ),
+        (
+            pin,
+            |s| {
+                s.class("13:00.2", 0x0003_0000);
+                s.device("13:00.2").boot_vga = true;
+            },
+            NeededTaken { address: gpu, taken: address("13:00.2") },
+        ),
+        (
+            pin,
+            |s| {
+                s.class("13:00.2", 0x0003_0000);
+                s.class("00:02.0", 0x0003_0200);
+            },
+            NeededTaken { address: gpu, taken: address("13:00.2") },
+        ),
+        (
+            pin,
+            |s| s.host.devices.retain(|device| device.address != address("00:14.0")),
+            NeededTaken { address: gpu, taken: address("13:00.2") },
+        ),
+        // The host uses this GPU, and another is free.
+        (
+            pin,
+            |s| s.device("13:00.0").driver = Some("nvidia".to_owned()),
+            LossAvoidable { address: gpu, other: address("14:00.0") },
+        ),
+        (
+            pin,
+            |s| s.device("13:00.0").used_for = vec![HostUse::Processes],
+            LossAvoidable { address: gpu, other: address("14:00.0") },
+        ),
+        (
+            pin,
+            |s| s.device("13:00.0").boot_vga = true,
+            LossAvoidable { address: gpu, other: address("14:00.0") },
         ),
         (
             pin,
@@ -157,6 +228,26 @@ pub(super) fn policies_broken() -> Vec<Sabotage> {
             pin,
             |s| s.request.policies.fabric_partition = Policy::Require,
             NotPartition { gpus: vec![first] },
+        ),
+        (
+            pin,
+            |s| s.placement.fabric_partition = Some(1),
+            WrongPartition { found: Some(1), wanted: None },
+        ),
+        (
+            pin,
+            |s| s.host.fabric_partitions[0].gpus.truncate(1),
+            WrongPartition { found: None, wanted: Some(1) },
+        ),
+        (
+            numa_smt,
+            |s| {
+                s.request.policies.linked_gpus = Policy::Require;
+                s.host.gpu_links.push(link("13:00.0", "81:00.0"));
+                s.host.fabric_partitions.clear();
+                s.host.devices.push(nvswitch("d0:00.0"));
+            },
+            UntoldFabric { gpus: vec![first, second] },
         ),
     ]
 }

@@ -2,10 +2,12 @@
 
 mod cpu;
 mod devices;
+mod functions;
 mod guest;
 mod memory;
 mod pci;
 mod switches;
+mod wishes;
 
 use std::collections::BTreeSet;
 
@@ -34,9 +36,10 @@ violations! {
     Smt Topoext Iommu CellCount NoCells CellId CellEmpty CellVcpus CellsOverlap InNoCell
     CoreStraddles Sockets NoNodes NoSuchNode NodesExcluded MemoryExcluded NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory
     DefaultBinds CellMemory CellPageSize CellPages PagesOffNode PagesShort NoMemory StrictSpreads
-    GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated DeviceHeld
-    DeviceTwice GroupSplit WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
-    NotLinked NotPartition IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
+    GpuCount DeviceMissing DeviceUnasked NoSuchDevice NotGpu GpuModel GpuIntegrated GpuKind GpuSplit FunctionHeld FunctionsExclude
+    DeviceShared DeviceUnsure DeviceHeld
+    DeviceTwice GroupSplit NotCompanion CompanionMissing NeededTaken LossAvoidable WithheldApart FunctionApart DeviceNode DeviceCell GpuRemote NoCommonSwitch
+    NotLinked NotPartition WishCount WishModel WishTakes WishApart WrongPartition UntoldFabric IndexTwice IndexGap ExpanderCell BusNumber BusOverlap BusBeyond PlainPorts
     PortParent PortSlot SlotTwice SwitchPort SwitchShares EmptySwitch NoSuchPort FunctionNumber FunctionTwice NoFunctionZero
     Multifunction NotShown ShownUnplaced ShownTwice CardSplit CardsShare DeviceBus DeviceRoot
     DeviceSwitch MmioWindow
@@ -67,9 +70,11 @@ pub(super) fn table() -> Vec<Sabotage> {
     table.extend(memory::memory_broken());
     table.extend(devices::devices_broken());
     table.extend(devices::policies_broken());
+    table.extend(functions::functions_broken());
     table.extend(pci::controllers_broken());
     table.extend(pci::plugged_in_wrong());
     table.extend(switches::switches_broken());
+    table.extend(wishes::wishes_broken());
     table
 }
 

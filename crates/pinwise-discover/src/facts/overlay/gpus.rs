@@ -6,6 +6,7 @@ use super::conflict::{Collector, Disagreement, SourceConflict};
 use super::note::OverlayNote;
 use crate::facts::data::{Facts, GpuFacts, GpuName};
 use pinwise::host::HostSpec;
+use pinwise::host::HostUse;
 use pinwise::host::Part;
 use pinwise::host::{DeviceKind, PciDevice, PciId};
 use pinwise::sets::CpuSet;
@@ -194,7 +195,12 @@ pub(super) fn lay(host: &mut HostSpec, facts: &Facts, names: &Names, collector: 
             }),
             _ => {}
         }
+        let busy = gpu.processes.is_some_and(|processes| processes > 0);
+        if busy && !device.used_for.contains(&HostUse::Processes) {
+            device.used_for.push(HostUse::Processes);
+        }
         if gpu.mig == Some(true) {
+            device.mig_instances = device.mig_instances.or(gpu.mig_instances).or(Some(0));
             collector.note(OverlayNote::Mig { source: facts.source.clone(), address });
         }
         if filled {

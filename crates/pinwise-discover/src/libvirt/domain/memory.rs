@@ -71,6 +71,44 @@ fn base_page(host: &Host) -> PageSize {
     sizes.filter(|size| !size.is_huge()).min().unwrap_or(PageSize::KIB_4)
 }
 
+/// The memory of the guest: that of its cells, or else `<memory>`; zero if the domain states none.
+pub(in crate::libvirt) fn guest_memory(root: XmlNode<'_>) -> Result<Bytes, LibvirtError> {
+    if descend(root, &["cpu", "numa"])?.is_none() && child(root, "memory")?.is_none() {
+        return Ok(Bytes::ZERO);
+    }
+    let cells = cells(root)?;
+    Ok(Bytes(cells.iter().fold(0, |sum: u64, cell| sum.saturating_add(cell.memory.0))))
+}
+
+/// The pages that a domain asks for.
+pub(in crate::libvirt) enum Pages {
+    /// Base pages: no `<hugepages>`.
+    Base,
+    /// Hugepages of one size.
+    Size(PageSize),
+    /// Hugepages of the host's default size.
+    Unnamed,
+    /// Hugepages of several sizes.
+    Several,
+}
+
+/// The pages that a domain asks for.
+pub(in crate::libvirt) fn page_size_of(root: XmlNode<'_>) -> Result<Pages, LibvirtError> {
+    let Some(node) = descend(root, &["memoryBacking", "hugepages"])? else {
+        return Ok(Pages::Base);
+    };
+    let mut sizes = Vec::new();
+    for page in children(node, "page") {
+        sizes.push(page_size(page, &required(page, "size")?)?);
+    }
+    sizes.dedup();
+    Ok(match sizes.as_slice() {
+        [] => Pages::Unnamed,
+        [size] => Pages::Size(*size),
+        _ => Pages::Several,
+    })
+}
+
 /// The memory of each guest cell; all memory as cell 0 if the guest has no cells.
 fn cells(root: XmlNode<'_>) -> Result<Vec<GuestMemory>, LibvirtError> {
     let whole = |cell, memory| GuestMemory { cell, memory, page: None, nodes: None };

@@ -4,8 +4,10 @@ mod cpu;
 mod devices;
 mod memory;
 
+pub(super) use memory::{Pages, guest_memory, page_size_of};
+
 use crate::libvirt::problem::LibvirtError;
-use crate::libvirt::xml::{self, attribute, child, missing, root, text};
+use crate::libvirt::xml::{self, XmlNode, attribute, child, missing, root, text};
 use crate::notes::{Note, Notes};
 use pinwise::host::Host;
 use pinwise::usage::Claim;
@@ -19,6 +21,8 @@ const MAX_NAME: usize = 255;
 pub struct Domain {
     /// The name of the domain.
     pub name: String,
+    /// The UUID of the domain, if the XML has one.
+    pub uuid: Option<String>,
     /// Whether the domain runs: libvirt gives ids to running domains only. The host already counts
     /// the pages of a running domain as used
     /// ([`Usage::with_running`](pinwise::Usage::with_running)); those of a domain that is defined
@@ -57,13 +61,8 @@ pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = root(&document, "domain")?;
     let mut notes = Notes::default();
-    let named = child(root, "name")?.ok_or_else(|| missing(root, "<name>"))?;
-    let named = text(named, "name");
-    let name = named.raw();
-    let sound = (1..=MAX_NAME).contains(&name.len()) && !name.contains(['\n', '/']);
-    if !sound || name.trim().is_empty() {
-        return Err(named.bad("a name of 1 to 255 bytes without slash or line feed"));
-    }
+    let name = name(root)?;
+    let uuid = child(root, "uuid")?.map(|node| text(node, "uuid").trimmed().to_owned());
     let running = match attribute(root, "id") {
         // Some drivers write -1 for a domain that is off.
         Some(id) if id.trimmed() == "-1" => false,
@@ -72,19 +71,46 @@ pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     };
     let cpus = cpu::read(root, host, &mut notes)?;
     let pages = memory::read(root, host, cpus.placed_by_numad, &mut notes)?;
-    let devices = devices::read(root, host, &mut notes)?;
+    let devices::HostDevices { devices, mediated } = devices::read(root, host, &mut notes)?;
     let floating = cpus.floating.difference(&cpus.dedicated);
-    let claim = Claim { dedicated: cpus.dedicated, floating, pages, devices };
-    Ok(Domain { name: name.to_owned(), running, claim, notes: notes.finish() })
+    let claim = Claim { dedicated: cpus.dedicated, floating, pages, devices, mediated };
+    Ok(Domain { name, uuid, running, claim, notes: notes.finish() })
 }
 
-/// Whether the domain is made for Windows: it has `<hyperv>` features, which other guests rarely
-/// use. False for a text that is not the XML of a domain: [`read_domain`] reports why.
+/// The domain's name.
+pub(super) fn name(root: XmlNode<'_>) -> Result<String, LibvirtError> {
+    let named = child(root, "name")?.ok_or_else(|| missing(root, "<name>"))?;
+    let named = text(named, "name");
+    let name = named.raw();
+    let sound = (1..=MAX_NAME).contains(&name.len()) && !name.contains(['\n', '/']);
+    if !sound || name.trim().is_empty() {
+        return Err(named.bad("a name of 1 to 255 bytes without slash or line feed"));
+    }
+    Ok(name.to_owned())
+}
+
+/// The namespace of libosinfo's facts about a domain.
+const OSINFO: &str = "http://libosinfo.org/xmlns/libvirt/domain/1.0";
+
+/// Whether the domain is made for Windows: libosinfo's id says so, or, if there is no such id, it
+/// has `<hyperv>` features, which other guests rarely use. False for a text that is not the XML of
+/// a domain: [`read_domain`] reports why.
 #[must_use]
 pub fn is_windows(xml: &str) -> bool {
     let Ok(document) = xml::parse(xml) else { return false };
-    let Ok(root) = root(&document, "domain") else { return false };
-    xml::children(root, "features").any(|all| xml::children(all, "hyperv").next().is_some())
+    root(&document, "domain").is_ok_and(is_windows_at)
+}
+
+pub(super) fn is_windows_at(root: XmlNode<'_>) -> bool {
+    let metadata = xml::children(root, "metadata").next();
+    let mut facts = metadata.into_iter().flat_map(|metadata| metadata.descendants());
+    let os = facts.find(|node| node.has_tag_name((OSINFO, "os")));
+    match os.and_then(|os| os.attribute("id")) {
+        Some(id) => id.contains("microsoft.com/win"),
+        None => {
+            xml::children(root, "features").any(|all| xml::children(all, "hyperv").next().is_some())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +119,8 @@ mod tests {
 
     #[test]
     fn features_of_hyperv_are_for_windows() {
-        let domain = |features| format!("<domain type='kvm'>{features}<vcpu>4</vcpu></domain>");
+        let domain =
+            |features: &str| format!("<domain type='kvm'>{features}<vcpu>4</vcpu></domain>");
         let windows =
             "<features><acpi/><hyperv mode='custom'><relaxed state='on'/></hyperv></features>";
         assert!(is_windows(&domain(windows)));
@@ -103,5 +130,15 @@ mod tests {
             assert!(!is_windows(&domain(other)), "{other}");
         }
         assert!(!is_windows("<features><hyperv/></features>") && !is_windows("hyperv"));
+        let os = |id| {
+            format!(
+                "<metadata><o:libosinfo xmlns:o='http://libosinfo.org/xmlns/libvirt/domain/1.0'>\
+                 <o:os id='{id}'/></o:libosinfo></metadata>"
+            )
+        };
+        let eleven = os("http://microsoft.com/win/11");
+        assert!(is_windows(&domain(&eleven)));
+        let other = os("http://fedoraproject.org/fedora/40") + windows;
+        assert!(!is_windows(&domain(&other)), "the id counts over <hyperv>");
     }
 }

@@ -5,19 +5,23 @@ use std::ops::Range;
 
 use roxmltree::Node;
 
-use pinwise::emit::xml::{Element, Layout};
+use pinwise::emit::DomainChange;
+use pinwise::emit::xml::{Element, Layout, escape};
 
 /// The text of a document, and the edits to make in it.
 pub(super) struct EditedText<'a> {
     text: &'a str,
     layout: Layout,
     edits: Vec<(Range<usize>, String)>,
+    /// The changes so far, for the person who applies them.
+    changes: Vec<DomainChange>,
 }
 
 impl<'a> EditedText<'a> {
     /// A text without edits. Line ends and indentation are taken from the children of `root`.
     pub(super) fn new(text: &'a str, root: Node<'_, '_>) -> Self {
-        let mut source = Self { text, layout: Layout::default(), edits: Vec::new() };
+        let (edits, changes) = (Vec::new(), Vec::new());
+        let mut source = Self { text, layout: Layout::default(), edits, changes };
         if let Some(child) = root.first_element_child() {
             let before = &text[..child.range().start];
             let line = before.trim_end_matches([' ', '\t']);
@@ -39,8 +43,19 @@ impl<'a> EditedText<'a> {
         &self.text[range]
     }
 
-    /// The text with all edits made.
-    pub(super) fn finish(mut self) -> String {
+    /// Records a change; the edits that make it are separate.
+    pub(super) fn changed(
+        &mut self,
+        part: impl Into<String>,
+        before: Option<String>,
+        after: Option<String>,
+        why: impl Into<String>,
+    ) {
+        self.changes.push(DomainChange::new(part, before, after, why));
+    }
+
+    /// The text with all edits made, and the changes.
+    pub(super) fn finish(mut self) -> (String, Vec<DomainChange>) {
         // A stable sort: insertions at one place keep their order. The range of an insertion is
         // empty, so it comes before a removal that starts at the same place.
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
@@ -51,7 +66,8 @@ impl<'a> EditedText<'a> {
             out.push_str(text);
             at = range.end;
         }
-        out + &self.text[at..]
+        out += &self.text[at..];
+        (out, self.changes)
     }
 
     /// The blanks before the element on its line; empty if something else stands before it.
@@ -74,6 +90,49 @@ impl<'a> EditedText<'a> {
     /// Replaces a range by `text`.
     pub(super) fn splice(&mut self, range: Range<usize>, text: String) {
         self.edits.push((range, text));
+    }
+
+    /// Sets an attribute: only its value changes if the element has it already.
+    pub(super) fn set_attribute(&mut self, node: Node<'_, '_>, name: &str, value: &str) {
+        let value = escape(value);
+        match node.attribute_node(name) {
+            Some(attribute) => self.splice(attribute.range_value(), value.into_owned()),
+            None => {
+                let tag = &self.text[node.range().start + 1..];
+                let end = |c: char| c.is_whitespace() || c == '/' || c == '>';
+                let at = node.range().start + 1 + tag.find(end).unwrap_or(tag.len());
+                self.splice(at..at, format!(" {name}='{value}'"));
+            }
+        }
+    }
+
+    /// Removes an attribute and the blanks before it.
+    pub(super) fn remove_attribute(&mut self, node: Node<'_, '_>, name: &str) {
+        if let Some(attribute) = node.attribute_node(name) {
+            let range = attribute.range();
+            let start = self.text[..range.start].trim_end().len();
+            self.splice(start..range.end, String::new());
+        }
+    }
+
+    /// Replaces the text of an element that has nothing else inside.
+    pub(super) fn set_text(&mut self, node: Node<'_, '_>, text: &str) {
+        let text = escape(text).into_owned();
+        let mut inside = node.children();
+        match (inside.next(), inside.next()) {
+            (Some(only), None) if only.is_text() => self.splice(only.range(), text),
+            _ => {
+                let start = self.start_tag_end(node);
+                let end = self.text[..node.range().end].rfind("</").unwrap_or(start);
+                match start <= end {
+                    true => self.splice(start..end, text),
+                    false => {
+                        let element = Element::new(node.tag_name().name()).text(text);
+                        self.replace(node, &[element]);
+                    }
+                }
+            }
+        }
     }
 
     /// Replaces an element by others.

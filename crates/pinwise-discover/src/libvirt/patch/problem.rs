@@ -63,8 +63,12 @@ pub enum PatchError {
         /// The number of I/O threads of the placement.
         count: usize,
     },
-    /// A machine type without PCIe root ports, which devices need: only q35 has them.
-    #[error("machine type {machine:?} has no PCIe root ports: use q35")]
+    /// A machine type without PCIe expander buses, which show the guest the cells of its devices:
+    /// only q35 has them.
+    #[error(
+        "machine type {machine:?} has no PCIe expander buses to show which cell a device is near: \
+         use q35, or a layout with one cell"
+    )]
     Machine {
         /// The domain's machine type.
         machine: String,
