@@ -2,7 +2,7 @@
 //! cores, a few cards.
 
 use pinwise::host::{HostError, HostUse, LinkState, PciClass, PciDevice, PciId};
-use pinwise::request::{GpuRequest, RequestError};
+use pinwise::request::{DeviceWish, GpuRequest, RequestError, WishKind, WishNumber};
 use pinwise::{
     Host, HostSpec, InUse, Options, PciAddr, Question, Recommendation, RequestSpec, Usage, Warning,
     explain,
@@ -344,6 +344,22 @@ fn an_idle_link_is_degraded_beside_a_faster_one_of_an_equal_gpu() {
         let host = built(vec![slow, other]);
         assert_eq!(host.pci().degraded_link(at("01:00.0")).is_some(), degraded, "{device} {mts}");
         assert_eq!(host.pci().degraded_link(at("02:00.0")), None);
+    }
+}
+
+#[test]
+fn a_nic_by_kind_takes_no_port_that_the_host_uses() {
+    let ports = || [0, 1].map(|port| function(&format!("02:00.{port}"), 0x02_0000, 0x8086, 9));
+    let wish = DeviceWish::new(WishKind::Nic, WishNumber::Count(1));
+    let request = RequestSpec { device_wishes: vec![wish], ..vm(2, 2) };
+    let host = built(ports().map(|port| driven("ice", port)).to_vec());
+    assert!(ask(&host, &request).is_err());
+    // One that is held for VMs, or that the request gives up, leaves with its neighbour.
+    let allowed = RequestSpec { allow_group: true, ..request.clone() };
+    let for_vms = built(ports().map(|port| driven("vfio-pci", port)).to_vec());
+    for (host, request) in [(&host, &allowed), (&for_vms, &request)] {
+        let [given, functions, withheld] = taken(&ask(host, request).unwrap());
+        assert_eq!((given.len(), functions.len(), withheld.len()), (1, 0, 1));
     }
 }
 

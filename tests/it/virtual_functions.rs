@@ -10,13 +10,14 @@ use pinwise::engine::Fact;
 use pinwise::fleet::{FleetHost, FleetOptions, rank};
 use pinwise::host::{PciClass, PciDevice, PciId};
 use pinwise::rebalance::rebalance;
-use pinwise::request::GpuRequest;
+use pinwise::request::{DeviceWish, GpuRequest, WishKind, WishNumber};
 use pinwise::usage::{ClaimError, OfferError, Taken};
 use pinwise::{
     Bytes, Claim, Host, HostSpec, PageSize, PciAddr, Policy, Question, RequestSpec, Usage, emit,
     explain, recommend, verify,
 };
 
+use pinwise_discover::libvirt::request_of_domain;
 use pinwise_testkit::common::{self, checked, these};
 use pinwise_testkit::rng::Rng;
 use pinwise_testkit::virtual_functions::{add, split};
@@ -458,4 +459,55 @@ fn named_virtual_functions_may_be_mixed_with_whole_cards() {
     wanted.sort_unstable();
     assert_eq!(both, wanted);
     assert!(matches!(these(&["1:0.0"]), GpuRequest::Addresses(_)));
+}
+
+#[test]
+fn a_domain_with_a_virtual_function_of_a_gpu_asks_for_it_as_a_gpu() {
+    let host = split_host(2);
+    let function = functions_of(&host, 0)[1];
+    let PciAddr { bus, device, function: number, .. } = function;
+    let xml = format!(
+        "<domain type='kvm'><name>vm</name><memory unit='GiB'>4</memory><vcpu>4</vcpu><devices>\
+         <hostdev mode='subsystem' type='pci'><source><address domain='0' bus='{bus}' \
+         slot='{device}' function='{number}'/></source></hostdev></devices></domain>"
+    );
+    let of_domain = request_of_domain(&host, &xml).unwrap();
+    assert_eq!(of_domain.request.gpus, GpuRequest::Addresses(vec![function]));
+    assert_eq!((of_domain.request.devices, of_domain.gpu_functions), (vec![], vec![function]));
+}
+
+#[test]
+fn a_nic_beside_a_virtual_function_of_a_gpu_is_below_the_switch_of_its_card() {
+    let mut host = common::description("hgx-h200");
+    gpus_of(&host).into_iter().for_each(|gpu| add(&mut host, gpu, 2));
+    for at in 0..host.devices.len() {
+        if let Some(physical) = host.devices[at].physical_function {
+            let parent = host.devices.iter().find(|device| device.address == physical);
+            host.devices[at].parent = parent.and_then(|physical| physical.parent);
+        }
+    }
+    let host = host.build().unwrap();
+    let wish =
+        DeviceWish { near: Policy::Require, ..DeviceWish::new(WishKind::Nic, WishNumber::PerGpu) };
+    let request = RequestSpec { device_wishes: vec![wish], ..virtual_functions(1) };
+    let usage = Usage::empty(&host);
+    let answer = common::ask_with(&host, &usage, &request, &pinwise::Options::default()).unwrap();
+    let devices = &answer.best().placement.devices;
+    let [gpu, nic] = [true, false]
+        .map(|gpu| devices.iter().find(|device| device.is_gpu == gpu).unwrap().address);
+    assert!(host.pci().get(gpu).unwrap().physical_function.is_some());
+    assert_eq!(host.pci().switch_of(gpu), host.pci().switch_of(nic));
+}
+
+#[test]
+fn a_virtual_function_of_a_named_nic_is_not_chosen_by_kind() {
+    let mut host = common::description("rtx-pro-6000");
+    let is_nic = |device: &&PciDevice| device.class.0 >> 16 == 2;
+    let nics: Vec<PciAddr> = host.devices.iter().filter(is_nic).map(|nic| nic.address).collect();
+    nics.iter().for_each(|nic| add(&mut host, *nic, 1));
+    let host = host.build().unwrap();
+    let wish = DeviceWish::new(WishKind::Nic, WishNumber::Count(1));
+    let request = RequestSpec { device_wishes: vec![wish], devices: nics, ..common::vm(4, 16) };
+    let facts = refused(&host, &Usage::empty(&host), &request);
+    assert!(matches!(facts[0], Fact::DevicesShort { needed: 1, free: 0, .. }), "{facts:?}");
 }
