@@ -129,6 +129,7 @@
 
 pub(crate) mod chosen;
 pub(crate) mod cpus;
+mod device_facts;
 mod found;
 pub(crate) mod gpus;
 mod inventory;

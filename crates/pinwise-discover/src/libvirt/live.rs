@@ -218,7 +218,7 @@ impl Connection {
             let said = "the name has a zero byte".to_owned();
             return Err(ConnectionError::Refused { uri: self.uri.clone(), what: what(), said });
         }
-        let domain = virt::domain::Domain::lookup_by_name(&self.connect, name);
+        let domain = self.connect.lookup_domain_by_name(name);
         let domain = domain.map_err(self.refused(what()))?;
         domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).map_err(self.refused(what()))
     }
