@@ -8,10 +8,9 @@
 //! The free virtual functions of one card on one node are interchangeable: they have one node, one
 //! bridge, one model and no links. So a set is a number per card, and a request for n of them needs
 //! no more than the n lowest free addresses of each card. If a card with a healthy link has n of them
-//! free, no set on its node is better than n of that card: the path between them is the shortest,
-//! they share the card's switch, and of sets with the same facts the search keeps one. So such a node
-//! offers n functions of one card, the card with the fewest free ones that suffice (ours: fuller
-//! cards are filled first). From this card come those of sets over several nodes, too.
+//! free, its node offers n functions of one card, the one with the fewest free ones that suffice:
+//! other cards stay whole for others (ours). The path between functions of one card is the shortest,
+//! and they share the card's switch. From this card come those of sets over several nodes, too.
 //!
 //! If no card of a node has n, all its cards offer theirs, those with healthy links first and those
 //! below a switch that has n together before others, until the node's part of the 64 is used up. A

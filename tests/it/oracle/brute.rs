@@ -82,7 +82,7 @@ pub(crate) fn search(case: &Built, options: &Options) -> Found {
     let Built { host, usage, request } = case;
     let usable = host.allowed().difference(usage.dedicated()).difference(&kept(host));
     let usable = usable.iter().filter(|pcpu| wants(host, request, *pcpu)).collect();
-    let gpus = gpu_sets(host, request);
+    let gpus = gpu_sets(host, usage, request);
     let (best, tried) = (BTreeMap::new(), 0);
     let mut brute = Brute { host, usage, request, options, usable, gpus, best, tried };
     for threads in [1, 2] {
@@ -129,7 +129,7 @@ fn only(pcpu: PcpuId) -> CpuSet {
     [pcpu].into_iter().collect()
 }
 
-fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
+fn gpu_sets(host: &Host, usage: &Usage, request: &Request) -> Vec<Vec<PciAddr>> {
     match &request.spec().gpus {
         GpuRequest::Addresses(named) => {
             let mut named = named.clone();
@@ -143,12 +143,38 @@ fn gpu_sets(host: &Host, request: &Request) -> Vec<Vec<PciAddr>> {
             let all = gpus.filter(|d| d.physical_function.is_some() == wants_virtual);
             let all: Vec<PciAddr> = all.map(|gpu| gpu.address).collect();
             let subsets = (0_u32..1 << all.len()).filter(|mask| mask.count_ones() == *count);
-            let members = |mask: u32| {
+            let members = |mask: u32| -> Vec<PciAddr> {
                 (0..all.len()).filter(|at| mask & (1 << at) != 0).map(|at| all[at]).collect()
             };
-            subsets.map(members).collect()
+            let sets = subsets.map(members);
+            if wants_virtual {
+                sets.filter(|set| !spreads(host, usage, set)).collect()
+            } else {
+                sets.collect()
+            }
         }
     }
+}
+
+/// Whether virtual functions of several cards are on one node where a card has as many of its own:
+/// the design leaves the other cards whole.
+fn spreads(host: &Host, usage: &Usage, set: &[PciAddr]) -> bool {
+    let place = |address: &PciAddr| {
+        let device = host.pci().get(*address).expect("an address of the host");
+        (device.node, device.physical_function)
+    };
+    let places: BTreeSet<_> = set.iter().map(place).collect();
+    let nodes: BTreeSet<_> = places.iter().map(|(node, _)| node).collect();
+    let held =
+        |address: PciAddr| usage.tenants().any(|(_, claim)| claim.devices.contains(&address));
+    let has_enough = |(node, card): &(Option<NodeId>, Option<PciAddr>)| {
+        let functions = host.pci().devices().iter().filter(|d| d.physical_function == *card);
+        let free = functions.filter(|d| d.node == *node && !held(d.address));
+        free.count() >= set.len() && !card.is_some_and(held)
+    };
+    let all = host.pci().devices().iter().filter(|d| d.physical_function.is_some());
+    let mut cards = all.map(|d| (d.node, d.physical_function)).filter(|(n, _)| nodes.contains(n));
+    places.len() > 1 && nodes.len() == 1 && cards.any(|card| has_enough(&card))
 }
 
 impl Brute<'_> {
