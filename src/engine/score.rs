@@ -28,7 +28,7 @@ pub struct Options {
     /// has. 0 for a size that nobody asks for.
     pub slot_weights: SlotWeights,
     /// What each preference costs that a placement does not meet, in millionths of a natural
-    /// logarithm: 100,000 is about 10% of performance.
+    /// logarithm: 100,000 is about 10% of performance. See [`Options::cost_of`].
     pub preference_cost: u32,
     /// Whether to rank every variant of a style, not its best only.
     pub all: bool,
@@ -47,6 +47,17 @@ impl Default for Options {
             all: false,
             evidence: Evidence::default(),
         }
+    }
+}
+
+impl Options {
+    /// What a placement loses that lacks a preferred property, in millionths of a natural logarithm.
+    /// A device on another node costs a twentieth of the others (ours): that decides between nodes
+    /// that are alike, and is no reason to spread a VM over several.
+    #[must_use]
+    pub fn cost_of(&self, property: Property) -> i64 {
+        let whole = i64::from(self.preference_cost);
+        if property == Property::NearDevices { whole / 20 } else { whole }
     }
 }
 
@@ -244,9 +255,8 @@ pub fn score(request: &Request, options: &Options, profile: &Profile, cost: i64)
     let weights = request.spec().workload.weights();
     let caution = caution(request, options, profile);
     let performance = performance(&options.evidence, profile, &weights, caution);
-    let mut unmet = 0;
-    each_lack(request, profile, |_, _| unmet += 1);
-    let preferences = -(unmet * i64::from(options.preference_cost));
+    let mut preferences = 0;
+    each_lack(request, profile, |property, _| preferences -= options.cost_of(property));
     let score = Score { performance, preferences, ..Score::default() };
     score.with_packing(options, cost)
 }

@@ -8,7 +8,8 @@
 //!    core that are not isolated. The kernel's scheduler keeps its work off isolated pCPUs anyway.
 //! 3. A low-power efficiency core, else an efficiency core: the host's own work is light.
 //! 4. A core of the L3 domain with the smallest cache, where the sizes of caches differ.
-//! 5. A core of a node without GPUs, where other nodes have GPUs.
+//! 5. A core of a node without GPUs, where other nodes have GPUs; else of a node all of whose GPUs
+//!    the host itself drives, where other nodes have GPUs for VMs.
 //! 6. The core of the lowest allowed pCPU.
 //!
 //! Rules 3 to 6 are ours; no published number tells what a core kept for the host is worth.
@@ -16,6 +17,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::pcie::PciTree;
 use super::records::{Core, CoreKind, Gpu, L3Domain};
 use crate::sets::CpuSet;
 use crate::units::{ParseUnitError, PcpuId};
@@ -103,6 +105,8 @@ pub enum KeptWhy {
     SmallestL3,
     /// A core of a node without GPUs.
     NoGpus,
+    /// A core of a node whose GPUs the host itself drives.
+    OwnGpus,
     /// The core of the lowest allowed pCPU.
     FirstCore,
 }
@@ -119,6 +123,7 @@ impl fmt::Display for KeptWhy {
             Self::EfficiencyCore => "an efficiency core",
             Self::SmallestL3 => "a core with the smallest L3 cache",
             Self::NoGpus => "a core of a node without GPUs",
+            Self::OwnGpus => "a core of a node whose GPUs are in use by the host",
             Self::FirstCore => "the first core",
         })
     }
@@ -139,6 +144,7 @@ pub(super) struct Seen<'a> {
     pub(super) cores: &'a [Core],
     pub(super) l3_domains: &'a [L3Domain],
     pub(super) gpus: &'a [Gpu],
+    pub(super) pci: &'a PciTree,
     pub(super) allowed: &'a CpuSet,
     pub(super) isolated: &'a CpuSet,
 }
@@ -176,7 +182,7 @@ impl Seen<'_> {
             (cores().map(|core| core.kind).max(), cores().map(|core| core.kind).min());
         let of_kind = |core: &&Core| slowest == fastest || Some(core.kind) == slowest;
         let kept = cores().filter(of_kind).min_by_key(|core| {
-            (self.l3_size(core), self.has_gpu(core), lowest(core, self.allowed))
+            (self.l3_size(core), self.gpus_beside(core), lowest(core, self.allowed))
         });
         let Some(kept) = kept else { return none(KeptWhy::OnlyCore) };
         let differs = |of: &dyn Fn(&Core) -> u64| cores().any(|core| of(core) != of(kept));
@@ -184,7 +190,10 @@ impl Seen<'_> {
             CoreKind::LowPower if slowest != fastest => KeptWhy::LowPowerCore,
             CoreKind::Efficiency if slowest != fastest => KeptWhy::EfficiencyCore,
             _ if differs(&|core| self.l3_size(core)) => KeptWhy::SmallestL3,
-            _ if differs(&|core| u64::from(self.has_gpu(core))) => KeptWhy::NoGpus,
+            _ if differs(&|core| self.gpus_beside(core)) => match self.gpus_beside(kept) {
+                0 => KeptWhy::NoGpus,
+                _ => KeptWhy::OwnGpus,
+            },
             _ => KeptWhy::FirstCore,
         };
         Kept { cpus: kept.pcpus.iter().copied().collect(), why }
@@ -207,7 +216,13 @@ impl Seen<'_> {
         domain.and_then(|domain| domain.size).map_or(u64::MAX, |size| size.0)
     }
 
-    fn has_gpu(&self, core: &Core) -> bool {
-        self.gpus.iter().any(|gpu| !gpu.integrated && gpu.node == Some(core.node))
+    /// How much the GPUs on the core's node speak against it: 0 without GPUs, 1 if a driver of the
+    /// host is bound to all of them, else 2.
+    fn gpus_beside(&self, core: &Core) -> u64 {
+        let here = self.gpus.iter().filter(|gpu| !gpu.integrated && gpu.node == Some(core.node));
+        let own = |gpu: &Gpu| {
+            self.pci.get(gpu.address).is_some_and(|device| device.host_driver().is_some())
+        };
+        here.map(|gpu| if own(gpu) { 1 } else { 2 }).max().unwrap_or(0)
     }
 }

@@ -71,9 +71,16 @@ pub(super) fn housekeeping(host: &Host, cores: &BTreeMap<PcpuId, &Core>) -> CpuS
             };
             let cache = host.l3_domains().iter().find(|domain| domain.cpus.contains(pcpu));
             let cache = cache.and_then(|domain| domain.size).map_or(u64::MAX, |size| size.0);
-            let mut gpus = host.gpus().iter();
-            let gpu = gpus.any(|gpu| gpu.node == Some(core.node) && !gpu.integrated);
-            ([0, fast, cache, u64::from(gpu)], whole)
+            let mut gpu = 0;
+            for card in host.gpus() {
+                if card.node != Some(core.node) || card.integrated {
+                    continue;
+                }
+                let driver = host.pci().get(card.address).and_then(|d| d.driver.as_deref());
+                let for_vms = matches!(driver, None | Some("vfio-pci" | "pci-stub"));
+                gpu = gpu.max(if for_vms { 2 } else { 1 });
+            }
+            ([0, fast, cache, gpu], whole)
         };
         if best.as_ref().is_none_or(|(least, _)| against < *least) {
             best = Some((against, kept));

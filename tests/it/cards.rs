@@ -1,8 +1,9 @@
 //! Which functions a GPU takes from its host, on small machines of our making: one node of eight
 //! cores, a few cards.
 
-use pinwise::host::{HostError, HostUse, LinkState, PciClass, PciDevice, PciId};
+use pinwise::host::{HostError, HostUse, KeptWhy, LinkState, PciClass, PciDevice, PciId, Reserve};
 use pinwise::request::{DeviceWish, GpuRequest, RequestError, WishKind, WishNumber};
+use pinwise::units::NodeId;
 use pinwise::{
     Host, HostSpec, InUse, Options, PciAddr, Question, Recommendation, RequestSpec, Usage, Warning,
     explain,
@@ -406,4 +407,24 @@ fn bus_numbers_decide_nothing() {
             assert_eq!(here.map(|list| list.iter().map(moved).collect::<Vec<_>>()), there);
         }
     }
+}
+
+#[test]
+fn the_host_keeps_a_core_beside_the_gpu_that_it_drives() {
+    let two = Machine { nodes: 2, cores: 4, threads: 1, pages: 16, gpus: &[], links: &[] };
+    let gpu = |address, driver, node| {
+        let function = driven(driver, function(address, DISPLAY, RADEON, node));
+        PciDevice { node: Some(NodeId(node)), ..function }
+    };
+    let kept = |a, b| {
+        let devices = vec![gpu("0000:01:00.0", a, 0), gpu("0000:02:00.0", b, 1)];
+        let host = HostSpec { reserved: Reserve::Auto, devices, ..two.describe() };
+        let host = host.build().unwrap();
+        let node = host.core_of(host.kept().cpus.first().unwrap()).unwrap().node;
+        (node.0, host.kept().why)
+    };
+    assert_eq!(kept("vfio-pci", "amdgpu"), (1, KeptWhy::OwnGpus));
+    assert_eq!(kept("amdgpu", "vfio-pci"), (0, KeptWhy::OwnGpus));
+    assert_eq!(kept("amdgpu", "amdgpu"), (0, KeptWhy::FirstCore));
+    assert_eq!(kept("vfio-pci", "vfio-pci"), (0, KeptWhy::FirstCore));
 }

@@ -50,7 +50,8 @@
 //! 2. *Performance.* The mean of the points of all metrics that apply, weighted by the workload.
 //! 3. *Preferences.* Each unmet wish costs `preference_cost`, by default 100,000: about 10%. Wishes
 //!    are preferred policies, numbers of cells and SMT, and always requested devices on a node of
-//!    the VM and GPUs whose links run at full speed and width.
+//!    the VM and GPUs whose links run at full speed and width. A requested device elsewhere costs a
+//!    twentieth of that.
 //! 4. *Packing.* Minus the packing cost times its weight; see `cost`.
 //!
 //! The total is the sum of the last three. 0 is the default layout, 100,000 is e^0.1 = 1.105 times

@@ -151,6 +151,7 @@ impl HostSpec {
             cores: &cores,
             l3_domains: &l3_domains,
             gpus: &gpus,
+            pci: &pci,
             allowed: &allowed,
             isolated: &self.isolated,
         };

@@ -71,6 +71,13 @@ fn unmet(request: &RequestSpec, profile: &Profile) -> Vec<Property> {
     unmet
 }
 
+/// Each costs the same, but a device elsewhere a twentieth.
+fn cost(lacks: &[Property], options: &Options) -> i64 {
+    let far = lacks.iter().filter(|property| **property == Property::NearDevices).count() as i64;
+    let whole = i64::from(options.preference_cost);
+    (lacks.len() as i64 - far) * whole + far * (whole / 20)
+}
+
 fn reckoned(scene: &Scene, ranked: &Ranked) -> Result<(), String> {
     let (request, options) = (&scene.request, &scene.options);
     let score = ranked.score;
@@ -81,7 +88,7 @@ fn reckoned(scene: &Scene, ranked: &Ranked) -> Result<(), String> {
     })?;
     let lacks = unmet(request, &ranked.profile);
     ensure(ranked.unmet == lacks, || format!("{lacks:?} and {:?}", ranked.unmet))?;
-    let preferences = -(lacks.len() as i64 * i64::from(options.preference_cost));
+    let preferences = -cost(&lacks, options);
     ensure(score.preferences == preferences, || format!("{preferences} and {score:?}"))?;
     // Millionths of what is there, and thousandths that they weigh.
     let cost = ranked.cost.millionths() * i64::from(options.packing_weight) / 1000;
@@ -113,7 +120,7 @@ fn every_score_is_what_its_parts_come_to() {
         ensure(zero, || format!("{:?}", answer.baseline))?;
         if let Some(Ranked { profile, .. }) = &answer.baseline {
             let lacks = unmet(&scene.request, profile);
-            let cost = -(lacks.len() as i64 * i64::from(scene.options.preference_cost));
+            let cost = -cost(&lacks, &scene.options);
             let found = score(&checked(&scene.request), &scene.options, profile, 0);
             ensure(found.preferences == cost, || format!("{found:?}: {lacks:?} of {profile:?}"))?;
         }
