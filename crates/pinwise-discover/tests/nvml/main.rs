@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pinwise::PciAddr;
-use pinwise::host::{DeviceKind, GpuLinkKind, LinkState, Part};
+use pinwise::host::{DeviceKind, GpuLinkKind, HostUse, LinkState, Part};
 use pinwise_discover::facts::{Facts, GpuName, LinkFacts, PeerAccess, PeerStatus, overlay, vendor};
 use pinwise_discover::nvml::{self, NoNvml};
 
@@ -122,8 +122,18 @@ fn what_nvml_says_completes_a_host() {
     assert_eq!(laid.notes[0].to_string(), "NVML: GPU 0000:cb:00.0 is divided into instances (MIG)");
     assert_eq!(host.gpu_links, whole.gpu_links);
     for (device, expected) in host.devices.iter().zip(&whole.devices) {
-        // The fixture does not say how its links are when idle.
-        let device = pinwise::host::PciDevice { link_now: expected.link_now, ..device.clone() };
+        // The fixture does not say how its links are when idle, nor whether somebody uses its GPUs:
+        // here the last one has a process and is divided.
+        let is_last = device.address == at("0000:cb:00.0");
+        let used = [HostUse::Processes];
+        assert_eq!(device.used_for, if is_last { &used[..] } else { &[] });
+        assert_eq!(device.mig_instances.is_some(), is_last);
+        let device = pinwise::host::PciDevice {
+            link_now: expected.link_now,
+            used_for: Vec::new(),
+            mig_instances: None,
+            ..device.clone()
+        };
         assert_eq!(device, *expected);
     }
     assert_eq!(host.source_of(Part::GpuLinks), "NVML");
