@@ -11,7 +11,7 @@ use crate::document::number;
 use pinwise::emit::xml::Element;
 use pinwise::placement::Placement;
 use pinwise::sets::{CpuSet, VcpuSet};
-use pinwise::units::VcpuId;
+use pinwise::units::{Id, VcpuId};
 
 /// A pinned thread: libvirt writes them in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +60,10 @@ pub(super) fn pins(root: Node<'_, '_>) -> Result<BTreeMap<Thread, CpuSet>, Patch
     let tune = child(root, "cputune")?;
     for node in tune.into_iter().flat_map(|tune| tune.children()).filter(Node::is_element) {
         if let (Some(thread), Some(set)) = (Thread::of(node)?, listed(node, "cpuset")) {
-            pins.entry(thread).or_insert(set);
+            // No domain has such a vCPU.
+            if !matches!(thread, Thread::Vcpu(id) if id >= VcpuId::LIMIT) {
+                pins.entry(thread).or_insert(set);
+            }
         }
     }
     Ok(pins)
