@@ -121,6 +121,7 @@ pub fn patch_with(
     if !root.has_tag_name("domain") {
         return Err(PatchError::NotADomain { found: shorten(root.tag_name().name(), MAX_SHOWN) });
     }
+    check_namespaces(root)?;
     let mut source = EditedText::new(domain_xml, root);
     let ids = sizes::iothread_ids(root)?;
     let pins = tune::pins(root)?;
@@ -154,6 +155,23 @@ pub fn patch_with(
     }
     let (xml, changes) = source.finish();
     Ok(PatchedDomain { xml, changes })
+}
+
+/// libvirt reads no element whose default namespace is another, and a patch of it would say nothing.
+fn check_namespaces(root: Node<'_, '_>) -> Result<(), PatchError> {
+    let parts = root.children().filter(|part| !part.has_tag_name("metadata"));
+    let mut all = parts.flat_map(|part| part.descendants()).filter(Node::is_element);
+    let foreign = all.find(|node| {
+        let namespace = node.tag_name().namespace();
+        namespace.is_some_and(|namespace| node.lookup_prefix(namespace).is_none())
+    });
+    match foreign {
+        Some(node) => {
+            let element = shorten(node.tag_name().name(), MAX_SHOWN);
+            Err(PatchError::Namespace { element })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The number of siblings that the domain shows its guest in each core.

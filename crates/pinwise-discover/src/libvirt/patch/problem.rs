@@ -47,6 +47,12 @@ pub enum PatchError {
         /// The value, shortened.
         text: String,
     },
+    /// An element in a default namespace of its own, which libvirt does not read.
+    #[error("<{element}> is in a namespace that libvirt does not read")]
+    Namespace {
+        /// The element, shortened.
+        element: String,
+    },
     /// An element that the placement does not replace and would make wrong.
     #[error("<{element}> would become wrong: {reason}")]
     Conflict {
