@@ -416,9 +416,8 @@ impl<'h> FreeCores<'h> {
                 crowd: 0,
             };
         }
-        if let (Range { start, end }, false) = (facts.groups.clone(), self.way.doubled)
-            && start + 1 == end
-        {
+        let start = facts.groups.start;
+        if facts.groups.len() == 1 && !self.way.doubled {
             // One group: one L3 domain, and cores of one kind.
             let count = usize::try_from(cores).unwrap_or(usize::MAX);
             let mut by_kind = ByKind::default();
