@@ -224,7 +224,17 @@ fn outside(host: &Host, usage: &Usage, vm: &Vm) -> Recommendation {
 fn rows(json: &str) -> Value {
     let mut answer: Value = serde_json::from_str(json).unwrap();
     assert_eq!(answer["format"], "pinwise-recommendation/2");
-    answer["ranked"].take()
+    let mut rows = answer["ranked"].take();
+    // Free memory is another at every moment.
+    let moves = |warning: &Value| {
+        warning["warning"] == "little_for_emulator" || warning["warning"] == "left_for_host"
+    };
+    for row in rows.as_array_mut().unwrap() {
+        if let Some(warnings) = row["warnings"].as_array_mut() {
+            warnings.retain(|warning| !moves(warning));
+        }
+    }
+    rows
 }
 
 fn best_claim(rows: &Value) -> Claim {
@@ -270,8 +280,8 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     assert!(best.vcpu_pcpus().is_subset(host.allowed()), "{name}");
     assert_eq!(best.devices.len(), first.gpus as usize, "{name}");
     for device in &best.devices {
-        let sound = PciAddr { function: 1, ..device.address };
-        assert_eq!(device.functions, [sound], "{name}: the other function of the card goes along");
+        // The sound beside the stand-in is another maker's, so it is no part of the card.
+        assert!(device.functions.is_empty(), "{name}: {:?}", device.functions);
     }
 
     // The first VM, read back from the domain that was written for it, is what the second has to
