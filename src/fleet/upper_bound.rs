@@ -85,7 +85,7 @@ pub(super) struct UpperBound {
 }
 
 impl UpperBound {
-    /// The bound for hosts of which some may be `crowded`; `None` for VMs with devices, whose scores
+    /// The bound for hosts, some of them perhaps `crowded`; `None` for VMs with devices, whose scores
     /// depend on the devices they get.
     pub(super) fn new(
         host: &Host,

@@ -105,7 +105,7 @@ pub(crate) fn by_number(host: &Host) -> GpuMask {
     (0..host.gpus().len()).filter(|at| host.derived().gpus[*at].by_number).collect()
 }
 
-/// The GPUs of which a tenant may hold a share: those that may be the parent of a mediated device
+/// The GPUs that a tenant may hold a share of: those that may be the parent of a mediated device
 /// whose parent is unknown. None where every parent is known.
 pub(crate) fn unnamed_parents(host: &Host, usage: &Usage) -> GpuMask {
     if usage.unnamed_shares().next().is_none() {

@@ -87,7 +87,7 @@
 //! | GPUs to withhold from a gang's next VM | fleet | [`gpus::unheld`] |
 //! | virtual functions to choose from, and on each node | search, capacity | [`virtual_gpus`] |
 //! | a named GPU or other device | search | [`held`] |
-//! | devices of a kind, of which none is named | search | [`wished::wished`] |
+//! | devices of a kind, none of them named | search | [`wished::wished`] |
 //! | the functions that leave the host with a device | build, capacity | [`bundle`] |
 //!
 //! # Known limitations

@@ -10,7 +10,7 @@
 //!
 //! A group mate that the host cannot easily do without makes a request fail unless it allows that:
 //! a storage controller, a NIC, the boot display, the last display, or the last USB controller. One
-//! that a driver already holds for VMs is no loss. The list is ours.
+//! that a driver already holds for VMs is not lost. The list is ours.
 //!
 //! # Known limitations
 //! - Whether a display or USB controller is the last one is decided by device, so two devices of one

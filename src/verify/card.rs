@@ -136,7 +136,7 @@ fn loss(case: &Case<'_>, gpu: &PciDevice) -> u8 {
     }
 }
 
-/// Whether a GPU inside a processor may be taken unasked: it is held for VMs, or there is no other.
+/// Whether a GPU inside a processor may be taken unasked: it is held for VMs, or it is the only GPU.
 pub(super) fn is_offered(case: &Case<'_>, gpu: &PciDevice) -> bool {
     let inside = |one: &PciDevice| is_integrated(case, one);
     let gpus = case.host.gpus().iter().filter_map(|gpu| case.host.pci().get(gpu.address));

@@ -352,12 +352,12 @@ pub enum Violation {
     /// A physical function and a virtual function of it, given to one VM.
     #[error("device {address} is placed beside its virtual function {function}")]
     FunctionsExclude { address: PciAddr, function: PciAddr },
-    /// A device of which another tenant holds a mediated device.
+    /// A device whose mediated device another tenant holds.
     #[error(
         "device {address} is placed, but tenant {holder:?} holds a mediated device of {parent}"
     )]
     DeviceShared { address: PciAddr, parent: PciAddr, holder: String },
-    /// A GPU that the request does not name, and of which a tenant may hold a mediated device.
+    /// A GPU that the request does not name, and whose mediated device a tenant may hold.
     #[error(
         "GPU {address} may be the parent of a mediated device of tenant {holder:?}, and the request does not name it"
     )]

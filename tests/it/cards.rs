@@ -147,7 +147,7 @@ fn an_integrated_gpu_is_the_last_choice_unless_it_is_held_for_vms() {
     assert!(ask(&built(devices.clone()), &by_number(2)).is_err());
     devices[0].driver = Some("vfio-pci".to_owned());
     assert_eq!(gpus(&built(devices), 1), ["0000:0b:00.0"]);
-    // There is no other, and it shows the host's display.
+    // It is the only one, and it shows the host's display.
     let mut devices = processor();
     devices[0].boot_vga = true;
     let host = built(devices);
@@ -228,7 +228,7 @@ fn mates_that_the_host_does_without_are_only_a_warning() {
 fn the_last_usb_controller_and_display_are_needed_and_others_are_not() {
     for (class, alone) in [(USB, "USB controller"), (DISPLAY, "display controller")] {
         let gpu = function("06:00.0", 0x03_0200, NVIDIA, 15);
-        // A console adapter of a management controller, which is no GPU.
+        // A console adapter of a management controller does not count as a GPU.
         let mate = function("07:00.0", class, 0x1a03, 15);
         let mut devices = vec![gpu, mate];
         let text = refusal(&built(devices.clone()), &named("06:00.0"));

@@ -137,7 +137,7 @@ pub(super) fn functions_broken() -> Vec<Sabotage> {
 #[test]
 fn what_is_not_excluded_stays_legal() {
     let node = Some(NodeId(0));
-    // A sibling is held; the parent of a share is another card; a card of vfio-pci is no parent.
+    // A sibling is held; the parent of a share is another card; vfio-pci's cards are not parents.
     for sound in [
         (|s: &mut Scene| {
             split(s, "14:00.0", "14:10.0");

@@ -22,7 +22,7 @@ pub(super) enum Thread {
 }
 
 impl Thread {
-    /// The thread that a child of `<cputune>` pins; `None` if it is no pin.
+    /// The thread that a child of `<cputune>` pins; `None` if the child is not a pin.
     pub(super) fn of(node: Node<'_, '_>) -> Result<Option<Self>, PatchError> {
         let id = |name: &str| {
             let text = node.attribute(name).unwrap_or("");
