@@ -81,7 +81,7 @@ fn of_memory(warning: &Warning) -> Option<String> {
             )
         }
         Warning::LeftForHost { left, overhead } => format!(
-            "the VM leaves the host {} of ordinary memory; QEMU itself takes about {overhead} of that; \
+            "the ordinary memory left for the host is {}, and QEMU itself takes about {overhead} of that; \
              --reserve-memory says how much has to stay free on each node",
             on_nodes(left)
         ),
