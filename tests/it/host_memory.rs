@@ -82,7 +82,7 @@ fn what_is_left_is_said() {
     let (left, overhead) = (vec![(NodeId(0), Bytes::from_gib(2))], Bytes::from_mib(130));
     let said = Warning::LeftForHost { left, overhead };
     assert!(warnings.contains(&said), "{warnings:?}");
-    assert!(said.to_string().contains("leaves the host 2 GiB on node 0 of ordinary memory"));
+    assert!(said.to_string().contains("left for the host is 2 GiB on node 0"));
 }
 
 #[test]
