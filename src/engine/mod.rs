@@ -5,6 +5,7 @@ pub(crate) mod beside;
 pub(crate) mod build;
 pub(crate) mod cost;
 pub(crate) mod diagnose;
+pub(crate) mod gpu_set;
 pub(crate) mod profile;
 pub(crate) mod recommend;
 pub(crate) mod refusal;
@@ -15,7 +16,8 @@ pub(crate) mod wished;
 pub(crate) mod work;
 
 pub use cost::{GpuShare, HostCost, SLOT_SIZES, SlotCounts, SlotWeights};
-pub use profile::{Collective, GpuPath, L3Use, Profile};
+pub use gpu_set::{Collective, GpuPath};
+pub use profile::{L3Use, Profile};
 pub use recommend::{Infeasible, Ranked, Recommendation, recommend};
 pub use refusal::{Fact, Rejection};
 pub use score::{Options, Property, Score, score};

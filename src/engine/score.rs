@@ -1,7 +1,8 @@
 //! From predictions to one number: integers, so that the order is total and the same everywhere.
 
 use crate::engine::cost::{GpuShare, SlotWeights};
-use crate::engine::profile::{GpuPath, Profile, SetFacts};
+use crate::engine::gpu_set::{GpuPath, SetFacts};
+use crate::engine::profile::Profile;
 use crate::engine::rules::evidence::{Evidence, Range};
 use crate::engine::rules::{applies, each_row};
 use crate::request::{Policies, Policy, Request, Wish};

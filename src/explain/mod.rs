@@ -3,6 +3,7 @@
 
 mod cells;
 mod cores;
+mod cost;
 mod devices;
 mod facts;
 mod functions;
@@ -16,7 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::changes::{Change, near_misses};
-use crate::engine::cost::SLOT_SIZES;
 use crate::engine::recommend::{Infeasible, Ranked, Recommendation};
 use crate::engine::refusal::Rejection;
 use crate::engine::rules::Prediction;
@@ -27,10 +27,10 @@ use crate::host::sources::sources_text;
 use crate::placement::{MemoryMode, Placement, Style};
 use crate::question::Question;
 use crate::request::Request;
-use crate::units::{NodeId, PageSize};
-use crate::usage::Usage;
+use crate::units::NodeId;
 use cells::cells_line;
 pub use cores::cores_line;
+use cost::cost;
 use devices::{devices_line, short};
 use facts::{is_about_pcpus, kept_by};
 use nodes::odd_nodes;
@@ -470,57 +470,4 @@ fn sources(text: &mut String, cited: BTreeSet<StudyId>) {
     for record in records {
         _ = writeln!(text, "  {:<4}{} ({})", record.id.to_string(), record.found, record.source);
     }
-}
-
-/// The cores that the VM takes, with the pCPUs of its emulator threads; its pCPUs, where it leaves
-/// siblings of its vCPUs to others.
-fn pcpus(host: &Host, usage: &Usage, best: &Ranked) -> String {
-    let placement = &best.placement;
-    let own = match placement.emulator_own.len() {
-        0 => String::new(),
-        1 => format!(" and pCPU {} for the emulator threads", placement.emulator_own),
-        _ => format!(" and pCPUs {} for the emulator threads", placement.emulator_own),
-    };
-    if placement.dedicated && !best.profile.whole_cores {
-        let free = host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus);
-        let taken = placement.vcpu_pcpus().union(&placement.idle);
-        return format!("{} of {} free pCPUs{own}", taken.len(), free.len());
-    }
-    let (taken, free) = best.cost.cores;
-    // Cores that others have pCPUs of are taken too, and were not free.
-    if taken > free {
-        return format!(
-            "{taken} cores{own}, though {free} were free: others are shared with tenants"
-        );
-    }
-    format!("{taken} of {free} free cores{own}")
-}
-
-fn cost(text: &mut String, host: &Host, usage: &Usage, best: &Ranked) {
-    if best.placement.style == Style::Default {
-        text.push_str("Cost to the host: nothing is dedicated to the VM.\n");
-        return;
-    }
-    let mut parts = vec![pcpus(host, usage, best)];
-    let mut pages: BTreeMap<(NodeId, PageSize), u64> = BTreeMap::new();
-    for cell in &best.placement.cells {
-        for (node, count) in &cell.pages {
-            *pages.entry((*node, cell.page_size)).or_default() += count;
-        }
-    }
-    for ((node, size), count) in pages {
-        let free = usage.free_pages(host, node, size);
-        parts.push(format!("{count} of {free} free {size} pages on node {node}"));
-    }
-    let mut slots = Vec::new();
-    let counts = best.cost.slots_before.iter().zip(&best.cost.slots_after);
-    for (size, (before, after)) in SLOT_SIZES.iter().zip(counts) {
-        if before > after && !host.gpus().is_empty() {
-            slots.push(format!("{size}-GPU slots from {before} to {after}"));
-        }
-    }
-    if !slots.is_empty() {
-        parts.push(slots.join(", "));
-    }
-    _ = writeln!(text, "Cost to the host: {}.", parts.join("; "));
 }

@@ -3,7 +3,8 @@
 
 use smallvec::SmallVec;
 
-use crate::engine::profile::{L3Use, Profile, SetFacts, count};
+use crate::engine::gpu_set::SetFacts;
+use crate::engine::profile::{L3Use, Profile, count};
 use crate::engine::recommend::unmet;
 use crate::engine::refusal::lacking;
 use crate::engine::search::nodes::subsets;

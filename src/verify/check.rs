@@ -1,7 +1,8 @@
 //! The order of the checks.
 
 use super::case::{Case, cores_by_pcpu, housekeeping};
-use super::violation::{Violation, Violations};
+use super::violation::Violation;
+use super::violations::Violations;
 use super::{cpu, devices, fabric, guest, memory, pci};
 use crate::placement::Placement;
 use crate::question::Question;

@@ -58,8 +58,10 @@ mod peers;
 #[cfg(test)]
 mod tests;
 mod violation;
+mod violations;
 mod wishes;
 
 pub use check::verify;
 pub use neighbours::{WrongWarning, verify_warnings};
-pub use violation::{CpuUser, Violation, Violations};
+pub use violation::{CpuUser, Violation};
+pub use violations::Violations;

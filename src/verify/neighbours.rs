@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::case::{cores_by_pcpu, free_pages, housekeeping};
 use super::fabric;
 use super::peers::redirected;
-use super::violation::Violations;
+use super::violations::Violations;
 use crate::host::Host;
 use crate::placement::{Placement, Style};
 use crate::question::Question;

@@ -1,6 +1,5 @@
 //! Violations: what can be wrong with a placement, as facts.
 
-use std::error::Error;
 use std::fmt;
 
 use crate::host::CpuVendor;
@@ -9,59 +8,6 @@ use crate::placement::{GuestTopology, MemoryMode, Style};
 use crate::request::WishKind;
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
 use crate::units::{Bytes, CellId, CoreId, Distance, NodeId, PageSize, PciAddr, PcpuId, VcpuId};
-
-/// All findings of one check, at least one, as an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violations<T = Violation>(Vec<T>);
-
-impl<T> Violations<T> {
-    /// `Ok` if `found` is empty.
-    pub(super) fn check(found: Vec<T>) -> Result<(), Self> {
-        if found.is_empty() { Ok(()) } else { Err(Self(found)) }
-    }
-
-    /// What was found, grouped by subject.
-    #[must_use]
-    pub fn as_slice(&self) -> &[T] {
-        &self.0
-    }
-
-    /// What was found, grouped by subject.
-    pub fn iter(&self) -> std::slice::Iter<'_, T> {
-        self.0.iter()
-    }
-}
-
-impl<T> IntoIterator for Violations<T> {
-    type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
-impl<'a, T> IntoIterator for &'a Violations<T> {
-    type Item = &'a T;
-    type IntoIter = std::slice::Iter<'a, T>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
-    }
-}
-
-/// One sentence per violation, separated by semicolons.
-impl<T: fmt::Display> fmt::Display for Violations<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, violation) in self.0.iter().enumerate() {
-            let separator = if at == 0 { "" } else { "; " };
-            write!(f, "{separator}{violation}")?;
-        }
-        Ok(())
-    }
-}
-
-impl<T: fmt::Debug + fmt::Display> Error for Violations<T> {}
 
 /// A use of pCPUs by a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

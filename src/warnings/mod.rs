@@ -97,7 +97,8 @@ mod warning;
 
 pub use warning::{InUse, Warning};
 
-use crate::engine::profile::{Collective, Profile};
+use crate::engine::gpu_set::Collective;
+use crate::engine::profile::Profile;
 use crate::host::{Host, Kept, KeptWhy, Node, Reserve, TakenFunction};
 use crate::placement::{Placement, Style};
 use crate::question::Question;

@@ -111,7 +111,8 @@ pub(crate) mod pcie;
 pub use evidence::{Evidence, Grade, Range, Row, StudyId};
 pub use findings::{STUDIES, Study};
 
-use crate::engine::profile::{Collective, Profile};
+use crate::engine::gpu_set::Collective;
+use crate::engine::profile::Profile;
 use crate::workload::Metric;
 
 macro_rules! rules {

@@ -1,6 +1,7 @@
 //! Rules about GPUs: arithmetic, transfers, collectives.
 
-use crate::engine::profile::{GpuPath, Profile};
+use crate::engine::gpu_set::GpuPath;
+use crate::engine::profile::Profile;
 use crate::placement::{MemoryMode, Style};
 
 fn placed(profile: &Profile) -> bool {

@@ -87,19 +87,13 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
-use super::nodes::share_out;
 use crate::engine::profile::{L3Use, l3_use, load_price};
 use crate::engine::work::busy;
 use crate::free::FreePcpus;
 use crate::host::Host;
 use crate::host::core_set::CoreSet;
 use crate::host::derived::ByKind;
-use crate::host::limits::MAX_NODES;
-use crate::host::mask::NodeMask;
 use crate::request::{Request, Wish};
-use crate::units::PackageId;
 
 /// How pCPUs may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,7 +221,7 @@ pub(crate) struct FreeCores<'h> {
     /// Whether a larger L3 cache comes before a better fit.
     pub(super) wants_cache: bool,
     /// Whether the guest is preferably not shown siblings.
-    wants_hidden: bool,
+    pub(super) wants_hidden: bool,
 }
 
 impl<'h> FreeCores<'h> {
@@ -272,16 +266,6 @@ impl<'h> FreeCores<'h> {
         self.exact.as_ref().unwrap_or(&self.host.derived().allowed)
     }
 
-    /// The same cores, where they may carry two vCPUs each. `None` where every node that has cores has
-    /// one for each vCPU, where vCPUs float, and where siblings must be shown or hidden.
-    pub(crate) fn doubled(&self, request: &Request) -> Option<Self> {
-        let vcpus = u64::from(request.spec().vcpus);
-        let few = |room: &NodeRoom| (1..vcpus).contains(&room.cores[0]);
-        let wanted = self.way.dedicated && request.spec().smt.required().is_none();
-        let way = CpuPolicy { doubled: true, ..self.way };
-        (wanted && self.nodes.iter().any(few)).then(|| Self { way, ..self.clone() })
-    }
-
     /// The number of guest cores of `threads` threads that a node has room for; of vCPUs, where
     /// they float.
     #[inline]
@@ -311,78 +295,6 @@ impl<'h> FreeCores<'h> {
     pub(crate) fn carrying(&self, node: usize, units: u64) -> (u64, u64) {
         let cores = if self.way.doubled { units.min(self.nodes[node].cores[0]) } else { units };
         (cores, units - cores)
-    }
-
-    /// The splits of vCPUs that may share cores over these nodes: a vCPU on each, then a vCPU for each
-    /// core, the fastest kind first, then the siblings. Nothing is added if the nodes lack the room.
-    pub(super) fn share_by_cores(&self, at: &[usize], vcpus: u64, to: &mut Vec<u64>) {
-        let derived = self.host.derived();
-        let cores = |node: usize| {
-            let mut of_node = [0; 4];
-            for group in derived.nodes[node].groups.clone() {
-                let kind = derived.place(derived.groups[group].kind);
-                of_node[kind] += u64::from(self.counts[group][0]);
-            }
-            of_node[3] = self.room(node, 1) - of_node.iter().sum::<u64>();
-            of_node
-        };
-        let mut room: SmallVec<[[u64; 4]; 8]> = at.iter().map(|node| cores(*node)).collect();
-        let total: u64 = room.iter().flatten().sum();
-        if vcpus < at.len() as u64 || total < vcpus {
-            return;
-        }
-        let first = to.len();
-        for of_node in &mut room {
-            let Some(tier) = of_node.iter_mut().find(|left| **left > 0) else {
-                to.truncate(first);
-                return;
-            };
-            *tier -= 1;
-            to.push(1);
-        }
-        let mut left = vcpus - at.len() as u64;
-        for tier in 0..4 {
-            let caps: SmallVec<[u64; 8]> = room.iter().map(|of_node| of_node[tier]).collect();
-            let taken = left.min(caps.iter().sum());
-            let mut shares = Vec::with_capacity(caps.len());
-            share_out(taken, &caps, &[1; MAX_NODES][..caps.len()], false, &mut shares);
-            for (sum, share) in to[first..].iter_mut().zip(shares) {
-                *sum += share;
-            }
-            left -= taken;
-        }
-    }
-
-    /// Whether cores have to carry two vCPUs each for this many to fit on these nodes; not if all
-    /// would, or if one package of a single node can have the VM with its siblings shown. The same
-    /// pCPUs are then worth more where the guest sees its siblings.
-    pub(super) fn must_double(&self, nodes: NodeMask, vcpus: u64) -> bool {
-        let cores = nodes.iter().map(|at| self.nodes[at].cores[0]).sum::<u64>();
-        if cores >= vcpus || (cores * 2 == vcpus && !self.wants_hidden) {
-            return false;
-        }
-        let (Some(node), 1) = (nodes.first(), nodes.len()) else { return true };
-        let derived = self.host.derived();
-        let facts = &derived.nodes[node];
-        let pairs = |package: PackageId| {
-            let of_package =
-                facts.groups.clone().filter(|at| derived.groups[*at].package == package);
-            of_package.map(|at| u64::from(self.counts[at][1])).sum::<u64>()
-        };
-        let free = facts.groups.clone().filter(|at| self.counts[*at][0] > 0);
-        let mut packages: SmallVec<[PackageId; 4]> = SmallVec::new();
-        free.for_each(|at| packages.push(derived.groups[at].package));
-        packages.dedup();
-        let may_show = packages.len() > 1 && vcpus.is_multiple_of(2);
-        !(may_show && packages.iter().any(|package| pairs(*package) >= vcpus / 2))
-    }
-
-    /// The same for this many vCPUs on each of the nodes: one of them has too few cores.
-    pub(super) fn must_double_for(&self, nodes: NodeMask, share: u64) -> bool {
-        let cores = |at: usize| self.nodes[at].cores[0];
-        let all: u64 = nodes.iter().map(cores).sum();
-        let lacks = nodes.iter().any(|at| cores(at) < share);
-        lacks && (all * 2 != share * u64::from(nodes.len()) || self.wants_hidden)
     }
 
     /// The number of usable pCPUs that the smallest free cores of the host have together.

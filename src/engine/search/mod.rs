@@ -9,9 +9,10 @@
 //! # Where it is
 //! `inventory` takes stock of the host, once; nothing changes it afterwards. `pass` has the loops
 //! from policies to node sets, `layouts` those on one node set. `splits` shares guest cores out;
-//! `weigh` judges one layout. `nodes`, `gpus` and `cpus` enumerate. `walk` has what the loops own:
-//! the `memo`, the candidates `found` so far, and lists to fill anew. `state` has the values that
-//! they hand on.
+//! `weigh` judges one layout. `nodes`, `gpus` and `cpus` enumerate: `gpu_choice` has the ways to take
+//! GPUs, `plan` chooses cores, `doubled` lets cores carry two vCPUs, `lent` knows nodes without
+//! memory. `walk` has what the loops own: the `memo`, the candidates `found` so far, and lists to
+//! fill anew. `state` has the values that they hand on.
 //!
 //! # Words
 //! - *Guest core*: the 1 or 2 vCPUs that share a core in the guest. A VM of 32 vCPUs is 32 guest
@@ -130,7 +131,9 @@
 pub(crate) mod chosen;
 pub(crate) mod cpus;
 mod device_facts;
+mod doubled;
 mod found;
+mod gpu_choice;
 pub(crate) mod gpus;
 mod inventory;
 mod layouts;
