@@ -71,9 +71,9 @@ impl Found {
         self.best[variant] = Some(candidate);
     }
 
-    /// The place of the best candidate of one variant.
-    pub(super) fn best_of(&mut self, variant: usize) -> &mut Option<Candidate> {
-        &mut self.best[variant]
+    /// The rank of the best candidate of one variant.
+    pub(super) fn best_of(&self, variant: usize) -> Option<&Rank> {
+        self.best[variant].as_ref().map(|best| &best.rank)
     }
 }
 

@@ -110,11 +110,7 @@ impl Walk<'_> {
         if self.found.is_behind(choice.style, score.total) {
             return Judged::Behind;
         }
-        let best = self
-            .found
-            .best_of(size.pass.first + choice.number)
-            .as_ref()
-            .map(|best| best.rank.start);
+        let best = self.found.best_of(size.pass.first + choice.number).map(|best| best.start);
         if best.is_some_and(|best| best.score.0 > score.total) {
             return Judged::Behind;
         }
@@ -215,8 +211,7 @@ impl Walk<'_> {
             mask,
             page: Reverse(size),
         };
-        let best = self.found.best_of(pass.first + choice.number);
-        if best.as_ref().is_some_and(|best| best.rank <= rank) {
+        if self.found.best_of(pass.first + choice.number).is_some_and(|best| *best <= rank) {
             return;
         }
         let candidate = Candidate {

@@ -6,7 +6,7 @@
 mod error;
 mod source;
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::assembly::Assembly;
@@ -30,7 +30,7 @@ const HOST_TEXTS: [&str; 2] = ["xml", "txt"];
 /// The extensions of texts of tenants.
 const TENANT_TEXTS: [&str; 2] = ["xml", "json"];
 
-/// Reads a file as text.
+/// Reads a file as text, or standard input for `-`.
 ///
 /// # Errors
 /// [`FilesError`] if the file cannot be read, is not UTF-8, is longer than [`MAX_FILE`], or is
@@ -43,15 +43,18 @@ pub fn text(path: &Path) -> Result<String, FilesError> {
     Ok(text)
 }
 
-/// Reads a file of at most `limit` bytes as text. It may be empty.
+/// Reads a file of at most `limit` bytes as text, or standard input for `-`. It may be empty.
 ///
 /// # Errors
 /// [`FilesError`] if the file cannot be read, is not UTF-8, or is longer.
 pub fn bounded(path: &Path, limit: u64) -> Result<String, FilesError> {
     let unread = FilesError::at(path);
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(&unread)?;
-    let read = file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(&unread)?;
+    let input: Box<dyn Read> = match path.as_os_str() == "-" {
+        true => Box::new(std::io::stdin().lock()),
+        false => Box::new(std::fs::File::open(path).map_err(&unread)?),
+    };
+    let read = input.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(&unread)?;
     if read as u64 > limit {
         return Err(FilesError::TooLong { path: path.to_owned(), limit });
     }
@@ -97,17 +100,6 @@ pub fn list_up_to(path: &Path, endings: &[&str], limit: usize) -> Result<Vec<Pat
 /// built in.
 pub fn domain(path: &Path, home: Option<Source<'_>>) -> Result<String, FilesError> {
     match path.to_str() {
-        Some("-") => {
-            let unread = FilesError::at(path);
-            let mut text = String::new();
-            let input = std::io::stdin().lock();
-            let limit = MAX_FILE.saturating_add(1);
-            let read = input.take(limit).read_to_string(&mut text).map_err(&unread)?;
-            if read as u64 > MAX_FILE {
-                return Err(FilesError::TooLong { path: path.to_owned(), limit: MAX_FILE });
-            }
-            Ok(text)
-        }
         Some(name) if name.starts_with("live:") => {
             let uri = if let Some(Source::Libvirt(uri)) = home { uri } else { None };
             source::domain_xml(uri, &name["live:".len()..])
