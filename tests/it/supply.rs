@@ -27,7 +27,7 @@ fn no_package_has_a_stray_file() {
           | fixtures/[a-z0-9_/-]+(\.1)?\.(json|xml|txt|md|tsv|schema\.json)
           | fixtures/cases/README\.md
           | Cargo\.(toml|lock) | Cargo\.toml\.orig | \.cargo_vcs_info\.json
-          | README\.md | CHANGELOG\.md | SECURITY\.md | LICENSE-(APACHE|MIT)
+          | README\.md | CHANGELOG\.md | SECURITY\.md | OPENSTACK\.md | LICENSE-(APACHE|MIT)
         )$",
     )
     .unwrap();
