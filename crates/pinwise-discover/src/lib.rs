@@ -25,6 +25,8 @@ mod reading;
 mod redact;
 mod texts;
 mod uuid;
+#[cfg(all(feature = "serde", feature = "xml"))]
+mod vm;
 
 pub mod facts;
 #[cfg(all(feature = "serde", feature = "sysfs", feature = "xml"))]
@@ -35,6 +37,8 @@ pub mod hwloc;
 pub mod libvirt;
 #[cfg(feature = "nvml")]
 pub mod nvml;
+#[cfg(feature = "xml")]
+pub mod proxmox;
 #[cfg(feature = "sysfs")]
 pub mod sysfs;
 #[cfg(all(feature = "serde", feature = "xml"))]
@@ -50,3 +54,5 @@ pub use placement_host::{Described, PLACEMENT_FORMAT, read_described, read_place
 pub use reading::Reading;
 pub use redact::{Redacted, redact};
 pub use texts::{Gives, TextFormat, text_formats};
+#[cfg(all(feature = "serde", feature = "xml"))]
+pub use vm::{VmError, read_vm};

@@ -11,6 +11,8 @@ use crate::hwloc::note::LstopoNote;
 use crate::libvirt::note::LibvirtNote;
 #[cfg(feature = "nvml")]
 use crate::nvml::note::NvmlNote;
+#[cfg(feature = "xml")]
+use crate::proxmox::note::ProxmoxNote;
 #[cfg(feature = "sysfs")]
 use crate::sysfs::note::SysfsNote;
 
@@ -33,6 +35,9 @@ pub enum Note {
     /// From the readers of libvirt's XML, or from a connection to libvirt.
     #[cfg(feature = "xml")]
     Libvirt(LibvirtNote),
+    /// From the reader of Proxmox's configurations.
+    #[cfg(feature = "xml")]
+    Proxmox(ProxmoxNote),
     /// From the reader of NVML.
     #[cfg(feature = "nvml")]
     Nvml(NvmlNote),
@@ -61,6 +66,8 @@ impl fmt::Display for Note {
             Self::Lstopo(note) => note.fmt(f),
             #[cfg(feature = "xml")]
             Self::Libvirt(note) => note.fmt(f),
+            #[cfg(feature = "xml")]
+            Self::Proxmox(note) => note.fmt(f),
             #[cfg(feature = "nvml")]
             Self::Nvml(note) => note.fmt(f),
             Self::Facts(note) => note.fmt(f),
@@ -95,6 +102,13 @@ impl From<LstopoNote> for Note {
 impl From<LibvirtNote> for Note {
     fn from(note: LibvirtNote) -> Self {
         Self::Libvirt(note)
+    }
+}
+
+#[cfg(feature = "xml")]
+impl From<ProxmoxNote> for Note {
+    fn from(note: ProxmoxNote) -> Self {
+        Self::Proxmox(note)
     }
 }
 

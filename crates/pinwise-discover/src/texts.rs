@@ -24,6 +24,8 @@ pub enum Gives {
     Devices,
     /// A tenant.
     Tenant,
+    /// The request for a VM, or a tenant.
+    Vm,
     /// Facts, to be laid over a host from another source.
     Facts,
     /// Facts that describe a host, without its memory and devices, if no other source does.
@@ -49,11 +51,9 @@ const WHOLE: &[TextFormat] = &[
         gives: Gives::Devices,
     },
     #[cfg(feature = "xml")]
-    TextFormat {
-        name: "a domain of libvirt",
-        command: "virsh dumpxml DOMAIN",
-        gives: Gives::Tenant,
-    },
+    TextFormat { name: "a domain of libvirt", command: "virsh dumpxml DOMAIN", gives: Gives::Vm },
+    #[cfg(feature = "xml")]
+    TextFormat { name: "a VM of Proxmox", command: "qm config ID", gives: Gives::Vm },
 ];
 
 /// Every kind of text that this build reads: whole hosts and tenants, then the [`READERS`] of facts
@@ -65,6 +65,14 @@ pub fn text_formats() -> impl Iterator<Item = TextFormat> {
         gives: if reader.describes_host { Gives::HostOrFacts } else { Gives::Facts },
     });
     WHOLE.iter().copied().chain(facts)
+}
+
+/// The texts that describe a VM, each with the command that prints it, as the end of a sentence.
+#[cfg(all(feature = "serde", feature = "xml"))]
+pub(crate) fn vm_formats() -> String {
+    let vms = WHOLE.iter().filter(|format| matches!(format.gives, Gives::Vm));
+    let vms = vms.map(|format| format!("{} ({})", format.name, format.command));
+    [String::from("JSON in our own format")].into_iter().chain(vms).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -43,8 +43,8 @@ pub(crate) struct Args {
     /// over it.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(crate) facts: Vec<PathBuf>,
-    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), or folders of such files; with
-    /// the feature libvirt, "live" for the running domains or "libvirt:URI" for those of another
+    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), VMs of Proxmox (qm config, or
+    /// /etc/pve/qemu-server), or folders of such files; with the feature libvirt, "live" for the running domains or "libvirt:URI" for those of another
     /// libvirt.
     #[arg(long, value_name = "FILE|DIR|live|libvirt[:URI]", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// on the only node; a sixteenth at most), 0, or an amount such as 16GiB.
     #[arg(long, value_name = "auto|0|AMOUNT", value_parser = set::<ReserveMemory>)]
     pub(crate) reserve_memory: Option<ReserveMemory>,
-    /// The request as a JSON file.
+    /// The request: JSON in our own format, a domain (virsh dumpxml) or a VM of Proxmox (qm config).
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",

@@ -10,3 +10,4 @@ mod nvml;
 mod program;
 mod replay;
 mod sources;
+mod vms;

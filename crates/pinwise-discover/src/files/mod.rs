@@ -28,7 +28,7 @@ pub const MAX_ENTRIES: usize = 10_000;
 const HOST_TEXTS: [&str; 2] = ["xml", "txt"];
 
 /// The extensions of texts of tenants.
-const TENANT_TEXTS: [&str; 2] = ["xml", "json"];
+const TENANT_TEXTS: [&str; 3] = ["xml", "json", "conf"];
 
 /// Reads a file as text, or standard input for `-`.
 ///
@@ -128,7 +128,7 @@ pub fn add_host(assembly: &mut Assembly, source: Source<'_>) -> Result<(), Files
 }
 
 /// Adds a source of tenants of `host`: the running domains of a libvirt, a text, or a folder of
-/// texts (`*.xml`, `*.json`). Returns the source's notes, one sentence each.
+/// texts (`*.xml`, `*.json`, `*.conf`). Returns the source's notes, one sentence each.
 ///
 /// `home` is the source of the host's description. If that is a libvirt, [`Source::Machine`] means
 /// that libvirt's domains; otherwise this machine's.
@@ -150,7 +150,9 @@ pub fn add_tenants(
         (Source::Hwloc, _) => return Err(FilesError::NoTenants { source_name: "hwloc" }),
     };
     for file in list(path, &TENANT_TEXTS)? {
-        let added = tenants.add_text(host, &text(&file)?);
+        // A file of Proxmox is named after the VM's number.
+        let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("vm");
+        let added = tenants.add_named_text(host, name, &text(&file)?);
         added.map_err(|problem| FilesError::Tenant { path: file.clone(), problem })?;
     }
     Ok(Vec::new())

@@ -210,6 +210,30 @@ pub fn domain(bytes: &[u8]) -> Outcome {
     Outcome::Read
 }
 
+/// A VM of any kind of text, as a tenant and as a request.
+pub fn vm(bytes: &[u8]) -> Outcome {
+    let (host, text) = (small(), lossy(bytes));
+    if let Ok(asked) = pinwise_discover::read_vm(host, &text) {
+        let said = asked.notes.iter().map(ToString::to_string);
+        said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+        if let Err(error) = asked.request.build() {
+            _ = refused(error);
+        }
+    }
+    let mut tenants = pinwise_discover::tenants::Tenants::new();
+    if let Err(error) = tenants.add_text(host, &text) {
+        return refused(error);
+    }
+    match tenants.finish(host) {
+        Ok(settled) => {
+            let said = settled.notes.iter().map(ToString::to_string);
+            said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+            Outcome::Read
+        }
+        Err(error) => refused(error),
+    }
+}
+
 /// Placements with a GPU, which not every domain has a place for, and without.
 fn placements() -> &'static [Vec<Placement>; 2] {
     static PLACEMENTS: OnceLock<[Vec<Placement>; 2]> = OnceLock::new();

@@ -19,6 +19,9 @@ pub const REQUEST: &str = include_str!("request.json");
 /// A tenant in our own format.
 pub const TENANT: &str = include_str!("tenant.json");
 
+/// A VM of Proxmox, as `qm config` prints it.
+pub const QEMU_CONF: &str = include_str!("qemu.conf");
+
 pub const TOPO: &str =
     "\u{1b}[4m\tGPU0\tGPU1\tmlx5_0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\u{1b}[0m\r
 GPU0\t X \tNV4\tPIX\t0,2,4,6\t0\t\tN/A

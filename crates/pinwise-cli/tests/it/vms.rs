@@ -1,0 +1,72 @@
+//! VMs that other programs describe, as requests and as tenants. All texts are made up.
+
+use crate::program::{file, fixture, json, recommend, status, text};
+
+/// A VM on the made-up host `rtx-4090-nps4`.
+const CONF: &str = "\
+# made up
+affinity: 0-15,128-143
+cores: 8
+hostpci0: 01:00,pcie=1
+memory: 16384
+name: made-up
+numa: 1
+numa0: cpus=0-7,hostnodes=0,memory=16384,policy=bind
+ostype: l26
+sockets: 1
+";
+
+fn host() -> String {
+    file("vms-host.json", &fixture("rtx-4090-nps4.json")).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_vm_of_proxmox_is_a_request() {
+    let conf = file("request.conf", &CONF.replace("01:00", "0000:01:00.0"));
+    let output = recommend(&["--host", &host(), "--request", conf.to_str().unwrap()]);
+    let answer = text(&output.stdout);
+    assert_eq!(status(&output), 0, "{answer}{}", text(&output.stderr));
+    assert!(answer.contains("Asked for: made-up: 8 vCPUs, 16 GiB, GPUs 0000:01:00.0"), "{answer}");
+}
+
+#[test]
+fn a_vm_of_proxmox_is_a_tenant_named_after_its_file_if_it_has_no_name() {
+    let folder = file("vms-folder", "").with_file_name("qemu-server");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("101.conf"), CONF.replace("name: made-up\n", "")).unwrap();
+    let tenants = folder.to_str().unwrap();
+    let host = host();
+    let vm = ["--host", &host, "--vcpus", "4", "--memory", "4GiB"];
+    let (status, answer) = json(&[&vm[..], &["--gpu", "01:00.0", "--tenant", tenants]].concat());
+    assert_eq!(status, 3, "{answer}");
+    assert!(answer.to_string().contains("\"101\""), "{answer}");
+}
+
+#[test]
+fn what_is_pasted_around_a_request_does_not_matter() {
+    let plain = r#"{"name": "made-up", "vcpus": 4, "memory": "8 GiB"}"#;
+    let pasted =
+        format!("\u{feff}user@host:~$ cat vm.json\r\n```json\r\n{plain}\r\n```\r\nuser@host:~$ ");
+    let answers = [("plain.json", plain), ("pasted.json", &pasted)].map(|(name, text)| {
+        let request = file(name, text);
+        json(&["--host", &host(), "--request", request.to_str().unwrap()])
+    });
+    assert_eq!((answers[0].0, &answers[0].1), (0, &answers[1].1));
+}
+
+#[test]
+fn an_unknown_text_names_what_is_read_and_the_command_that_prints_it() {
+    let unknown = file("unknown.conf", "hello\nworld\n");
+    let unknown = unknown.to_str().unwrap();
+    let host = host();
+    let sizes = ["--vcpus", "4", "--memory", "8GiB"];
+    let tenant = [&["--host", &host, "--tenant", unknown][..], &sizes].concat();
+    for arguments in [&["--host", &host, "--request", unknown][..], &tenant] {
+        let output = recommend(arguments);
+        let sentence = text(&output.stderr);
+        assert_eq!((status(&output), sentence.trim_end().lines().count()), (2, 1), "{sentence}");
+        for known in ["unknown.conf: ", "\"hello\"", "virsh dumpxml DOMAIN", "qm config ID"] {
+            assert!(sentence.contains(known), "{sentence}");
+        }
+    }
+}
