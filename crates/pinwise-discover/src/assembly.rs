@@ -6,7 +6,8 @@ use super::facts::{Facts, FactsError, SourceConflict, overlay, overlay_host, rea
 use super::hwloc::{LstopoError, read_lstopo};
 use super::kinds::{guess_on_intel, is_uniform};
 use super::libvirt::{
-    LibvirtError, LibvirtNote, NodeDevice, add_node_devices, read_capabilities, read_node_device,
+    LibvirtError, LibvirtNote, NodeDevice, PARTS, add_node_devices, read_capabilities,
+    read_node_device,
 };
 use super::notes::Note;
 use super::pasted;
@@ -23,7 +24,7 @@ pub enum TextKind {
     Description,
     /// XML of lstopo: `<topology>`.
     Lstopo,
-    /// `virsh capabilities`.
+    /// `virsh capabilities`, or a part of it that shows every pCPU.
     Capabilities,
     /// `virsh nodedev-dumpxml`: `<device>`.
     NodeDevice,
@@ -43,8 +44,10 @@ impl TextKind {
     fn of_clean(text: &str) -> Self {
         match pasted::root_element(text) {
             // A part of capabilities has an element of this name too, without objects.
-            Some("topology") if text.contains("<cells") && !text.contains("<object") => Self::Facts,
-            Some("topology") => Self::Lstopo,
+            Some("topology") if text.contains("<object") || !text.contains("<cells") => {
+                Self::Lstopo
+            }
+            Some(part) if PARTS.contains(&part) => Self::Capabilities,
             Some("capabilities") => Self::Capabilities,
             Some("device") => Self::NodeDevice,
             Some("domain" | "domstatus") => Self::Domain,

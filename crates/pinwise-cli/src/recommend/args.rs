@@ -31,16 +31,16 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The host: a description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML
-    /// of virsh capabilities or lstopo, a table of lscpu -e, a folder with one of these, virsh
+    /// of virsh capabilities (or its <cells>) or lstopo, a table of lscpu -e, a folder with one of these, virsh
     /// nodedev-dumpxml files and facts, a captured root with sys/ and proc/, or "live" for this
     /// machine. With the feature of the same name: "hwloc" for this machine through libhwloc,
     /// "libvirt" or "libvirt:URI" for the host of a libvirt. By default an embedded, synthetic HGX
     /// H200.
     #[arg(long, value_name = "FILE|DIR|live|hwloc|libvirt[:URI]")]
     pub(crate) host: Option<PathBuf>,
-    /// Additional facts about the host: output of nvidia-smi topo -m or -p2p, rocm-smi --showtopo,
-    /// lscpu -e or numactl --hardware, a topology of NCCL or RCCL; or another description to lay
-    /// over it.
+    /// Additional facts about the host: output of nvidia-smi topo -m or -p2p, amd-smi topology,
+    /// rocm-smi --showtopo, lscpu -e, numactl --hardware, lspci -nnk or -tv, a listing of IOMMU
+    /// groups, a topology of NCCL or RCCL; or another description to lay over it.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(crate) facts: Vec<PathBuf>,
     /// Tenants on the host: JSON files, domain XML (virsh dumpxml), VMs of Proxmox (qm config, or

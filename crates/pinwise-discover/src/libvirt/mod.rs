@@ -17,6 +17,7 @@ mod request;
 mod values;
 pub(crate) mod xml;
 
+pub(crate) use capabilities::PARTS;
 pub use capabilities::read_capabilities;
 pub(crate) use domain::{Binding, spread};
 pub use domain::{Domain, is_windows, read_domain};
