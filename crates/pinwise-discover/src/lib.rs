@@ -33,6 +33,8 @@ pub mod facts;
 pub mod files;
 #[cfg(feature = "xml")]
 pub mod hwloc;
+#[cfg(all(feature = "serde", feature = "xml"))]
+pub mod kubevirt;
 #[cfg(feature = "xml")]
 pub mod libvirt;
 #[cfg(feature = "nvml")]

@@ -7,6 +7,8 @@ use crate::facts::note::FactsNote;
 use crate::facts::overlay::note::OverlayNote;
 #[cfg(feature = "xml")]
 use crate::hwloc::note::LstopoNote;
+#[cfg(all(feature = "serde", feature = "xml"))]
+use crate::kubevirt::note::KubevirtNote;
 #[cfg(feature = "xml")]
 use crate::libvirt::note::LibvirtNote;
 #[cfg(feature = "nvml")]
@@ -38,6 +40,9 @@ pub enum Note {
     /// From the reader of Proxmox's configurations.
     #[cfg(feature = "xml")]
     Proxmox(ProxmoxNote),
+    /// From the reader of KubeVirt's VMs.
+    #[cfg(all(feature = "serde", feature = "xml"))]
+    Kubevirt(KubevirtNote),
     /// From the reader of NVML.
     #[cfg(feature = "nvml")]
     Nvml(NvmlNote),
@@ -68,6 +73,8 @@ impl fmt::Display for Note {
             Self::Libvirt(note) => note.fmt(f),
             #[cfg(feature = "xml")]
             Self::Proxmox(note) => note.fmt(f),
+            #[cfg(all(feature = "serde", feature = "xml"))]
+            Self::Kubevirt(note) => note.fmt(f),
             #[cfg(feature = "nvml")]
             Self::Nvml(note) => note.fmt(f),
             Self::Facts(note) => note.fmt(f),
@@ -109,6 +116,13 @@ impl From<LibvirtNote> for Note {
 impl From<ProxmoxNote> for Note {
     fn from(note: ProxmoxNote) -> Self {
         Self::Proxmox(note)
+    }
+}
+
+#[cfg(all(feature = "serde", feature = "xml"))]
+impl From<KubevirtNote> for Note {
+    fn from(note: KubevirtNote) -> Self {
+        Self::Kubevirt(note)
     }
 }
 

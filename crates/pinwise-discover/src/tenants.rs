@@ -186,7 +186,7 @@ impl Tenants {
             Some('{') => self.claims.push(read_tenant(text)?),
             _ if is_qemu_conf(text) => self.unsure.push(read_qemu_conf(host, name, text)?),
             _ => {
-                let (beginning, known) = (beginning(text), vm_formats());
+                let (beginning, known) = (beginning(text), vm_formats(false));
                 return Err(TenantError::Unknown { beginning, known });
             }
         }

@@ -26,6 +26,8 @@ pub enum Gives {
     Tenant,
     /// The request for a VM, or a tenant.
     Vm,
+    /// The request for a VM.
+    Request,
     /// Facts, to be laid over a host from another source.
     Facts,
     /// Facts that describe a host, without its memory and devices, if no other source does.
@@ -54,6 +56,12 @@ const WHOLE: &[TextFormat] = &[
     TextFormat { name: "a domain of libvirt", command: "virsh dumpxml DOMAIN", gives: Gives::Vm },
     #[cfg(feature = "xml")]
     TextFormat { name: "a VM of Proxmox", command: "qm config ID", gives: Gives::Vm },
+    #[cfg(all(feature = "serde", feature = "xml"))]
+    TextFormat {
+        name: "a VM of KubeVirt as JSON",
+        command: "kubectl get vmi NAME -o json",
+        gives: Gives::Request,
+    },
 ];
 
 /// Every kind of text that this build reads: whole hosts and tenants, then the [`READERS`] of facts
@@ -67,10 +75,12 @@ pub fn text_formats() -> impl Iterator<Item = TextFormat> {
     WHOLE.iter().copied().chain(facts)
 }
 
-/// The texts that describe a VM, each with the command that prints it, as the end of a sentence.
+/// The texts that describe a tenant or, if `requests`, the request for a VM, each with the command
+/// that prints it, as the end of a sentence.
 #[cfg(all(feature = "serde", feature = "xml"))]
-pub(crate) fn vm_formats() -> String {
-    let vms = WHOLE.iter().filter(|format| matches!(format.gives, Gives::Vm));
+pub(crate) fn vm_formats(requests: bool) -> String {
+    let is_of = |gives| gives == Gives::Vm || requests && gives == Gives::Request;
+    let vms = WHOLE.iter().filter(|format| is_of(format.gives));
     let vms = vms.map(|format| format!("{} ({})", format.name, format.command));
     [String::from("JSON in our own format")].into_iter().chain(vms).collect::<Vec<_>>().join(", ")
 }

@@ -1,5 +1,6 @@
 //! The request for a VM from any text that describes one.
 
+use crate::kubevirt::{KubevirtError, is_vm, request_of_vm};
 use crate::libvirt::{DomainRequest, LibvirtError, request_of_domain};
 use crate::pasted;
 use crate::proxmox::{ProxmoxError, is_qemu_conf, request_of_qemu_conf};
@@ -24,6 +25,9 @@ pub enum VmError {
     /// A configuration of Proxmox that cannot be read.
     #[error(transparent)]
     Proxmox(#[from] ProxmoxError),
+    /// A VM of KubeVirt that cannot be read.
+    #[error(transparent)]
+    Kubevirt(#[from] KubevirtError),
     /// A text of unknown kind.
     #[error("the text begins with {beginning:?}, which is none of: {known}")]
     Unknown {
@@ -36,7 +40,7 @@ pub enum VmError {
 
 impl VmError {
     pub(crate) fn unknown(text: &str) -> Self {
-        Self::Unknown { beginning: beginning(text), known: vm_formats() }
+        Self::Unknown { beginning: beginning(text), known: vm_formats(true) }
     }
 }
 
@@ -47,8 +51,8 @@ pub(crate) fn beginning(text: &str) -> String {
 }
 
 /// Reads the request for a VM on `host`: our own format
-/// ([`read_request`]), a domain of libvirt ([`request_of_domain`]), or a configuration of Proxmox
-/// ([`request_of_qemu_conf`]).
+/// ([`read_request`]), a domain of libvirt ([`request_of_domain`]), a configuration of Proxmox
+/// ([`request_of_qemu_conf`]), or a VM of KubeVirt ([`request_of_vm`]).
 ///
 /// # Errors
 /// [`VmError`] if the text is of another kind, or cannot be read.
@@ -56,8 +60,10 @@ pub fn read_vm(host: &Host, text: &str) -> Result<DomainRequest, VmError> {
     let text = &*pasted::clean(text);
     match text.trim_start().chars().next() {
         Some('<') => Ok(request_of_domain(host, text)?),
+        Some('{') if is_vm(text) => Ok(request_of_vm(text)?),
         Some('{') => Ok(DomainRequest::of(read_request(text)?)),
         _ if is_qemu_conf(text) => Ok(request_of_qemu_conf(host, text)?),
+        _ if text.contains("kubevirt.io/") => Err(KubevirtError::Yaml.into()),
         _ => Err(VmError::unknown(text)),
     }
 }

@@ -138,7 +138,8 @@ fn texts_of_vms() {
     let json =
         r#"{"name": "made-up", "dedicated": "1-2", "floating": "0", "devices": ["0000:62:00.0"]}"#;
     let fenced = format!("host:~$ cat vm.json\r\n```json\n{json}\n```\n");
-    let sound = [conf, &pasted, json, &fenced].map(str::as_bytes);
+    let kubevirt = pinwise_testkit::texts::KUBEVIRT;
+    let sound = [conf, &pasted, json, &fenced, kubevirt].map(str::as_bytes);
     mutations("VM", &sound, |text, _| fuzz::vm(text));
 }
 

@@ -56,7 +56,8 @@ pub(crate) struct Args {
     /// on the only node; a sixteenth at most), 0, or an amount such as 16GiB.
     #[arg(long, value_name = "auto|0|AMOUNT", value_parser = set::<ReserveMemory>)]
     pub(crate) reserve_memory: Option<ReserveMemory>,
-    /// The request: JSON in our own format, a domain (virsh dumpxml) or a VM of Proxmox (qm config).
+    /// The request: JSON in our own format, a domain (virsh dumpxml), a VM of Proxmox (qm config) or
+    /// of KubeVirt (kubectl get vmi NAME -o json).
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",

@@ -1,6 +1,6 @@
 //! VMs that other programs describe, as requests and as tenants. All texts are made up.
 
-use crate::program::{file, fixture, json, recommend, status, text};
+use crate::program::{file, json, recommend, status, text};
 
 /// A VM on the made-up host `rtx-4090-nps4`.
 const CONF: &str = "\
@@ -16,14 +16,12 @@ ostype: l26
 sockets: 1
 ";
 
-fn host() -> String {
-    file("vms-host.json", &fixture("rtx-4090-nps4.json")).to_str().unwrap().to_owned()
-}
+const HOST: &str = "fixtures/hosts/rtx-4090-nps4.json";
 
 #[test]
 fn a_vm_of_proxmox_is_a_request() {
     let conf = file("request.conf", &CONF.replace("01:00", "0000:01:00.0"));
-    let output = recommend(&["--host", &host(), "--request", conf.to_str().unwrap()]);
+    let output = recommend(&["--host", HOST, "--request", conf.to_str().unwrap()]);
     let answer = text(&output.stdout);
     assert_eq!(status(&output), 0, "{answer}{}", text(&output.stderr));
     assert!(answer.contains("Asked for: made-up: 8 vCPUs, 16 GiB, GPUs 0000:01:00.0"), "{answer}");
@@ -35,11 +33,24 @@ fn a_vm_of_proxmox_is_a_tenant_named_after_its_file_if_it_has_no_name() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("101.conf"), CONF.replace("name: made-up\n", "")).unwrap();
     let tenants = folder.to_str().unwrap();
-    let host = host();
-    let vm = ["--host", &host, "--vcpus", "4", "--memory", "4GiB"];
+    let vm = ["--host", HOST, "--vcpus", "4", "--memory", "4GiB"];
     let (status, answer) = json(&[&vm[..], &["--gpu", "01:00.0", "--tenant", tenants]].concat());
     assert_eq!(status, 3, "{answer}");
     assert!(answer.to_string().contains("\"101\""), "{answer}");
+}
+
+#[test]
+fn a_vm_of_kubevirt_is_a_request() {
+    let vm = serde_json::json!({"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+        "metadata": {"name": "made-up"}, "spec": {"domain": {
+            "cpu": {"cores": 4}, "memory": {"guest": "8Gi"},
+            "devices": {"gpus": [{"name": "gpu0", "deviceName": "nvidia.com/CARD"}]}}}});
+    let vm = file("vmi.json", &vm.to_string());
+    let output = recommend(&["--host", HOST, "--request", vm.to_str().unwrap()]);
+    let answer = text(&output.stdout);
+    assert_eq!(status(&output), 0, "{answer}{}", text(&output.stderr));
+    assert!(answer.contains("Asked for: made-up: 4 vCPUs, 8 GiB, 1 GPUs, no other"), "{answer}");
+    assert!(answer.contains("any GPU counts"), "{answer}");
 }
 
 #[test]
@@ -49,7 +60,7 @@ fn what_is_pasted_around_a_request_does_not_matter() {
         format!("\u{feff}user@host:~$ cat vm.json\r\n```json\r\n{plain}\r\n```\r\nuser@host:~$ ");
     let answers = [("plain.json", plain), ("pasted.json", &pasted)].map(|(name, text)| {
         let request = file(name, text);
-        json(&["--host", &host(), "--request", request.to_str().unwrap()])
+        json(&["--host", HOST, "--request", request.to_str().unwrap()])
     });
     assert_eq!((answers[0].0, &answers[0].1), (0, &answers[1].1));
 }
@@ -58,10 +69,9 @@ fn what_is_pasted_around_a_request_does_not_matter() {
 fn an_unknown_text_names_what_is_read_and_the_command_that_prints_it() {
     let unknown = file("unknown.conf", "hello\nworld\n");
     let unknown = unknown.to_str().unwrap();
-    let host = host();
     let sizes = ["--vcpus", "4", "--memory", "8GiB"];
-    let tenant = [&["--host", &host, "--tenant", unknown][..], &sizes].concat();
-    for arguments in [&["--host", &host, "--request", unknown][..], &tenant] {
+    let tenant = [&["--host", HOST, "--tenant", unknown][..], &sizes].concat();
+    for arguments in [&["--host", HOST, "--request", unknown][..], &tenant] {
         let output = recommend(arguments);
         let sentence = text(&output.stderr);
         assert_eq!((status(&output), sentence.trim_end().lines().count()), (2, 1), "{sentence}");

@@ -210,18 +210,28 @@ pub fn domain(bytes: &[u8]) -> Outcome {
     Outcome::Read
 }
 
-/// A VM of any kind of text, as a tenant and as a request.
+/// A VM of any kind of text, as a request and, if it is not one, as a tenant.
 pub fn vm(bytes: &[u8]) -> Outcome {
     let (host, text) = (small(), lossy(bytes));
-    if let Ok(asked) = pinwise_discover::read_vm(host, &text) {
-        let said = asked.notes.iter().map(ToString::to_string);
-        said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
-        if let Err(error) = asked.request.build() {
+    match pinwise_discover::read_vm(host, &text) {
+        Ok(asked) => {
+            let said = asked.notes.iter().map(ToString::to_string);
+            said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+            let built = outcome(asked.request.build());
+            _ = tenant(host, &text);
+            built
+        }
+        Err(error) => {
             _ = refused(error);
+            tenant(host, &text)
         }
     }
+}
+
+/// A tenant of any kind of text.
+fn tenant(host: &Host, text: &str) -> Outcome {
     let mut tenants = pinwise_discover::tenants::Tenants::new();
-    if let Err(error) = tenants.add_text(host, &text) {
+    if let Err(error) = tenants.add_text(host, text) {
         return refused(error);
     }
     match tenants.finish(host) {

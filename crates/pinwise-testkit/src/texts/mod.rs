@@ -21,6 +21,8 @@ pub const TENANT: &str = include_str!("tenant.json");
 
 /// A VM of Proxmox, as `qm config` prints it.
 pub const QEMU_CONF: &str = include_str!("qemu.conf");
+/// A VM of KubeVirt, as `kubectl get vmi` prints it.
+pub const KUBEVIRT: &str = include_str!("vmi.json");
 
 pub const TOPO: &str =
     "\u{1b}[4m\tGPU0\tGPU1\tmlx5_0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\u{1b}[0m\r
