@@ -161,6 +161,8 @@ fn of_arguments(args: &Args, base: RequestSpec) -> RequestSpec {
         device_wishes: args.wishes.wishes(),
         allow_group: args.allow_group,
         policies,
+        io_threads: args.threads.io_threads.unwrap_or(base.io_threads),
+        emulator_pcpus: args.threads.emulator_pcpus.unwrap_or(base.emulator_pcpus),
         page_size: args.page_size.map_or(base.page_size, |choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),
         guest: args.guest.unwrap_or(base.guest),
@@ -221,7 +223,7 @@ impl Asked {
             let devices = |spec: &RequestSpec| list("devices", &spec.devices);
             differs("", devices(&had), devices(&wanted));
         }
-        if args.request.is_some() {
+        if args.request.is_some() || args.threads.io_threads.is_some() {
             let threads = |n| format!("{n} I/O threads");
             differs("", threads(had.io_threads), threads(wanted.io_threads));
         }

@@ -5,6 +5,7 @@ mod cli;
 mod domain;
 #[cfg(feature = "libvirt")]
 mod libvirt;
+mod manners;
 #[cfg(feature = "nvml")]
 mod nvml;
 mod program;
