@@ -5,6 +5,7 @@ use super::facts::alone;
 use super::facts::{Facts, FactsError, SourceConflict, overlay, overlay_host, read_facts};
 use super::hwloc::{LstopoError, read_lstopo};
 use super::kinds::{guess_on_intel, is_uniform};
+use super::kubevirt::is_vm;
 use super::libvirt::{
     LibvirtError, LibvirtNote, NodeDevice, PARTS, add_node_devices, read_capabilities,
     read_node_device,
@@ -12,6 +13,7 @@ use super::libvirt::{
 use super::notes::Note;
 use super::pasted;
 use super::placement_host::{Described, read_described};
+use super::proxmox::is_qemu_conf;
 use super::reading::Reading;
 use pinwise::host::{CoreKind, HostSpec};
 use pinwise::json::JsonError;
@@ -28,7 +30,8 @@ pub enum TextKind {
     Capabilities,
     /// `virsh nodedev-dumpxml`: `<device>`.
     NodeDevice,
-    /// A domain, which is a tenant and not a part of a host: `<domain>` or `<domstatus>`.
+    /// A VM, which is a tenant or a request and not a part of a host: `<domain>` or `<domstatus>`, a
+    /// VM of Proxmox or of KubeVirt.
     Domain,
     /// Anything else: facts, or an unknown text.
     Facts,
@@ -52,6 +55,7 @@ impl TextKind {
             Some("device") => Self::NodeDevice,
             Some("domain" | "domstatus") => Self::Domain,
             Some(_) => Self::Facts,
+            None if is_vm(text) || is_qemu_conf(text) => Self::Domain,
             None if text.trim_start().starts_with('{') => Self::Description,
             None => Self::Facts,
         }

@@ -6,7 +6,9 @@ use pinwise::request::{DeviceWish, GpuRequest, Guest, WishNumber};
 use pinwise::shown::plain;
 use pinwise::{Bytes, Host, PciAddr, Policies, Request, RequestSpec};
 use pinwise_discover::files;
+use pinwise_discover::kubevirt::is_vm;
 use pinwise_discover::libvirt::{DomainRequest, request_of_domain};
+use pinwise_discover::proxmox::is_qemu_conf;
 use pinwise_discover::read_vm;
 
 use super::args::{Args, GpuKind};
@@ -32,8 +34,7 @@ pub(super) struct Asked {
 /// The request of the arguments on `host`; `domain` is the text of the domain that will be patched.
 /// Arguments count over the domain.
 pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<Asked, Failure> {
-    let domain = domain.map(|xml| request_of_domain(host, xml));
-    let domain = domain.transpose().map_err(|e| format!("--domain: {}", sentence(&e)))?;
+    let domain = domain.map(|text| domain_of(host, text)).transpose()?;
     let file = args.request.as_deref();
     let read = |file| read_vm(host, &files::text(file)?).map_err(|e| at(file, sentence(&e)));
     let filed = file.map(read).transpose()?;
@@ -71,6 +72,19 @@ pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<
         asked.compare(args, host, domain);
     }
     Ok(asked)
+}
+
+/// The domain that will be patched, as a request.
+fn domain_of(host: &Host, text: &str) -> Result<DomainRequest, Failure> {
+    match is_qemu_conf(text) || is_vm(text) {
+        true => {
+            Err("--domain: only domains of libvirt can be patched: give this VM with --request"
+                .into())
+        }
+        false => {
+            request_of_domain(host, text).map_err(|e| format!("--domain: {}", sentence(&e)).into())
+        }
+    }
 }
 
 /// The VM of `--vcpus` and `--memory`. Without a size, it is an example of 32 vCPUs, 256 GiB and

@@ -53,6 +53,23 @@ fn a_vm_of_kubevirt_is_a_request() {
     assert!(answer.contains("any GPU counts"), "{answer}");
 }
 
+/// A host and a domain to patch are other things, and the sentence says what to do.
+#[test]
+fn a_vm_in_the_wrong_place_is_told_the_right_one() {
+    let conf = file("wrong-place.conf", CONF);
+    let conf = conf.to_str().unwrap();
+    let vm = ["--vcpus", "4", "--memory", "4GiB"];
+    for (arguments, wanted) in [
+        (["--host", conf], "a domain is a tenant"),
+        (["--domain", conf], "give this VM with --request"),
+    ] {
+        let output = recommend(&[&arguments[..], &vm].concat());
+        let sentence = text(&output.stderr);
+        assert_eq!((status(&output), sentence.lines().count()), (2, 1), "{sentence}");
+        assert!(sentence.contains(wanted), "{sentence}");
+    }
+}
+
 #[test]
 fn what_is_pasted_around_a_request_does_not_matter() {
     let plain = r#"{"name": "made-up", "vcpus": 4, "memory": "8 GiB"}"#;
