@@ -4,7 +4,7 @@ use pinwise::Host;
 use pinwise_discover::{Assembled, Assembly, AssemblyError};
 use pinwise_testkit::machine::cpus;
 use pinwise_testkit::texts::{
-    CAPABILITIES, IOMMU_GROUPS, LSCPU_TABLE, LSPCI, NODEINFO, NUMA, PCI_TREE,
+    CAPABILITIES, IOMMU_GROUPS, LSCPU_TABLE, LSPCI, NODEINFO, NUMA, ONEHOST, PCI_TREE,
 };
 
 fn assembled(texts: &[&str]) -> Assembled {
@@ -79,4 +79,18 @@ fn nodeinfo_tells_memory_and_makes_no_host() {
     let table = "CPU NODE SOCKET CORE\n0 0 0 0\n1 0 0 1\n";
     let host = built(&[table, NODEINFO]);
     assert_eq!((host.nodes()[0].memory.kib(), host.online()), (65_764_120, &cpus("0-1")));
+}
+
+/// Its VMs are tenants, and facts are laid over it.
+#[test]
+fn a_host_of_opennebula_brings_its_vms() {
+    let pasted = format!("oneadmin@one:~$ onehost show 1 -x\r\n{ONEHOST}oneadmin@one:~$\r\n");
+    let group = "IOMMU Group 7 02:00.0 3D controller [0302]: Chip [10de:2335]\n";
+    let Assembled { host, tenants, .. } = assembled(&[&pasted, group]);
+    let host = host.build().unwrap();
+    assert_eq!(host.gpus().len(), 1);
+    assert_eq!(host.pci().devices()[0].iommu_group, Some(7));
+    let usage = pinwise::Usage::with_running(&host, tenants).unwrap();
+    assert_eq!(usage.claim_of("VM 12").unwrap().dedicated, cpus("1,5"));
+    assert_eq!(usage.claim_of("VM 14").unwrap().devices.len(), 1);
 }

@@ -40,6 +40,8 @@ pub mod libvirt;
 #[cfg(feature = "nvml")]
 pub mod nvml;
 #[cfg(feature = "xml")]
+pub mod opennebula;
+#[cfg(feature = "xml")]
 pub mod proxmox;
 #[cfg(feature = "sysfs")]
 pub mod sysfs;

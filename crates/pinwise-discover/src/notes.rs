@@ -14,6 +14,8 @@ use crate::libvirt::note::LibvirtNote;
 #[cfg(feature = "nvml")]
 use crate::nvml::note::NvmlNote;
 #[cfg(feature = "xml")]
+use crate::opennebula::note::OpenNebulaNote;
+#[cfg(feature = "xml")]
 use crate::proxmox::note::ProxmoxNote;
 #[cfg(feature = "sysfs")]
 use crate::sysfs::note::SysfsNote;
@@ -43,6 +45,9 @@ pub enum Note {
     /// From the reader of KubeVirt's VMs.
     #[cfg(all(feature = "serde", feature = "xml"))]
     Kubevirt(KubevirtNote),
+    /// From the reader of OpenNebula's hosts.
+    #[cfg(feature = "xml")]
+    OpenNebula(OpenNebulaNote),
     /// From the reader of NVML.
     #[cfg(feature = "nvml")]
     Nvml(NvmlNote),
@@ -75,6 +80,8 @@ impl fmt::Display for Note {
             Self::Proxmox(note) => note.fmt(f),
             #[cfg(all(feature = "serde", feature = "xml"))]
             Self::Kubevirt(note) => note.fmt(f),
+            #[cfg(feature = "xml")]
+            Self::OpenNebula(note) => note.fmt(f),
             #[cfg(feature = "nvml")]
             Self::Nvml(note) => note.fmt(f),
             Self::Facts(note) => note.fmt(f),
@@ -123,6 +130,13 @@ impl From<ProxmoxNote> for Note {
 impl From<KubevirtNote> for Note {
     fn from(note: KubevirtNote) -> Self {
         Self::Kubevirt(note)
+    }
+}
+
+#[cfg(feature = "xml")]
+impl From<OpenNebulaNote> for Note {
+    fn from(note: OpenNebulaNote) -> Self {
+        Self::OpenNebula(note)
     }
 }
 

@@ -48,6 +48,12 @@ const WHOLE: &[TextFormat] = &[
     },
     #[cfg(feature = "xml")]
     TextFormat {
+        name: "a host of OpenNebula",
+        command: "onehost show HOST -x",
+        gives: Gives::Host,
+    },
+    #[cfg(feature = "xml")]
+    TextFormat {
         name: "a node device of libvirt",
         command: "virsh nodedev-dumpxml DEVICE",
         gives: Gives::Devices,

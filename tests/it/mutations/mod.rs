@@ -122,6 +122,12 @@ fn xml_of_libvirt() {
     mutations("node device", &[device], |text, _| fuzz::node_device(text));
 }
 
+#[test]
+fn hosts_of_opennebula() {
+    let host = pinwise_testkit::texts::ONEHOST.as_bytes();
+    mutations("host of OpenNebula", &[host], |text, _| fuzz::onehost(text));
+}
+
 const DOMAINS: [&[u8]; 2] =
     [pinwise_testkit::texts::DOMAIN.as_bytes(), include_bytes!("../../lab/desk.xml")];
 

@@ -46,11 +46,11 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The host: a description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML
-    /// of virsh capabilities (or its <cells>) or lstopo, a table of lscpu -e, a folder with one of these, virsh
-    /// nodedev-dumpxml files and facts, a captured root with sys/ and proc/, or "live" for this
-    /// machine. With the feature of the same name: "hwloc" for this machine through libhwloc,
-    /// "libvirt" or "libvirt:URI" for the host of a libvirt. By default an embedded, synthetic HGX
-    /// H200.
+    /// of virsh capabilities (or its <cells>) or lstopo, a host of OpenNebula (onehost show -x), a
+    /// table of lscpu -e, a folder with one of these, virsh nodedev-dumpxml files and facts, a
+    /// captured root with sys/ and proc/, or "live" for this machine. With the feature of the same
+    /// name: "hwloc" for this machine through libhwloc, "libvirt" or "libvirt:URI" for the host of
+    /// a libvirt. By default an embedded, synthetic HGX H200.
     #[arg(long, value_name = "FILE|DIR|live|hwloc|libvirt[:URI]")]
     pub(crate) host: Option<PathBuf>,
     /// Additional facts about the host: output of nvidia-smi topo -m or -p2p, amd-smi topology,

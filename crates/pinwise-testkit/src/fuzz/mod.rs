@@ -162,6 +162,20 @@ pub fn lstopo(bytes: &[u8]) -> Outcome {
     built(hwloc::read_lstopo(&lossy(bytes)), bytes)
 }
 
+/// A host of OpenNebula with its VMs.
+pub fn onehost(bytes: &[u8]) -> Outcome {
+    let read = match pinwise_discover::opennebula::read_onehost(&lossy(bytes)) {
+        Ok(read) => read,
+        Err(error) => return refused(error),
+    };
+    if let Ok(host) = read.reading.host.clone().build() {
+        if let Err(error) = Usage::with_running(&host, read.tenants) {
+            _ = refused(error);
+        }
+    }
+    built(Ok::<_, String>(read.reading), bytes)
+}
+
 /// libvirt's capabilities.
 pub fn capabilities(bytes: &[u8]) -> Outcome {
     built(libvirt::read_capabilities(&lossy(bytes)), bytes)

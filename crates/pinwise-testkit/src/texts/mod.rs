@@ -21,6 +21,8 @@ pub const TENANT: &str = include_str!("tenant.json");
 
 /// A VM of Proxmox, as `qm config` prints it.
 pub const QEMU_CONF: &str = include_str!("qemu.conf");
+/// A host of OpenNebula with two VMs, as `onehost show -x` prints it.
+pub const ONEHOST: &str = include_str!("onehost.xml");
 /// A VM of KubeVirt, as `kubectl get vmi` prints it.
 pub const KUBEVIRT: &str = include_str!("vmi.json");
 
