@@ -52,6 +52,7 @@ pub mod tenants;
 pub use assembly::{Assembled, Assembly, AssemblyError, TextKind};
 pub use core_note::{CoreNote, KindSign};
 pub use notes::Note;
+pub use pasted::clean as unpasted;
 #[cfg(feature = "serde")]
 pub use placement_host::{Described, PLACEMENT_FORMAT, read_described, read_placement_host};
 #[cfg(any(feature = "sysfs", feature = "xml"))]

@@ -97,3 +97,25 @@ fn an_unknown_text_names_what_is_read_and_the_command_that_prints_it() {
         }
     }
 }
+
+/// PowerShell writes UTF-16 with carriage returns.
+#[test]
+fn texts_of_windows_and_pasted_domains_are_read() {
+    let conf = format!("PS> qm config 101\r\n{}", CONF.replace('\n', "\r\n"));
+    let wide: Vec<u8> = conf.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let windows = file("windows.conf", "");
+    std::fs::write(&windows, [&[0xff, 0xfe][..], &wide].concat()).unwrap();
+    let plain = file("plain.conf", CONF);
+    let ask = |path: &std::path::Path| json(&["--host", HOST, "--request", path.to_str().unwrap()]);
+    let (status, answer) = ask(&windows);
+    assert_eq!((status, &answer["ranked"]), (0, &ask(&plain).1["ranked"]));
+    let domain = "<domain type='kvm'><name>made-up</name><memory unit='GiB'>4</memory>\
+                  <vcpu>2</vcpu><os><type machine='q35'>hvm</type></os></domain>";
+    let pasted = file("pasted-domain.md", &format!("# virsh dumpxml vm\n```xml\n{domain}\n```\n"));
+    let output = recommend(&["--host", HOST, "--domain", pasted.to_str().unwrap()]);
+    assert_eq!(self::status(&output), 0, "{}", text(&output.stderr));
+    std::fs::write(&windows, [0xff, 0xfe, 0]).unwrap();
+    let output = recommend(&["--host", HOST, "--request", windows.to_str().unwrap()]);
+    let sentence = text(&output.stderr);
+    assert!(sentence.contains("windows.conf: it is neither UTF-8 nor UTF-16"), "{sentence}");
+}
