@@ -12,12 +12,14 @@ pub(super) fn of_lines(lines: &Lines<'_>) -> Option<&'static str> {
     lines.iter().take(MAX_LINES).find_map(|line| {
         let text = line.text.trim();
         let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
-        if begins(&["CPU op-mode(s):", "Architecture:", "On-line CPU(s) list:"]) {
+        if begins(&["NUMA cell(s):", "CPU socket(s):", "CPU frequency:"]) {
+            Some("virsh nodeinfo")
+        } else if begins(&["CPU op-mode(s):", "Architecture:", "On-line CPU(s) list:"]) {
             Some("lscpu without -e")
         } else if function(text).is_some() {
             Some("lspci without -nn")
         } else if begins(&["HOST "]) && text.ends_with(" INFORMATION") {
-            Some("onehost show")
+            Some("onehost show without -x")
         } else if begins(&["Machine ("])
             || ["Package L#", "Core L#"].iter().any(|w| text.contains(w))
         {

@@ -17,6 +17,7 @@ mod request;
 mod values;
 pub(crate) mod xml;
 
+#[cfg(feature = "serde")]
 pub(crate) use capabilities::PARTS;
 pub use capabilities::read_capabilities;
 pub(crate) use domain::{Binding, spread};

@@ -30,6 +30,7 @@ pub struct DomainRequest {
     pub is_foreign: bool,
 }
 
+#[cfg(feature = "serde")]
 impl DomainRequest {
     /// A request that is complete as it is.
     pub(crate) fn of(request: RequestSpec) -> Self {
