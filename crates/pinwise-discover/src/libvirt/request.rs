@@ -94,7 +94,7 @@ pub fn request_of_domain(host: &Host, xml: &str) -> Result<DomainRequest, Libvir
     Ok(DomainRequest { request, uuid, gpu_functions, notes: notes.finish() })
 }
 
-fn vcpus(root: XmlNode<'_>, notes: &mut Notes) -> Result<u32, LibvirtError> {
+pub(super) fn vcpus(root: XmlNode<'_>, notes: &mut Notes) -> Result<u32, LibvirtError> {
     let Some(node) = child(root, "vcpu")? else { return Ok(1) };
     let number = |text: &str| decimal(text).filter(|n| (1..=u64::from(MAX_VCPUS)).contains(n));
     let count = text(node, "vcpu").parse("a number of vCPUs", number)?;
