@@ -33,6 +33,9 @@ pub struct AsIs {
     pub shows_cells: bool,
     /// The host's PCI functions that the domain is given.
     pub devices: Vec<DeviceAsIs>,
+    /// Other domains that are not tenants, as they cannot run at the same time, and the devices that
+    /// they have too. No single domain shows this.
+    pub alternatives: Vec<(String, Vec<PciAddr>)>,
     /// Whether an emulated IOMMU gives the guest x2APIC (`eim`).
     pub iommu: bool,
     /// The CPU model.
@@ -127,6 +130,7 @@ impl AsIs {
             cells: vec![cell],
             shows_cells: false,
             devices: Vec::new(),
+            alternatives: Vec::new(),
             iommu: false,
             cpu: CpuAsIs::default(),
             windows: false,

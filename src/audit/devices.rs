@@ -34,6 +34,17 @@ pub(super) fn held(scene: &Scene<'_>) -> Option<Facts> {
     about(devices, Facts { tenants, ..Facts::default() })
 }
 
+pub(super) fn shared(scene: &Scene<'_>) -> Option<Facts> {
+    let (mut devices, mut tenants) = (Vec::new(), Vec::new());
+    for (name, shared) in &scene.domain.alternatives {
+        tenants.push(name.clone());
+        devices.extend(shared);
+    }
+    devices.sort_unstable();
+    devices.dedup();
+    about(devices, Facts { tenants, ..Facts::default() })
+}
+
 /// The nodes that the VM is on: those of its memory, or else of its vCPUs.
 fn own_nodes(scene: &Scene<'_>) -> NodeSet {
     let memory = scene.domain.memory_nodes();

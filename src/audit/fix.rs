@@ -122,7 +122,7 @@ pub(super) fn fixes(id: AuditId, facts: &Facts, scene: &Scene<'_>) -> Vec<Fix> {
             vec![xml("qemu:commandline", &Element::new("qemu:arg").attr("value", value))]
         }
         A::BusesLost => vec![advice("busNr of the expander buses farther apart"), advice(PATCH)],
-        A::DevicesHeld => {
+        A::DevicesHeld | A::DevicesShared => {
             vec![advice("run one at a time, or give one of the domains another device")]
         }
         A::DevicesAbsent => vec![advice("remove the <hostdev>, or name the device of this host")],

@@ -25,20 +25,17 @@ fn number(n: usize) -> Option<u64> {
 pub(super) fn cells_cut_cores(scene: &Scene<'_>) -> Option<Facts> {
     let domain = scene.domain;
     let threads = domain.topology.threads.max(1);
+    let mut cell_of = vec![None; domain.vcpus.len()];
+    for (cell, at) in domain.cells.iter().zip(0..) {
+        let own = cell.vcpus.iter().filter_map(|vcpu| usize::try_from(vcpu.0).ok());
+        for vcpu in own.filter(|vcpu| *vcpu < domain.vcpus.len()) {
+            cell_of[vcpu] = Some(at);
+        }
+    }
     let mut vcpus = VcpuSet::new();
-    let count = u32::try_from(domain.vcpus.len()).unwrap_or(u32::MAX);
-    for core in 0..count.div_ceil(threads) {
-        let core = row(core * threads, threads);
-        let whole = domain
-            .cells
-            .iter()
-            .any(|cell| core.is_subset(&cell.vcpus) || !core.intersects(&cell.vcpus));
-        let cut = domain
-            .cells
-            .iter()
-            .any(|cell| core.intersects(&cell.vcpus) && !core.is_subset(&cell.vcpus));
-        if cut || !whole {
-            vcpus.extend(&core);
+    for (core, first) in cell_of.chunks(threads as usize).zip((0..).step_by(threads as usize)) {
+        if core.iter().any(|cell: &Option<usize>| *cell != core[0]) {
+            vcpus.extend(&row(first, threads));
         }
     }
     let cells = domain.cells.iter().filter(|cell| cell.vcpus.intersects(&vcpus));

@@ -16,14 +16,14 @@ macro_rules! effect {
 }
 
 macro_rules! audits {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $severity:ident, $rule:path, $effect:tt;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal, $severity:ident, $rule:path, $effect:tt;)*) => {
         /// A rule of the audit. Within a severity, the order is that of findings, the worst first.
         ///
         /// Each says what it looks at, why it matters, and when it is silent. Ranges of the effects
         /// are factors that the fix brings. Those without a study are our own reasoning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
-        pub enum AuditId { $($(#[$doc])* $name),* }
+        pub enum AuditId { $($(#[doc = $doc])* $name),* }
 
         impl AuditId {
             /// All rules.
@@ -33,6 +33,12 @@ macro_rules! audits {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text),* }
+            }
+
+            /// Its documentation, as Markdown.
+            #[must_use]
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*)),* }
             }
 
             /// How bad what it finds is.
@@ -66,7 +72,7 @@ audits! {
     /// ([`FloatsOverTenants`](Self::FloatsOverTenants)).
     PinsOfTenants = "pins-of-tenants", Error, vcpus::on_tenants,
         (CpuAllThreads, [1000, 1500, 2000], Reasoned, []);
-    /// **Looks at** devices that another tenant has. **Matters** because both cannot run.
+    /// **Looks at** devices that another tenant holds. **Matters** because both cannot run.
     /// **Silent** for shares of one parent (mediated devices).
     DevicesHeld = "devices-held", Error, devices::held, none;
     /// **Looks at** devices that the host does not have. **Matters** because the domain does not
@@ -245,6 +251,8 @@ audits! {
     /// **Looks at** NICs on a node of none of the VM's GPUs. **Silent** unless a free one of the
     /// same model is on such a node.
     NicApart = "nic-apart", Note, devices::nic_apart, none;
+    /// **Looks at** devices that other domains have too, which do not run beside it.
+    DevicesShared = "devices-shared", Note, devices::shared, none;
     /// **Looks at** base pages, where the engine's answer has hugepages. **Silent** without pins and
     /// devices.
     SmallPages = "small-pages", Note, memory::small_pages,
@@ -253,4 +261,11 @@ audits! {
     /// and libraries choose code by the model, and such a VM does not migrate anyway.
     CpuModel = "cpu-model", Note, guest::cpu_model,
         (CpuAllThreads, [1000, 1020, 1200], Reasoned, []);
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for AuditId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.name())
+    }
 }

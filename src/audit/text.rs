@@ -182,6 +182,9 @@ fn sentence(id: AuditId, facts: &Facts) -> String {
             devices(),
             facts.right_nodes
         ),
+        A::DevicesShared => {
+            format!("devices {} are also given to {}: one runs at a time", devices(), tenants())
+        }
         A::SmallPages => {
             format!("base pages hold the memory, though {right} of {} are free", page())
         }

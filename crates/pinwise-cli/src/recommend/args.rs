@@ -10,7 +10,7 @@ use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
 
 use super::wishes::{WishArgs, policy};
-use crate::input::memory;
+use crate::input::{memory, reserve};
 
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -222,10 +222,6 @@ fn p2p(text: &str) -> Result<Choice<bool>, String> {
 }
 
 /// People write `8-15, 24-31`.
-fn reserve(text: &str) -> Result<Reserve, ParseUnitError> {
-    set(text)
-}
-
 fn set<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.split_whitespace().collect::<String>().parse()
 }

@@ -216,6 +216,7 @@ fn devices(
     notes: &mut Notes,
 ) -> Result<(), LibvirtError> {
     let devices = child(root, "devices")?;
+    let mut seen = BTreeSet::new();
     for node in devices.into_iter().flat_map(|devices| devices.children()) {
         if node.tag_name().name() == "iommu" {
             let driver = child(node, "driver")?;
@@ -230,7 +231,7 @@ fn devices(
         let address = pci_address(address)?;
         let bus = children(node, "address").next().and_then(guest_pci::bus);
         let cell = bus.and_then(|bus| buses.cell_of(bus));
-        if !domain.devices.iter().any(|device| device.address == address) {
+        if seen.insert(address) {
             domain.devices.push(DeviceAsIs { address, cell });
         }
     }

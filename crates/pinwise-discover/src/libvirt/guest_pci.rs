@@ -12,6 +12,9 @@ use pinwise::units::{CellId, Id as _};
 /// The expander bus of machines without PCIe.
 const OLD_EXPANDER: &str = "pci-expander-bus";
 
+/// The largest number of controllers above a device. A circle ends there too.
+const MAX_DEPTH: usize = 32;
+
 /// A PCI controller of the guest.
 #[derive(Debug, Default)]
 struct Controller {
@@ -80,8 +83,7 @@ impl GuestBuses {
     /// The index of the expander bus that a bus is below, or is.
     fn expander_of(&self, bus: u32) -> Option<u32> {
         let mut at = bus;
-        // A chain is no longer than the controllers, unless it is a circle.
-        for _ in 0..=self.0.len() {
+        for _ in 0..MAX_DEPTH {
             let controller = self.0.get(&at)?;
             if controller.is_expander {
                 return Some(at);
