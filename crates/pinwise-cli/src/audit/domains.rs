@@ -1,7 +1,6 @@
 //! The domains of an audit: read, and each checked beside the others.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use pinwise::audit::{AsIs, audit};
 use pinwise::json::Audited;
@@ -149,7 +148,7 @@ fn usage(
     let home = Some(Source::named(&args.host));
     let mut notes = Vec::new();
     for path in &args.tenant {
-        notes.extend(files::add_tenants(&mut tenants, host, named(path), home)?);
+        notes.extend(files::add_tenants(&mut tenants, host, Source::named(path), home)?);
     }
     if let Some((name, uuid)) = own {
         tenants.without(name, uuid);
@@ -158,8 +157,4 @@ fn usage(
     let Settled { usage, notes: more, .. } = settled;
     notes.extend(more.iter().map(ToString::to_string));
     Ok((usage, notes))
-}
-
-fn named(path: &Path) -> Source<'_> {
-    Source::named(path)
 }

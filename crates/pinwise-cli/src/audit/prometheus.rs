@@ -7,11 +7,6 @@ use pinwise::{Host, Usage};
 /// A gauge for each domain and kind of finding, 0 or 1, so that no series vanishes when a finding
 /// does; and free pCPUs and pages of each node.
 pub(super) fn metrics(host: &Host, usage: &Usage, domains: &[Audited]) -> String {
-    let mut text = String::new();
-    let mut head = |name: &str, help: &str| {
-        text += &format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
-        std::mem::take(&mut text)
-    };
     let mut all = head("pinwise_audit_finding", "Whether pinwise audit finds this in the domain.");
     for domain in domains {
         for id in AuditId::ALL {
@@ -40,6 +35,10 @@ pub(super) fn metrics(host: &Host, usage: &Usage, domains: &[Audited]) -> String
         }
     }
     all
+}
+
+fn head(name: &str, help: &str) -> String {
+    format!("# HELP {name} {help}\n# TYPE {name} gauge\n")
 }
 
 /// A value for a label.
