@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::as_is::{AsIs, CellAsIs};
 use crate::engine::recommend::{Ranked, recommend};
-use crate::host::{CoreKind, DeviceKind, Host, PciDevice};
+use crate::host::{CoreKind, DeviceKind, Host, PciDevice, Reserve};
 use crate::question::Question;
 use crate::request::{Policies, Policy, RequestSpec};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
@@ -172,8 +172,8 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// The best placement for the same VM. Where the request cannot have whole cores beside these
-/// tenants, without them: what is asked is whether the domain could be better off.
+/// The best placement for the same VM. Where there is none, the one without whole cores, or else on
+/// a host that keeps nothing: what is asked is whether the domain could be better off.
 fn best(question: Question<'_>) -> Option<Ranked> {
     let of = |question| recommend(question).ok().map(|answer| answer.best().clone());
     if let Some(best) = of(question) {
@@ -182,5 +182,10 @@ fn best(question: Question<'_>) -> Option<Ranked> {
     let spec = question.request.spec();
     let policies = Policies { whole_cores: Policy::Ignore, ..spec.policies };
     let request = RequestSpec { policies, ..spec.clone() }.build().ok()?;
-    of(Question { request: &request, ..question })
+    let question = Question { request: &request, ..question };
+    if let Some(best) = of(question) {
+        return Some(best);
+    }
+    let host = question.host.with_reserved(Reserve::None).ok()?;
+    of(Question { host: &host, ..question })
 }

@@ -128,7 +128,10 @@ fn sentence(id: AuditId, facts: &Facts) -> String {
         }
         A::MemoryUnbound => match facts.devices.is_empty() {
             true => "memory is bound to no node, though its vCPUs are pinned".to_owned(),
-            false => format!("memory is bound to no node, though {} pin it", devices()),
+            false => format!(
+                "memory is bound to no node, though VFIO pins it where it is for {}",
+                devices()
+            ),
         },
         A::MemoryElsewhere => format!(
             "memory of cells {} is on nodes {}, but the vCPUs are on nodes {}",

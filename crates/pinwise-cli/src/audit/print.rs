@@ -1,7 +1,10 @@
 //! Findings as text.
 
-use pinwise::audit::{Found, Severity};
+use pinwise::audit::{Fix, Severity};
 use pinwise::json::Audited;
+
+/// The largest number of lines of an element that is shown whole.
+const MAX_LINES: usize = 20;
 
 /// Each domain with its findings, then the notes and a sum.
 pub(super) fn text(domains: &[Audited], notes: &[String]) -> String {
@@ -24,22 +27,47 @@ pub(super) fn text(domains: &[Audited], notes: &[String]) -> String {
 
 fn domain(domain: &Audited) -> String {
     let Audited { name, source, findings } = domain;
-    match findings.as_slice() {
-        [] => format!("{name} ({source}): nothing found\n\n"),
-        findings => {
-            let all: String = findings.iter().map(finding).collect();
-            format!("{name} ({source}):\n{all}\n")
+    if findings.is_empty() {
+        return format!("{name} ({source}): nothing found\n\n");
+    }
+    let mut text = format!("{name} ({source}):\n");
+    let mut shown = Vec::new();
+    for found in findings {
+        text += &format!("  {} {}: {found}\n", found.severity().name(), found.id.name());
+        if let Some(effect) = found.id.effect() {
+            text += &format!("    expected of the fix: {effect}\n");
+        }
+        for fix in &found.fixes {
+            let again = shown.contains(&fix);
+            shown.push(fix);
+            text += &format!("    fix: {}\n", lines(fix, again));
         }
     }
+    text + "\n"
 }
 
-fn finding(found: &Found) -> String {
-    let mut text = format!("  {} {}: {found}\n", found.severity().name(), found.id.name());
-    if let Some(effect) = found.id.effect() {
-        text += &format!("    expected of the fix: {effect}\n");
+/// The fix, indented. Long elements are cut, and those that were shown before are only named.
+fn lines(fix: &Fix, again: bool) -> String {
+    let text = fix.to_string();
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let rest: Vec<&str> = lines.collect();
+    if rest.is_empty() {
+        return first.to_owned();
     }
-    for fix in &found.fixes {
-        text += &format!("    fix: {}\n", fix.to_string().replace('\n', "\n      "));
+    if again {
+        return format!("{first} as above");
     }
-    text
+    let cut = if rest.len() > MAX_LINES { rest.len() - MAX_LINES / 2 } else { 0 };
+    let mut shown = first.to_owned();
+    for (at, line) in rest.iter().enumerate() {
+        if cut > 0 && at == MAX_LINES / 2 {
+            let hidden = cut - MAX_LINES / 2;
+            shown += &format!("\n      ... {hidden} more lines: --format json has all");
+        }
+        if cut == 0 || at < MAX_LINES / 2 || at >= cut {
+            shown += &format!("\n      {line}");
+        }
+    }
+    shown
 }
