@@ -95,7 +95,9 @@ pub(super) fn fixes(id: AuditId, facts: &Facts, scene: &Scene<'_>) -> Vec<Fix> {
         | A::IothreadsOnVcpus
         | A::IothreadsAnywhere
         | A::HelpersOnTenants => helpers(id, facts, scene),
-        A::QuotaBesidePins => vec![virsh(scene, "schedinfo", "--config --set vcpu_quota=-1")],
+        A::QuotaBesidePins => {
+            vec![virsh(scene, "schedinfo", "--config vcpu_quota=-1 global_quota=-1")]
+        }
         A::ManySockets | A::WindowsSockets => vec![xml("cpu", &one_socket(scene))],
         A::NoTopoext => {
             let feature = Element::new("feature").attr("policy", "require");

@@ -172,8 +172,9 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// The best placement for the same VM. Where there is none, the one without whole cores, or else on
-/// a host that keeps nothing: what is asked is whether the domain could be better off.
+/// The best placement for the same VM. Where there is none, the one with any pages and without whole
+/// cores, or else on a host that keeps nothing: the question is whether the domain could be better
+/// off.
 fn best(question: Question<'_>) -> Option<Ranked> {
     let of = |question| recommend(question).ok().map(|answer| answer.best().clone());
     if let Some(best) = of(question) {
@@ -181,7 +182,7 @@ fn best(question: Question<'_>) -> Option<Ranked> {
     }
     let spec = question.request.spec();
     let policies = Policies { whole_cores: Policy::Ignore, ..spec.policies };
-    let request = RequestSpec { policies, ..spec.clone() }.build().ok()?;
+    let request = RequestSpec { policies, page_size: None, ..spec.clone() }.build().ok()?;
     let question = Question { request: &request, ..question };
     if let Some(best) = of(question) {
         return Some(best);

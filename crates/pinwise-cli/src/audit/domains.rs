@@ -12,7 +12,7 @@ use pinwise_discover::libvirt::{
 };
 use pinwise_discover::tenants::{Settled, Tenants};
 
-use super::Args;
+use super::args::Args;
 use crate::outcome::{Failure, sentence};
 
 /// A domain that was read.

@@ -94,7 +94,7 @@ fn pins(root: XmlNode<'_>, domain: &mut AsIs) -> Result<(), LibvirtError> {
         None => area.clone(),
     };
     iothreads(root, tune, &area, domain)?;
-    for name in ["vcpu_quota", "global_quota"] {
+    for name in ["quota", "global_quota"] {
         let node = tune.map(|tune| child(tune, name)).transpose()?.flatten();
         let quota = node.map(|node| text(node, name).parse("a quota", |text| text.parse().ok()));
         domain.quota |= quota.transpose()?.is_some_and(|quota: i64| quota > 0);
