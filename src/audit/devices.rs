@@ -150,7 +150,7 @@ pub(super) fn no_partition(scene: &Scene<'_>) -> Option<Facts> {
 pub(super) fn small_window(scene: &Scene<'_>) -> Option<Facts> {
     let found = scene.domain.mmio64_mib?;
     let devices: Vec<PciAddr> = scene.devices().map(|device| device.address).collect();
-    let right = needed_window(scene.host, &devices)?;
+    let right = needed_window(scene.host, devices.iter().copied())?;
     let facts = Facts { found: Some(found), right: Some(right), ..Facts::default() };
     about(devices, facts).filter(|_| found < right)
 }
