@@ -33,6 +33,8 @@ pub struct AsIs {
     pub shows_cells: bool,
     /// The host's PCI functions that the domain is given.
     pub devices: Vec<DeviceAsIs>,
+    /// The number of mediated devices that it is given.
+    pub mediated: u32,
     /// Other domains that are not tenants, as they cannot run at the same time, and the devices that
     /// they have too. No single domain shows this.
     pub alternatives: Vec<(String, Vec<PciAddr>)>,
@@ -130,6 +132,7 @@ impl AsIs {
             cells: vec![cell],
             shows_cells: false,
             devices: Vec::new(),
+            mediated: 0,
             alternatives: Vec::new(),
             iommu: false,
             cpu: CpuAsIs::default(),
@@ -137,6 +140,11 @@ impl AsIs {
             mmio64_mib: None,
             expanders: Vec::new(),
         }
+    }
+
+    /// Whether VFIO pins its memory: it is given a device of the host, or a share of one.
+    pub(super) fn is_held_by_vfio(&self) -> bool {
+        !self.devices.is_empty() || self.mediated > 0
     }
 
     /// The nodes that its memory is bound to; empty if any of it is not bound.

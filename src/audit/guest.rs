@@ -109,7 +109,7 @@ pub(super) fn caches_hidden(scene: &Scene<'_>) -> Option<Facts> {
 }
 
 pub(super) fn cpu_model(scene: &Scene<'_>) -> Option<Facts> {
-    let given: Vec<_> = scene.devices().map(|device| device.address).collect();
-    let named = !scene.domain.cpu.host && !given.is_empty();
+    let given: Vec<_> = scene.domain.devices.iter().map(|device| device.address).collect();
+    let named = !scene.domain.cpu.host && scene.domain.is_held_by_vfio();
     named.then(|| Facts { devices: given, ..Facts::default() })
 }

@@ -13,11 +13,11 @@ pub(super) fn unbound(scene: &Scene<'_>) -> Option<Facts> {
     let free = domain.cells.iter().filter(|cell| cell.nodes.is_empty());
     let cells: CellSet = free.map(|cell| cell.id).collect();
     let several = scene.host.derived().nodes_with_memory > 1;
-    let held = scene.devices().next().is_some() || scene.all_stated();
+    let held = domain.is_held_by_vfio() || scene.all_stated();
     let matters = several && held && !domain.placed_by_numad && !cells.is_empty();
     let right_nodes = scene.span.nodes.clone();
     let right_nodes = if scene.all_stated() { right_nodes } else { NodeSet::new() };
-    let devices = scene.devices().map(|device| device.address).collect();
+    let devices = domain.devices.iter().map(|device| device.address).collect();
     matters.then(|| Facts { cells, devices, right_nodes, ..Facts::default() })
 }
 
@@ -54,38 +54,60 @@ fn needed(cells: &[CellAsIs]) -> BTreeMap<(NodeSet, PageSize), u64> {
     needed
 }
 
-/// The first pool, over the nodes that hugepages must be on, with fewer than the domain needs.
-fn short(scene: &Scene<'_>, pages: impl Fn(NodeId, PageSize) -> u64) -> Option<Facts> {
-    needed(&scene.domain.cells).into_iter().find_map(|((nodes, page_size), right)| {
-        let all = scene.host.nodes().iter().map(|node| node.id);
-        let on = all.filter(|node| nodes.is_empty() || nodes.contains(*node));
-        let found = on.map(|node| pages(node, page_size)).fold(0, u64::saturating_add);
-        let (found, right) = (Some(found), Some(right));
-        let facts = Facts { nodes, page_size: Some(page_size), found, right, ..Facts::default() };
-        (facts.found < facts.right).then_some(facts)
+/// The first hugepages, by their nodes and size, of which there are fewer than the domain needs:
+/// `all` counts those of a host, `on` those of a node.
+fn short(
+    scene: &Scene<'_>,
+    all: impl Fn(PageSize) -> u64,
+    on: impl Fn(NodeId, PageSize) -> u64,
+) -> Option<Facts> {
+    needed(&scene.domain.cells).into_iter().find_map(|((nodes, size), right)| {
+        let on_nodes = nodes.iter().map(|node| on(node, size)).fold(0, u64::saturating_add);
+        let found = if nodes.is_empty() { all(size) } else { on_nodes.min(all(size)) };
+        let (page_size, found, right) = (Some(size), Some(found), Some(right));
+        let facts = Facts { nodes, page_size, found, right, ..Facts::default() };
+        (found < right).then_some(facts)
     })
 }
 
-pub(super) fn pages_missing(scene: &Scene<'_>) -> Option<Facts> {
-    let total = |node, size| {
-        let pool = scene.host.node(node).and_then(|node| node.pool(size));
-        pool.map_or(0, |pool| pool.total)
-    };
-    short(scene, total)
+fn total(scene: &Scene<'_>, node: NodeId, size: PageSize) -> u64 {
+    let pool = scene.host.node(node).and_then(|node| node.pool(size));
+    pool.map_or(0, |pool| pool.total)
 }
 
+fn total_in_all(scene: &Scene<'_>, size: PageSize) -> u64 {
+    let nodes = scene.host.nodes().iter();
+    nodes.map(|node| total(scene, node.id, size)).fold(0, u64::saturating_add)
+}
+
+pub(super) fn pages_missing(scene: &Scene<'_>) -> Option<Facts> {
+    short(scene, |size| total_in_all(scene, size), |node, size| total(scene, node, size))
+}
+
+/// The pages that other tenants hold count, on whichever node. Pages in use for no known reason do
+/// not: a domain that runs may have them, and its definition does not say that it runs.
 pub(super) fn pages_taken(scene: &Scene<'_>) -> Option<Facts> {
     if scene.domain.running || pages_missing(scene).is_some() {
         return None;
     }
-    short(scene, |node, size| scene.usage.free_pages(scene.host, node, size))
+    let held = |size: PageSize, node: Option<NodeId>| {
+        let all = scene.usage.tenants().flat_map(|(_, claim)| &claim.pages);
+        let all = all.filter(|claim| claim.page_size == size);
+        let on = all.filter(|claim| node.is_none() || claim.node == node);
+        on.map(|claim| claim.count).fold(0, u64::saturating_add)
+    };
+    short(
+        scene,
+        |size| total_in_all(scene, size).saturating_sub(held(size, None)),
+        |node, size| total(scene, node, size).saturating_sub(held(size, Some(node))),
+    )
 }
 
 pub(super) fn small_pages(scene: &Scene<'_>) -> Option<Facts> {
     let best = &scene.best.as_ref()?.ranked.placement;
     let small = scene.domain.cells.iter().all(|cell| cell.page_size.is_none());
     let page_size = best.cells.first().map(|cell| cell.page_size).filter(|size| size.is_huge())?;
-    let held = scene.devices().next().is_some() || scene.all_pinned();
+    let held = scene.domain.is_held_by_vfio() || scene.all_pinned();
     let nodes = best.nodes();
     let right = best.cells.iter().map(|cell| cell.memory.0 / cell.page_size.bytes()).sum();
     let facts = Facts { page_size: Some(page_size), nodes, right: Some(right), ..Facts::default() };

@@ -9,7 +9,7 @@ use crate::host::{CoreKind, DeviceKind, Host, PciDevice, Reserve};
 use crate::question::Question;
 use crate::request::{Policies, Policy, RequestSpec};
 use crate::sets::{CpuSet, NodeSet, VcpuSet};
-use crate::units::{Id as _, L3Id, PackageId, PcpuId, VcpuId};
+use crate::units::{CoreId, Id as _, L3Id, PackageId, PcpuId, VcpuId};
 use crate::usage::Usage;
 
 /// The parts of the host that some pCPUs are in.
@@ -119,6 +119,14 @@ impl<'a> Scene<'a> {
     /// Whether each vCPU is held to some pCPUs.
     pub(super) fn all_stated(&self) -> bool {
         self.domain.vcpus.iter().all(|set| !set.is_empty())
+    }
+
+    /// The core that has all of these pCPUs.
+    pub(super) fn core_of(&self, set: &CpuSet) -> Option<CoreId> {
+        let core = self.host.core_of(set.first()?)?;
+        // A core has few pCPUs: longer sets are not looked through.
+        let inside = set.len() <= core.pcpus.len() && set.iter().all(|p| core.pcpus.contains(&p));
+        inside.then_some(core.id)
     }
 
     /// The vCPUs whose set of pCPUs fulfils a condition.

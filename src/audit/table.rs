@@ -175,8 +175,9 @@ audits! {
     /// without CPUs (HBM, CXL).
     MemoryElsewhere = "memory-elsewhere", Warning, memory::elsewhere,
         (MemoryBandwidth, [1000, 1250, 2000], Reasoned, [29 31]);
-    /// **Looks at** hugepages that others hold, or that are in use for no known reason. **Matters**
-    /// because the domain does not start now. **Silent** if it runs.
+    /// **Looks at** hugepages that other tenants hold. **Matters** because the domain does not start
+    /// beside them. **Silent** if it runs, and about pages in use for no known reason, which may be
+    /// its own.
     PagesTaken = "pages-taken", Warning, memory::pages_taken, none;
     /// **Looks at** GPUs on a node that holds none of the memory. **Silent** if the engine's answer
     /// with the same GPUs has as many, for GPUs of unknown node, and for a VM on no known node.

@@ -1,6 +1,6 @@
 //! Rules about the pCPUs of vCPUs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Facts;
 use super::scene::{Best, Scene};
@@ -13,9 +13,10 @@ fn about(facts: Facts) -> Option<Facts> {
     (!facts.vcpus.is_empty()).then_some(facts)
 }
 
-/// These pinned pCPUs with their vCPUs.
+/// These pCPUs with the vCPUs that are held to their cores.
 fn at(scene: &Scene<'_>, pcpus: CpuSet) -> Facts {
-    Facts { vcpus: scene.pinned_to(&pcpus), pcpus, ..Facts::default() }
+    let vcpus = scene.vcpus(|set| set.intersects(&pcpus) && scene.core_of(set).is_some());
+    Facts { vcpus, pcpus, ..Facts::default() }
 }
 
 fn number(n: usize) -> Option<u64> {
@@ -82,14 +83,11 @@ pub(super) fn shared(scene: &Scene<'_>) -> Option<Facts> {
     about(at(scene, twice)).filter(|_| !must)
 }
 
-/// The host core of each pinned vCPU, by guest core.
+/// The host core of each vCPU that is held to one, by guest core.
 fn guest_cores(scene: &Scene<'_>) -> Vec<Vec<(VcpuId, CoreId)>> {
     let threads = scene.domain.topology.threads.max(1) as usize;
-    let of = |(vcpu, pcpu): (u32, Option<_>)| {
-        let core = pcpu.and_then(|pcpu| scene.host.core_of(pcpu))?;
-        Some((VcpuId(vcpu), core.id))
-    };
-    let all: Vec<_> = (0..VcpuId::LIMIT).zip(scene.single.iter().copied()).map(of).collect();
+    let of = |(vcpu, set): (u32, &CpuSet)| Some((VcpuId(vcpu), scene.core_of(set)?));
+    let all: Vec<_> = (0..VcpuId::LIMIT).zip(&scene.domain.vcpus).map(of).collect();
     all.chunks(threads).map(|core| core.iter().copied().flatten().collect()).collect()
 }
 
@@ -122,13 +120,15 @@ pub(super) fn siblings_hidden(scene: &Scene<'_>) -> Option<Facts> {
 }
 
 fn pcpus_of(scene: &Scene<'_>, vcpus: &VcpuSet) -> CpuSet {
-    vcpus.iter().filter_map(|vcpu| scene.single[vcpu.0 as usize]).collect()
+    let sets = vcpus.iter().map(|vcpu| &scene.domain.vcpus[vcpu.0 as usize]);
+    sets.fold(CpuSet::new(), |all, set| all.union(set))
 }
 
-/// The pinned domain beside the engine's answer for it, if both are pinned.
+/// The engine's answer for a domain whose vCPUs are held to a core each, if it is pinned too.
 fn beside<'s>(scene: &'s Scene<'_>) -> Option<&'s Best> {
     let best = scene.best.as_ref()?;
-    (scene.all_pinned() && best.ranked.placement.dedicated).then_some(best)
+    let narrow = scene.domain.vcpus.iter().all(|set| scene.core_of(set).is_some());
+    (narrow && best.ranked.placement.dedicated).then_some(best)
 }
 
 /// A number that the engine's answer has less of.
@@ -169,7 +169,7 @@ pub(super) fn floats_on_isolated(scene: &Scene<'_>) -> Option<Facts> {
 
 pub(super) fn not_isolated(scene: &Scene<'_>) -> Option<Facts> {
     let best = &beside(scene)?.span.open;
-    let isolates = !scene.host.isolated().is_empty();
+    let isolates = !scene.host.isolated().is_empty() && scene.all_pinned();
     let own = &scene.span.open;
     fewer(scene, own.len(), best.len(), own).filter(|_| isolates)
 }
@@ -186,17 +186,20 @@ fn is_spread(scene: &Scene<'_>) -> bool {
 
 pub(super) fn many_nodes(scene: &Scene<'_>) -> Option<Facts> {
     let best = scene.best.as_ref().filter(|_| scene.all_stated())?;
-    let own = &scene.span.nodes;
-    let facts = fewer(scene, own.len(), best.span.nodes.len(), &scene.stated);
-    let facts = Facts { nodes: own.clone(), right_nodes: best.span.nodes.clone(), ..facts? };
-    Some(facts).filter(|_| !is_spread(scene))
+    let narrow = scene.domain.vcpus.iter().all(|set| scene.core_of(set).is_some());
+    let matters = narrow || scene.domain.is_held_by_vfio();
+    let (nodes, right_nodes) = (scene.span.nodes.clone(), best.span.nodes.clone());
+    let (found, right) = (number(nodes.len()), number(right_nodes.len()));
+    let vcpus = scene.vcpus(|set| !set.is_empty());
+    let facts = Facts { vcpus, nodes, right_nodes, found, right, ..Facts::default() };
+    about(facts).filter(|_| matters && right < found && !is_spread(scene))
 }
 
 pub(super) fn many_packages(scene: &Scene<'_>) -> Option<Facts> {
     let best = beside(scene)?;
     let nodes = scene.span.nodes.len() > best.span.nodes.len();
     let (own, right) = (scene.span.packages.len(), best.span.packages.len());
-    fewer(scene, own, right, &scene.pinned).filter(|_| !nodes && !is_spread(scene))
+    fewer(scene, own, right, &scene.stated).filter(|_| !nodes && !is_spread(scene))
 }
 
 pub(super) fn many_l3(scene: &Scene<'_>) -> Option<Facts> {
@@ -204,11 +207,11 @@ pub(super) fn many_l3(scene: &Scene<'_>) -> Option<Facts> {
     let parts = |span: &super::scene::Span| (span.nodes.len(), span.packages.len());
     let same = parts(&scene.span) == parts(&best.span);
     // A VM on fewer cores can be in fewer domains at the price of cores.
-    let cores = scene.single.iter().flatten().filter_map(|pcpu| scene.host.core_of(*pcpu));
-    let cores = cores.map(|core| core.id).collect::<std::collections::BTreeSet<_>>().len();
+    let cores = scene.domain.vcpus.iter().filter_map(|set| scene.core_of(set));
+    let cores = cores.collect::<BTreeSet<_>>().len();
     let work = best.ranked.profile.work;
     let right = (work.performance + work.efficiency + work.low_power) as usize;
-    let facts = fewer(scene, scene.span.l3.len(), best.span.l3.len(), &scene.pinned);
+    let facts = fewer(scene, scene.span.l3.len(), best.span.l3.len(), &scene.stated);
     facts.filter(|_| same && cores <= right)
 }
 
@@ -216,7 +219,7 @@ pub(super) fn small_cache(scene: &Scene<'_>) -> Option<Facts> {
     let best = beside(scene)?;
     let (found, right) = (scene.span.smallest_cache?, best.span.smallest_cache?);
     let unequal = scene.host.derived().unequal_caches && best.span.l3.len() == 1;
-    let facts = Facts { found: Some(found), right: Some(right), ..at(scene, scene.pinned.clone()) };
+    let facts = Facts { found: Some(found), right: Some(right), ..at(scene, scene.stated.clone()) };
     about(facts).filter(|_| unequal && found < right && scene.span.l3.len() == 1)
 }
 
@@ -224,7 +227,7 @@ pub(super) fn crowded(scene: &Scene<'_>) -> Option<Facts> {
     let best = &beside(scene)?.span.crowded;
     let own = &scene.span.crowded;
     let tenants = scene.floaters(own);
-    let facts = fewer(scene, own.len(), best.len(), own)?;
+    let facts = fewer(scene, own.len(), best.len(), own).filter(|_| scene.all_pinned())?;
     Some(Facts { tenants, ..facts })
 }
 
@@ -232,7 +235,7 @@ pub(super) fn unpinned(scene: &Scene<'_>) -> Option<Facts> {
     let host = scene.host;
     let matters = host.nodes().len() > 1 || host.l3_domains().len() > 1 || host.derived().hybrid;
     let vcpus = scene.vcpus(CpuSet::is_empty);
-    let some = scene.devices().next().is_some() || vcpus.len() < scene.domain.vcpus.len();
+    let some = scene.domain.is_held_by_vfio() || vcpus.len() < scene.domain.vcpus.len();
     let facts = about(Facts { vcpus, ..Facts::default() });
     facts.filter(|_| matters && some && !scene.domain.placed_by_numad)
 }

@@ -10,7 +10,7 @@ use pinwise_discover::files::{self, Source};
 use pinwise_discover::libvirt::{
     Domain, DomainAsIs, LibvirtError, domain_as_is, read_domain, request_of_domain,
 };
-use pinwise_discover::tenants::{Settled, Tenants};
+use pinwise_discover::tenants::{Settled, TenantNote, Tenants};
 
 use super::args::Args;
 use crate::outcome::{Failure, sentence};
@@ -96,65 +96,91 @@ fn alternatives(a: &Given, b: &Given) -> Vec<PciAddr> {
     both.filter(|address| own.contains(address)).collect()
 }
 
+/// What is beside the domains: the tenants of the host's description and of the arguments.
+fn beside(
+    args: &Args,
+    host: &Host,
+    described: Vec<(String, Claim)>,
+    notes: &mut Vec<String>,
+) -> Result<Tenants, Failure> {
+    let mut tenants = Tenants::new();
+    described.into_iter().for_each(|(name, claim)| tenants.add(name, claim));
+    let home = Some(Source::named(&args.host));
+    for path in &args.tenant {
+        notes.extend(files::add_tenants(&mut tenants, host, Source::named(path), home)?);
+    }
+    Ok(tenants)
+}
+
+/// Takes the domains for running, one after the other, as long as the host can hold them. XML of
+/// libvirt's own folder does not say what runs, and pages that are in use may well be theirs: a
+/// domain that is off would seem to lack them, and would be left out beside the others.
+fn take_for_running(host: &Host, tenants: &Tenants, all: &mut [Given]) {
+    let mut running = tenants.clone();
+    let of = |given: &Given| given.tenant.clone().filter(|tenant| tenant.running);
+    all.iter().filter_map(of).for_each(|tenant| running.add_domain(tenant));
+    for tenant in all.iter_mut().filter_map(|given| given.tenant.as_mut()) {
+        let mut with = running.clone();
+        with.add_domain(Domain { running: true, ..tenant.clone() });
+        if !tenant.running && with.clone().finish(host).is_ok() {
+            (running, tenant.running) = (with, true);
+        }
+    }
+}
+
 /// Checks each domain beside all others and the tenants. Domains that have a device in common, and
 /// do not both run, are alternatives: neither is in the other's way.
 pub(super) fn check(
     args: &Args,
     host: &Host,
-    described: &[(String, Claim)],
+    described: Vec<(String, Claim)>,
     mut all: Vec<Given>,
     notes: &mut Vec<String>,
 ) -> Result<Checked, Failure> {
+    let tenants = beside(args, host, described, notes)?;
+    for given in &mut all {
+        // A tenant that is one of the domains is the same VM.
+        given.tenant = given.tenant.take().filter(|tenant| !tenants.has(&tenant.name));
+    }
+    take_for_running(host, &tenants, &mut all);
     let mut audited = Vec::new();
     let mut said = BTreeSet::new();
     for at in 0..all.len() {
-        let mut others = Vec::new();
-        let mut shared = Vec::new();
+        let (mut others, mut shared) = (tenants.clone(), Vec::new());
         for (other, _) in all.iter().zip(0..).filter(|(_, other)| *other != at) {
             match alternatives(&all[at], other) {
-                devices if devices.is_empty() => others.extend(other.tenant.clone()),
+                devices if devices.is_empty() => {
+                    other.tenant.iter().cloned().for_each(|tenant| others.add_domain(tenant));
+                }
                 devices => shared.push((other.as_is.name.clone(), devices)),
             }
         }
         all[at].as_is.alternatives = shared;
         let own = &all[at];
-        let name = own.as_is.name.clone();
-        let tenants = own.tenant.iter().cloned().chain(others);
-        let of = Some((name.as_str(), own.uuid.clone()));
-        let (usage, more) = usage(args, host, described, tenants, of)?;
-        said.extend(more.into_iter().filter(|note| !note.contains("is the VM itself")));
+        own.tenant.iter().cloned().for_each(|tenant| others.add_domain(tenant));
+        others.without(own.as_is.name.clone(), own.uuid.clone());
+        let usage = usage(host, others, &mut said)?;
         let at_source = |e: &dyn std::fmt::Display| format!("{}: {e}", own.source);
         let request = own.request.clone().build().map_err(|e| at_source(&e))?;
         let findings = audit(Question::new(host, &usage, &request), &own.as_is);
-        let (name, source) = (plain(&name), own.source.clone());
+        let (name, source) = (plain(&own.as_is.name), own.source.clone());
         audited.push(Audited { name, source, findings });
     }
-    let tenants: Vec<Domain> = all.into_iter().filter_map(|given| given.tenant).collect();
-    let (usage, _) = usage(args, host, described, tenants, None)?;
+    let mut together = tenants;
+    let own = all.into_iter().filter_map(|given| given.tenant);
+    own.for_each(|tenant| together.add_domain(tenant));
+    let usage = usage(host, together, &mut said)?;
+    said.retain(|note| !notes.contains(note));
     notes.extend(said);
     Ok(Checked { audited, usage })
 }
 
-fn usage(
-    args: &Args,
-    host: &Host,
-    described: &[(String, Claim)],
-    domains: impl IntoIterator<Item = Domain>,
-    own: Option<(&str, Option<String>)>,
-) -> Result<(Usage, Vec<String>), Failure> {
-    let mut tenants = Tenants::new();
-    described.iter().cloned().for_each(|(name, claim)| tenants.add(name, claim));
-    domains.into_iter().for_each(|domain| tenants.add_domain(domain));
-    let home = Some(Source::named(&args.host));
-    let mut notes = Vec::new();
-    for path in &args.tenant {
-        notes.extend(files::add_tenants(&mut tenants, host, Source::named(path), home)?);
-    }
-    if let Some((name, uuid)) = own {
-        tenants.without(name, uuid);
-    }
+fn usage(host: &Host, tenants: Tenants, said: &mut BTreeSet<String>) -> Result<Usage, Failure> {
     let settled = tenants.finish(host).map_err(|e| format!("the domains and tenants: {e}"))?;
-    let Settled { usage, notes: more, .. } = settled;
-    notes.extend(more.iter().map(ToString::to_string));
-    Ok((usage, notes))
+    let Settled { usage, notes, .. } = settled;
+    // Findings tell of shared pCPUs, and that a domain is not in its own way is no news.
+    let is_news =
+        |note: &&TenantNote| !matches!(note, TenantNote::Shared { .. } | TenantNote::Own { .. });
+    said.extend(notes.iter().filter(is_news).map(ToString::to_string));
+    Ok(usage)
 }

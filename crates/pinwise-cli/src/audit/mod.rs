@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let Machine { host, mut notes, conflicts, tenants } = machine;
     notes.extend(conflicts.iter().map(|conflict| format!("conflict: {conflict}")));
     let all = domains::read(args, &host, &mut notes)?;
-    let Checked { audited, usage } = domains::check(args, &host, &tenants, all, &mut notes)?;
+    let Checked { audited, usage } = domains::check(args, &host, tenants, all, &mut notes)?;
     let text = match args.format {
         Format::Text => print::text(&audited, &notes),
         Format::Json => json::audit(&host, &audited, &notes) + "\n",

@@ -114,6 +114,43 @@ fn domains_are_tenants_of_each_other() {
 }
 
 #[test]
+fn a_domain_whose_pages_are_in_use_is_taken_for_running() {
+    let name = |free: u64| {
+        let text = std::fs::read_to_string(repository().join(HOST[1])).unwrap();
+        let mut host: Value = serde_json::from_str(&text).unwrap();
+        let pools = host["nodes"][0]["pools"].as_array_mut().unwrap();
+        pools.retain(|pool| pool["size"] == "4 KiB");
+        pools[0]["free"] = Value::from(1 << 20);
+        pools[0]["total"] = Value::from(2 << 20);
+        pools.push(serde_json::json!({ "size": "1 GiB", "total": 16, "free": free }));
+        file(&format!("audit-host-{free}.json"), &host.to_string())
+    };
+    let pages = "<memoryBacking><hugepages><page size='1048576' unit='KiB'/></hugepages>\
+                 </memoryBacking><vcpu>";
+    let xml = |of: &str| domain(of, None).replace("<vcpu>", pages);
+    let (one, two) = (file("pages-1.xml", &xml("pages-1")), file("pages-2.xml", &xml("pages-2")));
+    let paths = [one.to_str().unwrap(), two.to_str().unwrap()];
+    // Two domains of 8 GiB have all 16 pages; a third finds none.
+    let third = file("pages-3.xml", &xml("pages-3"));
+    for free in [16, 0] {
+        let host = name(free);
+        let ask = |domains: &[&str]| {
+            let host = ["audit", "--format", "json", "--host", host.to_str().unwrap(), "--domain"];
+            let output = pinwise(&[&host[..], domains].concat());
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()
+        };
+        let two = ask(&paths);
+        assert_eq!(
+            (ids(&two, 0), ids(&two, 1)),
+            (vec!["many-sockets"], vec!["many-sockets"]),
+            "{two}"
+        );
+        let three = ask(&[paths[0], paths[1], third.to_str().unwrap()]);
+        assert_eq!(ids(&three, 2), ["pages-taken", "many-sockets"], "{three}");
+    }
+}
+
+#[test]
 fn domains_with_one_gpu_are_alternatives() {
     let (one, two) = (good("audit-work", Some(0)), good("audit-play", Some(0)));
     let (status, answer) =

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::domain::{GuestMemory, bindings, cells, hugepages, is_windows_at, name, source};
 use super::guest_pci::{self, GuestBuses};
-use super::note::LibvirtNote;
 use super::problem::LibvirtError;
 use super::request::vcpus;
 use super::values::{decimal, list, pci_address};
@@ -56,7 +55,7 @@ pub fn domain_as_is(host: &Host, xml: &str) -> Result<DomainAsIs, LibvirtError> 
     cpu(root, &mut domain)?;
     domain.windows = is_windows_at(root);
     let buses = guest_pci::read(root)?;
-    devices(root, &buses, &mut domain, &mut notes)?;
+    devices(root, &buses, &mut domain)?;
     domain.expanders = buses.expanders();
     domain.mmio64_mib = guest_pci::window(root);
     Ok(DomainAsIs { domain, notes: notes.finish() })
@@ -209,12 +208,7 @@ fn cpu(root: XmlNode<'_>, domain: &mut AsIs) -> Result<(), LibvirtError> {
     Ok(())
 }
 
-fn devices(
-    root: XmlNode<'_>,
-    buses: &GuestBuses,
-    domain: &mut AsIs,
-    notes: &mut Notes,
-) -> Result<(), LibvirtError> {
+fn devices(root: XmlNode<'_>, buses: &GuestBuses, domain: &mut AsIs) -> Result<(), LibvirtError> {
     let devices = child(root, "devices")?;
     let mut seen = BTreeSet::new();
     for node in devices.into_iter().flat_map(|devices| devices.children()) {
@@ -223,7 +217,7 @@ fn devices(
             domain.iommu |= driver.is_some_and(|driver| driver.attribute("eim") == Some("on"));
         }
         if (node.tag_name().name(), node.attribute("type")) == ("hostdev", Some("mdev")) {
-            notes.add(LibvirtNote::Mediated { uuid: None });
+            domain.mediated = domain.mediated.saturating_add(1);
             continue;
         }
         let Some(source) = source(node)? else { continue };
