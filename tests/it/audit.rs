@@ -546,3 +546,17 @@ fn each_element_or_line_that_is_a_fix_by_itself_removes_its_finding_and_adds_non
     }
     assert_eq!(seen, 9);
 }
+
+#[test]
+fn pins_to_the_threads_of_one_core_are_pins_to_the_core() {
+    let both = |scene: &Scene, vcpu| {
+        let pcpu: u32 = scene.pin_of(vcpu).parse().unwrap();
+        format!("{},{}", pcpu % 16, pcpu % 16 + 16)
+    };
+    let scene = Scene::new(server(), &gpu_vm());
+    let sets: Vec<String> = (0..4).map(|vcpu| both(&scene, vcpu)).collect();
+    let right = (0..4).zip(&sets).fold(scene, |scene, (vcpu, set)| scene.pin(vcpu, set));
+    assert_eq!(ids(&right.audited()), [""; 0], "{}", right.xml);
+    let wrong = right.pin(1, &sets[2]).pin(2, &sets[1]);
+    assert_eq!(ids(&wrong.audited()), ["siblings-apart"]);
+}

@@ -231,3 +231,143 @@ fn devices(root: XmlNode<'_>, buses: &GuestBuses, domain: &mut AsIs) -> Result<(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pinwise::audit::ExpanderAsIs;
+    use pinwise::host::{CoreSpec, HostSpec, NodeSpec};
+    use pinwise::units::{CellId, NodeId, PackageId, PcpuId};
+
+    /// Two nodes of two cores.
+    fn host() -> Host {
+        let core = |n: u32| {
+            let pcpus = [PcpuId(n)].into_iter().collect();
+            CoreSpec::new(PackageId(n / 2), n, pcpus)
+        };
+        let node = |n: u32| {
+            let pcpus = [2 * n, 2 * n + 1].map(PcpuId).into_iter().collect();
+            NodeSpec::new(NodeId(n), pcpus, Bytes::from_gib(8))
+        };
+        let (nodes, cores) = ((0..2).map(node).collect(), (0..4).map(core).collect());
+        HostSpec { nodes, cores, ..HostSpec::default() }.build().unwrap()
+    }
+
+    fn read(inside: &str) -> AsIs {
+        let xml = format!("<domain><name>vm</name><memory unit='GiB'>2</memory>{inside}</domain>");
+        domain_as_is(&host(), &xml).unwrap().domain
+    }
+
+    fn cpus(text: &str) -> CpuSet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_domain_that_states_nothing_has_a_socket_for_each_vcpu() {
+        let domain = read("<vcpu>3</vcpu>");
+        assert_eq!(domain, AsIs::new("vm", 3, Bytes::from_gib(2)));
+    }
+
+    #[test]
+    fn pins_are_as_written_and_threads_without_pins_have_the_area() {
+        let domain = read(
+            "<vcpu cpuset='0-2,^1'>3</vcpu><iothreads>3</iothreads>\
+             <iothreadids><iothread id='7'/><iothread id='1'/></iothreadids>\
+             <cputune><vcpupin vcpu='1' cpuset='900'/><vcpupin vcpu='9' cpuset='1'/>\
+             <iothreadpin iothread='2' cpuset='3'/><quota>-1</quota>\
+             <global_quota>5000</global_quota></cputune>",
+        );
+        assert_eq!(domain.vcpus, [cpus("0,2"), cpus("900"), cpus("0,2")]);
+        assert_eq!(domain.emulator, cpus("0,2"));
+        let iothreads = [(1, cpus("0,2")), (2, cpus("3")), (7, cpus("0,2"))];
+        assert_eq!(domain.iothreads, iothreads);
+        assert!(domain.quota);
+        assert!(!read("<vcpu>1</vcpu><cputune><quota>-1</quota></cputune>").quota);
+    }
+
+    #[test]
+    fn cells_have_their_vcpus_pages_and_nodes() {
+        let domain = read(
+            "<vcpu>4</vcpu><memoryBacking><hugepages><page size='2' unit='MiB' nodeset='1'/>\
+             </hugepages></memoryBacking>\
+             <numatune><memory mode='interleave' nodeset='0-1'/>\
+             <memnode cellid='1' mode='preferred' nodeset='1'/></numatune>\
+             <cpu mode='maximum'><topology sockets='1' clusters='2' cores='1' threads='2'/>\
+             <cache mode='passthrough'/><feature name='topoext' policy='disable'/>\
+             <numa><cell cpus='0-1' memory='1' unit='GiB'/>\
+             <cell cpus='2-3' memory='1' unit='GiB'/></numa></cpu>",
+        );
+        let cell = |id: u32, vcpus: &str, nodes: &str| CellAsIs {
+            id: CellId(id),
+            vcpus: vcpus.parse().unwrap(),
+            memory: Bytes::from_gib(1),
+            page_size: (id == 1).then_some(pinwise::PageSize::MIB_2),
+            nodes: nodes.parse().unwrap(),
+            binding: if id == 1 { Binding::Preferred } else { Binding::Interleave },
+        };
+        assert_eq!(domain.cells, [cell(0, "0-1", "0-1"), cell(1, "2-3", "1")]);
+        assert!(domain.shows_cells);
+        let topology = GuestTopology { sockets: 1, dies: 1, cores: 2, threads: 2 };
+        assert_eq!(domain.topology, topology);
+        assert_eq!(domain.cpu, CpuAsIs { host: true, topoext: false, caches: true });
+    }
+
+    #[test]
+    fn devices_are_in_the_cell_of_the_expander_above_them() {
+        let controller = |index: u32, model: &str, bus: u32, rest: &str| {
+            format!(
+                "<controller type='pci' index='{index}' model='{model}'>{rest}\
+                 <address type='pci' bus='0x{bus:02x}'/></controller>"
+            )
+        };
+        let device = |bus: u32, at: u32| {
+            format!(
+                "<hostdev type='pci'><source><address bus='0x{bus:02x}'/></source>\
+                 <address type='pci' bus='{at}'/></hostdev>"
+            )
+        };
+        let domain = read(&format!(
+            "<vcpu>2</vcpu><cpu><numa><cell cpus='0' memory='1' unit='GiB'/>\
+             <cell cpus='1' memory='1' unit='GiB'/></numa></cpu><devices>{}{}{}{}{}{}{}\
+             <hostdev type='mdev'/><iommu model='intel'><driver eim='on'/></iommu></devices>",
+            controller(1, "pcie-expander-bus", 0, "<target busNr='200'><node>1</node></target>"),
+            controller(2, "pcie-root-port", 1, ""),
+            controller(3, "pcie-root-port", 0, ""),
+            // A circle.
+            controller(4, "pcie-root-port", 5, "") + &controller(5, "pcie-root-port", 4, ""),
+            device(0x41, 2),
+            device(0x42, 3),
+            device(0x43, 4) + &device(0x43, 4),
+        ));
+        let cells: Vec<_> = domain.devices.iter().map(|d| (d.address.bus, d.cell)).collect();
+        assert_eq!(cells, [(0x41, Some(CellId(1))), (0x42, None), (0x43, None)]);
+        assert_eq!((domain.mediated, domain.iommu), (1, true));
+        assert_eq!(domain.expanders, [ExpanderAsIs { bus_nr: 200, buses: 1 }]);
+    }
+
+    #[test]
+    fn what_libvirt_would_refuse_is_one_sentence() {
+        for (inside, said) in [
+            ("<vcpu cpuset='x'>1</vcpu>", "cpuset \"x\" is not a list of pCPUs"),
+            ("<vcpu>1</vcpu><cputune><quota>y</quota></cputune>", "quota \"y\" is not a quota"),
+            (
+                "<vcpu>1</vcpu><cpu><topology cores='0'/></cpu>",
+                "cores \"0\" is not a number from 1",
+            ),
+            (
+                "<vcpu>1</vcpu><cputune><vcpupin vcpu='0' cpuset='1'/>\
+                 <vcpupin vcpu='0' cpuset='2'/></cputune>",
+                "the <vcpupin> of vCPU 0 is repeated",
+            ),
+            (
+                "<vcpu>1</vcpu><devices><controller type='pci' index='1' \
+                 model='pcie-expander-bus'><target busNr='256'/></controller></devices>",
+                "busNr \"256\" is not a bus number",
+            ),
+        ] {
+            let xml = format!("<domain><name>vm</name><memory>4096</memory>{inside}</domain>");
+            let error = domain_as_is(&host(), &xml).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains('\n'), "{said} in {error}");
+        }
+    }
+}
