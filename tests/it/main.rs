@@ -9,6 +9,7 @@
               and stop at what they did not expect"
 )]
 
+mod audit;
 mod capabilities;
 mod capacity;
 mod cards;

@@ -4,9 +4,10 @@
 //! A subcommand is a module with its arguments and a function `run` from these to an [`Outcome`].
 //! [`input`] reads what a command line names; the library makes all decisions.
 //!
-//! Exit statuses: 0 done, 2 bad input, 3 the request does not fit. Bad input is reported in one
+//! Exit statuses: 0 done, 1 an audit found something, 2 bad input, 3 the request does not fit. Bad input is reported in one
 //! sentence on standard error.
 
+mod audit;
 mod capacity;
 mod capture;
 mod fleet;
@@ -38,6 +39,7 @@ struct Program {
 #[derive(Debug, Subcommand)]
 enum Command {
     Recommend(Box<recommend::Args>),
+    Audit(audit::Args),
     Fleet(fleet::Args),
     Capture(capture::Args),
     Simulate(simulate::Args),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<Outcome, Failure> {
     match command {
         Command::Recommend(args) => recommend::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Fleet(args) => fleet::run(args),
         Command::Capture(args) => capture::run(args),
         Command::Simulate(args) => simulate::run(args),

@@ -193,6 +193,13 @@ impl Tenants {
         Ok(())
     }
 
+    /// Whether there is a tenant of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.claims.iter().any(|(own, _)| own == name)
+            || self.domains.iter().any(|domain| domain.name == name)
+    }
+
     /// Plans the VM of this name or UUID anew: a tenant that is this VM is not in its way. What it
     /// holds counts as free, also the pages that it uses while it runs.
     pub fn without(&mut self, name: impl Into<String>, uuid: Option<String>) {

@@ -2,6 +2,7 @@
 //! of something, and over a host's whole life. Random scenes on the fixtures' hosts; the seeds are
 //! fixed.
 
+mod audit;
 mod changes;
 mod extremes;
 mod facts;

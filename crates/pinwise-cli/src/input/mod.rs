@@ -10,6 +10,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use pinwise::Bytes;
+use pinwise::host::Reserve;
 use pinwise::units::ParseUnitError;
 
 use crate::outcome::Failure;
@@ -24,6 +25,11 @@ pub(crate) fn memory(text: &str) -> Result<Bytes, String> {
         return Err(format!("{number} what? write {number}MiB or {gib}GiB"));
     }
     number.parse().map_err(|e: ParseUnitError| e.to_string())
+}
+
+/// What to keep for the host; blanks do not matter.
+pub(crate) fn reserve(text: &str) -> Result<Reserve, ParseUnitError> {
+    text.split_whitespace().collect::<String>().parse()
 }
 
 /// An error in a file: its path and the problem.

@@ -10,8 +10,8 @@ use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
 
 use super::wishes::WishArgs;
-use crate::input::memory;
 use crate::input::policies::{ThreadArgs, policy};
+use crate::input::{memory, reserve};
 
 /// Shown below the arguments.
 const EXAMPLES: &str = "\
@@ -242,10 +242,6 @@ fn p2p(text: &str) -> Result<Choice<bool>, String> {
 }
 
 /// People write `8-15, 24-31`.
-fn reserve(text: &str) -> Result<Reserve, ParseUnitError> {
-    set(text)
-}
-
 /// `auto`, `0`, or an amount with its unit.
 fn reserve_memory(text: &str) -> Result<ReserveMemory, String> {
     memory(text).map_or_else(

@@ -1,6 +1,7 @@
 //! The program `pinwise` as people and other programs call it.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod audit;
 mod cli;
 mod devices;
 mod domain;

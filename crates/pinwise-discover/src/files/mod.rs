@@ -129,6 +129,28 @@ pub fn domain(path: &Path, home: Option<Source<'_>>) -> Result<String, FilesErro
     }
 }
 
+/// The XML of domains, each with the name of its source: standard input for `-`, all domains of a
+/// libvirt for `live` or `libvirt:URI`, the domain of this name for `live:NAME`, otherwise a file,
+/// or the `*.xml` of a folder. `home` counts as for [`domain`].
+///
+/// # Errors
+/// [`FilesError`] as for [`domain`].
+pub fn domains(path: &Path, home: Option<Source<'_>>) -> Result<Vec<(String, String)>, FilesError> {
+    let named = |name: &str, xml: String| (format!("live:{name}"), xml);
+    let all = match (Source::named(path), home) {
+        (Source::Libvirt(uri), _) | (Source::Machine, Some(Source::Libvirt(uri))) => {
+            source::domain_xmls(uri)?
+        }
+        (Source::Machine, _) => source::domain_xmls(None)?,
+        _ if path.is_dir() => {
+            let read = |file: PathBuf| Ok((file.display().to_string(), text(&file)?));
+            return list(path, &TENANT_TEXTS[..1])?.into_iter().map(read).collect();
+        }
+        _ => return Ok(vec![(path.display().to_string(), domain(path, home)?)]),
+    };
+    Ok(all.into_iter().map(|(name, xml)| named(&name, xml)).collect())
+}
+
 /// Adds a source of a host: the machine itself, a text of any kind, a folder of texts (`*.xml`,
 /// `*.txt`), or a captured root with `sys/` and optionally `proc/`, which may have texts beside
 /// them.

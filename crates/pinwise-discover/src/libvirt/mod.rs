@@ -5,8 +5,10 @@
 //! refused. A text that cannot be read is one error with its place. Whatever was left out or
 //! guessed is a note.
 
+mod as_is;
 mod capabilities;
 mod domain;
+mod guest_pci;
 #[cfg(feature = "libvirt")]
 mod live;
 mod nodedev;
@@ -17,6 +19,7 @@ mod request;
 mod values;
 pub(crate) mod xml;
 
+pub use as_is::{DomainAsIs, domain_as_is};
 #[cfg(feature = "serde")]
 pub(crate) use capabilities::PARTS;
 pub use capabilities::read_capabilities;

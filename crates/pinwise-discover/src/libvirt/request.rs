@@ -121,7 +121,7 @@ pub(crate) fn with_devices(
     gpu_functions
 }
 
-fn vcpus(root: XmlNode<'_>, notes: &mut Notes) -> Result<u32, LibvirtError> {
+pub(super) fn vcpus(root: XmlNode<'_>, notes: &mut Notes) -> Result<u32, LibvirtError> {
     let Some(node) = child(root, "vcpu")? else { return Ok(1) };
     let number = |text: &str| decimal(text).filter(|n| (1..=u64::from(MAX_VCPUS)).contains(n));
     let count = text(node, "vcpu").parse("a number of vCPUs", number)?;

@@ -139,9 +139,14 @@ impl Vm {
         }
         let binding = |cell: &Cell| match cell.nodes.iter().find(|id| host.node(*id).is_none()) {
             Some(id) => Err(cell.setting.absent(format!("node {id}"))),
-            None => {
-                Ok((cell.memory, Binding { nodes: cell.nodes.clone(), preferred: cell.preferred }))
-            }
+            None => Ok((
+                cell.memory,
+                Binding {
+                    nodes: cell.nodes.clone(),
+                    preferred: cell.preferred,
+                    ..Binding::default()
+                },
+            )),
         };
         self.cells.iter().map(binding).collect()
     }

@@ -4,8 +4,11 @@ mod cpu;
 mod devices;
 mod memory;
 
+pub(super) use devices::source;
 pub(crate) use memory::{Binding, spread};
-pub(super) use memory::{Pages, guest_memory, page_size_of};
+pub(super) use memory::{
+    GuestMemory, Pages, bindings, cells, guest_memory, hugepages, page_size_of,
+};
 
 use crate::libvirt::problem::LibvirtError;
 use crate::libvirt::xml::{self, XmlNode, attribute, child, missing, root, text};
