@@ -40,7 +40,7 @@ fn of_fact(fact: &Fact) -> String {
         Fact::PcpusShort { nodes, needed, free } => {
             let short = needed.saturating_sub(*free);
             format!(
-                "{}: {needed} pCPUs for floating vCPUs needed, {free} available, {short} short",
+                "{}: {needed} free pCPUs needed, {free} available, {short} short",
                 on(nodes)
             )
         }
@@ -176,6 +176,24 @@ const fn of_property(property: Property) -> &'static str {
     }
 }
 
+/// The flag of the command line that says how strictly a property is wanted.
+const fn relaxing(property: Property) -> Option<&'static str> {
+    match property {
+        Property::DedicatedCpus => Some("--dedicated-cpus"),
+        Property::WholeCores => Some("--whole-cores"),
+        Property::OneNode => Some("--one-node"),
+        Property::GpuLocality => Some("--gpu-locality"),
+        Property::SameSwitch => Some("--same-switch"),
+        Property::FabricPartition => Some("--fabric-partition"),
+        Property::BesideGpus => Some("--device-near"),
+        Property::LinkedGpus
+        | Property::Cells
+        | Property::Smt
+        | Property::NearDevices
+        | Property::HealthyLinks => None,
+    }
+}
+
 /// A sentence without its full stop.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,7 +228,9 @@ fn of_change(change: &Change) -> String {
             format!("at most {emulator_pcpus} pCPUs for the emulator threads alone")
         }
         Change::Relax { property } => {
-            format!("preferring instead of requiring {}", of_property(*property))
+            let flag = relaxing(*property).map(|flag| format!(" ({flag} prefer)"));
+            let flag = flag.unwrap_or_default();
+            format!("preferring instead of requiring {}{flag}", of_property(*property))
         }
         Change::UnevenCells => "guest cells of unequal size".to_owned(),
         Change::AnyCells => "any number of guest cells (--cells auto)".to_owned(),
