@@ -176,6 +176,11 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
     if facts.is_empty() {
         facts.extend(emulator_room(inventory, stock, threads, units));
     }
+    let is_short = |fact: &Fact| !matches!(fact, Fact::PagesShort { .. });
+    if stock.way.own_l3 && facts.iter().any(is_short) {
+        // Only what is free in L3 domains without others was counted.
+        facts.push(Fact::Lacks { property: Property::OwnL3 });
+    }
     facts.extend(property.map(|property| Fact::Lacks { property }));
     facts.extend(unknown_gpu(inventory).filter(|_| property == Some(Property::GpuLocality)));
     if let (true, Some(cells @ 2..)) = (facts.is_empty(), request.spec().cells.required()) {

@@ -39,10 +39,7 @@ fn of_fact(fact: &Fact) -> String {
         }
         Fact::PcpusShort { nodes, needed, free } => {
             let short = needed.saturating_sub(*free);
-            format!(
-                "{}: {needed} free pCPUs needed, {free} available, {short} short",
-                on(nodes)
-            )
+            format!("{}: {needed} free pCPUs needed, {free} available, {short} short", on(nodes))
         }
         Fact::PagesShort { nodes, page_size: size, needed, free } => {
             let short = needed.saturating_sub(*free);
@@ -163,6 +160,7 @@ const fn of_property(property: Property) -> &'static str {
     match property {
         Property::DedicatedCpus => "a dedicated pCPU for every vCPU",
         Property::WholeCores => "whole cores",
+        Property::OwnL3 => "L3 domains without dedicated pCPUs of other tenants",
         Property::OneNode => "all vCPUs and memory on one node",
         Property::GpuLocality => "every GPU on a node of the VM",
         Property::SameSwitch => "all GPUs below one PCIe switch",
@@ -181,6 +179,7 @@ const fn relaxing(property: Property) -> Option<&'static str> {
     match property {
         Property::DedicatedCpus => Some("--dedicated-cpus"),
         Property::WholeCores => Some("--whole-cores"),
+        Property::OwnL3 => Some("--own-l3"),
         Property::OneNode => Some("--one-node"),
         Property::GpuLocality => Some("--gpu-locality"),
         Property::SameSwitch => Some("--same-switch"),
@@ -308,7 +307,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         | Fact::CpusUnusable { .. }
         | Fact::NoEmulatorPcpu { .. } => true,
         Fact::Lacks { property } => {
-            matches!(property, Property::DedicatedCpus | Property::WholeCores)
+            matches!(property, Property::DedicatedCpus | Property::WholeCores | Property::OwnL3)
         }
         Fact::PagesShort { .. }
         | Fact::NoPageSize { .. }

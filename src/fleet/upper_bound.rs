@@ -96,7 +96,9 @@ impl UpperBound {
     ) -> Option<Self> {
         let spec = request.spec();
         let named = !spec.devices.is_empty() || !spec.device_wishes.is_empty();
-        if spec.gpus.count() > 0 || named {
+        // Which L3 domains are free of others is not known of a model.
+        let apart = spec.policies.own_l3 != Policy::Ignore;
+        if spec.gpus.count() > 0 || named || apart {
             return None;
         }
         let nodes = request.spec().cells.required().unwrap_or(1) as usize;
@@ -148,14 +150,16 @@ impl UpperBound {
             return;
         }
         let score = score(request, options, profile, 0);
-        self.highest = self.highest.max(score.total);
         let crowd = || Profile { crowd: 1000, ..*profile };
         let crowded = match self.crowded {
             true => self::score(request, options, &crowd(), 0),
             false => Score::default(),
         };
         let unmet = unmet(request, profile).len();
-        let span = Span { unmet, worst: score, best: score, crowded };
+        // By an unusual table of evidence, crowded cores are better.
+        let best = if self.crowded { score.max(crowded) } else { score };
+        self.highest = self.highest.max(best.total);
+        let span = Span { unmet, worst: score, best, crowded };
         let add = |to: &mut Option<Span>| *to = Some(to.map_or(span, |known| known.and(span)));
         let at = profile.threads as usize - 1;
         if !profile.dedicated {

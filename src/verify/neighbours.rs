@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::case::{cores_by_pcpu, free_pages, housekeeping};
 use super::fabric;
+use super::isolation::closed;
 use super::peers::redirected;
 use super::violations::Violations;
 use crate::host::Host;
@@ -253,6 +254,7 @@ fn stranded(
     kept: &CpuSet,
     all: &mut Vec<Warning>,
 ) {
+    let closed = closed(host, usage);
     for node in host.nodes() {
         let (mut took, mut left) = (false, false);
         for pcpu in node.cpus.iter() {
@@ -261,6 +263,7 @@ fn stranded(
             left |= host.allowed().contains(pcpu)
                 && !kept.contains(pcpu)
                 && !held
+                && !closed.contains(pcpu)
                 && !own.contains(&pcpu);
         }
         if !took || left {

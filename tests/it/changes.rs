@@ -115,9 +115,9 @@ fn cells_get_the_numbers_that_fit() {
 fn a_refusal_of_few_cells_says_what_the_roomiest_nodes_lack_together() {
     let host = host(8, 4, 1, 4);
     let text = text(&host, &RequestSpec { cells: Wish::Require(2), ..vm(16, 2) });
-    assert!(text.contains("nodes 1-2 together: 16 free cores needed, 8 available"), "{text}");
+    assert!(text.contains("nodes 1-2 together: 16 free pCPUs needed, 8 available"), "{text}");
     assert!(text.contains("would fit with any one"), "{text}");
-    assert!(text.contains("(--cells auto)") && text.contains("(--cells 5)"), "{text}");
+    assert!(text.contains("(--cells auto)") && text.contains("(--cells 4)"), "{text}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod guest_topology;
 mod held;
 mod host_memory;
 mod hostile;
+mod isolation;
 mod kinds;
 mod lessons;
 mod lscpu;

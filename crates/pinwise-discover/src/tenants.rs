@@ -12,6 +12,8 @@
 //!    not start beside the others, it is ignored: people often define several domains for one GPU
 //!    and run them one at a time.
 //!
+//! A domain does not say whether its pinned vCPUs share cores with others: [`Tenants::assume`] does.
+//!
 //! This module does no I/O; `files` opens files and connects to libvirt.
 
 use std::fmt;
@@ -28,6 +30,21 @@ pub struct Tenants {
     claims: Vec<(String, Claim)>,
     domains: Vec<Domain>,
     own: Option<Own>,
+    isolation: Isolation,
+}
+
+/// What tenants have to themselves around the pCPUs that their domains pin vCPUs to: a domain does
+/// not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Isolation {
+    /// Nothing: siblings of these pCPUs are free for VMs that accept to share cores. The default, as
+    /// most hosts are run so.
+    #[default]
+    Pins,
+    /// Their cores ([`Claim::whole_cores`]).
+    Cores,
+    /// Their cores and L3 domains ([`Claim::own_l3`]).
+    L3,
 }
 
 /// The VM that is planned anew: what it holds now counts as free.
@@ -136,6 +153,11 @@ impl Tenants {
         Ok(())
     }
 
+    /// Assumes this isolation of every domain that pins vCPUs. Claims say theirs themselves.
+    pub fn assume(&mut self, isolation: Isolation) {
+        self.isolation = isolation;
+    }
+
     /// Plans the VM of this name or UUID anew: a tenant that is this VM is not in its way. What it
     /// holds counts as free, also the pages that it uses while it runs.
     pub fn without(&mut self, name: impl Into<String>, uuid: Option<String>) {
@@ -147,7 +169,7 @@ impl Tenants {
     /// # Errors
     /// [`ClaimError`] for the first claim or running domain that cannot hold what it states.
     pub fn finish(self, host: &Host) -> Result<Settled, ClaimError> {
-        let Self { claims: mut tenants, mut domains, own } = self;
+        let Self { claims: mut tenants, mut domains, own, isolation } = self;
         let mut notes = Vec::new();
         let pages = own.map(|own| own.take(&mut tenants, &mut domains, &mut notes));
         let mut pinned = CpuSet::new();
@@ -159,6 +181,9 @@ impl Tenants {
                 note: note.to_string(),
             }));
             let cpus = share(&mut domain.claim, &mut pinned);
+            let pins = !domain.claim.dedicated.is_empty();
+            domain.claim.whole_cores |= pins && isolation >= Isolation::Cores;
+            domain.claim.own_l3 |= pins && isolation == Isolation::L3;
             if domain.running && !cpus.is_empty() {
                 notes.push(TenantNote::Shared { domain: domain.name.clone(), cpus });
             }
@@ -316,6 +341,29 @@ mod tests {
             assert_eq!(usage.claim_of("other").unwrap().dedicated, cpus("3-4"));
             let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
             assert_eq!(notes, ["tenant vm is the VM itself: what it holds counts as free"]);
+        }
+    }
+
+    #[test]
+    fn the_isolation_of_domains_is_assumed_and_that_of_claims_is_theirs() {
+        let claim = r#"{"name": "claim", "dedicated": "1", "own_l3": true}"#.to_owned();
+        for (isolation, expected) in [
+            (Isolation::Pins, (false, false)),
+            (Isolation::Cores, (true, false)),
+            (Isolation::L3, (true, true)),
+        ] {
+            let (host, mut tenants) = (host(), Tenants::new());
+            tenants.assume(isolation);
+            tenants.add_text(&host, &domain("pins", true, &[2])).unwrap();
+            tenants.add_text(&host, &claim).unwrap();
+            tenants
+                .add_text(&host, "<domain><name>floats</name><memory>1024</memory></domain>")
+                .unwrap();
+            let usage = tenants.finish(&host).unwrap().usage;
+            let of = |name| usage.claim_of(name).map(|c| (c.whole_cores, c.own_l3)).unwrap();
+            assert_eq!(of("pins"), expected);
+            assert_eq!(of("claim"), (false, true));
+            assert_eq!(of("floats"), (false, false));
         }
     }
 

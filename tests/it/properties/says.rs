@@ -149,11 +149,12 @@ fn reduced(request: &RequestSpec, cited: &BTreeSet<About>) -> RequestSpec {
         // A GPU may be why a node was not looked at, and the facts name the others alone then.
         let near = [request.policies.gpu_locality, request.policies.same_switch];
         if near.iter().all(|policy| *policy != Policy::Require) {
-            let Policies { dedicated_cpus, whole_cores, one_node, .. } = request.policies;
+            let Policies { dedicated_cpus, whole_cores, own_l3, one_node, .. } = request.policies;
             let ignored = Policy::Ignore;
             request.policies = Policies {
                 dedicated_cpus,
                 whole_cores,
+                own_l3,
                 one_node,
                 gpu_locality: ignored,
                 same_switch: ignored,
