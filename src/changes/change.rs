@@ -109,6 +109,11 @@ pub enum Change {
         /// The largest number found to fit.
         vcpus: u32,
     },
+    /// Fewer vCPUs, where an even number is requested and the largest number that fits is odd.
+    EvenVcpus {
+        /// The largest even number found to fit: a guest can be shown it as pairs of siblings.
+        vcpus: u32,
+    },
     /// Less memory.
     LessMemory {
         /// The largest amount found to fit.

@@ -88,7 +88,9 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     changes.extend(size::virtual_functions(ask));
     changes.extend(wishes::others(ask));
     changes.extend(size::without_device(ask));
-    changes.extend(size::fewer_vcpus(ask));
+    let fewer = size::fewer_vcpus(ask);
+    changes.extend(fewer.clone());
+    changes.extend(fewer.and_then(|fewer| size::even_vcpus(ask, &fewer)));
     changes.extend(size::less_memory(ask));
     changes.extend(size::fewer_gpus(ask));
     changes

@@ -205,8 +205,10 @@ fn of_change(change: &Change) -> String {
     match change {
         Change::MorePages { node, page_size: size, more, total } => format!(
             "{more} more {size} pages on node {node} (echo {total} > \
-             /sys/devices/system/node/node{node}/hugepages/hugepages-{}kB/nr_hugepages)",
-            size.kib()
+             /sys/devices/system/node/node{node}/hugepages/hugepages-{kib}kB/nr_hugepages); \
+             if memory is too fragmented, a boot gives them (hugepagesz={boot} hugepages={node}:{total})",
+            kib = size.kib(),
+            boot = flag(size).trim_end_matches("iB"),
         ),
         Change::AllowGroup => {
             "the host's devices in its IOMMU group given up (--allow-group)".to_owned()
@@ -261,6 +263,9 @@ fn of_change(change: &Change) -> String {
         Change::WithoutDevice { address } => format!("without device {address}"),
         Change::FewerVcpus { vcpus: 1 } => "1 vCPU (--vcpus 1)".to_owned(),
         Change::FewerVcpus { vcpus } => format!("at most {vcpus} vCPUs (--vcpus {vcpus})"),
+        Change::EvenVcpus { vcpus } => {
+            format!("{vcpus} vCPUs, which the guest can see as pairs of siblings (--vcpus {vcpus})")
+        }
         Change::LessMemory { memory } => {
             format!("at most {memory} of memory (--memory {})", flag(memory))
         }

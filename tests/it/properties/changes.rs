@@ -118,6 +118,11 @@ fn apply(host: &mut HostSpec, request: &mut RequestSpec, change: &Change) -> Res
             ensure(vcpus < request.vcpus, || "not fewer".into())?;
             request.vcpus = vcpus;
         }
+        Change::EvenVcpus { vcpus } => {
+            let is_even = vcpus.is_multiple_of(2) && vcpus < request.vcpus;
+            ensure(is_even, || "not an even number below".into())?;
+            request.vcpus = vcpus;
+        }
         Change::LessMemory { memory } => {
             ensure(memory < request.memory, || "not less".into())?;
             request.memory = memory;
