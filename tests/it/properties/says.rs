@@ -7,7 +7,9 @@ use pinwise::engine::{Fact, Property};
 use pinwise::host::{CoreKind, PagePool};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
-use pinwise::{Bytes, PageSize, Policies, Policy, Question, Ranked, RequestSpec, explain, json};
+use pinwise::{
+    Bytes, Claim, CpuSet, PageSize, Policies, Policy, Question, Ranked, RequestSpec, explain, json,
+};
 
 use super::scene::Scene;
 use super::{ensure, for_cases};
@@ -38,7 +40,9 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     let mut all = numbers(&text);
     let mut add = |number: i128| _ = all.insert(number.to_string());
     let kept = &host.kept().cpus;
-    add(host.allowed().difference(usage.dedicated()).difference(kept).len() as i128);
+    let close = |free: CpuSet, (_, claim): (_, &Claim)| free.difference(&claim.closes(host));
+    let free = host.allowed().difference(usage.dedicated()).difference(kept);
+    add(usage.tenants().fold(free, close).len() as i128);
     let counts =
         [host.packages().len(), host.nodes().len(), host.cores().len(), host.online().len()];
     let ranks = 0..=(answer.ranked.len() + 1).max(host.gpus().len());
