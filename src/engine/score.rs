@@ -160,6 +160,8 @@ pub enum Property {
     DedicatedCpus,
     /// No core shared with another tenant.
     WholeCores,
+    /// No other tenant with dedicated pCPUs in its L3 domains.
+    OwnL3,
     /// One node.
     OneNode,
     /// Every GPU on a node of the VM.
@@ -215,6 +217,7 @@ pub(crate) fn each_lack(
     let lacks = [
         (Property::DedicatedCpus, policies.dedicated_cpus, !profile.dedicated),
         (Property::WholeCores, policies.whole_cores, profile.dedicated && !profile.whole_cores),
+        (Property::OwnL3, policies.own_l3, !profile.own_l3),
         (Property::OneNode, policies.one_node, profile.nodes != 1 || profile.lent),
         (Property::GpuLocality, policies.gpu_locality, profile.gpus > 0 && !profile.gpus_local()),
         of_switch,

@@ -11,7 +11,8 @@ use pinwise::request::{GpuRequest, Wish};
 use pinwise::rules::{Evidence, Range, RuleId};
 use pinwise::workload::Weights;
 use pinwise::{
-    Bytes, Claim, Host, Options, Question, Ranked, Request, RequestSpec, Usage, Workload, recommend,
+    Bytes, Claim, CpuSet, Host, Options, Question, Ranked, Request, RequestSpec, Usage, Workload,
+    recommend,
 };
 
 use super::scene::{HOSTS, hold, options, request, tenant, worsened};
@@ -153,6 +154,8 @@ fn left(host: &Host, usage: &Usage, best: &Ranked) -> (u64, u64) {
     let left = host.gpus().iter().filter(free).filter(|gpu| !given.contains(&gpu.address));
     let gpus = left.count() as u64;
     let free = host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus);
+    let close = |free: CpuSet, (_, claim): (_, &Claim)| free.difference(&claim.closes(host));
+    let free = usage.tenants().fold(free, close);
     let taken = best.placement.claim().dedicated.len();
     (gpus, (free.len() as u64).saturating_sub(taken as u64))
 }
