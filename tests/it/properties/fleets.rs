@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use pinwise::engine::{GpuShare, L3Use};
+use pinwise::engine::{GpuShape, GpuShare, L3Use};
 use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, rank};
 use pinwise::host::Gpu;
 use pinwise::request::{GpuRequest, Wish};
@@ -114,6 +114,15 @@ fn tuned(rng: &mut Rng) -> Options {
             evidence = evidence.with(rng.pick(&RuleId::ALL), range);
         }
         options.evidence = evidence;
+    }
+    let share = |rng: &mut Rng| {
+        let (cores, memory) = (rng.pick(&[1, 4, 8, 30]), rng.pick(&[1, 40, 200]));
+        GpuShare { cores, memory: Bytes::from_gib(memory) }
+    };
+    options.gpu_share = rng.percent(50).then(|| share(rng));
+    for _ in 0..rng.pick(&[0, 0, 1, 5]) {
+        let (gpus, count) = (rng.pick(&[1, 2, 4, 8]), rng.pick(&[1, 7]));
+        options.gpu_mix.push(GpuShape { gpus, share: share(rng), count });
     }
     options
 }

@@ -9,6 +9,7 @@ mod fleets;
 mod life;
 mod more;
 mod order;
+mod packing;
 mod renumber;
 mod says;
 mod scene;
