@@ -35,7 +35,7 @@ impl<'a> GpuTenants<'a> {
     pub(crate) fn whole_cores<'r>(
         &self,
         ranges: impl Iterator<Item = &'r Range<usize>>,
-    ) -> SmallVec<[u64; 8]> {
+    ) -> SmallVec<[u32; 8]> {
         let mut own = CpuSet::new();
         self.claims.iter().for_each(|claim| own.extend(&claim.dedicated));
         let others = self.usage.dedicated().difference(&own);
@@ -43,7 +43,7 @@ impl<'a> GpuTenants<'a> {
         let map = &self.host.derived().core_map;
         let mut whole = map.any(&allowed.difference(&others).difference(kept));
         whole.without(&map.any(&others.union(&kept.intersection(allowed))));
-        ranges.map(|range| u64::from(whole.count(range))).collect()
+        ranges.map(|range| whole.count(range)).collect()
     }
 
     /// The room of each node with GPUs without these tenants. `free` gives the free bytes of a
@@ -59,9 +59,9 @@ impl<'a> GpuTenants<'a> {
         let held = |at: usize, size: PageSize| {
             self.pages(&self.host.nodes()[at], size).saturating_mul(size.bytes())
         };
-        let room = |(node, cores): (&GpuNode, u64)| {
+        let room = |(node, cores): (&GpuNode, u32)| {
             let held = sizes.clone().map(|size| held(node.at, size));
-            Share { cores, bytes: held.fold(free(node.at), u64::saturating_add) }
+            Share { cores: u64::from(cores), bytes: held.fold(free(node.at), u64::saturating_add) }
         };
         with_gpus.iter().zip(self.whole_cores(ranges)).map(room).collect()
     }

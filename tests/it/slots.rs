@@ -113,8 +113,8 @@ fn a_share_that_nobody_could_have_ends_no_slot() {
     // Twelve cores of each node are left, three for each of its four GPUs.
     let usage = half_held(&host);
     for cores in [1, 3, 4, 100] {
-        let mut options = Options::default();
-        options.gpu_share = Some(GpuShare { cores, memory: Bytes::from_gib(1) });
+        let gpu_share = Some(GpuShare { cores, memory: Bytes::from_gib(1) });
+        let options = Options { gpu_share, ..Options::default() };
         let request = gpu_vm(2, 8, 1, Workload::GpuTraining);
         let answer = ask_with(&host, &usage, &request, &options).unwrap();
         assert_eq!(answer.best().cost.slots_before, [8, 4, 2, 1], "{cores}");
@@ -125,13 +125,13 @@ fn a_share_that_nobody_could_have_ends_no_slot() {
 fn slots_for_vms_that_do_not_fit_weigh_less() {
     let (host, request) = (two_boards(), gpu_vm(2, 8, 1, Workload::GpuTraining));
     let share = |cores| GpuShare { cores, memory: Bytes::from_gib(1) };
-    let mut options = Options::default();
     // Three cores for each GPU are left: of 9 VMs with 8 GPUs, 3 fit, and one is added.
-    options.gpu_mix = vec![
+    let gpu_mix = vec![
         GpuShape { gpus: 8, share: share(3), count: 3 },
         GpuShape { gpus: 8, share: share(4), count: 6 },
         GpuShape { gpus: 1, share: share(12), count: 5 },
     ];
+    let options = Options { gpu_mix, ..Options::default() };
     let cost = |usage: &Usage| ask_with(&host, usage, &request, &options).unwrap().best().cost;
     assert_eq!(cost(&Usage::empty(&host)).weights, [1000, 2000, 4000, 8000]);
     assert_eq!(cost(&half_held(&host)).weights, [1000, 2000, 4000, 3200]);
