@@ -17,7 +17,7 @@ use crate::units::PageSize;
 use crate::usage::Usage;
 
 /// The free resources of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NodeCounts {
     /// Usable pCPUs.
     pub(super) pcpus: u16,
@@ -30,7 +30,7 @@ const MANY: u32 = u32::MAX;
 
 /// The free resources of one host, as counts. Two hosts with the same topology and equal counts are
 /// probably, but not certainly, in the same state.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FreeCounts {
     /// Counts by position in [`Host::nodes`].
     pub(super) nodes: Box<[NodeCounts]>,

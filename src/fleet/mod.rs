@@ -107,6 +107,7 @@ mod bound;
 mod cheapest;
 mod counted;
 mod counts;
+mod kept;
 mod key;
 mod member;
 mod rank;
@@ -117,5 +118,6 @@ pub use answer::{
     FleetAnswer, FleetOptions, HostOrder, HostRank, HostRefusal, NotChosen, Remaining, Shortfall,
 };
 pub use batch::{AntiAffinity, BatchError, place_each, place_gang};
+pub use kept::{Ask, Fleet, FleetError, NotPlaced, RefusedHosts};
 pub use member::FleetHost;
 pub use rank::{rank, rank_by};

@@ -19,10 +19,10 @@ use super::{ensure, for_cases};
 use pinwise_testkit::common::{checked, description};
 use pinwise_testkit::rng::Rng;
 
-type Fleet = Vec<FleetHost<Arc<Host>>>;
+pub(super) type Fleet = Vec<FleetHost<Arc<Host>>>;
 
 /// Two or three models, about twenty hosts of each, with up to two, six or twelve tenants.
-fn fleet(rng: &mut Rng) -> Fleet {
+pub(super) fn fleet(rng: &mut Rng) -> Fleet {
     let model = |rng: &mut Rng| {
         let described = description(rng.pick(&HOSTS));
         let described = if rng.percent(50) { worsened(rng, described) } else { described };
@@ -47,7 +47,7 @@ fn fleet(rng: &mut Rng) -> Fleet {
 }
 
 /// Mostly of a VM without devices, for which there are the most bounds.
-fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestSpec {
+pub(super) fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestSpec {
     let mut wish = request(rng, fleet[0].host());
     if rng.percent(70) {
         wish.gpus = GpuRequest::default();
@@ -101,7 +101,7 @@ fn fill(rng: &mut Rng, fleet: &Fleet, wish: &mut RequestSpec) {
     }
 }
 
-fn tuned(rng: &mut Rng) -> Options {
+pub(super) fn tuned(rng: &mut Rng) -> Options {
     let mut options = options(rng);
     options.all = false;
     options.packing_weight = rng.pick(&[0, 0, 100, 4000]);

@@ -6,6 +6,7 @@ mod changes;
 mod extremes;
 mod facts;
 mod fleets;
+mod kept;
 mod life;
 mod more;
 mod order;
