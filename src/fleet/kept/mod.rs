@@ -25,8 +25,8 @@
 //!
 //! # Choosing among near-equal hosts
 //! Schedulers that work on copies of one fleet all choose the same host, and all but one have to
-//! ask again. With `spread_choice` of k, a VM takes one of the k best hosts by a hash of its name.
-//! It gives up the best host: the VM may cost later VMs more, up to what it costs on the k-th.
+//! ask again. With [`Ask::spread_choice`] of k, a VM takes one of the k best hosts by a hash of its
+//! name. It gives up the best host: the VM may cost later VMs more, up to what it costs on the k-th.
 //!
 //! # Invariants
 //! - Each host that is not drained is in exactly one state, whose hosts are all alike.
@@ -56,13 +56,17 @@ use crate::usage::{Claim, ClaimError, Usage};
 /// The default number of shapes that are kept.
 const SHAPES: usize = 16;
 
-/// Hosts that a request may be on.
+/// The hosts that a VM may be on, and the choice among them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ask {
     /// Labels that the host must have, all of them, such as a zone.
     pub labels: BTreeSet<String>,
     /// Positions of hosts that the VM must not be on, such as those of its group.
     pub not_on: BTreeSet<usize>,
+    /// The number of best hosts of which [`Fleet::place`] takes one, by a hash of the VM's name; 0
+    /// and 1 take the best. More gives up the best host: the VM may cost later VMs as much as on
+    /// the last of these.
+    pub spread_choice: usize,
 }
 
 /// A change of a fleet that is not possible. Nothing has changed.
@@ -262,18 +266,12 @@ impl Fleet {
         best.into_iter().filter_map(|at| self.whole(at, request)).collect()
     }
 
-    /// Places a VM on its best host and claims it there; or, with `spread_choice` above 1, on one of
-    /// that number of best hosts, by a hash of the VM's name.
+    /// Places a VM on its best host, or as [`Ask::spread_choice`] says, and claims it there.
     ///
     /// # Errors
     /// [`NotPlaced`]; then nothing was claimed.
-    pub fn place(
-        &mut self,
-        request: &Request,
-        ask: &Ask,
-        spread_choice: usize,
-    ) -> Result<HostRank, NotPlaced> {
-        let best = self.positions(request, ask, spread_choice.max(1));
+    pub fn place(&mut self, request: &Request, ask: &Ask) -> Result<HostRank, NotPlaced> {
+        let best = self.positions(request, ask, ask.spread_choice.max(1));
         let name = &request.spec().name;
         let chosen = match best.len() {
             0 => return Err(NotPlaced::NoHost(self.refused(request, ask))),

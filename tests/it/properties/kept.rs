@@ -7,12 +7,12 @@ use pinwise::fleet::{
     Ask, Fleet, FleetHost, FleetOptions, HostOrder, HostRank, HostRefusal, NotPlaced, RefusedHosts,
     Shortfall, rank_by,
 };
-use pinwise::{Host, Request, RequestSpec};
+use pinwise::{Bytes, Host, Request, RequestSpec, Usage};
 
 use super::fleets::{fleet, tuned, wish};
 use super::scene::tenant;
 use super::{ensure, for_cases};
-use pinwise_testkit::common::checked;
+use pinwise_testkit::common::{checked, description};
 use pinwise_testkit::rng::Rng;
 
 /// What the model knows of a host beside its tenants.
@@ -141,7 +141,7 @@ impl Model {
             4..10 => {
                 let ask = self.ask(rng);
                 let first = self.ranked(&request, &ask, 1).into_iter().next();
-                match (self.kept.place(&request, &ask, 1), first) {
+                match (self.kept.place(&request, &ask), first) {
                     (Ok(kept), Some(rank)) if kept == rank => {
                         let claim = rank.best.placement.claim();
                         self.hosts[rank.host].claim(&name, claim).unwrap();
@@ -189,11 +189,55 @@ impl Model {
 
 #[test]
 fn a_kept_fleet_answers_as_from_nothing() {
-    for_cases(71, 12, |rng| {
+    for_cases(71, 6, |rng| {
         let mut model = Model::new(rng);
         let wishes: Vec<RequestSpec> = (0..5).map(|_| wish(rng, &model.hosts)).collect();
         (0..60).try_for_each(|number| model.step(rng, &wishes, number))
     });
+}
+
+#[test]
+fn a_vm_takes_one_of_the_best_hosts_by_its_name() {
+    let host = Arc::new(description("hgx-h200").build().unwrap());
+    let mut kept = Fleet::new(FleetOptions::default());
+    for number in 0..9 {
+        let usage = Usage::empty(&host);
+        kept.add(&format!("host{number}"), Arc::clone(&host), usage, BTreeSet::new()).unwrap();
+    }
+    let ask = Ask { spread_choice: 4, not_on: BTreeSet::from([0]), ..Ask::default() };
+    let mut chosen = BTreeSet::new();
+    for number in 0..32 {
+        let vm = RequestSpec::new(format!("vm{number}"), 4, Bytes::from_gib(8));
+        let request = checked(&vm);
+        let best = kept.best(&request, &ask, 4);
+        let placed = kept.place(&request, &ask).unwrap();
+        assert!(best.contains(&placed));
+        kept.release(placed.host, &vm.name).unwrap();
+        assert_eq!(kept.place(&request, &ask).unwrap(), placed);
+        kept.release(placed.host, &vm.name).unwrap();
+        chosen.insert(placed.host);
+    }
+    assert_eq!(chosen, BTreeSet::from([1, 2, 3, 4]));
+}
+
+#[test]
+fn refusals_of_a_kept_fleet_are_counts() {
+    let host = Arc::new(description("hgx-h200").build().unwrap());
+    let mut kept = Fleet::new(FleetOptions::default());
+    for number in 0..5 {
+        let labels =
+            if number < 3 { BTreeSet::from(["zone-a".to_owned()]) } else { BTreeSet::new() };
+        let usage = Usage::empty(&host);
+        kept.add(&format!("host{number}"), Arc::clone(&host), usage, labels).unwrap();
+    }
+    kept.set_drained(4, true).unwrap();
+    let request = checked(&RequestSpec::new("vm", 4096, Bytes::from_gib(8)));
+    let ask = Ask { labels: BTreeSet::from(["zone-a".to_owned()]), ..Ask::default() };
+    let Err(refused) = kept.place(&request, &ask) else { panic!("it fits") };
+    assert_eq!(
+        refused.to_string(),
+        "no host fits: of 5 hosts 3 have too few free pCPUs, 1 lack a label, 1 are drained"
+    );
 }
 
 /// A long life of one fleet; run with `--ignored` and a release build.
