@@ -207,7 +207,7 @@ fn a_vm_takes_one_of_the_best_hosts_by_its_name() {
     let ask = Ask { spread_choice: 4, not_on: BTreeSet::from([0]), ..Ask::default() };
     let mut chosen = BTreeSet::new();
     for number in 0..32 {
-        let vm = RequestSpec::new(format!("vm{number}"), 4, Bytes::from_gib(8));
+        let vm = RequestSpec::new(&format!("vm{number}"), 4, Bytes::from_gib(8));
         let request = checked(&vm);
         let best = kept.best(&request, &ask, 4);
         let placed = kept.place(&request, &ask).unwrap();
