@@ -54,6 +54,18 @@ pub(super) fn fewer_vcpus(ask: Ask<'_>) -> Option<Change> {
     Some(Change::FewerVcpus { vcpus: u32::try_from(best?).ok()? })
 }
 
+/// The largest even number, where an even one is requested, the largest number that fits is odd, and
+/// the host has siblings.
+pub(super) fn even_vcpus(ask: Ask<'_>, fewer: &Change) -> Option<Change> {
+    let Change::FewerVcpus { vcpus } = *fewer else { return None };
+    let is_odd = ask.spec().vcpus.is_multiple_of(2) && !vcpus.is_multiple_of(2);
+    if !is_odd || ask.host().derived().widest_core < 2 {
+        return None;
+    }
+    let pairs = largest_below(u64::from(vcpus.div_ceil(2)), |n| vcpus_fit(ask, 2 * n))?;
+    Some(Change::EvenVcpus { vcpus: u32::try_from(2 * pairs).ok()? })
+}
+
 /// Each page size apart: memory that is not a multiple of a size cannot use its pages, so the
 /// amounts that fit are not one interval.
 pub(super) fn less_memory(ask: Ask<'_>) -> Option<Change> {
@@ -135,4 +147,12 @@ pub(super) fn virtual_functions(ask: Ask<'_>) -> Option<Change> {
     let (count, model) = (*count, model.clone());
     let fits = count > 0 && ask.fits(|spec| spec.gpus = GpuRequest::VfOf { count, model });
     fits.then_some(Change::VirtualFunctions { count })
+}
+
+/// Whole GPUs instead of as many virtual functions.
+pub(super) fn whole_gpus(ask: Ask<'_>) -> Option<Change> {
+    let GpuRequest::VfOf { count, model } = &ask.spec().gpus else { return None };
+    let (count, model) = (*count, model.clone());
+    let fits = count > 0 && ask.fits(|spec| spec.gpus = GpuRequest::Count { count, model });
+    fits.then_some(Change::WholeGpus { count })
 }

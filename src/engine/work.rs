@@ -19,11 +19,17 @@
 //! Pinned vCPUs have the cores that they are pinned to. V floating vCPUs on C cores do what min(V,
 //! C) cores do, the fastest first, and the siblings beyond them: the host's scheduler spreads busy
 //! threads over idle cores first. The default layout floats over every allowed core of the host,
-//! tenants' too, as nothing keeps it off them. The ratio's likely value has all three at theirs; its
-//! ends are the least and the most that any of their ends give.
+//! tenants' too, as nothing keeps it off them.
 //!
-//! Examples, likely values. 32 vCPUs on 16 of 32 cores: 16.48 / 32 = 0.515. 14 vCPUs on 7 of 8 cores:
-//! 7.21 / 8.18 = 0.88. 128 vCPUs on all 128 threads of 64 cores: 1.
+//! Where the host keeps a core for its own work, a default layout that keeps every core busy shares
+//! that one with the host's threads. They take nothing of it at the least, half of it likely, and all
+//! of it at most: shares chosen by us, as no finding tells.
+//!
+//! The ratio's likely value has all of these at theirs; its ends are the least and the most that any
+//! of their ends give.
+//!
+//! Examples, likely values. 32 vCPUs on 16 of 32 cores: 16.48 / 32 = 0.515. 14 vCPUs on 7 of 8 cores,
+//! the eighth kept for the host: 7.21 / 7.68 = 0.94. 128 vCPUs on all 128 threads of 64 cores: 1.
 //!
 //! # Known limitations
 //! - Work that waits at barriers runs at the pace of the slowest vCPU; the model adds the vCPUs up.
@@ -46,6 +52,8 @@ pub struct Work {
     pub low_power: u32,
     /// vCPUs beyond one a core: on second threads.
     pub siblings: u32,
+    /// Whether one of the cores, of the slowest kind, is the one that the host keeps for its own work.
+    pub beside_host: bool,
 }
 
 /// What a kind of core and a second thread do, in thousandths of a performance core.
@@ -54,19 +62,22 @@ struct Speeds {
     efficiency: i64,
     low_power: i64,
     sibling: i64,
+    /// The part of a core that the host's own work takes, in thousandths.
+    host: i64,
 }
 
-const LIKELY: Speeds = Speeds { efficiency: 610, low_power: 300, sibling: 30 };
+const LIKELY: Speeds = Speeds { efficiency: 610, low_power: 300, sibling: 30, host: 500 };
 const EFFICIENCY: [i64; 2] = [530, 700];
 const LOW_POWER: [i64; 2] = [250, 500];
 const SIBLING: [i64; 2] = [-60, 350];
+const HOST: [i64; 2] = [0, 1000];
 
 impl Work {
     /// Of this many vCPUs on these cores.
     pub(crate) fn new(vcpus: u32, cores: ByKind) -> Self {
         let [performance, efficiency, low_power] = cores;
         let siblings = vcpus.saturating_sub(cores.iter().sum());
-        Self { performance, efficiency, low_power, siblings }
+        Self { performance, efficiency, low_power, siblings, beside_host: false }
     }
 
     /// Of the default layout: this many vCPUs over all allowed pCPUs of the host.
@@ -74,7 +85,9 @@ impl Work {
         let derived = host.derived();
         let cores = busy(vcpus, derived.allowed_cores);
         let most = u32::try_from(host.allowed().len()).unwrap_or(u32::MAX);
-        Self::new(vcpus.min(most), cores)
+        let all_busy = vcpus >= derived.allowed_cores.iter().sum();
+        let keeps = !host.kept().cpus.is_empty();
+        Self { beside_host: all_busy && keeps, ..Self::new(vcpus.min(most), cores) }
     }
 
     /// The number of vCPUs.
@@ -91,10 +104,21 @@ impl Work {
     }
 
     fn at(self, speeds: Speeds) -> i64 {
+        let host = if self.beside_host { self.slowest(speeds) * speeds.host / 1000 } else { 0 };
         i64::from(self.performance) * 1000
             + i64::from(self.efficiency) * speeds.efficiency
             + i64::from(self.low_power) * speeds.low_power
             + i64::from(self.siblings) * speeds.sibling
+            - host
+    }
+
+    /// What the slowest of its kinds of cores does.
+    fn slowest(self, speeds: Speeds) -> i64 {
+        match (self.low_power, self.efficiency) {
+            (1.., _) => speeds.low_power,
+            (0, 1..) => speeds.efficiency,
+            (0, 0) => 1000,
+        }
     }
 
     fn against(self, other: Self, speeds: Speeds) -> Ratio {
@@ -104,13 +128,9 @@ impl Work {
 
     /// What it does, in thousandths of its work, if all vCPUs go at the pace of the slowest.
     fn at_one_pace(self, speeds: Speeds) -> u32 {
-        let slowest = match (self.low_power, self.efficiency) {
-            (1.., _) => speeds.low_power,
-            (0, 1..) => speeds.efficiency,
-            (0, 0) => 1000,
-        };
+        let slowest = self.slowest(speeds);
         let cores = i64::from(self.performance + self.efficiency + self.low_power);
-        let all = Self { siblings: 0, ..self }.at(speeds).max(1);
+        let all = Self { siblings: 0, beside_host: false, ..self }.at(speeds).max(1);
         // Rounded up and a little more, so that no rounding puts a mix behind its slow cores alone.
         u32::try_from(cores * slowest * 1000 / all + 2).unwrap_or(1000).clamp(1, 1000)
     }
@@ -118,7 +138,8 @@ impl Work {
     /// What is left of its work if all vCPUs go at the pace of those on the slowest kind of core: at
     /// the least, and halfway to the sum of all, on a logarithmic scale.
     pub(crate) fn held_back(self) -> (Ratio, Ratio) {
-        let least = Speeds { efficiency: EFFICIENCY[0], low_power: LOW_POWER[0], sibling: 0 };
+        let (efficiency, low_power) = (EFFICIENCY[0], LOW_POWER[0]);
+        let least = Speeds { efficiency, low_power, sibling: 0, host: 0 };
         let likely = self.at_one_pace(LIKELY);
         (Ratio(self.at_one_pace(least)), Ratio((likely * 1000).isqrt()))
     }
@@ -134,8 +155,9 @@ impl Work {
         for efficiency in EFFICIENCY {
             for low_power in LOW_POWER {
                 for sibling in SIBLING {
-                    let ratio = self.against(other, Speeds { efficiency, low_power, sibling });
-                    ends = (ends.0.min(ratio), ends.1.max(ratio));
+                    let ratio =
+                        |host| self.against(other, Speeds { efficiency, low_power, sibling, host });
+                    ends = (ends.0.min(ratio(HOST[0])), ends.1.max(ratio(HOST[1])));
                 }
             }
         }
@@ -172,6 +194,10 @@ mod tests {
             assert_eq!(own.likely_against(default), Ratio(likely), "{own:?}");
             assert_eq!(own.ends_against(default), (Ratio(ends.0), Ratio(ends.1)), "{own:?}");
         }
+        let beside_host = Work { beside_host: true, ..work(14, 8) };
+        assert_eq!(work(14, 7).likely_against(beside_host), Ratio(939));
+        assert_eq!(work(14, 7).ends_against(beside_host), (Ratio(861), Ratio(1038)));
+        assert_eq!(beside_host.ends_against(beside_host), (Ratio(1000), Ratio(1000)));
     }
 
     #[test]

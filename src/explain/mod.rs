@@ -204,10 +204,11 @@ fn row(ranked: &Ranked, rank: usize) -> [String; 9] {
     let floats = placement.style == Style::Default;
     let dash = |text: String| if floats { "-".to_owned() } else { text };
     let cores = ranked.cost.cores.0;
-    // Relative to one core for every vCPU.
+    // Relative to one core for every vCPU, on a host that has as many.
     let saved = (placement.vcpus.len() as u64).saturating_sub(cores);
+    let could = ranked.profile.default_work.siblings == 0;
     let saves = match saved {
-        _ if !placement.dedicated => String::new(),
+        _ if !placement.dedicated || !could => String::new(),
         0 => String::new(),
         1 => "  saves 1 core".to_owned(),
         n => format!("  saves {n} cores"),

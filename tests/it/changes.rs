@@ -70,6 +70,23 @@ fn four_cores_of_which_one_is_kept_hold_three_vcpus() {
     );
 }
 
+/// Of four cores of two threads one is kept for the host.
+#[test]
+fn an_odd_number_that_fits_comes_with_the_even_one_below() {
+    let host = host(1, 4, 2, 16);
+    let told = changes(&host, &RequestSpec { smt: Wish::Require(false), ..vm(8, 4) });
+    assert!(told.contains(&Change::FewerVcpus { vcpus: 3 }), "{told:?}");
+    assert!(told.contains(&Change::EvenVcpus { vcpus: 2 }), "{told:?}");
+    assert!(
+        sentences(&told).contains(
+            &"2 vCPUs, which the guest can see as pairs of siblings (--vcpus 2)".to_owned()
+        )
+    );
+    // An odd number cannot be shown as pairs, so its user is not told of them.
+    let told = changes(&host, &RequestSpec { smt: Wish::Require(false), ..vm(9, 4) });
+    assert!(!told.iter().any(|change| matches!(change, Change::EvenVcpus { .. })), "{told:?}");
+}
+
 #[test]
 fn what_is_kept_is_said_only_where_cores_are_short() {
     let said = text(&host(2, 4, 1, 16), &vm(2, 100));

@@ -119,7 +119,7 @@ fn sound(text: &str, lines: usize, hostile: &str) {
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     assert_eq!(text.lines().count(), lines, "{text}");
     let pages = Regex::new(
-        r"^  - \d+ more \S+ \S+ pages on node \d+ \(echo \d+ > /sys/devices/system/node/node\d+/hugepages/hugepages-\d+kB/nr_hugepages\)$",
+        r"^  - \d+ more \S+ \S+ pages on node \d+ \(echo \d+ > /sys/devices/system/node/node\d+/hugepages/hugepages-\d+kB/nr_hugepages\); if memory is too fragmented, a boot gives them \(hugepagesz=\d+[KMGT] hugepages=\d+:\d+\)$",
     )
     .unwrap();
     for line in text.lines().filter(|line| line.contains("echo") || line.contains("/sys/")) {

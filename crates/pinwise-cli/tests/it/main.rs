@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod cli;
+mod devices;
 mod domain;
 #[cfg(feature = "libvirt")]
 mod libvirt;
+mod manners;
 #[cfg(feature = "nvml")]
 mod nvml;
 mod program;
 mod replay;
 mod sources;
+mod vms;

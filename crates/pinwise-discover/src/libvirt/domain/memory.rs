@@ -26,11 +26,11 @@ struct GuestMemory {
 
 /// The host nodes that memory may be on.
 #[derive(Clone, Default)]
-struct Binding {
+pub(crate) struct Binding {
     /// The nodes; empty for any node.
-    nodes: NodeSet,
+    pub(crate) nodes: NodeSet,
     /// Whether the memory may also be on other nodes.
-    preferred: bool,
+    pub(crate) preferred: bool,
 }
 
 pub(super) fn read(
@@ -294,7 +294,7 @@ fn modules(
 
 /// Adds `count` pages to `counts`, in even shares over the nodes of the binding. A node with fewer
 /// pages than its share gives all it has, and the others share the rest.
-fn spread(
+pub(crate) fn spread(
     count: u64,
     size: PageSize,
     binding: &Binding,

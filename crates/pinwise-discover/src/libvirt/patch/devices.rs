@@ -135,7 +135,10 @@ pub(super) fn patch(
             None => "functions of one card share a slot",
         };
         let part = format!("guest address of hostdev {host}");
-        source.changed(part, before, Some(at.to_string()), why);
+        let after = Some(at.to_string());
+        if before != after {
+            source.changed(part, before, after, why);
+        }
         source.exchange(*node, old.as_slice(), &[address]);
     }
     source.exchange(devices, &stale, &added);
