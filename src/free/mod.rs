@@ -100,6 +100,7 @@
 //!   later or, where cores need not be whole, before. Its profile then still says whole cores.
 //! - Free pages on a node may include pages that a tenant holds on no particular node: see above.
 
+pub(crate) mod cells;
 pub(crate) mod devices;
 pub(crate) mod floaters;
 pub(crate) mod gpus;

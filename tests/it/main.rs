@@ -29,6 +29,7 @@ mod host_memory;
 mod hostile;
 mod kinds;
 mod lessons;
+mod listings;
 mod lscpu;
 mod lstopo;
 mod mutations;

@@ -3,11 +3,14 @@
 
 mod audit;
 mod cli;
+mod devices;
 mod domain;
 #[cfg(feature = "libvirt")]
 mod libvirt;
+mod manners;
 #[cfg(feature = "nvml")]
 mod nvml;
 mod program;
 mod replay;
 mod sources;
+mod vms;

@@ -20,7 +20,10 @@ mod values;
 pub(crate) mod xml;
 
 pub use as_is::{DomainAsIs, domain_as_is};
+#[cfg(feature = "serde")]
+pub(crate) use capabilities::PARTS;
 pub use capabilities::read_capabilities;
+pub(crate) use domain::{Binding, spread};
 pub use domain::{Domain, is_windows, read_domain};
 #[cfg(feature = "libvirt")]
 pub use live::{Connection, ConnectionError, SYSTEM};
@@ -28,4 +31,5 @@ pub use nodedev::{NodeDevice, add_node_devices, read_node_device};
 pub use note::LibvirtNote;
 pub use patch::{PatchError, PatchOptions, PatchedDomain, patch, patch_with};
 pub use problem::{LibvirtError, TextPlace};
+pub(crate) use request::with_devices;
 pub use request::{DomainRequest, request_of_domain};

@@ -163,6 +163,20 @@ pub fn lstopo(bytes: &[u8]) -> Outcome {
     built(hwloc::read_lstopo(&lossy(bytes)), bytes)
 }
 
+/// A host of OpenNebula with its VMs.
+pub fn onehost(bytes: &[u8]) -> Outcome {
+    let read = match pinwise_discover::opennebula::read_onehost(&lossy(bytes)) {
+        Ok(read) => read,
+        Err(error) => return refused(error),
+    };
+    if let Ok(host) = read.reading.host.clone().build() {
+        if let Err(error) = Usage::with_running(&host, read.tenants) {
+            _ = refused(error);
+        }
+    }
+    built(Ok::<_, String>(read.reading), bytes)
+}
+
 /// libvirt's capabilities.
 pub fn capabilities(bytes: &[u8]) -> Outcome {
     built(libvirt::read_capabilities(&lossy(bytes)), bytes)
@@ -237,6 +251,40 @@ pub fn domain(bytes: &[u8]) -> Outcome {
         _ = refused(error);
     }
     Outcome::Read
+}
+
+/// A VM of any kind of text, as a request and, if it is not one, as a tenant.
+pub fn vm(bytes: &[u8]) -> Outcome {
+    let (host, text) = (small(), lossy(bytes));
+    match pinwise_discover::read_vm(host, &text) {
+        Ok(asked) => {
+            let said = asked.notes.iter().map(ToString::to_string);
+            said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+            let built = outcome(asked.request.build());
+            _ = tenant(host, &text);
+            built
+        }
+        Err(error) => {
+            _ = refused(error);
+            tenant(host, &text)
+        }
+    }
+}
+
+/// A tenant of any kind of text.
+fn tenant(host: &Host, text: &str) -> Outcome {
+    let mut tenants = pinwise_discover::tenants::Tenants::new();
+    if let Err(error) = tenants.add_text(host, text) {
+        return refused(error);
+    }
+    match tenants.finish(host) {
+        Ok(settled) => {
+            let said = settled.notes.iter().map(ToString::to_string);
+            said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+            Outcome::Read
+        }
+        Err(error) => refused(error),
+    }
 }
 
 /// Placements with a GPU, which not every domain has a place for, and without.

@@ -26,13 +26,13 @@ pub(in crate::libvirt) struct GuestMemory {
 
 /// The host nodes that memory may be on.
 #[derive(Clone, Default)]
-pub(in crate::libvirt) struct Binding {
+pub(crate) struct Binding {
     /// The nodes; empty for any node.
-    pub(in crate::libvirt) nodes: NodeSet,
+    pub(crate) nodes: NodeSet,
     /// Whether the memory may also be on other nodes.
-    pub(in crate::libvirt) preferred: bool,
+    pub(crate) preferred: bool,
     /// Whether the pages are spread over the nodes one by one.
-    pub(in crate::libvirt) interleaved: bool,
+    pub(crate) interleaved: bool,
 }
 
 pub(super) fn read(
@@ -297,7 +297,7 @@ fn modules(
 
 /// Adds `count` pages to `counts`, in even shares over the nodes of the binding. A node with fewer
 /// pages than its share gives all it has, and the others share the rest.
-fn spread(
+pub(crate) fn spread(
     count: u64,
     size: PageSize,
     binding: &Binding,
