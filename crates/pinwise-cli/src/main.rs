@@ -4,8 +4,8 @@
 //! A subcommand is a module with its arguments and a function `run` from these to an [`Outcome`].
 //! [`input`] reads what a command line names; the library makes all decisions.
 //!
-//! Exit statuses: 0 done, 1 an audit found something, 2 bad input, 3 the request does not fit. Bad input is reported in one
-//! sentence on standard error.
+//! Exit statuses: 0 done, 1 an audit found something, 2 bad input, 3 the request does not fit. Bad
+//! input is reported in one sentence on standard error.
 
 mod audit;
 mod capacity;
@@ -53,9 +53,10 @@ const EXAMPLES: &str = "\
 Examples:
   pinwise recommend --host live --vcpus 8 --memory 16GiB --gpus 1
   pinwise recommend --host live --domain vm.xml --diff
+  pinwise audit --host live --domain /run/libvirt/qemu
   pinwise fleet hosts/ --vcpus 16 --memory 64GiB --gpus 1
 
-Exit status of all subcommands: 0, done; 2, bad input; 3, the VM does not fit.";
+Exit status of all subcommands: 0, done; 1, an audit found something; 2, bad input; 3, the VM does not fit.";
 
 fn main() -> ExitCode {
     let program = match Program::try_parse() {

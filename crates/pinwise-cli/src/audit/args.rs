@@ -8,6 +8,16 @@ use pinwise::host::Reserve;
 
 use crate::input::reserve;
 
+/// Shown below the arguments.
+const EXAMPLES: &str = "\
+Examples:
+  pinwise audit --host live --domain /run/libvirt/qemu
+  pinwise audit --host live --domain vm.xml --workload latency-sensitive
+  virsh dumpxml vm | pinwise audit --host caps.xml --domain - --format json
+  pinwise audit --host live --domain /etc/libvirt/qemu --format prometheus > pinwise.prom
+
+Exit status: 0, nothing found; 1, findings, notes among them; 2, bad input.";
+
 /// The form of the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -23,9 +33,8 @@ pub(super) enum Format {
 
 /// Checks domains as they are: findings, the worst first, each with its effect and a fix. Changes
 /// nothing.
-///
-/// Exit statuses: 0 without findings, 1 with some, 2 bad input. Notes alone count as findings.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The host, as for recommend: a description, virsh capabilities, lstopo, a captured root, or
     /// "live" for this machine.
