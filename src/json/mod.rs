@@ -68,8 +68,8 @@ pub use offer::{read_offer, write_offer};
 pub use placement::{read_placement, read_placements, write_placement};
 pub use request::{read_request, write_request};
 pub use schema::{
-    host_schema, offer_schema, placement_schema, recommendation_schema, refusal_schema,
-    request_schema, shape_schema, tenant_schema, usage_schema,
+    audit_schema, host_schema, offer_schema, placement_schema, recommendation_schema,
+    refusal_schema, request_schema, shape_schema, tenant_schema, usage_schema,
 };
 pub use shape::{read_shape, write_shape};
 pub use tenant::{read_tenant, write_tenant};

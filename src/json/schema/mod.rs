@@ -1,6 +1,7 @@
 //! The JSON Schemas of all formats, and what they are put together from.
 
 mod answer;
+mod audit;
 mod holdings;
 mod host;
 mod placement;
@@ -10,6 +11,7 @@ mod shape;
 use serde_json::{Map, Value, json};
 
 pub use answer::{recommendation_schema, refusal_schema};
+pub use audit::audit_schema;
 pub use holdings::{offer_schema, tenant_schema, usage_schema};
 pub use host::host_schema;
 pub use placement::placement_schema;

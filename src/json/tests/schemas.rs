@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use super::values::full;
 use super::{fixtures, value};
 use crate::json::{
-    HOST, OFFER, PLACEMENT, RECOMMENDATION, REFUSAL, REQUEST, SHAPE, TENANT, USAGE, host_schema,
-    offer_schema, placement_schema, read_offer, read_placement, read_request, read_shape,
-    read_tenant, recommendation_schema, refusal_schema, request_schema, shape_schema,
-    tenant_schema, usage_schema, write_offer, write_placement, write_request, write_shape,
-    write_tenant,
+    AUDIT, HOST, OFFER, PLACEMENT, RECOMMENDATION, REFUSAL, REQUEST, SHAPE, TENANT, USAGE,
+    audit_schema, host_schema, offer_schema, placement_schema, read_offer, read_placement,
+    read_request, read_shape, read_tenant, recommendation_schema, refusal_schema, request_schema,
+    shape_schema, tenant_schema, usage_schema, write_offer, write_placement, write_request,
+    write_shape, write_tenant,
 };
 use pinwise_testkit::schema::{broken, places, pointer};
 
-fn all() -> [(&'static str, String); 9] {
+fn all() -> [(&'static str, String); 10] {
     [
         (HOST, host_schema()),
         (REQUEST, request_schema()),
@@ -28,6 +28,7 @@ fn all() -> [(&'static str, String); 9] {
         (SHAPE, shape_schema()),
         (RECOMMENDATION, recommendation_schema()),
         (REFUSAL, refusal_schema()),
+        (AUDIT, audit_schema()),
     ]
 }
 

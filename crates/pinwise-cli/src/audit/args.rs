@@ -8,6 +8,16 @@ use pinwise::host::Reserve;
 
 use crate::input::reserve;
 
+/// Shown below the arguments.
+const EXAMPLES: &str = "\
+Examples:
+  pinwise audit --host live --domain /run/libvirt/qemu
+  pinwise audit --host live --domain vm.xml --workload latency-sensitive
+  virsh dumpxml vm | pinwise audit --host caps.xml --domain - --format json
+  pinwise audit --host live --domain /etc/libvirt/qemu --format prometheus > pinwise.prom
+
+Exit status: 0, nothing found; 1, findings, notes among them; 2, bad input.";
+
 /// The form of the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -23,9 +33,8 @@ pub(super) enum Format {
 
 /// Checks domains as they are: findings, the worst first, each with its effect and a fix. Changes
 /// nothing.
-///
-/// Exit statuses: 0 without findings, 1 with some, 2 bad input. Notes alone count as findings.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The host, as for recommend: a description, virsh capabilities, lstopo, a captured root, or
     /// "live" for this machine.
@@ -34,8 +43,8 @@ pub(crate) struct Args {
     /// Additional facts about the host, as for recommend.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(super) facts: Vec<PathBuf>,
-    /// The domains to check: their XML (virsh dumpxml), folders of such files, or standard input
-    /// for "-". Each is a tenant beside the others. With the feature libvirt, "live" for all
+    /// The domains to check: their XML (virsh dumpxml), folders of such files (/etc/libvirt/qemu, or
+    /// /run/libvirt/qemu for those that run), or standard input for "-". Each is a tenant beside the others. With the feature libvirt, "live" for all
     /// domains, "live:NAME" for one.
     #[arg(long, value_name = "FILE|DIR|-|live[:NAME]", num_args = 1.., required = true)]
     pub(super) domain: Vec<PathBuf>,

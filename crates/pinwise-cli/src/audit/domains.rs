@@ -78,7 +78,7 @@ fn given(
     let tenant = match read_domain(host, xml) {
         Ok(tenant) => Some(tenant),
         Err(problem @ LibvirtError::Absent { .. }) => {
-            notes.push(format!("{name} is no tenant beside the others: {problem}"));
+            notes.push(format!("{name} is not a tenant beside the others: {problem}"));
             None
         }
         Err(problem) => return Err(problem),
@@ -178,7 +178,7 @@ pub(super) fn check(
 fn usage(host: &Host, tenants: Tenants, said: &mut BTreeSet<String>) -> Result<Usage, Failure> {
     let settled = tenants.finish(host).map_err(|e| format!("the domains and tenants: {e}"))?;
     let Settled { usage, notes, .. } = settled;
-    // Findings tell of shared pCPUs, and that a domain is not in its own way is no news.
+    // Findings tell of shared pCPUs, and a domain is never in its own way.
     let is_news =
         |note: &&TenantNote| !matches!(note, TenantNote::Shared { .. } | TenantNote::Own { .. });
     said.extend(notes.iter().filter(is_news).map(ToString::to_string));

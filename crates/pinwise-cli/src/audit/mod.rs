@@ -10,6 +10,7 @@ use pinwise::json::{self, Audited};
 
 use crate::input::hosts::{self, Machine};
 use crate::outcome::{Failure, Outcome};
+use crate::said::{aside, is_quiet};
 pub(crate) use args::Args;
 use args::Format;
 use domains::Checked;
@@ -22,14 +23,14 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let all = domains::read(args, &host, &mut notes)?;
     let Checked { audited, usage } = domains::check(args, &host, tenants, all, &mut notes)?;
     let text = match args.format {
-        Format::Text => print::text(&audited, &notes),
+        Format::Text => print::text(&audited, if is_quiet() { &[] } else { &notes }),
         Format::Json => json::audit(&host, &audited, &notes) + "\n",
         Format::Sarif => sarif::report(&audited),
         Format::Prometheus => prometheus::metrics(&host, &usage, &audited),
     };
     if matches!(args.format, Format::Sarif | Format::Prometheus) {
         // Neither has a place for notes.
-        notes.iter().for_each(|note| eprintln!("note: {note}"));
+        notes.iter().for_each(|note| aside(format_args!("Note: {note}.")));
     }
     let is_clean = audited.iter().all(|domain: &Audited| domain.findings.is_empty());
     Ok(if is_clean { Outcome::done(text) } else { Outcome::found(text) })

@@ -269,6 +269,16 @@ mod tests {
     }
 
     #[test]
+    fn the_status_of_a_running_domain_has_the_domain_inside() {
+        let status = "<domstatus state='running'><domain id='4'><name>vm</name>\
+                      <memory>4096</memory></domain></domstatus>";
+        let domain = domain_as_is(&host(), status).unwrap().domain;
+        assert_eq!((domain.name.as_str(), domain.running), ("vm", true));
+        let error = domain_as_is(&host(), "<domstatus/>").unwrap_err().to_string();
+        assert_eq!(error, "line 1, column 1: <domstatus> has no <domain>");
+    }
+
+    #[test]
     fn pins_are_as_written_and_threads_without_pins_have_the_area() {
         let domain = read(
             "<vcpu cpuset='0-2,^1'>3</vcpu><iothreads>3</iothreads>\

@@ -61,7 +61,7 @@ pub(super) fn read(root: XmlNode<'_>) -> Result<GuestBuses, LibvirtError> {
     Ok(GuestBuses(all))
 }
 
-/// The bus of a guest address: `None` if it is no PCI address, or names none.
+/// The bus of a guest address: `None` if it is not a PCI address, or names no bus.
 pub(super) fn bus(address: XmlNode<'_>) -> Option<u32> {
     let pci = matches!(address.attribute("type"), None | Some("pci"));
     address.attribute("bus").filter(|_| pci).and_then(number)

@@ -24,7 +24,8 @@ pub(crate) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
     })
 }
 
-/// The root element; an error unless it has the expected name.
+/// The root element; an error unless it has the expected name. libvirt keeps the domains that run as
+/// `<domstatus>` in `/run/libvirt/qemu`, with the domain inside.
 pub(crate) fn root<'a>(
     document: &'a Document<'a>,
     expected: &'static str,
@@ -32,6 +33,9 @@ pub(crate) fn root<'a>(
     let root = document.root_element();
     if is(root, expected) {
         return Ok(root);
+    }
+    if expected == "domain" && is(root, "domstatus") {
+        return child(root, expected)?.ok_or_else(|| missing(root, "<domain>"));
     }
     Err(LibvirtError::Document { found: shorten(root.tag_name().name()), expected })
 }

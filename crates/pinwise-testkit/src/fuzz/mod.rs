@@ -204,7 +204,7 @@ fn small() -> &'static Host {
 fn audited(host: &Host, xml: &str) {
     let as_is = match libvirt::domain_as_is(host, xml) {
         Ok(as_is) => as_is,
-        // Controllers and the guest's topology are no matter of a tenant.
+        // Controllers and the guest's topology do not matter to a tenant.
         Err(error) => {
             _ = refused(error);
             return;
