@@ -1,4 +1,4 @@
-//! How many VMs a second a kept fleet places: `cargo bench --features rayon --bench stream`, on as
+//! The number of requests a second that a kept fleet answers: `cargo bench --features rayon --bench stream`, on as
 //! many threads as RAYON_NUM_THREADS says. `-- HOSTS` measures one size.
 //!
 //! The hosts are of four models and hold VMs of the eight shapes of the stream until 85% of their
@@ -115,7 +115,7 @@ fn measure(size: usize) {
     let rate = f64::from(count) / all.elapsed().as_secs_f64();
     times.sort_unstable();
     println!(
-        "{size:>7} hosts, {held:.0}% of GPUs held: {rate:>6.0} placements/s, median {:.3} ms, p99 \
+        "{size:>7} hosts, {held:.0}% of GPUs held: {rate:>6.0} requests/s, median {:.3} ms, p99 \
          {:.3} ms, {refused} refused; a new shape {:.0} ms (median), {:.0} ms (slowest)",
         percentile(&times, 50),
         percentile(&times, 99),
