@@ -1,9 +1,9 @@
-//! How many VMs a second a kept fleet places: `cargo bench --features rayon --bench stream`, on as
-//! many threads as RAYON_NUM_THREADS says. `-- HOSTS` measures one size.
+//! The number of requests a second that a kept fleet answers: `cargo bench --features rayon --bench
+//! stream`, on as many threads as RAYON_NUM_THREADS says. `-- HOSTS` measures one size.
 //!
-//! The hosts are of four models and hold VMs of the eight shapes of the stream until 85% of their
-//! GPUs are held. Then every VM that is placed is followed by the departure of another one. All
-//! shapes were asked for once before; the time of these first answers is given separately.
+//! The hosts are of four models and hold VMs of the eight shapes of the stream, on average with
+//! about four fifths of their GPUs. Every VM that is placed is followed by the departure of another
+//! one. All shapes were asked for once before; the time of these first answers is given separately.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock")]
 
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ fn named(shape: (u32, u32), name: &str) -> Request {
 fn filled(host: &Host, sequence: &mut Sequence) -> (Usage, Vec<String>) {
     let (mut usage, mut names, mut held) = (Usage::empty(host), Vec::new(), 0);
     let options = Options::default();
-    // On average 85% of eight.
+    // On average 6.8 of eight GPUs, less where the next VM is too large.
     let most = [5, 6, 7, 8, 8][sequence.below(5)];
     for number in 0..32 {
         let shape = STREAM[sequence.below(STREAM.len())];
@@ -63,8 +63,7 @@ fn percentile(times: &[Duration], hundredths: usize) -> f64 {
 fn measure(size: usize) {
     let models: Vec<Arc<Host>> = SHAPES[..4].iter().map(|shape| Arc::new(shape.host())).collect();
     let mut sequence = Sequence(size as u64);
-    let mut engine = Options::default();
-    engine.packing_weight = 4000;
+    let engine = Options { packing_weight: 4000, ..Options::default() };
     let order = HostOrder::BestFit;
     let mut fleet = Fleet::new(FleetOptions { engine, order, ..FleetOptions::default() });
     let mut running: Vec<(usize, String)> = Vec::new();
@@ -115,7 +114,7 @@ fn measure(size: usize) {
     let rate = f64::from(count) / all.elapsed().as_secs_f64();
     times.sort_unstable();
     println!(
-        "{size:>7} hosts, {held:.0}% of GPUs held: {rate:>6.0} placements/s, median {:.3} ms, p99 \
+        "{size:>7} hosts, {held:.0}% of GPUs held: {rate:>6.0} requests/s, median {:.3} ms, p99 \
          {:.3} ms, {refused} refused; a new shape {:.0} ms (median), {:.0} ms (slowest)",
         percentile(&times, 50),
         percentile(&times, 99),

@@ -218,8 +218,8 @@ impl HostCost {
 
 impl<'h> Slots<'h> {
     /// `room` says what is free on a node by its position, `held` has the GPUs of each tenant.
-    /// `without` gives the room of each node with GPUs once the tenants with GPUs are gone; it is
-    /// called only if it could change a share or a weight.
+    /// `without` gives the room of each node with GPUs once the tenants with GPUs are gone, or
+    /// nothing if there are none; it is called only if it could change a share or a weight.
     pub(crate) fn new(
         host: &'h Host,
         room: impl Fn(usize) -> NodeRoom,
@@ -238,7 +238,14 @@ impl<'h> Slots<'h> {
             cores < all(share.cores) || bytes < all(share.bytes)
         };
         let asks = !expected.mix.is_empty() || places.with_gpus.iter().any(short);
-        let rooms = if asks { without() } else { SmallVec::new() };
+        let mut rooms = if asks { without() } else { SmallVec::new() };
+        if asks && rooms.is_empty() {
+            let room = |node: &GpuNode| {
+                let NodeRoom { cores, bytes, .. } = nodes[node.at];
+                Share { cores, bytes }
+            };
+            rooms = places.with_gpus.iter().map(room).collect();
+        }
         let weights = expected.weights_on(places, &rooms);
         let later = places.places.iter().filter_map(|(size, gpus)| {
             // Each tenant is as likely as not to be gone when a VM of the slot's size comes, and

@@ -46,13 +46,21 @@ impl<'a> GpuTenants<'a> {
         ranges.map(|range| whole.count(range)).collect()
     }
 
-    /// The room of each node with GPUs without these tenants. `free` gives the free bytes of a
-    /// node by position, in pages of these sizes.
+    /// Whether no tenant holds a GPU.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// The room of each node with GPUs without these tenants; nothing if there are none. `free`
+    /// gives the free bytes of a node by position, in pages of these sizes.
     pub(crate) fn rooms_without(
         &self,
         sizes: impl Iterator<Item = PageSize> + Clone,
         free: impl Fn(usize) -> u64,
     ) -> SmallVec<[Share; 8]> {
+        if self.is_empty() {
+            return SmallVec::new();
+        }
         let derived = self.host.derived();
         let with_gpus = &derived.gpu_places.with_gpus;
         let ranges = with_gpus.iter().map(|node| &derived.nodes[node.at].cores);

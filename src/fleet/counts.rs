@@ -45,9 +45,9 @@ pub(super) struct FreeCounts {
     /// The GPUs of each tenant that holds any.
     pub(super) held: Box<[GpuMask]>,
     /// The number of cores of each node with GPUs that would be whole without the tenants with
-    /// GPUs.
+    /// GPUs; empty if there are none.
     roomy: Box<[u16]>,
-    /// The number of pages of each node and pool that the tenants with GPUs hold, or [`MANY`].
+    /// The number of pages that these tenants hold of each pool of these nodes, or [`MANY`].
     beside_gpus: Box<[u32]>,
     /// Whether tenants float on cores with usable pCPUs.
     pub(super) crowded: bool,
@@ -66,10 +66,11 @@ impl FreeCounts {
         };
         let pools = host.nodes().iter().flat_map(|n| n.pools.iter().map(move |p| (n, p.size)));
         let free = |(node, size)| pages::on_node(host, usage, node, size);
-        let pages = pools.clone().map(|pool| u32::try_from(free(pool)).unwrap_or(MANY));
+        let pages = pools.map(|pool| u32::try_from(free(pool)).unwrap_or(MANY));
         let tenants = GpuTenants::new(host, usage);
-        let beside = |(node, size)| u32::try_from(tenants.pages(node, size)).unwrap_or(MANY);
-        let with_gpus = host.derived().gpu_places.with_gpus.iter();
+        let beside = |(_, node, size)| u32::try_from(tenants.pages(node, size)).unwrap_or(MANY);
+        let some = !tenants.is_empty();
+        let with_gpus = host.derived().gpu_places.with_gpus.iter().filter(|_| some);
         let roomy = tenants.whole_cores(with_gpus.map(|node| &host.derived().nodes[node.at].cores));
         let groups = host.derived().groups.iter();
         let unheld = gpus::unheld(host, usage);
@@ -78,7 +79,7 @@ impl FreeCounts {
             nodes: host.nodes().iter().enumerate().map(node).collect(),
             pages: pages.collect(),
             roomy: roomy.into_iter().map(|cores| small(cores as usize)).collect(),
-            beside_gpus: pools.map(beside).collect(),
+            beside_gpus: gpu_pools(host).filter(|_| some).map(beside).collect(),
             unheld,
             gpus: gpus::free(host, usage),
             held: gpus::held_by_tenants(host, usage).into(),
@@ -123,9 +124,7 @@ impl FreeCounts {
         bytes: &[u64; MAX_NODES],
     ) -> SmallVec<[Share; 8]> {
         let mut bytes = *bytes;
-        let nodes = host.nodes().iter().enumerate();
-        let pools = nodes.flat_map(|(at, node)| node.pools.iter().map(move |p| (at, node, p.size)));
-        for ((at, node, size), held) in pools.zip(&self.beside_gpus) {
+        for ((at, node, size), held) in gpu_pools(host).zip(&self.beside_gpus) {
             let many = || GpuTenants::new(host, usage).pages(node, size);
             let held = if *held == MANY { many() } else { u64::from(*held) };
             if pages::needed(request, size).is_some() {
@@ -212,6 +211,13 @@ impl FreeCounts {
         let free = most(&mut pages()).min(in_all);
         (free < needed).then_some(Shortfall::Pages { page_size: size, needed, free })
     }
+}
+
+/// The pools of the nodes with GPUs, each with its node and the node's position.
+fn gpu_pools(host: &Host) -> impl Iterator<Item = (usize, &Node, PageSize)> {
+    let with_gpus = host.derived().gpu_places.with_gpus.iter();
+    let nodes = with_gpus.map(|node| (node.at, &host.nodes()[node.at]));
+    nodes.flat_map(|(at, node)| node.pools.iter().map(move |pool| (at, node, pool.size)))
 }
 
 /// The number of GPUs in the mask.

@@ -77,6 +77,11 @@
 //! Topologies and requests are compared by address, never by content, and nothing is ordered by
 //! these addresses.
 //!
+//! # Kept fleets
+//! `rank` counts every host anew. `Fleet` owns its hosts instead, notes what changes, and keeps what
+//! it knows for each shape of requests: the same answers at a cost that hardly grows with the fleet
+//! (see `kept`).
+//!
 //! # Batches
 //! `place_each` places requests in turn, each on its best host, and claims: later ones see the
 //! claims of earlier ones, and a request that fits nowhere is skipped. `place_gang` places the same

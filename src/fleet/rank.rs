@@ -59,9 +59,9 @@ where
 {
     let mut answer = FleetAnswer::default();
     if options.order == HostOrder::FirstFit {
-        for at in 0..hosts.len() {
+        for (at, member) in hosts.iter().enumerate() {
             let Some(request) = request(at) else { continue };
-            match whole(&hosts[at], at, request, options) {
+            match whole(member, at, request, options) {
                 Ok(rank) => {
                     answer.ranked.push(rank);
                     break;
