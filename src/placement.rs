@@ -282,6 +282,11 @@ pub struct Placement {
     pub iommu: bool,
     /// Whether the guest CPU needs `topoext` to see its SMT siblings (AMD).
     pub topoext: bool,
+    /// Whether nobody else may be on the cores of its dedicated pCPUs: see [`Claim::whole_cores`].
+    /// Not where the VM has its pCPUs from a set that leaves siblings of its cores to others.
+    pub whole_cores: bool,
+    /// Whether nobody else may be in the L3 domains of its dedicated pCPUs: see [`Claim::own_l3`].
+    pub own_l3: bool,
 }
 
 impl Placement {
@@ -347,6 +352,8 @@ impl Placement {
             pages,
             devices,
             mediated: Vec::new(),
+            whole_cores: self.whole_cores,
+            own_l3: self.own_l3,
         }
     }
 }

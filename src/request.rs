@@ -121,6 +121,11 @@ pub struct Policies {
         serde(alias = "whole-cores", skip_serializing_if = "is_require")
     )]
     pub whole_cores: Policy,
+    /// No other tenant with dedicated pCPUs in the L3 domains of the VM's dedicated pCPUs, now or
+    /// later. Cores without a known L3 domain count as one domain for each package.
+    #[doc(alias = "cache isolation")]
+    #[cfg_attr(feature = "serde", serde(alias = "own-l3", skip_serializing_if = "is_ignore"))]
+    pub own_l3: Policy,
     /// All vCPUs and all memory on one node.
     #[cfg_attr(feature = "serde", serde(alias = "one-node", skip_serializing_if = "is_ignore"))]
     pub one_node: Policy,
@@ -149,6 +154,7 @@ impl Default for Policies {
         Self {
             dedicated_cpus: Policy::Require,
             whole_cores: Policy::Require,
+            own_l3: Policy::Ignore,
             one_node: Policy::Ignore,
             gpu_locality: Policy::Prefer,
             same_switch: Policy::Ignore,

@@ -4,7 +4,7 @@ use super::count::Capacity;
 use super::exact::{FreeOnNode, MAX_SETS, closed, grow, in_sets, maximal, subsets_of, vms};
 use super::packing::{Packing, Resources, most};
 use super::shape::{Allowed, GpuBond, Shape};
-use crate::free::{FreePages, FreePcpus, bundle, gpus, virtual_gpus};
+use crate::free::{FreePages, FreePcpus, Isolation, bundle, gpus, virtual_gpus};
 use crate::host::Host;
 use crate::host::mask::{GpuMask, NodeMask};
 use crate::sets::CpuSet;
@@ -73,8 +73,9 @@ impl<'a> FreeForShape<'a> {
     fn new(host: &'a Host, usage: &Usage, shape: &Shape) -> Self {
         let free = FreePcpus::new(host, usage);
         let cores = host.cores().iter().enumerate();
-        let cores: Vec<Vec<PcpuId>> =
-            cores.map(|(at, core)| free.of_core(at, core, shape.whole_cores).collect()).collect();
+        let cores: Vec<Vec<PcpuId>> = cores
+            .map(|(at, core)| free.of_core(at, core, Isolation::whole(shape.whole_cores)).collect())
+            .collect();
         let mut aside = free.for_emulators(host);
         let threads = shape.threads() as usize;
         let whole = shape.whole_cores;

@@ -11,9 +11,10 @@ use crate::units::Bytes;
 /// The field of each property that has a policy.
 type Field = fn(&mut Policies) -> &mut Policy;
 
-const POLICIES: [(Property, Field); 7] = [
+const POLICIES: [(Property, Field); 8] = [
     (Property::DedicatedCpus, |policies| &mut policies.dedicated_cpus),
     (Property::WholeCores, |policies| &mut policies.whole_cores),
+    (Property::OwnL3, |policies| &mut policies.own_l3),
     (Property::OneNode, |policies| &mut policies.one_node),
     (Property::GpuLocality, |policies| &mut policies.gpu_locality),
     (Property::SameSwitch, |policies| &mut policies.same_switch),

@@ -26,7 +26,8 @@
 //!    size, if no size has enough.
 //! 4. If nothing so far: no pCPU is left for the emulator threads.
 //! 5. The required property that the search noted; if it is locality, also a GPU of unknown node.
-//! 6. What single nodes lack, if one node is required, if locality is and one node could hold all
+//! 6. If nothing so far and several cells are required: what any nodes of that number lack together.
+//!    What single nodes lack, if one node is required, if locality is and one node could hold all
 //!    GPUs, or if nothing was found so far. With required locality only nodes that hold a whole GPU
 //!    set count. Nodes are ordered by their largest shortage relative to the need, the smallest
 //!    first, so the first facts name the node that nearly fits.
@@ -175,8 +176,16 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
     if facts.is_empty() {
         facts.extend(emulator_room(inventory, stock, threads, units));
     }
+    let is_short = |fact: &Fact| !matches!(fact, Fact::PagesShort { .. });
+    if stock.way.own_l3 && facts.iter().any(is_short) {
+        // Only what is free in L3 domains without others was counted.
+        facts.push(Fact::Lacks { property: Property::OwnL3 });
+    }
     facts.extend(property.map(|property| Fact::Lacks { property }));
     facts.extend(unknown_gpu(inventory).filter(|_| property == Some(Property::GpuLocality)));
+    if let (true, Some(cells @ 2..)) = (facts.is_empty(), request.spec().cells.required()) {
+        facts.extend(roomiest(inventory, stock, threads, units, cells as usize));
+    }
     if one_node || local_on_one_node(inventory) || facts.is_empty() {
         facts.extend(closest_nodes(inventory, stock, threads, units));
     }
@@ -232,6 +241,36 @@ fn short(
             free: free(pages),
         }));
     }
+    facts
+}
+
+/// What any `number` nodes lack together: the cores of those with the most, and the pages of those
+/// with the most of each size.
+fn roomiest(
+    inventory: &Inventory<'_>,
+    stock: &FreeCores<'_>,
+    threads: u32,
+    units: u64,
+    number: usize,
+) -> Vec<Fact> {
+    let most = |room: &dyn Fn(usize) -> u64| {
+        let mut nodes: Vec<usize> = concerned(inventory).iter().collect();
+        nodes.sort_by_key(|at| std::cmp::Reverse(room(*at)));
+        nodes.truncate(number);
+        nodes
+    };
+    let by_cores = most(&|at| stock.room(at, threads));
+    let mut facts = short(inventory, stock, threads, units, &by_cores);
+    facts.retain(|fact| !matches!(fact, Fact::PagesShort { .. }));
+    let lacking = |pages: &Pages| {
+        let nodes = most(&|at| pages.free[at]);
+        let free = nodes.iter().map(|at| pages.free[*at]).fold(0, u64::saturating_add);
+        let nodes = node_set(inventory.host, nodes.into_iter());
+        let Pages { size: page_size, needed, .. } = *pages;
+        (free < needed).then_some(Fact::PagesShort { nodes, page_size, needed, free })
+    };
+    let of_pages: Option<Vec<Fact>> = inventory.pages.iter().map(lacking).collect();
+    facts.extend(of_pages.unwrap_or_default());
     facts
 }
 

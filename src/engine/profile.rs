@@ -123,6 +123,8 @@ pub struct Profile {
     pub dedicated: bool,
     /// Whether no core is shared with another tenant by intent.
     pub whole_cores: bool,
+    /// Whether no other tenant has dedicated pCPUs in its L3 domains by intent.
+    pub own_l3: bool,
     /// How memory is tied to nodes.
     pub memory: MemoryMode,
     /// Nodes of the VM's memory; 0 where it floats.
@@ -192,6 +194,7 @@ impl Profile {
         let mut profile = Self {
             style: placement.style,
             dedicated: placement.dedicated,
+            own_l3: placement.own_l3,
             memory: placement.memory_mode,
             cells: count(placement.cells.len()),
             expanders: !placement.pci.expanders.is_empty(),
@@ -231,6 +234,7 @@ impl Profile {
             style: Style::Default,
             dedicated,
             whole_cores: false,
+            own_l3: false,
             memory: MemoryMode::Unbound,
             nodes: 0,
             lent: false,

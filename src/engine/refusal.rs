@@ -26,7 +26,7 @@ pub enum Fact {
         /// The number of cores available.
         free: u64,
     },
-    /// Too few pCPUs for vCPUs that float.
+    /// Too few pCPUs where vCPUs float, or where cores may carry two.
     PcpusShort {
         /// The nodes.
         nodes: NodeSet,

@@ -7,8 +7,9 @@ use crate::engine::cost::SLOT_SIZES;
 use crate::engine::recommend::Ranked;
 use crate::host::Host;
 use crate::placement::Style;
+use crate::sets::CpuSet;
 use crate::units::{NodeId, PageSize};
-use crate::usage::Usage;
+use crate::usage::{Claim, Usage};
 
 /// The cores that the VM takes, with the pCPUs of its emulator threads; its pCPUs, where it leaves
 /// siblings of its vCPUs to others.
@@ -21,6 +22,8 @@ fn pcpus(host: &Host, usage: &Usage, best: &Ranked) -> String {
     };
     if placement.dedicated && !best.profile.whole_cores {
         let free = host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus);
+        let close = |free: CpuSet, (_, claim): (_, &Claim)| free.difference(&claim.closes(host));
+        let free = usage.tenants().fold(free, close);
         let taken = placement.vcpu_pcpus().union(&placement.idle);
         return format!("{} of {} free pCPUs{own}", taken.len(), free.len());
     }

@@ -39,10 +39,7 @@ fn of_fact(fact: &Fact) -> String {
         }
         Fact::PcpusShort { nodes, needed, free } => {
             let short = needed.saturating_sub(*free);
-            format!(
-                "{}: {needed} pCPUs for floating vCPUs needed, {free} available, {short} short",
-                on(nodes)
-            )
+            format!("{}: {needed} free pCPUs needed, {free} available, {short} short", on(nodes))
         }
         Fact::PagesShort { nodes, page_size: size, needed, free } => {
             let short = needed.saturating_sub(*free);
@@ -162,6 +159,7 @@ const fn of_property(property: Property) -> &'static str {
     match property {
         Property::DedicatedCpus => "a dedicated pCPU for every vCPU",
         Property::WholeCores => "whole cores",
+        Property::OwnL3 => "L3 domains without dedicated pCPUs of other tenants",
         Property::OneNode => "all vCPUs and memory on one node",
         Property::GpuLocality => "every GPU on a node of the VM",
         Property::SameSwitch => "all GPUs below one PCIe switch",
@@ -172,6 +170,25 @@ const fn of_property(property: Property) -> &'static str {
         Property::NearDevices => "every NIC on a node of the VM",
         Property::HealthyLinks => "GPU links at full speed and width",
         Property::BesideGpus => "every NIC or disk as near a GPU as asked",
+    }
+}
+
+/// The flag of the command line that says how strictly a property is wanted.
+const fn relaxing(property: Property) -> Option<&'static str> {
+    match property {
+        Property::DedicatedCpus => Some("--dedicated-cpus"),
+        Property::WholeCores => Some("--whole-cores"),
+        Property::OwnL3 => Some("--own-l3"),
+        Property::OneNode => Some("--one-node"),
+        Property::GpuLocality => Some("--gpu-locality"),
+        Property::SameSwitch => Some("--same-switch"),
+        Property::FabricPartition => Some("--fabric-partition"),
+        Property::BesideGpus => Some("--device-near"),
+        Property::LinkedGpus
+        | Property::Cells
+        | Property::Smt
+        | Property::NearDevices
+        | Property::HealthyLinks => None,
     }
 }
 
@@ -211,7 +228,9 @@ fn of_change(change: &Change) -> String {
             format!("at most {emulator_pcpus} pCPUs for the emulator threads alone")
         }
         Change::Relax { property } => {
-            format!("preferring instead of requiring {}", of_property(*property))
+            let flag = relaxing(*property).map(|flag| format!(" ({flag} prefer)"));
+            let flag = flag.unwrap_or_default();
+            format!("preferring instead of requiring {}{flag}", of_property(*property))
         }
         Change::UnevenCells => "guest cells of unequal size".to_owned(),
         Change::AnyCells => "any number of guest cells (--cells auto)".to_owned(),
@@ -296,7 +315,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         | Fact::CpusUnusable { .. }
         | Fact::NoEmulatorPcpu { .. } => true,
         Fact::Lacks { property } => {
-            matches!(property, Property::DedicatedCpus | Property::WholeCores)
+            matches!(property, Property::DedicatedCpus | Property::WholeCores | Property::OwnL3)
         }
         Fact::PagesShort { .. }
         | Fact::NoPageSize { .. }

@@ -156,7 +156,7 @@ pub fn explain_refusal(
         None => {}
         Some([]) => text.push_str("\nNo single change makes the request fit.\n"),
         Some(changes) => {
-            text.push_str("\nThe request fits with any one of these changes:\n");
+            text.push_str("\nThe request would fit with any one of these changes:\n");
             for change in changes {
                 _ = writeln!(text, "  - {change}");
             }

@@ -96,7 +96,9 @@ impl UpperBound {
     ) -> Option<Self> {
         let spec = request.spec();
         let named = !spec.devices.is_empty() || !spec.device_wishes.is_empty();
-        if spec.gpus.count() > 0 || named {
+        // Which L3 domains are free of others is not known of a model.
+        let apart = spec.policies.own_l3 != Policy::Ignore;
+        if spec.gpus.count() > 0 || named || apart {
             return None;
         }
         let nodes = request.spec().cells.required().unwrap_or(1) as usize;
@@ -143,19 +145,34 @@ impl UpperBound {
         all.into_iter().filter_map(|(threads, span)| Some((threads, span?)))
     }
 
+    /// The best score with crowded cores, and with cores that carry two vCPUs: better than without by
+    /// an unusual table of evidence alone.
+    fn unusual(&self, request: &Request, options: &Options, profile: &Profile) -> Score {
+        let vcpus = request.spec().vcpus;
+        let doubles = profile.dedicated && profile.threads == 1;
+        let doubled = doubles.then(|| Work::new(vcpus, [vcpus.div_ceil(2), 0, 0]));
+        let works = std::iter::once(profile.work).chain(doubled);
+        let crowds: &[u32] = if self.crowded { &[0, 1, 1000] } else { &[0] };
+        let all = works.flat_map(|work| crowds.iter().map(move |crowd| (work, *crowd)));
+        let profiles = all.map(|(work, crowd)| Profile { work, crowd, ..*profile });
+        let scores = profiles.map(|profile| score(request, options, &profile, 0));
+        scores.max().unwrap_or_default()
+    }
+
     fn add(&mut self, request: &Request, options: &Options, profile: &Profile) {
         if lacking(request, profile).is_some() {
             return;
         }
         let score = score(request, options, profile, 0);
-        self.highest = self.highest.max(score.total);
         let crowd = || Profile { crowd: 1000, ..*profile };
         let crowded = match self.crowded {
             true => self::score(request, options, &crowd(), 0),
             false => Score::default(),
         };
         let unmet = unmet(request, profile).len();
-        let span = Span { unmet, worst: score, best: score, crowded };
+        let best = score.max(self.unusual(request, options, profile));
+        self.highest = self.highest.max(best.total);
+        let span = Span { unmet, worst: score, best, crowded };
         let add = |to: &mut Option<Span>| *to = Some(to.map_or(span, |known| known.and(span)));
         let at = profile.threads as usize - 1;
         if !profile.dedicated {

@@ -6,7 +6,9 @@
 //! (`verify`) does not use this module: it reads the records itself.
 //!
 //! # pCPUs and cores
-//! - A pCPU is *usable* if it is allowed, dedicated to no tenant, and not kept for the host. The
+//! - A pCPU is *usable* if it is allowed, dedicated to no tenant, closed by none, and not kept for
+//!   the host. A tenant with whole cores *closes* the siblings of its dedicated pCPUs, one with L3
+//!   domains of its own closes all pCPUs of these, though it does not hold them. The
 //!   pCPUs kept for the host are the reserved ones; if the operator reserved none, those of the
 //!   first allowed core, unless the host is for VMs only or has a single core. Tenants that *float*
 //!   over a pCPU do not hold it: it stays usable. Isolated pCPUs are as usable as others.
@@ -19,8 +21,11 @@
 //!   cores are, and a VM holds all usable pCPUs of those it takes. Where it ignores them, each
 //!   usable pCPU is, and a VM holds those of its vCPUs and those that its emulator has alone. Where
 //!   it prefers them, whole cores are tried first.
+//! - A request can ask for *L3 domains of its own*: domains where tenants have dedicated pCPUs are
+//!   then not for its dedicated pCPUs. Tenants that float there are avoided as a load, like those on
+//!   its cores, and the host's own work may be there.
 //! - *Emulator threads* may run beside others, so for them a pCPU is free if it is allowed or
-//!   reserved, and dedicated to no tenant.
+//!   reserved, dedicated to no tenant, and closed by none.
 //! - A request may be *held to* some pCPUs or nodes. Other pCPUs are then not usable for it, also
 //!   not as idle siblings or for its emulator threads, which may run on what the host keeps,
 //!   though. A core is not shared because the request leaves one of its pCPUs out: nobody holds
@@ -98,12 +103,15 @@
 //!   chosen last.
 //! - The request's pCPUs are its own wish: another VM may be given the siblings that it leaves out,
 //!   later or, where cores need not be whole, before. Its profile then still says whole cores.
+//! - What a VM closes without holding it still counts as free after its placement, in slots and in the
+//!   rest of the host, until it is claimed.
 //! - Free pages on a node may include pages that a tenant holds on no particular node: see above.
 
 pub(crate) mod cells;
 pub(crate) mod devices;
 pub(crate) mod floaters;
 pub(crate) mod gpus;
+mod isolation;
 pub(crate) mod pages;
 pub(crate) mod pcpus;
 #[cfg(test)]
@@ -112,5 +120,6 @@ pub(crate) mod virtual_gpus;
 pub(crate) mod wished;
 
 pub(crate) use devices::{Held, bundle, held, may_be_parent};
+pub(crate) use isolation::Isolation;
 pub(crate) use pages::FreePages;
 pub(crate) use pcpus::FreePcpus;

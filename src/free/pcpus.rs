@@ -1,21 +1,24 @@
 //! Free pCPUs and cores.
 
 use super::floaters::Floaters;
+use super::isolation::{Isolation, closed};
 use crate::host::core_set::CoreSet;
 use crate::host::{Core, Host};
-use crate::request::Request;
+use crate::request::{Policy, Request};
 use crate::sets::CpuSet;
 use crate::units::PcpuId;
-use crate::usage::Usage;
+use crate::usage::{Usage, in_l3_domains};
 
 /// The pCPUs that a new VM may use.
 #[derive(Debug, Clone)]
 pub(crate) struct FreePcpus {
-    /// Allowed, not kept for the host, dedicated to no tenant, and among those that the request is
-    /// held to. Tenants may float on them.
+    /// Allowed, not kept for the host, dedicated to no tenant, closed by none, and among those that
+    /// the request is held to. Tenants may float on them.
     pub(crate) usable: CpuSet,
     /// Dedicated to tenants.
     pub(crate) held: CpuSet,
+    /// Closed by the isolation of tenants, and dedicated to none.
+    pub(crate) closed: CpuSet,
     /// Kept for the host.
     pub(crate) housekeeping: CpuSet,
     /// Cores with a pCPU that is held, or that is both allowed and kept for the host.
@@ -30,11 +33,15 @@ pub(crate) struct FreePcpus {
     /// have or the host keeps. `None` where the request may have any: these are then
     /// [`Derived::allowed`](crate::host::derived::Derived::allowed).
     pub(crate) exact: Option<[CoreSet; 2]>,
+    /// The cores in L3 domains where tenants have dedicated pCPUs. Known only where the request
+    /// asks for L3 domains of its own.
+    pub(crate) beside_others: Option<CoreSet>,
 }
 
-/// The pCPUs that are allowed, not kept for the host, and dedicated to no tenant.
+/// The pCPUs that are allowed, not kept for the host, dedicated to no tenant, and closed by none.
 pub(crate) fn usable(host: &Host, usage: &Usage) -> CpuSet {
-    host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus)
+    let open = host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus);
+    open.difference(&closed(host, usage))
 }
 
 /// The pCPUs that a request is held to: those of its set that are on its nodes; `None` for any.
@@ -55,18 +62,36 @@ impl FreePcpus {
     pub(crate) fn new(host: &Host, usage: &Usage) -> Self {
         let held = usage.dedicated();
         let housekeeping = host.kept().cpus.clone();
-        let usable = host.allowed().difference(held).difference(&housekeeping);
+        let closed = closed(host, usage);
+        let mut usable = host.allowed().difference(held).difference(&housekeeping);
+        if !closed.is_empty() {
+            usable = usable.difference(&closed);
+        }
         let taken = held.union(&housekeeping.intersection(host.allowed()));
         let map = &host.derived().core_map;
         let (shared, at_least) = (map.any(&taken), map.at_least(&usable));
         let floaters = Floaters::new(host, usage, &usable);
-        let (held, held_to, exact) = (held.clone(), None, None);
-        Self { usable, held, housekeeping, shared, at_least, floaters, held_to, exact }
+        Self {
+            usable,
+            held: held.clone(),
+            closed,
+            housekeeping,
+            shared,
+            at_least,
+            floaters,
+            held_to: None,
+            exact: None,
+            beside_others: None,
+        }
     }
 
     /// The same for a request that may be held to some pCPUs or nodes: other pCPUs are not usable.
-    /// They make no core shared, unless a tenant holds them or the host keeps them.
-    pub(crate) fn narrowed(self, host: &Host, request: &Request) -> Self {
+    /// Where it asks for L3 domains of its own, those of others are known. Other pCPUs make no core shared, unless a tenant holds them or the host keeps them.
+    pub(crate) fn narrowed(mut self, host: &Host, request: &Request) -> Self {
+        if request.spec().policies.own_l3 != Policy::Ignore {
+            let others = in_l3_domains(host, &self.held);
+            self.beside_others = Some(host.derived().core_map.any(&others));
+        }
         let Some(held_to) = held_to(host, request) else { return self };
         let usable = self.usable.intersection(&held_to);
         let map = &host.derived().core_map;
@@ -80,24 +105,28 @@ impl FreePcpus {
         Self { usable, at_least, held_to: Some(held_to), exact: Some([one, two]), ..self }
     }
 
-    /// The usable pCPUs of `core`, the core at position `at` of [`Host::cores`]. With
-    /// `whole_cores`, none if the core is shared.
+    /// The usable pCPUs of `core`, the core at position `at` of [`Host::cores`]; none if `isolation`
+    /// does not allow the core.
     pub(crate) fn of_core<'a>(
         &'a self,
         at: usize,
         core: &'a Core,
-        whole_cores: bool,
+        isolation: Isolation,
     ) -> impl Iterator<Item = PcpuId> + 'a {
-        let closed = whole_cores && self.shared.contains(at);
+        let others = || self.beside_others.as_ref().is_some_and(|others| others.contains(at));
+        let closed =
+            (isolation.whole_cores && self.shared.contains(at)) || (isolation.own_l3 && others());
         core.pcpus.iter().copied().filter(move |pcpu| !closed && self.usable.contains(*pcpu))
     }
 
-    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs. With `whole_cores`, without the
-    /// shared ones.
-    pub(crate) fn levels(&self, whole_cores: bool) -> Vec<CoreSet> {
+    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs, of those that `isolation` allows.
+    pub(crate) fn levels(&self, isolation: Isolation) -> Vec<CoreSet> {
         let mut levels = self.at_least.clone();
-        if whole_cores {
+        if isolation.whole_cores {
             levels.iter_mut().for_each(|level| level.without(&self.shared));
+        }
+        if let (true, Some(others)) = (isolation.own_l3, &self.beside_others) {
+            levels.iter_mut().for_each(|level| level.without(others));
         }
         levels
     }
@@ -106,7 +135,7 @@ impl FreePcpus {
     /// scheduler would leave all vCPUs on the first of them (F71).
     pub(crate) fn open_levels(&self, host: &Host, whole_cores: bool) -> Vec<CoreSet> {
         if host.isolated().is_empty() {
-            return self.levels(whole_cores);
+            return self.levels(Isolation { whole_cores, own_l3: false });
         }
         let open = self.usable.difference(host.isolated());
         let mut levels = host.derived().core_map.at_least(&open);
@@ -131,16 +160,17 @@ impl FreePcpus {
         Some(free)
     }
 
-    /// The number of usable pCPUs. With `whole_cores`, only those of cores that are not shared.
-    pub(crate) fn count(&self, host: &Host, whole_cores: bool) -> u64 {
+    /// The number of usable pCPUs of the cores that `isolation` allows.
+    pub(crate) fn count(&self, host: &Host, isolation: Isolation) -> u64 {
         let all = 0..host.cores().len();
-        self.levels(whole_cores).iter().map(|level| u64::from(level.count(&all))).sum()
+        self.levels(isolation).iter().map(|level| u64::from(level.count(&all))).sum()
     }
 
-    /// The pCPUs that emulator threads may run on: allowed or reserved, and dedicated to no
-    /// tenant; where the request is held to some, those or the ones that the host keeps.
+    /// The pCPUs that emulator threads may run on: allowed or reserved, dedicated to no tenant and
+    /// closed by none; where the request is held to some, those or the ones that the host keeps.
     pub(crate) fn for_emulators(&self, host: &Host) -> CpuSet {
         let all = host.allowed().union(&host.reserved()).difference(&self.held);
+        let all = if self.closed.is_empty() { all } else { all.difference(&self.closed) };
         match &self.held_to {
             Some(held_to) => all.intersection(&held_to.union(&self.housekeeping)),
             None => all,

@@ -95,12 +95,14 @@ struct Claimed {
     pages: Vec<PageClaim>,
     devices: Vec<PciAddr>,
     mediated: Vec<Option<PciAddr>>,
+    whole_cores: bool,
+    own_l3: bool,
 }
 
 impl From<Claim> for Claimed {
     fn from(claim: Claim) -> Self {
-        let Claim { dedicated, floating, pages, devices, mediated } = claim;
-        Self { dedicated, floating, pages, devices, mediated }
+        let Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 } = claim;
+        Self { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 }
     }
 }
 

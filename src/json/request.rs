@@ -76,7 +76,7 @@ mod tests {
     fn hyphens_are_read_as_well() {
         let old = r#"{"name": "x", "vcpus": 64, "memory": "400 GiB", "page-size": "1 GiB",
             "even-cells": true, "peer-to-peer": false, "emulator-pcpus": 1, "io-threads": 2,
-            "policies": {"dedicated-cpus": "ignore", "whole-cores": "prefer", "one-node": "prefer",
+            "policies": {"dedicated-cpus": "ignore", "whole-cores": "prefer", "own-l3": "prefer", "one-node": "prefer",
                 "gpu-locality": "require", "same-switch": "prefer", "linked-gpus": "prefer",
                 "fabric-partition": "ignore"},
             "workload": {"custom": {"cpu-single-thread": 1, "cpu-all-threads": 2,
@@ -91,6 +91,7 @@ mod tests {
             policies: Policies {
                 dedicated_cpus: Policy::Ignore,
                 whole_cores: Policy::Prefer,
+                own_l3: Policy::Prefer,
                 one_node: Policy::Prefer,
                 gpu_locality: Policy::Require,
                 same_switch: Policy::Prefer,

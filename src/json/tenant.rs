@@ -24,6 +24,10 @@ struct Tenant {
     devices: Vec<PciAddr>,
     #[serde(default)]
     mediated: Vec<Option<PciAddr>>,
+    #[serde(default)]
+    whole_cores: bool,
+    #[serde(default)]
+    own_l3: bool,
 }
 
 #[derive(Serialize)]
@@ -41,9 +45,9 @@ struct Written<'a> {
 /// [`JsonError`] if the text is too long, names another format, is not JSON, or has an unknown,
 /// missing, repeated or malformed field.
 pub fn read_tenant(text: &str) -> Result<(String, Claim), JsonError> {
-    let Tenant { name, dedicated, floating, pages, devices, mediated } =
+    let Tenant { name, dedicated, floating, pages, devices, mediated, whole_cores, own_l3 } =
         read_by_hand(text, TENANT)?;
-    Ok((name, Claim { dedicated, floating, pages, devices, mediated }))
+    Ok((name, Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 }))
 }
 
 /// Writes a tenant: its name and its claim.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::USAGE;
 use super::text::{JsonError, read_as};
-use super::write::{Tagged, to_lines};
+use super::write::{Tagged, is_off, to_lines};
 use crate::host::Host;
 use crate::sets::CpuSet;
 use crate::shown::shorten;
@@ -38,6 +38,10 @@ struct TenantJson {
     devices: Vec<PciAddr>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     mediated: Vec<Option<PciAddr>>,
+    #[serde(default, skip_serializing_if = "is_off")]
+    whole_cores: bool,
+    #[serde(default, skip_serializing_if = "is_off")]
+    own_l3: bool,
 }
 
 /// Reads the usage of `host`, with the generations. Every claim is checked as in
@@ -55,8 +59,19 @@ pub fn read_usage(text: &str, host: &Host) -> Result<Usage, JsonError> {
         return Err(wrong("host", format!("the usage is of {of:?}, the host is {this:?}")));
     }
     let tenant = |tenant: TenantJson| {
-        let TenantJson { name, since, dedicated, floating, pages, devices, mediated } = tenant;
-        SavedTenant { name, since, claim: Claim { dedicated, floating, pages, devices, mediated } }
+        let TenantJson {
+            name,
+            since,
+            dedicated,
+            floating,
+            pages,
+            devices,
+            mediated,
+            whole_cores,
+            own_l3,
+        } = tenant;
+        let claim = Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 };
+        SavedTenant { name, since, claim }
     };
     let tenants = tenants.into_iter().map(tenant).collect();
     let saved = SavedUsage { generation, tenants, unexplained };
@@ -69,8 +84,18 @@ pub fn write_usage(usage: &Usage, host: &Host) -> String {
     let SavedUsage { generation, tenants, unexplained } = usage.saved();
     let tenant = |tenant: SavedTenant| {
         let SavedTenant { name, since, claim } = tenant;
-        let Claim { dedicated, floating, pages, devices, mediated } = claim;
-        TenantJson { name, since, dedicated, floating, pages, devices, mediated }
+        let Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 } = claim;
+        TenantJson {
+            name,
+            since,
+            dedicated,
+            floating,
+            pages,
+            devices,
+            mediated,
+            whole_cores,
+            own_l3,
+        }
     };
     let tenants = tenants.into_iter().map(tenant).collect();
     let host = host.name().to_owned();

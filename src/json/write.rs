@@ -91,3 +91,9 @@ impl Formatter for Lines {
         writer.write_all(if self.depth == 1 { b": " } else { b":" })
     }
 }
+
+/// Whether a writer omits the flag.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+pub(super) fn is_off(value: &bool) -> bool {
+    !*value
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::advice::Step;
-use crate::free::FreePcpus;
+use crate::free::{FreePcpus, Isolation};
 use crate::host::{Core, Host};
 use crate::request::Request;
 use crate::sets::{CpuSet, NodeSet};
@@ -15,7 +15,7 @@ use crate::usage::{Claim, Usage};
 ///
 /// It works core by core: siblings stay siblings, and a whole core is replaced by a whole core. A
 /// core shared with a tenant may be replaced by one shared with another. `None` if there is no
-/// room. If the VM's request is known, the new pCPUs are among those that it is held to.
+/// room, or if it has L3 domains of its own. If the VM's request is known, the new pCPUs are among those that it is held to.
 pub(crate) fn repin(
     host: &Host,
     usage: &Usage,
@@ -32,12 +32,17 @@ pub(crate) fn repin(
         let cpus = request.and_then(|request| request.spec().cpus.as_ref());
         cpus.is_some_and(|cpus| !cpus.contains(pcpu))
     };
-    let taken = &free.held;
+    // Whether its L3 domains stay its own is not looked at.
+    if held.own_l3 {
+        return None;
+    }
+    let taken = &free.held.union(&free.closed);
     let mut cores: BTreeMap<CoreId, (&Core, Vec<PcpuId>)> = BTreeMap::new();
     for pcpu in held.dedicated.iter() {
         let core = host.core_of(pcpu)?;
         cores.entry(core.id).or_insert_with(|| (core, Vec::new())).1.push(pcpu);
     }
+    let isolation = |whole| Isolation::whole(whole || held.whole_cores);
     let is_whole = |core: &Core, own: &[PcpuId]| {
         let cannot_have = |p: PcpuId| !host.allowed().contains(p) || excluded(p);
         core.pcpus.iter().all(|p| own.contains(p) || cannot_have(*p))
@@ -59,7 +64,7 @@ pub(crate) fn repin(
     leaving.sort_by_key(|(core, own, whole)| (!whole, usize::MAX - own.len(), core.id));
     for (from, own, whole) in leaving {
         let room = |at: usize, core: &Core| {
-            let usable = free.of_core(at, core, whole).count();
+            let usable = free.of_core(at, core, isolation(whole)).count();
             let fits = if whole { own.len() == usable } else { own.len() <= usable };
             fits.then_some(usable)
         };
@@ -76,7 +81,7 @@ pub(crate) fn repin(
         });
         let (_, at, core) = target?;
         used.insert(core.id);
-        for (old, new) in own.into_iter().zip(free.of_core(at, core, whole)) {
+        for (old, new) in own.into_iter().zip(free.of_core(at, core, isolation(whole))) {
             dedicated.insert(new);
             moves.push((old, new));
         }

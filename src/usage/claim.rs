@@ -62,6 +62,20 @@ pub struct Claim {
     /// shares of one parent.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub mediated: Vec<Option<PciAddr>>,
+    /// Whether nobody else may be on the cores of its dedicated pCPUs: siblings there are closed to
+    /// new VMs, though nobody holds them.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_off"))]
+    pub whole_cores: bool,
+    /// Whether nobody else may be in the L3 domains of its dedicated pCPUs.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_off"))]
+    pub own_l3: bool,
+}
+
+/// Whether a writer omits the flag.
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_off(value: &bool) -> bool {
+    !*value
 }
 
 impl Claim {

@@ -18,6 +18,12 @@
 //! over the dedicated pCPUs of another tenant. It records facts; the engine decides what a *new* VM
 //! may have.
 //!
+//! # Isolation
+//! A claim can close pCPUs around its dedicated ones to new VMs, though nobody holds them: with
+//! `whole_cores` the siblings on its cores, with `own_l3` all other pCPUs of its L3 domains. pCPUs that
+//! the host keeps stay open to the host. `claim` does not enforce it, as tenants that run may break
+//! it; new VMs are kept off by `free`, and `accept` refuses an offer that would break it.
+//!
 //! # Pages
 //! - *Unexplained* pages are those that the host's description counts as used although no tenant
 //!   held them then. They stay taken. Example: a pool of 500 pages with 400 free has 100 in use.
@@ -39,7 +45,8 @@
 //! even at the same generation, so it is safe to compute an offer on a copy in which more was
 //! claimed. It refuses everything that `claim` refuses, and also:
 //! - floating over pCPUs that are dedicated to another tenant;
-//! - sharing a core, if the offer forbids it.
+//! - sharing a core, if the offer forbids it, or an L3 domain, if its claim does;
+//! - pCPUs that another tenant's isolation closes.
 //!
 //! Outcomes:
 //! - *Accepted*, with the number of claims and releases in between (if it is above 0, something
@@ -60,7 +67,7 @@
 //! `drift` compares the usage in memory with the tenants found on the machine: missing, unknown, or
 //! holding other resources. Two differences are ignored, because a domain cannot show them: idle
 //! siblings on cores where the tenant was found, and pCPUs that only its emulator threads use,
-//! which are found as floating.
+//! which are found as floating. Isolation is not compared either.
 //!
 //! # Invariants
 //! - Dedicated sets of two tenants never intersect, so their union can be cached, and a release
@@ -82,6 +89,7 @@
 mod claim;
 mod drift;
 mod generation;
+mod isolation;
 mod offer;
 mod restore;
 mod table;
@@ -90,6 +98,7 @@ mod tenants;
 pub use claim::{Claim, ClaimError, PageClaim};
 pub use drift::{Difference, Drift, PageDrift, TenantDrift};
 pub use generation::Generation;
+pub(crate) use isolation::{in_l3_domains, on_cores};
 pub use offer::{Accepted, Holder, Offer, OfferError, Taken};
 pub use restore::{RestoreError, SavedTenant, SavedUsage, UnexplainedPages};
 pub use tenants::Usage;

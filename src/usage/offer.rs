@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::claim::{Claim, ClaimError, PageClaim, named};
 use super::generation::Generation;
+use super::isolation::in_l3_domains;
 use super::tenants::Usage;
 use crate::host::Host;
 use crate::sets::CpuSet;
@@ -136,6 +137,20 @@ pub enum Taken {
         /// The tenant that holds them.
         holder: Holder,
     },
+    /// An L3 domain that the VM must have to itself.
+    L3 {
+        /// The holder's pCPUs in the VM's L3 domains.
+        cpus: CpuSet,
+        /// The tenant that holds them.
+        holder: Holder,
+    },
+    /// pCPUs of the offer that another tenant's isolation closes: on its cores or in its L3 domains.
+    Closed {
+        /// The pCPUs.
+        cpus: CpuSet,
+        /// The tenant that is isolated.
+        holder: Holder,
+    },
     /// Pages.
     Pages {
         /// The node; `None` for all nodes together.
@@ -224,6 +239,12 @@ impl fmt::Display for Taken {
             Self::Core { core, cpus, holder } => {
                 write!(f, "core {core}: pCPUs {cpus} are held by {holder}")
             }
+            Self::L3 { cpus, holder } => {
+                write!(f, "pCPUs {cpus}, in L3 domains of the offer, are held by {holder}")
+            }
+            Self::Closed { cpus, holder } => {
+                write!(f, "pCPUs {cpus} are on cores or in L3 domains that are {holder}'s alone")
+            }
             Self::Pages { node, page_size: size, needed, free, holders } => {
                 let place =
                     node.map_or_else(|| "any node".to_owned(), |node| format!("node {node}"));
@@ -240,8 +261,8 @@ impl fmt::Display for Taken {
 
 impl Usage {
     /// Claims the offer for its tenant, if that is still possible: its pCPUs, pages and devices are
-    /// free, no pCPU that it would float on is dedicated to another tenant, and nobody is on its
-    /// cores if they must be whole.
+    /// free, no pCPU that it would float on is dedicated to another tenant, none is closed by another
+    /// tenant's isolation, and nobody is on its cores or in its L3 domains if these must be its own.
     ///
     /// Everything is checked again, even at the same generation, so it is safe to compute an offer
     /// on a copy of this usage in which more was claimed.
@@ -261,6 +282,7 @@ impl Usage {
         if *whole_cores {
             self.cores_shared(host, claim, &mut taken);
         }
+        self.isolation_broken(host, claim, &mut taken);
         self.pages_taken(host, offer, &mut taken);
         if !taken.is_empty() {
             return Err(OfferError::Taken { tenant: tenant.clone(), offered, now, taken });
@@ -317,6 +339,27 @@ impl Usage {
                 if !cpus.is_empty() {
                     taken.push(Taken::Core { core, cpus, holder: self.holder(name) });
                 }
+            }
+        }
+    }
+
+    fn isolation_broken(&self, host: &Host, claim: &Claim, taken: &mut Vec<Taken>) {
+        let around = match claim.own_l3 {
+            true => in_l3_domains(host, &claim.dedicated).difference(&claim.dedicated),
+            false => CpuSet::new(),
+        };
+        let all = claim.dedicated.union(&claim.floating);
+        for (name, other) in self.tenants() {
+            let cpus = other.dedicated.intersection(&around);
+            if !cpus.is_empty() {
+                taken.push(Taken::L3 { cpus, holder: self.holder(name) });
+            }
+            let cpus = match other.whole_cores || other.own_l3 {
+                true => other.closes(host).intersection(&all),
+                false => CpuSet::new(),
+            };
+            if !cpus.is_empty() {
+                taken.push(Taken::Closed { cpus, holder: self.holder(name) });
             }
         }
     }

@@ -198,7 +198,8 @@ impl Usage {
     }
 
     /// Whether both usages leave the same resources free on one host, with tenants that float on the
-    /// same of the pCPUs that the host does not keep. Holders are not compared.
+    /// same of the pCPUs that the host does not keep, and the same pCPUs isolated. Holders are not
+    /// compared.
     pub(crate) fn leaves_the_same(&self, other: &Self, host: &Host) -> bool {
         let (a, b) = (&self.held, &other.held);
         a.dedicated == b.dedicated
@@ -208,6 +209,22 @@ impl Usage {
             && a.devices.keys().eq(b.devices.keys())
             && self.floating(host).eq(other.floating(host))
             && self.parents() == other.parents()
+            && self.isolated() == other.isolated()
+    }
+
+    /// The dedicated pCPUs of the tenants whose cores, and of those whose L3 domains, are closed to
+    /// others.
+    pub(crate) fn isolated(&self) -> (CpuSet, CpuSet) {
+        let (mut of_cores, mut of_l3) = (CpuSet::new(), CpuSet::new());
+        for (_, claim) in self.tenants() {
+            if claim.whole_cores {
+                of_cores.extend(&claim.dedicated);
+            }
+            if claim.own_l3 {
+                of_l3.extend(&claim.dedicated);
+            }
+        }
+        (of_cores, of_l3)
     }
 
     /// The sets of pCPUs that tenants float on, without those inside what the host keeps.

@@ -23,9 +23,16 @@ pub(super) struct Case<'a> {
     pub(super) housekeeping: CpuSet,
     /// All nodes of all cells.
     pub(super) nodes: NodeSet,
+    /// pCPUs that isolation keeps the VM's dedicated pCPUs off: the tenants', or its own.
+    pub(super) barred: CpuSet,
 }
 
 impl Case<'_> {
+    /// Whether it is the default layout, which policies about layout do not bind.
+    pub(super) fn is_default(&self) -> bool {
+        self.style == Style::Default
+    }
+
     /// The first cell that contains the vCPU.
     pub(super) fn cell_of(&self, vcpu: VcpuId) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.vcpus.contains(vcpu))

@@ -1,6 +1,7 @@
 //! The order of the checks.
 
 use super::case::{Case, cores_by_pcpu, housekeeping};
+use super::isolation::{self, Isolation};
 use super::violation::Violation;
 use super::violations::Violations;
 use super::{cpu, devices, fabric, guest, memory, pci};
@@ -34,6 +35,8 @@ pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Viola
         pci,
         iommu,
         topoext,
+        whole_cores,
+        own_l3,
     } = placement;
     let cores = cores_by_pcpu(host);
     let mut nodes = NodeSet::new();
@@ -41,7 +44,9 @@ pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Viola
         nodes.extend(&cell.nodes);
     }
     let housekeeping = housekeeping(host, &cores);
-    let case = Case { host, usage, request, style: *style, cells, cores, housekeeping, nodes };
+    let style = *style;
+    let barred = isolation::barred(host, usage, *own_l3);
+    let case = Case { host, usage, request, style, cells, cores, housekeeping, nodes, barred };
     let mut found = Vec::new();
     if *name != request.spec().name {
         found.push(Violation::Name { found: name.clone(), wanted: request.spec().name.clone() });
@@ -56,6 +61,8 @@ pub fn verify(question: Question<'_>, placement: &Placement) -> Result<(), Viola
         iothreads,
     };
     cpus.check(&case, &mut found);
+    let isolation = Isolation { whole_cores: *whole_cores, own_l3: *own_l3 };
+    isolation.check(&case, &cpus, &mut found);
     let shown = guest::Shown { topology, vcpus, iommu: *iommu, topoext: *topoext };
     guest::check(&case, &shown, &mut found);
     memory::check(&case, *memory_mode, &mut found);

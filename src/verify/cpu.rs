@@ -100,7 +100,7 @@ impl Cpus<'_> {
         }
     }
 
-    fn users(&self) -> Vec<(CpuUser, &CpuSet)> {
+    pub(super) fn users(&self) -> Vec<(CpuUser, &CpuSet)> {
         let mut users = Vec::new();
         for (position, set) in self.vcpus.iter().enumerate() {
             users.push((CpuUser::Vcpu(vcpu_id(position)), set));
@@ -336,7 +336,7 @@ fn is_left(case: &Case<'_>, node: NodeId, own: &CpuSet) -> bool {
             }
             let cpus = &case.request.spec().cpus;
             let wanted = cpus.as_ref().is_none_or(|cpus| cpus.contains(*pcpu));
-            usable |= allowed && !kept && wanted;
+            usable |= allowed && !kept && wanted && !case.barred.contains(*pcpu);
         }
         usable && count_on(core, own) == 0
     })

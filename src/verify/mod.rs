@@ -16,6 +16,8 @@
 //!   reserved for the host, not held by anybody and not excluded by the request; the vCPUs of a guest core are on one core;
 //!   emulator and I/O threads are on pCPUs without vCPUs; cores are claimed whole if the request
 //!   requires it.
+//! - Isolation: the VM has its cores and L3 domains to itself as far as the request says, and is on no
+//!   pCPU that a tenant's isolation closes.
 //! - The guest's view: sockets x dies x cores x threads equals the number of vCPUs, no guest core
 //!   straddles cells, sockets are no more than the packages in use (or, where a guest takes each
 //!   socket for one L3, than the cells), the topology shown agrees with the style, and distances are
@@ -52,6 +54,7 @@ mod devices;
 mod fabric;
 mod functions;
 mod guest;
+mod isolation;
 mod memory;
 mod neighbours;
 mod pci;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::apart::wrongly_apart;
 use super::case::{cores_by_pcpu, free_pages, housekeeping};
 use super::fabric;
+use super::isolation::closed;
 use super::peers::redirected;
 use super::violations::Violations;
 use super::wrong_warning::WrongWarning;
@@ -238,6 +239,7 @@ fn stranded(
     kept: &CpuSet,
     all: &mut Vec<Warning>,
 ) {
+    let closed = closed(host, usage);
     for node in host.nodes() {
         let (mut took, mut left) = (false, false);
         for pcpu in node.cpus.iter() {
@@ -246,6 +248,7 @@ fn stranded(
             left |= host.allowed().contains(pcpu)
                 && !kept.contains(pcpu)
                 && !held
+                && !closed.contains(pcpu)
                 && !own.contains(&pcpu);
         }
         if !took || left {

@@ -125,6 +125,17 @@ pub enum Violation {
     /// A core that is not claimed whole, though whole cores are required.
     #[error("core {core} is not claimed whole: its pCPUs {pcpus} remain free")]
     CoreNotWhole { core: CoreId, pcpus: CpuSet },
+    /// A claim to isolation that does not follow from the request, or a missing one.
+    #[error("the placement claims {what}: {found}, but must: {wanted}")]
+    IsolationClaimed { what: &'static str, found: bool, wanted: bool },
+    /// Another tenant's dedicated pCPUs in L3 domains that must be the VM's own.
+    #[error("pCPUs {pcpus} in the VM's own L3 domains are held by tenant {holder:?}")]
+    L3Shared { pcpus: CpuSet, holder: String },
+    /// pCPUs that the isolation of another tenant closes.
+    #[error(
+        "{user} has pCPUs {pcpus}, on cores or in L3 domains that are tenant {holder:?}'s alone"
+    )]
+    TenantIsolated { user: CpuUser, pcpus: CpuSet, holder: String },
     /// pCPUs kept idle on cores that the VM does not use.
     #[error("pCPUs {pcpus} are kept idle on cores that the VM does not run on")]
     IdleApart { pcpus: CpuSet },

@@ -129,6 +129,15 @@ fn cells_get_the_numbers_that_fit() {
 }
 
 #[test]
+fn a_refusal_of_few_cells_says_what_the_roomiest_nodes_lack_together() {
+    let host = host(8, 4, 1, 4);
+    let text = text(&host, &RequestSpec { cells: Wish::Require(2), ..vm(16, 2) });
+    assert!(text.contains("nodes 1-2 together: 16 free pCPUs needed, 8 available"), "{text}");
+    assert!(text.contains("would fit with any one"), "{text}");
+    assert!(text.contains("(--cells auto)") && text.contains("(--cells 4)"), "{text}");
+}
+
+#[test]
 fn emulator_pcpus_become_fewer() {
     let host = host(1, 8, 1, 16);
     let request = RequestSpec { emulator_pcpus: 5, ..vm(4, 4) };
@@ -159,7 +168,7 @@ fn a_policy_that_fits_when_preferred_is_named() {
     assert_eq!(
         sentences(&told),
         [
-            "preferring instead of requiring all vCPUs and memory on one node",
+            "preferring instead of requiring all vCPUs and memory on one node (--one-node prefer)",
             "at most 4 vCPUs (--vcpus 4)"
         ]
     );

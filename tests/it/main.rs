@@ -27,6 +27,7 @@ mod guest_topology;
 mod held;
 mod host_memory;
 mod hostile;
+mod isolation;
 mod kinds;
 mod lessons;
 mod listings;

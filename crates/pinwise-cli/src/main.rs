@@ -53,7 +53,7 @@ const EXAMPLES: &str = "\
 Examples:
   pinwise recommend --host live --vcpus 8 --memory 16GiB --gpus 1
   pinwise recommend --host live --domain vm.xml --diff
-  pinwise audit --host live --domain /run/libvirt/qemu
+  pinwise audit --host live --domain vm.xml
   pinwise fleet hosts/ --vcpus 16 --memory 64GiB --gpus 1
 
 Exit status of all subcommands: 0, done; 1, an audit found something; 2, bad input; 3, the VM does not fit.";

@@ -15,6 +15,8 @@
 //!    not start beside the others, it is ignored: people often define several domains for one GPU
 //!    and run them one at a time.
 //!
+//! A domain does not say whether its pinned vCPUs share cores with others: [`Tenants::assume`] does.
+//!
 //! This module does no I/O; `files` opens files and connects to libvirt.
 
 use std::fmt;
@@ -37,6 +39,21 @@ pub struct Tenants {
     /// VMs that may run or not.
     unsure: Vec<Domain>,
     own: Option<Own>,
+    isolation: Isolation,
+}
+
+/// What tenants have to themselves around the pCPUs that their domains pin vCPUs to: a domain does
+/// not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Isolation {
+    /// Nothing: siblings of these pCPUs are free for VMs that accept to share cores. The default, as
+    /// most hosts are run so.
+    #[default]
+    Pins,
+    /// Their cores ([`Claim::whole_cores`]).
+    Cores,
+    /// Their cores and L3 domains ([`Claim::own_l3`]).
+    L3,
 }
 
 /// The VM that is planned anew: what it holds now counts as free.
@@ -200,6 +217,11 @@ impl Tenants {
             || self.domains.iter().any(|domain| domain.name == name)
     }
 
+    /// Assumes this isolation of every domain that pins vCPUs. Claims say theirs themselves.
+    pub fn assume(&mut self, isolation: Isolation) {
+        self.isolation = isolation;
+    }
+
     /// Plans the VM of this name or UUID anew: a tenant that is this VM is not in its way. What it
     /// holds counts as free, also the pages that it uses while it runs.
     pub fn without(&mut self, name: impl Into<String>, uuid: Option<String>) {
@@ -211,7 +233,7 @@ impl Tenants {
     /// # Errors
     /// [`ClaimError`] for the first claim or running domain that cannot hold what it states.
     pub fn finish(self, host: &Host) -> Result<Settled, ClaimError> {
-        let Self { claims: mut tenants, mut domains, mut unsure, own } = self;
+        let Self { claims: mut tenants, mut domains, mut unsure, own, isolation } = self;
         let mut notes = Vec::new();
         let pages = own.map(|own| {
             own.take_unsure(&mut unsure, &mut notes);
@@ -223,6 +245,9 @@ impl Tenants {
         for domain in &mut domains {
             notes.extend(told(domain));
             let cpus = share(&mut domain.claim, &mut pinned);
+            let pins = !domain.claim.dedicated.is_empty();
+            domain.claim.whole_cores |= pins && isolation >= Isolation::Cores;
+            domain.claim.own_l3 |= pins && isolation == Isolation::L3;
             if domain.running && !cpus.is_empty() {
                 notes.push(TenantNote::Shared { domain: domain.name.clone(), cpus });
             }
@@ -432,6 +457,29 @@ mod tests {
                 "a tenant \"a\" already exists; the VM cannot run beside the others and was ignored",
             ]
         );
+    }
+
+    #[test]
+    fn the_isolation_of_domains_is_assumed_and_that_of_claims_is_theirs() {
+        let claim = r#"{"name": "claim", "dedicated": "1", "own_l3": true}"#.to_owned();
+        for (isolation, expected) in [
+            (Isolation::Pins, (false, false)),
+            (Isolation::Cores, (true, false)),
+            (Isolation::L3, (true, true)),
+        ] {
+            let (host, mut tenants) = (host(), Tenants::new());
+            tenants.assume(isolation);
+            tenants.add_text(&host, &domain("pins", true, &[2])).unwrap();
+            tenants.add_text(&host, &claim).unwrap();
+            tenants
+                .add_text(&host, "<domain><name>floats</name><memory>1024</memory></domain>")
+                .unwrap();
+            let usage = tenants.finish(&host).unwrap().usage;
+            let of = |name| usage.claim_of(name).map(|c| (c.whole_cores, c.own_l3)).unwrap();
+            assert_eq!(of("pins"), expected);
+            assert_eq!(of("claim"), (false, true));
+            assert_eq!(of("floats"), (false, false));
+        }
     }
 
     #[test]

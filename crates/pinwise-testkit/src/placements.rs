@@ -47,6 +47,8 @@ pub fn floating(name: &str, vcpus: u32, gib: u64) -> Placement {
         pci: GuestPci::default(),
         iommu: false,
         topoext: false,
+        whole_cores: false,
+        own_l3: false,
     }
 }
 

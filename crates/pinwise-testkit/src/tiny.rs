@@ -33,10 +33,11 @@ pub fn drawn(rng: &mut Rng) -> Case {
     loop {
         let host = host(rng);
         let built = host.clone().build().expect("generated hosts keep the builder's promises");
-        let tenants = tenants(rng, &built);
+        let mut tenants = tenants(rng, &built);
         let mut request = request(rng, &built);
         let options = options(rng);
         hold(rng, &built, &tenants, &mut request);
+        isolate(rng, &mut tenants, &mut request);
         let case = Case { host, tenants, request, options };
         if case.build().is_some() {
             return case;
@@ -366,6 +367,19 @@ fn hold(rng: &mut Rng, host: &Host, tenants: &[(String, Claim)], request: &mut R
     }
 }
 
+/// Sometimes isolates tenants, or asks for L3 domains of the VM's own.
+fn isolate(rng: &mut Rng, tenants: &mut [(String, Claim)], request: &mut RequestSpec) {
+    for (_, claim) in tenants.iter_mut().filter(|(_, claim)| !claim.dedicated.is_empty()) {
+        claim.whole_cores = rng.percent(20);
+        claim.own_l3 = rng.percent(10);
+    }
+    request.policies.own_l3 = match rng.below(20) {
+        0 => Policy::Require,
+        1 | 2 => Policy::Prefer,
+        _ => Policy::Ignore,
+    };
+}
+
 fn wish<T>(rng: &mut Rng, value: T) -> Wish<T> {
     match rng.below(20) {
         0..=13 => Wish::Auto,
@@ -386,6 +400,7 @@ fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
     let policies = Policies {
         dedicated_cpus: policy(40),
         whole_cores: policy(30),
+        own_l3: Policy::Ignore,
         one_node: policy(6),
         gpu_locality: policy(6),
         same_switch: policy(6),

@@ -42,6 +42,8 @@ pub(crate) fn build(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<
     let cells = cells(inventory, candidate, &ids);
     let devices = devices(inventory, candidate, &cells);
     let pci = guest_pci(host, &devices, true)?;
+    let CpuPolicy { dedicated, whole, own_l3, .. } = candidate.way;
+    let whole_cores = dedicated && whole && holds_cores(inventory, &pcpus);
     Ok(Placement {
         name: inventory.request.spec().name.clone(),
         style: candidate.style,
@@ -59,7 +61,20 @@ pub(crate) fn build(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<
         pci,
         iommu: inventory.request.spec().vcpus > MAX_XAPIC_VCPUS,
         topoext: topoext(host, candidate.threads),
+        whole_cores,
+        own_l3,
     })
+}
+
+/// Whether the VM holds all pCPUs of its cores that a VM can have, so that nobody else is on them. It
+/// does not where its own set of pCPUs leaves siblings out, or where its emulator alone shares a core.
+fn holds_cores(inventory: &Inventory<'_>, pcpus: &Pcpus) -> bool {
+    let host = inventory.host;
+    let mut own = pcpus.idle.union(&pcpus.emulator_own);
+    pcpus.vcpus.iter().for_each(|set| own.extend(set));
+    let open = |pcpu: &PcpuId| host.allowed().contains(*pcpu) && !own.contains(*pcpu);
+    let mut cores = own.iter().filter_map(|pcpu| host.core_of(pcpu));
+    !cores.any(|core| core.pcpus.iter().any(open))
 }
 
 /// The default layout with the GPUs of a candidate: the yardstick that predictions are against.
@@ -98,6 +113,8 @@ pub(crate) fn default_layout(inventory: &Inventory<'_>, gpus: usize) -> Option<P
         devices,
         iommu: vcpus > MAX_XAPIC_VCPUS,
         topoext: false,
+        whole_cores: false,
+        own_l3: false,
     })
 }
 
@@ -138,7 +155,7 @@ fn of_core<'a>(
     core: usize,
     way: CpuPolicy,
 ) -> impl Iterator<Item = PcpuId> + 'a {
-    inventory.free.of_core(core, &inventory.host.cores()[core], way.whole)
+    inventory.free.of_core(core, &inventory.host.cores()[core], way.isolation())
 }
 
 /// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
@@ -281,6 +298,7 @@ fn own_pcpus(
     if way.dedicated && !candidate.way.whole {
         let cores = vcpus.iter().rev().filter_map(|set| host.core_of(set.first()?));
         for pcpu in cores.flat_map(|core| core.pcpus.iter().copied()) {
+            // These cores are the VM's own, so its isolation allows them.
             let may = inventory.free.usable.contains(pcpu) && !busy.contains(pcpu);
             if may && own.len() < needed {
                 own.insert(pcpu);

@@ -89,7 +89,7 @@ use std::ops::Range;
 
 use crate::engine::profile::{L3Use, l3_use, load_price};
 use crate::engine::work::busy;
-use crate::free::FreePcpus;
+use crate::free::{FreePcpus, Isolation};
 use crate::host::Host;
 use crate::host::core_set::CoreSet;
 use crate::host::derived::ByKind;
@@ -105,6 +105,15 @@ pub(crate) struct CpuPolicy {
     pub(crate) doubled: bool,
     /// Only cores that nobody else is on; idle siblings are held.
     pub(crate) whole: bool,
+    /// Only L3 domains where no tenant has dedicated pCPUs.
+    pub(crate) own_l3: bool,
+}
+
+impl CpuPolicy {
+    /// What the VM has to itself.
+    pub(crate) const fn isolation(self) -> Isolation {
+        Isolation { whole_cores: self.whole, own_l3: self.own_l3 }
+    }
 }
 
 /// From this weight on (in hundredths for the presets) one thread's speed is what a workload waits
@@ -226,8 +235,11 @@ pub(crate) struct FreeCores<'h> {
 
 impl<'h> FreeCores<'h> {
     pub(crate) fn new(host: &'h Host, free: &FreePcpus, request: &Request, way: CpuPolicy) -> Self {
-        let levels =
-            if way.dedicated { free.levels(way.whole) } else { free.open_levels(host, way.whole) };
+        let levels = if way.dedicated {
+            free.levels(way.isolation())
+        } else {
+            free.open_levels(host, way.whole)
+        };
         let level = |threads: usize, of: &Range<usize>| {
             levels.get(threads - 1).map_or(0, |level| level.count(of))
         };

@@ -5,6 +5,7 @@ use super::gpus::GpuSets;
 use super::lent::memory;
 use super::state::PerNode;
 use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
+use crate::engine::gpu_tenants::GpuTenants;
 use crate::engine::profile::count;
 use crate::engine::refusal::Fact;
 use crate::engine::score::Options;
@@ -85,7 +86,8 @@ impl<'a> Inventory<'a> {
         // Other VMs are not held to what this request is held to, and have their cores whole.
         let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
         let shares = request.spec().policies.whole_cores == Policy::Ignore;
-        let for_others = if is_held || shares { all.whole_cores() } else { None };
+        let apart = request.spec().policies.own_l3 != Policy::Ignore;
+        let for_others = if is_held || shares || apart { all.whole_cores() } else { None };
         let free = all.narrowed(host, request);
         let nodes = nodes(host, request)?;
         let memory = memory(host, request, nodes).map_err(|fact| vec![fact])?;
@@ -134,25 +136,32 @@ impl Inventory<'_> {
     }
 }
 
-/// The most ways to take pCPUs: two dedicated ones, each with cores that carry two vCPUs as well, and
-/// floating.
+/// The most ways to take pCPUs, unless the request prefers L3 domains of its own: two dedicated ones,
+/// each with cores that carry two vCPUs as well, and floating.
 const MAX_WAYS: usize = 5;
 
 /// The ways in which a request lets pCPUs be taken, the strictest first. Each dedicated one may be
 /// followed by its like with cores that carry two vCPUs.
 fn ways(request: &Request) -> Vec<CpuPolicy> {
-    let strictest = CpuPolicy { dedicated: true, whole: true, doubled: false };
+    let strictest = CpuPolicy { dedicated: true, whole: true, doubled: false, own_l3: false };
     let mut ways = Vec::with_capacity(3);
-    // Where whole cores do not matter, no idle sibling is held.
-    if request.spec().policies.whole_cores != Policy::Ignore {
-        ways.push(strictest);
-    }
-    if request.spec().policies.whole_cores != Policy::Require {
-        ways.push(CpuPolicy { whole: false, ..strictest });
+    let own_l3 = request.spec().policies.own_l3;
+    for (own_l3, is_tried) in [(true, own_l3 != Policy::Ignore), (false, own_l3 != Policy::Require)]
+    {
+        if !is_tried {
+            continue;
+        }
+        // Where whole cores do not matter, no idle sibling is held.
+        if request.spec().policies.whole_cores != Policy::Ignore {
+            ways.push(CpuPolicy { own_l3, ..strictest });
+        }
+        if request.spec().policies.whole_cores != Policy::Require {
+            ways.push(CpuPolicy { whole: false, own_l3, ..strictest });
+        }
     }
     if request.spec().policies.dedicated_cpus != Policy::Require {
         let whole = request.spec().policies.whole_cores == Policy::Require;
-        ways.push(CpuPolicy { dedicated: false, whole, doubled: false });
+        ways.push(CpuPolicy { dedicated: false, whole, doubled: false, own_l3: false });
     }
     ways
 }
@@ -176,13 +185,15 @@ fn slots<'h>(
         cores: cores(at),
         bytes: bytes(at),
     };
+    let sizes = pages.iter().map(|pages| pages.size);
+    let without = || GpuTenants::new(host, usage).rooms_without(sizes, bytes);
     Slots::new(
         host,
         room,
         free,
         &free_gpus::held_by_tenants(host, usage),
-        options.gpu_share,
-        options.slot_weights,
+        options.expected(),
+        without,
     )
 }
 
@@ -230,8 +241,9 @@ pub(crate) fn emulator_room(
         // Of whole cores, every one that carries vCPUs is taken; those with the fewest pCPUs go
         // first. Cores that carry two are at least half as many as the vCPUs. Of other cores, only
         // the pCPUs with a vCPU are.
-        let all =
-            inventory.free.count(inventory.host, emulator_way(inventory.request, stock.way).whole);
+        let all = inventory
+            .free
+            .count(inventory.host, emulator_way(inventory.request, stock.way).isolation());
         let taken = match stock.way {
             CpuPolicy { dedicated: false, .. } | CpuPolicy { whole: false, .. } => vcpus,
             CpuPolicy { doubled: true, .. } => stock.smallest(units.div_ceil(2)),

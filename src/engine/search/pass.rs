@@ -209,6 +209,7 @@ impl<'s> Pass<'s> {
         let caps: PerNode<u64> = (0..stock.nodes.len()).map(|at| stock.room(at, threads)).collect();
         let base = Profile {
             whole_cores: stock.way.dedicated && stock.way.whole,
+            own_l3: stock.way.own_l3,
             ..Profile::of_host(host, request, threads, stock.way.dedicated)
         };
         let roles = Roles::new(inventory.memory, request.spec().memory_nodes.is_some(), &caps);
@@ -260,8 +261,8 @@ fn emulator_free(inventory: &Inventory<'_>, stock: &FreeCores<'_>) -> PerNode<(u
     if inventory.request.spec().emulator_pcpus == 0 || !counts {
         return PerNode::new();
     }
-    let whole = emulator_way(inventory.request, stock.way).whole;
-    let levels = inventory.free.levels(whole);
+    let way = emulator_way(inventory.request, stock.way);
+    let levels = inventory.free.levels(way.isolation());
     let facts = &inventory.host.derived().nodes;
     let free = |at: usize| {
         let of_level = |level: &CoreSet| u64::from(level.count(&facts[at].cores));

@@ -5,7 +5,7 @@ mod scene;
 
 use std::collections::BTreeSet;
 
-use super::{FreePages, FreePcpus, bundle, gpus};
+use super::{FreePages, FreePcpus, Isolation, bundle, gpus};
 use crate::capacity::{Capacity, Shape, capacity};
 use crate::engine::{Fact, GpuShare, Options, recommend};
 use crate::fleet::{FleetHost, FleetOptions, HostRefusal, Shortfall, rank};
@@ -59,13 +59,14 @@ fn the_definition_is_what_the_records_say() {
     each(|host, usage, reading| {
         let free = FreePcpus::new(host, usage);
         for whole in [false, true] {
+            let isolation = Isolation::whole(whole);
             let cores = reading.cores(whole);
-            assert_eq!(free.count(host, whole), cores.iter().sum::<u64>());
+            assert_eq!(free.count(host, isolation), cores.iter().sum::<u64>());
             for (at, core) in host.cores().iter().enumerate() {
-                let own: Vec<_> = free.of_core(at, core, whole).collect();
+                let own: Vec<_> = free.of_core(at, core, isolation).collect();
                 assert_eq!(own.len() as u64, cores[at]);
                 assert!(own.iter().all(|pcpu| reading.is_usable(*pcpu)));
-                for (level, set) in (1..).zip(free.levels(whole)) {
+                for (level, set) in (1..).zip(free.levels(isolation)) {
                     assert_eq!(set.contains(at), cores[at] >= level);
                 }
                 let is_whole = free.whole_cores().is_some_and(|set| set.contains(at));

@@ -118,6 +118,8 @@ fn claim(rng: &mut Rng, host: &Host) -> Claim {
     let mut claim = Claim {
         dedicated: if rng.percent(60) { some(rng, 20) } else { CpuSet::new() },
         floating: some(rng, 20),
+        whole_cores: rng.percent(25),
+        own_l3: rng.percent(10),
         ..Claim::default()
     };
     if rng.percent(50) {
@@ -175,7 +177,20 @@ impl Reading<'_> {
     }
 
     pub(super) fn is_usable(&self, pcpu: PcpuId) -> bool {
-        self.is_allowed(pcpu) && !self.is_held(pcpu) && !self.is_kept(pcpu)
+        self.is_allowed(pcpu) && !self.is_held(pcpu) && !self.is_kept(pcpu) && !self.is_closed(pcpu)
+    }
+
+    /// Whether an isolated tenant keeps others off the pCPU. These hosts have no known L3 domains, so
+    /// a package is one.
+    fn is_closed(&self, pcpu: PcpuId) -> bool {
+        let core = |pcpu: PcpuId| self.host.core_of(pcpu).expect("an online pCPU has a core").id;
+        let own = core(pcpu);
+        let closes = |claim: &Claim, theirs: PcpuId| {
+            let other = core(theirs);
+            (claim.whole_cores && other == own) || (claim.own_l3 && other.package == own.package)
+        };
+        !self.is_kept(pcpu)
+            && self.usage.tenants().any(|(_, c)| c.dedicated.iter().any(|p| closes(c, p)))
     }
 
     /// By core: its usable pCPUs; none, if cores have to be whole and it is not.
@@ -204,7 +219,11 @@ impl Reading<'_> {
     /// The pCPUs that emulator threads may run on.
     pub(super) fn for_emulators(&self) -> CpuSet {
         let own = |pcpu: &PcpuId| self.is_allowed(*pcpu) || self.host.reserved().contains(*pcpu);
-        self.host.online().iter().filter(|pcpu| own(pcpu) && !self.is_held(*pcpu)).collect()
+        self.host
+            .online()
+            .iter()
+            .filter(|pcpu| own(pcpu) && !self.is_held(*pcpu) && !self.is_closed(*pcpu))
+            .collect()
     }
 
     /// Free pages of a node, whatever tenants hold on no particular node.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::pcie::RootComplex;
 use crate::json::text::JsonError;
+use crate::json::write::is_off;
 use crate::placement::{
     Cell, ExpanderBus, GuestFunction, GuestPci, GuestPort, GuestSwitch, GuestTopology, MemoryMode,
     PlacedDevice, Placement, Style,
@@ -43,11 +44,10 @@ pub(in crate::json) struct PlacementJson {
     iommu: bool,
     #[serde(default, skip_serializing_if = "is_off")]
     topoext: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_off(value: &bool) -> bool {
-    !*value
+    #[serde(default, skip_serializing_if = "is_off")]
+    whole_cores: bool,
+    #[serde(default, skip_serializing_if = "is_off")]
+    own_l3: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -180,6 +180,8 @@ impl From<&Placement> for PlacementJson {
             pci,
             iommu,
             topoext,
+            whole_cores,
+            own_l3,
         } = placement;
         let pinned = |(vcpu, pcpus): (usize, &CpuSet)| VcpuJson { vcpu, pcpus: pcpus.clone() };
         let devices = |gpus: bool| {
@@ -204,6 +206,8 @@ impl From<&Placement> for PlacementJson {
             pci: pci.into(),
             iommu: *iommu,
             topoext: *topoext,
+            whole_cores: *whole_cores,
+            own_l3: *own_l3,
         }
     }
 }
@@ -229,6 +233,8 @@ impl PlacementJson {
             pci,
             iommu,
             topoext,
+            whole_cores,
+            own_l3,
         } = self;
         let pinned = |(at, vcpu): (usize, VcpuJson)| {
             let VcpuJson { vcpu, pcpus } = vcpu;
@@ -263,6 +269,8 @@ impl PlacementJson {
             pci: pci.pci(&format!("{path}pci"))?,
             iommu,
             topoext,
+            whole_cores,
+            own_l3,
         })
     }
 }

@@ -86,6 +86,18 @@ pub(super) fn claim() -> Vec<Field> {
             array(one_of(&[of("address"), json!({ "type": "null" })])),
             "its mediated devices (mdev), each by its parent; null if the parent is unknown",
         ),
+        (
+            "whole_cores",
+            false,
+            boolean(),
+            "whether nobody else may be on its cores; false if omitted",
+        ),
+        (
+            "own_l3",
+            false,
+            boolean(),
+            "whether nobody else may be in the L3 domains of its dedicated pCPUs; false if omitted",
+        ),
     ]
 }
 

@@ -61,6 +61,18 @@ pub(super) fn fields() -> Vec<Field> {
             boolean(),
             "whether the guest's CPU needs topoext to see its SMT siblings; false if omitted",
         ),
+        (
+            "whole_cores",
+            false,
+            boolean(),
+            "whether the VM has its cores to itself, also from later VMs; false if omitted",
+        ),
+        (
+            "own_l3",
+            false,
+            boolean(),
+            "whether the VM has its L3 domains to itself, also from later VMs; false if omitted",
+        ),
     ]
 }
 

@@ -139,6 +139,10 @@ fn policies() -> Value {
         vec![
             policy("dedicated_cpus", "a dedicated pCPU for every vCPU; require if omitted"),
             policy("whole_cores", "no core shared with another tenant; require if omitted"),
+            policy(
+                "own_l3",
+                "no other tenant in the L3 domains of its dedicated pCPUs; ignore if omitted",
+            ),
             policy("one_node", "all vCPUs and memory on one node; ignore if omitted"),
             policy("gpu_locality", "every GPU on a node of the VM; prefer if omitted"),
             policy("same_switch", "all GPUs below one PCIe switch; ignore if omitted"),

@@ -53,15 +53,17 @@ fn addresses() -> impl Strategy<Value = Vec<PciAddr>> {
 fn claim() -> impl Strategy<Value = Claim> {
     let pages = (option::of(node()), page_size(), any::<u64>())
         .prop_map(|(node, page_size, count)| PageClaim { node, page_size, count });
-    (set(), set(), vec(pages, 0..4), addresses(), vec(option::of(address()), 0..3)).prop_map(
-        |(dedicated, floating, pages, devices, mediated)| Claim {
-            dedicated,
-            floating,
-            pages,
-            devices,
-            mediated,
-        },
+    (
+        set(),
+        set(),
+        vec(pages, 0..4),
+        addresses(),
+        vec(option::of(address()), 0..3),
+        any::<[bool; 2]>(),
     )
+        .prop_map(|(dedicated, floating, pages, devices, mediated, [whole_cores, own_l3])| {
+            Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 }
+        })
 }
 
 fn offer() -> impl Strategy<Value = Offer> {
@@ -78,10 +80,11 @@ fn offer() -> impl Strategy<Value = Offer> {
 
 fn policies() -> impl Strategy<Value = Policies> {
     let policy = || prop::sample::select(vec![Policy::Require, Policy::Prefer, Policy::Ignore]);
-    [policy(), policy(), policy(), policy(), policy(), policy(), policy()].prop_map(
+    [policy(), policy(), policy(), policy(), policy(), policy(), policy(), policy()].prop_map(
         |[
             dedicated_cpus,
             whole_cores,
+            own_l3,
             one_node,
             gpu_locality,
             same_switch,
@@ -91,6 +94,7 @@ fn policies() -> impl Strategy<Value = Policies> {
             Policies {
                 dedicated_cpus,
                 whole_cores,
+                own_l3,
                 one_node,
                 gpu_locality,
                 same_switch,
@@ -288,8 +292,15 @@ fn placement() -> impl Strategy<Value = Placement> {
     let cpus = (vec(set(), 0..5), set(), set(), set(), vec(set(), 0..3));
     let devices = (devices(true), devices(false));
     let fabric = (option::of(any::<u32>()), pci());
-    (head, cpus, vec(cell(), 0..4), devices, fabric, any::<[bool; 3]>()).prop_map(
-        |(head, cpus, cells, (gpus, others), fabric, [dedicated, iommu, topoext])| {
+    (head, cpus, vec(cell(), 0..4), devices, fabric, any::<[bool; 5]>()).prop_map(
+        |(
+            head,
+            cpus,
+            cells,
+            (gpus, others),
+            fabric,
+            [dedicated, iommu, topoext, whole_cores, own_l3],
+        )| {
             let (fabric_partition, pci) = fabric;
             let (name, style, memory_mode, [sockets, dies, cores, threads]) = head;
             let (vcpus, idle, emulator_own, emulator, iothreads) = cpus;
@@ -310,6 +321,8 @@ fn placement() -> impl Strategy<Value = Placement> {
                 pci,
                 iommu,
                 topoext,
+                whole_cores,
+                own_l3,
             }
         },
     )
@@ -371,6 +384,8 @@ pub(super) fn full() -> Full {
         pages,
         devices: vec![address],
         mediated: vec![None, Some(address)],
+        whole_cores: true,
+        own_l3: true,
     };
     let request = RequestSpec {
         page_size: Some(PageSize::GIB_1),
@@ -406,6 +421,7 @@ pub(super) fn full() -> Full {
         policies: Policies {
             dedicated_cpus: Policy::Ignore,
             whole_cores: Policy::Ignore,
+            own_l3: Policy::Require,
             one_node: Policy::Require,
             gpu_locality: Policy::Require,
             same_switch: Policy::Require,
@@ -468,6 +484,8 @@ pub(super) fn full() -> Full {
         },
         iommu: true,
         topoext: true,
+        whole_cores: true,
+        own_l3: true,
     };
     let (host, tenant, generation) = ("h".to_owned(), "a".to_owned(), Generation(3));
     let offer = Offer { host, tenant, claim: claim.clone(), generation, whole_cores: true };

@@ -97,6 +97,8 @@ fn a_core_is_whole_where_the_request_excludes_its_other_sibling() {
     scene.request.nodes = Some(scenes::nodes("0"));
     scene.placement.idle = cpus("10");
     scene.placement.iothreads = vec![cpus("10")];
+    // The sibling that it excludes is for others.
+    scene.placement.whole_cores = false;
     assert_eq!(scene.verify(), Ok(()));
     // Emulator and I/O threads may run on what the host keeps, wherever that is.
     scene.placement.iothreads = vec![cpus("8")];
@@ -114,6 +116,7 @@ fn the_default_layout_is_not_held_to_anything() {
 fn cores_are_shared_where_the_request_allows_it() {
     let mut scene = scenes::pin();
     scene.request.policies.whole_cores = Policy::Prefer;
+    scene.placement.whole_cores = false;
     scene.hold("9-10", &[]);
     scene.placement.idle.remove(PcpuId(9));
     scene.placement.idle.remove(PcpuId(10));
@@ -217,6 +220,7 @@ fn the_only_core_is_not_the_hosts() {
     let mut scene = scenes::smt();
     scene.request.vcpus = 1;
     scene.request.policies.whole_cores = Policy::Ignore;
+    scene.placement.whole_cores = false;
     scene.host.cores.truncate(1);
     scene.host.nodes.truncate(1);
     scene.host.nodes[0].cpus = cpus("0,8");

@@ -89,6 +89,7 @@ impl Scene {
     /// No core need be whole: the VM holds these siblings beside its vCPUs.
     pub(super) fn idle(&mut self, idle: &str) {
         self.request.policies.whole_cores = Policy::Ignore;
+        self.placement.whole_cores = false;
         self.placement.idle = cpus(idle);
     }
 }
@@ -253,6 +254,8 @@ fn placement(style: Style, topology: [u32; 4], pins: &[&str]) -> Placement {
         pci: GuestPci::default(),
         iommu: false,
         topoext: style.shows_smt(),
+        whole_cores: style != Style::Default,
+        own_l3: false,
     }
 }
 
@@ -369,7 +372,7 @@ pub(super) fn default() -> Scene {
     request.policies.dedicated_cpus = Policy::Prefer;
     request.gpus = GpuRequest::Count { count: 1, model: None };
     let mut placement = placement(Style::Default, [1, 1, 4, 1], &["", "", "", ""]);
-    placement.dedicated = false;
+    (placement.dedicated, placement.whole_cores) = (false, false);
     placement.memory_mode = MemoryMode::Unbound;
     placement.emulator = CpuSet::new();
     let mut only = cell(0, 0, "0-3", 4, &[10]);
@@ -386,7 +389,7 @@ pub(super) fn floating() -> Scene {
     let mut request = request(4, 4);
     request.policies.dedicated_cpus = Policy::Prefer;
     let mut placement = placement(Style::Pin, [1, 1, 4, 1], &["1-2,9-10"; 4]);
-    placement.dedicated = false;
+    (placement.dedicated, placement.whole_cores) = (false, false);
     placement.memory_mode = MemoryMode::Interleave;
     placement.cells = vec![cell(0, 0, "0-3", 4, &[10])];
     placement.cells[0].nodes = nodes("0-1");
@@ -400,6 +403,7 @@ pub(super) fn lent() -> Scene {
     request.policies.whole_cores = Policy::Ignore;
     request.memory_nodes = Some(nodes("1"));
     let mut placement = placement(Style::Pin, [1, 1, 2, 1], &["1", "4"]);
+    placement.whole_cores = false;
     placement.cells = vec![cell(0, 1, "0-1", 4, &[10])];
     Scene { host: host(), tenants: Vec::new(), request, placement }
 }

@@ -62,8 +62,11 @@ struct Brute<'a> {
     usage: &'a Usage,
     request: &'a Request,
     options: &'a Options,
-    /// Allowed, held by nobody, not the host's.
+    /// Allowed, held and closed by nobody, not the host's; where the VM is to have L3 domains of its
+    /// own, of those where nobody has dedicated pCPUs.
     usable: CpuSet,
+    /// Whether the VM is to have L3 domains of its own.
+    own_l3: bool,
     gpus: Vec<Vec<PciAddr>>,
     best: BTreeMap<Style, (Score, Placement)>,
     tried: usize,
@@ -81,22 +84,70 @@ pub(crate) struct Found {
 pub(crate) fn search(case: &Built, options: &Options) -> Found {
     let Built { host, usage, request } = case;
     let usable = host.allowed().difference(usage.dedicated()).difference(&kept(host));
-    let usable = usable.iter().filter(|pcpu| wants(host, request, *pcpu)).collect();
+    let usable = usable.difference(&closed(host, usage));
+    let usable: CpuSet = usable.iter().filter(|pcpu| wants(host, request, *pcpu)).collect();
     let gpus = gpu_sets(host, usage, request);
     let (best, tried) = (BTreeMap::new(), 0);
-    let mut brute = Brute { host, usage, request, options, usable, gpus, best, tried };
-    for threads in [1, 2] {
-        brute.dedicated(threads);
-    }
-    // Where whole cores do not matter, the others count as well.
-    let any = request.spec().policies.whole_cores == Policy::Ignore;
-    for whole in [true, false].into_iter().filter(|whole| !(any && *whole)) {
-        brute.doubled(whole);
+    let all = usable.clone();
+    let own_l3 = false;
+    let mut brute = Brute { host, usage, request, options, usable, own_l3, gpus, best, tried };
+    for own_l3 in [true, false] {
+        if own_l3 && request.spec().policies.own_l3 == Policy::Ignore {
+            continue;
+        }
+        brute.own_l3 = own_l3;
+        brute.usable = match own_l3 {
+            true => all.difference(&around(host, usage.dedicated(), same_l3)),
+            false => all.clone(),
+        };
+        for threads in [1, 2] {
+            brute.dedicated(threads);
+        }
+        // Where whole cores do not matter, the others count as well.
+        let policy = request.spec().policies.whole_cores;
+        let is_tried = |whole: &bool| match policy {
+            Policy::Require => *whole,
+            Policy::Prefer => true,
+            Policy::Ignore => !*whole,
+        };
+        for whole in [true, false].into_iter().filter(is_tried) {
+            brute.doubled(whole);
+        }
     }
     for cpus in brute.floating() {
         brute.place(&cpus);
     }
     Found { best: brute.best, tried: brute.tried }
+}
+
+fn same_core(a: &Core, b: &Core) -> bool {
+    a.id == b.id
+}
+
+fn same_l3(a: &Core, b: &Core) -> bool {
+    (a.id.package, a.l3) == (b.id.package, b.l3)
+}
+
+/// The pCPUs of all cores that are near one of these pCPUs.
+fn around(host: &Host, cpus: &CpuSet, near: fn(&Core, &Core) -> bool) -> CpuSet {
+    let all = host.cores();
+    let of = |other: &Core| all_of(other).intersects(cpus);
+    let near = all.iter().filter(|core| all.iter().any(|other| of(other) && near(core, other)));
+    near.flat_map(|core| core.pcpus.iter().copied()).collect()
+}
+
+/// What tenants close around their dedicated pCPUs.
+fn closed(host: &Host, usage: &Usage) -> CpuSet {
+    let mut closed = CpuSet::new();
+    for (_, claim) in usage.tenants() {
+        if claim.whole_cores {
+            closed.extend(&around(host, &claim.dedicated, same_core));
+        }
+        if claim.own_l3 {
+            closed.extend(&around(host, &claim.dedicated, same_l3));
+        }
+    }
+    closed.difference(usage.dedicated()).difference(&kept(host))
 }
 
 /// Whether the pCPU is among those, and on one of the nodes, that the request is held to.
@@ -385,7 +436,8 @@ impl Brute<'_> {
     /// Where emulator threads may run beside other work: held by nobody, and allowed or reserved.
     fn for_emulators(&self) -> CpuSet {
         let all = self.host.allowed().union(&self.host.reserved());
-        let (all, kept) = (all.difference(self.usage.dedicated()), kept(self.host));
+        let all = all.difference(self.usage.dedicated());
+        let (all, kept) = (all.difference(&closed(self.host, self.usage)), kept(self.host));
         all.iter().filter(|p| kept.contains(*p) || wants(self.host, self.request, *p)).collect()
     }
 
@@ -597,6 +649,8 @@ impl Brute<'_> {
             devices,
             iommu: false,
             topoext: self.host.cpu_vendor() == CpuVendor::Amd && cpus.threads > 1,
+            whole_cores: cpus.dedicated && self.claims_cores(cpus),
+            own_l3: self.own_l3 && cpus.dedicated,
         };
         self.tried += 1;
         let profile = Profile::of(self.host, self.request, &placement);
@@ -607,6 +661,18 @@ impl Brute<'_> {
         {
             self.best.insert(style, (score, placement));
         }
+    }
+
+    /// Whether the placement says that its cores are its own: where whole cores are required, and its
+    /// own set of pCPUs leaves no siblings to others.
+    fn claims_cores(&self, cpus: &Cpus) -> bool {
+        let mut own = cpus.own.union(&cpus.idle);
+        cpus.vcpus.iter().for_each(|set| own.extend(set));
+        let siblings = around(self.host, &own, same_core).intersection(self.host.allowed());
+        let siblings = siblings.difference(&kept(self.host));
+        let set = self.request.spec().cpus.as_ref();
+        self.request.spec().policies.whole_cores == Policy::Require
+            && set.is_none_or(|set| siblings.is_subset(set))
     }
 
     fn cells(&self, cpus: &Cpus, memory: &Memory<'_>) -> Vec<Cell> {

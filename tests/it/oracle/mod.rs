@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pinwise::engine::{Profile, Rejection, score};
 use pinwise::host::Reserve;
 use pinwise::request::GpuRequest;
-use pinwise::{Bytes, Question, Style, verify};
+use pinwise::{Bytes, Policy, Question, Style, verify};
 
 use pinwise_testkit::case::Case;
 use pinwise_testkit::rng::Rng;
@@ -249,6 +249,8 @@ fn counts(outcomes: &[Outcome]) -> BTreeMap<String, usize> {
             ("held to pCPUs", request.cpus.is_some()),
             ("held to nodes", request.nodes.is_some()),
             ("memory held to nodes", request.memory_nodes.is_some()),
+            ("L3 domains of its own", request.policies.own_l3 != Policy::Ignore),
+            ("an isolated tenant", tenants.iter().any(|(_, c)| c.whole_cores || c.own_l3)),
             ("a node without memory", host.nodes.iter().any(|node| node.memory == Bytes::ZERO)),
             ("a node without CPUs", host.nodes.iter().any(|node| node.cpus.is_empty())),
         ] {
@@ -298,6 +300,8 @@ fn assert_spread(outcomes: &[Outcome]) {
         ("held to pCPUs: true", 8.0),
         ("held to nodes: true", 5.0),
         ("memory held to nodes: true", 3.0),
+        ("L3 domains of its own: true", 8.0),
+        ("an isolated tenant: true", 5.0),
         ("a node without memory: true", 2.5),
         ("a node without CPUs: true", 0.3),
         ("0 tenants", 20.0),

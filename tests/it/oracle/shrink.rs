@@ -28,14 +28,16 @@ fn steps(case: &Case) -> Vec<Case> {
         let mut smaller = case.clone();
         smaller.tenants.remove(at);
         steps.push(smaller);
-        for field in 0..4 {
+        for field in 0..6 {
             let mut smaller = case.clone();
             let claim = &mut smaller.tenants[at].1;
             match field {
                 0 => claim.dedicated = Default::default(),
                 1 => claim.floating = Default::default(),
                 2 => claim.pages.clear(),
-                _ => claim.devices.clear(),
+                3 => claim.devices.clear(),
+                4 => claim.whole_cores = false,
+                _ => claim.own_l3 = false,
             }
             steps.push(smaller);
         }
@@ -98,6 +100,7 @@ fn steps(case: &Case) -> Vec<Case> {
     let policies = [
         Policies { dedicated_cpus: ignore, ..*policies },
         Policies { whole_cores: ignore, ..*policies },
+        Policies { own_l3: ignore, ..*policies },
         Policies { one_node: ignore, ..*policies },
         Policies { gpu_locality: ignore, ..*policies },
         Policies { same_switch: ignore, ..*policies },

@@ -17,6 +17,9 @@ fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
     let kept = &host.kept().cpus;
     let spec = &scene.request;
     let nodes = spec.nodes.as_ref();
+    let apart = spec.policies.own_l3 == Policy::Require;
+    let mut closed = CpuSet::new();
+    usage.tenants().for_each(|(_, claim)| closed.extend(&claim.closes(host)));
     let cores = host.cores().iter().map(|core| {
         let held = core.pcpus.iter().any(|pcpu| usage.dedicated().contains(*pcpu));
         let free = core.pcpus.iter().filter(|pcpu| {
@@ -25,8 +28,13 @@ fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
                 && nodes.is_none_or(|nodes| nodes.contains(core.node))
                 && !kept.contains(**pcpu)
                 && !usage.dedicated().contains(**pcpu)
+                && !closed.contains(**pcpu)
         });
-        let count = if whole && held { 0 } else { free.count() as u64 };
+        let theirs = |pcpu| host.core_of(pcpu).map(|core| (core.id.package, core.l3));
+        let beside = || {
+            usage.dedicated().iter().any(|pcpu| theirs(pcpu) == Some((core.id.package, core.l3)))
+        };
+        let count = if (whole && held) || (apart && beside()) { 0 } else { free.count() as u64 };
         ([core.node].into_iter().collect(), count)
     });
     cores.collect()

@@ -7,9 +7,11 @@ mod changes;
 mod extremes;
 mod facts;
 mod fleets;
+mod kept;
 mod life;
 mod more;
 mod order;
+mod packing;
 mod renumber;
 mod says;
 mod scene;
@@ -139,6 +141,7 @@ fn policy_of(policies: &mut Policies, property: Property) -> &mut Policy {
     match property {
         Property::DedicatedCpus => &mut policies.dedicated_cpus,
         Property::WholeCores => &mut policies.whole_cores,
+        Property::OwnL3 => &mut policies.own_l3,
         Property::OneNode => &mut policies.one_node,
         Property::GpuLocality => &mut policies.gpu_locality,
         Property::SameSwitch => &mut policies.same_switch,
@@ -148,9 +151,10 @@ fn policy_of(policies: &mut Policies, property: Property) -> &mut Policy {
     }
 }
 
-const POLICIES: [Property; 7] = [
+const POLICIES: [Property; 8] = [
     Property::DedicatedCpus,
     Property::WholeCores,
+    Property::OwnL3,
     Property::OneNode,
     Property::GpuLocality,
     Property::SameSwitch,

@@ -102,6 +102,8 @@ impl Numbers {
             pages: claim.pages.iter().map(page).collect(),
             devices: self.addresses(&claim.devices),
             mediated: claim.mediated.iter().map(|at| at.map(|at| self.address(at))).collect(),
+            whole_cores: claim.whole_cores,
+            own_l3: claim.own_l3,
         }
     }
 

@@ -7,7 +7,9 @@ use pinwise::engine::{Fact, Property};
 use pinwise::host::{CoreKind, PagePool};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
-use pinwise::{Bytes, PageSize, Policies, Policy, Question, Ranked, RequestSpec, explain, json};
+use pinwise::{
+    Bytes, Claim, CpuSet, PageSize, Policies, Policy, Question, Ranked, RequestSpec, explain, json,
+};
 
 use super::scene::Scene;
 use super::{ensure, for_cases};
@@ -38,7 +40,9 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
     let mut all = numbers(&text);
     let mut add = |number: i128| _ = all.insert(number.to_string());
     let kept = &host.kept().cpus;
-    add(host.allowed().difference(usage.dedicated()).difference(kept).len() as i128);
+    let close = |free: CpuSet, (_, claim): (_, &Claim)| free.difference(&claim.closes(host));
+    let free = host.allowed().difference(usage.dedicated()).difference(kept);
+    add(usage.tenants().fold(free, close).len() as i128);
     let counts =
         [host.packages().len(), host.nodes().len(), host.cores().len(), host.online().len()];
     let ranks = 0..=(answer.ranked.len() + 1).max(host.gpus().len());
@@ -149,11 +153,12 @@ fn reduced(request: &RequestSpec, cited: &BTreeSet<About>) -> RequestSpec {
         // A GPU may be why a node was not looked at, and the facts name the others alone then.
         let near = [request.policies.gpu_locality, request.policies.same_switch];
         if near.iter().all(|policy| *policy != Policy::Require) {
-            let Policies { dedicated_cpus, whole_cores, one_node, .. } = request.policies;
+            let Policies { dedicated_cpus, whole_cores, own_l3, one_node, .. } = request.policies;
             let ignored = Policy::Ignore;
             request.policies = Policies {
                 dedicated_cpus,
                 whole_cores,
+                own_l3,
                 one_node,
                 gpu_locality: ignored,
                 same_switch: ignored,

@@ -82,12 +82,13 @@ impl Scene {
             preference_cost,
             all,
             gpu_share,
+            gpu_mix,
             slot_weights,
             evidence: _,
         } = &self.options;
         text += &format!(
             "options: caution {caution}, packing {packing_weight}, preference {preference_cost}, \
-             all {all}, share {gpu_share:?}, slots {slot_weights:?}\n"
+             all {all}, share {gpu_share:?}, mix {gpu_mix:?}, slots {slot_weights:?}\n"
         );
         text
     }
@@ -174,7 +175,8 @@ pub(crate) fn tenant(rng: &mut Rng, host: &Host, usage: &Usage) -> Claim {
             let most = usize::try_from(usage.free_pages(host, node, size)).unwrap();
             let count = rng.below(most + 1) as u64;
             let pages = vec![PageClaim { node: Some(node), page_size: size, count }];
-            Claim { dedicated, pages, ..Claim::default() }
+            let [whole_cores, own_l3] = [3, 7].map(|n| dedicated.len().is_multiple_of(n));
+            Claim { dedicated, pages, whole_cores, own_l3, ..Claim::default() }
         }
         // Holds a GPU or another device.
         3 => {
@@ -253,7 +255,7 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
         devices.push(rng.pick(&others));
     }
     let peer_to_peer = rng.pick(&[None, None, Some(false), Some(true)]);
-    RequestSpec {
+    let mut request = RequestSpec {
         page_size,
         gpus: gpus(rng, host),
         devices,
@@ -266,6 +268,7 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
         policies: Policies {
             dedicated_cpus: policy(rng, 65, 20),
             whole_cores: policy(rng, 60, 20),
+            own_l3: Policy::Ignore,
             one_node: policy(rng, 10, 15),
             gpu_locality: policy(rng, 15, 60),
             same_switch: policy(rng, 8, 12),
@@ -273,7 +276,14 @@ pub(crate) fn request(rng: &mut Rng, host: &Host) -> RequestSpec {
             fabric_partition: policy(rng, 25, 50),
         },
         ..RequestSpec::new("vm1", vcpus as u32, memory)
-    }
+    };
+    // Rarely, and without a draw.
+    request.policies.own_l3 = match (request.vcpus + request.io_threads) % 25 {
+        0 if request.policies.dedicated_cpus == Policy::Require => Policy::Require,
+        1 => Policy::Prefer,
+        _ => Policy::Ignore,
+    };
+    request
 }
 
 /// Sometimes holds the VM to some pCPUs, to some nodes, or its memory to some.

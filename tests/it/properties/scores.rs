@@ -55,6 +55,7 @@ fn unmet(request: &RequestSpec, profile: &Profile) -> Vec<Property> {
     want(Property::DedicatedCpus, policies.dedicated_cpus, profile.dedicated);
     let whole = !profile.dedicated || profile.whole_cores;
     want(Property::WholeCores, policies.whole_cores, whole);
+    want(Property::OwnL3, policies.own_l3, profile.own_l3);
     want(Property::OneNode, policies.one_node, profile.nodes == 1 && !profile.lent);
     // A GPU of no known node is not known to be near, and to a VM that floats none is.
     let near = profile.nodes > 0 && profile.gpus_remote + profile.gpus_unknown == 0;

@@ -13,6 +13,7 @@ use pinwise::{Bytes, PageSize, Policies, Policy, Request, RequestSpec};
 use crate::input::at;
 use crate::input::bin::Bin;
 use crate::input::memory;
+use crate::input::packing::Packing;
 use crate::input::policies::{PolicyArgs, ThreadArgs};
 use crate::outcome::{Failure, Outcome};
 
@@ -67,6 +68,8 @@ pub(crate) struct Args {
     /// The order of the hosts that fit.
     #[arg(long, value_enum, default_value = "best-fit")]
     bin: Bin,
+    #[command(flatten)]
+    packing: Packing,
     /// The number of hosts to show.
     #[arg(long, default_value_t = 10)]
     top: usize,
@@ -81,8 +84,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     if fleet.hosts.is_empty() {
         return Err(at(&args.hosts, "no host descriptions found"));
     }
-    let options =
+    let mut options =
         FleetOptions { order: args.bin.into(), answers: args.top, ..FleetOptions::default() };
+    args.packing.apply(&mut options);
     let mut answer = rank(&fleet.hosts, &request, &options);
     let fit = answer.ranked.len();
     // The engine answers with at least one host, even if none is to be shown.

@@ -3,6 +3,7 @@
 pub(crate) mod bin;
 pub(crate) mod foreign;
 pub(crate) mod hosts;
+pub(crate) mod packing;
 pub(crate) mod policies;
 pub(crate) mod tenants;
 

@@ -11,6 +11,9 @@ pub(crate) struct PolicyArgs {
     /// How strictly no core may be shared with another tenant; with ignore, no idle sibling is held.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     whole_cores: Option<Policy>,
+    /// How strictly no other tenant may have dedicated pCPUs in the L3 domains of the VM's.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    own_l3: Option<Policy>,
     /// How strictly the VM must be on one node.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     one_node: Option<Policy>,
@@ -31,6 +34,7 @@ impl PolicyArgs {
         Policies {
             dedicated_cpus: self.dedicated_cpus.unwrap_or(base.dedicated_cpus),
             whole_cores: self.whole_cores.unwrap_or(base.whole_cores),
+            own_l3: self.own_l3.unwrap_or(base.own_l3),
             one_node: self.one_node.unwrap_or(base.one_node),
             gpu_locality: self.gpu_locality.unwrap_or(base.gpu_locality),
             same_switch: self.same_switch.unwrap_or(base.same_switch),

@@ -8,6 +8,7 @@ use pinwise::host::{Reserve, ReserveMemory};
 use pinwise::request::{Guest, Wish};
 use pinwise::units::ParseUnitError;
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
+use pinwise_discover::tenants::Isolation;
 
 use super::wishes::WishArgs;
 use crate::input::policies::{ThreadArgs, policy};
@@ -63,6 +64,11 @@ pub(crate) struct Args {
     /// libvirt.
     #[arg(long, value_name = "FILE|DIR|live|libvirt[:URI]", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,
+    /// What tenants that are described by domains have to themselves around their pins, which a
+    /// domain does not say: none (siblings are free for VMs that share cores), whole-cores, or own-l3
+    /// (cores and L3 domains).
+    #[arg(long, value_name = "none|whole-cores|own-l3", value_parser = isolation, default_value = "none")]
+    pub(crate) tenant_isolation: Isolation,
     /// What to keep for the host: auto (one core, and the answer says which and why), none, or
     /// pCPUs such as 0-3,8.
     #[arg(long, value_name = "auto|none|CPUSET", value_parser = reserve)]
@@ -75,7 +81,7 @@ pub(crate) struct Args {
     /// of KubeVirt (kubectl get vmi NAME -o json).
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
-        "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "one_node", "gpu_locality", "same_switch",
+        "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "own_l3", "one_node", "gpu_locality", "same_switch",
         "cpus", "nodes", "memory_nodes", "fabric_partition", "device", "nic", "nic_per_gpu", "nic_model",
         "nvme", "nvme_per_gpu", "nvme_model", "device_near", "device_within",
         "io_threads", "emulator_pcpus",
@@ -152,6 +158,9 @@ pub(crate) struct Args {
     /// How strictly no core may be shared with another tenant; with ignore, no idle sibling is held.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) whole_cores: Option<Policy>,
+    /// How strictly no other tenant may have dedicated pCPUs in the L3 domains of the VM's.
+    #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
+    pub(crate) own_l3: Option<Policy>,
     /// How strictly the VM must be on one node.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) one_node: Option<Policy>,
@@ -212,6 +221,15 @@ fn guest(text: &str) -> Result<Guest, String> {
     known.ok_or_else(|| format!("{text:?} is not any or windows"))
 }
 
+fn isolation(text: &str) -> Result<Isolation, String> {
+    match text {
+        "none" => Ok(Isolation::Pins),
+        "whole-cores" => Ok(Isolation::Cores),
+        "own-l3" => Ok(Isolation::L3),
+        _ => Err(format!("{text:?} is not none, whole-cores or own-l3")),
+    }
+}
+
 fn cells(text: &str) -> Result<Wish<u32>, String> {
     match text {
         "auto" => Ok(Wish::Auto),
@@ -241,7 +259,6 @@ fn p2p(text: &str) -> Result<Choice<bool>, String> {
     }
 }
 
-/// People write `8-15, 24-31`.
 /// `auto`, `0`, or an amount with its unit.
 fn reserve_memory(text: &str) -> Result<ReserveMemory, String> {
     memory(text).map_or_else(
@@ -250,6 +267,7 @@ fn reserve_memory(text: &str) -> Result<ReserveMemory, String> {
     )
 }
 
+/// People write `8-15, 24-31`.
 fn set<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.split_whitespace().collect::<String>().parse()
 }

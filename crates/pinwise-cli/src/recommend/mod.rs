@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let Asked { request, uuid, is_named, removed, asked, notes: differences } = asked;
     notes.extend(differences);
     let own = is_named.then(|| (request.spec().name.as_str(), uuid));
-    let (usage, more) = tenants::usage(&host, described, &args.tenant, home, own)?;
+    let (usage, more) =
+        tenants::usage(&host, described, &args.tenant, home, own, args.tenant_isolation)?;
     notes.extend(more);
     let options = Options { all: args.all, ..Options::default() };
     let question = Question::new(&host, &usage, &request).with(&options);

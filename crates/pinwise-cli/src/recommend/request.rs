@@ -156,6 +156,7 @@ fn of_arguments(args: &Args, base: RequestSpec) -> RequestSpec {
     let policies = Policies {
         dedicated_cpus: args.dedicated_cpus.unwrap_or(base.policies.dedicated_cpus),
         whole_cores: args.whole_cores.unwrap_or(base.policies.whole_cores),
+        own_l3: args.own_l3.unwrap_or(base.policies.own_l3),
         one_node: args.one_node.unwrap_or(base.policies.one_node),
         gpu_locality: args.gpu_locality.unwrap_or(base.policies.gpu_locality),
         same_switch: args.same_switch.unwrap_or(base.policies.same_switch),

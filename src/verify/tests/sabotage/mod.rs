@@ -4,6 +4,7 @@ mod cpu;
 mod devices;
 mod functions;
 mod guest;
+mod isolation;
 mod memory;
 mod pci;
 mod switches;
@@ -31,7 +32,7 @@ macro_rules! violations {
 
 violations! {
     Name VcpuCount IoThreadCount NoPcpus DefaultPins NotOnline NotAllowed Reserved PcpusHeld CpusExcluded OffNode
-    NotDedicated NotOnePcpu PcpuTwice Crowded FloatsIsolated VcpusShareCore GuestCoreSplit CoreShared CoreNotWhole
+    NotDedicated NotOnePcpu PcpuTwice Crowded FloatsIsolated VcpusShareCore GuestCoreSplit CoreShared CoreNotWhole IsolationClaimed L3Shared TenantIsolated
     IdleApart IdleInUse BesideVcpus EmulatorCount EmulatorElsewhere Topology StyleThreads StyleCells
     Smt Topoext Iommu CellCount NoCells CellId CellEmpty CellVcpus CellsOverlap InNoCell
     CoreStraddles Sockets NoNodes NoSuchNode NodesExcluded MemoryExcluded NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory
@@ -66,6 +67,7 @@ fn every_violation_has_its_sabotage() {
 
 pub(super) fn table() -> Vec<Sabotage> {
     let mut table = cpu::cpus_broken();
+    table.extend(isolation::isolation_broken());
     table.extend(guest::guest_broken());
     table.extend(memory::memory_broken());
     table.extend(devices::devices_broken());

@@ -47,7 +47,8 @@ pub struct Domain {
 ///   may run on all pCPUs of the host while each vCPU is pinned to one: the domain is then said to be
 ///   dedicated, and a note tells of its emulator threads. Pins count for all vCPUs,
 ///   also for those that are not plugged in yet. XML does not show SMT siblings that are kept idle,
-///   so the claim lacks them.
+///   so the claim lacks them, and isolation from others neither: see
+///   [`Tenants::assume`](crate::tenants::Tenants::assume).
 /// - Memory. Each guest cell, or all memory if there are no cells, is on the host nodes that
 ///   `<memnode>` or `<memory>` of `<numatune>` name. It is counted in pages of `<hugepages>`, or in
 ///   the host's base pages, rounded up to whole pages. Several nodes are assumed to give even
@@ -77,7 +78,10 @@ pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     let pages = memory::read(root, host, cpus.placed_by_numad, &mut notes)?;
     let devices::HostDevices { devices, mediated } = devices::read(root, host, &mut notes)?;
     let floating = cpus.floating.difference(&cpus.dedicated);
-    let claim = Claim { dedicated: cpus.dedicated, floating, pages, devices, mediated };
+    // XML does not say whether anybody else may be beside the pins.
+    let (whole_cores, own_l3) = (false, false);
+    let dedicated = cpus.dedicated;
+    let claim = Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 };
     Ok(Domain { name, uuid, running, claim, notes: notes.finish() })
 }
 
