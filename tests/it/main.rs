@@ -43,6 +43,7 @@ mod rebalance;
 mod refused;
 mod rules;
 mod schema;
+mod shared;
 mod slots;
 mod splits;
 mod structure;

@@ -25,6 +25,8 @@ pub fn in_xml(placement: &Placement, host: &Host) -> Claim {
     }
     let alone = placement.vcpus.iter().filter(|set| set.len() == 1);
     alone.for_each(|set| claim.dedicated.extend(set));
+    let wide = placement.vcpus.iter().filter(|set| set.len() != 1).count();
+    claim.floating_vcpus = u32::try_from(wide).expect("few vCPUs");
     claim.floating = claim.floating.difference(&claim.dedicated);
     let mut pages: BTreeMap<(Option<NodeId>, PageSize), u64> = BTreeMap::new();
     for PageClaim { node, page_size: size, count } in claim.pages {
