@@ -44,6 +44,7 @@
 //!   tenants that do.
 //! - **More than one host.** [`fleet`] ranks hosts for a request; with the feature `rayon` on all
 //!   cores, with the same answers in the same order.
+//! - **What runs already.** [`audit`](mod@audit) finds what is wrong with a domain as it is.
 //! - **The check.** [`verify`](mod@verify) judges a placement anew, and shares no code with the
 //!   engine.
 //!
@@ -76,6 +77,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod audit;
 pub mod capacity;
 pub mod changes;
 pub mod emit;

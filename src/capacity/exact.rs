@@ -3,6 +3,7 @@
 use super::count::Capacity;
 use super::packing::{Packing, most};
 use super::shape::{Allowed, Shape};
+use crate::free::cells::vms_of_cells;
 use crate::host::mask::{Mask, NodeMask};
 use crate::units::NodeId;
 
@@ -69,20 +70,9 @@ pub fn vms(free: &[FreeOnNode], shape: &Shape) -> Capacity {
     answer
 }
 
-/// The largest number of sets of `k` distinct nodes, if node i can be in `room[i]` of them: the
-/// largest n such that the sum of min(`room[i]`, n) is at least k n. It equals the minimum, over r
-/// from 0 to k - 1, of the sum of all but the r largest `room[i]`, divided by k - r: even if the r
-/// largest nodes are in every set, the others must supply k - r nodes of each.
+/// The largest number of sets of `k` distinct nodes, if node i can be in `room[i]` of them.
 pub(super) fn closed(room: &[u64], k: usize) -> u64 {
-    let mut room: Vec<u64> = room.to_vec();
-    room.sort_unstable_by(|a, b| b.cmp(a));
-    let mut rest: u128 = room.iter().map(|b| u128::from(*b)).sum();
-    let mut least = u128::MAX;
-    for taken in 0..k {
-        least = least.min(rest / (k - taken) as u128);
-        rest -= room.get(taken).map_or(0, |b| u128::from(*b));
-    }
-    u64::try_from(least).unwrap_or(u64::MAX)
+    vms_of_cells(room.iter().copied(), k)
 }
 
 /// Like [`closed`], if each set of nodes must be inside one of `sets`, masks over positions in

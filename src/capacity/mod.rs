@@ -80,8 +80,10 @@
 //!   with remote GPUs, or floating are not counted. Accepted, because a capacity is asked for a
 //!   catalogue of shapes.
 //! - Other devices, limits of the guest's PCI tree and numbers of emulator pCPUs are not looked at.
-//! - "As well as can be" is over all placements. VMs placed one after the other by `recommend` may
-//!   be fewer.
+//! - "As well as can be" is over all placements. VMs of one cell placed one after the other by
+//!   `recommend` are as many, unless GPUs share IOMMU groups. VMs of several equal cells are, too,
+//!   where neither they nor the host have GPUs and all nodes are equally far from each other;
+//!   elsewhere `recommend` prefers near nodes and GPUs that leave most slots, and may place fewer.
 //!
 //! # Reference shapes
 //! `reference_shapes` makes shapes of 1, 2, 4 and 8 GPUs with an equal share of the cores and pages

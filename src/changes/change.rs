@@ -89,10 +89,22 @@ pub enum Change {
         /// The number of virtual functions: that of the GPUs.
         count: u32,
     },
+    /// Whole GPUs instead of virtual functions of GPUs.
+    WholeGpus {
+        /// The number of GPUs: that of the virtual functions.
+        count: u32,
+    },
     /// Devices of any model, where devices of a kind and model are requested.
     AnyDeviceModel {
         /// The kind.
         kind: WishKind,
+    },
+    /// Fewer of the devices that are requested by kind and number.
+    FewerDevices {
+        /// The kind.
+        kind: WishKind,
+        /// The largest number that fits.
+        count: u32,
     },
     /// None of the devices that are requested by kind.
     WithoutDevices {

@@ -22,7 +22,8 @@
 //! Another VM:
 //! - *Any GPUs*, the same number, if they are named; GPUs of *any model*, if one is requested.
 //! - *Allow the group*: functions that the host needs are given up with a device.
-//! - *Virtual functions* of GPUs, the same number, instead of whole GPUs.
+//! - *Virtual functions* of GPUs, the same number, instead of whole GPUs, or the reverse.
+//! - Devices by kind: of *any model*, or else *fewer*, or else none.
 //! - *Without one* of the named GPUs and other devices: the first whose absence suffices.
 //! - *Fewer vCPUs*: a search over all numbers and one over the even ones, since hosts often have
 //!   room for more vCPUs as siblings; over multiples of the number of cells where these must be
@@ -86,6 +87,7 @@ pub fn smallest_changes(question: Question<'_>) -> Vec<Change> {
     changes.extend(size::other_gpus(ask));
     changes.extend(rules::group(ask));
     changes.extend(size::virtual_functions(ask));
+    changes.extend(size::whole_gpus(ask));
     changes.extend(wishes::others(ask));
     changes.extend(size::without_device(ask));
     let fewer = size::fewer_vcpus(ask);

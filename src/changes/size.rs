@@ -148,3 +148,11 @@ pub(super) fn virtual_functions(ask: Ask<'_>) -> Option<Change> {
     let fits = count > 0 && ask.fits(|spec| spec.gpus = GpuRequest::VfOf { count, model });
     fits.then_some(Change::VirtualFunctions { count })
 }
+
+/// Whole GPUs instead of as many virtual functions.
+pub(super) fn whole_gpus(ask: Ask<'_>) -> Option<Change> {
+    let GpuRequest::VfOf { count, model } = &ask.spec().gpus else { return None };
+    let (count, model) = (*count, model.clone());
+    let fits = count > 0 && ask.fits(|spec| spec.gpus = GpuRequest::Count { count, model });
+    fits.then_some(Change::WholeGpus { count })
+}

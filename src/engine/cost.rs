@@ -16,7 +16,9 @@
 //! The *share* of a GPU is the caller's, or 7/8 of what each GPU can have on its own node: the
 //! minimum over nodes with GPUs of cores / GPUs, and of memory / GPUs (hugepage pools if the node
 //! has any, all of its memory otherwise). Seven eighths is ours: VMs with GPUs are seldom sold with
-//! all of it.
+//! all of it. On each node it is no more than what each GPU could have there if the tenants with
+//! GPUs were gone: whatever the share, every slot is there once these leave. Without this limit a
+//! share that an empty host cannot give would make it free of charge to break that host.
 //!
 //! A node *serves* min(free GPUs, free whole cores / share, free bytes / share) GPUs. Free bytes
 //! are those in pages of any size that this request could use. Slots are counted from served GPUs:
@@ -29,7 +31,9 @@
 //! # The three parts of the cost
 //! 1. **Loss.** Every slot that ends, at its weight. A slot weighs what the caller says, by default
 //!    as many thousandths as it has GPUs: 1000, 2000, 4000, 8000. Sizes are counted independently,
-//!    so one GPU may end a slot of every size.
+//!    so one GPU may end a slot of every size. If the caller says which VMs are asked for
+//!    (`Options::gpu_mix`), a size weighs less on a host that could not hold some of these even
+//!    without tenants that have GPUs (see `gpu_mix`): such hosts are filled first.
 //! 2. **Delay.** A *place* is the part of the host that a slot of 2 or more GPUs would be in, free
 //!    or not: a switch, a node, a package or the host. If tenants hold GPUs of a place, its slot
 //!    comes back when they leave, and a VM that takes a GPU there puts that off. Each such place
@@ -90,18 +94,15 @@
 
 use smallvec::SmallVec;
 
+use crate::engine::gpu_mix::{Expected, SlotWeights};
 use crate::host::Host;
 use crate::host::gpu_places::{GpuNode, GpuPlaces, Part, Share};
 use crate::host::mask::GpuMask;
-use crate::units::Bytes;
 
 pub use crate::host::gpu_places::SLOT_SIZES;
 
 /// Slots by size, in the order of [`SLOT_SIZES`].
 pub type SlotCounts = [u64; SLOT_SIZES.len()];
-
-/// What a slot counts, by size, in thousandths of GPUs.
-pub type SlotWeights = [u32; SLOT_SIZES.len()];
 
 /// What is free on a node.
 #[derive(Debug, Clone, Copy)]
@@ -127,27 +128,16 @@ impl NodeRoom {
     }
 }
 
-/// What the VMs that are usually asked for have for each of their GPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct GpuShare {
-    /// Cores.
-    pub cores: u32,
-    /// Memory.
-    pub memory: Bytes,
-}
-
 /// What is free for slots.
 #[derive(Debug, Clone)]
 pub(crate) struct Slots<'h> {
     places: &'h GpuPlaces,
     nodes: Vec<NodeRoom>,
-    /// By node with GPUs: how many of them are served, and the slots below it.
-    served: Vec<(u64, SlotCounts)>,
+    /// By node with GPUs: the share there, how many GPUs are served, and the slots below the node.
+    served: Vec<(Share, u64, SlotCounts)>,
     /// By package: GPUs that are served.
     in_package: SmallVec<[u64; 8]>,
     free: GpuMask,
-    share: Share,
     weights: SlotWeights,
     free_cores: u64,
     before: SlotCounts,
@@ -227,21 +217,29 @@ impl HostCost {
 }
 
 impl<'h> Slots<'h> {
-    /// `room` says what is free on a node by its position, `held` has the GPUs of each tenant;
-    /// `named` is the share that the caller's VMs have, where it is known.
+    /// `room` says what is free on a node by its position, `held` has the GPUs of each tenant.
+    /// `without` gives the room of each node with GPUs once the tenants with GPUs are gone; it is
+    /// called only if it could change a share or a weight.
     pub(crate) fn new(
         host: &'h Host,
         room: impl Fn(usize) -> NodeRoom,
         free: GpuMask,
         held: &[GpuMask],
-        named: Option<GpuShare>,
-        weights: SlotWeights,
+        expected: Expected<'_>,
+        without: impl FnOnce() -> SmallVec<[Share; 8]>,
     ) -> Self {
         let places = &host.derived().gpu_places;
-        let named =
-            named.map(|share| Share { cores: u64::from(share.cores), bytes: share.memory.0 });
-        let share = named.unwrap_or(places.share);
+        let share = expected.share(places.share);
         let nodes: Vec<NodeRoom> = (0..host.nodes().len()).map(room).collect();
+        // Where what is free is a share for every GPU, the tenants with GPUs do not matter.
+        let short = |node: &GpuNode| {
+            let all = |share: u64| share.saturating_mul(u64::from(node.gpus.len()));
+            let NodeRoom { cores, bytes, .. } = nodes[node.at];
+            cores < all(share.cores) || bytes < all(share.bytes)
+        };
+        let asks = !expected.mix.is_empty() || places.with_gpus.iter().any(short);
+        let rooms = if asks { without() } else { SmallVec::new() };
+        let weights = expected.weights_on(places, &rooms);
         let later = places.places.iter().filter_map(|(size, gpus)| {
             // Each tenant is as likely as not to be gone when a VM of the slot's size comes, and
             // the sixth is no worse than the fifth: both chosen by us, on 30 random traces of 16
@@ -261,13 +259,18 @@ impl<'h> Slots<'h> {
             places,
             nodes,
             free,
-            share,
             weights,
         };
-        for node in &places.with_gpus {
+        for (i, node) in places.with_gpus.iter().enumerate() {
+            let gpus = u64::from(node.gpus.len()).max(1);
+            let most = |room: &Share| Share {
+                cores: share.cores.min(room.cores / gpus),
+                bytes: share.bytes.min(room.bytes / gpus),
+            };
+            let share = rooms.get(i).map_or(share, most);
             let served = slots.nodes[node.at].served(&share);
             let below = slots.below(node, served, free);
-            slots.served.push((served, below));
+            slots.served.push((share, served, below));
             let package = places.packages[node.at];
             slots.in_package.resize(slots.in_package.len().max(package + 1), 0);
             slots.in_package[package] += served;
@@ -315,7 +318,7 @@ impl<'h> Slots<'h> {
         let free = self.free - gpus;
         let mut counts = self.before;
         let mut in_package = None;
-        for (node, (served, below)) in self.places.with_gpus.iter().zip(&self.served) {
+        for (node, (share, served, below)) in self.places.with_gpus.iter().zip(&self.served) {
             let taken = node.gpus & gpus;
             let i = at.iter().position(|at| *at == node.at);
             // A node without a served GPU has no slot to lose.
@@ -328,7 +331,7 @@ impl<'h> Slots<'h> {
                 room.bytes = room.bytes.saturating_sub(bytes(i));
                 room.cores = room.cores.saturating_sub(cores.get(i).copied().unwrap_or(0));
             }
-            let left = room.served(&self.share);
+            let left = room.served(share);
             if left == *served && taken.is_empty() {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! From predictions to one number: integers, so that the order is total and the same everywhere.
 
-use crate::engine::cost::{GpuShare, SlotWeights};
+use crate::engine::gpu_mix::{Expected, GpuShape, GpuShare, SlotWeights};
 use crate::engine::gpu_set::{GpuPath, SetFacts};
 use crate::engine::profile::Profile;
 use crate::engine::rules::evidence::{Evidence, Range};
@@ -23,8 +23,12 @@ pub struct Options {
     pub packing_weight: u32,
     /// What a VM has for each GPU in the shapes that are usually asked for: the slots that a
     /// placement ends are slots of these. `None` for seven eighths of what each GPU can have on its
-    /// own node.
+    /// own node. On a node where other tenants leave less, it is what each GPU can have there.
     pub gpu_share: Option<GpuShare>,
+    /// The VMs with GPUs that are asked for, by shape: a slot counts less on hosts that could not
+    /// hold some of them, even without tenants that have GPUs. Empty, the default, counts all hosts
+    /// alike. The time to count it grows with the number of shapes.
+    pub gpu_mix: Vec<GpuShape>,
     /// What a slot of 1, 2, 4 and 8 GPUs counts, in thousandths of GPUs: by default as many as it
     /// has. 0 for a size that nobody asks for.
     pub slot_weights: SlotWeights,
@@ -43,6 +47,7 @@ impl Default for Options {
             caution: 500,
             packing_weight: 0,
             gpu_share: None,
+            gpu_mix: Vec::new(),
             slot_weights: [1000, 2000, 4000, 8000],
             preference_cost: 100_000,
             all: false,
@@ -52,6 +57,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What the options say of the VMs with GPUs that may come.
+    pub(crate) fn expected(&self) -> Expected<'_> {
+        Expected { share: self.gpu_share, weights: self.slot_weights, mix: &self.gpu_mix }
+    }
+
     /// What a placement loses that lacks a preferred property, in millionths of a natural logarithm.
     /// A device on another node costs a twentieth of the others (ours): that decides between nodes
     /// that are alike, and is no reason to spread a VM over several.

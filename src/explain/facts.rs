@@ -66,13 +66,13 @@ fn of_fact(fact: &Fact) -> String {
         }
         Fact::GpusShort { needed, free, total, model } => {
             let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
-            format!("{needed} free GPUs{model} needed, {free} of {total} on the host are free")
+            let gpus = counted(*needed, "free GPU");
+            format!("{gpus}{model} needed, {free} of {total} on the host are free")
         }
         Fact::DevicesShort { kind, needed, free, total, model } => {
             let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
-            format!(
-                "{needed} free {kind}s{model} needed, {free} of {total} on the host can be given"
-            )
+            let devices = counted(*needed, &format!("free {kind}"));
+            format!("{devices}{model} needed, {free} of {total} on the host can be given")
         }
         Fact::NoDevice { address } => format!("{address} is not a device of the host"),
         Fact::NotAGpu { address } => format!("device {address} is not a GPU"),
@@ -94,10 +94,8 @@ fn of_fact(fact: &Fact) -> String {
         ),
         Fact::VfsShort { needed, free, total, model } => {
             let model = model.as_ref().map(|m| format!(" matching {m:?}")).unwrap_or_default();
-            format!(
-                "{needed} free virtual functions of GPUs{model} needed, {free} of {total} on the \
-                 host are free"
-            )
+            let functions = counted(*needed, "free virtual function");
+            format!("{functions} of GPUs{model} needed, {free} of {total} on the host are free")
         }
         Fact::FunctionHeld { address, function, share: true, holder } => {
             let of = if address == function { "it".to_owned() } else { function.to_string() };
@@ -127,7 +125,8 @@ fn of_fact(fact: &Fact) -> String {
             format!("the number of vCPUs, {vcpus}, is not a multiple of {threads} threads per core")
         }
         Fact::NoEmulatorPcpu { needed, free } => {
-            format!("{needed} pCPUs for the emulator threads needed, {free} available")
+            let pcpus = if *needed == 1 { "pCPU" } else { "pCPUs" };
+            format!("{needed} {pcpus} for the emulator threads needed, {free} available")
         }
         Fact::CpusUnusable { cpus, left: 0 } => {
             format!("none of the pCPUs in --cpus is usable: {cpus}")
@@ -264,7 +263,11 @@ fn of_change(change: &Change) -> String {
         Change::VirtualFunctions { count } => {
             format!("{count} virtual functions of GPUs (--gpu-kind vf)")
         }
+        Change::WholeGpus { count: 1 } => "a whole GPU (--gpu-kind pf)".to_owned(),
+        Change::WholeGpus { count } => format!("{count} whole GPUs (--gpu-kind pf)"),
         Change::AnyDeviceModel { kind } => format!("{kind}s of any model"),
+        Change::FewerDevices { kind, count: 1 } => format!("at most 1 {kind}"),
+        Change::FewerDevices { kind, count } => format!("at most {count} {kind}s"),
         Change::WithoutDevices { kind } => format!("no {kind}s that are chosen by kind"),
         Change::WithoutDevice { address } => format!("without device {address}"),
         Change::FewerVcpus { vcpus: 1 } => "1 vCPU (--vcpus 1)".to_owned(),

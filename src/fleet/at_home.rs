@@ -77,7 +77,7 @@ pub(super) fn best<H: Deref<Target = Host>>(
     upper: &UpperBound,
 ) -> Option<Counted> {
     let bytes = counts.bytes(host, usage, request);
-    let slots = slots(host, counts, options, &bytes);
+    let slots = slots(host, counts, usage, request, options, &bytes);
     let emulates = request.spec().emulator_pcpus == 0
         && (counts.in_all().pcpus > u64::from(request.spec().vcpus) || host.emulators_roam());
     let bound = HostBound { host, counts, usage, request, options, upper, slots, bytes, emulates };

@@ -27,7 +27,7 @@ pub(super) fn cheapest<H: Deref<Target = Host>>(
 ) -> Cheapest {
     let derived = host.derived();
     let bytes = counts.bytes(host, usage, request);
-    let slots = slots(host, counts, options, &bytes);
+    let slots = slots(host, counts, usage, request, options, &bytes);
     let nodes = most_nodes(host, request);
     let local = request.spec().policies.gpu_locality == Policy::Require;
     let of_set = |gpus: GpuMask| -> Option<Cheapest> {

@@ -8,6 +8,7 @@ use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
 use crate::host::Host;
 use crate::host::limits::MAX_NODES;
 use crate::request::Request;
+use crate::usage::Usage;
 
 /// A bound of the placements on a host; the best is the smallest: the engine would choose no
 /// placement there that comes before it.
@@ -42,6 +43,8 @@ pub(super) fn most_pcpus(host: &Host, request: &Request, cores: u64) -> u64 {
 pub(super) fn slots<'h>(
     host: &'h Host,
     counts: &FreeCounts,
+    usage: &Usage,
+    request: &Request,
     options: &Options,
     bytes: &[u64; MAX_NODES],
 ) -> Slots<'h> {
@@ -52,5 +55,6 @@ pub(super) fn slots<'h>(
         bytes: bytes[at],
     };
     let (free, held) = (counts.gpus, &counts.held);
-    Slots::new(host, of_node, free, held, options.gpu_share, options.slot_weights)
+    let without = || counts.rooms_without_gpu_tenants(host, usage, request, bytes);
+    Slots::new(host, of_node, free, held, options.expected(), without)
 }

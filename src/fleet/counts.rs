@@ -5,7 +5,9 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::answer::{Remaining, Shortfall};
+use crate::engine::gpu_tenants::GpuTenants;
 use crate::free::{FreePcpus, gpus, pages};
+use crate::host::gpu_places::Share;
 use crate::host::limits::MAX_NODES;
 use crate::host::mask::GpuMask;
 use crate::host::{Host, Node};
@@ -15,7 +17,7 @@ use crate::units::PageSize;
 use crate::usage::Usage;
 
 /// The free resources of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NodeCounts {
     /// Usable pCPUs.
     pub(super) pcpus: u16,
@@ -28,7 +30,7 @@ const MANY: u32 = u32::MAX;
 
 /// The free resources of one host, as counts. Two hosts with the same topology and equal counts are
 /// probably, but not certainly, in the same state.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FreeCounts {
     /// Counts by position in [`Host::nodes`].
     pub(super) nodes: Box<[NodeCounts]>,
@@ -42,6 +44,11 @@ pub(super) struct FreeCounts {
     pub(super) gpus: GpuMask,
     /// The GPUs of each tenant that holds any.
     pub(super) held: Box<[GpuMask]>,
+    /// The number of cores of each node with GPUs that would be whole without the tenants with
+    /// GPUs.
+    roomy: Box<[u16]>,
+    /// The number of pages of each node and pool that the tenants with GPUs hold, or [`MANY`].
+    beside_gpus: Box<[u32]>,
     /// Whether tenants float on cores with usable pCPUs.
     pub(super) crowded: bool,
 }
@@ -59,13 +66,19 @@ impl FreeCounts {
         };
         let pools = host.nodes().iter().flat_map(|n| n.pools.iter().map(move |p| (n, p.size)));
         let free = |(node, size)| pages::on_node(host, usage, node, size);
-        let pages = pools.map(|pool| u32::try_from(free(pool)).unwrap_or(MANY));
+        let pages = pools.clone().map(|pool| u32::try_from(free(pool)).unwrap_or(MANY));
+        let tenants = GpuTenants::new(host, usage);
+        let beside = |(node, size)| u32::try_from(tenants.pages(node, size)).unwrap_or(MANY);
+        let with_gpus = host.derived().gpu_places.with_gpus.iter();
+        let roomy = tenants.whole_cores(with_gpus.map(|node| &host.derived().nodes[node.at].cores));
         let groups = host.derived().groups.iter();
         let unheld = gpus::unheld(host, usage);
         Self {
             groups: groups.map(|group| cores(&group.cores)).collect(),
             nodes: host.nodes().iter().enumerate().map(node).collect(),
             pages: pages.collect(),
+            roomy: roomy.into_iter().map(|cores| small(cores as usize)).collect(),
+            beside_gpus: pools.map(beside).collect(),
             unheld,
             gpus: gpus::free(host, usage),
             held: gpus::held_by_tenants(host, usage).into(),
@@ -98,6 +111,31 @@ impl FreeCounts {
             }
         }
         bytes
+    }
+
+    /// The room of each node with GPUs once the tenants with GPUs are gone, with `bytes` free on
+    /// each node in pages that the request could use.
+    pub(super) fn rooms_without_gpu_tenants(
+        &self,
+        host: &Host,
+        usage: &Usage,
+        request: &Request,
+        bytes: &[u64; MAX_NODES],
+    ) -> SmallVec<[Share; 8]> {
+        let mut bytes = *bytes;
+        let nodes = host.nodes().iter().enumerate();
+        let pools = nodes.flat_map(|(at, node)| node.pools.iter().map(move |p| (at, node, p.size)));
+        for ((at, node, size), held) in pools.zip(&self.beside_gpus) {
+            let many = || GpuTenants::new(host, usage).pages(node, size);
+            let held = if *held == MANY { many() } else { u64::from(*held) };
+            if pages::needed(request, size).is_some() {
+                bytes[at] = bytes[at].saturating_add(held.saturating_mul(size.bytes()));
+            }
+        }
+        let with_gpus = host.derived().gpu_places.with_gpus.iter().zip(&self.roomy);
+        with_gpus
+            .map(|(node, cores)| Share { cores: u64::from(*cores), bytes: bytes[node.at] })
+            .collect()
     }
 
     /// The free resources of the whole host.

@@ -25,6 +25,12 @@ impl<H: Deref<Target = Host>> FleetHost<H> {
         Self { host, usage, counts }
     }
 
+    /// The holder of the topology.
+    #[must_use]
+    pub fn topology(&self) -> &H {
+        &self.host
+    }
+
     /// The topology.
     #[must_use]
     pub fn host(&self) -> &Host {

@@ -63,7 +63,6 @@
 //! end. If cells may differ, or there are more than 64 such sets, the sets are not distinguished
 //! and cost nothing. Elsewhere (more nodes, floating vCPUs) the bound is the best score of that
 //! kind at price 0 in one package.
-//! one package.
 //!
 //! The engine chooses by score and the fleet orders by price, so a cheap placement must not bound a
 //! host whose engine would not choose it. If counting *proves* that the VM fits on a set of nodes
@@ -97,9 +96,9 @@
 //!   full fleet, most states may have to be searched.
 //! - Topologies are shared by address. A topology that is loaded twice is searched twice.
 //! - A refusal is computed once per state. If it names the holder of a device, that may be the
+//!   holder on another host of the state.
 //! - Gangs and lists are greedy: another order might place more. A search over orders would be
 //!   exponential; a scheduler that wants it can try orders on copies.
-//!   exponential, and a scheduler that wants it can try orders on copies.
 
 mod answer;
 mod at_home;
@@ -108,6 +107,7 @@ mod bound;
 mod cheapest;
 mod counted;
 mod counts;
+mod kept;
 mod key;
 mod member;
 mod rank;
@@ -118,5 +118,6 @@ pub use answer::{
     FleetAnswer, FleetOptions, HostOrder, HostRank, HostRefusal, NotChosen, Remaining, Shortfall,
 };
 pub use batch::{AntiAffinity, BatchError, place_each, place_gang};
+pub use kept::{Ask, Fleet, FleetError, NotPlaced, RefusedHosts};
 pub use member::FleetHost;
 pub use rank::{rank, rank_by};

@@ -61,7 +61,7 @@ where
     if options.order == HostOrder::FirstFit {
         for at in 0..hosts.len() {
             let Some(request) = request(at) else { continue };
-            match whole(hosts, at, request, options) {
+            match whole(&hosts[at], at, request, options) {
                 Ok(rank) => {
                     answer.ranked.push(rank);
                     break;
@@ -114,7 +114,7 @@ where
     let rest = found.split_off(answers.min(found.len()));
     let one = |at: usize| {
         let at = found[at].host;
-        whole(hosts, at, request(at)?, options).ok()
+        whole(&hosts[at], at, request(at)?, options).ok()
     };
     answer.ranked = each(found.len(), one);
     let not_chosen = |searched: bool| {
@@ -154,13 +154,12 @@ where
 }
 
 /// The answer for one host: its best placement in full.
-fn whole<H: Deref<Target = Host>>(
-    hosts: &[FleetHost<H>],
+pub(super) fn whole<H: Deref<Target = Host>>(
+    FleetHost { host, usage, counts }: &FleetHost<H>,
     at: usize,
     request: &Request,
     options: &FleetOptions,
 ) -> Result<HostRank, HostRefusal> {
-    let FleetHost { host, usage, counts } = &hosts[at];
     counts.short(host, usage, request).map_or(Ok(()), |short| Err(HostRefusal::Short(short)))?;
     let answer = recommend(Question::new(host, usage, request).with(&options.engine))
         .map_err(HostRefusal::Infeasible)?;

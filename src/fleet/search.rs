@@ -94,19 +94,29 @@ where
     }
 
     fn one(&self, at: usize) -> Found {
-        let FleetHost { host, usage, counts } = &self.hosts[at];
+        let FleetHost { host, usage, .. } = &self.hosts[at];
         let engine = &self.options.engine;
         let none = |rejected| (at, HostRefusal::Infeasible(Infeasible { rejected }));
         let request = (self.request)(at).ok_or_else(|| none(Vec::new()))?;
-        let Some(first) = first(Question::new(host, usage, request).with(engine)) else {
+        found(&self.hosts[at], at, request, self.options).ok_or_else(|| {
             // Finding the reasons takes longer than finding that nothing fits, so they are computed
             // separately.
             let why = recommend(Question::new(host, usage, request).with(engine)).err();
-            return Err(none(why.map_or_else(Vec::new, |why| why.rejected)));
-        };
-        let unmet = unmet(request, &first.profile).len();
-        Ok(HostKey::found(at, host, counts, &first, unmet, self.options))
+            none(why.map_or_else(Vec::new, |why| why.rejected))
+        })
     }
+}
+
+/// The key of the best placement on the host at position `at`; `None` if there is none.
+pub(super) fn found<H: Deref<Target = Host>>(
+    FleetHost { host, usage, counts }: &FleetHost<H>,
+    at: usize,
+    request: &Request,
+    options: &FleetOptions,
+) -> Option<HostKey> {
+    let first = first(Question::new(host, usage, request).with(&options.engine))?;
+    let unmet = unmet(request, &first.profile).len();
+    Some(HostKey::found(at, host, counts, &first, unmet, options))
 }
 
 /// The results of `one` for every number below `count`, in order.

@@ -113,6 +113,7 @@
 //!   its vCPUs are shown to be.
 //! - Free pages on a node may include pages that a tenant holds on no particular node: see above.
 
+pub(crate) mod cells;
 pub(crate) mod devices;
 pub(crate) mod floaters;
 pub(crate) mod gpus;

@@ -12,15 +12,15 @@ use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, Sub, SubAssign}
 use crate::sets::{Bits, bits};
 
 /// Marks a set of positions in [`Host::nodes`](super::Host::nodes), or in another list of nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum OfNodes {}
 
 /// Marks a set of positions in [`Host::gpus`](super::Host::gpus).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum OfGpus {}
 
 /// Marks a set of positions in [`Host::packages`](super::Host::packages).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum OfPackages {}
 
 /// A set of nodes by position.
@@ -32,7 +32,7 @@ pub(crate) type PackageMask = Mask<OfPackages>;
 
 /// A set of positions below 64, one bit each. `Of` says in which list. Masks are ordered as
 /// numbers: of two, the one with the highest position that the other lacks is greater.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Mask<Of>(u64, PhantomData<Of>);
 
 impl<Of: Copy> Mask<Of> {

@@ -21,3 +21,5 @@ pub const SHAPE: &str = "pinwise-shape/1";
 pub const RECOMMENDATION: &str = "pinwise-recommendation/2";
 /// A refusal: [`refusal`](super::refusal).
 pub const REFUSAL: &str = "pinwise-refusal/2";
+/// Findings about domains: [`audit`](super::audit).
+pub const AUDIT: &str = "pinwise-audit/1";

@@ -11,6 +11,7 @@
 //! | [`OFFER`] | a claim to be accepted later | [`write_offer`] | [`read_offer`] |
 //! | [`SHAPE`] | the shape of VMs whose capacity is counted | [`write_shape`] | [`read_shape`] |
 //! | [`RECOMMENDATION`] | placements, best first | [`recommendation`] | [`read_placements`] |
+//! | [`AUDIT`] | findings about domains | [`audit`] | by other programs |
 //! | [`REFUSAL`] | the reasons why nothing fits, and changes after which it would | [`refusal`] | by other programs |
 //!
 //! The rules, for every format:
@@ -41,6 +42,7 @@
 //! [`read_usage`] and [`verify`](crate::verify()).
 
 mod answer;
+mod audit;
 mod format;
 mod host;
 mod offer;
@@ -57,7 +59,10 @@ mod write;
 mod tests;
 
 pub use answer::{recommendation, recommendation_for_domain, recommendation_on, refusal};
-pub use format::{HOST, OFFER, PLACEMENT, RECOMMENDATION, REFUSAL, REQUEST, SHAPE, TENANT, USAGE};
+pub use audit::{Audited, audit};
+pub use format::{
+    AUDIT, HOST, OFFER, PLACEMENT, RECOMMENDATION, REFUSAL, REQUEST, SHAPE, TENANT, USAGE,
+};
 pub use host::{read_host, write_host};
 pub use offer::{read_offer, write_offer};
 pub use placement::{read_placement, read_placements, write_placement};

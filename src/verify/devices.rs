@@ -73,7 +73,7 @@ fn requested(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<Violatio
     for (as_gpu, wanted) in [(true, named), (false, others)] {
         let mut placed = Vec::new();
         for device in devices {
-            if device.is_gpu == as_gpu && !wishes::is_wished(case, device) {
+            if device.is_gpu == as_gpu && !wishes::is_wished(case.host, case.request, device) {
                 placed.push(device.address);
             }
         }

@@ -45,6 +45,7 @@
 //! The tests sabotage a clean placement once for every violation, and expect exactly that
 //! violation.
 
+mod apart;
 mod card;
 mod case;
 mod check;
@@ -63,8 +64,10 @@ mod tests;
 mod violation;
 mod violations;
 mod wishes;
+mod wrong_warning;
 
 pub use check::verify;
-pub use neighbours::{WrongWarning, verify_warnings};
+pub use neighbours::verify_warnings;
 pub use violation::{CpuUser, Violation};
 pub use violations::Violations;
+pub use wrong_warning::WrongWarning;

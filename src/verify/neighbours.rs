@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use super::apart::wrongly_apart;
 use super::case::{cores_by_pcpu, free_pages, housekeeping};
 use super::fabric;
 use super::isolation::closed;
 use super::peers::redirected;
 use super::violations::Violations;
+use super::wrong_warning::WrongWarning;
 use crate::host::Host;
 use crate::placement::{Placement, Style};
 use crate::question::Question;
@@ -15,24 +17,6 @@ use crate::sets::{CpuSet, NodeSet};
 use crate::units::{L3Id, NodeId, PcpuId};
 use crate::usage::Usage;
 use crate::warnings::Warning;
-
-/// An error in the warnings about neighbours and peers.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WrongWarning {
-    /// A warning whose claim is false.
-    #[error("the warning is false: {warning:?}")]
-    False {
-        /// The warning.
-        warning: Warning,
-    },
-    /// A true fact without its warning.
-    #[error("the warning is missing: {warning:?}")]
-    Missing {
-        /// The warning.
-        warning: Warning,
-    },
-}
 
 /// Checks the `warnings` about the neighbours of `placement`, given the other tenants in the
 /// question's usage, and about peer-to-peer traffic between its GPUs if the request allows it. Each
@@ -82,6 +66,7 @@ pub fn verify_warnings(
             found.push(WrongWarning::Missing { warning });
         }
     }
+    found.extend(wrongly_apart(host, request, placement, warnings));
     Violations::check(found)
 }
 

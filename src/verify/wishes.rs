@@ -3,13 +3,14 @@
 
 use super::case::Case;
 use super::violation::Violation;
+use crate::host::Host;
 use crate::host::pcie::PciDevice;
 use crate::placement::{PlacedDevice, Style};
-use crate::request::{DeviceWish, Nearness, Policy, WishKind, WishNumber};
+use crate::request::{DeviceWish, Nearness, Policy, Request, WishKind, WishNumber};
 use crate::units::PciAddr;
 
 /// Whether the class of a function is one of the kind.
-fn is_kind(record: &PciDevice, kind: WishKind) -> bool {
+pub(super) fn is_kind(record: &PciDevice, kind: WishKind) -> bool {
     let class = record.class.0;
     match kind {
         // Network controllers, and InfiniBand controllers on the serial bus.
@@ -19,9 +20,9 @@ fn is_kind(record: &PciDevice, kind: WishKind) -> bool {
 }
 
 /// Whether a placed device is one that some wish asks for: not a GPU and not named.
-pub(super) fn is_wished(case: &Case<'_>, device: &PlacedDevice) -> bool {
-    let spec = case.request.spec();
-    let Some(record) = case.host.pci().get(device.address) else { return false };
+pub(super) fn is_wished(host: &Host, request: &Request, device: &PlacedDevice) -> bool {
+    let spec = request.spec();
+    let Some(record) = host.pci().get(device.address) else { return false };
     let named = device.is_gpu || spec.devices.contains(&device.address);
     !named && spec.device_wishes.iter().any(|wish| is_kind(record, wish.kind))
 }
@@ -35,7 +36,7 @@ pub(super) fn check(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<V
     }
     for wish in &case.request.spec().device_wishes {
         let mut chosen = Vec::new();
-        for device in devices.iter().filter(|device| is_wished(case, device)) {
+        for device in devices.iter().filter(|device| is_wished(case.host, case.request, device)) {
             let Some(record) = case.host.pci().get(device.address) else { continue };
             if is_kind(record, wish.kind) {
                 chosen.push(device.address);
@@ -54,7 +55,7 @@ pub(super) fn check(case: &Case<'_>, devices: &[PlacedDevice], found: &mut Vec<V
             let near = if gpus.is_empty() {
                 chosen.iter().filter(|device| on_nodes(case, **device)).count()
             } else {
-                beside(case, wish, &gpus, &chosen)
+                beside(case.host, wish, &gpus, &chosen)
             };
             if near < chosen.len() {
                 let (kind, within) = (wish.kind, wish.within.name());
@@ -91,27 +92,27 @@ fn on_nodes(case: &Case<'_>, device: PciAddr) -> bool {
 }
 
 /// The bridges above a function, the nearest first.
-fn above(case: &Case<'_>, address: PciAddr) -> Vec<PciAddr> {
+fn above(host: &Host, address: PciAddr) -> Vec<PciAddr> {
     let mut chain = Vec::new();
-    let mut next = case.host.pci().get(address).and_then(|record| record.parent);
+    let mut next = host.pci().get(address).and_then(|record| record.parent);
     // The host's bridges form trees, so this loop ends.
     while let Some(bridge) = next {
         chain.push(bridge);
-        next = case.host.pci().get(bridge).and_then(|record| record.parent);
+        next = host.pci().get(bridge).and_then(|record| record.parent);
     }
     chain
 }
 
 /// Whether two functions meet within a part of the host.
-fn meet(case: &Case<'_>, a: PciAddr, b: PciAddr, within: Nearness) -> bool {
-    let (of_a, of_b) = (above(case, a), above(case, b));
+pub(super) fn meet(host: &Host, a: PciAddr, b: PciAddr, within: Nearness) -> bool {
+    let (of_a, of_b) = (above(host, a), above(host, b));
     let bridge = of_a.iter().any(|bridge| of_b.contains(bridge));
     let top = |own: PciAddr, chain: &[PciAddr]| {
         let top = chain.last().copied().unwrap_or(own);
         (top.domain, top.bus)
     };
     let root = top(a, &of_a) == top(b, &of_b);
-    let node = |address| case.host.pci().get(address).and_then(|record| record.node);
+    let node = |address| host.pci().get(address).and_then(|record| record.node);
     let one_node = node(a).is_some() && node(a) == node(b);
     match within {
         Nearness::Switch => bridge,
@@ -122,8 +123,13 @@ fn meet(case: &Case<'_>, a: PciAddr, b: PciAddr, within: Nearness) -> bool {
 
 /// The number of devices that can be near a GPU at once: with one device for each GPU, the largest
 /// number of pairs.
-fn beside(case: &Case<'_>, wish: &DeviceWish, gpus: &[PciAddr], chosen: &[PciAddr]) -> usize {
-    let near = |gpu: usize, device: usize| meet(case, gpus[gpu], chosen[device], wish.within);
+pub(super) fn beside(
+    host: &Host,
+    wish: &DeviceWish,
+    gpus: &[PciAddr],
+    chosen: &[PciAddr],
+) -> usize {
+    let near = |gpu: usize, device: usize| meet(host, gpus[gpu], chosen[device], wish.within);
     if matches!(wish.number, WishNumber::Count(_)) {
         let any = |device: &usize| (0..gpus.len()).any(|gpu| near(gpu, *device));
         return (0..chosen.len()).filter(any).count();

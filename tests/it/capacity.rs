@@ -620,3 +620,57 @@ fn too_many_sets_of_gpus_are_said() {
     println!("{found:?}");
     assert!((1..=4).contains(&found.at_least()) && found.at_most() == 4, "{found:?}");
 }
+
+fn shares_groups(host: &Host) -> bool {
+    let mut groups = host.gpus().iter().map(|gpu| host.pci().group_of(gpu.address));
+    groups.any(|group| group.len() > 1)
+}
+
+/// The host without its GPUs, and its tenants without theirs.
+fn without_gpus(host: &Host, usage: &Usage) -> (Host, Usage) {
+    let (devices, gpu_links, fabric_partitions) = (Vec::new(), Vec::new(), Vec::new());
+    let bare = HostSpec { devices, gpu_links, fabric_partitions, ..host.description().clone() };
+    let bare = bare.build().unwrap();
+    let mut of_bare = Usage::empty(&bare);
+    for (name, claim) in usage.tenants() {
+        of_bare.claim(&bare, name, Claim { devices: Vec::new(), ..claim.clone() }).unwrap();
+    }
+    (bare, of_bare)
+}
+
+/// VMs of one shape, one after the other until one is refused, are as many as were counted. VMs of two
+/// cells may be fewer where there are GPUs: a VM without keeps off their nodes while it can, and one
+/// with GPUs takes those that leave most slots. They may be more: the engine may give them two GPUs of
+/// one node. Where GPUs share IOMMU groups, the engine does not look for those whose loss hurts least.
+#[test]
+fn a_sequence_of_equal_vms_reaches_the_count() {
+    let (mut by_cells, mut by_gpus) = (BTreeMap::new(), 0);
+    for case in 0..2000 {
+        let (mut host, mut usage, mut shape) = random_case_on_a_host(28_000_000 + case);
+        shape.allowed = Allowed::Any;
+        if shape.cells > 1 && shape.gpus == 0 {
+            (host, usage) = without_gpus(&host, &usage);
+        }
+        let Some(counted) = capacity(&host, &usage, &shape).exact() else { continue };
+        let before = usage.clone();
+        let mut placed = 0;
+        for number in 0.. {
+            let name = format!("vm{number}");
+            let alike = RequestSpec { even_cells: shape.cells > 1, ..request_of(&shape, &name) };
+            let request = alike.build().unwrap();
+            let Ok(answer) = recommend(Question::new(&host, &usage, &request)) else { break };
+            usage.claim(&host, &name, answer.best().placement.claim()).unwrap();
+            placed += 1;
+        }
+        let text = || format!("case {case}: {placed} of {counted}, {shape:?} {before:?} {host:?}");
+        let with_gpus = shape.gpus > 0 && (shape.cells > 1 || shares_groups(&host));
+        assert!(placed == counted || (with_gpus && (placed > 0 || counted == 0)), "{}", text());
+        by_gpus += u32::from(with_gpus && placed != counted);
+        *by_cells.entry((shape.cells, shape.gpus > 0)).or_insert(0) += u32::from(counted > 1);
+    }
+    println!("{by_cells:?}, {by_gpus} other");
+    assert!(
+        by_cells.len() == 4 && by_gpus < 40 && by_cells.values().all(|cases| *cases > 2),
+        "{by_cells:?}"
+    );
+}

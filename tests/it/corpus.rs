@@ -134,6 +134,14 @@ fn domain(name: &str, file: &Path) -> Outcome {
     let read = timed(name, || libvirt::read_domain(&host, &text));
     let libvirt::Domain { name: _, uuid: _, running, claim, notes } =
         read.map_err(|e| e.to_string())?;
+    let as_is = timed(name, || libvirt::domain_as_is(&host, &text)).unwrap().domain;
+    let given: Vec<_> = as_is.devices.iter().map(|device| device.address).collect();
+    assert!(
+        claim
+            .devices
+            .iter()
+            .all(|device| { host.pci().group_of(*device).iter().any(|mate| given.contains(mate)) })
+    );
     let pages = |bound: bool| -> u64 {
         claim.pages.iter().filter(|p| p.node.is_some() == bound).map(|p| p.count).sum()
     };

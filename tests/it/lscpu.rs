@@ -189,14 +189,14 @@ fn pasted_texts_are_read_like_clean_ones() {
 #[test]
 fn what_describes_no_host_names_what_does() {
     let hosts = "the output of lscpu -e, virsh capabilities or lstopo --of xml";
-    let cells = "<cells num='1'><cell id='0'/></cells>";
+    let cell = "<cell id='0'><cpus/></cell>";
     for (text, what) in [
         ("Architecture:    x86_64\nCPU(s):          8\n", "lscpu without -e"),
         ("CPU model:   x86_64\nCPU(s):      8\nNUMA cell(s): 1\n", "virsh nodeinfo"),
-        ("HOST 3 INFORMATION      \nID   : 3\n", "onehost show"),
+        ("HOST 3 INFORMATION      \nID   : 3\n", "onehost show without -x"),
         ("$ lstopo\nMachine (62GB total)\n  Package L#0\n", "lstopo without --of xml"),
-        (cells, "a part of virsh capabilities"),
-        (&format!("<topology>{cells}</topology>"), "a part of virsh capabilities"),
+        (cell, "a part of virsh capabilities"),
+        ("<cpus num='1'><cpu id='0'/></cpus>", "a part of virsh capabilities"),
     ] {
         let error = Assembly::new().add_text("a", text).unwrap_err().to_string();
         let expected = format!(

@@ -9,6 +9,7 @@
               and stop at what they did not expect"
 )]
 
+mod audit;
 mod capabilities;
 mod capacity;
 mod cards;
@@ -29,6 +30,7 @@ mod hostile;
 mod isolation;
 mod kinds;
 mod lessons;
+mod listings;
 mod lscpu;
 mod lstopo;
 mod mutations;

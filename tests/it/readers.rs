@@ -184,6 +184,8 @@ fn the_readme_has_every_text_that_is_read() {
             Gives::Host => "a host",
             Gives::Devices => "its PCI functions",
             Gives::Tenant => "a tenant",
+            Gives::Vm => "the request for a VM, or a tenant",
+            Gives::Request => "the request for a VM",
             Gives::Facts => "facts, laid over a host",
             Gives::HostOrFacts => "a host without memory, or facts, laid over one",
             other => panic!("{other:?} has no words here"),

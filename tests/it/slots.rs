@@ -1,10 +1,10 @@
 //! Claims about what a placement costs VMs that could still come: slots of 1, 2, 4 and 8 GPUs, and
 //! what the caller says that each size counts.
 
-use pinwise::engine::{HostCost, SlotWeights};
+use pinwise::engine::{GpuShape, GpuShare, HostCost, SlotWeights};
 use pinwise::request::GpuRequest;
 use pinwise::units::NodeId;
-use pinwise::{Claim, Host, Options, PciAddr, Usage, Workload};
+use pinwise::{Bytes, Claim, Host, Options, PciAddr, Usage, Workload};
 use pinwise_testkit::common::{ask_with, gpu_vm, host};
 
 /// Four GPUs on node 0, four on node 2, no switches.
@@ -92,4 +92,47 @@ fn what_no_choice_avoids_is_told_apart() {
     // It has no other choice, so all that it ends is unavoidable.
     assert_eq!(named.price(), named.unavoidable);
     assert!(named.price() > cost.price(), "{named:?} {cost:?}");
+}
+
+/// Half of the cores of each node are held, without GPUs.
+fn half_held(host: &Host) -> Usage {
+    let mut usage = Usage::empty(host);
+    for node in host.nodes() {
+        let cores = host.cores().iter().filter(|core| node.cpus.contains(core.pcpus[0]));
+        let cores: Vec<_> = cores.collect();
+        let half = cores[..cores.len() / 2].iter().flat_map(|core| core.pcpus.iter().copied());
+        let claim = Claim { dedicated: half.collect(), ..Claim::default() };
+        usage.claim(host, &format!("others{}", node.id.0), claim).unwrap();
+    }
+    usage
+}
+
+#[test]
+fn a_share_that_nobody_could_have_ends_no_slot() {
+    let host = two_boards();
+    // Twelve cores of each node are left, three for each of its four GPUs.
+    let usage = half_held(&host);
+    for cores in [1, 3, 4, 100] {
+        let gpu_share = Some(GpuShare { cores, memory: Bytes::from_gib(1) });
+        let options = Options { gpu_share, ..Options::default() };
+        let request = gpu_vm(2, 8, 1, Workload::GpuTraining);
+        let answer = ask_with(&host, &usage, &request, &options).unwrap();
+        assert_eq!(answer.best().cost.slots_before, [8, 4, 2, 1], "{cores}");
+    }
+}
+
+#[test]
+fn slots_for_vms_that_do_not_fit_weigh_less() {
+    let (host, request) = (two_boards(), gpu_vm(2, 8, 1, Workload::GpuTraining));
+    let share = |cores| GpuShare { cores, memory: Bytes::from_gib(1) };
+    // Three cores for each GPU are left: of 9 VMs with 8 GPUs, 3 fit, and one is added.
+    let gpu_mix = vec![
+        GpuShape { gpus: 8, share: share(3), count: 3 },
+        GpuShape { gpus: 8, share: share(4), count: 6 },
+        GpuShape { gpus: 1, share: share(12), count: 5 },
+    ];
+    let options = Options { gpu_mix, ..Options::default() };
+    let cost = |usage: &Usage| ask_with(&host, usage, &request, &options).unwrap().best().cost;
+    assert_eq!(cost(&Usage::empty(&host)).weights, [1000, 2000, 4000, 8000]);
+    assert_eq!(cost(&half_held(&host)).weights, [1000, 2000, 4000, 3200]);
 }

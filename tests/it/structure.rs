@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A module at the root of the engine, what it may import, and why no more. A module that is not
 /// named may not exist.
-const PLAN: [(&str, &[&str], &str); 20] = [
+const PLAN: [(&str, &[&str], &str); 21] = [
     ("shown", &[], "what foreign text is shown of: asks nobody"),
     ("units", &["shown"], "the quantities of the field"),
     ("sets", &["units"], "sets of numbers"),
@@ -99,10 +99,28 @@ const PLAN: [(&str, &[&str], &str); 20] = [
         ],
         "words: nothing else imports it but the JSON of answers, which has sentences",
     ),
+    (
+        "audit",
+        &[
+            "emit",
+            "engine",
+            "host",
+            "placement",
+            "question",
+            "request",
+            "sets",
+            "shown",
+            "units",
+            "usage",
+            "workload",
+        ],
+        "what is wrong with a domain as it is: asks the engine what would be better",
+    ),
     ("emit", &["placement", "sets", "shown", "units"], "renders a placement: sees no host"),
     (
         "json",
         &[
+            "audit",
             "capacity",
             "changes",
             "emit",

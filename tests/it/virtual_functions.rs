@@ -150,6 +150,11 @@ fn by_number_only_cards_without_virtual_functions_are_given() {
     let (usage, request) = (Usage::empty(&host), checked(&whole(1)));
     let changes = smallest_changes(Question::new(&host, &usage, &request));
     assert!(changes.contains(&Change::VirtualFunctions { count: 1 }), "{changes:?}");
+    // The other way round, where no card is split.
+    let host = common::host("rtx-pro-6000");
+    let (usage, request) = (Usage::empty(&host), checked(&virtual_functions(1)));
+    let changes = smallest_changes(Question::new(&host, &usage, &request));
+    assert!(changes.contains(&Change::WholeGpus { count: 1 }), "{changes:?}");
 }
 
 #[test]

@@ -98,6 +98,10 @@ fn too_few_and_too_far_are_facts_and_changes() {
     let (facts, changes) = refused(unknown, gpus(1));
     assert!(matches!(facts[0], Fact::DevicesShort { needed: 1, free: 0, total: 0, .. }));
     assert!(changes.contains(&Change::AnyDeviceModel { kind: WishKind::Nic }));
+    // The host has eight.
+    let (_, changes) = refused(nic(WishNumber::Count(11)), gpus(1));
+    let eight = Change::FewerDevices { kind: WishKind::Nic, count: 8 };
+    assert!(changes.contains(&eight), "{changes:?}");
     // Two NICs below the switch of one GPU: there is one.
     let two = DeviceWish { near: Policy::Require, ..nic(WishNumber::Count(2)) };
     let (facts, changes) = refused(two.clone(), GpuRequest::Addresses(addresses(&["1b:00.0"])));

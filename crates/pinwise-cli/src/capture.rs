@@ -13,9 +13,18 @@ use pinwise_discover::files::{self, Source};
 use pinwise_discover::{Assembled, Assembly, redact};
 
 use crate::outcome::{Failure, Outcome};
+use crate::said::aside;
+
+/// Shown below the arguments.
+const EXAMPLES: &str = "\
+Examples:
+  pinwise capture > host.json
+  pinwise capture --from live nvidia-smi-topo.txt --redact > host.json
+  pinwise capture --from capabilities.xml nodedevs/ --name host7 > host7.json";
 
 /// Prints the description of a machine as JSON.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Sources of one machine, in any order: "live", "hwloc", "libvirt" or "libvirt:URI", captured
     /// roots with sys/, XML of lstopo or of virsh capabilities, virsh nodedev-dumpxml files,
@@ -40,13 +49,14 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     }
     let Assembled { mut host, tenants, notes, conflicts, .. } = assembly.finish()?;
     for note in &notes {
-        eprintln!("note: {note}");
+        aside(format_args!("note: {note}"));
     }
     if !tenants.is_empty() {
-        eprintln!("note: {} tenants are ignored: a capture describes only the host", tenants.len());
+        let count = tenants.len();
+        aside(format_args!("note: {count} tenants are ignored: a capture describes only the host"));
     }
     for conflict in &conflicts {
-        eprintln!("conflict: {conflict}");
+        aside(format_args!("conflict: {conflict}"));
     }
     let own = host.name.clone();
     host.name = args.name.clone().unwrap_or(host.name);
@@ -67,9 +77,9 @@ fn redacted(host: &mut HostSpec, own: &str) {
         *replaced.entry(what.to_string()).or_default() += 1;
     }
     if own != host.name {
-        eprintln!("redacted: the host's name");
+        aside("redacted: the host's name");
     }
     for (what, count) in replaced {
-        eprintln!("redacted: {what}, {count} times");
+        aside(format_args!("redacted: {what}, {count} times"));
     }
 }

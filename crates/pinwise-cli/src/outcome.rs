@@ -13,6 +13,8 @@ pub(crate) type Failure = Box<dyn Error>;
 pub(crate) enum Status {
     /// There is an answer: a recommendation, a ranking, a description, a result.
     Done,
+    /// An audit found something.
+    Found,
     /// The input is wrong.
     BadInput,
     /// The request does not fit.
@@ -23,6 +25,7 @@ impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         Self::from(match status {
             Status::Done => 0,
+            Status::Found => 1,
             Status::BadInput => 2,
             Status::NothingFits => 3,
         })
@@ -42,6 +45,11 @@ impl Outcome {
     /// An answer.
     pub(crate) fn done(text: String) -> Self {
         Self { status: Status::Done, text }
+    }
+
+    /// What an audit found.
+    pub(crate) fn found(text: String) -> Self {
+        Self { status: Status::Found, text }
     }
 
     /// The answer that the request does not fit.

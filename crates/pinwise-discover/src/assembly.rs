@@ -5,12 +5,16 @@ use super::facts::alone;
 use super::facts::{Facts, FactsError, SourceConflict, overlay, overlay_host, read_facts};
 use super::hwloc::{LstopoError, read_lstopo};
 use super::kinds::{guess_on_intel, is_uniform};
+use super::kubevirt::is_vm;
 use super::libvirt::{
-    LibvirtError, LibvirtNote, NodeDevice, add_node_devices, read_capabilities, read_node_device,
+    LibvirtError, LibvirtNote, NodeDevice, PARTS, add_node_devices, read_capabilities,
+    read_node_device,
 };
 use super::notes::Note;
+use super::opennebula::{OneHost, read_onehost};
 use super::pasted;
 use super::placement_host::{Described, read_described};
+use super::proxmox::is_qemu_conf;
 use super::reading::Reading;
 use pinwise::host::{CoreKind, HostSpec};
 use pinwise::json::JsonError;
@@ -23,11 +27,14 @@ pub enum TextKind {
     Description,
     /// XML of lstopo: `<topology>`.
     Lstopo,
-    /// `virsh capabilities`.
+    /// `virsh capabilities`, or a part of it that shows every pCPU.
     Capabilities,
+    /// `onehost show -x`: `<HOST>`, in capitals.
+    OpenNebula,
     /// `virsh nodedev-dumpxml`: `<device>`.
     NodeDevice,
-    /// A domain, which is a tenant and not a part of a host: `<domain>` or `<domstatus>`.
+    /// A VM, which is a tenant or a request and not a part of a host: `<domain>` or `<domstatus>`, a
+    /// VM of Proxmox or of KubeVirt.
     Domain,
     /// Anything else: facts, or an unknown text.
     Facts,
@@ -43,12 +50,16 @@ impl TextKind {
     fn of_clean(text: &str) -> Self {
         match pasted::root_element(text) {
             // A part of capabilities has an element of this name too, without objects.
-            Some("topology") if text.contains("<cells") && !text.contains("<object") => Self::Facts,
-            Some("topology") => Self::Lstopo,
+            Some("topology") if text.contains("<object") || !text.contains("<cells") => {
+                Self::Lstopo
+            }
+            Some(part) if PARTS.contains(&part) => Self::Capabilities,
             Some("capabilities") => Self::Capabilities,
+            Some("HOST") => Self::OpenNebula,
             Some("device") => Self::NodeDevice,
             Some("domain" | "domstatus") => Self::Domain,
             Some(_) => Self::Facts,
+            None if is_vm(text) || is_qemu_conf(text) => Self::Domain,
             None if text.trim_start().starts_with('{') => Self::Description,
             None => Self::Facts,
         }
@@ -78,6 +89,14 @@ pub enum AssemblyError {
     /// Invalid XML of libvirt.
     #[error("{name}: {problem}")]
     Libvirt {
+        /// The text's name.
+        name: String,
+        /// The problem.
+        problem: LibvirtError,
+    },
+    /// Invalid XML of OpenNebula.
+    #[error("{name}: {problem}")]
+    OpenNebula {
         /// The text's name.
         name: String,
         /// The problem.
@@ -127,6 +146,7 @@ enum Whole {
     Reading,
     Lstopo,
     Capabilities,
+    OpenNebula,
 }
 
 impl Whole {
@@ -136,6 +156,7 @@ impl Whole {
             Self::Reading => "a reading",
             Self::Lstopo => "XML of lstopo",
             Self::Capabilities => "virsh capabilities",
+            Self::OpenNebula => "a host of OpenNebula",
         }
     }
 }
@@ -166,7 +187,7 @@ pub struct Assembled {
     /// The host, unchecked until it is built. Its `sources` name the source of each part.
     pub host: HostSpec,
     /// The tenants in the description, for [`Usage::with_running`](pinwise::Usage::with_running).
-    /// Only `placement-host/1` has any.
+    /// Only `placement-host/1` and hosts of OpenNebula have any.
     pub tenants: Vec<(String, Claim)>,
     /// Notes on what was ignored, replaced or guessed, one sentence each.
     pub notes: Vec<Note>,
@@ -177,7 +198,7 @@ pub struct Assembled {
 /// Sources of one machine, collected in any order and combined by [`finish`](Self::finish).
 ///
 /// A host needs one source that describes it whole. Of several, the most specific is the base: a
-/// description, then sysfs, then lstopo, then libvirt's capabilities. The others and all facts are
+/// description, then sysfs, then lstopo, then libvirt's capabilities, then OpenNebula's host. The others and all facts are
 /// laid over it. If there is none, a table of `lscpu` among the facts describes the host; its
 /// memory is assumed to be unlimited, with a note, unless facts tell it.
 #[derive(Debug, Clone, Default)]
@@ -185,7 +206,8 @@ pub struct Assembly {
     wholes: Vec<(Whole, Reading)>,
     devices: Vec<NodeDevice>,
     facts: Vec<Facts>,
-    /// The tenants of the description; there is at most one description.
+    /// The tenants of the description or of OpenNebula's host; there is at most one of each, and the
+    /// description's count.
     tenants: Vec<(String, Claim)>,
 }
 
@@ -226,7 +248,9 @@ impl Assembly {
                 host.mark_source(name);
                 let reading = Reading { host, notes: Vec::new() };
                 self.add_whole(name, Whole::Description, reading)?;
-                self.tenants = tenants;
+                if !tenants.is_empty() {
+                    self.tenants = tenants;
+                }
             }
             TextKind::Lstopo => {
                 let reading = read_lstopo(text)
@@ -237,6 +261,14 @@ impl Assembly {
                 let reading = read_capabilities(text)
                     .map_err(|problem| AssemblyError::Libvirt { name: called(), problem })?;
                 self.add_whole(name, Whole::Capabilities, reading)?;
+            }
+            TextKind::OpenNebula => {
+                let OneHost { reading, tenants, .. } = read_onehost(text)
+                    .map_err(|problem| AssemblyError::OpenNebula { name: called(), problem })?;
+                self.add_whole(name, Whole::OpenNebula, reading)?;
+                if self.tenants.is_empty() {
+                    self.tenants = tenants;
+                }
             }
             TextKind::NodeDevice => {
                 let device = read_node_device(text)

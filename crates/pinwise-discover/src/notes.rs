@@ -7,10 +7,16 @@ use crate::facts::note::FactsNote;
 use crate::facts::overlay::note::OverlayNote;
 #[cfg(feature = "xml")]
 use crate::hwloc::note::LstopoNote;
+#[cfg(all(feature = "serde", feature = "xml"))]
+use crate::kubevirt::note::KubevirtNote;
 #[cfg(feature = "xml")]
 use crate::libvirt::note::LibvirtNote;
 #[cfg(feature = "nvml")]
 use crate::nvml::note::NvmlNote;
+#[cfg(feature = "xml")]
+use crate::opennebula::note::OpenNebulaNote;
+#[cfg(feature = "xml")]
+use crate::proxmox::note::ProxmoxNote;
 #[cfg(feature = "sysfs")]
 use crate::sysfs::note::SysfsNote;
 
@@ -33,6 +39,15 @@ pub enum Note {
     /// From the readers of libvirt's XML, or from a connection to libvirt.
     #[cfg(feature = "xml")]
     Libvirt(LibvirtNote),
+    /// From the reader of Proxmox's configurations.
+    #[cfg(feature = "xml")]
+    Proxmox(ProxmoxNote),
+    /// From the reader of KubeVirt's VMs.
+    #[cfg(all(feature = "serde", feature = "xml"))]
+    Kubevirt(KubevirtNote),
+    /// From the reader of OpenNebula's hosts.
+    #[cfg(feature = "xml")]
+    OpenNebula(OpenNebulaNote),
     /// From the reader of NVML.
     #[cfg(feature = "nvml")]
     Nvml(NvmlNote),
@@ -61,6 +76,12 @@ impl fmt::Display for Note {
             Self::Lstopo(note) => note.fmt(f),
             #[cfg(feature = "xml")]
             Self::Libvirt(note) => note.fmt(f),
+            #[cfg(feature = "xml")]
+            Self::Proxmox(note) => note.fmt(f),
+            #[cfg(all(feature = "serde", feature = "xml"))]
+            Self::Kubevirt(note) => note.fmt(f),
+            #[cfg(feature = "xml")]
+            Self::OpenNebula(note) => note.fmt(f),
             #[cfg(feature = "nvml")]
             Self::Nvml(note) => note.fmt(f),
             Self::Facts(note) => note.fmt(f),
@@ -95,6 +116,27 @@ impl From<LstopoNote> for Note {
 impl From<LibvirtNote> for Note {
     fn from(note: LibvirtNote) -> Self {
         Self::Libvirt(note)
+    }
+}
+
+#[cfg(feature = "xml")]
+impl From<ProxmoxNote> for Note {
+    fn from(note: ProxmoxNote) -> Self {
+        Self::Proxmox(note)
+    }
+}
+
+#[cfg(all(feature = "serde", feature = "xml"))]
+impl From<KubevirtNote> for Note {
+    fn from(note: KubevirtNote) -> Self {
+        Self::Kubevirt(note)
+    }
+}
+
+#[cfg(feature = "xml")]
+impl From<OpenNebulaNote> for Note {
+    fn from(note: OpenNebulaNote) -> Self {
+        Self::OpenNebula(note)
     }
 }
 

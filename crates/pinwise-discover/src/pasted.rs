@@ -1,25 +1,25 @@
 //! Texts as people paste them: with colours and carriage returns, below a shell prompt, in a
 //! Markdown fence.
 //!
-//! Tables need no more than [`plain`]: their readers skip lines that are not theirs. XML is cut out
-//! of the lines around it by [`clean`].
+//! Tables need no more than [`plain`]: their readers skip lines that are not theirs. XML and JSON
+//! are cut out of the lines around them by [`clean`].
 
 use std::borrow::Cow;
 
-/// The largest number of lines, not counting blank ones, above or below pasted XML. More lines are
-/// a text of their own, such as a log of several commands.
+/// The largest number of lines, not counting blank ones, above or below a pasted document. More
+/// lines are a text of their own, such as a log of several commands.
 const MAX_AROUND: usize = 4;
 
-/// The text without a byte order mark, escape sequences and carriage returns; of XML, only the
-/// document. JSON stays as it is.
-pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    let text = text.trim_start_matches('\u{feff}');
-    if text.trim_start().starts_with('{') {
-        return Cow::Borrowed(text);
-    }
-    match plain(text) {
+/// The text without what pasting puts around it: a byte order mark, escape sequences and carriage returns; of XML and JSON, only
+/// the document.
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
+    match plain(text.trim_start_matches('\u{feff}')) {
         Cow::Borrowed(plain) => Cow::Borrowed(document(plain)),
-        Cow::Owned(plain) => Cow::Owned(document(&plain).to_owned()),
+        Cow::Owned(plain) => match document(&plain) {
+            whole if whole.len() == plain.len() => Cow::Owned(plain),
+            part => Cow::Owned(part.to_owned()),
+        },
     }
 }
 
@@ -32,26 +32,32 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The XML document from its first `<` to the end of its root element; the whole text if no line
-/// near its beginning begins with a tag.
+/// The document of a text: XML from its first `<` to the end of its root element, or JSON from its
+/// first `{` to its last `}`. The whole text if no line near its beginning begins with a tag or a
+/// brace, or if much follows the document.
 fn document(text: &str) -> &str {
     let Some(start) = start(text) else { return text };
-    let xml = &text[start..];
-    let Some(root) = root_element(xml) else { return xml };
-    let closing = format!("</{root}>");
-    let Some(end) = xml.rfind(&closing).map(|at| at + closing.len()) else { return xml };
-    let (xml, below) = xml.split_at(end);
+    let document = &text[start..];
+    let end = match root_element(document) {
+        Some(root) => {
+            let closing = format!("</{root}>");
+            document.rfind(&closing).map(|at| at + closing.len())
+        }
+        None => document.rfind('}').map(|at| at + 1),
+    };
+    let Some(end) = end else { return document };
+    let (document, below) = document.split_at(end);
     let mut filled = below.lines().map(str::trim).filter(|line| !line.is_empty());
-    let is_own = filled.clone().any(|line| line.starts_with('<'));
-    if is_own || filled.nth(MAX_AROUND).is_some() { &text[start..] } else { xml }
+    let is_own = filled.clone().any(|line| line.starts_with(['<', '{']));
+    if is_own || filled.nth(MAX_AROUND).is_some() { &text[start..] } else { document }
 }
 
-/// The offset of the first line that begins with a tag.
+/// The offset of the first line that begins with a tag or a brace.
 fn start(text: &str) -> Option<usize> {
     let (mut at, mut above) = (0, 0);
     for line in text.split_inclusive('\n') {
         let rest = line.trim_start();
-        if is_tag(rest) {
+        if is_tag(rest) || rest.starts_with('{') {
             return Some(at + line.len() - rest.len());
         }
         above += usize::from(!rest.is_empty());
@@ -115,8 +121,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn xml_is_cut_out_of_the_lines_around_it() {
+    fn documents_are_cut_out_of_the_lines_around_them() {
         let xml = "<?xml version='1.0'?>\n<a b='c'>\n  <d/>\n</a>";
+        let json = "{\n  \"a\": {\"b\": 1}\n}";
         for (above, below) in [
             ("", "\n"),
             ("\u{feff}", ""),
@@ -127,14 +134,19 @@ mod tests {
                 "\nuser@host:~> ",
             ),
         ] {
-            assert_eq!(clean(&format!("{above}{xml}{below}")), xml, "{above:?} {below:?}");
+            for document in [xml, json] {
+                let text = format!("{above}{document}{below}");
+                assert_eq!(clean(&text), document, "{above:?} {below:?}");
+            }
         }
     }
 
     #[test]
     fn what_is_no_pasted_document_stays() {
         for text in [
-            "{\n<a>\r\n</a>\n}",
+            "{\n<a>\n</a>\n}",
+            "{}\n{}",
+            "1\n2\n3\n4\n5\n{}",
             "a < b\n<\n<5\n",
             "1\n2\n3\n4\n5\n<a></a>",
             "<a></a>\n<b></b>",

@@ -8,7 +8,10 @@
 //!    an error: the descriptions of the host and of its tenants do not match.
 //! 3. If two domains pin a vCPU to one pCPU, it stays dedicated to the first, and the later one
 //!    shares it: both would run there, whatever their authors intended.
-//! 4. A domain that is defined but off holds what it would take if it were started now. If it could
+//! 4. A VM of Proxmox, whose configuration does not tell whether it runs, holds what it would take if
+//!    it were started now. If its memory is not free, it is assumed to run, and its memory to be
+//!    among what the host counts as used.
+//! 5. A domain that is defined but off holds what it would take if it were started now. If it could
 //!    not start beside the others, it is ignored: people often define several domains for one GPU
 //!    and run them one at a time.
 //!
@@ -19,6 +22,10 @@
 use std::fmt;
 
 use crate::libvirt::{Domain, LibvirtError, read_domain};
+use crate::pasted;
+use crate::proxmox::{ProxmoxError, is_qemu_conf, read_qemu_conf};
+use crate::texts::vm_formats;
+use crate::vm::beginning;
 use pinwise::host::Host;
 use pinwise::json::{JsonError, read_tenant};
 use pinwise::sets::CpuSet;
@@ -29,6 +36,8 @@ use pinwise::usage::{Claim, ClaimError, Usage};
 pub struct Tenants {
     claims: Vec<(String, Claim)>,
     domains: Vec<Domain>,
+    /// VMs that may run or not.
+    unsure: Vec<Domain>,
     own: Option<Own>,
     isolation: Isolation,
 }
@@ -87,6 +96,16 @@ pub enum TenantNote {
         /// The tenant's name.
         tenant: String,
     },
+    /// A VM that may run or not, and whose memory is not free.
+    AssumedRunning {
+        /// The VM's name.
+        tenant: String,
+    },
+    /// A VM that may run or not, and could not start beside the others.
+    Unclaimed {
+        /// The reason.
+        problem: ClaimError,
+    },
     /// A domain that is off and could not start beside the others.
     LeftOut {
         /// The reason.
@@ -104,6 +123,13 @@ impl fmt::Display for TenantNote {
             Self::Own { tenant } => {
                 write!(f, "tenant {tenant} is the VM itself: what it holds counts as free")
             }
+            Self::AssumedRunning { tenant } => write!(
+                f,
+                "tenant {tenant}: the memory for it is not free, so it is assumed to run and its memory to be in use already"
+            ),
+            Self::Unclaimed { problem } => {
+                write!(f, "{problem}; the VM cannot run beside the others and was ignored")
+            }
             Self::LeftOut { problem } => write!(f, "{problem}; the domain is off and was ignored"),
         }
     }
@@ -119,6 +145,18 @@ pub enum TenantError {
     /// XML that is not a domain, or that names parts which the host does not have.
     #[error(transparent)]
     Libvirt(#[from] LibvirtError),
+    /// A configuration of Proxmox that cannot be read, or that names parts which the host does not
+    /// have.
+    #[error(transparent)]
+    Proxmox(#[from] ProxmoxError),
+    /// A text of unknown kind.
+    #[error("the text begins with {beginning:?}, which is none of: {known}")]
+    Unknown {
+        /// The beginning of the text.
+        beginning: String,
+        /// The known kinds of texts.
+        known: String,
+    },
 }
 
 impl Tenants {
@@ -139,18 +177,44 @@ impl Tenants {
         self.domains.push(domain);
     }
 
-    /// Adds the tenant that a text describes: a domain's XML if the text begins with `<`, otherwise
-    /// JSON.
+    /// Adds the tenant that a text describes: a domain's XML, JSON, or a configuration of Proxmox.
+    /// What people paste around a text does not matter: prompts, fences, colours.
     ///
     /// # Errors
-    /// [`TenantError`] as for [`read_domain`] and [`read_tenant`].
+    /// [`TenantError`] as for [`read_domain`], [`read_tenant`] and [`read_qemu_conf`], or if the text
+    /// is of another kind.
     pub fn add_text(&mut self, host: &Host, text: &str) -> Result<(), TenantError> {
-        if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
-            self.domains.push(read_domain(host, text)?);
-        } else {
-            self.claims.push(read_tenant(text)?);
+        self.add_named_text(host, "vm", text)
+    }
+
+    /// Like [`add_text`](Self::add_text), with a name for a tenant whose text names none.
+    ///
+    /// # Errors
+    /// As [`add_text`](Self::add_text).
+    pub fn add_named_text(
+        &mut self,
+        host: &Host,
+        name: &str,
+        text: &str,
+    ) -> Result<(), TenantError> {
+        let text = &*pasted::clean(text);
+        match text.trim_start().chars().next() {
+            Some('<') => self.domains.push(read_domain(host, text)?),
+            Some('{') => self.claims.push(read_tenant(text)?),
+            _ if is_qemu_conf(text) => self.unsure.push(read_qemu_conf(host, name, text)?),
+            _ => {
+                let (beginning, known) = (beginning(text), vm_formats(false));
+                return Err(TenantError::Unknown { beginning, known });
+            }
         }
         Ok(())
+    }
+
+    /// Whether there is a tenant of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.claims.iter().any(|(own, _)| own == name)
+            || self.domains.iter().any(|domain| domain.name == name)
     }
 
     /// Assumes this isolation of every domain that pins vCPUs. Claims say theirs themselves.
@@ -169,17 +233,17 @@ impl Tenants {
     /// # Errors
     /// [`ClaimError`] for the first claim or running domain that cannot hold what it states.
     pub fn finish(self, host: &Host) -> Result<Settled, ClaimError> {
-        let Self { claims: mut tenants, mut domains, own, isolation } = self;
+        let Self { claims: mut tenants, mut domains, mut unsure, own, isolation } = self;
         let mut notes = Vec::new();
-        let pages = own.map(|own| own.take(&mut tenants, &mut domains, &mut notes));
+        let pages = own.map(|own| {
+            own.take_unsure(&mut unsure, &mut notes);
+            own.take(&mut tenants, &mut domains, &mut notes)
+        });
         let mut pinned = CpuSet::new();
         tenants.iter().for_each(|(_, claim)| pinned.extend(&claim.dedicated));
         domains.sort_by_key(|domain| !domain.running);
         for domain in &mut domains {
-            notes.extend(domain.notes.iter().map(|note| TenantNote::Domain {
-                domain: domain.name.clone(),
-                note: note.to_string(),
-            }));
+            notes.extend(told(domain));
             let cpus = share(&mut domain.claim, &mut pinned);
             let pins = !domain.claim.dedicated.is_empty();
             domain.claim.whole_cores |= pins && isolation >= Isolation::Cores;
@@ -199,6 +263,16 @@ impl Tenants {
         if let Some(name) = name {
             usage.release(&name)?;
         }
+        for domain in unsure {
+            notes.extend(told(&domain));
+            let Domain { name, mut claim, .. } = domain;
+            let Err(problem) = usage.claim(host, &name, claim.clone()) else { continue };
+            claim.pages.clear();
+            notes.push(match usage.claim(host, &name, claim) {
+                Ok(()) => TenantNote::AssumedRunning { tenant: name },
+                Err(_) => TenantNote::Unclaimed { problem },
+            });
+        }
         for domain in off {
             if let Err(problem) = usage.claim(host, &domain.name, domain.claim) {
                 notes.push(TenantNote::LeftOut { problem });
@@ -208,7 +282,31 @@ impl Tenants {
     }
 }
 
+/// The notes of a domain's reader.
+fn told(domain: &Domain) -> impl Iterator<Item = TenantNote> + '_ {
+    domain
+        .notes
+        .iter()
+        .map(|note| TenantNote::Domain { domain: domain.name.clone(), note: note.to_string() })
+}
+
 impl Own {
+    /// Whether a domain is the VM.
+    fn is(&self, domain: &Domain) -> bool {
+        let same_id = self.uuid.is_some() && domain.uuid == self.uuid;
+        domain.name == self.name || same_id
+    }
+
+    /// Takes the VM out of those that may run or not.
+    fn take_unsure(&self, unsure: &mut Vec<Domain>, notes: &mut Vec<TenantNote>) {
+        unsure.retain(|domain| {
+            if self.is(domain) {
+                notes.push(TenantNote::Own { tenant: domain.name.clone() });
+            }
+            !self.is(domain)
+        });
+    }
+
     /// Takes the VM out of the tenants; the result is its name and the pages that it uses now.
     fn take(
         self,
@@ -228,8 +326,7 @@ impl Own {
             !is_own
         });
         domains.retain_mut(|domain| {
-            let same_id = uuid.is_some() && domain.uuid == uuid;
-            let is_own = domain.name == name || same_id;
+            let is_own = Self { name: name.clone(), uuid: uuid.clone() }.is(domain);
             if is_own {
                 took(&domain.name);
                 if domain.running {
@@ -256,7 +353,8 @@ fn share(claim: &mut Claim, pinned: &mut CpuSet) -> CpuSet {
 mod tests {
     use super::*;
     use pinwise::host::{CoreSpec, HostSpec, NodeSpec};
-    use pinwise::units::{Bytes, NodeId, PackageId, PcpuId};
+    use pinwise::units::{Bytes, NodeId, PackageId, PageSize, PcpuId};
+    use pinwise::usage::PageClaim;
 
     fn cpus(text: &str) -> CpuSet {
         text.parse().unwrap()
@@ -345,6 +443,23 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_that_may_run_holds_what_is_free() {
+        let conf = |name: &str, mib: u32| format!("cores: 2\nmemory: {mib}\nname: {name}\n");
+        let (usage, notes) = settled(&[conf("a", 20 << 10), conf("b", 20 << 10), conf("a", 1)]);
+        let base = PageClaim::anywhere(PageSize::KIB_4, 5 << 20);
+        assert_eq!(usage.claim_of("a").unwrap().pages, [base]);
+        assert_eq!(usage.claim_of("b").unwrap().pages, []);
+        assert_eq!(usage.claim_of("b").unwrap().floating, cpus("0-7"));
+        assert_eq!(
+            notes,
+            [
+                "tenant b: the memory for it is not free, so it is assumed to run and its memory to be in use already",
+                "a tenant \"a\" already exists; the VM cannot run beside the others and was ignored",
+            ]
+        );
+    }
+
+    #[test]
     fn the_isolation_of_domains_is_assumed_and_that_of_claims_is_theirs() {
         let claim = r#"{"name": "claim", "dedicated": "1", "own_l3": true}"#.to_owned();
         for (isolation, expected) in [
@@ -374,5 +489,6 @@ mod tests {
         let xml = error(&mut tenants, "\u{feff} <network/>");
         assert!(matches!(xml, TenantError::Libvirt(LibvirtError::Document { .. })), "{xml}");
         assert!(matches!(error(&mut tenants, "{}"), TenantError::Json(_)));
+        assert!(matches!(error(&mut tenants, "a"), TenantError::Unknown { .. }));
     }
 }

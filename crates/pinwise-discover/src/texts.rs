@@ -24,6 +24,10 @@ pub enum Gives {
     Devices,
     /// A tenant.
     Tenant,
+    /// The request for a VM, or a tenant.
+    Vm,
+    /// The request for a VM.
+    Request,
     /// Facts, to be laid over a host from another source.
     Facts,
     /// Facts that describe a host, without its memory and devices, if no other source does.
@@ -44,15 +48,25 @@ const WHOLE: &[TextFormat] = &[
     },
     #[cfg(feature = "xml")]
     TextFormat {
+        name: "a host of OpenNebula",
+        command: "onehost show HOST -x",
+        gives: Gives::Host,
+    },
+    #[cfg(feature = "xml")]
+    TextFormat {
         name: "a node device of libvirt",
         command: "virsh nodedev-dumpxml DEVICE",
         gives: Gives::Devices,
     },
     #[cfg(feature = "xml")]
+    TextFormat { name: "a domain of libvirt", command: "virsh dumpxml DOMAIN", gives: Gives::Vm },
+    #[cfg(feature = "xml")]
+    TextFormat { name: "a VM of Proxmox", command: "qm config ID", gives: Gives::Vm },
+    #[cfg(all(feature = "serde", feature = "xml"))]
     TextFormat {
-        name: "a domain of libvirt",
-        command: "virsh dumpxml DOMAIN",
-        gives: Gives::Tenant,
+        name: "a VM of KubeVirt as JSON",
+        command: "kubectl get vmi NAME -o json",
+        gives: Gives::Request,
     },
 ];
 
@@ -65,6 +79,16 @@ pub fn text_formats() -> impl Iterator<Item = TextFormat> {
         gives: if reader.describes_host { Gives::HostOrFacts } else { Gives::Facts },
     });
     WHOLE.iter().copied().chain(facts)
+}
+
+/// The texts that describe a tenant or, if `requests`, the request for a VM, each with the command
+/// that prints it, as the end of a sentence.
+#[cfg(all(feature = "serde", feature = "xml"))]
+pub(crate) fn vm_formats(requests: bool) -> String {
+    let is_of = |gives| gives == Gives::Vm || requests && gives == Gives::Request;
+    let vms = WHOLE.iter().filter(|format| is_of(format.gives));
+    let vms = vms.map(|format| format!("{} ({})", format.name, format.command));
+    [String::from("JSON in our own format")].into_iter().chain(vms).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ impl Case {
             caution,
             packing_weight,
             gpu_share: _,
+            gpu_mix: _,
             slot_weights: _,
             preference_cost,
             all,

@@ -11,7 +11,7 @@ use crate::units::{Bytes, CellId, Distance, NodeId, PciAddr, PcpuId};
 use crate::engine::search::cpus::CpuPolicy;
 use crate::engine::search::gpus::GpuSet;
 use crate::free::bundle;
-mod pci;
+pub(crate) mod pci;
 mod topology;
 use crate::engine::search::{Candidate, Inventory, emulator_way};
 use pci::guest_pci;

@@ -175,7 +175,13 @@ impl GuestPci {
 /// small.
 fn window(host: &Host, devices: &[PlacedDevice]) -> Option<u64> {
     let functions = devices.iter().flat_map(|d| std::iter::once(&d.address).chain(&d.functions));
-    let bars = functions.filter_map(|address| host.pci().get(*address)).flat_map(|d| &d.bars);
+    needed_window(host, functions.copied())
+}
+
+/// The same for these functions.
+pub(crate) fn needed_window(host: &Host, functions: impl Iterator<Item = PciAddr>) -> Option<u64> {
+    let functions = functions.filter_map(|address| host.pci().get(address));
+    let bars = functions.flat_map(|device| &device.bars);
     let mib: u64 = bars.map(|bar| bar.0.div_ceil(1 << 20)).fold(0, u64::saturating_add);
     (mib > DEFAULT_WINDOW_MIB / 2)
         .then(|| mib.saturating_mul(2).checked_next_power_of_two())

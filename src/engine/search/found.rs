@@ -126,6 +126,8 @@ pub(crate) struct Rank {
     pub(super) cores: u64,
     /// Better GPU sets come first in [`GpuSets::sets`].
     pub(super) gpus: usize,
+    /// The number of further VMs like this one, where all cells must be alike.
+    pub(super) further: Reverse<u64>,
     /// The number of cores that stay free on its nodes: the tightest fit comes first.
     pub(super) left_over: u64,
     pub(super) mask: NodeMask,

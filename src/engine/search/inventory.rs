@@ -5,6 +5,7 @@ use super::gpus::GpuSets;
 use super::lent::memory;
 use super::state::PerNode;
 use crate::engine::cost::{NodeRoom as SlotRoom, Slots};
+use crate::engine::gpu_tenants::GpuTenants;
 use crate::engine::profile::count;
 use crate::engine::refusal::Fact;
 use crate::engine::score::Options;
@@ -188,13 +189,15 @@ fn slots<'h>(
         cores: cores(at),
         bytes: bytes(at),
     };
+    let sizes = pages.iter().map(|pages| pages.size);
+    let without = || GpuTenants::new(host, usage).rooms_without(sizes, bytes);
     Slots::new(
         host,
         room,
         free,
         &free_gpus::held_by_tenants(host, usage),
-        options.gpu_share,
-        options.slot_weights,
+        options.expected(),
+        without,
     )
 }
 

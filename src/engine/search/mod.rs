@@ -11,7 +11,7 @@
 //! from policies to node sets, `layouts` those on one node set. `splits` shares guest cores out;
 //! `weigh` judges one layout. `nodes`, `gpus` and `cpus` enumerate: `gpu_choice` has the ways to take
 //! GPUs, `plan` chooses cores, `doubled` lets cores carry two vCPUs, `lent` knows nodes without
-//! memory. `walk` has what the loops own: the `memo`, the candidates `found` so far, and lists to
+//! memory, and `further` counts the VMs of equal cells that still fit. `walk` has what the loops own: the `memo`, the candidates `found` so far, and lists to
 //! fill anew. `state` has the values that they hand on.
 //!
 //! # Words
@@ -99,8 +99,8 @@
 //! distances between the VM's nodes, plus the distance from each GPU of known node to the nearest of
 //! them); where vCPUs float, the least load of its fullest node; room on its nodes for the pCPUs that the emulator wants for itself; lower packing cost;
 //! fewer cores;
-//! the better GPU set; fewer cores left free on its nodes, so the tightest fit; the smaller node
-//! mask; larger pages. Equal candidates of two variants are ordered by the variant. Of equal splits
+//! the better GPU set; where all cells must be alike, room left for more *further* VMs like it; fewer
+//! cores left free on its nodes, so the tightest fit; the smaller node mask; larger pages. Equal candidates of two variants are ordered by the variant. Of equal splits
 //! the first one tried stays. The packing cost never raises a score, so a layout whose score
 //! without it is below the best of its variant is dropped before pages and cost are counted.
 //!
@@ -133,6 +133,7 @@ pub(crate) mod cpus;
 mod device_facts;
 mod doubled;
 mod found;
+mod further;
 mod gpu_choice;
 pub(crate) mod gpus;
 mod inventory;

@@ -1,9 +1,9 @@
 //! What is to be told about neighbours, told and left out, case by case.
 
-use super::scenes::{Scene, cpus, default, floating, lent, nodes, numa_smt, pin};
+use super::scenes::{Scene, address, cpus, default, floating, lent, nodes, numa_smt, pin};
 use crate::host::spec::L3Spec;
 use crate::question::Question;
-use crate::request::Policy;
+use crate::request::{DeviceWish, Nearness, Policy, WishKind, WishNumber};
 use crate::units::{L3Id, NodeId, PageSize};
 use crate::usage::{Claim, PageClaim};
 use crate::verify::{WrongWarning, verify_warnings};
@@ -140,5 +140,44 @@ fn what_is_not_so_may_not_be_told() {
                 );
             }
         }
+    }
+}
+
+/// The NIC of node 1, wanted near a GPU and in no part of the host with one: see the sabotage of
+/// wishes, where it is required.
+#[test]
+fn devices_apart_are_told_as_often_as_they_are() {
+    let (nic, root) = (address("82:00.0"), Some(Nearness::RootComplex));
+    let mut scene = numa_smt();
+    scene.request.devices = vec![address("c0:00.0")];
+    scene.request.device_wishes = vec![DeviceWish {
+        within: Nearness::Switch,
+        ..DeviceWish::new(WishKind::Nic, WishNumber::Count(1))
+    }];
+    assert_eq!(scene.verify(), Ok(()));
+    let gpus: Vec<_> = scene.placement.gpus().map(|gpu| (gpu.address, gpu.node)).collect();
+    let of = |node| gpus.iter().find(|(_, of)| *of == Some(NodeId(node))).map(|(gpu, _)| *gpu);
+    let apart = |gpu, within| DeviceApart { address: nic, gpu, within };
+    // What else is to be told of it.
+    let missing = told(&numa_smt(), &[]).err().unwrap_or_default();
+    let others = missing.into_iter().filter_map(|wrong| match wrong {
+        WrongWarning::Missing { warning } => Some(warning),
+        _ => None,
+    });
+    let others: Vec<Warning> = others.collect();
+    let told_with = |warnings: &[Warning]| {
+        let all = [&others[..], warnings].concat();
+        told(&scene, &all)
+    };
+    assert_eq!(told_with(&[apart(of(1), root)]), Ok(()));
+    let missing = WrongWarning::Apart { kind: WishKind::Nic, told: 0, apart: 1 };
+    assert_eq!(told_with(&[]), Err(vec![missing.clone()]));
+    for warning in [
+        apart(of(1), None),
+        apart(of(0), root),
+        DeviceApart { address: address("c0:00.0"), gpu: of(1), within: root },
+    ] {
+        let wrong = WrongWarning::False { warning: warning.clone() };
+        assert_eq!(told_with(&[warning]), Err(vec![missing.clone(), wrong]));
     }
 }

@@ -6,7 +6,8 @@ use super::mutations;
 use pinwise_testkit::common::description;
 use pinwise_testkit::fuzz;
 use pinwise_testkit::texts::{
-    CAPABILITIES, LSCPU_LIST, LSCPU_TABLE, LSTOPO_2, MEMINFO, NCCL_TOPOLOGY, NUMA, P2P, ROCM, TOPO,
+    AMD_SMI, CAPABILITIES, IOMMU_GROUPS, LSCPU_LIST, LSCPU_TABLE, LSPCI, LSTOPO_2, MEMINFO,
+    NCCL_TOPOLOGY, NODEINFO, NUMA, P2P, PCI_TREE, ROCM, TOPO,
 };
 
 fn broken(kind: &str, sound: &[&str]) {
@@ -48,6 +49,43 @@ fn output_of_numactl() {
 #[test]
 fn meminfo() {
     broken("meminfo", &[MEMINFO]);
+}
+
+#[test]
+fn output_of_nodeinfo() {
+    broken("nodeinfo", &[NODEINFO]);
+}
+
+#[test]
+fn tables_of_amd_smi() {
+    broken("amd-smi", &[AMD_SMI]);
+}
+
+#[test]
+fn listings_of_pci_functions() {
+    broken("lspci", &[LSPCI]);
+    broken("IOMMU groups", &[IOMMU_GROUPS]);
+    broken("lspci -t", &[PCI_TREE]);
+}
+
+/// Put together with the rest of the machine.
+#[test]
+fn hosts_with_listings_of_pci_functions() {
+    let whole = [LSCPU_TABLE, NUMA, PCI_TREE, IOMMU_GROUPS, LSPCI].join(fuzz::sources::BETWEEN);
+    mutations("hosts with lspci", &[whole.as_bytes()], |text, _| fuzz::sources::assembled(text));
+}
+
+/// Parts of capabilities, by their root element.
+#[test]
+fn parts_of_capabilities() {
+    let part = |name: &str| {
+        let (begin, end) = (format!("<{name}"), format!("</{name}>"));
+        let from = CAPABILITIES.find(&begin).unwrap();
+        CAPABILITIES[from..CAPABILITIES.find(&end).unwrap() + end.len()].to_owned()
+    };
+    let parts = ["host", "topology", "cells"].map(part);
+    let sound: Vec<_> = parts.iter().map(|part| part.as_bytes()).collect();
+    mutations("parts of capabilities", &sound, |text, _| fuzz::sources::assembled(text));
 }
 
 #[test]

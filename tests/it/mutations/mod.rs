@@ -122,12 +122,31 @@ fn xml_of_libvirt() {
     mutations("node device", &[device], |text, _| fuzz::node_device(text));
 }
 
+#[test]
+fn hosts_of_opennebula() {
+    let host = pinwise_testkit::texts::ONEHOST.as_bytes();
+    mutations("host of OpenNebula", &[host], |text, _| fuzz::onehost(text));
+}
+
 const DOMAINS: [&[u8]; 2] =
     [pinwise_testkit::texts::DOMAIN.as_bytes(), include_bytes!("../../lab/desk.xml")];
 
 #[test]
 fn xml_of_domains() {
     mutations("domain", &DOMAINS, |text, _| fuzz::domain(text));
+}
+
+/// A VM of any program, as tenant and as request.
+#[test]
+fn texts_of_vms() {
+    let conf = pinwise_testkit::texts::QEMU_CONF;
+    let pasted = format!("```\nroot@host:~# qm config 100\n{conf}root@host:~#\n```\n");
+    let json =
+        r#"{"name": "made-up", "dedicated": "1-2", "floating": "0", "devices": ["0000:62:00.0"]}"#;
+    let fenced = format!("host:~$ cat vm.json\r\n```json\n{json}\n```\n");
+    let kubevirt = pinwise_testkit::texts::KUBEVIRT;
+    let sound = [conf, &pasted, json, &fenced, kubevirt].map(str::as_bytes);
+    mutations("VM", &sound, |text, _| fuzz::vm(text));
 }
 
 /// A placement put into a broken domain: refused, or XML that is read again.

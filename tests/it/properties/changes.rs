@@ -112,6 +112,13 @@ fn apply(host: &mut HostSpec, request: &mut RequestSpec, change: &Change) -> Res
             ensure(*gpus == count, || "another number".into())?;
             request.gpus = GpuRequest::VfOf { count, model: model.clone() };
         }
+        Change::WholeGpus { count } => {
+            let GpuRequest::VfOf { count: functions, model } = &request.gpus else {
+                return Err("no virtual functions by number".into());
+            };
+            ensure(*functions == count, || "another number".into())?;
+            request.gpus = GpuRequest::Count { count, model: model.clone() };
+        }
         Change::AllowGroup => request.allow_group = true,
         Change::WithoutDevice { address } => without(request, address),
         Change::FewerVcpus { vcpus } => {
@@ -331,6 +338,8 @@ fn all_single(rng: &mut Rng, case: &Case) -> Vec<Kind> {
         GpuRequest::VfOf { model, .. } => {
             let few = |n| GpuRequest::VfOf { count: n, model: model.clone() };
             kinds.push(requests("FewerGpus", number(count, &|other, n| other.gpus = few(n))));
+            let whole = GpuRequest::Count { count, model: model.clone() };
+            kinds.push(requests("WholeGpus", vec![with(&|other| other.gpus = whole.clone())]));
             let any = GpuRequest::VfOf { count, model: None };
             kinds.push(requests("AnyModel", vec![with(&|other| other.gpus = any.clone())]));
         }

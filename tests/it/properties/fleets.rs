@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use pinwise::engine::{GpuShare, L3Use};
+use pinwise::engine::{GpuShape, GpuShare, L3Use};
 use pinwise::fleet::{FleetHost, FleetOptions, HostOrder, HostRefusal, rank};
 use pinwise::host::Gpu;
 use pinwise::request::{GpuRequest, Wish};
@@ -20,10 +20,10 @@ use super::{ensure, for_cases};
 use pinwise_testkit::common::{checked, description};
 use pinwise_testkit::rng::Rng;
 
-type Fleet = Vec<FleetHost<Arc<Host>>>;
+pub(super) type Fleet = Vec<FleetHost<Arc<Host>>>;
 
 /// Two or three models, about twenty hosts of each, with up to two, six or twelve tenants.
-fn fleet(rng: &mut Rng) -> Fleet {
+pub(super) fn fleet(rng: &mut Rng) -> Fleet {
     let model = |rng: &mut Rng| {
         let described = description(rng.pick(&HOSTS));
         let described = if rng.percent(50) { worsened(rng, described) } else { described };
@@ -48,7 +48,7 @@ fn fleet(rng: &mut Rng) -> Fleet {
 }
 
 /// Mostly of a VM without devices, for which there are the most bounds.
-fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestSpec {
+pub(super) fn wish(rng: &mut Rng, fleet: &Fleet) -> RequestSpec {
     let mut wish = request(rng, fleet[0].host());
     if rng.percent(70) {
         wish.gpus = GpuRequest::default();
@@ -102,7 +102,7 @@ fn fill(rng: &mut Rng, fleet: &Fleet, wish: &mut RequestSpec) {
     }
 }
 
-fn tuned(rng: &mut Rng) -> Options {
+pub(super) fn tuned(rng: &mut Rng) -> Options {
     let mut options = options(rng);
     options.all = false;
     options.packing_weight = rng.pick(&[0, 0, 100, 4000]);
@@ -115,6 +115,15 @@ fn tuned(rng: &mut Rng) -> Options {
             evidence = evidence.with(rng.pick(&RuleId::ALL), range);
         }
         options.evidence = evidence;
+    }
+    let share = |rng: &mut Rng| {
+        let (cores, memory) = (rng.pick(&[1, 4, 8, 30]), rng.pick(&[1, 40, 200]));
+        GpuShare { cores, memory: Bytes::from_gib(memory) }
+    };
+    options.gpu_share = rng.percent(50).then(|| share(rng));
+    for _ in 0..rng.pick(&[0, 0, 1, 5]) {
+        let (gpus, count) = (rng.pick(&[1, 2, 4, 8]), rng.pick(&[1, 7]));
+        options.gpu_mix.push(GpuShape { gpus, share: share(rng), count });
     }
     options
 }

@@ -2,13 +2,16 @@
 //! of something, and over a host's whole life. Random scenes on the fixtures' hosts; the seeds are
 //! fixed.
 
+mod audit;
 mod changes;
 mod extremes;
 mod facts;
 mod fleets;
+mod kept;
 mod life;
 mod more;
 mod order;
+mod packing;
 mod renumber;
 mod says;
 mod scene;

@@ -82,12 +82,13 @@ impl Scene {
             preference_cost,
             all,
             gpu_share,
+            gpu_mix,
             slot_weights,
             evidence: _,
         } = &self.options;
         text += &format!(
             "options: caution {caution}, packing {packing_weight}, preference {preference_cost}, \
-             all {all}, share {gpu_share:?}, slots {slot_weights:?}\n"
+             all {all}, share {gpu_share:?}, mix {gpu_mix:?}, slots {slot_weights:?}\n"
         );
         text
     }

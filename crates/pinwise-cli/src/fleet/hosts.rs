@@ -9,16 +9,20 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pinwise::fleet::FleetHost;
 use pinwise::json::write_host;
+use pinwise::shown::plain;
 use pinwise::{Host, HostError, HostSpec, Usage};
 use pinwise_discover::{Described, files, read_described};
 
 use crate::input::at;
 use crate::outcome::Failure;
+use crate::said::{aside, is_quiet};
 
 /// The longest line of a file of descriptions, in bytes.
 const MAX_LINE: u64 = 64 << 20;
 /// The largest number of hosts of a fleet.
 const MAX_HOSTS: usize = 1_000_000;
+/// The largest number of ignored files that are named.
+const MAX_NAMED: usize = 5;
 
 /// The hosts of a fleet and their names, which are kept apart because hosts share topologies.
 #[derive(Debug, Default)]
@@ -72,12 +76,40 @@ pub(super) fn read(from: &Path) -> Result<Fleet, Failure> {
 
 fn read_folder(folder: &Path) -> Result<Fleet, Failure> {
     let files = files::list_up_to(folder, &["json"], MAX_HOSTS)?;
+    // A folder without any host is an error of its own.
+    if !files.is_empty() {
+        say_skipped(folder)?;
+    }
     let (mut fleet, progress) = (Fleet::default(), Progress::new(Some(files.len() as u64)));
     for file in &files {
         fleet.add(&files::text(file)?).map_err(|e| at(file, e))?;
         progress.step();
     }
     Ok(fleet)
+}
+
+/// Says which entries of a folder are not read.
+fn say_skipped(folder: &Path) -> Result<(), Failure> {
+    let (mut names, mut count) = (Vec::new(), 0_usize);
+    for entry in std::fs::read_dir(folder).map_err(|e| at(folder, e))? {
+        let path = entry.map_err(|e| at(folder, e))?.path();
+        let is_read = path.extension().is_some_and(|ending| ending == "json");
+        if !is_read {
+            count += 1;
+            names.push(plain(&path.file_name().unwrap_or_default().to_string_lossy()));
+            // The first names in their order, of any number of files.
+            names.sort_unstable();
+            names.truncate(MAX_NAMED);
+        }
+    }
+    if count > 0 {
+        let (folder, more) = (folder.display(), if count > MAX_NAMED { ", …" } else { "" });
+        let (names, verb) = (names.join(", "), if count == 1 { "is" } else { "are" });
+        aside(format_args!(
+            "note: {folder}: {count} of its entries {verb} ignored, not *.json: {names}{more}"
+        ));
+    }
+    Ok(())
 }
 
 fn read_lines(from: &Path) -> Result<Fleet, Failure> {
@@ -109,7 +141,7 @@ struct Progress(ProgressBar);
 impl Progress {
     /// Progress towards a number of hosts; `None` for a stream of unknown length.
     fn new(hosts: Option<u64>) -> Self {
-        if !std::io::stderr().is_terminal() {
+        if is_quiet() || !std::io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
         let (bar, template) = match hosts {
@@ -125,7 +157,7 @@ impl Progress {
     /// Counts one more host.
     fn step(&self) {
         let Self(bar) = self;
-        let late = bar.elapsed() > Duration::from_secs(1);
+        let late = bar.elapsed() > Duration::from_secs(1) && !is_quiet();
         if late && bar.is_hidden() && std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pinwise_discover::files;
+use pinwise_discover::{files, unpasted};
 use serde::de::DeserializeOwned;
 
 use crate::outcome::Failure;
@@ -19,7 +19,8 @@ pub(crate) fn text(file: &Path) -> Result<String, Failure> {
 
 /// The value that a whole text describes, or its first error with the place.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
-    let mut json = serde_json::Deserializer::from_str(text);
+    let text = unpasted(text);
+    let mut json = serde_json::Deserializer::from_str(&text);
     let value = serde_path_to_error::deserialize(&mut json)?;
     json.end()?;
     Ok(value)

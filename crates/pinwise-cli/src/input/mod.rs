@@ -3,12 +3,15 @@
 pub(crate) mod bin;
 pub(crate) mod foreign;
 pub(crate) mod hosts;
+pub(crate) mod packing;
+pub(crate) mod policies;
 pub(crate) mod tenants;
 
 use std::fmt::Display;
 use std::path::Path;
 
 use pinwise::Bytes;
+use pinwise::host::Reserve;
 use pinwise::units::ParseUnitError;
 
 use crate::outcome::Failure;
@@ -23,6 +26,11 @@ pub(crate) fn memory(text: &str) -> Result<Bytes, String> {
         return Err(format!("{number} what? write {number}MiB or {gib}GiB"));
     }
     number.parse().map_err(|e: ParseUnitError| e.to_string())
+}
+
+/// What to keep for the host; blanks do not matter.
+pub(crate) fn reserve(text: &str) -> Result<Reserve, ParseUnitError> {
+    text.split_whitespace().collect::<String>().parse()
 }
 
 /// An error in a file: its path and the problem.

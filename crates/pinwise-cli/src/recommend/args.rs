@@ -10,8 +10,22 @@ use pinwise::units::{ParseUnitError, Ratio};
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
 use pinwise_discover::tenants::Isolation;
 
-use super::wishes::{WishArgs, policy};
-use crate::input::memory;
+use super::wishes::WishArgs;
+use crate::input::policies::{ThreadArgs, policy};
+use crate::input::{memory, reserve};
+
+/// Shown below the arguments.
+const EXAMPLES: &str = "\
+Examples:
+  pinwise recommend --host live --vcpus 8 --memory 16GiB --gpus 1
+  pinwise recommend --host live --domain vm.xml --diff
+  virsh dumpxml vm | pinwise recommend --host live --domain - --format xml
+  pinwise recommend --host lscpu.txt --facts numactl.txt lspci.txt groups.txt --vcpus 8 --memory 16GiB
+  pinwise recommend --host caps.xml --tenant domains/ --vcpus 16 --memory 64GiB --workload latency-sensitive
+  qm config 101 | pinwise recommend --host live --tenant /etc/pve/qemu-server --request -
+  pinwise recommend --host live --vcpus 6 --memory 12GiB --dedicated-cpus ignore --whole-cores ignore
+
+Exit status: 0, a recommendation; 2, bad input; 3, the VM does not fit.";
 
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,22 +44,23 @@ pub(crate) struct Choice<T>(pub(crate) Option<T>);
 
 /// Recommends where on a host a GPU virtual machine should live, and what its guest should see.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The host: a description as JSON (pinwise-host/1, or placement-host/1 with its tenants), XML
-    /// of virsh capabilities or lstopo, a table of lscpu -e, a folder with one of these, virsh
-    /// nodedev-dumpxml files and facts, a captured root with sys/ and proc/, or "live" for this
-    /// machine. With the feature of the same name: "hwloc" for this machine through libhwloc,
-    /// "libvirt" or "libvirt:URI" for the host of a libvirt. By default an embedded, synthetic HGX
-    /// H200.
+    /// of virsh capabilities (or its <cells>) or lstopo, a host of OpenNebula (onehost show -x), a
+    /// table of lscpu -e, a folder with one of these, virsh nodedev-dumpxml files and facts, a
+    /// captured root with sys/ and proc/, or "live" for this machine. With the feature of the same
+    /// name: "hwloc" for this machine through libhwloc, "libvirt" or "libvirt:URI" for the host of
+    /// a libvirt. By default an embedded, synthetic HGX H200.
     #[arg(long, value_name = "FILE|DIR|live|hwloc|libvirt[:URI]")]
     pub(crate) host: Option<PathBuf>,
-    /// Additional facts about the host: output of nvidia-smi topo -m or -p2p, rocm-smi --showtopo,
-    /// lscpu -e or numactl --hardware, a topology of NCCL or RCCL; or another description to lay
-    /// over it.
+    /// Additional facts about the host: output of nvidia-smi topo -m or -p2p, amd-smi topology,
+    /// rocm-smi --showtopo, lscpu -e, numactl --hardware, lspci -nnk or -tv, a listing of IOMMU
+    /// groups, a topology of NCCL or RCCL; or another description to lay over it.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(crate) facts: Vec<PathBuf>,
-    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), or folders of such files; with
-    /// the feature libvirt, "live" for the running domains or "libvirt:URI" for those of another
+    /// Tenants on the host: JSON files, domain XML (virsh dumpxml), VMs of Proxmox (qm config, or
+    /// /etc/pve/qemu-server), or folders of such files; with the feature libvirt, "live" for the running domains or "libvirt:URI" for those of another
     /// libvirt.
     #[arg(long, value_name = "FILE|DIR|live|libvirt[:URI]", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,
@@ -60,14 +75,16 @@ pub(crate) struct Args {
     pub(crate) reserve: Option<Reserve>,
     /// The ordinary memory (base pages) to keep free for the host on each node: auto (1 GiB, or 2 GiB
     /// on the only node; a sixteenth at most), 0, or an amount such as 16GiB.
-    #[arg(long, value_name = "auto|0|AMOUNT", value_parser = set::<ReserveMemory>)]
+    #[arg(long, value_name = "auto|0|AMOUNT", value_parser = reserve_memory)]
     pub(crate) reserve_memory: Option<ReserveMemory>,
-    /// The request as a JSON file.
+    /// The request: JSON in our own format, a domain (virsh dumpxml), a VM of Proxmox (qm config) or
+    /// of KubeVirt (kubectl get vmi NAME -o json).
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "shared", "whole_cores", "own_l3", "one_node", "gpu_locality", "same_switch",
         "cpus", "nodes", "memory_nodes", "fabric_partition", "device", "nic", "nic_per_gpu", "nic_model",
         "nvme", "nvme_per_gpu", "nvme_model", "device_near", "device_within",
+        "io_threads", "emulator_pcpus",
     ])]
     pub(crate) request: Option<PathBuf>,
     /// The VM's name.
@@ -131,6 +148,9 @@ pub(crate) struct Args {
         value_parser = overcommit
     )]
     pub(crate) shared: Option<Sharing>,
+    /// The threads beside the vCPUs.
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
     /// Hold the VM to these pCPUs, such as 8-15,24-31: its vCPUs, the siblings idle beside them and
     /// its own emulator pCPUs. Shared emulator threads may run on what the host keeps, too.
     #[arg(long, value_name = "CPUSET", value_parser = set::<CpuSet>)]
@@ -263,11 +283,15 @@ fn p2p(text: &str) -> Result<Choice<bool>, String> {
     }
 }
 
-/// People write `8-15, 24-31`.
-fn reserve(text: &str) -> Result<Reserve, ParseUnitError> {
-    set(text)
+/// `auto`, `0`, or an amount with its unit.
+fn reserve_memory(text: &str) -> Result<ReserveMemory, String> {
+    memory(text).map_or_else(
+        |problem| if text.trim() == "auto" { Ok(ReserveMemory::Auto) } else { Err(problem) },
+        |amount| Ok(ReserveMemory::OnEach(amount)),
+    )
 }
 
+/// People write `8-15, 24-31`.
 fn set<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.split_whitespace().collect::<String>().parse()
 }

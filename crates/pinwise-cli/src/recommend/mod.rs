@@ -16,6 +16,7 @@ use pinwise_discover::files::{self, Source};
 use crate::input::hosts::{self, Machine};
 use crate::input::tenants;
 use crate::outcome::{Failure, Outcome};
+use crate::said::aside;
 pub(crate) use args::Args;
 use args::Format;
 use print::Printer;
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let Machine { host, mut notes, conflicts, tenants: described } = machine;
     if args.format == Format::Xml {
         // XML has no place for conflicts.
-        conflicts.iter().for_each(|conflict| eprintln!("conflict: {conflict}"));
+        conflicts.iter().for_each(|conflict| aside(format_args!("conflict: {conflict}")));
     }
     let domain = args.domain.as_deref();
     let domain = domain.map(|path| files::domain(path, home.map(Source::named))).transpose()?;

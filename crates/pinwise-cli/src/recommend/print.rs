@@ -11,6 +11,7 @@ use pinwise_discover::libvirt::{PatchOptions, PatchedDomain, patch_with};
 use super::args::Format;
 use super::changes;
 use crate::outcome::{Failure, Outcome, sentence};
+use crate::said::{aside, is_quiet};
 
 /// The first line of a text about the embedded host.
 const EMBEDDED: &str = "Host: the embedded fixture hgx-h200-snc2 (synthetic). For this machine: \
@@ -54,7 +55,7 @@ impl Printer<'_> {
             Format::Xml => {
                 // XML has no place for warnings.
                 for warning in answer.best().warnings(question) {
-                    eprintln!("Warning: {warning}.");
+                    aside(format_args!("Warning: {warning}."));
                 }
                 self.xml(answer, patched.as_ref())?
             }
@@ -110,6 +111,9 @@ impl Printer<'_> {
 
     /// What a domain asks for, and the notes.
     fn notes(&self) -> String {
+        if is_quiet() {
+            return String::new();
+        }
         let asked = self.asked.iter().map(|asked| format!("Asked for: {asked}.\n"));
         asked.chain(self.notes.iter().map(|note| format!("Note: {note}.\n"))).collect()
     }

@@ -1,11 +1,15 @@
 //! The request of `pinwise recommend`: a file, a domain, or a VM put together from arguments.
 
-use pinwise::json::read_request;
+use std::path::Path;
+
 use pinwise::request::{DeviceWish, GpuRequest, Guest, WishNumber};
 use pinwise::shown::plain;
 use pinwise::{Bytes, Host, PciAddr, Policies, Request, RequestSpec};
 use pinwise_discover::files;
+use pinwise_discover::kubevirt::is_vm;
 use pinwise_discover::libvirt::{DomainRequest, request_of_domain};
+use pinwise_discover::proxmox::is_qemu_conf;
+use pinwise_discover::read_vm;
 
 use super::args::{Args, GpuKind};
 use crate::input::at;
@@ -30,11 +34,13 @@ pub(super) struct Asked {
 /// The request of the arguments on `host`; `domain` is the text of the domain that will be patched.
 /// Arguments count over the domain.
 pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<Asked, Failure> {
-    let domain = domain.map(|xml| request_of_domain(host, xml));
-    let domain = domain.transpose().map_err(|e| format!("--domain: {}", sentence(&e)))?;
-    let spec = match (&args.request, &domain) {
-        (Some(file), domain) => {
-            let mut spec = read_request(&files::text(file)?).map_err(|e| at(file, e))?;
+    let domain = domain.map(|text| domain_of(host, text)).transpose()?;
+    let file = args.request.as_deref();
+    let read = |file| read_vm(host, &files::text(file)?).map_err(|e| at(file, sentence(&e)));
+    let filed = file.map(read).transpose()?;
+    let spec = match (&filed, &domain) {
+        (Some(filed), domain) => {
+            let mut spec = filed.request.clone();
             spec.allow_group |= args.allow_group;
             if let (Guest::Any, Some(domain)) = (spec.guest, domain) {
                 spec.guest = domain.request.guest;
@@ -44,7 +50,7 @@ pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<
         (None, Some(domain)) => of_arguments(args, of_domain(args, host, &domain.request)),
         (None, None) => of_arguments(args, of_sizes(args)?),
     };
-    if domain.is_some() && spec.memory == Bytes::ZERO {
+    if domain.is_some() && filed.is_none() && spec.memory == Bytes::ZERO {
         return Err("--memory is missing: the domain states no memory".into());
     }
     let mut asked = Asked {
@@ -59,10 +65,26 @@ pub(super) fn request(args: &Args, host: &Host, domain: Option<&str>) -> Result<
         asked: None,
         notes: Vec::new(),
     };
+    if let (Some(file), Some(filed)) = (file, filed) {
+        asked.of_file(file, filed);
+    }
     if let Some(domain) = domain {
         asked.compare(args, host, domain);
     }
     Ok(asked)
+}
+
+/// The domain that will be patched, as a request.
+fn domain_of(host: &Host, text: &str) -> Result<DomainRequest, Failure> {
+    match is_qemu_conf(text) || is_vm(text) {
+        true => {
+            Err("--domain: only domains of libvirt can be patched: give this VM with --request"
+                .into())
+        }
+        false => {
+            request_of_domain(host, text).map_err(|e| format!("--domain: {}", sentence(&e)).into())
+        }
+    }
 }
 
 /// The VM of `--vcpus` and `--memory`. Without a size, it is an example of 32 vCPUs, 256 GiB and
@@ -154,6 +176,8 @@ fn of_arguments(args: &Args, base: RequestSpec) -> RequestSpec {
         device_wishes: args.wishes.wishes(),
         allow_group: args.allow_group,
         policies,
+        io_threads: args.threads.io_threads.unwrap_or(base.io_threads),
+        emulator_pcpus: args.threads.emulator_pcpus.unwrap_or(base.emulator_pcpus),
         page_size: args.page_size.map_or(base.page_size, |choice| choice.0),
         workload: args.workload.unwrap_or(base.workload),
         guest: args.guest.unwrap_or(base.guest),
@@ -169,21 +193,28 @@ fn of_arguments(args: &Args, base: RequestSpec) -> RequestSpec {
 }
 
 impl Asked {
+    /// Takes what a request in a file has beside the request. A request in our own format needs no
+    /// word.
+    fn of_file(&mut self, file: &Path, filed: DomainRequest) {
+        let DomainRequest { uuid, notes, is_foreign, .. } = filed;
+        let shown = file.display();
+        self.notes.extend(notes.iter().map(|note| format!("{shown}: {note}")));
+        self.uuid = uuid;
+        if is_foreign {
+            self.asked = Some(summary(self.request.spec()));
+        }
+    }
+
     /// Notes every difference between the request and the domain, and which of the domain's GPU
     /// functions go.
     fn compare(&mut self, args: &Args, host: &Host, domain: DomainRequest) {
         let DomainRequest { request: had, uuid, gpu_functions, notes, .. } = domain;
-        self.uuid = uuid;
+        self.uuid = uuid.or(self.uuid.take());
         let shown = plain(&had.name);
         self.notes.extend(notes.iter().map(|note| format!("{shown}: {note}")));
         let wanted = self.request.spec().clone();
         let from = if args.request.is_some() { "--request" } else { "the arguments" };
-        let RequestSpec { name, vcpus, memory, .. } = &wanted;
-        let devices = list("other devices", &wanted.devices);
-        let mut parts =
-            vec![format!("{vcpus} vCPUs"), memory.to_string(), gpus(&wanted.gpus), devices];
-        parts.extend(wanted.device_wishes.iter().map(wished));
-        self.asked = Some(format!("{name}: {}", parts.join(", ")));
+        self.asked = Some(summary(&wanted));
         let mut differs = |what: &str, before: String, after: String| {
             if before != after {
                 let (name, verb) = (&had.name, if args.request.is_some() { "asks" } else { "ask" });
@@ -208,7 +239,7 @@ impl Asked {
             let devices = |spec: &RequestSpec| list("devices", &spec.devices);
             differs("", devices(&had), devices(&wanted));
         }
-        if args.request.is_some() {
+        if args.request.is_some() || args.threads.io_threads.is_some() {
             let threads = |n| format!("{n} I/O threads");
             differs("", threads(had.io_threads), threads(wanted.io_threads));
         }
@@ -229,6 +260,15 @@ impl Asked {
             self.removed = gpu_functions.into_iter().filter(|address| !stays(address)).collect();
         }
     }
+}
+
+/// What is asked for, in a line.
+fn summary(wanted: &RequestSpec) -> String {
+    let RequestSpec { name, vcpus, memory, .. } = wanted;
+    let devices = list("other devices", &wanted.devices);
+    let mut parts = vec![format!("{vcpus} vCPUs"), memory.to_string(), gpus(&wanted.gpus), devices];
+    parts.extend(wanted.device_wishes.iter().map(wished));
+    format!("{}: {}", plain(name), parts.join(", "))
 }
 
 fn gpus(gpus: &GpuRequest) -> String {

@@ -3,6 +3,8 @@
 use pinwise::Policy;
 use pinwise::request::{DeviceWish, Nearness, WishKind, WishNumber};
 
+use crate::input::policies::policy;
+
 /// NICs and NVMe disks to choose beside the GPUs.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct WishArgs {
@@ -60,13 +62,4 @@ impl WishArgs {
 fn within(text: &str) -> Result<Nearness, String> {
     let known = Nearness::ALL.into_iter().find(|within| within.name() == text);
     known.ok_or_else(|| format!("{text:?} is not switch, root-complex or node"))
-}
-
-pub(super) fn policy(text: &str) -> Result<Policy, String> {
-    match text {
-        "require" => Ok(Policy::Require),
-        "prefer" => Ok(Policy::Prefer),
-        "ignore" => Ok(Policy::Ignore),
-        _ => Err(format!("{text:?} is not require, prefer or ignore")),
-    }
 }

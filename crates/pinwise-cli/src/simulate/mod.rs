@@ -2,8 +2,9 @@
 //!
 //! It reads placement-trace/1, whose VMs use OpenStack's policies, and writes placement-result/1.
 //! [`trace`] is the file, [`vm`] turns a VM into requests, [`near`] handles the policies that a
-//! request cannot express, and [`world`] keeps the fleet and decides.
+//! request cannot express, [`learn`] keeps the VMs seen, and [`world`] keeps the fleet and decides.
 
+mod learn;
 mod near;
 mod trace;
 mod vm;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use pinwise::fleet::FleetOptions;
 
 use crate::input::bin::Bin;
+use crate::input::packing::Packing;
 use crate::input::{at, foreign, write};
 use crate::outcome::{Failure, Outcome};
 
@@ -36,17 +38,22 @@ pub(crate) struct Args {
     /// The host to take among those that fit.
     #[arg(long, value_enum, default_value = "best-fit")]
     bin: Bin,
+    #[command(flatten)]
+    packing: Packing,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, Failure> {
     let trace = trace::read(&foreign::text(&args.trace)?).map_err(|e| at(&args.trace, e))?;
     let mut options = FleetOptions { order: args.bin.into(), ..FleetOptions::default() };
     options.engine.packing_weight = PACKING_WEIGHT;
+    args.packing.apply(&mut options);
     let threads = args.threads;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build();
     let pool = pool.map_err(|e| format!("--threads {threads}: {e}"))?;
     // The error becomes a string here, because only that may cross threads.
-    let result = pool.install(|| world::replay(&trace, &options).map_err(|e| e.to_string()));
+    let result = pool.install(|| {
+        world::replay(&trace, &options, args.packing.names_share()).map_err(|e| e.to_string())
+    });
     let text = result.map_err(|e| at(&args.trace, e))?;
     Ok(Outcome::done(write(args.output.as_deref(), text)?))
 }

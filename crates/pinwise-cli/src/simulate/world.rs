@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use pinwise::engine::GpuShare;
 use pinwise::fleet::{FleetHost, FleetOptions, HostRank};
-use pinwise::{Bytes, Claim, Host, PciAddr, Placement, Request, Usage};
+use pinwise::{Claim, Host, PciAddr, Placement, Request, Usage};
 use serde::Serialize;
 
+use super::learn::Seen;
 use super::near;
-use super::trace::{Event, ThreadPolicy, Trace, Vm};
+use super::trace::{Event, Trace, Vm};
 use super::vm::{self, Near};
 use crate::outcome::Failure;
 
@@ -48,8 +48,13 @@ struct Kind<'a> {
     tenants: &'a [(String, Claim)],
 }
 
-/// Replays the trace. The result is JSON, placement-result/1.
-pub(super) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, Failure> {
+/// Replays the trace. The result is JSON, placement-result/1. `share_is_named` tells whether the
+/// options' share of a GPU is the caller's, and not to be learned.
+pub(super) fn replay(
+    trace: &Trace,
+    options: &FleetOptions,
+    share_is_named: bool,
+) -> Result<String, Failure> {
     let mut options = FleetOptions { answers: 1, ..options.clone() };
     let mut kinds: BTreeMap<&str, Kind<'_>> = BTreeMap::new();
     for (name, described) in &trace.templates {
@@ -72,7 +77,7 @@ pub(super) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, Fa
         of_kind.push(kind);
     }
     let mut placed: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut decisions = Vec::new();
+    let (mut decisions, mut seen) = (Vec::new(), Seen::default());
     for event in &trace.events {
         let (t, vm) = match event {
             Event::Arrive { t, vm } => (t, vm),
@@ -83,7 +88,7 @@ pub(super) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, Fa
                 continue;
             }
         };
-        learn(&mut options, vm);
+        seen.learn(vm, &mut options.engine, share_is_named);
         #[expect(clippy::disallowed_methods, reason = "the result has a latency")]
         let start = Instant::now();
         let (chosen, tried) = decide(&fleet, vm, &options)?;
@@ -117,19 +122,6 @@ pub(super) fn replay(trace: &Trace, options: &FleetOptions) -> Result<String, Fa
     let (format, engine) = ("placement-result/1", "pinwise");
     let outcome = Outcome { format, engine, trace: &trace.name, decisions };
     Ok(serde_json::to_string(&outcome)? + "\n")
-}
-
-/// Widens the size of a GPU slot to this VM's resources per GPU: the maximum over all VMs so far.
-fn learn(options: &mut FleetOptions, vm: &Vm) {
-    if vm.gpus == 0 {
-        return;
-    }
-    let threads = if vm.thread_policy == ThreadPolicy::Isolate { 1 } else { 2 };
-    let cores = vm.vcpus.div_ceil(threads).div_ceil(vm.gpus);
-    let memory = Bytes::from_mib(vm.memory_mib.div_ceil(u64::from(vm.gpus)).min(1 << 40));
-    let known = options.engine.gpu_share.unwrap_or(GpuShare { cores: 0, memory: Bytes::ZERO });
-    options.engine.gpu_share =
-        Some(GpuShare { cores: known.cores.max(cores), memory: known.memory.max(memory) });
 }
 
 /// The best host for the VM, and the number of hosts that were tried. The VM has the same number of

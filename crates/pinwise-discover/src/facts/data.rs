@@ -225,6 +225,33 @@ pub struct FunctionFacts {
     pub above: Option<PciAddr>,
     /// The maximum state of its link.
     pub link_max: Option<LinkState>,
+    /// The current state of its link.
+    pub link_now: Option<LinkState>,
+    /// The IOMMU group.
+    pub iommu_group: Option<u32>,
+    /// The kernel driver bound to it.
+    pub driver: Option<String>,
+    /// The model's name.
+    pub name: Option<String>,
+}
+
+impl FunctionFacts {
+    /// A function without any facts.
+    #[must_use]
+    pub fn new(address: PciAddr) -> Self {
+        Self {
+            address,
+            class: None,
+            ids: None,
+            node: None,
+            above: None,
+            link_max: None,
+            link_now: None,
+            iommu_group: None,
+            driver: None,
+            name: None,
+        }
+    }
 }
 
 /// A set of GPUs that the NVSwitch fabric manager can give to one VM.

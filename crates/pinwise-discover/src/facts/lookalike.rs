@@ -1,6 +1,7 @@
 //! Texts that people give for a host's, but that do not show each pCPU: named in the error, so that
 //! it can tell which command to use instead.
 
+use super::function_line::function;
 use super::lines::Lines;
 
 /// The largest number of lines that are looked at.
@@ -15,8 +16,10 @@ pub(super) fn of_lines(lines: &Lines<'_>) -> Option<&'static str> {
             Some("virsh nodeinfo")
         } else if begins(&["CPU op-mode(s):", "Architecture:", "On-line CPU(s) list:"]) {
             Some("lscpu without -e")
+        } else if function(text).is_some() {
+            Some("lspci without -nn")
         } else if begins(&["HOST "]) && text.ends_with(" INFORMATION") {
-            Some("onehost show")
+            Some("onehost show without -x")
         } else if begins(&["Machine ("])
             || ["Package L#", "Core L#"].iter().any(|w| text.contains(w))
         {

@@ -9,7 +9,10 @@
 
 #[cfg(all(feature = "serde", feature = "xml"))]
 pub(crate) mod alone;
+mod amd;
 mod data;
+mod function_line;
+mod functions;
 mod lines;
 mod lookalike;
 mod lscpu;
@@ -17,10 +20,12 @@ mod matrix;
 mod meminfo;
 #[cfg(feature = "xml")]
 mod nccl;
+mod nodeinfo;
 pub(crate) mod note;
 mod numactl;
 mod nvidia;
 pub(crate) mod overlay;
+mod pci_tree;
 pub(crate) mod peer;
 mod problem;
 mod reader;
@@ -49,8 +54,13 @@ pub const READERS: &[Reader] = &[
     nvidia::READER,
     rocm::READER,
     numactl::READER,
+    amd::READER,
     meminfo::READER,
+    nodeinfo::READER,
     lscpu::READER,
+    functions::GROUPS,
+    functions::LSPCI,
+    pci_tree::READER,
     #[cfg(feature = "xml")]
     nccl::READER,
 ];

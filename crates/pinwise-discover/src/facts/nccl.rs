@@ -130,7 +130,14 @@ fn function(pci: XmlNode<'_>, above: Around<'_>, found: &mut Seen) -> Result<(),
     let ids = id("vendor")?.zip(id("device")?);
     let link_max = link(pci)?;
     let (node, upper) = (above.node, above.bridge);
-    found.functions.push(FunctionFacts { address, class, ids, node, above: upper, link_max });
+    found.functions.push(FunctionFacts {
+        class,
+        ids,
+        node,
+        above: upper,
+        link_max,
+        ..FunctionFacts::new(address)
+    });
     let mut own = GpuFacts::new(GpuName::At(address));
     (own.node, own.cpus) = (node, above.cpus.clone());
     let mut gpus = children(pci, "gpu");

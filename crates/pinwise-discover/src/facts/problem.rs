@@ -102,6 +102,18 @@ pub enum FactsError {
         /// The first value.
         other: String,
     },
+    /// Two lines that contradict each other.
+    #[error("line {line}: {what} is {value}, but {other} in an earlier line")]
+    Contradicts {
+        /// The later line, from 1.
+        line: usize,
+        /// The thing that the values are of.
+        what: String,
+        /// The later value.
+        value: String,
+        /// The earlier value.
+        other: String,
+    },
     /// XML that cannot be read.
     #[cfg(feature = "xml")]
     #[error(transparent)]

@@ -27,12 +27,12 @@ impl Facts {
                 });
             }
             facts.functions.push(FunctionFacts {
-                address: device.address,
                 class: Some(device.class),
                 ids: Some((device.vendor, device.device)),
                 node: device.node,
                 above: device.parent,
                 link_max: device.link_max,
+                ..FunctionFacts::new(device.address)
             });
         }
         let mut ids: Vec<_> = host.nodes.iter().map(|node| node.id).collect();

@@ -6,10 +6,12 @@
 mod error;
 mod source;
 
-use std::io::Read;
+use std::borrow::Cow;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::assembly::Assembly;
+use crate::pasted;
 use crate::sysfs;
 use crate::tenants::Tenants;
 use pinwise::host::Host;
@@ -28,37 +30,56 @@ pub const MAX_ENTRIES: usize = 10_000;
 const HOST_TEXTS: [&str; 2] = ["xml", "txt"];
 
 /// The extensions of texts of tenants.
-const TENANT_TEXTS: [&str; 2] = ["xml", "json"];
+const TENANT_TEXTS: [&str; 3] = ["xml", "json", "conf"];
 
-/// Reads a file as text, or standard input for `-`.
+/// Reads a file as text, or standard input for `-`, without what pasting puts around a text:
+/// prompts, fences, colours, carriage returns.
 ///
 /// # Errors
-/// [`FilesError`] if the file cannot be read, is not UTF-8, is longer than [`MAX_FILE`], or is
-/// blank.
+/// [`FilesError`] if the file cannot be read, is neither UTF-8 nor UTF-16, is longer than
+/// [`MAX_FILE`], or is blank.
 pub fn text(path: &Path) -> Result<String, FilesError> {
     let text = bounded(path, MAX_FILE)?;
     if text.trim().is_empty() {
         return Err(FilesError::Empty { path: path.to_owned() });
     }
-    Ok(text)
+    let clean = match pasted::clean(&text) {
+        Cow::Borrowed(clean) if clean.len() == text.len() => None,
+        clean => Some(clean.into_owned()),
+    };
+    Ok(clean.unwrap_or(text))
+}
+
+/// Text of bytes that a shell wrote: PowerShell writes UTF-16.
+fn decoded(bytes: Vec<u8>) -> io::Result<String> {
+    let word = |pair: &[u8]| u16::from_le_bytes([pair[0], pair[1]]);
+    let text = match bytes.strip_prefix(&[0xff, 0xfe]) {
+        Some(pairs) if pairs.len().is_multiple_of(2) => {
+            String::from_utf16(&pairs.chunks_exact(2).map(word).collect::<Vec<_>>()).ok()
+        }
+        Some(_) => None,
+        None => String::from_utf8(bytes).ok(),
+    };
+    let bad = || io::Error::new(io::ErrorKind::InvalidData, "it is neither UTF-8 nor UTF-16");
+    text.ok_or_else(bad)
 }
 
 /// Reads a file of at most `limit` bytes as text, or standard input for `-`. It may be empty.
 ///
 /// # Errors
-/// [`FilesError`] if the file cannot be read, is not UTF-8, or is longer.
+/// [`FilesError`] if the file cannot be read, is neither UTF-8 nor UTF-16, or is longer.
 pub fn bounded(path: &Path, limit: u64) -> Result<String, FilesError> {
     let unread = FilesError::at(path);
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let input: Box<dyn Read> = match path.as_os_str() == "-" {
         true => Box::new(std::io::stdin().lock()),
         false => Box::new(std::fs::File::open(path).map_err(&unread)?),
     };
-    let read = input.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(&unread)?;
+    let read = input.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(&unread)?;
     if read as u64 > limit {
         return Err(FilesError::TooLong { path: path.to_owned(), limit });
     }
-    Ok(text)
+    decoded(bytes).map_err(&unread)
 }
 
 /// The file at `path`, or the files in that folder with one of these extensions, sorted by name.
@@ -108,6 +129,28 @@ pub fn domain(path: &Path, home: Option<Source<'_>>) -> Result<String, FilesErro
     }
 }
 
+/// The XML of domains, each with the name of its source: standard input for `-`, all domains of a
+/// libvirt for `live` or `libvirt:URI`, the domain of this name for `live:NAME`, otherwise a file,
+/// or the `*.xml` of a folder. `home` counts as for [`domain`].
+///
+/// # Errors
+/// [`FilesError`] as for [`domain`].
+pub fn domains(path: &Path, home: Option<Source<'_>>) -> Result<Vec<(String, String)>, FilesError> {
+    let named = |name: &str, xml: String| (format!("live:{name}"), xml);
+    let all = match (Source::named(path), home) {
+        (Source::Libvirt(uri), _) | (Source::Machine, Some(Source::Libvirt(uri))) => {
+            source::domain_xmls(uri)?
+        }
+        (Source::Machine, _) => source::domain_xmls(None)?,
+        _ if path.is_dir() => {
+            let read = |file: PathBuf| Ok((file.display().to_string(), text(&file)?));
+            return list(path, &TENANT_TEXTS[..1])?.into_iter().map(read).collect();
+        }
+        _ => return Ok(vec![(path.display().to_string(), domain(path, home)?)]),
+    };
+    Ok(all.into_iter().map(|(name, xml)| named(&name, xml)).collect())
+}
+
 /// Adds a source of a host: the machine itself, a text of any kind, a folder of texts (`*.xml`,
 /// `*.txt`), or a captured root with `sys/` and optionally `proc/`, which may have texts beside
 /// them.
@@ -128,7 +171,7 @@ pub fn add_host(assembly: &mut Assembly, source: Source<'_>) -> Result<(), Files
 }
 
 /// Adds a source of tenants of `host`: the running domains of a libvirt, a text, or a folder of
-/// texts (`*.xml`, `*.json`). Returns the source's notes, one sentence each.
+/// texts (`*.xml`, `*.json`, `*.conf`). Returns the source's notes, one sentence each.
 ///
 /// `home` is the source of the host's description. If that is a libvirt, [`Source::Machine`] means
 /// that libvirt's domains; otherwise this machine's.
@@ -150,7 +193,9 @@ pub fn add_tenants(
         (Source::Hwloc, _) => return Err(FilesError::NoTenants { source_name: "hwloc" }),
     };
     for file in list(path, &TENANT_TEXTS)? {
-        let added = tenants.add_text(host, &text(&file)?);
+        // A file of Proxmox is named after the VM's number.
+        let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("vm");
+        let added = tenants.add_named_text(host, name, &text(&file)?);
         added.map_err(|problem| FilesError::Tenant { path: file.clone(), problem })?;
     }
     Ok(Vec::new())

@@ -136,6 +136,18 @@ pub(super) fn domain_xml(_: Option<&str>, _: &str) -> Result<String, FilesError>
     Err(FilesError::NotBuilt { feature: "libvirt" })
 }
 
+/// The names and XML of a libvirt's domains.
+#[cfg(feature = "libvirt")]
+pub(super) fn domain_xmls(uri: Option<&str>) -> Result<Vec<(String, String)>, FilesError> {
+    Ok(connect(uri)?.domain_xmls()?)
+}
+
+/// The names and XML of a libvirt's domains.
+#[cfg(not(feature = "libvirt"))]
+pub(super) fn domain_xmls(_: Option<&str>) -> Result<Vec<(String, String)>, FilesError> {
+    Err(FilesError::NotBuilt { feature: "libvirt" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,9 @@ use pinwise::sets::{CpuSet, NodeSet};
 use pinwise::shown::plain;
 use pinwise::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
 
+/// The parts of capabilities that show every pCPU, by their root element.
+pub(crate) const PARTS: [&str; 3] = ["host", "topology", "cells"];
+
 /// Reads what `virsh capabilities` prints: nodes, memory, page pools, distances, cores, L3 caches.
 /// Devices are documents of their own, see [`add_node_devices`](super::add_node_devices).
 ///
@@ -26,16 +29,15 @@ use pinwise::units::{Bytes, Distance, Id, NodeId, PackageId, PageSize, PcpuId};
 /// not give the host's name, frequencies, kinds of cores, isolated pCPUs or allowed pCPUs. Kinds of
 /// cores are guessed on Intel hosts, with a note.
 ///
+/// The parts `<host>`, `<topology>` and `<cells>` alone are read too, with a note.
+///
 /// # Errors
 /// [`LibvirtError`] if the text is too long, is not XML of capabilities, has no host topology, or
 /// has a malformed number or list.
 pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     let document = xml::parse(xml)?;
-    let root = xml::root(&document, "capabilities")?;
     let mut notes = Notes::default();
-    let host = child(root, "host")?.ok_or_else(|| missing(root, "<host>"))?;
-    let cells = descend(host, &["topology", "cells"])?;
-    let cells = cells.ok_or_else(|| missing(host, "<topology> with <cells>"))?;
+    let (host, cells) = parts(&document, &mut notes)?;
     let mut nodes = Vec::new();
     let mut cpus = CapabilityCpus::default();
     let mut seen = NodeSet::new();
@@ -72,6 +74,28 @@ pub fn read_capabilities(xml: &str) -> Result<Reading, LibvirtError> {
     }
     host.mark_source("virsh capabilities");
     Ok(Reading { host, notes: notes.finish() })
+}
+
+/// `<host>` and its `<cells>`. Of a part of capabilities, both are sought in the part.
+fn parts<'a>(
+    document: &'a roxmltree::Document<'a>,
+    notes: &mut Notes,
+) -> Result<(XmlNode<'a>, XmlNode<'a>), LibvirtError> {
+    let root = document.root_element();
+    let Some(part) = PARTS.into_iter().find(|part| root.has_tag_name(*part)) else {
+        let root = xml::root(document, "capabilities")?;
+        let host = child(root, "host")?.ok_or_else(|| missing(root, "<host>"))?;
+        let cells = descend(host, &["topology", "cells"])?;
+        return Ok((host, cells.ok_or_else(|| missing(host, "<topology> with <cells>"))?));
+    };
+    let way: &[&'static str] = match part {
+        "cells" => &[],
+        "topology" => &["cells"],
+        _ => &["topology", "cells"],
+    };
+    let cells = descend(root, way)?.ok_or_else(|| missing(root, "<cells>"))?;
+    notes.add(LibvirtNote::InPart { part });
+    Ok((root, cells))
 }
 
 /// The attributes of one online pCPU.

@@ -223,6 +223,27 @@ impl Connection {
         domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).map_err(self.refused(what()))
     }
 
+    /// The names and XML of all domains, those that run as they run, in the order of their names. A
+    /// domain that disappears before it is read is left out.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if libvirt does not list its domains, or does not show one.
+    pub fn domain_xmls(&self) -> Result<Vec<(String, String)>, ConnectionError> {
+        let listed = self.connect.list_all_domains(0).map_err(self.refused("domains"))?;
+        self.within("domains", listed.len(), MAX_DOMAINS)?;
+        let mut all = Vec::new();
+        for domain in listed {
+            let name = domain.name().map_err(self.refused("a domain's name"))?;
+            match domain.xml_desc(0) {
+                Ok(xml) => all.push((plain(&name), xml)),
+                Err(error) if is(&error, ErrorNumber::NoDomain) => {}
+                Err(error) => return Err(self.refused(format!("domain {}", plain(&name)))(error)),
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
     fn read_domains(
         &self,
         host: &Host,

@@ -13,6 +13,11 @@ use pinwise::units::{Bytes, CellId, NodeId, PageSize, PciAddr};
 pub enum LibvirtNote {
     /// Capabilities never show free pages. A connection asks for these, and withdraws this note.
     AllFree,
+    /// A part of capabilities instead of the whole.
+    InPart {
+        /// The root element of the part.
+        part: &'static str,
+    },
     /// A node without an amount of memory.
     NoMemory {
         /// The node.
@@ -188,6 +193,10 @@ impl fmt::Display for LibvirtNote {
             Self::AllFree => {
                 f.write_str("capabilities do not show free pages: all are assumed free")
             }
+            Self::InPart { part } => write!(
+                f,
+                "this is <{part}>, a part of virsh capabilities: what other parts tell is unknown"
+            ),
             Self::NoMemory { node } => {
                 write!(f, "node {node} shows no memory: none is assumed")
             }

@@ -13,19 +13,35 @@ use pinwise::host::{DeviceKind, Host, PciDevice};
 use pinwise::request::{GpuRequest, Guest, MAX_IO_THREADS, MAX_VCPUS, Wish};
 use pinwise::units::PciAddr;
 
-/// A domain as a request.
+/// A VM that another program describes, such as a domain of libvirt, as a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DomainRequest {
-    /// The request. Everything that a domain does not state has its default.
+    /// The request. Everything that the text does not state has its default.
     pub request: RequestSpec,
-    /// The domain's UUID, if it has one.
+    /// The VM's UUID, if the text has one.
     pub uuid: Option<String>,
     /// The host's GPUs that the domain is given, and the other functions of their cards that it is
     /// given.
     pub gpu_functions: Vec<PciAddr>,
     /// What was left out, and why.
     pub notes: Vec<Note>,
+    /// Whether the text is of another program, not of our own format.
+    pub is_foreign: bool,
+}
+
+#[cfg(feature = "serde")]
+impl DomainRequest {
+    /// A request that is complete as it is.
+    pub(crate) fn of(request: RequestSpec) -> Self {
+        Self {
+            request,
+            uuid: None,
+            gpu_functions: Vec::new(),
+            notes: Vec::new(),
+            is_foreign: false,
+        }
+    }
 }
 
 /// Reads the XML of a domain as the request for a VM on `host`.
@@ -74,6 +90,18 @@ pub fn request_of_domain(host: &Host, xml: &str) -> Result<DomainRequest, Libvir
         request.smt = Wish::Prefer(true);
     }
     let given = devices(root, host, &mut notes)?;
+    let gpu_functions = with_devices(&mut request, host, given);
+    let uuid = child(root, "uuid")?.map(|node| text(node, "uuid").trimmed().to_owned());
+    Ok(DomainRequest { request, uuid, gpu_functions, notes: notes.finish(), is_foreign: true })
+}
+
+/// Requests functions of the host: GPUs and virtual functions of GPUs by address, all else that is
+/// not on a GPU's card as devices. Returns the functions of the GPUs' cards.
+pub(crate) fn with_devices(
+    request: &mut RequestSpec,
+    host: &Host,
+    given: Vec<PciAddr>,
+) -> Vec<PciAddr> {
     let is_gpu = |address: &PciAddr| {
         let device = host.pci().get(*address);
         let is_virtual = |device: &PciDevice| {
@@ -90,11 +118,10 @@ pub fn request_of_domain(host: &Host, xml: &str) -> Result<DomainRequest, Libvir
         request.gpus = GpuRequest::Addresses(gpus);
     }
     request.devices = devices;
-    let uuid = child(root, "uuid")?.map(|node| text(node, "uuid").trimmed().to_owned());
-    Ok(DomainRequest { request, uuid, gpu_functions, notes: notes.finish() })
+    gpu_functions
 }
 
-fn vcpus(root: XmlNode<'_>, notes: &mut Notes) -> Result<u32, LibvirtError> {
+pub(super) fn vcpus(root: XmlNode<'_>, notes: &mut Notes) -> Result<u32, LibvirtError> {
     let Some(node) = child(root, "vcpu")? else { return Ok(1) };
     let number = |text: &str| decimal(text).filter(|n| (1..=u64::from(MAX_VCPUS)).contains(n));
     let count = text(node, "vcpu").parse("a number of vCPUs", number)?;

@@ -11,6 +11,7 @@ pub mod values;
 
 use std::sync::OnceLock;
 
+use pinwise::audit::audit;
 use pinwise::host::DeviceKind;
 use pinwise::json::{JsonError, read_host, read_request, read_tenant, write_host};
 use pinwise::request::GpuRequest;
@@ -162,6 +163,20 @@ pub fn lstopo(bytes: &[u8]) -> Outcome {
     built(hwloc::read_lstopo(&lossy(bytes)), bytes)
 }
 
+/// A host of OpenNebula with its VMs.
+pub fn onehost(bytes: &[u8]) -> Outcome {
+    let read = match pinwise_discover::opennebula::read_onehost(&lossy(bytes)) {
+        Ok(read) => read,
+        Err(error) => return refused(error),
+    };
+    if let Ok(host) = read.reading.host.clone().build() {
+        if let Err(error) = Usage::with_running(&host, read.tenants) {
+            _ = refused(error);
+        }
+    }
+    built(Ok::<_, String>(read.reading), bytes)
+}
+
 /// libvirt's capabilities.
 pub fn capabilities(bytes: &[u8]) -> Outcome {
     built(libvirt::read_capabilities(&lossy(bytes)), bytes)
@@ -185,7 +200,34 @@ fn small() -> &'static Host {
     HOST.get_or_init(|| host("rtx-4090-nps4"))
 }
 
-/// A domain as a tenant and as a request.
+/// The audit of a domain that can be a tenant: each finding is a sentence.
+fn audited(host: &Host, xml: &str) {
+    let as_is = match libvirt::domain_as_is(host, xml) {
+        Ok(as_is) => as_is,
+        // Controllers and the guest's topology are no matter of a tenant.
+        Err(error) => {
+            _ = refused(error);
+            return;
+        }
+    };
+    let said = as_is.notes.iter().map(ToString::to_string);
+    said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+    let asked = libvirt::request_of_domain(host, xml).map(|asked| asked.request.build());
+    // An answer takes long, so not all are asked for.
+    let Ok(Ok(request)) = asked else { return };
+    if !xml.len().is_multiple_of(4) {
+        return;
+    }
+    let usage = Usage::empty(host);
+    for found in audit(Question::new(host, &usage, &request), &as_is.domain) {
+        let said = found.to_string();
+        assert!(said.len() < 600 && !said.contains(char::is_control), "{said:?}");
+        let lines = found.fixes.iter().map(ToString::to_string);
+        lines.for_each(|line| assert!(!line.replace('\n', "").contains(char::is_control)));
+    }
+}
+
+/// A domain as a tenant, as a request, and under audit.
 pub fn domain(bytes: &[u8]) -> Outcome {
     let host = small();
     match libvirt::request_of_domain(host, &lossy(bytes)) {
@@ -203,11 +245,46 @@ pub fn domain(bytes: &[u8]) -> Outcome {
         Err(error) => return refused(error),
     };
     assert!(domain.notes.iter().all(|note| !note.to_string().contains(char::is_control)));
+    audited(host, &lossy(bytes));
     let tenant = [(domain.name.clone(), domain.claim.clone())];
     if let Err(error) = Usage::with_running(host, tenant) {
         _ = refused(error);
     }
     Outcome::Read
+}
+
+/// A VM of any kind of text, as a request and, if it is not one, as a tenant.
+pub fn vm(bytes: &[u8]) -> Outcome {
+    let (host, text) = (small(), lossy(bytes));
+    match pinwise_discover::read_vm(host, &text) {
+        Ok(asked) => {
+            let said = asked.notes.iter().map(ToString::to_string);
+            said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+            let built = outcome(asked.request.build());
+            _ = tenant(host, &text);
+            built
+        }
+        Err(error) => {
+            _ = refused(error);
+            tenant(host, &text)
+        }
+    }
+}
+
+/// A tenant of any kind of text.
+fn tenant(host: &Host, text: &str) -> Outcome {
+    let mut tenants = pinwise_discover::tenants::Tenants::new();
+    if let Err(error) = tenants.add_text(host, text) {
+        return refused(error);
+    }
+    match tenants.finish(host) {
+        Ok(settled) => {
+            let said = settled.notes.iter().map(ToString::to_string);
+            said.for_each(|note| assert!(!note.contains(char::is_control), "{note:?}"));
+            Outcome::Read
+        }
+        Err(error) => refused(error),
+    }
 }
 
 /// Placements with a GPU, which not every domain has a place for, and without.

@@ -19,6 +19,13 @@ pub const REQUEST: &str = include_str!("request.json");
 /// A tenant in our own format.
 pub const TENANT: &str = include_str!("tenant.json");
 
+/// A VM of Proxmox, as `qm config` prints it.
+pub const QEMU_CONF: &str = include_str!("qemu.conf");
+/// A host of OpenNebula with two VMs, as `onehost show -x` prints it.
+pub const ONEHOST: &str = include_str!("onehost.xml");
+/// A VM of KubeVirt, as `kubectl get vmi` prints it.
+pub const KUBEVIRT: &str = include_str!("vmi.json");
+
 pub const TOPO: &str =
     "\u{1b}[4m\tGPU0\tGPU1\tmlx5_0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\u{1b}[0m\r
 GPU0\t X \tNV4\tPIX\t0,2,4,6\t0\t\tN/A
@@ -125,4 +132,64 @@ pub const LSCPU_LIST: &str = "\
 0,0,0,0,,0,0,0,0
 1,1,1,1,,64,64,1,1
 2,0,0,,,0,0,0,
+";
+
+/// The functions of a machine as `lspci -Dnnvv` shows them; the addresses of two are a fixture's.
+pub const LSPCI: &str = "\
+0000:00:01.1 PCI bridge [0604]: Maker Root Port [1022:1483]
+\tKernel driver in use: pcieport
+
+0000:01:00.0 VGA compatible controller [0300]: NVIDIA Corporation Chip [Card 1] [10de:2684] (rev a1) (prog-if 00 [VGA controller])
+\tSubsystem: Maker Device [1458:40bf]
+\tNUMA node: 0
+\tIOMMU group: 14
+\t\tLnkCap:\tPort #0, Speed 16GT/s, Width x16, ASPM L1
+\t\tLnkSta:\tSpeed 2.5GT/s (downgraded), Width x8 (downgraded)
+\tKernel driver in use: vfio-pci
+\tKernel modules: nouveau
+
+0000:02:00.0 Ethernet controller [0200]: Maker NIC [8086:1572]
+\tNUMA node: 1
+";
+
+/// IOMMU groups in two of the forms that guides' loops print.
+pub const IOMMU_GROUPS: &str = "\
+IOMMU Group 1:
+\t00:01.1 PCI bridge [0604]: Maker Root Port [1022:1483]
+IOMMU Group 14:
+\t01:00.0 VGA compatible controller [0300]: NVIDIA Corporation Chip [10de:2684] (rev a1)
+\t[RESET] 01:00.1 Audio device [0403]: NVIDIA Corporation Audio [10de:22ba] (rev a1)
+IOMMU Group 15 02:00.0 Ethernet controller [0200]: Maker NIC [8086:1572]
+/sys/kernel/iommu_groups/16/devices/0000:03:00.0
+[    0.5] pci 0000:04:00.0: Adding to iommu group 17
+";
+
+/// `lspci -tv` of the same machine.
+pub const PCI_TREE: &str = "\
+-+-[0000:80]-+-00.0  Maker Host Bridge
+ |           \\-01.0-[81-84]----00.0-[82-84]--+-00.0-[83]----00.0  Card
+ |                                           \\-01.0-[84]--
+ \\-[0000:00]-+-00.0  Maker Host Bridge
+             +-01.1-[01]--+-00.0  NVIDIA Corporation Chip
+             |            \\-00.1  NVIDIA Corporation Audio
+             \\-1f.3  Audio
+";
+
+/// `amd-smi topology` of two GPUs.
+pub const AMD_SMI: &str = "\
+HOPS TABLE:
+             0000:03:00.0 0000:0c:00.0
+0000:03:00.0 0            1
+0000:0c:00.0 1            0
+LINK TYPE TABLE:
+             0000:03:00.0 0000:0c:00.0
+0000:03:00.0 SELF         XGMI
+0000:0c:00.0 XGMI         SELF
+";
+
+pub const NODEINFO: &str = "\
+CPU model:           x86_64
+CPU(s):              8
+NUMA cell(s):        1
+Memory size:         65764120 KiB
 ";

@@ -136,6 +136,10 @@ pub(super) fn add_functions(host: &mut HostSpec, facts: &Facts, collector: &mut 
         };
         let mut new = PciDevice::new(function.address, class, vendor, device);
         new.link_max = function.link_max;
+        new.link_now = function.link_now;
+        new.iommu_group = function.iommu_group;
+        new.driver.clone_from(&function.driver);
+        new.name.clone_from(&function.name);
         new.parent = function.above;
         new.node = function.node.filter(|node| host.nodes.iter().any(|n| n.id == *node));
         host.devices.push(new);

@@ -2,6 +2,7 @@
 
 mod conflict;
 pub(super) mod cpus;
+mod functions;
 mod gpus;
 mod links;
 mod nodes;
@@ -42,6 +43,7 @@ pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
         nodes::lay(host, facts, &mut collector);
         cpus::lay(host, facts, &mut collector);
         gpus::add_functions(host, facts, &mut collector);
+        functions::lay(host, facts, &mut collector);
         let Some(names) = Names::resolve(host, facts, &mut collector) else { continue };
         gpus::lay(host, facts, &names, &mut collector);
         links::lay(host, facts, &names, &mut collector);
@@ -52,7 +54,8 @@ pub fn overlay(host: &mut HostSpec, facts: &[Facts]) -> Report {
 }
 
 /// Sources that know more come first; otherwise the given order.
-fn rank(facts: &Facts) -> (bool, bool) {
+fn rank(facts: &Facts) -> (bool, bool, bool) {
     let numbered = facts.gpus.iter().any(|gpu| matches!(gpu.gpu, GpuName::Nth { .. }));
-    (numbered, facts.links.iter().any(|link| link.count.is_none()))
+    let unnamed = facts.functions.iter().any(|function| function.class.is_none());
+    (numbered, facts.links.iter().any(|link| link.count.is_none()), unnamed)
 }

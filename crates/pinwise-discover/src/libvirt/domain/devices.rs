@@ -72,7 +72,9 @@ fn parent(
 }
 
 /// The `<source>` of a device that names a PCI device of the host; `None` for other devices.
-fn source<'a>(node: XmlNode<'a>) -> Result<Option<XmlNode<'a>>, LibvirtError> {
+pub(in crate::libvirt) fn source<'a>(
+    node: XmlNode<'a>,
+) -> Result<Option<XmlNode<'a>>, LibvirtError> {
     let kind = node.attribute("type").unwrap_or_default();
     match (node.tag_name().name(), kind) {
         ("hostdev", "pci") => {

@@ -15,10 +15,10 @@ use pinwise::units::{Bytes, CellId, Id as _, NodeId, PageSize};
 use pinwise::usage::PageClaim;
 
 /// A part of the guest's memory: a guest cell, or a memory module.
-struct GuestMemory {
+pub(in crate::libvirt) struct GuestMemory {
     /// The guest cell; 0 if the guest has no cells.
-    cell: CellId,
-    memory: Bytes,
+    pub(in crate::libvirt) cell: CellId,
+    pub(in crate::libvirt) memory: Bytes,
     /// The page size and nodes that a memory module names for itself.
     page: Option<PageSize>,
     nodes: Option<Binding>,
@@ -26,11 +26,13 @@ struct GuestMemory {
 
 /// The host nodes that memory may be on.
 #[derive(Clone, Default)]
-struct Binding {
+pub(crate) struct Binding {
     /// The nodes; empty for any node.
-    nodes: NodeSet,
+    pub(crate) nodes: NodeSet,
     /// Whether the memory may also be on other nodes.
-    preferred: bool,
+    pub(crate) preferred: bool,
+    /// Whether the pages are spread over the nodes one by one.
+    pub(crate) interleaved: bool,
 }
 
 pub(super) fn read(
@@ -110,7 +112,7 @@ pub(in crate::libvirt) fn page_size_of(root: XmlNode<'_>) -> Result<Pages, Libvi
 }
 
 /// The memory of each guest cell; all memory as cell 0 if the guest has no cells.
-fn cells(root: XmlNode<'_>) -> Result<Vec<GuestMemory>, LibvirtError> {
+pub(in crate::libvirt) fn cells(root: XmlNode<'_>) -> Result<Vec<GuestMemory>, LibvirtError> {
     let whole = |cell, memory| GuestMemory { cell, memory, page: None, nodes: None };
     let mut parts = Vec::new();
     let mut seen = CellSet::new();
@@ -144,13 +146,13 @@ fn cell(value: &XmlValue<'_>, ids: &CellSet) -> Result<CellId, LibvirtError> {
 }
 
 #[derive(Default)]
-struct PageSizes {
+pub(in crate::libvirt) struct PageSizes {
     /// The page size of all cells that no `<page>` names.
-    all: Option<PageSize>,
-    by_cell: BTreeMap<CellId, PageSize>,
+    pub(in crate::libvirt) all: Option<PageSize>,
+    pub(in crate::libvirt) by_cell: BTreeMap<CellId, PageSize>,
 }
 
-fn hugepages(
+pub(in crate::libvirt) fn hugepages(
     root: XmlNode<'_>,
     host: &Host,
     ids: &CellSet,
@@ -193,7 +195,7 @@ fn page_size(node: XmlNode<'_>, value: &XmlValue<'_>) -> Result<PageSize, Libvir
 }
 
 /// The binding of all cells that no `<memnode>` names, and the bindings of the named cells.
-fn bindings(
+pub(in crate::libvirt) fn bindings(
     root: XmlNode<'_>,
     host: &Host,
     ids: &CellSet,
@@ -233,17 +235,18 @@ fn bindings(
 }
 
 fn binding(node: XmlNode<'_>, nodeset: XmlValue<'_>, host: &Host) -> Result<Binding, LibvirtError> {
-    let preferred = match attribute(node, "mode") {
-        None => false,
+    let (preferred, interleaved) = match attribute(node, "mode") {
+        None => (false, false),
         Some(mode) => {
             mode.parse("strict, preferred, interleave or restrictive", |text| match text {
-                "strict" | "interleave" | "restrictive" => Some(false),
-                "preferred" => Some(true),
+                "strict" | "restrictive" => Some((false, false)),
+                "interleave" => Some((false, true)),
+                "preferred" => Some((true, false)),
                 _ => None,
             })?
         }
     };
-    Ok(Binding { nodes: nodes(&nodeset, host)?, preferred })
+    Ok(Binding { nodes: nodes(&nodeset, host)?, preferred, interleaved })
 }
 
 /// The named nodes; an error if the host lacks one, as libvirt would not start the domain.
@@ -286,7 +289,7 @@ fn modules(
             cell: place.unwrap_or_default(),
             memory: memory(size, &text(size, "size"))?,
             page,
-            nodes: mask.map(|nodes| Binding { nodes, preferred: false }),
+            nodes: mask.map(|nodes| Binding { nodes, ..Binding::default() }),
         });
     }
     Ok(parts)
@@ -294,7 +297,7 @@ fn modules(
 
 /// Adds `count` pages to `counts`, in even shares over the nodes of the binding. A node with fewer
 /// pages than its share gives all it has, and the others share the rest.
-fn spread(
+pub(crate) fn spread(
     count: u64,
     size: PageSize,
     binding: &Binding,

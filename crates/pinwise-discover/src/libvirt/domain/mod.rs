@@ -4,7 +4,11 @@ mod cpu;
 mod devices;
 mod memory;
 
-pub(super) use memory::{Pages, guest_memory, page_size_of};
+pub(super) use devices::source;
+pub(crate) use memory::{Binding, spread};
+pub(super) use memory::{
+    GuestMemory, Pages, bindings, cells, guest_memory, hugepages, page_size_of,
+};
 
 use crate::libvirt::problem::LibvirtError;
 use crate::libvirt::xml::{self, XmlNode, attribute, child, missing, root, text};
@@ -16,14 +20,14 @@ use pinwise::usage::Claim;
 /// longer names.
 const MAX_NAME: usize = 255;
 
-/// A domain as its XML describes it.
+/// A VM as its own program describes it: a domain of libvirt, or a VM of Proxmox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
     /// The name of the domain.
     pub name: String,
     /// The UUID of the domain, if the XML has one.
     pub uuid: Option<String>,
-    /// Whether the domain runs: libvirt gives ids to running domains only. The host already counts
+    /// Whether the domain is known to run: libvirt gives ids to running domains only. The host already counts
     /// the pages of a running domain as used
     /// ([`Usage::with_running`](pinwise::Usage::with_running)); those of a domain that is defined
     /// and not running are still to be taken ([`Usage::claim`](pinwise::Usage::claim)).
