@@ -21,12 +21,23 @@ pub enum Style {
     PinNumaSmt,
     /// Pinned, one guest cell, SMT siblings shown.
     PinSmt,
+    /// vCPUs float over the shared pCPUs of the VM's nodes, memory is bound; one guest cell.
+    Float,
+    /// The same with a guest cell per node: the vCPUs of a cell float over its node.
+    FloatNuma,
 }
 
 impl Style {
     /// All styles.
-    pub const ALL: [Self; 5] =
-        [Self::Default, Self::Pin, Self::PinNuma, Self::PinNumaSmt, Self::PinSmt];
+    pub const ALL: [Self; 7] = [
+        Self::Default,
+        Self::Pin,
+        Self::PinNuma,
+        Self::PinNumaSmt,
+        Self::PinSmt,
+        Self::Float,
+        Self::FloatNuma,
+    ];
 
     /// The name in JSON and on the command line.
     #[must_use]
@@ -37,13 +48,21 @@ impl Style {
             Self::PinNuma => "pin+numa",
             Self::PinNumaSmt => "pin+numa+smt",
             Self::PinSmt => "pin+smt",
+            Self::Float => "float",
+            Self::FloatNuma => "float+numa",
         }
     }
 
     /// Whether the guest sees NUMA cells.
     #[must_use]
     pub const fn shows_cells(self) -> bool {
-        matches!(self, Self::PinNuma | Self::PinNumaSmt)
+        matches!(self, Self::PinNuma | Self::PinNumaSmt | Self::FloatNuma)
+    }
+
+    /// Whether vCPUs float over the pCPUs of the VM's nodes.
+    #[must_use]
+    pub const fn floats(self) -> bool {
+        matches!(self, Self::Float | Self::FloatNuma)
     }
 
     /// Whether the guest sees SMT siblings.
@@ -78,7 +97,8 @@ impl FromStr for Style {
     type Err = ParseUnitError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "a style (default, pin, pin+numa, pin+numa+smt or pin+smt)";
+        let expected =
+            "a style (default, pin, pin+numa, pin+numa+smt, pin+smt, float or float+numa)";
         let style = Self::ALL.into_iter().find(|style| style.name() == text);
         style.ok_or_else(|| ParseUnitError::new(text, expected))
     }
@@ -354,6 +374,10 @@ impl Placement {
             mediated: Vec::new(),
             whole_cores: self.whole_cores,
             own_l3: self.own_l3,
+            floating_vcpus: match self.dedicated {
+                true => 0,
+                false => u32::try_from(self.vcpus.len()).unwrap_or(u32::MAX),
+            },
         }
     }
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 mod error;
 mod policy;
+mod sharing;
 mod wish;
 
 use crate::sets::{CpuSet, NodeSet};
-use crate::units::{Bytes, PageSize, PciAddr};
+use crate::units::{Bytes, PageSize, PciAddr, Ratio};
 use crate::workload::Workload;
 
 pub use error::RequestError;
 pub use policy::Policy;
+pub use sharing::Sharing;
 pub use wish::{DeviceWish, Nearness, WishKind, WishNumber};
 
 /// The largest number of vCPUs of a VM.
@@ -108,7 +110,8 @@ impl GpuRequest {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Policies {
-    /// A dedicated pCPU for every vCPU. With `Prefer`, vCPUs float only if pinning cannot fit.
+    /// A dedicated pCPU for every vCPU. With `Prefer`, vCPUs float only if pinning cannot fit, and
+    /// then no more of them than the node has shared pCPUs: see [`RequestSpec::shared`] for more.
     #[cfg_attr(
         feature = "serde",
         serde(alias = "dedicated-cpus", skip_serializing_if = "is_require")
@@ -262,6 +265,11 @@ pub struct RequestSpec {
         serde(default, alias = "io-threads", skip_serializing_if = "is_default")
     )]
     pub io_threads: u32,
+    /// vCPUs that float over shared pCPUs; `None` for dedicated pCPUs, as
+    /// [`Policies::dedicated_cpus`] says, which has no meaning otherwise, and neither has
+    /// [`Policies::whole_cores`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
+    pub shared: Option<Sharing>,
     /// The pCPUs that the VM is held to; `None` for any. vCPUs, the siblings kept idle beside them
     /// and the emulator's own pCPUs are among these. Emulator threads without pCPUs of their own
     /// may also run on the pCPUs that the host keeps. Numbers that the host does not have count for
@@ -333,6 +341,7 @@ impl RequestSpec {
             peer_to_peer: None,
             emulator_pcpus: 0,
             io_threads: 0,
+            shared: None,
             cpus: None,
             nodes: None,
             memory_nodes: None,
@@ -340,12 +349,25 @@ impl RequestSpec {
         }
     }
 
+    /// Whether every vCPU must have a pCPU of its own.
+    #[must_use]
+    pub fn must_dedicate(&self) -> bool {
+        self.shared.is_none() && self.policies.dedicated_cpus == Policy::Require
+    }
+
+    /// The most vCPUs for each pCPU, where vCPUs float.
+    #[must_use]
+    pub fn overcommit(&self) -> Ratio {
+        self.shared.map_or(Ratio::ONE, |shared| shared.overcommit)
+    }
+
     /// Checks the fields.
     ///
     /// # Errors
     /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
     /// positive multiple of the page size, a device or a kind of devices is asked for twice, a device
-    /// has an invalid address, all weights of a custom workload are zero, or `cpus`, `nodes` or
+    /// has an invalid address, all weights of a custom workload are zero, shared vCPUs come with an
+    /// overcommit out of its range or with what only dedicated pCPUs can have, or `cpus`, `nodes` or
     /// `memory_nodes` is an empty set.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
@@ -404,6 +426,20 @@ impl RequestSpec {
         if self.workload.weights() == crate::workload::Weights::default() {
             return Err(RequestError::NoWeight);
         }
+        if let Some(Sharing { overcommit }) = self.shared {
+            if !(Ratio::ONE..=Sharing::MAX).contains(&overcommit) {
+                return Err(RequestError::Overcommit { overcommit });
+            }
+            for (what, is_asked) in [
+                ("SMT siblings shown to the guest", self.smt == Wish::Require(true)),
+                ("pCPUs for its emulator alone", self.emulator_pcpus > 0),
+                ("L3 domains of its own", self.policies.own_l3 == Policy::Require),
+            ] {
+                if is_asked {
+                    return Err(RequestError::SharedWith { what });
+                }
+            }
+        }
         for (what, is_empty) in [
             ("pCPUs", self.cpus.as_ref().is_some_and(CpuSet::is_empty)),
             ("nodes", self.nodes.as_ref().is_some_and(NodeSet::is_empty)),
@@ -447,6 +483,9 @@ mod tests {
             RequestSpec { cpus: Some(CpuSet::new()), ..base.clone() },
             RequestSpec { nodes: Some(NodeSet::new()), ..base.clone() },
             RequestSpec { memory_nodes: Some(NodeSet::new()), ..base.clone() },
+            RequestSpec { shared: Some(Sharing { overcommit: Ratio(999) }), ..base.clone() },
+            RequestSpec { shared: Some(Sharing { overcommit: Ratio(64_001) }), ..base.clone() },
+            RequestSpec { shared: Some(Sharing::default()), emulator_pcpus: 1, ..base.clone() },
             RequestSpec {
                 gpus: GpuRequest::Count { count: u32::MAX, model: None },
                 ..base.clone()

@@ -396,6 +396,19 @@ mod text_form {
             s.serialize_f64(f64::from(self.0) / 1000.0)
         }
     }
+
+    impl<'de> serde::Deserialize<'de> for Ratio {
+        fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+            let number = f64::deserialize(d)?;
+            let (least, most) = (0.001, f64::from(u32::MAX / 1000));
+            if !(least..=most).contains(&number) {
+                return Err(serde::de::Error::custom(format!("{number} is not a positive ratio")));
+            }
+            // At most 2^32, as checked above.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Ok(Self((number * 1000.0).round() as u32))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::count::Capacity;
 use super::exact::{FreeOnNode, MAX_SETS, closed, grow, in_sets, maximal, subsets_of, vms};
 use super::packing::{Packing, Resources, most};
 use super::shape::{Allowed, GpuBond, Shape};
-use crate::free::{FreePages, FreePcpus, Isolation, bundle, gpus, virtual_gpus};
+use crate::free::{FreePages, FreePcpus, Isolation, Pool, bundle, gpus, virtual_gpus};
 use crate::host::Host;
 use crate::host::mask::{GpuMask, NodeMask};
 use crate::sets::CpuSet;
@@ -28,7 +28,10 @@ const MAX_GPU_SETS: usize = 16_384;
 #[must_use]
 pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
     let Some(pages) = shape.page_size.pages_in(shape.memory) else { return Capacity::Exact(0) };
-    if shape.cells == 0 || !shape.vcpus.is_multiple_of(shape.threads()) {
+    if shape.cells == 0 || (shape.shared.is_some() && shape.smt) {
+        return Capacity::Exact(0);
+    }
+    if !shape.vcpus.is_multiple_of(shape.threads()) {
         return Capacity::Exact(0);
     }
     // Pages held on no particular node reduce the total.
@@ -38,7 +41,11 @@ pub fn capacity(host: &Host, usage: &Usage, shape: &Shape) -> Capacity {
     let free = FreeForShape::new(host, usage, shape);
     let with = |kept: Option<PcpuId>| free.capacity(kept, shape, &free_pages, pages).capped(most);
     let all = with(None);
-    if shape.vcpus == 0 || host.emulators_roam() || !free.emulators_need_one() {
+    if shape.shared.is_some()
+        || shape.vcpus == 0
+        || host.emulators_roam()
+        || !free.emulators_need_one()
+    {
         return all;
     }
     // Any pCPU may be left for emulator threads: take the one that costs least.
@@ -65,6 +72,8 @@ struct FreeForShape<'a> {
     virtual_functions: Vec<u64>,
     /// The usable pCPUs of each core, by position in [`Host::cores`].
     cores: Vec<Vec<PcpuId>>,
+    /// By node: the number of vCPUs that may float on it, if the shape's do.
+    floating: Option<Vec<u64>>,
     /// pCPUs that emulator threads may use and VMs may not.
     aside: CpuSet,
 }
@@ -84,7 +93,12 @@ impl<'a> FreeForShape<'a> {
         }
         let virtual_functions = virtual_gpus::free_on_nodes(host, usage);
         let gpus = gpus::offered(host, usage);
-        Self { host, gpus, virtual_functions, threads, whole, cores, aside }
+        let room = |overcommit| {
+            let nodes = host.nodes().iter();
+            nodes.map(|node| Pool::of(&free, host, node, overcommit).room).collect()
+        };
+        let floating = shape.shared.map(|shared| room(shared.overcommit));
+        Self { host, gpus, virtual_functions, threads, whole, cores, floating, aside }
     }
 
     /// Whether a pCPU has to be left for emulator threads.
@@ -114,6 +128,9 @@ impl<'a> FreeForShape<'a> {
     /// The number of cells that a node has cores for, if the pCPU `kept` is left for emulator
     /// threads.
     fn cells(&self, at: usize, kept: Option<PcpuId>, shape: &Shape) -> u64 {
+        if let Some(room) = &self.floating {
+            return room[at].checked_div(u64::from(shape.vcpus)).unwrap_or(u64::MAX);
+        }
         let cores = self.host.derived().nodes[at].cores.clone();
         let units = shape.vcpus as usize / self.threads;
         let room = |core: &Vec<PcpuId>| {

@@ -2,6 +2,7 @@
 
 use crate::free::FreePcpus;
 use crate::host::Host;
+use crate::request::Sharing;
 use crate::sets::NodeSet;
 use crate::units::{Bytes, PageSize};
 use crate::usage::Usage;
@@ -64,6 +65,10 @@ pub struct Shape {
         serde(default = "yes", alias = "whole-cores", skip_serializing_if = "is_yes")
     )]
     pub whole_cores: bool,
+    /// vCPUs that float over shared pCPUs; `None` for a pCPU for each. No VM fits if the guest is to
+    /// see SMT siblings.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
+    pub shared: Option<Sharing>,
     /// How its GPUs must be connected.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub bond: GpuBond,
@@ -103,6 +108,7 @@ impl Shape {
             virtual_functions,
             smt,
             whole_cores,
+            shared: None,
             bond,
             allowed,
         }

@@ -1,7 +1,7 @@
 //! Diagnosis: why each style does not fit. [`changes`](crate::changes) finds what would.
 //!
 //! **Takes** a finished search, or the facts that stopped it from starting. **Gives** a `Rejection`
-//! for every style but the default for which no placement was found: facts with ids and numbers,
+//! for every style that the request asks for and no placement was found of: facts with ids and numbers,
 //! the decisive one first. The default layout is the yardstick and is never rejected. Sentences are
 //! made elsewhere.
 //!
@@ -13,7 +13,7 @@
 //!
 //! Before the search. A named device does not exist, is a bridge or is held; a named GPU is not a
 //! GPU; too few eligible GPUs; memory that is not a whole number of any allowed page size; none of
-//! the pCPUs or nodes that the request is held to can be had. All four styles then have these facts.
+//! the pCPUs or nodes that the request is held to can be had. All styles then have these facts.
 //!
 //! After it, per style. What `engine::build` refused comes first, then:
 //! 1. *Alone*, each of these ends the list: SMT is required otherwise; a number of cells is
@@ -55,7 +55,7 @@
 //! - Facts are necessary conditions. Mending the first may bring up the next; only a change that
 //!   was tried is known to suffice.
 
-use crate::engine::refusal::{Fact, Rejection, node_set};
+use crate::engine::refusal::{Fact, Rejection, asked, node_set};
 use crate::engine::score::Property;
 use crate::engine::search::cpus::FreeCores;
 use crate::engine::search::{
@@ -73,7 +73,7 @@ pub(crate) fn rejections(
     placed: &[Style],
     failed: Vec<(Style, Fact)>,
 ) -> Vec<Rejection> {
-    let styles = Style::ALL.into_iter().skip(1).filter(|style| !placed.contains(style));
+    let styles = asked(inventory.request).filter(|style| !placed.contains(style));
     styles
         .map(|style| {
             let built = failed.iter().filter(|(other, _)| *other == style);
@@ -150,8 +150,10 @@ fn why_not(inventory: &Inventory<'_>, property: Option<Property>, style: Style) 
         return vec![Fact::OddVcpus { vcpus: request.spec().vcpus, threads }];
     }
     // Of the ways that the request allows, the loosest: what it lacks, all lack.
-    let dedicated =
-        |stock: &&FreeCores<'_>| threads == 1 || (stock.way.dedicated && !stock.way.doubled);
+    let dedicated = |stock: &&FreeCores<'_>| {
+        let of_style = stock.way.dedicated != style.floats();
+        of_style && (threads == 1 || !stock.way.doubled)
+    };
     let Some(stock) = inventory.stocks.iter().rfind(dedicated) else { return Vec::new() };
     if threads > 1 && stock.nodes.iter().all(|node| node.cores[1] == 0) {
         return vec![Fact::NoSmt];

@@ -427,7 +427,8 @@ fn fewest_nodes(host: &Host, request: &Request, threads: u32, dedicated: bool) -
     let by_cpus = if dedicated {
         fewest(&derived.core_counts, u64::from(request.spec().vcpus.div_ceil(threads.max(1))))
     } else {
-        fewest(&derived.pcpu_counts, u64::from(request.spec().vcpus))
+        let overcommit = u64::from(request.spec().overcommit().0).max(1);
+        fewest(&derived.pcpu_counts, (u64::from(request.spec().vcpus) * 1000).div_ceil(overcommit))
     };
     count(by_cpus.max(fewest(&derived.memories, request.spec().memory.0)))
 }

@@ -4,7 +4,7 @@ use crate::engine::build::{build, default_layout};
 use crate::engine::cost::HostCost;
 use crate::engine::diagnose::rejections;
 use crate::engine::profile::Profile;
-use crate::engine::refusal::Rejection;
+use crate::engine::refusal::{Fact, Rejection, asked};
 use crate::engine::rules::{Finding, Prediction, findings, predictions};
 use crate::engine::score::{Property, Score, each_lack};
 use crate::engine::search::cpus::CpuPolicy;
@@ -96,6 +96,10 @@ impl Recommendation {
         }
         if self.ranked.is_empty() {
             self.rejected.retain(|rejection| rejection.style == style);
+            if self.rejected.is_empty() {
+                let facts = vec![Fact::StyleUnasked { style }];
+                self.rejected.push(Rejection { style, facts });
+            }
             return Err(Infeasible { rejected: self.rejected });
         }
         Ok(self)
@@ -118,9 +122,8 @@ impl Recommendation {
 pub fn recommend(question: Question<'_>) -> Result<Recommendation, Infeasible> {
     let options = question.options;
     let everywhere = |facts: Vec<_>| Infeasible {
-        rejected: Style::ALL[1..]
-            .iter()
-            .map(|s| Rejection { style: *s, facts: facts.clone() })
+        rejected: asked(question.request)
+            .map(|style| Rejection { style, facts: facts.clone() })
             .collect(),
     };
     let host = host_for(question.host, question.usage, question.request);

@@ -165,6 +165,12 @@ pub enum Fact {
         /// One of them.
         address: PciAddr,
     },
+    /// A style that does not answer the request: pinned vCPUs where shared pCPUs are asked for, or
+    /// floating ones where dedicated pCPUs are required.
+    StyleUnasked {
+        /// The style.
+        style: Style,
+    },
     /// A required property that no candidate of the style has.
     Lacks {
         /// The property.
@@ -236,6 +242,13 @@ pub struct Rejection {
     pub style: Style,
     /// The facts, the decisive one first.
     pub facts: Vec<Fact>,
+}
+
+/// The styles that the request can be answered with, the default layout apart.
+pub(crate) fn asked(request: &Request) -> impl Iterator<Item = Style> + use<> {
+    let (pins, floats) = (request.spec().shared.is_none(), !request.spec().must_dedicate());
+    let styles = Style::ALL.into_iter().filter(|style| *style != Style::Default);
+    styles.filter(move |style| if style.floats() { floats } else { pins })
 }
 
 /// The first required property that a candidate lacks.

@@ -223,9 +223,11 @@ pub(crate) fn each_lack(
     let Profile { gpu_path: path, same_switch, partition, gpus_degraded: degraded, .. } = *profile;
     let facts = SetFacts { path, same_switch, partition, degraded };
     let [of_switch, of_links, of_partition] = set_lacks(policies, profile.gpus, facts);
+    let shared = request.spec().shared.is_some();
+    let dedicated = if shared { Policy::Ignore } else { policies.dedicated_cpus };
     let wish = |required: bool| if required { Policy::Require } else { Policy::Prefer };
     let lacks = [
-        (Property::DedicatedCpus, policies.dedicated_cpus, !profile.dedicated),
+        (Property::DedicatedCpus, dedicated, !profile.dedicated),
         (Property::WholeCores, policies.whole_cores, profile.dedicated && !profile.whole_cores),
         (Property::OwnL3, policies.own_l3, !profile.own_l3),
         (Property::OneNode, policies.one_node, profile.nodes != 1 || profile.lent),

@@ -20,6 +20,13 @@ fn pcpus(host: &Host, usage: &Usage, best: &Ranked) -> String {
         1 => format!(" and pCPU {} for the emulator threads", placement.emulator_own),
         _ => format!(" and pCPUs {} for the emulator threads", placement.emulator_own),
     };
+    if placement.style.floats() {
+        let shared = placement.vcpu_pcpus();
+        let vcpus = placement.vcpus.len();
+        let vcpus =
+            if vcpus == 1 { "1 vCPU shares".to_owned() } else { format!("{vcpus} vCPUs share") };
+        return format!("{vcpus} pCPUs {shared}{own}");
+    }
     if placement.dedicated && !best.profile.whole_cores {
         let free = host.allowed().difference(usage.dedicated()).difference(&host.kept().cpus);
         let close = |free: CpuSet, (_, claim): (_, &Claim)| free.difference(&claim.closes(host));

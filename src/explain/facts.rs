@@ -52,6 +52,12 @@ fn of_fact(fact: &Fact) -> String {
             "{}: {memory} of ordinary memory are kept for the host (--reserve-memory 0 keeps none)",
             on(nodes)
         ),
+        Fact::StyleUnasked { style } if style.floats() => {
+            format!("{style} has vCPUs that share pCPUs (--shared, or --dedicated-cpus prefer)")
+        }
+        Fact::StyleUnasked { style } => {
+            format!("{style} has dedicated pCPUs, but shared ones are asked for (--shared)")
+        }
         Fact::NoPageSize { memory, page_size: Some(size) } => {
             format!("memory of {memory} is not a multiple of the page size {size}")
         }
@@ -336,6 +342,7 @@ pub(super) fn is_about_pcpus(fact: &Fact, host: &Host) -> bool {
         | Fact::MemoryKept { .. }
         | Fact::MemoryNodesMissing { .. }
         | Fact::NodesWithoutMemory { .. }
+        | Fact::StyleUnasked { .. }
         | Fact::TooManyDevices { .. } => false,
     }
 }

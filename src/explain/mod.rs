@@ -202,6 +202,7 @@ fn table(text: &mut String, recommendation: &Recommendation) {
 fn row(ranked: &Ranked, rank: usize) -> [String; 9] {
     let placement = &ranked.placement;
     let floats = placement.style == Style::Default;
+    let none = if placement.dedicated { ranked.cost.cores.0.to_string() } else { "-".to_owned() };
     let dash = |text: String| if floats { "-".to_owned() } else { text };
     let cores = ranked.cost.cores.0;
     // Relative to one core for every vCPU, on a host that has as many.
@@ -224,7 +225,7 @@ fn row(ranked: &Ranked, rank: usize) -> [String; 9] {
         rank.to_string(),
         style,
         dash(placement.nodes().to_string()),
-        dash(cores.to_string()),
+        none,
         placement.cells.len().to_string(),
         placement.memory_mode.to_string(),
         pages(placement),
@@ -360,7 +361,11 @@ fn shape(ranked: &Ranked) -> String {
         (false, _) => "; the guest sees one cell".to_owned(),
     };
     let smt = if profile.threads > 1 { " and SMT siblings" } else { "" };
-    format!("{place}{guest}{smt}")
+    let shared = match placement.style.floats() {
+        true => format!("; vCPUs share {} pCPUs of these nodes", placement.vcpu_pcpus().len()),
+        false => String::new(),
+    };
+    format!("{place}{guest}{smt}{shared}")
 }
 
 /// The metrics that make up most of the difference. The findings that the

@@ -10,7 +10,7 @@ use super::key::{HostKey, RemainingOrder};
 use super::member::FleetHost;
 use super::upper_bound::UpperBound;
 use crate::host::Host;
-use crate::request::{Policy, Request};
+use crate::request::Request;
 
 /// A bound of the key of the host at position `at`: the engine would choose no placement there with
 /// a better key. `upper` is the bound of scores for VMs without devices, if it was computed.
@@ -34,7 +34,7 @@ pub(super) fn at_best<H: Deref<Target = Host>>(
     // If no placement is possible, the host is searched last, for the reasons.
     let never = || Counted { unmet: usize::MAX, ..Counted::nothing(host, request) };
     let Counted { unmet, packages, scattered, price, score, pcpus } = counted.unwrap_or_else(never);
-    let dedicated = request.spec().policies.dedicated_cpus == Policy::Require;
+    let dedicated = request.spec().must_dedicate();
     let (fewest_gpus, most_gpus) = counts.gpus_taken(host, request);
     // If the most remaining is preferred, the bound is the remainder after the smallest VM.
     let (gpus, pcpus) = match order {

@@ -79,7 +79,7 @@ fn on_node(
     gpus: GpuMask,
     bytes: u64,
 ) -> Option<i64> {
-    let dedicated = request.spec().policies.dedicated_cpus == Policy::Require;
+    let dedicated = request.spec().must_dedicate();
     let siblings =
         request.spec().smt.required() != Some(false) && request.spec().vcpus.is_multiple_of(2);
     let fewest = u64::from(if siblings { request.spec().vcpus / 2 } else { request.spec().vcpus });

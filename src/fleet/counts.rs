@@ -196,7 +196,7 @@ impl FreeCounts {
                 return Some(Shortfall::Gpus { needed, free });
             }
         }
-        if spec.policies.dedicated_cpus == Policy::Require {
+        if spec.must_dedicate() {
             let needed = u64::from(spec.vcpus);
             let free = most(&mut self.nodes.iter().map(|node| u64::from(node.pcpus)));
             if free < needed {

@@ -98,7 +98,7 @@ impl UpperBound {
         let named = !spec.devices.is_empty() || !spec.device_wishes.is_empty();
         // Which L3 domains are free of others is not known of a model.
         let apart = spec.policies.own_l3 != Policy::Ignore;
-        if spec.gpus.count() > 0 || named || apart {
+        if spec.gpus.count() > 0 || named || apart || spec.shared.is_some() {
             return None;
         }
         let nodes = request.spec().cells.required().unwrap_or(1) as usize;
@@ -230,9 +230,10 @@ fn each_profile(
     mut each: impl FnMut(Profile),
 ) {
     let derived = host.derived();
-    let (flat, cells) = match base.threads {
-        1 => (Style::Pin, Style::PinNuma),
-        _ => (Style::PinSmt, Style::PinNumaSmt),
+    let (flat, cells) = match (base.dedicated, base.threads) {
+        (false, _) => (Style::Float, Style::FloatNuma),
+        (true, 1) => (Style::Pin, Style::PinNuma),
+        (true, _) => (Style::PinSmt, Style::PinNumaSmt),
     };
     let shown =
         [(flat, MemoryMode::Strict), (flat, MemoryMode::Interleave), (cells, MemoryMode::Strict)];

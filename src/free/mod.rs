@@ -24,6 +24,9 @@
 //! - A request can ask for *L3 domains of its own*: domains where tenants have dedicated pCPUs are
 //!   then not for its dedicated pCPUs. Tenants that float there are avoided as a load, like those on
 //!   its cores, and the host's own work may be there.
+//! - vCPUs *float* on the usable pCPUs of their node that the kernel does not isolate, of whole cores or
+//!   not: the node's *pool*. Each of its pCPUs has room for the request's overcommit (1 where floating is
+//!   not asked for but allowed), less the vCPUs of tenants that float there already.
 //! - *Emulator threads* may run beside others, so for them a pCPU is free if it is allowed or
 //!   reserved, dedicated to no tenant, and closed by none.
 //! - A request may be *held to* some pCPUs or nodes. Other pCPUs are then not usable for it, also
@@ -81,6 +84,7 @@
 //! | cores of a further VM | capacity | [`FreePcpus::of_core`] |
 //! | cores of a typical VM | capacity's reference shapes | [`FreePcpus::whole_cores`] of an empty host |
 //! | cores that other tenants float on | search, build | [`FreePcpus::floaters`] |
+//! | room for vCPUs that float | search, capacity | [`Pool`] |
 //! | cores to move a running VM to | rebalance | [`FreePcpus::of_core`] |
 //! | whether pages lose the last usable pCPU of their node | warnings | [`pcpus::usable`] |
 //! | pages on nodes, and on the host | search, capacity | [`FreePages`] |
@@ -105,6 +109,8 @@
 //!   later or, where cores need not be whole, before. Its profile then still says whole cores.
 //! - What a VM closes without holding it still counts as free after its placement, in slots and in the
 //!   rest of the host, until it is claimed.
+//! - A tenant that floats over several nodes counts on each by the pCPUs that it may use there, wherever
+//!   its vCPUs are shown to be.
 //! - Free pages on a node may include pages that a tenant holds on no particular node: see above.
 
 pub(crate) mod cells;
@@ -114,6 +120,7 @@ pub(crate) mod gpus;
 mod isolation;
 pub(crate) mod pages;
 pub(crate) mod pcpus;
+mod shared;
 #[cfg(test)]
 mod tests;
 pub(crate) mod virtual_gpus;
@@ -123,3 +130,4 @@ pub(crate) use devices::{Held, bundle, held, may_be_parent};
 pub(crate) use isolation::Isolation;
 pub(crate) use pages::FreePages;
 pub(crate) use pcpus::FreePcpus;
+pub(crate) use shared::Pool;

@@ -27,6 +27,8 @@ pub(crate) struct FreePcpus {
     at_least: Vec<CoreSet>,
     /// The cores that tenants float on; `None` if there are none among those with usable pCPUs.
     pub(crate) floaters: Option<Floaters>,
+    /// Of each tenant whose vCPUs float: where, and how many.
+    pub(crate) sharers: Vec<(CpuSet, u32)>,
     /// The pCPUs that the request is held to; `None` for any.
     held_to: Option<CpuSet>,
     /// `exact[n - 1]`: the cores with exactly n pCPUs that are allowed and that the request may
@@ -71,6 +73,9 @@ impl FreePcpus {
         let map = &host.derived().core_map;
         let (shared, at_least) = (map.any(&taken), map.at_least(&usable));
         let floaters = Floaters::new(host, usage, &usable);
+        let sharers = usage
+            .tenants()
+            .filter(|(_, claim)| claim.floating_vcpus > 0 && !claim.floating.is_empty());
         Self {
             usable,
             held: held.clone(),
@@ -79,6 +84,7 @@ impl FreePcpus {
             shared,
             at_least,
             floaters,
+            sharers: sharers.map(|(_, c)| (c.floating.clone(), c.floating_vcpus)).collect(),
             held_to: None,
             exact: None,
             beside_others: None,
@@ -133,16 +139,11 @@ impl FreePcpus {
 
     /// The same of the pCPUs that vCPUs may float on: not those that the kernel isolates, as its
     /// scheduler would leave all vCPUs on the first of them (F71).
-    pub(crate) fn open_levels(&self, host: &Host, whole_cores: bool) -> Vec<CoreSet> {
+    pub(crate) fn open_levels(&self, host: &Host) -> Vec<CoreSet> {
         if host.isolated().is_empty() {
-            return self.levels(Isolation { whole_cores, own_l3: false });
+            return self.at_least.clone();
         }
-        let open = self.usable.difference(host.isolated());
-        let mut levels = host.derived().core_map.at_least(&open);
-        if whole_cores {
-            levels.iter_mut().for_each(|level| level.without(&self.shared));
-        }
-        levels
+        host.derived().core_map.at_least(&self.usable.difference(host.isolated()))
     }
 
     /// The cores with an isolated usable pCPU; `None` where the kernel isolates all allowed pCPUs or

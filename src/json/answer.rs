@@ -97,12 +97,22 @@ struct Claimed {
     mediated: Vec<Option<PciAddr>>,
     whole_cores: bool,
     own_l3: bool,
+    floating_vcpus: u32,
 }
 
 impl From<Claim> for Claimed {
     fn from(claim: Claim) -> Self {
-        let Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 } = claim;
-        Self { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 }
+        let Claim {
+            dedicated,
+            floating,
+            pages,
+            devices,
+            mediated,
+            whole_cores,
+            own_l3,
+            floating_vcpus,
+        } = claim;
+        Self { dedicated, floating, pages, devices, mediated, whole_cores, own_l3, floating_vcpus }
     }
 }
 

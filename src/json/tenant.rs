@@ -28,6 +28,8 @@ struct Tenant {
     whole_cores: bool,
     #[serde(default)]
     own_l3: bool,
+    #[serde(default)]
+    floating_vcpus: u32,
 }
 
 #[derive(Serialize)]
@@ -45,9 +47,30 @@ struct Written<'a> {
 /// [`JsonError`] if the text is too long, names another format, is not JSON, or has an unknown,
 /// missing, repeated or malformed field.
 pub fn read_tenant(text: &str) -> Result<(String, Claim), JsonError> {
-    let Tenant { name, dedicated, floating, pages, devices, mediated, whole_cores, own_l3 } =
-        read_by_hand(text, TENANT)?;
-    Ok((name, Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 }))
+    let Tenant {
+        name,
+        dedicated,
+        floating,
+        pages,
+        devices,
+        mediated,
+        whole_cores,
+        own_l3,
+        floating_vcpus,
+    } = read_by_hand(text, TENANT)?;
+    Ok((
+        name,
+        Claim {
+            dedicated,
+            floating,
+            pages,
+            devices,
+            mediated,
+            whole_cores,
+            own_l3,
+            floating_vcpus,
+        },
+    ))
 }
 
 /// Writes a tenant: its name and its claim.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::USAGE;
 use super::text::{JsonError, read_as};
-use super::write::{Tagged, is_off, to_lines};
+use super::write::{Tagged, is_off, is_zero, to_lines};
 use crate::host::Host;
 use crate::sets::CpuSet;
 use crate::shown::shorten;
@@ -42,6 +42,8 @@ struct TenantJson {
     whole_cores: bool,
     #[serde(default, skip_serializing_if = "is_off")]
     own_l3: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    floating_vcpus: u32,
 }
 
 /// Reads the usage of `host`, with the generations. Every claim is checked as in
@@ -69,8 +71,18 @@ pub fn read_usage(text: &str, host: &Host) -> Result<Usage, JsonError> {
             mediated,
             whole_cores,
             own_l3,
+            floating_vcpus,
         } = tenant;
-        let claim = Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 };
+        let claim = Claim {
+            dedicated,
+            floating,
+            pages,
+            devices,
+            mediated,
+            whole_cores,
+            own_l3,
+            floating_vcpus,
+        };
         SavedTenant { name, since, claim }
     };
     let tenants = tenants.into_iter().map(tenant).collect();
@@ -84,7 +96,16 @@ pub fn write_usage(usage: &Usage, host: &Host) -> String {
     let SavedUsage { generation, tenants, unexplained } = usage.saved();
     let tenant = |tenant: SavedTenant| {
         let SavedTenant { name, since, claim } = tenant;
-        let Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 } = claim;
+        let Claim {
+            dedicated,
+            floating,
+            pages,
+            devices,
+            mediated,
+            whole_cores,
+            own_l3,
+            floating_vcpus,
+        } = claim;
         TenantJson {
             name,
             since,
@@ -95,6 +116,7 @@ pub fn write_usage(usage: &Usage, host: &Host) -> String {
             mediated,
             whole_cores,
             own_l3,
+            floating_vcpus,
         }
     };
     let tenants = tenants.into_iter().map(tenant).collect();

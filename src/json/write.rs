@@ -97,3 +97,9 @@ impl Formatter for Lines {
 pub(super) fn is_off(value: &bool) -> bool {
     !*value
 }
+
+/// Whether a writer omits the number.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+pub(super) fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

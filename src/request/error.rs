@@ -1,7 +1,7 @@
 //! The reason why a request is invalid.
 
 use super::WishKind;
-use crate::units::{Bytes, PageSize, PciAddr};
+use crate::units::{Bytes, PageSize, PciAddr, Ratio};
 
 /// The reason why a request is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +58,18 @@ pub enum RequestError {
     /// A custom workload with all weights zero.
     #[error("all weights of the custom workload are zero; at least one must be positive")]
     NoWeight,
+    /// An overcommit out of its range.
+    #[error("the overcommit is {overcommit}, but must be between 1 and 64 vCPUs for each pCPU")]
+    Overcommit {
+        /// The overcommit.
+        overcommit: Ratio,
+    },
+    /// vCPUs that share pCPUs, with what only dedicated pCPUs can have.
+    #[error("a VM whose vCPUs share pCPUs cannot have {what}")]
+    SharedWith {
+        /// What is asked for.
+        what: &'static str,
+    },
     /// A set of pCPUs or nodes to hold the VM to that has no member.
     #[error("the set of {what} that the VM is held to is empty; name some, or omit the set")]
     EmptySet {

@@ -69,6 +69,16 @@ pub struct Claim {
     /// Whether nobody else may be in the L3 domains of its dedicated pCPUs.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_off"))]
     pub own_l3: bool,
+    /// The number of its vCPUs that float on `floating`; 0 if none do, or if the number is unknown.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_none"))]
+    pub floating_vcpus: u32,
+}
+
+/// Whether a writer omits the number.
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Whether a writer omits the flag.

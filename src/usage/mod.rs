@@ -67,7 +67,8 @@
 //! `drift` compares the usage in memory with the tenants found on the machine: missing, unknown, or
 //! holding other resources. Two differences are ignored, because a domain cannot show them: idle
 //! siblings on cores where the tenant was found, and pCPUs that only its emulator threads use,
-//! which are found as floating. Isolation is not compared either.
+//! which are found as floating. Isolation and the number of floating vCPUs are
+//! not compared either.
 //!
 //! # Invariants
 //! - Dedicated sets of two tenants never intersect, so their union can be cached, and a release

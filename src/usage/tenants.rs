@@ -227,10 +227,11 @@ impl Usage {
         (of_cores, of_l3)
     }
 
-    /// The sets of pCPUs that tenants float on, without those inside what the host keeps.
-    fn floating<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a CpuSet> {
-        let sets = self.held.tenants.iter().map(|(_, claim)| &claim.floating);
-        sets.filter(|set| !set.is_subset(&host.kept().cpus))
+    /// The sets of pCPUs that tenants float on, each with the number of vCPUs, without those inside what the host keeps.
+    fn floating<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = (&'a CpuSet, u32)> {
+        let sets =
+            self.held.tenants.iter().map(|(_, claim)| (&claim.floating, claim.floating_vcpus));
+        sets.filter(|(set, _)| !set.is_subset(&host.kept().cpus))
     }
 
     /// Claims `claim` for `tenant`.

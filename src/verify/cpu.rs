@@ -39,9 +39,17 @@ impl Cpus<'_> {
         let floats = case.style == Style::Default;
         // The default layout is the baseline, not a recommendation: policies about layout do not
         // bind it.
-        let required = request.spec().policies.dedicated_cpus == Policy::Require && !floats;
-        if required && !self.dedicated {
+        let shared = request.spec().shared;
+        let dedicates = request.spec().policies.dedicated_cpus == Policy::Require;
+        if dedicates && shared.is_none() && !self.dedicated && !floats {
             found.push(Violation::NotDedicated);
+        }
+        if shared.is_some() && self.dedicated && !floats {
+            found.push(Violation::NotShared);
+        }
+        if self.dedicated == matches!(case.style, Style::Float | Style::FloatNuma) && !floats {
+            let (style, dedicated) = (case.style, self.dedicated);
+            found.push(Violation::StyleFloats { style, dedicated });
         }
         for (user, pcpus) in self.users() {
             let own = matches!(user, CpuUser::Idle | CpuUser::EmulatorOwn);
@@ -72,7 +80,10 @@ impl Cpus<'_> {
             usable(case, user, pcpus, found);
             self.excluded(case, user, pcpus, found);
             let beside = pcpus.intersection(&vcpus);
-            if !matches!(user, CpuUser::Vcpu(_)) && !beside.is_empty() {
+            // Where vCPUs share pCPUs, emulator and I/O threads may be on these too.
+            let thread = matches!(user, CpuUser::Emulator | CpuUser::IoThread(_));
+            let may = matches!(user, CpuUser::Vcpu(_)) || (thread && !self.dedicated);
+            if !may && !beside.is_empty() {
                 found.push(Violation::BesideVcpus { user, pcpus: beside });
             }
         }
@@ -80,7 +91,7 @@ impl Cpus<'_> {
         if self.dedicated {
             self.one_each(found);
         } else {
-            self.not_crowded(found);
+            self.not_crowded(case, found);
             for (position, set) in self.vcpus.iter().enumerate() {
                 let pcpus = set.intersection(case.host.isolated());
                 if !pcpus.is_empty() {
@@ -190,8 +201,9 @@ impl Cpus<'_> {
         }
     }
 
-    /// No more vCPUs than pCPUs: on each set, counting those that cannot leave it, and on all.
-    fn not_crowded(&self, found: &mut Vec<Violation>) {
+    /// No more vCPUs than there is room for: on each set, counting those that cannot leave it, and on
+    /// all.
+    fn not_crowded(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
         let mut counts: BTreeMap<CpuSet, usize> = BTreeMap::new();
         let mut all = CpuSet::new();
         for set in self.vcpus.iter().filter(|set| !set.is_empty()) {
@@ -203,8 +215,9 @@ impl Cpus<'_> {
         for pcpus in sets {
             let inside = counts.iter().filter(|(set, _)| set.is_subset(&pcpus));
             let vcpus = inside.map(|(_, count)| *count).sum();
-            if vcpus > pcpus.len() {
-                found.push(Violation::Crowded { vcpus, pcpus });
+            let most = room(case, &pcpus);
+            if vcpus > most {
+                found.push(Violation::Crowded { vcpus, pcpus, most });
             }
         }
     }
@@ -312,6 +325,29 @@ impl Cpus<'_> {
             }
         }
     }
+}
+
+/// The number of vCPUs that may share these pCPUs, node by node: on each pCPU the overcommit, which is
+/// 1 unless the request asks for shared pCPUs, less the vCPUs of tenants that float there, each
+/// tenant's spread evenly over its pCPUs.
+fn room(case: &Case<'_>, pcpus: &CpuSet) -> usize {
+    let overcommit = case.request.spec().shared.map_or(1000, |shared| shared.overcommit.0);
+    let mut all = 0;
+    for node in case.host.nodes() {
+        let mut here = 0_u64;
+        for pcpu in pcpus.intersection(&node.cpus).iter() {
+            let mut left = u64::from(overcommit) * 1000;
+            for (_, claim) in case.usage.tenants() {
+                if claim.floating.contains(pcpu) {
+                    let vcpus = u64::from(claim.floating_vcpus) * 1_000_000;
+                    left = left.saturating_sub(vcpus / claim.floating.len() as u64);
+                }
+            }
+            here = here.saturating_add(left);
+        }
+        all += here / 1_000_000;
+    }
+    usize::try_from(all).unwrap_or(usize::MAX)
 }
 
 /// Whether a VM of one cell may have vCPUs on the node without memory of it: the node has none, or

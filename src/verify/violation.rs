@@ -105,9 +105,15 @@ pub enum Violation {
     /// Two dedicated vCPUs on one pCPU.
     #[error("vCPUs {first} and {second} are both on pCPU {pcpu}")]
     PcpuTwice { pcpu: PcpuId, first: VcpuId, second: VcpuId },
-    /// More vCPUs float on a set than it has pCPUs.
-    #[error("{vcpus} vCPUs float on fewer pCPUs: {pcpus}")]
-    Crowded { vcpus: usize, pcpus: CpuSet },
+    /// More vCPUs on some pCPUs than may share them.
+    #[error("{vcpus} vCPUs share pCPUs {pcpus}, which have room for {most}")]
+    Crowded { vcpus: usize, pcpus: CpuSet, most: usize },
+    /// Dedicated pCPUs, though the request asks for shared ones.
+    #[error("vCPUs have pCPUs of their own, though the request asks for shared ones")]
+    NotShared,
+    /// A style that contradicts how vCPUs have their pCPUs.
+    #[error("style {style} does not go with dedicated pCPUs: {dedicated}")]
+    StyleFloats { style: Style, dedicated: bool },
     /// Floating vCPUs on isolated pCPUs, among which the kernel does not balance.
     #[error(
         "vCPU {vcpu} floats on isolated pCPUs {pcpus}, where the kernel leaves vCPUs on the first"

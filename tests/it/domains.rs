@@ -396,7 +396,9 @@ proptest! {
 #[test]
 fn every_style_comes_back() {
     let host = host("hgx-h200-snc2");
-    let request = RequestSpec::new("vm", 32, Bytes::from_gib(64)).build().unwrap();
+    let mut request = RequestSpec::new("vm", 32, Bytes::from_gib(64));
+    request.policies.dedicated_cpus = pinwise::Policy::Prefer;
+    let request = request.build().unwrap();
     let options = Options { all: true, ..Options::default() };
     let answer =
         recommend(Question::new(&host, &Usage::empty(&host), &request).with(&options)).unwrap();

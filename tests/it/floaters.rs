@@ -161,7 +161,8 @@ fn of_crowded_cores_those_with_the_fewest_tenants_go_first() {
 #[test]
 fn a_vm_that_floats_itself_is_not_crowded() {
     let (host, usage) = beside("<vcpu cpuset='1-7,17-23'>4</vcpu>");
-    let mut request = RequestSpec { cpus: Some(cpus("1-3")), ..vm(3) };
+    // The tenant's four vCPUs leave room for two of three pCPUs.
+    let mut request = RequestSpec { cpus: Some(cpus("1-3")), ..vm(2) };
     request.policies.dedicated_cpus = pinwise::Policy::Ignore;
     request.policies.whole_cores = pinwise::Policy::Ignore;
     let request = request.build().unwrap();

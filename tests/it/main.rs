@@ -45,6 +45,7 @@ mod rebalance;
 mod refused;
 mod rules;
 mod schema;
+mod shared;
 mod slots;
 mod splits;
 mod structure;

@@ -50,7 +50,11 @@ const PLAN: [(&str, &[&str], &str); 21] = [
         &["host", "placement", "question", "request", "sets", "units", "usage", "warnings"],
         "shares no code with the engine, nor the definition of what is free",
     ),
-    ("capacity", &["free", "host", "sets", "units", "usage"], "counts without the engine"),
+    (
+        "capacity",
+        &["free", "host", "request", "sets", "units", "usage"],
+        "counts without the engine",
+    ),
     (
         "fleet",
         &["engine", "free", "host", "placement", "question", "request", "sets", "units", "usage"],

@@ -7,8 +7,8 @@ use pinwise::host::{
     CoreKind, CoreSpec, CpuVendor, FabricPartition, GpuLink, GpuLinkKind, L3Spec, LinkState,
     NodeSpec, PagePool, PciClass, PciDevice, PciId, Reserve, ReserveMemory,
 };
-use pinwise::request::{GpuRequest, Wish};
-use pinwise::units::{Distance, NodeId, PackageId, PcpuId};
+use pinwise::request::{GpuRequest, Sharing, Wish};
+use pinwise::units::{Distance, NodeId, PackageId, PcpuId, Ratio};
 use pinwise::usage::PageClaim;
 use pinwise::{
     Bytes, Claim, CpuSet, Host, HostSpec, NodeSet, Options, PageSize, PciAddr, Policies, Policy,
@@ -373,11 +373,27 @@ fn isolate(rng: &mut Rng, tenants: &mut [(String, Claim)], request: &mut Request
         claim.whole_cores = rng.percent(20);
         claim.own_l3 = rng.percent(10);
     }
+    for (_, claim) in tenants.iter_mut().filter(|(_, claim)| !claim.floating.is_empty()) {
+        let vcpus = rng.pick(&[0, 0, 1, 2, 3]);
+        // Which pCPU an emulator takes from a pool may depend on the load, and need not be the best.
+        claim.floating_vcpus = if request.emulator_pcpus == 0 { vcpus } else { 0 };
+    }
     request.policies.own_l3 = match rng.below(20) {
         0 => Policy::Require,
         1 | 2 => Policy::Prefer,
         _ => Policy::Ignore,
     };
+    if rng.percent(10) {
+        let overcommit = Ratio(rng.pick(&[1000, 1500, 2000, 4000]));
+        request.shared = Some(Sharing { overcommit });
+        request.emulator_pcpus = 0;
+        if request.smt == Wish::Require(true) {
+            request.smt = Wish::Auto;
+        }
+        if request.policies.own_l3 == Policy::Require {
+            request.policies.own_l3 = Policy::Ignore;
+        }
+    }
 }
 
 fn wish<T>(rng: &mut Rng, value: T) -> Wish<T> {

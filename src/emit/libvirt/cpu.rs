@@ -3,10 +3,20 @@
 use super::shows_cells;
 use crate::emit::xml::Element;
 use crate::placement::Placement;
+use crate::sets::CpuSet;
 
-/// `<vcpu>`.
+/// `<vcpu>`: where vCPUs float, with the pCPUs that they and all threads without a pin share.
 pub fn vcpu(placement: &Placement) -> Element {
-    Element::new("vcpu").attr("placement", "static").text(placement.vcpus.len())
+    let mut vcpu = Element::new("vcpu").attr("placement", "static");
+    if placement.style.floats() {
+        vcpu = vcpu.attr("cpuset", placement.vcpu_pcpus());
+    }
+    vcpu.text(placement.vcpus.len())
+}
+
+/// Whether one set on `<vcpu>` says it all: every vCPU may run on the same pCPUs.
+fn shares_one_set(placement: &Placement) -> bool {
+    placement.style.floats() && placement.vcpus.iter().all(|set| *set == placement.vcpus[0])
 }
 
 /// `<iothreads>`.
@@ -24,7 +34,8 @@ pub fn is_pinned(placement: &Placement) -> bool {
 pub fn tune(placement: &Placement) -> Option<Element> {
     let pin = |name| Element::new(name);
     let mut pins = Vec::new();
-    for (set, vcpu) in placement.vcpus.iter().zip(0_u32..).filter(|(set, _)| !set.is_empty()) {
+    let pinned = |set: &CpuSet| !set.is_empty() && !shares_one_set(placement);
+    for (set, vcpu) in placement.vcpus.iter().zip(0_u32..).filter(|(set, _)| pinned(set)) {
         pins.push(pin("vcpupin").attr("vcpu", vcpu).attr("cpuset", set));
     }
     if !placement.emulator.is_empty() {

@@ -158,33 +158,29 @@ fn of_core<'a>(
     inventory.free.of_core(core, &inventory.host.cores()[core], way.isolation())
 }
 
-/// vCPUs that share the free pCPUs of their node, less those that the emulator threads need.
+/// vCPUs that share the pool of their node, less the pCPUs that the emulator has alone.
 fn float(inventory: &Inventory<'_>, candidate: &Candidate, pcpus: &mut Pcpus) {
     let host = inventory.host;
+    let stock = inventory.stocks.iter().find(|stock| stock.way == candidate.way);
+    let stock = stock.expect("a candidate's way is one of the stocks'");
     // A node that gives memory alone has no vCPU.
     let free_on = |(at, units): (&usize, &u64)| -> CpuSet {
-        if *units == 0 {
-            return CpuSet::new();
-        }
-        let cores = host.derived().nodes[*at].cores.clone();
-        let pcpus = cores.flat_map(|core| of_core(inventory, core, candidate.way));
-        pcpus.filter(|pcpu| !host.isolated().contains(*pcpu)).collect()
+        let open = || inventory.free.usable.difference(host.isolated());
+        if *units == 0 { CpuSet::new() } else { open().intersection(&host.nodes()[*at].cpus) }
     };
     let mut shared: Vec<CpuSet> =
         candidate.nodes.iter().zip(&candidate.units).map(free_on).collect();
-    let all = shared.iter().fold(CpuSet::new(), |all, set| all.union(set));
-    let beside = for_emulators(inventory).difference(&all);
-    let needed = match inventory.request.spec().emulator_pcpus as usize {
-        0 => usize::from(beside.is_empty() && !host.emulators_roam()),
-        own => own,
-    };
-    for _ in 0..needed {
+    let own = inventory.request.spec().emulator_pcpus as usize;
+    let mut room: Vec<u64> = candidate.nodes.iter().map(|at| stock.room(*at, 1)).collect();
+    for _ in 0..own {
         // From where most is left.
-        let left = |at: &usize| shared[*at].len() as u64 - candidate.units[*at];
-        let at = (0..shared.len()).max_by_key(|at| (left(at), usize::MAX - at));
+        let left = |at: &usize| room[*at].saturating_sub(candidate.units[*at]);
+        let with_vcpus = (0..shared.len()).filter(|at| candidate.units[*at] > 0);
+        let at = with_vcpus.max_by_key(|at| (left(at), usize::MAX - at));
         let Some(at) = at.filter(|at| left(at) > 0) else { break };
         if let Some(pcpu) = spare(host, &shared[at]) {
             shared[at].remove(pcpu);
+            room[at] -= 1;
             pcpus.emulator_own.insert(pcpu);
         }
     }
@@ -210,7 +206,7 @@ fn for_emulators(inventory: &Inventory<'_>) -> CpuSet {
     inventory.free.for_emulators(inventory.host)
 }
 
-/// Finds pCPUs for the emulator and I/O threads, never one with a vCPU: its own where it asked for
+/// Finds pCPUs for the emulator and I/O threads, never one with a dedicated vCPU: its own where it asked for
 /// some, else what the host keeps, on the VM's nodes first, else idle siblings beside its vCPUs,
 /// else whatever is free.
 fn emulator(
@@ -237,6 +233,14 @@ fn emulator(
     }
     let kept = inventory.free.housekeeping.intersection(&for_emulators(inventory));
     let here = kept.intersection(&local);
+    if !candidate.way.dedicated {
+        // Where vCPUs share pCPUs, so may these threads.
+        let own = busy(&pcpus);
+        pcpus.emulator =
+            [here, kept, own].into_iter().find(|set| !set.is_empty()).unwrap_or_default();
+        pcpus.iothreads = vec![pcpus.emulator.clone(); request.spec().io_threads as usize];
+        return Ok(pcpus);
+    }
     if kept.is_empty() && !pcpus.idle.is_empty() {
         let idle: Vec<PcpuId> = pcpus.idle.iter().collect();
         // One sibling each from the end, so that the first vCPUs, which guests load most, keep

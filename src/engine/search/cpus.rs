@@ -14,8 +14,8 @@
 //!   its pCPUs are usable. The VM also holds the usable siblings beyond t, idle. A sibling outside
 //!   the allowed set does not make a core shared: no tenant can get it.
 //! - *Dedicated, not whole*: any core with t usable pCPUs. The VM holds only those with a vCPU.
-//! - *Floating*: room is the number of usable pCPUs, of unshared cores if whole cores are required.
-//!   A vCPU may run on every one of them on its node, and none is held for it.
+//! - *Floating*: room is that of the node's pool, see [`Pool`]. A vCPU may run on every pCPU of its node's
+//!   pool, and none is held for it.
 //!
 //! `levels[n - 1]` is the set of cores with at least n usable pCPUs, one bit per core. All counts
 //! are population counts over ranges of these, because the cores of a host are sorted by node, L3
@@ -89,7 +89,7 @@ use std::ops::Range;
 
 use crate::engine::profile::{L3Use, l3_use, load_price};
 use crate::engine::work::busy;
-use crate::free::{FreePcpus, Isolation};
+use crate::free::{FreePcpus, Isolation, Pool};
 use crate::host::Host;
 use crate::host::core_set::CoreSet;
 use crate::host::derived::ByKind;
@@ -216,6 +216,8 @@ pub(crate) struct FreeCores<'h> {
     pub(crate) way: CpuPolicy,
     /// By position in [`Host::nodes`].
     pub(crate) nodes: Vec<NodeRoom>,
+    /// By node: what floats on it; none where the VM's pCPUs are dedicated.
+    pub(crate) pools: Vec<Pool>,
     /// `levels[n - 1]`: the set of cores with at least n usable pCPUs.
     levels: Vec<CoreSet>,
     /// See [`FreePcpus`].
@@ -235,11 +237,8 @@ pub(crate) struct FreeCores<'h> {
 
 impl<'h> FreeCores<'h> {
     pub(crate) fn new(host: &'h Host, free: &FreePcpus, request: &Request, way: CpuPolicy) -> Self {
-        let levels = if way.dedicated {
-            free.levels(way.isolation())
-        } else {
-            free.open_levels(host, way.whole)
-        };
+        let levels =
+            if way.dedicated { free.levels(way.isolation()) } else { free.open_levels(host) };
         let level = |threads: usize, of: &Range<usize>| {
             levels.get(threads - 1).map_or(0, |level| level.count(of))
         };
@@ -254,7 +253,10 @@ impl<'h> FreeCores<'h> {
             let cores = [0, 1].map(|t| of_node.iter().map(|group| u64::from(group[t])).sum());
             NodeRoom { cores, pcpus: cores[0] + cores[1] + pcpus.sum::<u64>() }
         };
-        let nodes = (0..host.nodes().len()).map(node).collect();
+        let nodes: Vec<NodeRoom> = (0..host.nodes().len()).map(node).collect();
+        let pool = |node| Pool::of(free, host, node, request.spec().overcommit());
+        let pools =
+            if way.dedicated { Vec::new() } else { host.nodes().iter().map(pool).collect() };
         let tiers = if way.dedicated { tiers(host, free, &levels) } else { Vec::new() };
         let weights = request.spec().workload.weights();
         let wants_favoured = weights.cpu_single_thread >= FAVOURED_WEIGHT;
@@ -263,6 +265,7 @@ impl<'h> FreeCores<'h> {
             host,
             way,
             nodes,
+            pools,
             counts,
             tiers,
             wants_favoured,
@@ -284,7 +287,7 @@ impl<'h> FreeCores<'h> {
     pub(crate) fn room(&self, node: usize, threads: u32) -> u64 {
         let room = &self.nodes[node];
         match self.way {
-            CpuPolicy { dedicated: false, .. } => room.pcpus,
+            CpuPolicy { dedicated: false, .. } => self.pools[node].room,
             CpuPolicy { doubled: true, .. } if threads == 1 => room.cores[0] + room.cores[1],
             _ => room.cores[threads as usize - 1],
         }

@@ -34,7 +34,13 @@ impl FreeCores<'_> {
                 let kind = derived.place(derived.groups[group].kind);
                 of_node[kind] += u64::from(self.counts[group][0]);
             }
-            of_node[3] = self.room(node, 1) - of_node.iter().sum::<u64>();
+            // At most the room: where vCPUs float, others may have left less, or more than pCPUs.
+            let mut left = self.room(node, 1);
+            for cores in of_node.iter_mut().take(3) {
+                *cores = (*cores).min(left);
+                left -= *cores;
+            }
+            of_node[3] = left;
             of_node
         };
         let mut room: SmallVec<[[u64; 4]; 8]> = at.iter().map(|node| cores(*node)).collect();

@@ -116,6 +116,9 @@ impl Candidate {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     pub(super) start: Start,
+    /// Where vCPUs float, the most vCPUs for each pCPU of a node, other tenants' counted, in
+    /// thousandths.
+    pub(super) load: u64,
     /// The number of the emulator's own pCPUs that may have to be on other nodes.
     pub(super) emulator_far: u64,
     /// What it costs the host's other tenants.

@@ -87,7 +87,9 @@ impl<'a> Inventory<'a> {
         let is_held = request.spec().cpus.is_some() || request.spec().nodes.is_some();
         let shares = request.spec().policies.whole_cores == Policy::Ignore;
         let apart = request.spec().policies.own_l3 != Policy::Ignore;
-        let for_others = if is_held || shares || apart { all.whole_cores() } else { None };
+        let floats = request.spec().shared.is_some();
+        let for_others =
+            if is_held || shares || apart || floats { all.whole_cores() } else { None };
         let free = all.narrowed(host, request);
         let nodes = nodes(host, request)?;
         let memory = memory(host, request, nodes).map_err(|fact| vec![fact])?;
@@ -159,9 +161,11 @@ fn ways(request: &Request) -> Vec<CpuPolicy> {
             ways.push(CpuPolicy { whole: false, own_l3, ..strictest });
         }
     }
-    if request.spec().policies.dedicated_cpus != Policy::Require {
-        let whole = request.spec().policies.whole_cores == Policy::Require;
-        ways.push(CpuPolicy { dedicated: false, whole, doubled: false, own_l3: false });
+    if request.spec().shared.is_some() {
+        ways.clear();
+    }
+    if !request.spec().must_dedicate() {
+        ways.push(CpuPolicy { dedicated: false, whole: false, doubled: false, own_l3: false });
     }
     ways
 }
@@ -225,7 +229,8 @@ fn pages(host: &Host, usage: &Usage, request: &Request) -> Result<Vec<Pages>, Ve
 /// How pCPUs for the emulator threads may be taken: the VM's cores may be whole unasked, and then
 /// these need not be.
 pub(crate) fn emulator_way(request: &Request, way: CpuPolicy) -> CpuPolicy {
-    CpuPolicy { whole: request.spec().policies.whole_cores == Policy::Require, ..way }
+    let whole = way.dedicated && request.spec().policies.whole_cores == Policy::Require;
+    CpuPolicy { whole, ..way }
 }
 
 /// The fact that no pCPU is left for the emulator threads, if so.
@@ -250,7 +255,8 @@ pub(crate) fn emulator_room(
             _ => stock.smallest(units),
         };
         (own, all.saturating_sub(taken))
-    } else if inventory.host.emulators_roam() {
+    } else if inventory.host.emulators_roam() || !stock.way.dedicated {
+        // Where vCPUs share pCPUs, so may the emulator.
         return None;
     } else {
         (1, (inventory.free.for_emulators(inventory.host).len() as u64).saturating_sub(vcpus))

@@ -97,7 +97,7 @@
 //! Best first: higher score, packing included; fewer nodes; fewer threads per guest core; cells
 //! without expander buses last; fewer guest cores on nodes that lend pCPUs; smaller *spread* (the
 //! distances between the VM's nodes, plus the distance from each GPU of known node to the nearest of
-//! them); room on its nodes for the pCPUs that the emulator wants for itself; lower packing cost;
+//! them); where vCPUs float, the least load of its fullest node; room on its nodes for the pCPUs that the emulator wants for itself; lower packing cost;
 //! fewer cores;
 //! the better GPU set; where all cells must be alike, room left for more *further* VMs like it; fewer
 //! cores left free on its nodes, so the tightest fit; the smaller node mask; larger pages. Equal candidates of two variants are ordered by the variant. Of equal splits

@@ -64,7 +64,7 @@ impl Walk<'_> {
                 break;
             }
             let choices: SmallVec<[Choice; CHOICES]> =
-                choices_of(inventory.request, pass.base.threads, nodes).collect();
+                choices_of(inventory.request, pass, nodes).collect();
             if nodes < fewest_local {
                 choices.iter().for_each(|c| self.found.note(c.style, Property::GpuLocality));
                 continue;
@@ -221,7 +221,9 @@ impl<'s> Pass<'s> {
         // Floating vCPUs on cores of several kinds, and cells that must be alike, are shared out
         // before it is known which cores they use.
         let CpuPolicy { dedicated, doubled, .. } = stock.way;
-        let knows_best = doubled || (!dedicated && !host.derived().hybrid);
+        // Nor where other tenants leave a node room for fewer vCPUs than it has cores.
+        let loaded = stock.pools.iter().any(|pool| pool.load > 0);
+        let knows_best = doubled || (!dedicated && !host.derived().hybrid && !loaded);
         let none = CoreUse { l3: L3Use::NoChoice, cores: [0; 3], whole: true, crowd: 0 };
         let if_all = |at: usize| match caps[at] {
             0 => none,
@@ -318,10 +320,15 @@ fn threads(request: &Request, way: CpuPolicy) -> Vec<u32> {
 }
 
 /// The choices for a guest on this number of nodes.
-fn choices_of(request: &Request, threads: u32, nodes: usize) -> impl Iterator<Item = Choice> {
-    let (flat, cells) = match threads {
-        1 => (Style::Pin, Style::PinNuma),
-        _ => (Style::PinSmt, Style::PinNumaSmt),
+fn choices_of(
+    request: &Request,
+    pass: &Pass<'_>,
+    nodes: usize,
+) -> impl Iterator<Item = Choice> + use<> {
+    let (flat, cells) = match (pass.stock.way.dedicated, pass.base.threads) {
+        (false, _) => (Style::Float, Style::FloatNuma),
+        (true, 1) => (Style::Pin, Style::PinNuma),
+        (true, _) => (Style::PinSmt, Style::PinNumaSmt),
     };
     let strict = |number, style, expanders| {
         let memory = MemoryMode::Strict;

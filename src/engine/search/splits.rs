@@ -123,8 +123,9 @@ impl Walk<'_> {
     }
 }
 
-/// Adds two splits for a set with nodes that may give memory alone: one with as many guest cores as
-/// possible on the nodes with memory, and one with as many as possible on those that lend pCPUs. `at`
+/// Adds splits for a set with nodes that may give memory alone: one with as many guest cores as
+/// possible on the nodes with memory, one with as many as possible on those that lend pCPUs, and one
+/// with all on each node that has room for them, where the others need none. `at`
 /// and `room` are those of the set.
 fn add_splits(
     pass: &Pass<'_>,
@@ -156,4 +157,10 @@ fn add_splits(
     let Some(by_memory) = fill(&has_memory) else { return };
     to.extend(&by_memory);
     to.extend(fill(&lends).into_iter().flatten());
+    // All on one node, if the others may do without: its cores may turn out whole.
+    for at in (0..at.len()).filter(|at| room[*at] >= pass.units) {
+        if least.iter().enumerate().all(|(other, least)| other == at || *least == 0) {
+            to.extend((0..least.len()).map(|other| if other == at { pass.units } else { 0 }));
+        }
+    }
 }

@@ -204,6 +204,7 @@ impl Walk<'_> {
         let score = score.with_packing(inventory.options, cost);
         let rank = Rank {
             start: Start { score: Reverse(score.total), ..start },
+            load: load(pass, at, units),
             emulator_far: emulator_far(inventory, pass, at, cores),
             cost,
             cores: cores.iter().sum(),
@@ -281,6 +282,13 @@ fn emulator_far(inventory: &Inventory<'_>, pass: &Pass<'_>, at: &[usize], cores:
         false => u64::from(inventory.request.spec().vcpus),
     };
     pass.emulator_pcpus.saturating_sub(all.saturating_sub(taken))
+}
+
+/// The load of the fullest of the VM's nodes, where vCPUs float.
+fn load(pass: &Pass<'_>, at: &[usize], units: &[u64]) -> u64 {
+    let pools = &pass.stock.pools;
+    let full = |(node, units): (&usize, &u64)| pools.get(*node).map_or(0, |p| p.fullness(*units));
+    at.iter().zip(units).map(full).max().unwrap_or(0)
 }
 
 /// The number of guest cores on nodes that lend pCPUs.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Definition, Field, addresses, amounts, array, boolean, cpu_sets, cpus, document,
+    Definition, Field, U32, addresses, amounts, array, boolean, cpu_sets, cpus, document,
     document_by_hand, list, number, object, of, one_of, string,
 };
 use crate::json::format::{OFFER, TENANT, USAGE};
@@ -97,6 +97,12 @@ pub(super) fn claim() -> Vec<Field> {
             false,
             boolean(),
             "whether nobody else may be in the L3 domains of its dedicated pCPUs; false if omitted",
+        ),
+        (
+            "floating_vcpus",
+            false,
+            number(U32),
+            "the number of its vCPUs that float; 0, none or unknown, if omitted",
         ),
     ]
 }

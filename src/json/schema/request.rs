@@ -44,6 +44,7 @@ pub fn request_schema() -> String {
         ("peer_to_peer", false, boolean(), "whether GPUs use peer-to-peer; unknown if omitted"),
         ("emulator_pcpus", false, number(U32), "pCPUs for the emulator threads alone"),
         ("io_threads", false, number(U32), "the number of I/O threads"),
+        ("shared", false, sharing(), "vCPUs that float over shared pCPUs; dedicated if omitted"),
         cpus("cpus", false, "the only pCPUs that the VM may have; any if omitted"),
         ("nodes", false, set(), "the only nodes for its vCPUs and memory; any if omitted"),
         (
@@ -113,6 +114,13 @@ fn device_wish() -> Value {
             ),
         ],
     )
+}
+
+/// vCPUs that share pCPUs.
+pub(super) fn sharing() -> Value {
+    let ratio = json!({ "type": "number", "minimum": 1, "maximum": 64 });
+    let about = "the most vCPUs for each shared pCPU, those of other tenants counted; 4 if omitted";
+    object("vCPUs that share pCPUs", vec![("overcommit", false, ratio, about)])
 }
 
 fn workload() -> Value {

@@ -1,5 +1,6 @@
 //! The JSON Schema of the shapes that capacity counts.
 
+use super::request::sharing;
 use super::{U32, amounts, array, boolean, document, names, number, of, one_of, set, tagged};
 use crate::json::format::SHAPE;
 
@@ -22,6 +23,7 @@ pub fn shape_schema() -> String {
         ),
         ("smt", false, boolean(), "whether the guest sees SMT siblings; false if omitted"),
         ("whole_cores", false, boolean(), "whether a core has one VM only; true if omitted"),
+        ("shared", false, sharing(), "vCPUs that float over shared pCPUs; dedicated if omitted"),
         (
             "bond",
             false,

@@ -17,11 +17,11 @@ use crate::placement::{
     PlacedDevice, Placement, Style,
 };
 use crate::request::{
-    DeviceWish, GpuRequest, Guest, Nearness, Policies, Policy, RequestSpec, Wish, WishKind,
-    WishNumber,
+    DeviceWish, GpuRequest, Guest, Nearness, Policies, Policy, RequestSpec, Sharing, Wish,
+    WishKind, WishNumber,
 };
 use crate::sets::IdSet;
-use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr};
+use crate::units::{Bytes, CellId, Distance, Id, NodeId, PageSize, PciAddr, Ratio};
 use crate::usage::{Claim, Generation, Offer, PageClaim};
 use crate::workload::{Weights, Workload};
 
@@ -60,10 +60,23 @@ fn claim() -> impl Strategy<Value = Claim> {
         addresses(),
         vec(option::of(address()), 0..3),
         any::<[bool; 2]>(),
+        any::<u32>(),
     )
-        .prop_map(|(dedicated, floating, pages, devices, mediated, [whole_cores, own_l3])| {
-            Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 }
-        })
+        .prop_map(
+            |(dedicated, floating, pages, devices, mediated, isolation, floating_vcpus)| {
+                let [whole_cores, own_l3] = isolation;
+                Claim {
+                    dedicated,
+                    floating,
+                    pages,
+                    devices,
+                    mediated,
+                    whole_cores,
+                    own_l3,
+                    floating_vcpus,
+                }
+            },
+        )
 }
 
 fn offer() -> impl Strategy<Value = Offer> {
@@ -151,12 +164,17 @@ fn device_wishes() -> impl Strategy<Value = Vec<DeviceWish>> {
     vec(wish, 0..3)
 }
 
+fn sharing() -> impl Strategy<Value = Option<Sharing>> {
+    let overcommit = (1000_u32..=64_000).prop_map(|n| Sharing { overcommit: Ratio(n) });
+    option::of(overcommit)
+}
+
 fn request() -> impl Strategy<Value = RequestSpec> {
     let size = ("\\PC{0,8}", any::<u32>(), any::<u64>(), option::of(page_size()));
     let guest = prop_oneof![Just(Guest::Any), Just(Guest::Windows)];
     let devices = (addresses(), device_wishes());
     let parts = (gpus(), devices, workload(), guest, wish(any::<u32>()), wish(any::<bool>()));
-    let held_to = (option::of(set()), option::of(set()), option::of(set()));
+    let held_to = (option::of(set()), option::of(set()), option::of(set()), sharing());
     let rest =
         (option::of(any::<bool>()), any::<[bool; 2]>(), any::<u32>(), any::<u32>(), policies());
     let rest = (rest, held_to);
@@ -165,7 +183,7 @@ fn request() -> impl Strategy<Value = RequestSpec> {
         let (devices, device_wishes) = devices;
         let ((peer_to_peer, flags, emulator_pcpus, io_threads, policies), held_to) = rest;
         let [even_cells, allow_group] = flags;
-        let (cpus, nodes, memory_nodes) = held_to;
+        let (cpus, nodes, memory_nodes, shared) = held_to;
         RequestSpec {
             name,
             vcpus,
@@ -183,6 +201,7 @@ fn request() -> impl Strategy<Value = RequestSpec> {
             peer_to_peer,
             emulator_pcpus,
             io_threads,
+            shared,
             cpus,
             nodes,
             memory_nodes,
@@ -195,12 +214,12 @@ fn shape() -> impl Strategy<Value = Shape> {
     let bond = prop::sample::select(vec![GpuBond::Any, GpuBond::Linked, GpuBond::Partition]);
     let allowed = prop_oneof![Just(Allowed::Any), vec(set(), 0..4).prop_map(Allowed::Sets)];
     let size = (any::<u32>(), any::<u32>(), any::<u64>(), page_size());
-    (size, any::<[u32; 2]>(), any::<[bool; 2]>(), bond, allowed).prop_map(
+    (size, any::<[u32; 2]>(), any::<[bool; 2]>(), (sharing(), bond), allowed).prop_map(
         |(
             (cells, vcpus, memory, page_size),
             [gpus, virtual_functions],
             [smt, whole_cores],
-            bond,
+            (shared, bond),
             allowed,
         )| Shape {
             cells,
@@ -211,6 +230,7 @@ fn shape() -> impl Strategy<Value = Shape> {
             virtual_functions,
             smt,
             whole_cores,
+            shared,
             bond,
             allowed,
         },
@@ -386,6 +406,7 @@ pub(super) fn full() -> Full {
         mediated: vec![None, Some(address)],
         whole_cores: true,
         own_l3: true,
+        floating_vcpus: 3,
     };
     let request = RequestSpec {
         page_size: Some(PageSize::GIB_1),
@@ -415,6 +436,7 @@ pub(super) fn full() -> Full {
         peer_to_peer: Some(true),
         emulator_pcpus: 1,
         io_threads: 1,
+        shared: Some(Sharing { overcommit: Ratio(1500) }),
         cpus: Some(cpus.clone()),
         nodes: Some("0-1".parse().unwrap()),
         memory_nodes: Some("0-1".parse().unwrap()),
@@ -435,6 +457,7 @@ pub(super) fn full() -> Full {
         virtual_functions: 1,
         smt: true,
         whole_cores: false,
+        shared: Some(Sharing { overcommit: Ratio(1500) }),
         bond: GpuBond::Linked,
         allowed: Allowed::Sets(vec!["0-1".parse().unwrap()]),
         ..Shape::new(1, 2, Bytes::from_gib(1), PageSize::GIB_1)

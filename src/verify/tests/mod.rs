@@ -42,17 +42,21 @@ fn what_the_checker_accepts_can_be_claimed() {
         let (host, mut usage) = (scene.host(), scene.usage());
         let claim = scene.placement.claim();
         assert_eq!(usage.claim(&host, &scene.placement.name, claim), Ok(()), "{name}");
-        // And then the same placement is not free any more, unless it only shares.
+        // And then the same placement is not free any more.
         let again = super::verify(Question::new(&host, &usage, &scene.request()), &scene.placement);
         let held = |v: &Violation| {
-            use Violation::{CoreShared, DeviceHeld, PagesShort, PcpusHeld};
+            use Violation::{CoreShared, Crowded, DeviceHeld, PagesShort, PcpusHeld};
             matches!(
                 v,
-                PcpusHeld { .. } | DeviceHeld { .. } | PagesShort { .. } | CoreShared { .. }
+                PcpusHeld { .. }
+                    | DeviceHeld { .. }
+                    | PagesShort { .. }
+                    | CoreShared { .. }
+                    | Crowded { .. }
             )
         };
         match again {
-            Ok(()) => assert_eq!(name, "floating in a set"),
+            Ok(()) => panic!("{name}"),
             Err(found) => assert!(found.iter().all(held), "{name}: {found:?}"),
         }
     }

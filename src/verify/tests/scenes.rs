@@ -388,7 +388,7 @@ pub(super) fn default() -> Scene {
 pub(super) fn floating() -> Scene {
     let mut request = request(4, 4);
     request.policies.dedicated_cpus = Policy::Prefer;
-    let mut placement = placement(Style::Pin, [1, 1, 4, 1], &["1-2,9-10"; 4]);
+    let mut placement = placement(Style::Float, [1, 1, 4, 1], &["1-2,9-10"; 4]);
     (placement.dedicated, placement.whole_cores) = (false, false);
     placement.memory_mode = MemoryMode::Interleave;
     placement.cells = vec![cell(0, 0, "0-3", 4, &[10])];

@@ -25,8 +25,8 @@ use pinwise::placement::{
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::{CellId, Distance, NodeId, PcpuId, VcpuId};
 use pinwise::{
-    Bytes, CpuSet, Host, NodeSet, Options, PageSize, PciAddr, Placement, Policy, Question, Request,
-    Score, Style, Usage, verify,
+    Bytes, Claim, CpuSet, Host, NodeSet, Options, PageSize, PciAddr, Placement, Policy, Question,
+    Request, Score, Style, Usage, verify,
 };
 
 use pinwise_testkit::case::Built;
@@ -92,6 +92,9 @@ pub(crate) fn search(case: &Built, options: &Options) -> Found {
     let own_l3 = false;
     let mut brute = Brute { host, usage, request, options, usable, own_l3, gpus, best, tried };
     for own_l3 in [true, false] {
+        if request.spec().shared.is_some() {
+            break;
+        }
         if own_l3 && request.spec().policies.own_l3 == Policy::Ignore {
             continue;
         }
@@ -452,19 +455,30 @@ impl Brute<'_> {
         core.pcpus.iter().all(|p| self.usable.contains(*p) || dead(*p))
     }
 
+    /// The number of vCPUs that may share these pCPUs of a node.
+    fn shared_room(&self, set: &CpuSet) -> u64 {
+        let overcommit = self.request.spec().shared.map_or(1000, |shared| shared.overcommit.0);
+        let left = |pcpu: PcpuId| {
+            let here = self.usage.tenants().filter(|(_, claim)| claim.floating.contains(pcpu));
+            let part = |(_, claim): (&str, &Claim)| {
+                u64::from(claim.floating_vcpus) * 1_000_000 / claim.floating.len() as u64
+            };
+            (u64::from(overcommit) * 1000).saturating_sub(here.map(part).sum())
+        };
+        set.iter().map(left).sum::<u64>() / 1_000_000
+    }
+
     /// All node sets for vCPUs that float.
     fn floating(&self) -> Vec<Cpus> {
         let mut all_cpus = Vec::new();
-        if self.request.spec().policies.dedicated_cpus == Policy::Require {
+        let spec = self.request.spec();
+        if spec.policies.dedicated_cpus == Policy::Require && spec.shared.is_none() {
             return all_cpus;
         }
         let nodes = self.host.nodes();
-        let whole = self.request.spec().policies.whole_cores == Policy::Require;
         let free_on = |id: NodeId| {
-            let cores = self.host.cores().iter().filter(|core| core.node == id);
-            let mut free = CpuSet::new();
-            cores.filter(|c| self.is_whole(c) || !whole).for_each(|c| free.extend(&all_of(c)));
-            free.intersection(&self.usable)
+            let node = self.host.node(id).expect("a node of the host");
+            self.usable.intersection(&node.cpus)
         };
         for mask in 1_u32..1 << nodes.len() {
             let chosen: Vec<NodeId> = (0..nodes.len())
@@ -473,40 +487,32 @@ impl Brute<'_> {
                 .collect();
             let whole_sets: Vec<CpuSet> = chosen.iter().map(|id| free_on(*id)).collect();
             let all = whole_sets.iter().fold(CpuSet::new(), |all, set| all.union(set));
-            // The emulator's pCPU is one that no vCPU could have, or else from the largest set.
-            let own = self.request.spec().emulator_pcpus > 0;
-            let outside = if own { self.usable.clone() } else { self.for_emulators() };
-            let outside = outside.difference(&all).iter().find(|p| {
-                let core = self.host.core_of(*p).expect("an online pCPU has a core");
-                !own || !whole || self.is_whole(core)
-            });
-            let roams = self.roams() && !own;
-            let carved = outside.is_none() && !roams;
+            // The emulator's own pCPU is one that no vCPU could have, or else from some set. Without one,
+            // it is where the vCPUs are or beside them.
+            let own = spec.emulator_pcpus > 0;
+            let outside = self.usable.difference(&all).first();
+            let carved = own && outside.is_none();
             let from = if carved { 0..whole_sets.len() } else { 0..1 };
             for carve in from {
                 let mut sets = whole_sets.clone();
-                let pcpu = outside.or_else(|| {
-                    let set = sets.get_mut(carve).filter(|_| carved)?;
-                    // The one that the vCPUs miss least.
-                    let pcpu = set.iter().max_by_key(|pcpu| {
-                        let core = self.host.core_of(*pcpu).expect("an online pCPU has a core");
-                        (all_of(core).intersection(set).len() > 1, core.kind)
-                    })?;
-                    set.remove(pcpu);
-                    Some(pcpu)
-                });
-                if pcpu.is_none() && !roams {
-                    continue;
-                }
-                let core = pcpu.and_then(|p| self.host.core_of(p)).map(all_of).unwrap_or_default();
-                let just = || pcpu.map(only).unwrap_or_default();
-                let beside = sets.iter().any(|set| set.intersects(&core));
-                // A core that is to be whole has its other pCPUs with the VM too.
-                let with = if whole && !beside { core.intersection(&self.usable) } else { just() };
-                let idle = if whole && beside && !own && carved { just() } else { CpuSet::new() };
-                let room: Vec<u64> = sets.iter().map(|set| set.len() as u64).collect();
-                let vcpus = u64::from(self.request.spec().vcpus);
-                let alike = shared(&room, vcpus).filter(|_| self.request.spec().even_cells);
+                let pcpu = match own {
+                    false => self.for_emulators().union(&all).first(),
+                    true => outside.or_else(|| {
+                        let set = &mut sets[carve];
+                        // The one that the vCPUs miss least.
+                        let pcpu = set.iter().max_by_key(|pcpu| {
+                            let core = self.host.core_of(*pcpu);
+                            let core = core.expect("an online pCPU has a core");
+                            (all_of(core).intersection(set).len() > 1, core.kind)
+                        })?;
+                        set.remove(pcpu);
+                        Some(pcpu)
+                    }),
+                };
+                let Some(pcpu) = pcpu else { continue };
+                let room: Vec<u64> = sets.iter().map(|set| self.shared_room(set)).collect();
+                let vcpus = u64::from(spec.vcpus);
+                let alike = shared(&room, vcpus).filter(|_| spec.even_cells);
                 for counts in splits(&room, vcpus).into_iter().chain(alike) {
                     let mut cpus = Cpus {
                         dedicated: false,
@@ -514,9 +520,9 @@ impl Brute<'_> {
                         vcpus: Vec::new(),
                         nodes: Vec::new(),
                         doubled: None,
-                        idle: idle.clone(),
-                        own: if own { with.clone() } else { CpuSet::new() },
-                        emulator: just(),
+                        idle: CpuSet::new(),
+                        own: if own { only(pcpu) } else { CpuSet::new() },
+                        emulator: only(pcpu),
                     };
                     for ((set, id), count) in sets.iter().zip(&chosen).zip(counts) {
                         let count = count as usize;
@@ -614,6 +620,8 @@ impl Brute<'_> {
 
     fn judge(&mut self, cpus: &Cpus, memory: &Memory<'_>, gpus: &[PciAddr], expanders: bool) {
         let style = match (memory.cells, cpus.threads > 1) {
+            (false, _) if !cpus.dedicated => Style::Float,
+            (true, _) if !cpus.dedicated => Style::FloatNuma,
             (false, false) => Style::Pin,
             (false, true) => Style::PinSmt,
             (true, false) => Style::PinNuma,

@@ -78,7 +78,12 @@ fn check(case: &Case) -> Result<Outcome, Failure> {
     if !ranked.is_sorted_by_key(|row| std::cmp::Reverse(row.score.total)) {
         return Err(failure("the ranking decreases", ""));
     }
-    for style in Style::ALL.into_iter().skip(1) {
+    let spec = built.request.spec();
+    let is_asked = |style: &Style| match style.floats() {
+        true => spec.shared.is_some() || spec.policies.dedicated_cpus != Policy::Require,
+        false => spec.shared.is_none(),
+    };
+    for style in Style::ALL.into_iter().skip(1).filter(is_asked) {
         let of_style = |rejection: &&Rejection| rejection.style == style;
         let row = ranked.iter().find(|row| row.placement.style == style);
         let rejection = rejected.iter().find(of_style);
@@ -250,6 +255,8 @@ fn counts(outcomes: &[Outcome]) -> BTreeMap<String, usize> {
             ("held to nodes", request.nodes.is_some()),
             ("memory held to nodes", request.memory_nodes.is_some()),
             ("L3 domains of its own", request.policies.own_l3 != Policy::Ignore),
+            ("shared pCPUs", request.shared.is_some()),
+            ("a tenant that shares", tenants.iter().any(|(_, c)| c.floating_vcpus > 0)),
             ("an isolated tenant", tenants.iter().any(|(_, c)| c.whole_cores || c.own_l3)),
             ("a node without memory", host.nodes.iter().any(|node| node.memory == Bytes::ZERO)),
             ("a node without CPUs", host.nodes.iter().any(|node| node.cpus.is_empty())),
@@ -302,6 +309,8 @@ fn assert_spread(outcomes: &[Outcome]) {
         ("memory held to nodes: true", 3.0),
         ("L3 domains of its own: true", 8.0),
         ("an isolated tenant: true", 5.0),
+        ("shared pCPUs: true", 7.0),
+        ("a tenant that shares: true", 15.0),
         ("a node without memory: true", 2.5),
         ("a node without CPUs: true", 0.3),
         ("0 tenants", 20.0),

@@ -28,7 +28,7 @@ fn steps(case: &Case) -> Vec<Case> {
         let mut smaller = case.clone();
         smaller.tenants.remove(at);
         steps.push(smaller);
-        for field in 0..6 {
+        for field in 0..7 {
             let mut smaller = case.clone();
             let claim = &mut smaller.tenants[at].1;
             match field {
@@ -37,7 +37,8 @@ fn steps(case: &Case) -> Vec<Case> {
                 2 => claim.pages.clear(),
                 3 => claim.devices.clear(),
                 4 => claim.whole_cores = false,
-                _ => claim.own_l3 = false,
+                5 => claim.own_l3 = false,
+                _ => claim.floating_vcpus = 0,
             }
             steps.push(smaller);
         }
@@ -116,6 +117,7 @@ fn steps(case: &Case) -> Vec<Case> {
         RequestSpec { page_size: None, ..request.clone() },
         RequestSpec { emulator_pcpus: 0, ..request.clone() },
         RequestSpec { io_threads: 0, ..request.clone() },
+        RequestSpec { shared: None, ..request.clone() },
         RequestSpec { cpus: None, ..request.clone() },
         RequestSpec { nodes: None, ..request.clone() },
         RequestSpec { memory_nodes: None, ..request.clone() },

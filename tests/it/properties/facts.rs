@@ -6,7 +6,7 @@ use pinwise::engine::{Fact, Rejection};
 use pinwise::host::{DeviceKind, PciDevice};
 use pinwise::request::{GpuRequest, Wish};
 use pinwise::units::NodeId;
-use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy};
+use pinwise::{Bytes, Claim, CpuSet, NodeSet, PageSize, PciAddr, Policy};
 
 use super::scene::Scene;
 use super::{ensure, for_cases};
@@ -38,6 +38,28 @@ fn usable(scene: &Scene, whole: bool) -> Vec<(NodeSet, u64)> {
         ([core.node].into_iter().collect(), count)
     });
     cores.collect()
+}
+
+/// The number of vCPUs that may float on these nodes.
+fn shared_room(scene: &Scene, nodes: &NodeSet) -> u64 {
+    let (host, usage, spec) = (&scene.host, &scene.usage, &scene.request);
+    let held_to = |node| spec.nodes.as_ref().is_none_or(|nodes| nodes.contains(node));
+    let left = |pcpu| {
+        let here = usage.tenants().filter(|(_, claim)| claim.floating.contains(pcpu));
+        let each = |claim: &Claim| {
+            u64::from(claim.floating_vcpus) * 1_000_000 / claim.floating.len() as u64
+        };
+        1_000_000_u64.saturating_sub(here.map(|(_, claim)| each(claim)).sum())
+    };
+    let mut closed = usage.dedicated().union(&host.kept().cpus).union(host.isolated());
+    usage.tenants().for_each(|(_, claim)| closed.extend(&claim.closes(host)));
+    let of_node = |id| {
+        let cpus = host.node(id).map(|node| node.cpus.intersection(host.allowed()));
+        let cpus = cpus.unwrap_or_default().difference(&closed);
+        let cpus = spec.cpus.as_ref().map_or(cpus.clone(), |own| cpus.intersection(own));
+        if held_to(id) { cpus.iter().map(left).sum::<u64>() / 1_000_000 } else { 0 }
+    };
+    nodes.iter().map(of_node).sum()
 }
 
 fn free_pages(scene: &Scene, nodes: &NodeSet, size: PageSize) -> u64 {
@@ -111,9 +133,6 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
     };
     let expected = match fact {
         Fact::CoresShort { nodes, threads, needed, free } => {
-            ensure(request.policies.dedicated_cpus == Policy::Require || *threads > 1, || {
-                format!("{fact:?}")
-            })?;
             ensure(free < needed, || format!("{fact:?}"))?;
             let free = on(nodes, u64::from(*threads)).len() as u64;
             let needed = u64::from(request.vcpus / threads);
@@ -121,7 +140,9 @@ fn is_so(scene: &Scene, fact: &Fact) -> Result<(), String> {
         }
         Fact::PcpusShort { nodes, needed, free } => {
             ensure(free < needed, || format!("{fact:?}"))?;
-            let free = on(nodes, 1).iter().sum();
+            // Of pinned vCPUs that share cores, or of vCPUs that float.
+            let shared = shared_room(scene, nodes);
+            let free = if *free == shared { shared } else { on(nodes, 1).iter().sum() };
             Fact::PcpusShort { nodes: nodes.clone(), needed: u64::from(request.vcpus), free }
         }
         Fact::PagesShort { nodes, page_size: size, needed, free } => {

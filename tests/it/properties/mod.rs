@@ -121,7 +121,7 @@ fn the_generator_spreads() {
     (0..=4).for_each(|tenants| least(&format!("{tenants} tenants"), 3.0));
     for style in Style::ALL.into_iter().skip(1) {
         least(&format!("{style} is ranked"), 5.0);
-        least(&format!("{style} wins"), 1.0);
+        least(&format!("{style} wins"), if style.floats() { 0.5 } else { 1.0 });
     }
     (1..=3).for_each(|nodes| least(&format!("on {nodes} nodes"), 2.0));
     for (what, share) in [

@@ -104,6 +104,7 @@ impl Numbers {
             mediated: claim.mediated.iter().map(|at| at.map(|at| self.address(at))).collect(),
             whole_cores: claim.whole_cores,
             own_l3: claim.own_l3,
+            floating_vcpus: claim.floating_vcpus,
         }
     }
 

@@ -49,6 +49,6 @@ fn an_answers_domain_is_read_back_as_its_claim_and_stays_as_it_is() {
         Ok(())
     });
     println!("{seen:?}, {exact} to the page");
-    assert!(seen.len() == Style::ALL.len() && seen.values().all(|n| *n >= 10), "{seen:?}");
+    assert!(seen.len() == Style::ALL.len() && seen.values().all(|n| *n >= 5), "{seen:?}");
     assert!(exact > 100, "{exact}");
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use pinwise::host::{Reserve, ReserveMemory};
-use pinwise::request::{Guest, Wish};
-use pinwise::units::ParseUnitError;
+use pinwise::request::{Guest, Sharing, Wish};
+use pinwise::units::{ParseUnitError, Ratio};
 use pinwise::{Bytes, CpuSet, NodeSet, PageSize, PciAddr, Policy, Style, Workload};
 use pinwise_discover::tenants::Isolation;
 
@@ -81,7 +81,7 @@ pub(crate) struct Args {
     /// of KubeVirt (kubectl get vmi NAME -o json).
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
-        "cells", "smt", "p2p", "dedicated_cpus", "whole_cores", "own_l3", "one_node", "gpu_locality", "same_switch",
+        "cells", "smt", "p2p", "dedicated_cpus", "shared", "whole_cores", "own_l3", "one_node", "gpu_locality", "same_switch",
         "cpus", "nodes", "memory_nodes", "fabric_partition", "device", "nic", "nic_per_gpu", "nic_model",
         "nvme", "nvme_per_gpu", "nvme_model", "device_near", "device_within",
         "io_threads", "emulator_pcpus",
@@ -138,6 +138,16 @@ pub(crate) struct Args {
     /// Whether the guest's GPUs use peer-to-peer.
     #[arg(long, value_name = "yes|no|unknown", value_parser = p2p)]
     pub(crate) p2p: Option<Choice<bool>>,
+    /// vCPUs that float over shared pCPUs instead of dedicated ones: at most this many for each pCPU,
+    /// those of other tenants counted; 4 without a number, a ratio of our own. --cpus bounds the pool.
+    #[arg(
+        long,
+        value_name = "RATIO",
+        num_args = 0..=1,
+        default_missing_value = "4",
+        value_parser = overcommit
+    )]
+    pub(crate) shared: Option<Sharing>,
     /// The threads beside the vCPUs.
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
@@ -173,7 +183,8 @@ pub(crate) struct Args {
     /// How strictly the GPUs must form one of the host's fabric partitions.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) fabric_partition: Option<Policy>,
-    /// Only this style: default, pin, pin+numa, pin+numa+smt or pin+smt.
+    /// Only this style: default, pin, pin+numa, pin+numa+smt, pin+smt, float or
+    /// float+numa.
     #[arg(long, value_name = "NAME")]
     pub(crate) style: Option<Style>,
     /// Every variant of every style instead of the best of each.
@@ -219,6 +230,19 @@ fn page_size(text: &str) -> Result<Choice<PageSize>, String> {
 fn guest(text: &str) -> Result<Guest, String> {
     let known = [Guest::Any, Guest::Windows].into_iter().find(|guest| guest.name() == text);
     known.ok_or_else(|| format!("{text:?} is not any or windows"))
+}
+
+/// A ratio with at most three decimals: `4`, `1.5`.
+fn overcommit(text: &str) -> Result<Sharing, String> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    let thousandths = format!("{part:0<3}");
+    let parts = whole.parse::<u32>().ok().zip(thousandths.parse::<u32>().ok());
+    let all = parts.and_then(|(whole, part)| whole.checked_mul(1000)?.checked_add(part));
+    match all.filter(|_| digits(whole) && digits(part) && part.len() <= 3) {
+        Some(overcommit) => Ok(Sharing { overcommit: Ratio(overcommit) }),
+        None => Err(format!("{text:?} is not a number of vCPUs for each pCPU, such as 4 or 1.5")),
+    }
 }
 
 fn isolation(text: &str) -> Result<Isolation, String> {

@@ -184,6 +184,7 @@ fn of_arguments(args: &Args, base: RequestSpec) -> RequestSpec {
         cells: args.cells.unwrap_or_default(),
         smt: args.smt.unwrap_or(base.smt),
         peer_to_peer: args.p2p.and_then(|choice| choice.0),
+        shared: args.shared.or(base.shared),
         cpus: args.cpus.clone(),
         nodes: args.nodes.clone(),
         memory_nodes: args.memory_nodes.clone(),

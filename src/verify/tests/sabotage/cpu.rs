@@ -6,8 +6,8 @@ use super::super::scenes::{
 use super::{Sabotage, core, other, vcpu};
 use crate::host::Reserve;
 use crate::placement::{GuestTopology, Style};
-use crate::request::Policy;
-use crate::units::{Bytes, CellId, PcpuId};
+use crate::request::{Policy, Sharing};
+use crate::units::{Bytes, CellId, PcpuId, Ratio};
 use crate::verify::CpuUser::{Emulator, EmulatorOwn, Idle, IoThread, Vcpu};
 use crate::verify::Violation::*;
 
@@ -192,14 +192,43 @@ pub(super) fn cpus_broken() -> Vec<Sabotage> {
                 s.placement.vcpus = vec![cpus("1-2,9"); 4];
                 s.placement.idle = cpus("10");
             },
-            Crowded { vcpus: 4, pcpus: cpus("1-2,9") },
+            Crowded { vcpus: 4, pcpus: cpus("1-2,9"), most: 3 },
+        ),
+        // Two vCPUs of the other tenant float there, one of them on other pCPUs as it were.
+        (
+            floating,
+            |s| {
+                s.hold("", &[]);
+                s.tenants[0].floating = cpus("1-2,4-5");
+                s.tenants[0].floating_vcpus = 2;
+            },
+            Crowded { vcpus: 4, pcpus: cpus("1-2,9-10"), most: 3 },
+        ),
+        (
+            floating,
+            |s| {
+                s.request.shared = Some(Sharing { overcommit: Ratio(1500) });
+                s.placement.vcpus = vec![cpus("1"), cpus("1"), cpus("2,9"), cpus("2,9-10")];
+            },
+            Crowded { vcpus: 2, pcpus: cpus("1"), most: 1 },
+        ),
+        (pin, |s| s.request.shared = Some(Sharing::default()), NotShared),
+        (
+            floating,
+            |s| s.placement.style = Style::Pin,
+            StyleFloats { style: Style::Pin, dedicated: false },
+        ),
+        (
+            pin,
+            |s| s.placement.style = Style::Float,
+            StyleFloats { style: Style::Float, dedicated: true },
         ),
         (
             floating,
             |s| {
                 s.placement.vcpus = vec![cpus("1"), cpus("1"), cpus("2,9"), cpus("2,9-10")];
             },
-            Crowded { vcpus: 2, pcpus: cpus("1") },
+            Crowded { vcpus: 2, pcpus: cpus("1"), most: 1 },
         ),
         (
             pin,

@@ -32,7 +32,7 @@ macro_rules! violations {
 
 violations! {
     Name VcpuCount IoThreadCount NoPcpus DefaultPins NotOnline NotAllowed Reserved PcpusHeld CpusExcluded OffNode
-    NotDedicated NotOnePcpu PcpuTwice Crowded FloatsIsolated VcpusShareCore GuestCoreSplit CoreShared CoreNotWhole IsolationClaimed L3Shared TenantIsolated
+    NotDedicated NotOnePcpu PcpuTwice Crowded NotShared StyleFloats FloatsIsolated VcpusShareCore GuestCoreSplit CoreShared CoreNotWhole IsolationClaimed L3Shared TenantIsolated
     IdleApart IdleInUse BesideVcpus EmulatorCount EmulatorElsewhere Topology StyleThreads StyleCells
     Smt Topoext Iommu CellCount NoCells CellId CellEmpty CellVcpus CellsOverlap InNoCell
     CoreStraddles Sockets NoNodes NoSuchNode NodesExcluded MemoryExcluded NotOneNode DistanceCount Distance MemorySum CellsDiffer StyleMemory

@@ -17,6 +17,8 @@ const MAX_IO_THREADS: u64 = 4096;
 pub(super) struct DomainCpus {
     pub(super) dedicated: CpuSet,
     pub(super) floating: CpuSet,
+    /// The number of vCPUs that float.
+    pub(super) floating_vcpus: u32,
     /// pCPUs that the domain names and that are not online.
     off: CpuSet,
     /// Whether numad chose where the domain runs, which only the host's libvirt knows.
@@ -62,7 +64,8 @@ pub(super) fn read(
     let is_anywhere = area.is_none();
     let area = area.unwrap_or_else(|| host.online().clone());
     let (dedicated, floating) = (CpuSet::new(), CpuSet::new());
-    let mut found = DomainCpus { dedicated, floating, off, placed_by_numad };
+    let floating_vcpus = 0;
+    let mut found = DomainCpus { dedicated, floating, floating_vcpus, off, placed_by_numad };
     let tune = child(root, "cputune")?;
     let all_pinned = pins(tune, count, &area, host, &mut found, notes)?;
     match tune.map(|tune| child(tune, "emulatorpin")).transpose()?.flatten() {
@@ -120,6 +123,7 @@ fn pins(
     if (pinned.len() as u64) < count {
         found.floating.extend(area);
     }
+    found.floating_vcpus = u32::try_from(count - alone).unwrap_or(u32::MAX);
     Ok(alone == count)
 }
 

@@ -80,8 +80,16 @@ pub fn read_domain(host: &Host, xml: &str) -> Result<Domain, LibvirtError> {
     let floating = cpus.floating.difference(&cpus.dedicated);
     // XML does not say whether anybody else may be beside the pins.
     let (whole_cores, own_l3) = (false, false);
-    let dedicated = cpus.dedicated;
-    let claim = Claim { dedicated, floating, pages, devices, mediated, whole_cores, own_l3 };
+    let claim = Claim {
+        dedicated: cpus.dedicated,
+        floating,
+        pages,
+        devices,
+        mediated,
+        whole_cores,
+        own_l3,
+        floating_vcpus: cpus.floating_vcpus,
+    };
     Ok(Domain { name, uuid, running, claim, notes: notes.finish() })
 }
 

@@ -75,6 +75,13 @@ pub(super) struct Reasons {
     pub(super) others: String,
 }
 
+/// Whether all vCPUs float on the one set that `<vcpu>` names, so that they need no pins.
+fn says_it_all(root: Node<'_, '_>, placement: &Placement) -> Result<bool, PatchError> {
+    let area: Option<CpuSet> = child(root, "vcpu")?.and_then(|node| listed(node, "cpuset"));
+    let one = |area: &CpuSet| placement.vcpus.iter().all(|set| set == area);
+    Ok(placement.style.floats() && area.as_ref().is_some_and(one))
+}
+
 /// Sets the pins; `ids` are the ids of the I/O threads.
 pub(super) fn patch(
     source: &mut EditedText<'_>,
@@ -83,7 +90,9 @@ pub(super) fn patch(
     ids: &[u32],
     reasons: &Reasons,
 ) -> Result<(), PatchError> {
-    let vcpus = placement.vcpus.iter().zip(0..).map(|(set, id)| (Thread::Vcpu(id), set));
+    let said = says_it_all(root, placement)?;
+    let vcpus = placement.vcpus.iter().zip(0..).filter(|_| !said);
+    let vcpus = vcpus.map(|(set, id)| (Thread::Vcpu(id), set));
     let io = placement.iothreads.iter().zip(ids).map(|(set, id)| (Thread::Io(*id), set));
     let all = vcpus.chain([(Thread::Emulator, &placement.emulator)]).chain(io);
     let wanted: BTreeMap<Thread, &CpuSet> = all.filter(|(_, set)| !set.is_empty()).collect();
