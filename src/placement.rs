@@ -186,8 +186,8 @@ pub struct PlacedDevice {
     pub cell: Option<CellId>,
     /// Other functions of a GPU's card, which the guest receives too: audio, USB-C, UCSI.
     pub functions: Vec<PciAddr>,
-    /// The rest of their IOMMU groups: taken from the host, because a group cannot be split, and not
-    /// shown to the guest.
+    /// The rest of their IOMMU groups: taken from the host, because a group cannot be split, and
+    /// not shown to the guest.
     pub withheld: Vec<PciAddr>,
 }
 

@@ -365,10 +365,10 @@ impl RequestSpec {
     ///
     /// # Errors
     /// [`RequestError`] if the name is invalid, a count is out of its range, the memory is not a
-    /// positive multiple of the page size, a device or a kind of devices is asked for twice, a device
-    /// has an invalid address, all weights of a custom workload are zero, shared vCPUs come with an
-    /// overcommit out of its range or with what only dedicated pCPUs can have, or `cpus`, `nodes` or
-    /// `memory_nodes` is an empty set.
+    /// positive multiple of the page size, a device or a kind of devices is asked for twice, a
+    /// device has an invalid address, all weights of a custom workload are zero, shared vCPUs come
+    /// with an overcommit out of its range or with what only dedicated pCPUs can have, or `cpus`,
+    /// `nodes` or `memory_nodes` is an empty set.
     pub fn build(self) -> Result<Request, RequestError> {
         let length = self.name.chars().count();
         if !(1..=200).contains(&length) || self.name.chars().any(|c| c == '/' || c.is_control()) {

@@ -35,8 +35,8 @@ pub struct AsIs {
     pub devices: Vec<DeviceAsIs>,
     /// The number of mediated devices that it is given.
     pub mediated: u32,
-    /// Other domains that are not tenants, as they cannot run at the same time, and the devices that
-    /// they have too. No single domain shows this.
+    /// Other domains that are not tenants, as they cannot run at the same time, and the devices
+    /// that they have too. No single domain shows this.
     pub alternatives: Vec<(String, Vec<PciAddr>)>,
     /// Whether an emulated IOMMU gives the guest x2APIC (`eim`).
     pub iommu: bool,

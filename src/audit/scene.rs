@@ -180,9 +180,9 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// The best placement for the same VM. Where there is none, the one with any pages and without whole
-/// cores, or else on a host that keeps nothing: the question is whether the domain could be better
-/// off.
+/// The best placement for the same VM. Where there is none, the one with any pages and without
+/// whole cores, or else on a host that keeps nothing: the question is whether the domain could be
+/// better off.
 fn best(question: Question<'_>) -> Option<Ranked> {
     let of = |question| recommend(question).ok().map(|answer| answer.best().clone());
     if let Some(best) = of(question) {

@@ -108,8 +108,8 @@ audits! {
     /// many.
     LowPowerCores = "low-power-cores", Warning, vcpus::low_power,
         (CpuSingleThread, [2000, 3330, 4000], Stated, [55 56]);
-    /// **Looks at** a VM that is pinned to efficiency cores alone. **Silent** if the engine's answer
-    /// for the workload has as many.
+    /// **Looks at** a VM that is pinned to efficiency cores alone. **Silent** if the engine's
+    /// answer for the workload has as many.
     EfficiencyCores = "efficiency-cores", Warning, vcpus::efficiency,
         (CpuSingleThread, [1430, 1640, 1890], Measured, [43 52 54]);
     /// **Looks at** a VM that is pinned to cores of several kinds. **Matters** because the guest
@@ -117,8 +117,8 @@ audits! {
     /// better.
     MixedKinds = "mixed-kinds", Warning, vcpus::mixed_kinds,
         (CpuAllThreads, [1000, 1200, 1890], Reasoned, [52 58]);
-    /// **Looks at** several vCPUs pinned to one pCPU. **Silent** if the engine, too, has no pCPU for
-    /// each.
+    /// **Looks at** several vCPUs pinned to one pCPU. **Silent** if the engine, too, has no pCPU
+    /// for each.
     SharedPcpus = "shared-pcpus", Warning, vcpus::shared,
         (CpuAllThreads, [1000, 1500, 2000], Reasoned, []);
     /// **Looks at** vCPUs that the guest takes for siblings, pinned to different cores. **Matters**
@@ -136,12 +136,12 @@ audits! {
     /// kernel balances no load there: all stay on the first.
     FloatsOnIsolated = "floats-on-isolated", Warning, vcpus::floats_on_isolated,
         (CpuAllThreads, [1000, 2000, 8000], Observed, [71]);
-    /// **Looks at** vCPUs that float over pCPUs dedicated to other tenants, or over all pCPUs of the
-    /// host beside such tenants. **Silent** if numad places them.
+    /// **Looks at** vCPUs that float over pCPUs dedicated to other tenants, or over all pCPUs of
+    /// the host beside such tenants. **Silent** if numad places them.
     FloatsOverTenants = "floats-over-tenants", Warning, vcpus::floats_over_tenants,
         (CpuSingleThread, [1000, 1050, 1430], Reasoned, []);
-    /// **Looks at** vCPUs on pCPUs that the operator reserved for the host. **Silent** if nothing is
-    /// reserved by name.
+    /// **Looks at** vCPUs on pCPUs that the operator reserved for the host. **Silent** if nothing
+    /// is reserved by name.
     PinsOnReserved = "pins-on-reserved", Warning, vcpus::on_reserved,
         (CpuSingleThread, [1000, 1020, 1300], Reasoned, []);
     /// **Looks at** vCPUs that leave, with other tenants', no online pCPU to the host. **Matters**
@@ -175,9 +175,9 @@ audits! {
     /// without CPUs (HBM, CXL).
     MemoryElsewhere = "memory-elsewhere", Warning, memory::elsewhere,
         (MemoryBandwidth, [1000, 1250, 2000], Reasoned, [29 31]);
-    /// **Looks at** hugepages that other tenants hold. **Matters** because the domain does not start
-    /// beside them. **Silent** if it runs, and about pages in use for no known reason, which may be
-    /// its own.
+    /// **Looks at** hugepages that other tenants hold. **Matters** because the domain does not
+    /// start beside them. **Silent** if it runs, and about pages in use for no known reason, which
+    /// may be its own.
     PagesTaken = "pages-taken", Warning, memory::pages_taken, none;
     /// **Looks at** GPUs on a node that holds none of the memory. **Silent** if the engine's answer
     /// with the same GPUs has as many, for GPUs of unknown node, and for a VM on no known node.
@@ -189,9 +189,9 @@ audits! {
     /// no expander buses.
     CellsBlind = "cells-blind", Warning, devices::cells_blind,
         (CollectiveHost, [1000, 1400, 3330], Observed, [6 20]);
-    /// **Looks at** the guest's sockets: more than the packages that the vCPUs are on, and more than
-    /// its cells. **Matters** because guests share no cache and balance no load across sockets, and
-    /// licences count them.
+    /// **Looks at** the guest's sockets: more than the packages that the vCPUs are on, and more
+    /// than its cells. **Matters** because guests share no cache and balance no load across
+    /// sockets, and licences count them.
     ManySockets = "many-sockets", Warning, guest::many_sockets,
         (CpuAllThreads, [1000, 1000, 1100], Reasoned, []);
     /// **Looks at** guest sockets whose vCPUs are on several packages. **Silent** for a single
@@ -254,12 +254,12 @@ audits! {
     NicApart = "nic-apart", Note, devices::nic_apart, none;
     /// **Looks at** devices that other domains have too, which do not run beside it.
     DevicesShared = "devices-shared", Note, devices::shared, none;
-    /// **Looks at** base pages, where the engine's answer has hugepages. **Silent** without pins and
-    /// devices.
+    /// **Looks at** base pages, where the engine's answer has hugepages. **Silent** without pins
+    /// and devices.
     SmallPages = "small-pages", Note, memory::small_pages,
         (MemoryBandwidth, [1000, 1050, 1150], Stated, [14 42]);
-    /// **Looks at** a model other than the host's for a VM with devices. **Matters** because drivers
-    /// and libraries choose code by the model, and such a VM does not migrate anyway.
+    /// **Looks at** a model other than the host's for a VM with devices. **Matters** because
+    /// drivers and libraries choose code by the model, and such a VM does not migrate anyway.
     CpuModel = "cpu-model", Note, guest::cpu_model,
         (CpuAllThreads, [1000, 1020, 1200], Reasoned, []);
 }

@@ -17,8 +17,8 @@ const MAX_GPU_SETS: usize = 16_384;
 /// The largest number of further VMs of `shape` that fit on a host beside its tenants, with each VM
 /// placed as well as possible.
 ///
-/// A cell has its vCPUs, pages and GPUs on one node: pCPUs of nodes without memory are not counted, and
-/// neither is memory of nodes without CPUs.
+/// A cell has its vCPUs, pages and GPUs on one node: pCPUs of nodes without memory are not counted,
+/// and neither is memory of nodes without CPUs.
 ///
 /// Free means what [`recommend`](crate::engine::recommend) would use: pCPUs that are allowed,
 /// dedicated to nobody and not kept for the host, on whole cores if the shape says so; pages that

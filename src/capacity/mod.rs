@@ -19,8 +19,8 @@
 //! need v distinct cores, and a core with room for two guest cores serves two cells. With whole
 //! cores, every core serves one.
 //!
-//! vCPUs that float (`Shape::shared`) need room in the pool of their node: its shared pCPUs times the
-//! overcommit, less the vCPUs of tenants that float there. They need no pCPU for the emulator.
+//! vCPUs that float (`Shape::shared`) need room in the pool of their node: its shared pCPUs times
+//! the overcommit, less the vCPUs of tenants that float there. They need no pCPU for the emulator.
 //!
 //! # The closed form
 //! A VM has k cells on k distinct nodes, and node i has room for b(i) cells. n VMs fit exactly if

@@ -65,8 +65,8 @@ pub struct Shape {
         serde(default = "yes", alias = "whole-cores", skip_serializing_if = "is_yes")
     )]
     pub whole_cores: bool,
-    /// vCPUs that float over shared pCPUs; `None` for a pCPU for each. No VM fits if the guest is to
-    /// see SMT siblings.
+    /// vCPUs that float over shared pCPUs; `None` for a pCPU for each. No VM fits if the guest is
+    /// to see SMT siblings.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub shared: Option<Sharing>,
     /// How its GPUs must be connected.
@@ -121,8 +121,8 @@ impl Shape {
 }
 
 /// The VMs that a host with GPUs is bought for: shapes of 1, 2, 4 and 8 GPUs, up to the number that
-/// it has (those with virtual functions left out), with their share of the cores and pages of the GPUs' nodes. Empty for a host without
-/// GPUs.
+/// it has (those with virtual functions left out), with their share of the cores and pages of the
+/// GPUs' nodes. Empty for a host without GPUs.
 ///
 /// A share is the equal part that every GPU can have on its own node beside the pCPUs kept for the
 /// host, so a full set of equal shapes fits an empty host. GPUs that one node cannot hold are

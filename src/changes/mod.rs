@@ -44,8 +44,8 @@
 //! Recommendations asked for, at most: for numbers of vCPUs, 2 searches; for memory, one for each
 //! page size; for emulator pCPUs, one. A search tries 16 + 3 x log2(n) numbers below n: 52 for
 //! 4096 vCPUs, 94 for 256 GiB in pages of 4 KiB. More pages: 1 + log2(pages) for each node and page
-//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 + 11
-//! for policies and the rest. On a host of two nodes with pages of 4 KiB, 2 MiB and 1 GiB, about
+//! size, where that many pages help at all. One for each page size, node, GPU and device, and 7 +
+//! 11 for policies and the rest. On a host of two nodes with pages of 4 KiB, 2 MiB and 1 GiB, about
 //! 500 in all.
 //!
 //! # Known limitations

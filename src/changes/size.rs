@@ -54,8 +54,8 @@ pub(super) fn fewer_vcpus(ask: Ask<'_>) -> Option<Change> {
     Some(Change::FewerVcpus { vcpus: u32::try_from(best?).ok()? })
 }
 
-/// The largest even number, where an even one is requested, the largest number that fits is odd, and
-/// the host has siblings.
+/// The largest even number, where an even one is requested, the largest number that fits is odd,
+/// and the host has siblings.
 pub(super) fn even_vcpus(ask: Ask<'_>, fewer: &Change) -> Option<Change> {
     let Change::FewerVcpus { vcpus } = *fewer else { return None };
     let is_odd = ask.spec().vcpus.is_multiple_of(2) && !vcpus.is_multiple_of(2);

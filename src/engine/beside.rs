@@ -26,8 +26,9 @@ pub(crate) const fn levels(within: Nearness) -> usize {
     }
 }
 
-/// Pairs GPUs with devices, at most `most` in all and at most `each` for one GPU, the nearest first;
-/// of equals the first GPU, and for it the first device. Pairs that meet nowhere are not made.
+/// Pairs GPUs with devices, at most `most` in all and at most `each` for one GPU, the nearest
+/// first; of equals the first GPU, and for it the first device. Pairs that meet nowhere are not
+/// made.
 pub(crate) fn pairs(
     gpus: &[PciPlace],
     devices: &[PciPlace],

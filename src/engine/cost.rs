@@ -380,8 +380,8 @@ impl<'h> Slots<'h> {
         counts
     }
 
-    /// Sets the slots for the sizes that need a package or the whole host; `in_package` has the GPUs
-    /// that each package serves.
+    /// Sets the slots for the sizes that need a package or the whole host; `in_package` has the
+    /// GPUs that each package serves.
     fn set_wide(&self, in_package: &[u64], counts: &mut SlotCounts) {
         for ((count, size), part) in counts.iter_mut().zip(SLOT_SIZES).zip(self.places.parts) {
             match part {

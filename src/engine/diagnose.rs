@@ -1,9 +1,9 @@
 //! Diagnosis: why each style does not fit. [`changes`](crate::changes) finds what would.
 //!
 //! **Takes** a finished search, or the facts that stopped it from starting. **Gives** a `Rejection`
-//! for every style that the request asks for and no placement was found of: facts with ids and numbers,
-//! the decisive one first. The default layout is the yardstick and is never rejected. Sentences are
-//! made elsewhere.
+//! for every style that the request asks for and no placement was found of: facts with ids and
+//! numbers, the decisive one first. The default layout is the yardstick and is never rejected.
+//! Sentences are made elsewhere.
 //!
 //! # Reasons are counted again
 //! The search does not record why each of thousands of layouts failed. It notes one thing per
@@ -26,11 +26,11 @@
 //!    size, if no size has enough.
 //! 4. If nothing so far: no pCPU is left for the emulator threads.
 //! 5. The required property that the search noted; if it is locality, also a GPU of unknown node.
-//! 6. If nothing so far and several cells are required: what any nodes of that number lack together.
-//!    What single nodes lack, if one node is required, if locality is and one node could hold all
-//!    GPUs, or if nothing was found so far. With required locality only nodes that hold a whole GPU
-//!    set count. Nodes are ordered by their largest shortage relative to the need, the smallest
-//!    first, so the first facts name the node that nearly fits.
+//! 6. If nothing so far and several cells are required: what any nodes of that number lack
+//!    together. What single nodes lack, if one node is required, if locality is and one node could
+//!    hold all GPUs, or if nothing was found so far. With required locality only nodes that hold a
+//!    whole GPU set count. Nodes are ordered by their largest shortage relative to the need, the
+//!    smallest first, so the first facts name the node that nearly fits.
 //! 7. If still nothing: a style with cells lacks cells (the sum suffices, but not for each cell).
 //! 8. If still nothing: what each node lacks for the whole VM.
 //! 9. Behind facts about pCPUs, nodes or pages: the pCPUs and nodes of the request's own sets that

@@ -1,9 +1,9 @@
 //! The VMs with GPUs that are usually asked for, and the slots that a host could have for them.
 //!
 //! Example: of ten VMs of 8 GPUs in the mix, four have 8 cores for each GPU and six have 5. Tenants
-//! without GPUs hold a quarter of a host with 8 cores for each GPU, so it could hold only those six.
-//! A slot of 8 GPUs weighs (6 + 1) / (10 + 1) of its weight there. Where half of a fleet is such
-//! hosts, small VMs go there, and the others stay free for the four.
+//! without GPUs hold a quarter of a host with 8 cores for each GPU, so it could hold only those
+//! six. A slot of 8 GPUs weighs (6 + 1) / (10 + 1) of its weight there. Where half of a fleet is
+//! such hosts, small VMs go there, and the others stay free for the four.
 
 use smallvec::SmallVec;
 

@@ -1,8 +1,8 @@
-//! What rules may know about a set of GPUs: how they reach each other, and how their collectives move
-//! data.
+//! What rules may know about a set of GPUs: how they reach each other, and how their collectives
+//! move data.
 //!
-//! **Takes** GPUs of a host, one by one. **Gives** their `SetFacts`: the intersections of what each is
-//! linked with, near, around, and on one switch with.
+//! **Takes** GPUs of a host, one by one. **Gives** their `SetFacts`: the intersections of what each
+//! is linked with, near, around, and on one switch with.
 
 use crate::host::Host;
 use crate::host::derived::GpuFacts;

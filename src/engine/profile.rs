@@ -8,9 +8,9 @@
 //!
 //! # The facts
 //! - *Shown to the guest*: style, memory mode, cells, expander buses, threads of a guest core.
-//! - *pCPUs*: dedicated or not; whether all cores are whole; the numbers of cores under the vCPUs by
-//!   kind, and of vCPUs on second threads, for the VM and for the default layout (`work`); how the
-//!   cores lie in L3 domains; how much tenants that float crowd them.
+//! - *pCPUs*: dedicated or not; whether all cores are whole; the numbers of cores under the vCPUs
+//!   by kind, and of vCPUs on second threads, for the VM and for the default layout (`work`); how
+//!   the cores lie in L3 domains; how much tenants that float crowd them.
 //! - *Nodes*: how many have its memory (0 for the default layout, which floats), whether vCPUs are
 //!   on others, in how many packages,
 //!   the fewest that a VM of this size would need on this host if it were empty; how many nodes
@@ -35,9 +35,10 @@
 //! whole in two domains.
 //!
 //! **Path.** `Linked` if every two GPUs are linked and the set is a fabric partition or the host
-//! has neither partitions nor NVSwitches of its own; else `SameSwitch` if every two meet below one root port; else `SameNode` if every two
-//! are in one root complex or known to be on one node; else `Across`. *On one switch* is stricter
-//! than the path of that name: the bridge above the port of every GPU is the same one.
+//! has neither partitions nor NVSwitches of its own; else `SameSwitch` if every two meet below one
+//! root port; else `SameNode` if every two are in one root complex or known to be on one node; else
+//! `Across`. *On one switch* is stricter than the path of that name: the bridge above the port of
+//! every GPU is the same one.
 //!
 //! **Collectives.** None with fewer than two GPUs. GPU to GPU if the request says so, or if it says
 //! nothing and the path is `Linked` or `SameSwitch`; otherwise through host memory. The two are
@@ -339,8 +340,8 @@ fn nodes_of_vcpus(host: &Host, placement: &Placement) -> NodeMask {
     nodes.filter(|(_, node)| node.cpus.intersects(&pcpus)).map(|(at, _)| at).collect()
 }
 
-/// The cores under the vCPUs of a placement. vCPUs that float over the same pCPUs keep as many cores
-/// busy as they can.
+/// The cores under the vCPUs of a placement. vCPUs that float over the same pCPUs keep as many
+/// cores busy as they can.
 fn work(host: &Host, placement: &Placement) -> Work {
     let mut vcpus_on: BTreeMap<&CpuSet, u32> = BTreeMap::new();
     for set in &placement.vcpus {

@@ -62,9 +62,9 @@ impl Options {
         Expected { share: self.gpu_share, weights: self.slot_weights, mix: &self.gpu_mix }
     }
 
-    /// What a placement loses that lacks a preferred property, in millionths of a natural logarithm.
-    /// A device on another node costs a twentieth of the others (ours): that decides between nodes
-    /// that are alike, and is no reason to spread a VM over several.
+    /// What a placement loses that lacks a preferred property, in millionths of a natural
+    /// logarithm. A device on another node costs a twentieth of the others (ours): that decides
+    /// between nodes that are alike, and is no reason to spread a VM over several.
     #[must_use]
     pub fn cost_of(&self, property: Property) -> i64 {
         let whole = i64::from(self.preference_cost);

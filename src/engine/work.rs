@@ -3,8 +3,8 @@
 //! **Takes** numbers of cores by kind, and of second threads. **Gives** the ratio of what a layout
 //! gets done, all its vCPUs busy, to what the default layout does on the same host.
 //!
-//! A performance core with one busy thread does 1. An efficiency core does e, a low-power one l. The
-//! second busy thread of a core adds g:
+//! A performance core with one busy thread does 1. An efficiency core does e, a low-power one l.
+//! The second busy thread of a core adds g:
 //!
 //! ```text
 //! work = performance + e x efficiency + l x low-power + g x siblings
@@ -22,14 +22,15 @@
 //! tenants' too, as nothing keeps it off them.
 //!
 //! Where the host keeps a core for its own work, a default layout that keeps every core busy shares
-//! that one with the host's threads. They take nothing of it at the least, half of it likely, and all
-//! of it at most: shares chosen by us, as no finding tells.
+//! that one with the host's threads. They take nothing of it at the least, half of it likely, and
+//! all of it at most: shares chosen by us, as no finding tells.
 //!
-//! The ratio's likely value has all of these at theirs; its ends are the least and the most that any
-//! of their ends give.
+//! The ratio's likely value has all of these at theirs; its ends are the least and the most that
+//! any of their ends give.
 //!
-//! Examples, likely values. 32 vCPUs on 16 of 32 cores: 16.48 / 32 = 0.515. 14 vCPUs on 7 of 8 cores,
-//! the eighth kept for the host: 7.21 / 7.68 = 0.94. 128 vCPUs on all 128 threads of 64 cores: 1.
+//! Examples, likely values. 32 vCPUs on 16 of 32 cores: 16.48 / 32 = 0.515. 14 vCPUs on 7 of 8
+//! cores, the eighth kept for the host: 7.21 / 7.68 = 0.94. 128 vCPUs on all 128 threads of 64
+//! cores: 1.
 //!
 //! # Known limitations
 //! - Work that waits at barriers runs at the pace of the slowest vCPU; the model adds the vCPUs up.
@@ -40,8 +41,8 @@ use crate::host::Host;
 use crate::host::derived::ByKind;
 use crate::units::Ratio;
 
-/// The cores under a VM's busy vCPUs, by kind. On a host with cores of one kind, all are performance
-/// cores.
+/// The cores under a VM's busy vCPUs, by kind. On a host with cores of one kind, all are
+/// performance cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Work {
     /// Performance cores with a busy vCPU.
@@ -52,7 +53,8 @@ pub struct Work {
     pub low_power: u32,
     /// vCPUs beyond one a core: on second threads.
     pub siblings: u32,
-    /// Whether one of the cores, of the slowest kind, is the one that the host keeps for its own work.
+    /// Whether one of the cores, of the slowest kind, is the one that the host keeps for its own
+    /// work.
     pub beside_host: bool,
 }
 
@@ -135,8 +137,8 @@ impl Work {
         u32::try_from(cores * slowest * 1000 / all + 2).unwrap_or(1000).clamp(1, 1000)
     }
 
-    /// What is left of its work if all vCPUs go at the pace of those on the slowest kind of core: at
-    /// the least, and halfway to the sum of all, on a logarithmic scale.
+    /// What is left of its work if all vCPUs go at the pace of those on the slowest kind of core:
+    /// at the least, and halfway to the sum of all, on a logarithmic scale.
     pub(crate) fn held_back(self) -> (Ratio, Ratio) {
         let (efficiency, low_power) = (EFFICIENCY[0], LOW_POWER[0]);
         let least = Speeds { efficiency, low_power, sibling: 0, host: 0 };
@@ -165,7 +167,8 @@ impl Work {
     }
 }
 
-/// The cores that this many floating vCPUs keep busy, of those that they may use: the fastest first.
+/// The cores that this many floating vCPUs keep busy, of those that they may use: the fastest
+/// first.
 pub(crate) fn busy(vcpus: u32, of: ByKind) -> ByKind {
     let mut left = vcpus;
     of.map(|cores| {

@@ -75,7 +75,8 @@ pub fn host_line(host: &Host) -> String {
     format!("{}: {}{about}{sources}{devices}", plain(host.name()), parts.join(", "))
 }
 
-/// [`host_line`], and below it [`cores_line`] and what is odd about nodes, where there is something.
+/// [`host_line`], and below it [`cores_line`] and what is odd about nodes, where there is
+/// something.
 fn host_lines(host: &Host, request: &Request) -> String {
     let cores = cores_line(host).map(|line| format!("\n{line}"));
     host_line(host) + &cores.unwrap_or_default() + &odd_nodes(host, request)

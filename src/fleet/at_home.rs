@@ -172,8 +172,8 @@ impl HostBound<'_> {
         if (whole_only && !whole && !doubles) || !set.nodes.iter().all(possible) {
             return;
         }
-        // The counts are those of the whole host: a VM that is held to a part of it may have to take
-        // worse cores.
+        // The counts are those of the whole host: a VM that is held to a part of it may have to
+        // take worse cores.
         let in_whole = if whole && !is_held { self.l3(set, share) } else { None };
         let pieces = |l3| if l3 == L3Use::Pieces { PIECES_PRICE } else { 0 };
         let at_best = Plan {

@@ -168,8 +168,8 @@ impl FreeCounts {
         }
     }
 
-    /// The GPUs that a request for a number of them may be given. Whether they have the wanted model
-    /// is not checked here: it may be that of an integrated GPU.
+    /// The GPUs that a request for a number of them may be given. Whether they have the wanted
+    /// model is not checked here: it may be that of an integrated GPU.
     fn candidates(&self, host: &Host, model: Option<&str>) -> GpuMask {
         if model.is_some() { self.unheld } else { self.unheld & host.derived().offered }
     }

@@ -78,9 +78,9 @@
 //! these addresses.
 //!
 //! # Kept fleets
-//! `rank` counts every host anew. `Fleet` owns its hosts instead, notes what changes, and keeps what
-//! it knows for each shape of requests: the same answers at a cost that hardly grows with the fleet
-//! (see `kept`).
+//! `rank` counts every host anew. `Fleet` owns its hosts instead, notes what changes, and keeps
+//! what it knows for each shape of requests: the same answers at a cost that hardly grows with the
+//! fleet (see `kept`).
 //!
 //! # Batches
 //! `place_each` places requests in turn, each on its best host, and claims: later ones see the

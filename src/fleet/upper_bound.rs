@@ -86,8 +86,8 @@ pub(super) struct UpperBound {
 }
 
 impl UpperBound {
-    /// The bound for hosts, some of them perhaps `crowded`; `None` for VMs with devices, whose scores
-    /// depend on the devices they get.
+    /// The bound for hosts, some of them perhaps `crowded`; `None` for VMs with devices, whose
+    /// scores depend on the devices they get.
     pub(super) fn new(
         host: &Host,
         request: &Request,
@@ -145,8 +145,8 @@ impl UpperBound {
         all.into_iter().filter_map(|(threads, span)| Some((threads, span?)))
     }
 
-    /// The best score with crowded cores, and with cores that carry two vCPUs: better than without by
-    /// an unusual table of evidence alone.
+    /// The best score with crowded cores, and with cores that carry two vCPUs: better than without
+    /// by an unusual table of evidence alone.
     fn unusual(&self, request: &Request, options: &Options, profile: &Profile) -> Score {
         let vcpus = request.spec().vcpus;
         let doubles = profile.dedicated && profile.threads == 1;

@@ -120,8 +120,8 @@ pub(crate) fn free(host: &Host, usage: &Usage) -> GpuMask {
     (unheld(host, usage) & by_number(host)) - unnamed_parents(host, usage)
 }
 
-/// The GPUs that a request for a number of GPUs of any model is offered: unheld, and without a group
-/// that takes from the host what it needs.
+/// The GPUs that a request for a number of GPUs of any model is offered: unheld, and without a
+/// group that takes from the host what it needs.
 pub(crate) fn offered(host: &Host, usage: &Usage) -> GpuMask {
     let kind = host.derived().offered & harmless(host) & whole(host);
     (unheld(host, usage) & kind) - unnamed_parents(host, usage)

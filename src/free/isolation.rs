@@ -20,8 +20,8 @@ impl Isolation {
     }
 }
 
-/// The pCPUs that the isolation of tenants closes to new VMs, dedicated to none and not kept for the
-/// host: [`Claim::closes`](crate::usage::Claim::closes) of all tenants together.
+/// The pCPUs that the isolation of tenants closes to new VMs, dedicated to none and not kept for
+/// the host: [`Claim::closes`](crate::usage::Claim::closes) of all tenants together.
 pub(crate) fn closed(host: &Host, usage: &Usage) -> CpuSet {
     let (of_cores, of_l3) = usage.isolated();
     if of_cores.is_empty() && of_l3.is_empty() {

@@ -17,16 +17,17 @@
 //! - A core is *shared* if one of its pCPUs is dedicated to a tenant, or is kept for the host and
 //!   allowed. A *whole core* is one that is not shared and has a usable pCPU. A reserved sibling
 //!   outside the allowed set does not make a core shared: nothing of a VM can run there.
-//! - What is *free* follows from the request's policy about whole cores. Where it requires them, whole
-//!   cores are, and a VM holds all usable pCPUs of those it takes. Where it ignores them, each
-//!   usable pCPU is, and a VM holds those of its vCPUs and those that its emulator has alone. Where
-//!   it prefers them, whole cores are tried first.
+//! - What is *free* follows from the request's policy about whole cores. Where it requires them,
+//!   whole cores are, and a VM holds all usable pCPUs of those it takes. Where it ignores them,
+//!   each usable pCPU is, and a VM holds those of its vCPUs and those that its emulator has alone.
+//!   Where it prefers them, whole cores are tried first.
 //! - A request can ask for *L3 domains of its own*: domains where tenants have dedicated pCPUs are
-//!   then not for its dedicated pCPUs. Tenants that float there are avoided as a load, like those on
-//!   its cores, and the host's own work may be there.
-//! - vCPUs *float* on the usable pCPUs of their node that the kernel does not isolate, of whole cores or
-//!   not: the node's *pool*. Each of its pCPUs has room for the request's overcommit (1 where floating is
-//!   not asked for but allowed), less the vCPUs of tenants that float there already.
+//!   then not for its dedicated pCPUs. Tenants that float there are avoided as a load, like those
+//!   on its cores, and the host's own work may be there.
+//! - vCPUs *float* on the usable pCPUs of their node that the kernel does not isolate, of whole
+//!   cores or not: the node's *pool*. Each of its pCPUs has room for the request's overcommit (1
+//!   where floating is not asked for but allowed), less the vCPUs of tenants that float there
+//!   already.
 //! - *Emulator threads* may run beside others, so for them a pCPU is free if it is allowed or
 //!   reserved, dedicated to no tenant, and closed by none.
 //! - A request may be *held to* some pCPUs or nodes. Other pCPUs are then not usable for it, also
@@ -49,25 +50,26 @@
 //! here, though a tenant that runs may claim them.
 //!
 //! # GPUs and devices
-//! A device goes to a VM together with its *bundle*: the helper functions of a GPU's card, and every
-//! function of their IOMMU groups. A device is free if no tenant holds any member of its bundle. So
-//! a tenant that holds the audio function of a card holds the card.
-//! - SR-IOV: a physical function and its virtual functions *exclude* each other. A physical function
-//!   is free only if nobody holds a virtual function of it, and a virtual function only if nobody
-//!   holds its physical function. So a tenant that holds a card holds all its virtual functions.
+//! A device goes to a VM together with its *bundle*: the helper functions of a GPU's card, and
+//! every function of their IOMMU groups. A device is free if no tenant holds any member of its
+//! bundle. So a tenant that holds the audio function of a card holds the card.
+//! - SR-IOV: a physical function and its virtual functions *exclude* each other. A physical
+//!   function is free only if nobody holds a virtual function of it, and a virtual function only if
+//!   nobody holds its physical function. So a tenant that holds a card holds all its virtual
+//!   functions.
 //! - A *mediated device* (mdev) is a share of a function, its parent. The parent is not free while
-//!   a tenant holds a share of it; other shares of it are. A share whose parent is unknown may be of
-//!   any GPU whose driver may serve mediated devices: then none of these is given by number.
+//!   a tenant holds a share of it; other shares of it are. A share whose parent is unknown may be
+//!   of any GPU whose driver may serve mediated devices: then none of these is given by number.
 //! - *Unheld* GPUs are free by this definition, whatever their kind.
-//! - *Free* GPUs are unheld, not integrated into the processor, and have no virtual functions: those
-//!   that VMs usually ask for. The virtual functions of the others are there for other VMs.
+//! - *Free* GPUs are unheld, not integrated into the processor, and have no virtual functions:
+//!   those that VMs usually ask for. The virtual functions of the others are there for other VMs.
 //! - *Offered* GPUs are unheld, and a request for a number of GPUs may be given them: they have no
 //!   virtual functions, take nothing from the host that it needs, and an integrated one is held for
 //!   VMs or has no discrete one beside it.
 //! - *Eligible* GPUs are those that one request may be given: unheld, of the requested model (or,
-//!   if none is requested, those that may be offered), without virtual functions, not named among its
-//!   other devices, and without a loss of what the host needs unless the request allows it. If it asks
-//!   for virtual functions, they are free virtual functions of GPUs.
+//!   if none is requested, those that may be offered), without virtual functions, not named among
+//!   its other devices, and without a loss of what the host needs unless the request allows it. If
+//!   it asks for virtual functions, they are free virtual functions of GPUs.
 //! - A tenant *holds* a GPU if it holds any member of the bundle, so each GPU is either unheld or
 //!   held by a tenant. Two tenants can hold parts of one bundle; the GPU is free once both are
 //!   gone.
@@ -107,10 +109,10 @@
 //!   chosen last.
 //! - The request's pCPUs are its own wish: another VM may be given the siblings that it leaves out,
 //!   later or, where cores need not be whole, before. Its profile then still says whole cores.
-//! - What a VM closes without holding it still counts as free after its placement, in slots and in the
-//!   rest of the host, until it is claimed.
-//! - A tenant that floats over several nodes counts on each by the pCPUs that it may use there, wherever
-//!   its vCPUs are shown to be.
+//! - What a VM closes without holding it still counts as free after its placement, in slots and in
+//!   the rest of the host, until it is claimed.
+//! - A tenant that floats over several nodes counts on each by the pCPUs that it may use there,
+//!   wherever its vCPUs are shown to be.
 //! - Free pages on a node may include pages that a tenant holds on no particular node: see above.
 
 pub(crate) mod cells;

@@ -16,8 +16,8 @@ pub(crate) struct FreePages {
     pub(crate) in_all: u64,
 }
 
-/// The free pages of `size` on a node that a new VM may have: of base pages, not those that the host
-/// keeps.
+/// The free pages of `size` on a node that a new VM may have: of base pages, not those that the
+/// host keeps.
 pub(crate) fn on_node(host: &Host, usage: &Usage, node: &Node, size: PageSize) -> u64 {
     let free = usage.free_pages(host, node.id, size);
     if size.is_huge() {

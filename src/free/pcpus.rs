@@ -92,7 +92,8 @@ impl FreePcpus {
     }
 
     /// The same for a request that may be held to some pCPUs or nodes: other pCPUs are not usable.
-    /// Where it asks for L3 domains of its own, those of others are known. Other pCPUs make no core shared, unless a tenant holds them or the host keeps them.
+    /// Where it asks for L3 domains of its own, those of others are known. Other pCPUs make no core
+    /// shared, unless a tenant holds them or the host keeps them.
     pub(crate) fn narrowed(mut self, host: &Host, request: &Request) -> Self {
         if request.spec().policies.own_l3 != Policy::Ignore {
             let others = in_l3_domains(host, &self.held);
@@ -111,8 +112,8 @@ impl FreePcpus {
         Self { usable, at_least, held_to: Some(held_to), exact: Some([one, two]), ..self }
     }
 
-    /// The usable pCPUs of `core`, the core at position `at` of [`Host::cores`]; none if `isolation`
-    /// does not allow the core.
+    /// The usable pCPUs of `core`, the core at position `at` of [`Host::cores`]; none if
+    /// `isolation` does not allow the core.
     pub(crate) fn of_core<'a>(
         &'a self,
         at: usize,
@@ -125,7 +126,8 @@ impl FreePcpus {
         core.pcpus.iter().copied().filter(move |pcpu| !closed && self.usable.contains(*pcpu))
     }
 
-    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs, of those that `isolation` allows.
+    /// `levels(..)[n - 1]`: the cores with at least n usable pCPUs, of those that `isolation`
+    /// allows.
     pub(crate) fn levels(&self, isolation: Isolation) -> Vec<CoreSet> {
         let mut levels = self.at_least.clone();
         if isolation.whole_cores {
@@ -146,8 +148,8 @@ impl FreePcpus {
         host.derived().core_map.at_least(&self.usable.difference(host.isolated()))
     }
 
-    /// The cores with an isolated usable pCPU; `None` where the kernel isolates all allowed pCPUs or
-    /// none.
+    /// The cores with an isolated usable pCPU; `None` where the kernel isolates all allowed pCPUs
+    /// or none.
     pub(crate) fn isolated_cores(&self, host: &Host) -> Option<CoreSet> {
         let isolated = self.usable.intersection(host.isolated());
         let some = !isolated.is_empty() && !host.allowed().is_subset(host.isolated());

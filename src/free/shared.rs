@@ -7,9 +7,9 @@ use crate::units::Ratio;
 /// The pCPUs of a node that vCPUs may float on: usable, and not isolated by the kernel.
 ///
 /// Each pCPU has room for the overcommit, less the vCPUs of tenants that float there: each tenant's
-/// are spread evenly over its pCPUs. A pCPU with more than that has no room, and takes none from the
-/// others. Example: at an overcommit of 2, a tenant with 4 vCPUs on 16 pCPUs leaves each of these
-/// room for 1.75.
+/// are spread evenly over its pCPUs. A pCPU with more than that has no room, and takes none from
+/// the others. Example: at an overcommit of 2, a tenant with 4 vCPUs on 16 pCPUs leaves each of
+/// these room for 1.75.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Pool {
     /// Their number.

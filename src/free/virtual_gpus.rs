@@ -7,16 +7,17 @@
 //! # Why a few suffice
 //! The free virtual functions of one card on one node are interchangeable: they have one node, one
 //! bridge, one model and no links. So a set is a number per card, and a request for n of them needs
-//! no more than the n lowest free addresses of each card. If a card with a healthy link has n of them
-//! free, its node offers n functions of one card, the one with the fewest free ones that suffice:
-//! other cards stay whole for others (ours). The path between functions of one card is the shortest,
-//! and they share the card's switch. From this card come those of sets over several nodes, too.
+//! no more than the n lowest free addresses of each card. If a card with a healthy link has n of
+//! them free, its node offers n functions of one card, the one with the fewest free ones that
+//! suffice: other cards stay whole for others (ours). The path between functions of one card is the
+//! shortest, and they share the card's switch. From this card come those of sets over several
+//! nodes, too.
 //!
 //! If no card of a node has n, all its cards offer theirs, those with healthy links first and those
 //! below a switch that has n together before others, until the node's part of the 64 is used up. A
 //! request may ask for at most 8 by number (ours), so that hosts with virtual functions on up to
-//! eight nodes can offer n on each. Where some card offers fewer than it could, the answer says that
-//! the search was cut.
+//! eight nodes can offer n on each. Where some card offers fewer than it could, the answer says
+//! that the search was cut.
 //!
 //! [`Host::with_gpus`]: crate::host::Host::with_gpus
 

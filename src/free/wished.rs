@@ -36,9 +36,9 @@ pub(crate) const fn device_kind(kind: WishKind) -> DeviceKind {
 
 /// The devices for one of the request's wishes.
 ///
-/// A device is not offered if it is not free: see [`holder`]; if it has virtual functions, which would
-/// vanish; if it cannot be used beside a named device; or if functions of another card, or some that
-/// the host needs, would leave the host with it, as nobody named them.
+/// A device is not offered if it is not free: see [`holder`]; if it has virtual functions, which
+/// would vanish; if it cannot be used beside a named device; or if functions of another card, or
+/// some that the host needs, would leave the host with it, as nobody named them.
 pub(crate) fn wished(host: &Host, usage: &Usage, request: &Request, wish: &DeviceWish) -> Wished {
     let devices = &request.spec().devices;
     let matches = |device: &&PciDevice| {

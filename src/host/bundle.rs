@@ -2,19 +2,19 @@
 //!
 //! - *Companions* of a GPU are the functions of its card: audio, USB-C controller and UCSI of the
 //!   GPU's vendor on its slot. They go to the VM with it. Beside a GPU that is integrated into a
-//!   processor, only the audio is one: a security processor, or a USB controller of the host, stays.
-//!   Other devices have no companions.
+//!   processor, only the audio is one: a security processor, or a USB controller of the host,
+//!   stays. Other devices have no companions.
 //! - *Group mates* are the other members of the IOMMU groups of the device and its companions. VFIO
-//!   takes a group whole, so they leave the host; no VM receives them unless its request names them.
-//!   Bridges and host bridges stay with the host in any case.
+//!   takes a group whole, so they leave the host; no VM receives them unless its request names
+//!   them. Bridges and host bridges stay with the host in any case.
 //!
 //! A group mate that the host cannot easily do without makes a request fail unless it allows that:
 //! a storage controller, a NIC, the boot display, the last display, or the last USB controller. One
 //! that a driver already holds for VMs is not lost. The list is ours.
 //!
 //! # Known limitations
-//! - Whether a display or USB controller is the last one is decided by device, so two devices of one
-//!   request can each take one of two.
+//! - Whether a display or USB controller is the last one is decided by device, so two devices of
+//!   one request can each take one of two.
 //! - Controllers that no source describes count as absent.
 
 use super::function::TakenFunction;

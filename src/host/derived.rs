@@ -15,8 +15,8 @@ use super::records::{Core, CoreKind, Gpu, L3Domain, Node};
 use crate::sets::CpuSet;
 use crate::units::{Bytes, Distance, L3Id, PackageId, PciAddr, PcpuId};
 
-/// Numbers of cores by kind, in the order of [`CoreKind::ALL`]. On a host with cores of one kind, all
-/// are of the first.
+/// Numbers of cores by kind, in the order of [`CoreKind::ALL`]. On a host with cores of one kind,
+/// all are of the first.
 pub(crate) type ByKind = [u32; 3];
 
 /// Facts about one node that need no further look at its cores.
@@ -79,8 +79,8 @@ pub(crate) struct Derived {
     /// Facts by position in [`Host::gpus`](super::Host::gpus).
     pub(crate) gpus: Vec<GpuFacts>,
     /// The GPUs that a request for a number of GPUs of any model may be given as far as their kind
-    /// goes: those that are not integrated into a processor, and those that are but are held for VMs;
-    /// all if every GPU is integrated.
+    /// goes: those that are not integrated into a processor, and those that are but are held for
+    /// VMs; all if every GPU is integrated.
     pub(crate) offered: GpuMask,
     /// The GPUs of each of [`Host::fabric_partitions`](super::Host::fabric_partitions).
     pub(crate) partitions: Vec<GpuMask>,

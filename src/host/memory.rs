@@ -11,8 +11,8 @@ use super::Host;
 use super::records::{Node, PagePool};
 use crate::units::{Bytes, ParseUnitError};
 
-/// What is kept on each node of a host of several nodes, and of a host at least, unless its operator
-/// says otherwise. Ours: no published number tells what a host's own work needs.
+/// What is kept on each node of a host of several nodes, and of a host at least, unless its
+/// operator says otherwise. Ours: no published number tells what a host's own work needs.
 const KEPT_ON_NODE: Bytes = Bytes::from_gib(1);
 /// See [`KEPT_ON_NODE`].
 const KEPT_ON_HOST: Bytes = Bytes::from_gib(2);

@@ -18,8 +18,8 @@ pub(crate) enum Part {
 /// The number of parts of a place.
 pub(crate) const LEVELS: usize = 4;
 
-/// The parts that a function is in, the smallest first: its switch, what is below its root port, its
-/// root complex, its node. `None` without a switch or a port, or if the node is unknown.
+/// The parts that a function is in, the smallest first: its switch, what is below its root port,
+/// its root complex, its node. `None` without a switch or a port, or if the node is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PciPlace(pub(crate) [Option<Part>; LEVELS]);
 

@@ -158,8 +158,8 @@ pub struct PciDevice {
     /// The physical function that this virtual function belongs to.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub physical_function: Option<PciAddr>,
-    /// The UUIDs of its mediated devices (mdev), which are shares of it; `None` if its driver is not
-    /// known to serve any.
+    /// The UUIDs of its mediated devices (mdev), which are shares of it; `None` if its driver is
+    /// not known to serve any.
     #[doc(alias = "mdev")]
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub mediated: Option<Vec<String>>,
@@ -403,8 +403,8 @@ impl PciTree {
         ports
     }
 
-    /// The functions, without bridges and host bridges, in the IOMMU group of `address`, itself included; only
-    /// itself if the group is unknown.
+    /// The functions, without bridges and host bridges, in the IOMMU group of `address`, itself
+    /// included; only itself if the group is unknown.
     #[must_use]
     pub fn group_of(&self, address: PciAddr) -> Vec<PciAddr> {
         let group = self.get(address).and_then(|d| d.iommu_group);

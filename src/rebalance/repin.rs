@@ -15,7 +15,8 @@ use crate::usage::{Claim, Usage};
 ///
 /// It works core by core: siblings stay siblings, and a whole core is replaced by a whole core. A
 /// core shared with a tenant may be replaced by one shared with another. `None` if there is no
-/// room, or if it has L3 domains of its own. If the VM's request is known, the new pCPUs are among those that it is held to.
+/// room, or if it has L3 domains of its own. If the VM's request is known, the new pCPUs are among
+/// those that it is held to.
 pub(crate) fn repin(
     host: &Host,
     usage: &Usage,

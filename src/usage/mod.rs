@@ -20,9 +20,9 @@
 //!
 //! # Isolation
 //! A claim can close pCPUs around its dedicated ones to new VMs, though nobody holds them: with
-//! `whole_cores` the siblings on its cores, with `own_l3` all other pCPUs of its L3 domains. pCPUs that
-//! the host keeps stay open to the host. `claim` does not enforce it, as tenants that run may break
-//! it; new VMs are kept off by `free`, and `accept` refuses an offer that would break it.
+//! `whole_cores` the siblings on its cores, with `own_l3` all other pCPUs of its L3 domains. pCPUs
+//! that the host keeps stay open to the host. `claim` does not enforce it, as tenants that run may
+//! break it; new VMs are kept off by `free`, and `accept` refuses an offer that would break it.
 //!
 //! # Pages
 //! - *Unexplained* pages are those that the host's description counts as used although no tenant

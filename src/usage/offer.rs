@@ -144,7 +144,8 @@ pub enum Taken {
         /// The tenant that holds them.
         holder: Holder,
     },
-    /// pCPUs of the offer that another tenant's isolation closes: on its cores or in its L3 domains.
+    /// pCPUs of the offer that another tenant's isolation closes: on its cores or in its L3
+    /// domains.
     Closed {
         /// The pCPUs.
         cpus: CpuSet,
@@ -261,8 +262,9 @@ impl fmt::Display for Taken {
 
 impl Usage {
     /// Claims the offer for its tenant, if that is still possible: its pCPUs, pages and devices are
-    /// free, no pCPU that it would float on is dedicated to another tenant, none is closed by another
-    /// tenant's isolation, and nobody is on its cores or in its L3 domains if these must be its own.
+    /// free, no pCPU that it would float on is dedicated to another tenant, none is closed by
+    /// another tenant's isolation, and nobody is on its cores or in its L3 domains if these must be
+    /// its own.
     ///
     /// Everything is checked again, even at the same generation, so it is safe to compute an offer
     /// on a copy of this usage in which more was claimed.

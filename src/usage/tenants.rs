@@ -197,9 +197,9 @@ impl Usage {
         bound.fold(0, u64::saturating_add).saturating_sub(self.unbound_pages(size))
     }
 
-    /// Whether both usages leave the same resources free on one host, with tenants that float on the
-    /// same of the pCPUs that the host does not keep, and the same pCPUs isolated. Holders are not
-    /// compared.
+    /// Whether both usages leave the same resources free on one host, with tenants that float on
+    /// the same of the pCPUs that the host does not keep, and the same pCPUs isolated. Holders are
+    /// not compared.
     pub(crate) fn leaves_the_same(&self, other: &Self, host: &Host) -> bool {
         let (a, b) = (&self.held, &other.held);
         a.dedicated == b.dedicated
@@ -227,7 +227,8 @@ impl Usage {
         (of_cores, of_l3)
     }
 
-    /// The sets of pCPUs that tenants float on, each with the number of vCPUs, without those inside what the host keeps.
+    /// The sets of pCPUs that tenants float on, each with the number of vCPUs, without those inside
+    /// what the host keeps.
     fn floating<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = (&'a CpuSet, u32)> {
         let sets =
             self.held.tenants.iter().map(|(_, claim)| (&claim.floating, claim.floating_vcpus));

@@ -1,4 +1,5 @@
-//! The checker's own reading of cards, IOMMU groups, and the losses of a host, function by function.
+//! The checker's own reading of cards, IOMMU groups, and the losses of a host, function by
+//! function.
 
 use std::collections::BTreeSet;
 
@@ -136,7 +137,8 @@ fn loss(case: &Case<'_>, gpu: &PciDevice) -> u8 {
     }
 }
 
-/// Whether a GPU inside a processor may be taken unasked: it is held for VMs, or it is the only GPU.
+/// Whether a GPU inside a processor may be taken unasked: it is held for VMs, or it is the only
+/// GPU.
 pub(super) fn is_offered(case: &Case<'_>, gpu: &PciDevice) -> bool {
     let inside = |one: &PciDevice| is_integrated(case, one);
     let gpus = case.host.gpus().iter().filter_map(|gpu| case.host.pci().get(gpu.address));

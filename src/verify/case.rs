@@ -133,8 +133,8 @@ pub(super) fn free_pages(host: &Host, usage: &Usage, node: NodeId, size: PageSiz
     free
 }
 
-/// The base pages that the host keeps on a node: what its operator says on each; otherwise 1 GiB, or
-/// 2 GiB where no other node has memory, but no more than a sixteenth of the node's.
+/// The base pages that the host keeps on a node: what its operator says on each; otherwise 1 GiB,
+/// or 2 GiB where no other node has memory, but no more than a sixteenth of the node's.
 pub(super) fn kept_pages(host: &Host, node: NodeId, size: PageSize) -> u64 {
     if size.is_huge() {
         return 0;
@@ -153,8 +153,8 @@ pub(super) fn kept_pages(host: &Host, node: NodeId, size: PageSize) -> u64 {
     gib.min(own / 16).div_ceil(size.bytes())
 }
 
-/// The free pages of one size on all nodes together that a new VM may have, less those that tenants claim without naming a
-/// node.
+/// The free pages of one size on all nodes together that a new VM may have, less those that tenants
+/// claim without naming a node.
 pub(super) fn free_pages_in_all(host: &Host, usage: &Usage, size: PageSize) -> u64 {
     let mut free = 0_u64;
     for record in host.nodes() {

@@ -201,8 +201,8 @@ impl Cpus<'_> {
         }
     }
 
-    /// No more vCPUs than there is room for: on each set, counting those that cannot leave it, and on
-    /// all.
+    /// No more vCPUs than there is room for: on each set, counting those that cannot leave it, and
+    /// on all.
     fn not_crowded(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
         let mut counts: BTreeMap<CpuSet, usize> = BTreeMap::new();
         let mut all = CpuSet::new();
@@ -222,8 +222,9 @@ impl Cpus<'_> {
         }
     }
 
-    /// The vCPUs of one guest core are on one host core, and no other vCPUs are on it; but two guest
-    /// cores of one vCPU each may be, and no third, if no core of the node is left for one of them.
+    /// The vCPUs of one guest core are on one host core, and no other vCPUs are on it; but two
+    /// guest cores of one vCPU each may be, and no third, if no core of the node is left for one of
+    /// them.
     fn guest_cores(&self, case: &Case<'_>, found: &mut Vec<Violation>) {
         let threads = usize::try_from(self.threads).unwrap_or(usize::MAX).max(1);
         let mut core_of_group: BTreeMap<usize, CoreId> = BTreeMap::new();
@@ -327,8 +328,8 @@ impl Cpus<'_> {
     }
 }
 
-/// The number of vCPUs that may share these pCPUs, node by node: on each pCPU the overcommit, which is
-/// 1 unless the request asks for shared pCPUs, less the vCPUs of tenants that float there, each
+/// The number of vCPUs that may share these pCPUs, node by node: on each pCPU the overcommit, which
+/// is 1 unless the request asks for shared pCPUs, less the vCPUs of tenants that float there, each
 /// tenant's spread evenly over its pCPUs.
 fn room(case: &Case<'_>, pcpus: &CpuSet) -> usize {
     let overcommit = case.request.spec().shared.map_or(1000, |shared| shared.overcommit.0);

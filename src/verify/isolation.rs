@@ -134,8 +134,8 @@ pub(super) fn closed(host: &Host, usage: &Usage) -> CpuSet {
     closed
 }
 
-/// The pCPUs that tenants have to themselves, and, for a VM in L3 domains of its own, those in the L3
-/// domains of tenants.
+/// The pCPUs that tenants have to themselves, and, for a VM in L3 domains of its own, those in the
+/// L3 domains of tenants.
 pub(super) fn barred(host: &Host, usage: &Usage, own_l3: bool) -> CpuSet {
     let mut barred = closed(host, usage);
     for (_, claim) in usage.tenants() {

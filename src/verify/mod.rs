@@ -13,24 +13,24 @@
 //! Every field of a [`Placement`](crate::Placement), taken apart without `..`, so that a new field
 //! does not compile until it is checked:
 //! - pCPUs: every vCPU is pinned; each dedicated vCPU has one pCPU, which is online, allowed, not
-//!   reserved for the host, not held by anybody and not excluded by the request; the vCPUs of a guest core are on one core;
-//!   emulator and I/O threads are on pCPUs without vCPUs; cores are claimed whole if the request
-//!   requires it.
-//! - Isolation: the VM has its cores and L3 domains to itself as far as the request says, and is on no
-//!   pCPU that a tenant's isolation closes.
+//!   reserved for the host, not held by anybody and not excluded by the request; the vCPUs of a
+//!   guest core are on one core; emulator and I/O threads are on pCPUs without vCPUs; cores are
+//!   claimed whole if the request requires it.
+//! - Isolation: the VM has its cores and L3 domains to itself as far as the request says, and is on
+//!   no pCPU that a tenant's isolation closes.
 //! - The guest's view: sockets x dies x cores x threads equals the number of vCPUs, no guest core
 //!   straddles cells, sockets are no more than the packages in use (or, where a guest takes each
-//!   socket for one L3, than the cells), the topology shown agrees with the style, and distances are
-//!   a symmetric matrix.
-//! - Nodes: every cell is on nodes that the request allows. vCPUs are on the nodes of their cell, or,
-//!   if the guest has one cell, on nodes that have no memory for the VM.
+//!   socket for one L3, than the cells), the topology shown agrees with the style, and distances
+//!   are a symmetric matrix.
+//! - Nodes: every cell is on nodes that the request allows. vCPUs are on the nodes of their cell,
+//!   or, if the guest has one cell, on nodes that have no memory for the VM.
 //! - Memory: the cells partition the vCPUs, and their memory adds up to the request's; each cell is
 //!   a whole number of pages; the pages of all cells together are free, node by node and in total.
 //! - Devices: the requested ones, held by nobody, each once, with the whole IOMMU group, in the
 //!   cell of their node; required switches, links and partitions; devices by kind in the requested
 //!   number, of the requested model, and near the GPUs.
-//! - SR-IOV and mediated devices: no function beside one that excludes it, given or held; by number,
-//!   GPUs of the requested kind, none with virtual functions and none that may be shared.
+//! - SR-IOV and mediated devices: no function beside one that excludes it, given or held; by
+//!   number, GPUs of the requested kind, none with virtual functions and none that may be shared.
 //! - The guest's PCIe tree: numbering, slots, buses, expander buses, switches, and the MMIO window.
 //! - Warnings about neighbours ([`verify_warnings`]): each is true, and none is missing.
 //!

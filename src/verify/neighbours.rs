@@ -185,8 +185,8 @@ fn remote_memory(host: &Host, placement: &Placement) -> Option<Warning> {
     (!cpus.is_empty()).then_some(Warning::RemoteMemory { cpus, nodes, memory })
 }
 
-/// What the kernel does not isolate under pinned vCPUs, and beside those that it does, if it isolates
-/// some of the allowed pCPUs.
+/// What the kernel does not isolate under pinned vCPUs, and beside those that it does, if it
+/// isolates some of the allowed pCPUs.
 fn not_isolated(host: &Host, placement: &Placement) -> Option<Warning> {
     let (mut some, mut all) = (false, true);
     for pcpu in host.allowed().iter() {

@@ -1,5 +1,5 @@
-//! Checks of devices that the request asks for by kind: their number and model, what leaves the host
-//! with them, and how near they are to the GPUs.
+//! Checks of devices that the request asks for by kind: their number and model, what leaves the
+//! host with them, and how near they are to the GPUs.
 
 use super::case::Case;
 use super::violation::Violation;

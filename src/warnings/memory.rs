@@ -8,13 +8,13 @@ use crate::usage::Usage;
 
 const MIB: u64 = 1 << 20;
 
-/// What QEMU takes of the host's ordinary memory beside the guest's memory, whatever pages that is in:
-/// an estimate, rounded up to whole MiB.
+/// What QEMU takes of the host's ordinary memory beside the guest's memory, whatever pages that is
+/// in: an estimate, rounded up to whole MiB.
 ///
 /// 30 MiB for the process, 8 MiB for each vCPU, each I/O thread and the main one, a 512th of the
-/// memory for page tables, and 1 GiB with passthrough, for the mapping of devices. These are the terms
-/// of KubeVirt's `GetMemoryOverhead` without those of its own processes and of video memory. Other
-/// managers count less: Nova leaves all of it to `reserved_host_memory_mb`, 512 MiB a host.
+/// memory for page tables, and 1 GiB with passthrough, for the mapping of devices. These are the
+/// terms of KubeVirt's `GetMemoryOverhead` without those of its own processes and of video memory.
+/// Other managers count less: Nova leaves all of it to `reserved_host_memory_mb`, 512 MiB a host.
 fn emulator_overhead(placement: &Placement) -> Bytes {
     let threads = placement.vcpus.len() + placement.iothreads.len() + 1;
     let tables = placement.memory().0.div_ceil(512);

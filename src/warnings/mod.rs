@@ -14,11 +14,11 @@
 //! Warnings are computed on request, not by the search: a scheduler that ranks a thousand hosts
 //! needs those of one. They never change a rank. In order:
 //! 1. *Use by the host*: of the functions that leave the host, those that it uses itself, by harm:
-//!    the firmware's display, the last display, a GPU with processes, a controller of mounted disks,
-//!    the NIC of the default route, a GPU that a driver of the host is bound to.
+//!    the firmware's display, the last display, a GPU with processes, a controller of mounted
+//!    disks, the NIC of the default route, a GPU that a driver of the host is bound to.
 //! 2. *Links*: a GPU of the host, or another device of the VM, whose link runs slower or narrower
-//!    than both sides can; a VM with GPUs is also warned about GPUs that it did not get. A device of
-//!    the VM in a slot with fewer lanes than it has.
+//!    than both sides can; a VM with GPUs is also warned about GPUs that it did not get. A device
+//!    of the VM in a slot with fewer lanes than it has.
 //! 3. *Each device*: its node is unknown; it is on a node where the VM has nothing; it is divided
 //!    into MIG instances or virtual functions; a mediated device may be a share of it; it has no
 //!    IOMMU group, or none is known on the whole host; other functions leave the host with its
@@ -26,8 +26,8 @@
 //!    A NIC or disk that was chosen by kind is farther from its GPU than asked for.
 //! 4. *Pages*: memory is in base pages, whether no others were free or they were requested, and
 //!    passthrough pins each of them at start; what ordinary memory that leaves the host on the VM's
-//!    nodes; for memory in hugepages, only if what is left is less than QEMU itself takes. vCPUs are
-//!    on nodes without memory for the VM.
+//!    nodes; for memory in hugepages, only if what is left is less than QEMU itself takes. vCPUs
+//!    are on nodes without memory for the VM.
 //! 5. *Peers*: GPUs that meet below one root port, are not linked, and have a port between them
 //!    that redirects requests upward (ACS), unless the request says that they do not use
 //!    peer-to-peer. Ports of unknown state cause no warning.
@@ -42,8 +42,8 @@
 //!    activated, or the host has NVSwitches and its partitions are unknown.
 //!
 //! The checker recomputes the warnings about neighbours, peers, remote memory, fabrics and devices
-//! elsewhere: none is false, none is missing. No published result measures the cost of sharing, so these are warnings and not
-//! predictions.
+//! elsewhere: none is false, none is missing. No published result measures the cost of sharing, so
+//! these are warnings and not predictions.
 //!
 //! # Explanations
 //! A recommendation reads, from top to bottom: the host in one line; a table with one row per

@@ -53,8 +53,8 @@ pub enum Warning {
         /// The most that the device can do.
         card: LinkState,
     },
-    /// A link that runs slower or narrower than both sides can (F10, F45). A device may have lowered
-    /// the speed to save power.
+    /// A link that runs slower or narrower than both sides can (F10, F45). A device may have
+    /// lowered the speed to save power.
     DegradedLink {
         /// The GPU or other device.
         address: PciAddr,
@@ -230,8 +230,8 @@ pub enum Warning {
         /// The reason for the choice.
         why: KeptWhy,
     },
-    /// A VM on pCPUs that are not isolated, or whose siblings are not, on a host whose kernel isolates
-    /// some: the host's own work may run there.
+    /// A VM on pCPUs that are not isolated, or whose siblings are not, on a host whose kernel
+    /// isolates some: the host's own work may run there.
     NotIsolated {
         /// The VM's pCPUs that are not isolated.
         cpus: CpuSet,

@@ -638,10 +638,11 @@ fn without_gpus(host: &Host, usage: &Usage) -> (Host, Usage) {
     (bare, of_bare)
 }
 
-/// VMs of one shape, one after the other until one is refused, are as many as were counted. VMs of two
-/// cells may be fewer where there are GPUs: a VM without keeps off their nodes while it can, and one
-/// with GPUs takes those that leave most slots. They may be more: the engine may give them two GPUs of
-/// one node. Where GPUs share IOMMU groups, the engine does not look for those whose loss hurts least.
+/// VMs of one shape, one after the other until one is refused, are as many as were counted. VMs of
+/// two cells may be fewer where there are GPUs: a VM without keeps off their nodes while it can,
+/// and one with GPUs takes those that leave most slots. They may be more: the engine may give them
+/// two GPUs of one node. Where GPUs share IOMMU groups, the engine does not look for those whose
+/// loss hurts least.
 #[test]
 fn a_sequence_of_equal_vms_reaches_the_count() {
     let (mut by_cells, mut by_gpus) = (BTreeMap::new(), 0);

@@ -214,8 +214,8 @@ fn a_patch_is_idempotent_keeps_the_rest_and_says_the_placement() {
                 all
             };
             assert_eq!(tuned(&twice), tuned(&patch(second, DESK).unwrap()));
-            // One of the desk's devices is nobody's; the other goes with the first that put it on an
-            // expander bus.
+            // One of the desk's devices is nobody's; the other goes with the first that put it on
+            // an expander bus.
             let places = |placement: &Placement| {
                 let mut functions = placement.pci.functions.iter();
                 functions.any(|function| function.host.to_string() == "0000:1b:00.0")

@@ -1,6 +1,6 @@
-//! Tenants that float: new pins go elsewhere while there is elsewhere, and where there is none, that
-//! costs something and is said. The domains are made for these tests, in the forms that each manager
-//! writes.
+//! Tenants that float: new pins go elsewhere while there is elsewhere, and where there is none,
+//! that costs something and is said. The domains are made for these tests, in the forms that each
+//! manager writes.
 
 use pinwise::json::read_tenant;
 use pinwise::rules::RuleId;

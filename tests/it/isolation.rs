@@ -17,8 +17,8 @@ fn cpus(text: &str) -> CpuSet {
     text.parse().unwrap()
 }
 
-/// A node of twelve cores in three L3 domains of four; core n has the pCPUs n and n + 12. Nothing is
-/// kept for the host.
+/// A node of twelve cores in three L3 domains of four; core n has the pCPUs n and n + 12. Nothing
+/// is kept for the host.
 fn host() -> Host {
     let mut host = HostSpec { reserved: Reserve::None, ..HostSpec::default() };
     for core in 0..12 {

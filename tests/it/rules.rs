@@ -480,7 +480,8 @@ fn training_over_two_nodes_through_host_memory_as_worked_by_hand() {
 fn training_over_two_nodes_with_links_as_worked_by_hand() {
     let request = RequestSpec { peer_to_peer: None, ..by_hand_over_two() };
     let mut spec = description("hgx-h200");
-    // Two GPUs of each package are no partition of the fabric; without NVSwitches, links are direct.
+    // Two GPUs of each package are no partition of the fabric; without NVSwitches, links are
+    // direct.
     spec.fabric_partitions.clear();
     spec.devices.retain(|device| device.class.0 >> 8 != 0x0680);
     let answer = ask_all(&spec.build().unwrap(), &request);

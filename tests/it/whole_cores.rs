@@ -1,5 +1,6 @@
-//! What is free where cores have to be whole, and where each pCPU alone is: what a VM holds, how many
-//! VMs a host takes, and where the emulator's own pCPUs are. The hosts are made of a few facts.
+//! What is free where cores have to be whole, and where each pCPU alone is: what a VM holds, how
+//! many VMs a host takes, and where the emulator's own pCPUs are. The hosts are made of a few
+//! facts.
 
 use pinwise::explain::explain;
 use pinwise::host::{CoreSpec, NodeSpec, Reserve};
@@ -11,8 +12,8 @@ use pinwise::{
 };
 use pinwise_testkit::common::{ask_with, checked, of_style, vm};
 
-/// A package per node, `cores` cores of two pCPUs on each; core n has the pCPUs 2n and 2n + 1. Nothing
-/// is kept for the host.
+/// A package per node, `cores` cores of two pCPUs on each; core n has the pCPUs 2n and 2n + 1.
+/// Nothing is kept for the host.
 fn host(nodes: u32, cores: u32) -> Host {
     let mut host = HostSpec { reserved: Reserve::None, ..HostSpec::default() };
     for node in 0..nodes {
@@ -57,7 +58,8 @@ fn a_vm_that_ignores_whole_cores_holds_its_vcpus_pcpus_alone() {
         let placement = best(&host, &usage, &with(policy, 1)).unwrap();
         assert_eq!(placement.claim().dedicated.len(), pcpus, "{policy:?}");
     }
-    // Three cores are whole. Where that is preferred, a fourth vCPU takes what is left of the first.
+    // Three cores are whole. Where that is preferred, a fourth vCPU takes what is left of the
+    // first.
     let parts = best(&host, &usage, &with(Prefer, 7)).unwrap();
     assert_eq!(parts.claim().dedicated.len(), 7);
     assert!(best(&host, &usage, &with(Require, 7)).is_none());

@@ -1,5 +1,5 @@
-//! Devices that are requested by kind: the nearest free ones, chosen together with the GPUs, and the
-//! partitions of a fabric.
+//! Devices that are requested by kind: the nearest free ones, chosen together with the GPUs, and
+//! the partitions of a fabric.
 
 use pinwise::changes::{Change, smallest_changes};
 use pinwise::engine::{Fact, GpuPath, Property};
@@ -221,8 +221,8 @@ fn of_kind(host: &Host, kind: DeviceKind) -> Vec<PciAddr> {
     all.map(|device| device.address).collect()
 }
 
-/// The devices are as near the chosen GPUs as brute force finds any, no device is in two places (the
-/// checker says), and required nearness is refused only where no set of GPUs has it.
+/// The devices are as near the chosen GPUs as brute force finds any, no device is in two places
+/// (the checker says), and required nearness is refused only where no set of GPUs has it.
 #[test]
 fn the_chosen_devices_are_the_nearest_free_ones() {
     let (mut met, mut refused, mut kept) = ([0; 4], 0, 0);

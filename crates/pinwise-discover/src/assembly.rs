@@ -33,8 +33,8 @@ pub enum TextKind {
     OpenNebula,
     /// `virsh nodedev-dumpxml`: `<device>`.
     NodeDevice,
-    /// A VM, which is a tenant or a request and not a part of a host: `<domain>` or `<domstatus>`, a
-    /// VM of Proxmox or of KubeVirt.
+    /// A VM, which is a tenant or a request and not a part of a host: `<domain>` or `<domstatus>`,
+    /// a VM of Proxmox or of KubeVirt.
     Domain,
     /// Anything else: facts, or an unknown text.
     Facts,
@@ -198,16 +198,16 @@ pub struct Assembled {
 /// Sources of one machine, collected in any order and combined by [`finish`](Self::finish).
 ///
 /// A host needs one source that describes it whole. Of several, the most specific is the base: a
-/// description, then sysfs, then lstopo, then libvirt's capabilities, then OpenNebula's host. The others and all facts are
-/// laid over it. If there is none, a table of `lscpu` among the facts describes the host; its
-/// memory is assumed to be unlimited, with a note, unless facts tell it.
+/// description, then sysfs, then lstopo, then libvirt's capabilities, then OpenNebula's host. The
+/// others and all facts are laid over it. If there is none, a table of `lscpu` among the facts
+/// describes the host; its memory is assumed to be unlimited, with a note, unless facts tell it.
 #[derive(Debug, Clone, Default)]
 pub struct Assembly {
     wholes: Vec<(Whole, Reading)>,
     devices: Vec<NodeDevice>,
     facts: Vec<Facts>,
-    /// The tenants of the description or of OpenNebula's host; there is at most one of each, and the
-    /// description's count.
+    /// The tenants of the description or of OpenNebula's host; there is at most one of each, and
+    /// the description's count.
     tenants: Vec<(String, Claim)>,
 }
 

@@ -1,8 +1,8 @@
 //! The kinds of cores: from what a source tells of them, else from their clocks and shapes.
 //!
 //! Cores of one kind differ in clock too: those that the CPU favours by a few percent, those below
-//! a stacked cache by less than a tenth. A clock alone therefore makes no kind; a lower one beside a
-//! different shape does.
+//! a stacked cache by less than a tenth. A clock alone therefore makes no kind; a lower one beside
+//! a different shape does.
 
 use std::collections::{BTreeMap, BTreeSet};
 

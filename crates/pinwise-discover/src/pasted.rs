@@ -10,8 +10,8 @@ use std::borrow::Cow;
 /// lines are a text of their own, such as a log of several commands.
 const MAX_AROUND: usize = 4;
 
-/// The text without what pasting puts around it: a byte order mark, escape sequences and carriage returns; of XML and JSON, only
-/// the document.
+/// The text without what pasting puts around it: a byte order mark, escape sequences and carriage
+/// returns; of XML and JSON, only the document.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     match plain(text.trim_start_matches('\u{feff}')) {

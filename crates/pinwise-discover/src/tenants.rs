@@ -8,14 +8,15 @@
 //!    an error: the descriptions of the host and of its tenants do not match.
 //! 3. If two domains pin a vCPU to one pCPU, it stays dedicated to the first, and the later one
 //!    shares it: both would run there, whatever their authors intended.
-//! 4. A VM of Proxmox, whose configuration does not tell whether it runs, holds what it would take if
-//!    it were started now. If its memory is not free, it is assumed to run, and its memory to be
+//! 4. A VM of Proxmox, whose configuration does not tell whether it runs, holds what it would take
+//!    if it were started now. If its memory is not free, it is assumed to run, and its memory to be
 //!    among what the host counts as used.
 //! 5. A domain that is defined but off holds what it would take if it were started now. If it could
 //!    not start beside the others, it is ignored: people often define several domains for one GPU
 //!    and run them one at a time.
 //!
-//! A domain does not say whether its pinned vCPUs share cores with others: [`Tenants::assume`] does.
+//! A domain does not say whether its pinned vCPUs share cores with others: [`Tenants::assume`]
+//! does.
 //!
 //! This module does no I/O; `files` opens files and connects to libvirt.
 
@@ -46,8 +47,8 @@ pub struct Tenants {
 /// not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Isolation {
-    /// Nothing: siblings of these pCPUs are free for VMs that accept to share cores. The default, as
-    /// most hosts are run so.
+    /// Nothing: siblings of these pCPUs are free for VMs that accept to share cores. The default,
+    /// as most hosts are run so.
     #[default]
     Pins,
     /// Their cores ([`Claim::whole_cores`]).
@@ -181,8 +182,8 @@ impl Tenants {
     /// What people paste around a text does not matter: prompts, fences, colours.
     ///
     /// # Errors
-    /// [`TenantError`] as for [`read_domain`], [`read_tenant`] and [`read_qemu_conf`], or if the text
-    /// is of another kind.
+    /// [`TenantError`] as for [`read_domain`], [`read_tenant`] and [`read_qemu_conf`], or if the
+    /// text is of another kind.
     pub fn add_text(&mut self, host: &Host, text: &str) -> Result<(), TenantError> {
         self.add_named_text(host, "vm", text)
     }

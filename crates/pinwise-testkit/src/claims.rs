@@ -7,9 +7,10 @@ use pinwise::usage::PageClaim;
 use pinwise::{Claim, CpuSet, Host, PageSize, Placement};
 
 /// What the XML can say of a placement's claim. SMT siblings that are kept idle are in no element,
-/// that the emulator's pCPUs are its own neither, nor isolation; threads without a pin float everywhere, where
-/// a placement names nothing, except the emulator's beside pinned vCPUs. vCPUs that share a node's only free pCPU, beside others on
-/// other nodes, are pinned to it alone, as if it was theirs.
+/// that the emulator's pCPUs are its own neither, nor isolation; threads without a pin float
+/// everywhere, where a placement names nothing, except the emulator's beside pinned vCPUs. vCPUs
+/// that share a node's only free pCPU, beside others on other nodes, are pinned to it alone, as if
+/// it was theirs.
 pub fn in_xml(placement: &Placement, host: &Host) -> Claim {
     let mut claim = placement.claim();
     (claim.whole_cores, claim.own_l3) = (false, false);

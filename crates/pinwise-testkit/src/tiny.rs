@@ -375,7 +375,8 @@ fn isolate(rng: &mut Rng, tenants: &mut [(String, Claim)], request: &mut Request
     }
     for (_, claim) in tenants.iter_mut().filter(|(_, claim)| !claim.floating.is_empty()) {
         let vcpus = rng.pick(&[0, 0, 1, 2, 3]);
-        // Which pCPU an emulator takes from a pool may depend on the load, and need not be the best.
+        // Which pCPU an emulator takes from a pool may depend on the load, and need not be the
+        // best.
         claim.floating_vcpus = if request.emulator_pcpus == 0 { vcpus } else { 0 };
     }
     request.policies.own_l3 = match rng.below(20) {

@@ -8,8 +8,9 @@ use pinwise::{Claim, HostSpec, PciAddr, Workload};
 use super::case::Case;
 use super::rng::Rng;
 
-/// Gives the function at `address` this number of virtual functions, in slots from 16 on of its bus.
-/// They know neither their node nor the bridge above: these are those of the physical function.
+/// Gives the function at `address` this number of virtual functions, in slots from 16 on of its
+/// bus. They know neither their node nor the bridge above: these are those of the physical
+/// function.
 pub fn add(host: &mut HostSpec, address: PciAddr, functions: u8) {
     let own = host.devices.iter().find(|device| device.address == address);
     let own = own.expect("the function is in the list").clone();

@@ -66,8 +66,9 @@ pub(crate) fn build(inventory: &Inventory<'_>, candidate: &Candidate) -> Result<
     })
 }
 
-/// Whether the VM holds all pCPUs of its cores that a VM can have, so that nobody else is on them. It
-/// does not where its own set of pCPUs leaves siblings out, or where its emulator alone shares a core.
+/// Whether the VM holds all pCPUs of its cores that a VM can have, so that nobody else is on them.
+/// It does not where its own set of pCPUs leaves siblings out, or where its emulator alone shares a
+/// core.
 fn holds_cores(inventory: &Inventory<'_>, pcpus: &Pcpus) -> bool {
     let host = inventory.host;
     let mut own = pcpus.idle.union(&pcpus.emulator_own);
@@ -206,9 +207,9 @@ fn for_emulators(inventory: &Inventory<'_>) -> CpuSet {
     inventory.free.for_emulators(inventory.host)
 }
 
-/// Finds pCPUs for the emulator and I/O threads, never one with a dedicated vCPU: its own where it asked for
-/// some, else what the host keeps, on the VM's nodes first, else idle siblings beside its vCPUs,
-/// else whatever is free.
+/// Finds pCPUs for the emulator and I/O threads, never one with a dedicated vCPU: its own where it
+/// asked for some, else what the host keeps, on the VM's nodes first, else idle siblings beside its
+/// vCPUs, else whatever is free.
 fn emulator(
     inventory: &Inventory<'_>,
     candidate: &Candidate,
@@ -266,10 +267,10 @@ fn emulator(
     Ok(pcpus)
 }
 
-/// Adds what is missing to the pCPUs for the emulator alone, nearest first: on the VM's nodes, cores
-/// without vCPUs, then siblings of the last vCPUs, unless the VM holds its cores whole; then cores of
-/// other nodes. Where cores have to be whole, these are. Floating vCPUs have given what their nodes
-/// have already.
+/// Adds what is missing to the pCPUs for the emulator alone, nearest first: on the VM's nodes,
+/// cores without vCPUs, then siblings of the last vCPUs, unless the VM holds its cores whole; then
+/// cores of other nodes. Where cores have to be whole, these are. Floating vCPUs have given what
+/// their nodes have already.
 fn own_pcpus(
     inventory: &Inventory<'_>,
     candidate: &Candidate,

@@ -25,8 +25,8 @@ pub(crate) fn low_power_core(profile: &Profile) -> bool {
 /// # Why it matters
 /// A guest cannot tell the kinds apart, so any thread may land on the slow core and stay there.
 /// # Evidence
-/// One thread on an efficiency core reaches 0.59 and 0.67 of a performance core (F43), 0.53 and 0.61
-/// (F52), 0.55 to 0.58 (F54).
+/// One thread on an efficiency core reaches 0.59 and 0.67 of a performance core (F43), 0.53 and
+/// 0.61 (F52), 0.55 to 0.58 (F54).
 /// # When it is silent
 /// No vCPU is pinned to one, or the host has one kind of core.
 pub(crate) fn efficiency_core(profile: &Profile) -> bool {
@@ -55,10 +55,10 @@ pub(crate) fn pinned(profile: &Profile) -> bool {
 /// A vCPU that is pinned cannot go elsewhere while another tenant's thread runs on its pCPU, and is
 /// slowed by one on the sibling.
 /// # Evidence
-/// Reasoned, the numbers are ours. Two busy threads on one pCPU have half of it each, but the host's
-/// scheduler moves the one that may move to an idle pCPU if there is one: at the low end the VM
-/// loses 0.3 where three tenants float on all its cores, likely 0.05. It stays above an efficiency
-/// core, which is slow at all times.
+/// Reasoned, the numbers are ours. Two busy threads on one pCPU have half of it each, but the
+/// host's scheduler moves the one that may move to an idle pCPU if there is one: at the low end the
+/// VM loses 0.3 where three tenants float on all its cores, likely 0.05. It stays above an
+/// efficiency core, which is slow at all times.
 /// # When it is silent
 /// Nobody floats there, or the VM floats itself.
 pub(crate) fn crowded(profile: &Profile) -> bool {
@@ -90,7 +90,8 @@ pub(crate) fn siblings(profile: &Profile) -> bool {
 /// # Why it matters
 /// An efficiency core does about three fifths of a performance core.
 /// # Evidence
-/// The work model, `engine::work`: F43, F52 and F54 for the kinds, F8, F44 and F67 for second threads.
+/// The work model, `engine::work`: F43, F52 and F54 for the kinds, F8, F44 and F67 for second
+/// threads.
 /// # When it is silent
 /// The VM has as many cores of each kind as the default layout would keep busy; or all of both are
 /// performance cores.
@@ -112,7 +113,8 @@ fn slow_cores(profile: &Profile) -> bool {
 /// A guest that is half busy puts two busy threads on one core while others are idle.
 /// # Evidence
 /// Reasoned: with half of V vCPUs busy at random, a pair is busy together in about one of four
-/// cases, and then loses about a whole thread (F8). The low end is a pair that is busy all the time.
+/// cases, and then loses about a whole thread (F8). The low end is a pair that is busy all the
+/// time.
 /// # When it is silent
 /// The guest is shown its siblings, or each vCPU has a core of its own, or the vCPUs float: the
 /// host's scheduler then moves one away.
@@ -127,8 +129,8 @@ pub(crate) fn hidden_siblings(profile: &Profile) -> bool {
 /// # Why it matters
 /// A guest cannot tell the kinds apart, and work that it divides evenly waits for the slow ones.
 /// # Evidence
-/// Reasoned: at the low end all vCPUs go at the pace of an efficiency core (F52). F58: guests that do not
-/// know it were at times badly slow.
+/// Reasoned: at the low end all vCPUs go at the pace of an efficiency core (F52). F58: guests that
+/// do not know it were at times badly slow.
 /// # When it is silent
 /// One kind, or the vCPUs float.
 pub(crate) fn mixed_kinds(profile: &Profile) -> bool {

@@ -17,7 +17,8 @@ fn flat_over_nodes(profile: &Profile) -> bool {
 /// # What it looks at
 /// Whether vCPUs are on other nodes than the VM's memory.
 /// # Why it matters
-/// All their accesses are remote, while the default layout has the same pCPUs for a part of its time.
+/// All their accesses are remote, while the default layout has the same pCPUs for a part of its
+/// time.
 /// # Evidence
 /// F31: one remote node gives 0.32 to 0.92 of a local one. The default layout has some of its
 /// accesses remote, too; the range against it is our own.
@@ -34,8 +35,8 @@ pub(crate) fn remote(profile: &Profile) -> bool {
 /// # Why it matters
 /// Each of their cache misses crosses a link.
 /// # Evidence
-/// F29, F30: idle latency to another node is 1.07 to 1.95 times the local one. Halved, as about half of
-/// the default layout's accesses are remote, too; the range is our own.
+/// F29, F30: idle latency to another node is 1.07 to 1.95 times the local one. Halved, as about
+/// half of the default layout's accesses are remote, too; the range is our own.
 /// # When it is silent
 /// Every vCPU is on a node of the VM's memory, or the VM floats.
 pub(crate) fn latency_remote(profile: &Profile) -> bool {
@@ -188,19 +189,19 @@ pub(crate) fn pinned(profile: &Profile) -> bool {
     profile.dedicated && profile.memory != MemoryMode::Interleave
 }
 
-/// `OneOfUnequalCaches`: all vCPUs in one L3 domain, on a host whose domains have caches of different
-/// sizes.
+/// `OneOfUnequalCaches`: all vCPUs in one L3 domain, on a host whose domains have caches of
+/// different sizes.
 ///
 /// # What it looks at
 /// The L3 domains of the VM's cores, on one node, and the sizes of the host's caches.
 /// # Why it matters
 /// One part of such a processor has the cache, the other the clock. Threads over both wait for each
-/// other's cache lines, about four times as long as inside one (F59), and a floating VM does not end
-/// up on the large cache by itself (F50).
+/// other's cache lines, about four times as long as inside one (F59), and a floating VM does not
+/// end up on the large cache by itself (F50).
 /// # Evidence
-/// Reasoned. A process pinned to the large cache gained 1.12 to 1.36 over floating (F46), 0.895 in one
-/// test (F49), and 0.76 where the domain had fewer cores than the process had busy threads (F48).
-/// These are whole programs; that the gain is one of latency is ours.
+/// Reasoned. A process pinned to the large cache gained 1.12 to 1.36 over floating (F46), 0.895 in
+/// one test (F49), and 0.76 where the domain had fewer cores than the process had busy threads
+/// (F48). These are whole programs; that the gain is one of latency is ours.
 /// # When it is silent
 /// Caches of one size, or of unknown sizes; cores in several domains; several nodes.
 pub(crate) fn one_of_unequal_caches(profile: &Profile) -> bool {

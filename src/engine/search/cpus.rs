@@ -14,24 +14,24 @@
 //!   its pCPUs are usable. The VM also holds the usable siblings beyond t, idle. A sibling outside
 //!   the allowed set does not make a core shared: no tenant can get it.
 //! - *Dedicated, not whole*: any core with t usable pCPUs. The VM holds only those with a vCPU.
-//! - *Floating*: room is that of the node's pool, see [`Pool`]. A vCPU may run on every pCPU of its node's
-//!   pool, and none is held for it.
+//! - *Floating*: room is that of the node's pool, see [`Pool`]. A vCPU may run on every pCPU of its
+//!   node's pool, and none is held for it.
 //!
 //! `levels[n - 1]` is the set of cores with at least n usable pCPUs, one bit per core. All counts
 //! are population counts over ranges of these, because the cores of a host are sorted by node, L3
 //! domain, kind and lowest pCPU.
 //!
 //! # Groups
-//! A *group* is the cores of one kind in one L3 domain of one package of one node. The module `plan`
-//! chooses among them.
-//! Cores of unknown L3 domain count as one domain. An L3 domain that spans two nodes is one group
-//! on each.
+//! A *group* is the cores of one kind in one L3 domain of one package of one node. The module
+//! `plan` chooses among them. Cores of unknown L3 domain count as one domain. An L3 domain that
+//! spans two nodes is one group on each.
 //!
 //! # Tiers
-//! Where the kernel isolates some of the allowed pCPUs, cores with an isolated one come first. Among
-//! these and among the others, performance cores come before slower ones, and of one kind those
-//! with the smallest *load*, the number of tenants that float on them. A `Tier` has the cores that
-//! are alike in isolation and load. Most hosts have no tiers, and then nothing is counted for them.
+//! Where the kernel isolates some of the allowed pCPUs, cores with an isolated one come first.
+//! Among these and among the others, performance cores come before slower ones, and of one kind
+//! those with the smallest *load*, the number of tenants that float on them. A `Tier` has the cores
+//! that are alike in isolation and load. Most hosts have no tiers, and then nothing is counted for
+//! them.
 //!
 //! # Which cores of a group
 //! Cores whose top frequency stands out among their kind are *favoured*. A workload that gives one
@@ -59,12 +59,12 @@
 //! The search only proves by counting that a pCPU remains for them; `engine::build` picks it. If
 //! the request wants pCPUs for the emulator alone, these are counted after the VM's pCPUs; where it
 //! holds its cores whole, after its cores, which are assumed to be those with the fewest pCPUs on
-//! the host. They are on the VM's nodes while there is room: on cores without its vCPUs, else, where
-//! it does not hold its cores whole, on siblings of its vCPUs. Otherwise one pCPU outside the VM's
-//! vCPUs must be held by nobody; it may be an idle sibling, or a reserved pCPU outside the allowed
-//! set. Unless the request asks for some, no pCPU is needed on a host where all allowed pCPUs are
-//! isolated and none is reserved: the host's own work, emulator threads included, runs elsewhere
-//! there.
+//! the host. They are on the VM's nodes while there is room: on cores without its vCPUs, else,
+//! where it does not hold its cores whole, on siblings of its vCPUs. Otherwise one pCPU outside the
+//! VM's vCPUs must be held by nobody; it may be an idle sibling, or a reserved pCPU outside the
+//! allowed set. Unless the request asks for some, no pCPU is needed on a host where all allowed
+//! pCPUs are isolated and none is reserved: the host's own work, emulator threads included, runs
+//! elsewhere there.
 //!
 //! # Bounds
 //! A plan looks at each group of a node once per group taken: at most quadratic in the groups of a
@@ -157,7 +157,8 @@ impl CoreUse {
 pub(crate) struct Tier {
     /// Whether the kernel isolates a pCPU of each, and leaves others of the host alone.
     pub(super) isolated: bool,
-    /// The number of tenants that float there, as [`Floaters`](crate::free::floaters::Floaters) counts them.
+    /// The number of tenants that float there, as [`Floaters`](crate::free::floaters::Floaters)
+    /// counts them.
     load: usize,
     cores: CoreSet,
     /// For each group of cores: the number of the tier's cores with at least n usable pCPUs, at
@@ -384,8 +385,8 @@ impl<'h> FreeCores<'h> {
         self.tiers.iter().map(of_tier).sum()
     }
 
-    /// Whether all cores of a node, `second` of them with two vCPUs and the others with one, have no
-    /// pCPUs beyond these.
+    /// Whether all cores of a node, `second` of them with two vCPUs and the others with one, have
+    /// no pCPUs beyond these.
     fn has_all(&self, node: usize, second: u64) -> bool {
         let derived = self.host.derived();
         let cores = &derived.nodes[node].cores;

@@ -1,5 +1,5 @@
-//! Cores that carry two vCPUs of two guest cores, because the VM's nodes have fewer cores than it has
-//! vCPUs: when they have to, and how vCPUs are shared out over them.
+//! Cores that carry two vCPUs of two guest cores, because the VM's nodes have fewer cores than it
+//! has vCPUs: when they have to, and how vCPUs are shared out over them.
 
 use smallvec::SmallVec;
 
@@ -11,8 +11,8 @@ use crate::request::Request;
 use crate::units::PackageId;
 
 impl FreeCores<'_> {
-    /// The same cores, where they may carry two vCPUs each. `None` where every node that has cores has
-    /// one for each vCPU, where vCPUs float, and where siblings must be shown or hidden.
+    /// The same cores, where they may carry two vCPUs each. `None` where every node that has cores
+    /// has one for each vCPU, where vCPUs float, and where siblings must be shown or hidden.
     pub(crate) fn doubled(&self, request: &Request) -> Option<Self> {
         let vcpus = u64::from(request.spec().vcpus);
         let few = |room: &NodeRoom| (1..vcpus).contains(&room.cores[0]);
@@ -24,8 +24,9 @@ impl FreeCores<'_> {
         })
     }
 
-    /// The splits of vCPUs that may share cores over these nodes: a vCPU on each, then a vCPU for each
-    /// core, the fastest kind first, then the siblings. Nothing is added if the nodes lack the room.
+    /// The splits of vCPUs that may share cores over these nodes: a vCPU on each, then a vCPU for
+    /// each core, the fastest kind first, then the siblings. Nothing is added if the nodes lack the
+    /// room.
     pub(super) fn share_by_cores(&self, at: &[usize], vcpus: u64, to: &mut Vec<u64>) {
         let derived = self.host.derived();
         let cores = |node: usize| {

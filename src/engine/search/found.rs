@@ -58,8 +58,8 @@ impl Found {
         self.scores[style as usize].filter(|_| !self.wants_all)
     }
 
-    /// Whether a candidate of this style and score would not be in the answer: the style has a better
-    /// one.
+    /// Whether a candidate of this style and score would not be in the answer: the style has a
+    /// better one.
     pub(super) fn is_behind(&self, style: Style, score: i64) -> bool {
         self.score_of(style).is_some_and(|best| best > score)
     }

@@ -1,14 +1,14 @@
-//! Further VMs: those of the same equal cells that still fit beside a layout. A sequence of such VMs
-//! then reaches the number that [`capacity`](crate::capacity) counts: where any k nodes are as good as
-//! others, the k with the most room are the right ones.
+//! Further VMs: those of the same equal cells that still fit beside a layout. A sequence of such
+//! VMs then reaches the number that [`capacity`](crate::capacity) counts: where any k nodes are as
+//! good as others, the k with the most room are the right ones.
 
 use super::cpus::FreeCores;
 use super::inventory::Inventory;
 use super::state::{Layout, Size};
 use crate::free::cells::vms_of_cells;
 
-/// The number of VMs of the layout's cells, apart from its own, that its nodes and all others have the
-/// cores and pages for.
+/// The number of VMs of the layout's cells, apart from its own, that its nodes and all others have
+/// the cores and pages for.
 pub(super) fn further(inventory: &Inventory<'_>, layout: &Layout<'_>, page: usize) -> u64 {
     let Size { pass, even, .. } = layout.size;
     let (k, pages) = (layout.nodes, &inventory.pages[page]);
@@ -22,8 +22,9 @@ pub(super) fn further(inventory: &Inventory<'_>, layout: &Layout<'_>, page: usiz
     vms_of_cells(pass.usable.iter().map(|at| room(*at)), k)
 }
 
-/// The number of cells with `share` guest cores that a node has cores for. A cell uses a core at most
-/// once; where cores need not be whole, one with two usable pCPUs serves two cells of one thread each.
+/// The number of cells with `share` guest cores that a node has cores for. A cell uses a core at
+/// most once; where cores need not be whole, one with two usable pCPUs serves two cells of one
+/// thread each.
 fn cells(stock: &FreeCores<'_>, at: usize, share: u64, threads: u32) -> u64 {
     let share = share.max(1);
     let [all, pairs] = stock.nodes[at].cores;

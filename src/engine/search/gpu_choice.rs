@@ -1,5 +1,5 @@
-//! The ways to choose GPUs: which of them are alike, every way to take some, and what a choice breaks
-//! for others.
+//! The ways to choose GPUs: which of them are alike, every way to take some, and what a choice
+//! breaks for others.
 
 use smallvec::SmallVec;
 

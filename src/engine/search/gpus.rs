@@ -6,28 +6,29 @@
 //!
 //! # Which GPUs take part
 //! Named GPUs are one set, virtual functions among them. A number of GPUs is chosen among the
-//! *eligible* ones: the model matches (part of its name or of its ids; without a wanted model, any GPU
-//! that is not inside the processor, unless it is held for VMs or the host has no other), no tenant
-//! holds the GPU or anything that must go with it, and the request does not name it as another
-//! device. A GPU with virtual functions is not chosen by number. What must go with a GPU is its IOMMU
-//! group, and the helper functions of its card with theirs; [`bundle`](crate::host) says which. A GPU
-//! whose group takes from the host what it needs is eligible only if the request allows that.
+//! *eligible* ones: the model matches (part of its name or of its ids; without a wanted model, any
+//! GPU that is not inside the processor, unless it is held for VMs or the host has no other), no
+//! tenant holds the GPU or anything that must go with it, and the request does not name it as
+//! another device. A GPU with virtual functions is not chosen by number. What must go with a GPU is
+//! its IOMMU group, and the helper functions of its card with theirs; [`bundle`](crate::host) says
+//! which. A GPU whose group takes from the host what it needs is eligible only if the request
+//! allows that.
 //!
-//! If virtual functions are wanted, they are chosen among those that `free::virtual_gpus` offers, on
-//! a host whose list of GPUs has these: at most 64, so that a set is one word here too.
+//! If virtual functions are wanted, they are chosen among those that `free::virtual_gpus` offers,
+//! on a host whose list of GPUs has these: at most 64, so that a set is one word here too.
 //!
 //! # Loss to the host
-//! Of the eligible GPUs, those with the smallest `Loss` go: first the ones that no driver of the host
-//! holds, last the ones that show its display. A set has no GPU with a larger loss than one that it
-//! leaves out. If all such sets lack a required property, every set is looked at.
+//! Of the eligible GPUs, those with the smallest `Loss` go: first the ones that no driver of the
+//! host holds, last the ones that show its display. A set has no GPU with a larger loss than one
+//! that it leaves out. If all such sets lack a required property, every set is looked at.
 //!
 //! # Enumeration without permutations
 //! Choosing 4 of 8 GPUs gives 70 sets, but most boards have only a few kinds of place. Two GPUs are
 //! *twins* if exchanging them changes nothing that the engine knows of the host: same node, both or
-//! neither on a degraded link, slots of equal speed and width, same neighbours by node, link, root port, root complex, switch,
-//! IOMMU group and model, and every fabric partition maps to a fabric partition. Twins form
-//! classes, and a set is a number per class, filled from the lowest address. Two nodes with four
-//! twins each: 4 GPUs can be 4+0, 3+1, 2+2, 1+3 or 0+4, so five sets.
+//! neither on a degraded link, slots of equal speed and width, same neighbours by node, link, root
+//! port, root complex, switch, IOMMU group and model, and every fabric partition maps to a fabric
+//! partition. Twins form classes, and a set is a number per class, filled from the lowest address.
+//! Two nodes with four twins each: 4 GPUs can be 4+0, 3+1, 2+2, 1+3 or 0+4, so five sets.
 //!
 //! If the twin classes give more than 1024 sets, coarser classes are used: GPUs of one model on one
 //! node, mutually within one root complex or that node, on the same switch, all or none of them on
@@ -72,11 +73,11 @@
 //! From a given node set, each GPU set has a `DominanceKey` of eleven marks, smaller is better: a
 //! GPU on another node; a GPU of unknown node; GPUs on several nodes; the path (linked, below one
 //! root port, on one node, across); no common switch; no fabric partition; a degraded link; no GPU
-//! on any of these nodes; and, of devices that are requested by kind, the number on other nodes, the
-//! number farther from their GPU than preferred, and how far they are in all. Set A dominates B if no mark of A is larger than B's. Dominated sets are
-//! dropped; of sets with equal keys the one of better quality stays. The result depends on the node
-//! set only through those of its nodes that have GPUs or chosen devices of some set, and is
-//! remembered by these.
+//! on any of these nodes; and, of devices that are requested by kind, the number on other nodes,
+//! the number farther from their GPU than preferred, and how far they are in all. Set A dominates B
+//! if no mark of A is larger than B's. Dominated sets are dropped; of sets with equal keys the one
+//! of better quality stays. The result depends on the node set only through those of its nodes that
+//! have GPUs or chosen devices of some set, and is remembered by these.
 //!
 //! The marks are bytes of a `u128`, none above 127. With the high bit of every byte of B
 //! set, subtracting A borrows from a byte's high bit exactly if A's byte is larger: one subtraction

@@ -77,8 +77,8 @@ impl<'a> Inventory<'a> {
     /// Counts what is free for the request.
     ///
     /// # Errors
-    /// The facts that refuse every style: no set of GPUs, or no page size, can serve the request, or
-    /// none of the pCPUs, nodes or memory nodes that it is held to can be had.
+    /// The facts that refuse every style: no set of GPUs, or no page size, can serve the request,
+    /// or none of the pCPUs, nodes or memory nodes that it is held to can be had.
     pub(crate) fn new(question: Question<'a>) -> Result<Self, Vec<Fact>> {
         let Question { host, usage, request, options } = question;
         let gpus = GpuSets::new(host, usage, request)?;
@@ -138,8 +138,8 @@ impl Inventory<'_> {
     }
 }
 
-/// The most ways to take pCPUs, unless the request prefers L3 domains of its own: two dedicated ones,
-/// each with cores that carry two vCPUs as well, and floating.
+/// The most ways to take pCPUs, unless the request prefers L3 domains of its own: two dedicated
+/// ones, each with cores that carry two vCPUs as well, and floating.
 const MAX_WAYS: usize = 5;
 
 /// The ways in which a request lets pCPUs be taken, the strictest first. Each dedicated one may be

@@ -98,8 +98,8 @@ impl Walk<'_> {
         possible
     }
 
-    /// Loops 5 to 7 where vCPUs share cores and how they are used is known: a split is made only for
-    /// a candidate that is kept. Returns whether a candidate is possible.
+    /// Loops 5 to 7 where vCPUs share cores and how they are used is known: a split is made only
+    /// for a candidate that is kept. Returns whether a candidate is possible.
     fn try_shared(&mut self, layout: &Layout<'_>, core_use: CoreUse, splits: &mut Splits) -> bool {
         let entry = self.entry(layout, core_use);
         let mut possible = false;
@@ -225,8 +225,8 @@ fn must_double(size: &Size<'_>, mask: NodeMask) -> bool {
     }
 }
 
-/// Whether pCPUs are left for the emulator alone where cores carry two vCPUs, which takes all cores of
-/// these nodes, or those that equal cells need.
+/// Whether pCPUs are left for the emulator alone where cores carry two vCPUs, which takes all cores
+/// of these nodes, or those that equal cells need.
 fn has_emulator(size: &Size<'_>, mask: NodeMask) -> bool {
     let pass = size.pass;
     let cores = |at: usize| pass.stock.nodes[at].cores[0];

@@ -1,12 +1,12 @@
 //! Nodes that give a VM only pCPUs or only memory.
 //!
 //! A node *lends its pCPUs* if the VM may have none of its memory: it has no memory, or the request
-//! holds the memory to other nodes. A VM on such pCPUs has its memory on other nodes of its set, and
-//! its guest is shown one cell. The set then may have nodes that give only memory, too: without a
-//! vCPU. A request that names memory nodes allows these everywhere.
+//! holds the memory to other nodes. A VM on such pCPUs has its memory on other nodes of its set,
+//! and its guest is shown one cell. The set then may have nodes that give only memory, too: without
+//! a vCPU. A request that names memory nodes allows these everywhere.
 //!
-//! On hosts whose nodes with CPUs all have memory, and for requests that name no memory nodes, every
-//! node of a set gives both, and nothing here is asked for again.
+//! On hosts whose nodes with CPUs all have memory, and for requests that name no memory nodes,
+//! every node of a set gives both, and nothing here is asked for again.
 
 use crate::engine::profile::count;
 use crate::engine::refusal::Fact;

@@ -9,10 +9,11 @@
 //! # Where it is
 //! `inventory` takes stock of the host, once; nothing changes it afterwards. `pass` has the loops
 //! from policies to node sets, `layouts` those on one node set. `splits` shares guest cores out;
-//! `weigh` judges one layout. `nodes`, `gpus` and `cpus` enumerate: `gpu_choice` has the ways to take
-//! GPUs, `plan` chooses cores, `doubled` lets cores carry two vCPUs, `lent` knows nodes without
-//! memory, and `further` counts the VMs of equal cells that still fit. `walk` has what the loops own: the `memo`, the candidates `found` so far, and lists to
-//! fill anew. `state` has the values that they hand on.
+//! `weigh` judges one layout. `nodes`, `gpus` and `cpus` enumerate: `gpu_choice` has the ways to
+//! take GPUs, `plan` chooses cores, `doubled` lets cores carry two vCPUs, `lent` knows nodes
+//! without memory, and `further` counts the VMs of equal cells that still fit. `walk` has what the
+//! loops own: the `memo`, the candidates `found` so far, and lists to fill anew. `state` has the
+//! values that they hand on.
 //!
 //! # Words
 //! - *Guest core*: the 1 or 2 vCPUs that share a core in the guest. A VM of 32 vCPUs is 32 guest
@@ -29,10 +30,10 @@
 //! `try_splits` and `try_choices`; the last has the page sizes too.
 //! 1. **Policy and threads.** Policies run strictest first: dedicated pCPUs on whole cores, unless
 //!    these are ignored; dedicated pCPUs on partial cores, unless whole cores are required;
-//!    floating vCPUs, unless dedicated pCPUs are required. Each runs with one thread per guest core, and, where pCPUs are
-//!    dedicated and the number of vCPUs is even, with two; a required SMT wish leaves one of these.
-//!    Each pair of policy and threads is a *pass*. A pass that would leave no pCPU for the emulator
-//!    threads is skipped.
+//!    floating vCPUs, unless dedicated pCPUs are required. Each runs with one thread per guest
+//!    core, and, where pCPUs are dedicated and the number of vCPUs is even, with two; a required
+//!    SMT wish leaves one of these. Each pair of policy and threads is a *pass*. A pass that would
+//!    leave no pCPU for the emulator threads is skipped.
 //! 2. **Size.** Node sets of 1, 2, 3, … nodes. A size is skipped if even the roomiest nodes of that
 //!    number lack the cores, or lack the pages of every page size. It is skipped, too, if GPUs must
 //!    be local and every GPU set lies on more nodes than that. If one node is required, only size 1
@@ -84,11 +85,11 @@
 //!
 //! # Memo
 //! Rules, requirements and preferences see a candidate only through its `Profile`. The profile is
-//! determined by the pass, by the features in `Features` (numbers of nodes with memory, packages, far
-//! devices and remote GPUs, whether pCPUs are lent, the kind of GPU set, the `CoreUse`), by the choice, and by whether pages are
-//! huge. Its verdict, a score without the packing cost or the first required property that it
-//! lacks, is computed once. On eight equal nodes in two packages, 28 pairs have two sets of
-//! features.
+//! determined by the pass, by the features in `Features` (numbers of nodes with memory, packages,
+//! far devices and remote GPUs, whether pCPUs are lent, the kind of GPU set, the `CoreUse`), by the
+//! choice, and by whether pages are huge. Its verdict, a score without the packing cost or the
+//! first required property that it lacks, is computed once. On eight equal nodes in two packages,
+//! 28 pairs have two sets of features.
 //!
 //! `Memo` remembers these for one pass, and with them the last `CoreUse` of each node. For the
 //! whole search it remembers the GPU sets worth trying from each set of nodes with GPUs.
@@ -96,13 +97,14 @@
 //! # Rank and ties
 //! Best first: higher score, packing included; fewer nodes; fewer threads per guest core; cells
 //! without expander buses last; fewer guest cores on nodes that lend pCPUs; smaller *spread* (the
-//! distances between the VM's nodes, plus the distance from each GPU of known node to the nearest of
-//! them); where vCPUs float, the least load of its fullest node; room on its nodes for the pCPUs that the emulator wants for itself; lower packing cost;
-//! fewer cores;
-//! the better GPU set; where all cells must be alike, room left for more *further* VMs like it; fewer
-//! cores left free on its nodes, so the tightest fit; the smaller node mask; larger pages. Equal candidates of two variants are ordered by the variant. Of equal splits
-//! the first one tried stays. The packing cost never raises a score, so a layout whose score
-//! without it is below the best of its variant is dropped before pages and cost are counted.
+//! distances between the VM's nodes, plus the distance from each GPU of known node to the nearest
+//! of them); where vCPUs float, the least load of its fullest node; room on its nodes for the pCPUs
+//! that the emulator wants for itself; lower packing cost; fewer cores; the better GPU set; where
+//! all cells must be alike, room left for more *further* VMs like it; fewer cores left free on its
+//! nodes, so the tightest fit; the smaller node mask; larger pages. Equal candidates of two
+//! variants are ordered by the variant. Of equal splits the first one tried stays. The packing cost
+//! never raises a score, so a layout whose score without it is below the best of its variant is
+//! dropped before pages and cost are counted.
 //!
 //! # Bounds
 //! - At most 4096 node sets per size. A host of 14 nodes has at most 3432 and is never cut. Beyond

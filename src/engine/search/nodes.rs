@@ -23,8 +23,8 @@ type OfSize = (Vec<(usize, u64)>, usize, Rc<Subsets>);
 pub(crate) struct Grown(Vec<OfSize>);
 
 impl Grown {
-    /// The sets of `size` nodes, from `grow` unless they are known. All sets of a size are not kept:
-    /// they are made as fast.
+    /// The sets of `size` nodes, from `grow` unless they are known. All sets of a size are not
+    /// kept: they are made as fast.
     pub(crate) fn get_or_grow(
         &mut self,
         nodes: &[usize],

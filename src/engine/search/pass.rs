@@ -255,9 +255,9 @@ impl<'s> Pass<'s> {
     }
 }
 
-/// By node position: the pCPUs that the emulator alone could have, if vCPUs may take all of the node's
-/// cores and if they take none. Empty where none is wanted, where cores carry one guest core each,
-/// and where the emulator may have siblings of vCPUs, so that counting pCPUs was enough.
+/// By node position: the pCPUs that the emulator alone could have, if vCPUs may take all of the
+/// node's cores and if they take none. Empty where none is wanted, where cores carry one guest core
+/// each, and where the emulator may have siblings of vCPUs, so that counting pCPUs was enough.
 fn emulator_free(inventory: &Inventory<'_>, stock: &FreeCores<'_>) -> PerNode<(u64, u64)> {
     let counts = stock.way.doubled && stock.way.whole;
     if inventory.request.spec().emulator_pcpus == 0 || !counts {

@@ -4,15 +4,16 @@
 //! 1. *Isolation.* Where the kernel isolates some of the allowed pCPUs, cores with an isolated pCPU
 //!    come before others.
 //! 2. *Kind.* Performance cores come before efficiency cores, and these before low-power ones.
-//! 3. *Load.* Cores on which the fewest other tenants float come first. A slow core is slower than a
-//!    fast one that is shared now and then, so kinds come before that.
+//! 3. *Load.* Cores on which the fewest other tenants float come first. A slow core is slower than
+//!    a fast one that is shared now and then, so kinds come before that.
 //! 4. *Package.* A node with several packages has one filled first.
 //! 5. *L3 domain*, by group.
 //!
 //! Packages and groups are chosen alike: *whole first, then best fit*. If one holds all that is
 //! left, it is the one with the fewest free cores; of equals the smaller one, so that an untouched
 //! larger one stays whole; then the lower position. Otherwise the one with the most free cores is
-//! taken whole, and the choice is repeated. One that gave cores of a better tier comes before others.
+//! taken whole, and the choice is repeated. One that gave cores of a better tier comes before
+//! others.
 //!
 //! Largest first uses the fewest groups, and best fit for the rest leaves the large remainders to
 //! others. Example: three domains with 8, 6 and 5 free cores. A VM of 5 goes to the third, a VM of
@@ -114,8 +115,8 @@ impl FreeCores<'_> {
         plan
     }
 
-    /// Plans with the cores of one kind that `free` counts, by group. Returns how many cores are left
-    /// to plan.
+    /// Plans with the cores of one kind that `free` counts, by group. Returns how many cores are
+    /// left to plan.
     fn plan_kind(
         &self,
         node: usize,

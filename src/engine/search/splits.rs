@@ -124,9 +124,9 @@ impl Walk<'_> {
 }
 
 /// Adds splits for a set with nodes that may give memory alone: one with as many guest cores as
-/// possible on the nodes with memory, one with as many as possible on those that lend pCPUs, and one
-/// with all on each node that has room for them, where the others need none. `at`
-/// and `room` are those of the set.
+/// possible on the nodes with memory, one with as many as possible on those that lend pCPUs, and
+/// one with all on each node that has room for them, where the others need none. `at` and `room`
+/// are those of the set.
 fn add_splits(
     pass: &Pass<'_>,
     layout: &Layout<'_>,

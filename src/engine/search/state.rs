@@ -46,8 +46,8 @@ pub(super) struct Pass<'s> {
     pub(super) shows_pairs: bool,
     /// The number of pCPUs that the request wants for the emulator alone.
     pub(super) emulator_pcpus: u64,
-    /// By node position: the pCPUs that these could be, if vCPUs may take all of the node's cores and
-    /// if they take none. Empty where that is not asked.
+    /// By node position: the pCPUs that these could be, if vCPUs may take all of the node's cores
+    /// and if they take none. Empty where that is not asked.
     pub(super) emulator_free: PerNode<(u64, u64)>,
     /// The number of the pass's first variant among all of the search.
     pub(super) first: usize,
@@ -155,8 +155,8 @@ pub(super) struct EvenSplit {
     pub(super) cores: PerNode<ByKind>,
     /// Nodes where the VM would hold a part of some core.
     pub(super) parts: NodeMask,
-    /// What other tenants' floating threads cost the cores of a share. By node position, unless that
-    /// is nothing on every node; then there is none.
+    /// What other tenants' floating threads cost the cores of a share. By node position, unless
+    /// that is nothing on every node; then there is none.
     pub(super) crowds: PerNode<u32>,
 }
 

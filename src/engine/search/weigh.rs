@@ -71,8 +71,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Judges a candidate by all but its packing cost. `lent`: the number of its guest cores on nodes
-    /// that lend pCPUs.
+    /// Judges a candidate by all but its packing cost. `lent`: the number of its guest cores on
+    /// nodes that lend pCPUs.
     pub(super) fn judge(
         &mut self,
         layout: &Layout<'_>,
@@ -131,8 +131,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether a layout that differs from this one in that no core carries two vCPUs is possible: it
-    /// scores no less.
+    /// Whether a layout that differs from this one in that no core carries two vCPUs is possible:
+    /// it scores no less.
     fn has_plain(&self, choice: Choice, entry: usize, page: usize) -> bool {
         let inventory = self.inventory;
         let place = choice.place(inventory.pages[page].size);
@@ -270,8 +270,8 @@ impl Walk<'_> {
     }
 }
 
-/// The number of the emulator's own pCPUs that the VM's nodes `at` may lack, if it is on these numbers
-/// of `cores`. Whole cores are all counted as large as the host's largest.
+/// The number of the emulator's own pCPUs that the VM's nodes `at` may lack, if it is on these
+/// numbers of `cores`. Whole cores are all counted as large as the host's largest.
 fn emulator_far(inventory: &Inventory<'_>, pass: &Pass<'_>, at: &[usize], cores: &[u64]) -> u64 {
     if pass.emulator_pcpus == 0 {
         return 0;

@@ -6,8 +6,8 @@
 //!
 //! # Shapes and states
 //! A *shape* is a request without its name, and the labels that its host must have. A *state* is a
-//! set of hosts in equal states: of one topology, with the same labels, whose tenants leave the same
-//! (see [`fleet`](super)). For each shape the fleet keeps what it knows of each state: that it
+//! set of hosts in equal states: of one topology, with the same labels, whose tenants leave the
+//! same (see [`fleet`](super)). For each shape the fleet keeps what it knows of each state: that it
 //! refuses the VM, and why; the best key that its counts allow; or the key that a search found.
 //! States are entries of a tournament (`Winners`) by these keys, and hosts of one state follow each
 //! other by position. The best host is the winner, as soon as its key was found by a search: until
@@ -15,8 +15,8 @@
 //!
 //! Claims, releases, drains and added or removed hosts move a host from state to state. States that
 //! begin, end or change their hosts are noted, and each shape looks at what was noted since it was
-//! last asked: a bound for a state that began, new matches for the others. A shape that is asked for
-//! the first time, or missed more changes than there are states, looks at every state once.
+//! last asked: a bound for a state that began, new matches for the others. A shape that is asked
+//! for the first time, or missed more changes than there are states, looks at every state once.
 //!
 //! # Memory
 //! At most [`Fleet::set_shapes`] shapes are kept, by default 16; the one that was not asked for the
@@ -26,7 +26,8 @@
 //! # Choosing among near-equal hosts
 //! Schedulers that work on copies of one fleet all choose the same host, and all but one have to
 //! ask again. With [`Ask::spread_choice`] of k, a VM takes one of the k best hosts by a hash of its
-//! name. It gives up the best host: the VM may cost later VMs more, up to what it costs on the k-th.
+//! name. It gives up the best host: the VM may cost later VMs more, up to what it costs on the
+//! k-th.
 //!
 //! # Invariants
 //! - Each host that is not drained is in exactly one state, whose hosts are all alike.

@@ -180,8 +180,8 @@ impl Reading<'_> {
         self.is_allowed(pcpu) && !self.is_held(pcpu) && !self.is_kept(pcpu) && !self.is_closed(pcpu)
     }
 
-    /// Whether an isolated tenant keeps others off the pCPU. These hosts have no known L3 domains, so
-    /// a package is one.
+    /// Whether an isolated tenant keeps others off the pCPU. These hosts have no known L3 domains,
+    /// so a package is one.
     fn is_closed(&self, pcpu: PcpuId) -> bool {
         let core = |pcpu: PcpuId| self.host.core_of(pcpu).expect("an online pCPU has a core").id;
         let own = core(pcpu);
@@ -276,8 +276,8 @@ impl Reading<'_> {
         gpus.map(|gpu| gpu.address).filter(|address| free(*address)).collect()
     }
 
-    /// The addresses of the GPUs that nobody holds a part of and that a request for a number of GPUs
-    /// of any model may be given, if the host can do without what they take.
+    /// The addresses of the GPUs that nobody holds a part of and that a request for a number of
+    /// GPUs of any model may be given, if the host can do without what they take.
     pub(super) fn candidates(&self) -> BTreeSet<PciAddr> {
         let all_inside = self.host.gpus().iter().all(|gpu| gpu.integrated);
         self.gpus(all_inside)

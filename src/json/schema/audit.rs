@@ -9,8 +9,8 @@ use super::{
 use crate::json::format::AUDIT;
 use crate::workload::Metric;
 
-/// The JSON Schema (draft 2020-12) of what [`audit`](crate::json::audit) writes. The same bytes each
-/// time.
+/// The JSON Schema (draft 2020-12) of what [`audit`](crate::json::audit) writes. The same bytes
+/// each time.
 #[must_use]
 pub fn audit_schema() -> String {
     let fields = vec![

@@ -3,8 +3,9 @@
 //! says; what it is worth, the public scoring function.
 //!
 //! The space, where the design and not the checker draws the line:
-//! - the VM's nodes are those with a vCPU; memory on other nodes is tried only where the request names
-//!   memory nodes, or some node with a vCPU has no memory for the VM, and the guest then has one cell;
+//! - the VM's nodes are those with a vCPU; memory on other nodes is tried only where the request
+//!   names memory nodes, or some node with a vCPU has no memory for the VM, and the guest then has
+//!   one cell;
 //! - a cell is one node, all of it that the VM has; pages are interleaved over several nodes only;
 //! - floating vCPUs may run on all that is free on their node, and show no siblings;
 //! - of the cores of one kind on a node, those on which the fewest tenants float come first, and a
@@ -62,8 +63,8 @@ struct Brute<'a> {
     usage: &'a Usage,
     request: &'a Request,
     options: &'a Options,
-    /// Allowed, held and closed by nobody, not the host's; where the VM is to have L3 domains of its
-    /// own, of those where nobody has dedicated pCPUs.
+    /// Allowed, held and closed by nobody, not the host's; where the VM is to have L3 domains of
+    /// its own, of those where nobody has dedicated pCPUs.
     usable: CpuSet,
     /// Whether the VM is to have L3 domains of its own.
     own_l3: bool,
@@ -298,9 +299,9 @@ impl Brute<'_> {
         !left.iter().any(|other| other.node == taken.node && whole(other) && before(other))
     }
 
-    /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each for:
-    /// as few as can be on each node. [`Brute::must_double`] tells whether the VM's nodes have a core
-    /// for each.
+    /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each
+    /// for: as few as can be on each node. [`Brute::must_double`] tells whether the VM's nodes have
+    /// a core for each.
     fn doubled(&mut self, whole: bool) {
         let vcpus = self.request.spec().vcpus as usize;
         let (host, usable) = (self.host, self.usable.clone());
@@ -357,9 +358,9 @@ impl Brute<'_> {
         }
     }
 
-    /// Whether cores have to carry two vCPUs each on these nodes. For required equal cells that could
-    /// not show siblings instead, each node counts alone. Where all would carry two, siblings are
-    /// shown instead, unless they had better be hidden.
+    /// Whether cores have to carry two vCPUs each on these nodes. For required equal cells that
+    /// could not show siblings instead, each node counts alone. Where all would carry two, siblings
+    /// are shown instead, unless they had better be hidden.
     fn must_double(&self, doubled: &Doubled, nodes: &BTreeSet<NodeId>) -> bool {
         let Doubled { cores, whole, shows } = doubled;
         let spec = self.request.spec();
@@ -487,8 +488,8 @@ impl Brute<'_> {
                 .collect();
             let whole_sets: Vec<CpuSet> = chosen.iter().map(|id| free_on(*id)).collect();
             let all = whole_sets.iter().fold(CpuSet::new(), |all, set| all.union(set));
-            // The emulator's own pCPU is one that no vCPU could have, or else from some set. Without one,
-            // it is where the vCPUs are or beside them.
+            // The emulator's own pCPU is one that no vCPU could have, or else from some set.
+            // Without one, it is where the vCPUs are or beside them.
             let own = spec.emulator_pcpus > 0;
             let outside = self.usable.difference(&all).first();
             let carved = own && outside.is_none();
@@ -671,8 +672,8 @@ impl Brute<'_> {
         }
     }
 
-    /// Whether the placement says that its cores are its own: where whole cores are required, and its
-    /// own set of pCPUs leaves no siblings to others.
+    /// Whether the placement says that its cores are its own: where whole cores are required, and
+    /// its own set of pCPUs leaves no siblings to others.
     fn claims_cores(&self, cpus: &Cpus) -> bool {
         let mut own = cpus.own.union(&cpus.idle);
         cpus.vcpus.iter().for_each(|set| own.extend(set));
@@ -788,8 +789,8 @@ impl Brute<'_> {
     }
 }
 
-/// Whether `other` is of the card of the whole GPU `gpu`: its sound, or its USB-C. These hosts have no
-/// GPU in a processor that has more than sound.
+/// Whether `other` is of the card of the whole GPU `gpu`: its sound, or its USB-C. These hosts have
+/// no GPU in a processor that has more than sound.
 fn card(gpu: &PciDevice, other: &PciDevice) -> bool {
     let slot = |device: &PciDevice| PciAddr { function: 0, ..device.address };
     gpu.kind() == DeviceKind::Gpu

@@ -89,8 +89,8 @@ pub(crate) fn build(shape: Shape) -> Host {
     host.build().unwrap()
 }
 
-/// The time that this thread has run so far, which a busy machine does not lengthen. `None` where the
-/// kernel does not tell.
+/// The time that this thread has run so far, which a busy machine does not lengthen. `None` where
+/// the kernel does not tell.
 fn thread_time() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)

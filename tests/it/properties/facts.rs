@@ -93,8 +93,8 @@ fn holder(scene: &Scene, address: PciAddr) -> Option<&str> {
     bundle.into_iter().find_map(|member| scene.usage.holder_of(member))
 }
 
-/// Whether a device takes from the host what it needs and the request does not name: disks, NICs, the
-/// last display, the last USB controller. These hosts tell no boot display.
+/// Whether a device takes from the host what it needs and the request does not name: disks, NICs,
+/// the last display, the last USB controller. These hosts tell no boot display.
 fn takes_needed(scene: &Scene, address: PciAddr) -> bool {
     let pci = scene.host.pci();
     let (bundle, card) = (pci.bundle_of(address), pci.companions_of(address));

@@ -61,6 +61,7 @@ fn data(scene: &Scene, answer: &pinwise::Recommendation) -> BTreeSet<String> {
         add(points(score.total));
         add(points(best.score.total - score.total));
         add(cost.cores.0.abs_diff(best.cost.cores.0).into());
+        add(placement.vcpu_pcpus().len() as i128);
         add((placement.memory().0 / placement.cells[0].page_size.bytes()).into());
     }
     let shown = |ranked: &Ranked| {

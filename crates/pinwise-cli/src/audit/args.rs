@@ -43,9 +43,9 @@ pub(crate) struct Args {
     /// Additional facts about the host, as for recommend.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(super) facts: Vec<PathBuf>,
-    /// The domains to check: their XML (virsh dumpxml), folders of such files (/etc/libvirt/qemu, or
-    /// /run/libvirt/qemu for those that run), or standard input for "-". Each is a tenant beside the others. With the feature libvirt, "live" for all
-    /// domains, "live:NAME" for one.
+    /// The domains to check: their XML (virsh dumpxml), folders of such files (/etc/libvirt/qemu,
+    /// or /run/libvirt/qemu for those that run), or standard input for "-". Each is a tenant beside
+    /// the others. With the feature libvirt, "live" for all domains, "live:NAME" for one.
     #[arg(long, value_name = "FILE|DIR|-|live[:NAME]", num_args = 1.., required = true)]
     pub(super) domain: Vec<PathBuf>,
     /// Tenants that are not checked, as for recommend.

@@ -8,7 +8,8 @@ pub(crate) struct PolicyArgs {
     /// How strictly each vCPU must have a pCPU of its own.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     dedicated_cpus: Option<Policy>,
-    /// How strictly no core may be shared with another tenant; with ignore, no idle sibling is held.
+    /// How strictly no core may be shared with another tenant; with ignore, no idle sibling is
+    /// held.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     whole_cores: Option<Policy>,
     /// How strictly no other tenant may have dedicated pCPUs in the L3 domains of the VM's.

@@ -9,9 +9,9 @@ use pinwise_discover::tenants::{Isolation, Settled, Tenants};
 use crate::outcome::Failure;
 
 /// The usage of `host`: the tenants `described` in its description, and those that `paths` name.
-/// The second part is notes, one sentence each. `home` is the source of the host, `own` the name and
-/// UUID of the VM that is planned anew: it is not its own tenant. `isolation` is what domains do not
-/// say.
+/// The second part is notes, one sentence each. `home` is the source of the host, `own` the name
+/// and UUID of the VM that is planned anew: it is not its own tenant. `isolation` is what domains
+/// do not say.
 pub(crate) fn usage(
     host: &Host,
     described: Vec<(String, Claim)>,

@@ -60,25 +60,25 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(crate) facts: Vec<PathBuf>,
     /// Tenants on the host: JSON files, domain XML (virsh dumpxml), VMs of Proxmox (qm config, or
-    /// /etc/pve/qemu-server), or folders of such files; with the feature libvirt, "live" for the running domains or "libvirt:URI" for those of another
-    /// libvirt.
+    /// /etc/pve/qemu-server), or folders of such files; with the feature libvirt, "live" for the
+    /// running domains or "libvirt:URI" for those of another libvirt.
     #[arg(long, value_name = "FILE|DIR|live|libvirt[:URI]", num_args = 1..)]
     pub(crate) tenant: Vec<PathBuf>,
     /// What tenants that are described by domains have to themselves around their pins, which a
-    /// domain does not say: none (siblings are free for VMs that share cores), whole-cores, or own-l3
-    /// (cores and L3 domains).
+    /// domain does not say: none (siblings are free for VMs that share cores), whole-cores, or
+    /// own-l3 (cores and L3 domains).
     #[arg(long, value_name = "none|whole-cores|own-l3", value_parser = isolation, default_value = "none")]
     pub(crate) tenant_isolation: Isolation,
     /// What to keep for the host: auto (one core, and the answer says which and why), none, or
     /// pCPUs such as 0-3,8.
     #[arg(long, value_name = "auto|none|CPUSET", value_parser = reserve)]
     pub(crate) reserve: Option<Reserve>,
-    /// The ordinary memory (base pages) to keep free for the host on each node: auto (1 GiB, or 2 GiB
-    /// on the only node; a sixteenth at most), 0, or an amount such as 16GiB.
+    /// The ordinary memory (base pages) to keep free for the host on each node: auto (1 GiB, or 2
+    /// GiB on the only node; a sixteenth at most), 0, or an amount such as 16GiB.
     #[arg(long, value_name = "auto|0|AMOUNT", value_parser = reserve_memory)]
     pub(crate) reserve_memory: Option<ReserveMemory>,
-    /// The request: JSON in our own format, a domain (virsh dumpxml), a VM of Proxmox (qm config) or
-    /// of KubeVirt (kubectl get vmi NAME -o json).
+    /// The request: JSON in our own format, a domain (virsh dumpxml), a VM of Proxmox (qm config)
+    /// or of KubeVirt (kubectl get vmi NAME -o json).
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "name", "vcpus", "memory", "gpus", "gpu", "gpu_model", "gpu_kind", "page_size", "workload", "guest",
         "cells", "smt", "p2p", "dedicated_cpus", "shared", "whole_cores", "own_l3", "one_node", "gpu_locality", "same_switch",
@@ -115,8 +115,8 @@ pub(crate) struct Args {
     /// The devices to choose by kind, and how near.
     #[command(flatten)]
     pub(crate) wishes: WishArgs,
-    /// Let devices take from the host what it needs and what shares their IOMMU group: disks, networks,
-    /// its display, its last USB controller. No VM receives these.
+    /// Let devices take from the host what it needs and what shares their IOMMU group: disks,
+    /// networks, its display, its last USB controller. No VM receives these.
     #[arg(long)]
     pub(crate) allow_group: bool,
     /// The page size.
@@ -138,8 +138,9 @@ pub(crate) struct Args {
     /// Whether the guest's GPUs use peer-to-peer.
     #[arg(long, value_name = "yes|no|unknown", value_parser = p2p)]
     pub(crate) p2p: Option<Choice<bool>>,
-    /// vCPUs that float over shared pCPUs instead of dedicated ones: at most this many for each pCPU,
-    /// those of other tenants counted; 4 without a number, a ratio of our own. --cpus bounds the pool.
+    /// vCPUs that float over shared pCPUs instead of dedicated ones: at most this many for each
+    /// pCPU, those of other tenants counted; 4 without a number, a ratio of our own. --cpus bounds
+    /// the pool.
     #[arg(
         long,
         value_name = "RATIO",
@@ -165,7 +166,8 @@ pub(crate) struct Args {
     /// How strictly each vCPU must have a pCPU of its own.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) dedicated_cpus: Option<Policy>,
-    /// How strictly no core may be shared with another tenant; with ignore, no idle sibling is held.
+    /// How strictly no core may be shared with another tenant; with ignore, no idle sibling is
+    /// held.
     #[arg(long, value_name = "require|prefer|ignore", value_parser = policy)]
     pub(crate) whole_cores: Option<Policy>,
     /// How strictly no other tenant may have dedicated pCPUs in the L3 domains of the VM's.
@@ -193,9 +195,9 @@ pub(crate) struct Args {
     /// The form of the output.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
-    /// A domain to patch instead of printing fragments: an XML file, "-" for standard input or, with
-    /// the feature libvirt, "live:NAME". It is also the request: what the other options do not say
-    /// is taken from it.
+    /// A domain to patch instead of printing fragments: an XML file, "-" for standard input or,
+    /// with the feature libvirt, "live:NAME". It is also the request: what the other options do not
+    /// say is taken from it.
     #[arg(long, value_name = "FILE|-|live:NAME")]
     pub(crate) domain: Option<PathBuf>,
     /// The changes to the domain as a unified diff instead of its XML.

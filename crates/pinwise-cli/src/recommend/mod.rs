@@ -1,7 +1,7 @@
 //! `pinwise recommend`: a placement, as text, libvirt XML or JSON.
 //!
-//! Without arguments it answers for an embedded, synthetic HGX H200 host. A domain is a request: its
-//! size, devices and threads are asked for where the arguments do not say otherwise.
+//! Without arguments it answers for an embedded, synthetic HGX H200 host. A domain is a request:
+//! its size, devices and threads are asked for where the arguments do not say otherwise.
 
 mod args;
 mod changes;

@@ -1,5 +1,5 @@
-//! The flags that ask for devices, on the synthetic fixture of an HGX board: eight GPUs, each with a NIC
-//! and an NVMe disk below its switch.
+//! The flags that ask for devices, on the synthetic fixture of an HGX board: eight GPUs, each with
+//! a NIC and an NVMe disk below its switch.
 
 use serde_json::Value;
 

@@ -24,8 +24,8 @@ pub fn is_vm(text: &str) -> bool {
     text.trim_start().starts_with('{') && text.contains("\"kubevirt.io/")
 }
 
-/// Reads a `VirtualMachineInstance`, or the one that a `VirtualMachine` describes, as the request for
-/// a VM.
+/// Reads a `VirtualMachineInstance`, or the one that a `VirtualMachine` describes, as the request
+/// for a VM.
 ///
 /// - vCPUs: `sockets` x `cores` x `threads`; without these, the CPU of `resources`, rounded up. SMT
 ///   siblings are preferably shown if `threads` is above 1.
@@ -37,8 +37,8 @@ pub fn is_vm(text: &str) -> bool {
 /// - A pCPU for the emulator threads, if `isolateEmulatorThread` is set, and I/O threads.
 /// - Windows, if the VM has `hyperv` features.
 ///
-/// `dedicatedCpuPlacement` and `numa.guestMappingPassthrough` need nothing: the answer has pCPUs for
-/// each vCPU, and the cells that serve the guest best.
+/// `dedicatedCpuPlacement` and `numa.guestMappingPassthrough` need nothing: the answer has pCPUs
+/// for each vCPU, and the cells that serve the guest best.
 ///
 /// # Errors
 /// [`KubevirtError`] if the text is too long, is not such an object, or has a malformed value.
@@ -117,8 +117,8 @@ fn memory(domain: &Domain, notes: &mut Notes) -> Result<Bytes, KubevirtError> {
     Ok(whole)
 }
 
-/// The I/O threads by KubeVirt's rules: one for each disk that has its own; beside these one for all
-/// disks (`shared`), or one for each other disk up to twice the vCPUs (`auto`), which is the
+/// The I/O threads by KubeVirt's rules: one for each disk that has its own; beside these one for
+/// all disks (`shared`), or one for each other disk up to twice the vCPUs (`auto`), which is the
 /// emulator's if that has a pCPU of its own; or the threads of the pool.
 fn io_threads(
     policy: Option<&str>,

@@ -208,7 +208,8 @@ impl Connection {
         Ok((domains, notes.finish()))
     }
 
-    /// The XML of the domain of this name as it is defined, without what libvirt adds while it runs.
+    /// The XML of the domain of this name as it is defined, without what libvirt adds while it
+    /// runs.
     ///
     /// # Errors
     /// [`ConnectionError::Refused`] if there is no such domain, or libvirt does not show it.

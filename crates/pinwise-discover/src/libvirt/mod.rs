@@ -1,4 +1,5 @@
-//! Readers of libvirt's XML: domains become tenants and requests, capabilities and node devices become a host.
+//! Readers of libvirt's XML: domains become tenants and requests, capabilities and node devices
+//! become a host.
 //!
 //! Texts in, plain data out; only a `Connection` (feature `libvirt`) talks to libvirt. XML is never
 //! trusted: its length, elements, attributes and namespaces are bounded, and a document type is

@@ -50,9 +50,10 @@ impl DomainRequest {
 ///   cells, or else `<memory>`; zero, which [`RequestSpec::build`] refuses, if the domain states
 ///   none).
 /// - The page size, if all memory is in hugepages of one named size that divides it; otherwise any.
-/// - Devices of `<hostdev>`, of interfaces of type `hostdev` and of NVMe disks. The host's GPUs, and
-///   virtual functions of these, are requested as GPUs, by address; other functions of a GPU's card
-///   come with the GPU; all else is requested as devices. Devices that the host does not have are left out, with a note.
+/// - Devices of `<hostdev>`, of interfaces of type `hostdev` and of NVMe disks. The host's GPUs,
+///   and virtual functions of these, are requested as GPUs, by address; other functions of a GPU's
+///   card come with the GPU; all else is requested as devices. Devices that the host does not have
+///   are left out, with a note.
 /// - I/O threads. Emulator threads share what the host keeps.
 /// - Windows, if libosinfo's id says so, or if there is no such id and the domain has `<hyperv>`
 ///   features.

@@ -24,8 +24,8 @@ pub(crate) fn parse(text: &str) -> Result<Document<'_>, LibvirtError> {
     })
 }
 
-/// The root element; an error unless it has the expected name. libvirt keeps the domains that run as
-/// `<domstatus>` in `/run/libvirt/qemu`, with the domain inside.
+/// The root element; an error unless it has the expected name. libvirt keeps the domains that run
+/// as `<domstatus>` in `/run/libvirt/qemu`, with the domain inside.
 pub(crate) fn root<'a>(
     document: &'a Document<'a>,
     expected: &'static str,

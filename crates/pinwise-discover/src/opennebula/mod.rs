@@ -1,8 +1,8 @@
 //! A host of OpenNebula with its VMs, from `onehost show -x`.
 //!
-//! It shows nodes, cores, hugepages and the PCI functions that match a filter, and which VM has which
-//! pCPUs and functions. Packages, caches, distances and IOMMU groups are not told: each node counts
-//! as a package, which a note says.
+//! It shows nodes, cores, hugepages and the PCI functions that match a filter, and which VM has
+//! which pCPUs and functions. Packages, caches, distances and IOMMU groups are not told: each node
+//! counts as a package, which a note says.
 
 pub(crate) mod note;
 
@@ -38,8 +38,8 @@ pub struct OneHost {
 /// one.
 ///
 /// # Errors
-/// [`LibvirtError`] if the text is too long, is not such XML, has no `NUMA_NODES`, or has a malformed
-/// value.
+/// [`LibvirtError`] if the text is too long, is not such XML, has no `NUMA_NODES`, or has a
+/// malformed value.
 pub fn read_onehost(xml: &str) -> Result<OneHost, LibvirtError> {
     let document = xml::parse(xml)?;
     let root = root(&document, "HOST")?;

@@ -34,8 +34,8 @@ pub fn is_qemu_conf(text: &str) -> bool {
 /// - pCPUs. All threads of the VM float on `affinity`, or on all online pCPUs: Proxmox pins no vCPU
 ///   to a pCPU of its own.
 /// - Memory. With `numa: 1`, each `numaN` is on its `hostnodes`, by preference unless `policy` says
-///   `bind` or `interleave`; other memory may be on any node. It is counted in pages of `hugepages`,
-///   or in the host's base pages, rounded up to whole pages.
+///   `bind` or `interleave`; other memory may be on any node. It is counted in pages of
+///   `hugepages`, or in the host's base pages, rounded up to whole pages.
 /// - Devices of `hostpciN`, with their whole IOMMU groups; with `mdev`, a mediated device.
 ///
 /// [`Domain::running`] is false, as the configuration does not tell; see
@@ -60,8 +60,8 @@ pub fn read_qemu_conf(host: &Host, name: &str, text: &str) -> Result<Domain, Pro
 }
 
 /// Reads a configuration as the request for a VM on `host`: its name, vCPUs (all `cores` of all
-/// `sockets`), memory, page size, devices, the I/O threads of its disks, and Windows. `affinity` and
-/// `numaN` are not read: they are the answer.
+/// `sockets`), memory, page size, devices, the I/O threads of its disks, and Windows. `affinity`
+/// and `numaN` are not read: they are the answer.
 ///
 /// # Errors
 /// [`ProxmoxError`] if the text is too long, is not a configuration, or has a value that Proxmox

@@ -3,8 +3,8 @@
 //! A mounted device leads to the function above it by its link below `sys/class/block`, through
 //! device mapper and software RAID by their `slaves`, and through NVMe multipath by the controllers
 //! of the subsystem. An interface leads there by its link below `sys/class/net`, through bridges,
-//! bonds and VLANs by their `lower_` entries, or by the folder `net` of the function. What cannot be
-//! followed, such as network file systems, marks nothing.
+//! bonds and VLANs by their `lower_` entries, or by the folder `net` of the function. What cannot
+//! be followed, such as network file systems, marks nothing.
 
 use std::collections::BTreeSet;
 use std::path::Path;

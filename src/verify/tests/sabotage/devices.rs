@@ -93,8 +93,8 @@ pub(super) fn devices_broken() -> Vec<Sabotage> {
             },
             CompanionMissing { address: gpu, missing: address("13:00.1") },
         ),
-        // The withheld function is a controller of disks, a NIC, the boot display, the last display,
-        // and the last USB controller of the host.
+        // The withheld function is a controller of disks, a NIC, the boot display, the last
+        // display, and the last USB controller of the host.
         (
             pin,
             |s| s.class("13:00.2", 0x0001_0601),

@@ -1,5 +1,5 @@
-//! Overlay of PCI functions that the host has: their IOMMU groups, drivers, names, links and bridges
-//! where the description lacks them.
+//! Overlay of PCI functions that the host has: their IOMMU groups, drivers, names, links and
+//! bridges where the description lacks them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

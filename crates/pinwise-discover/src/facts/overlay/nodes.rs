@@ -67,8 +67,8 @@ fn whole(host: &HostSpec, facts: &Facts, collector: &mut Collector) -> Option<No
     })
 }
 
-/// Whether an amount of memory and a rounded one can be equal. A whole number of GiB is likely typed
-/// by a person, who rounds.
+/// Whether an amount of memory and a rounded one can be equal. A whole number of GiB is likely
+/// typed by a person, who rounds.
 fn close(known: Bytes, found: Bytes, node: &NodeFacts) -> bool {
     const GIB: u64 = 1 << 30;
     let apart = known.0.abs_diff(found.0);

@@ -15,8 +15,8 @@ use pinwise::units::PciAddr;
 pub(super) struct HostDevices {
     /// The functions, with their whole IOMMU groups, sorted.
     pub(super) devices: Vec<PciAddr>,
-    /// The parents of its mediated devices, in the order of the XML; `None` if the host's description
-    /// does not list the UUID.
+    /// The parents of its mediated devices, in the order of the XML; `None` if the host's
+    /// description does not list the UUID.
     pub(super) mediated: Vec<Option<PciAddr>>,
 }
 

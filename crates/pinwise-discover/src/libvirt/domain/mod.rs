@@ -27,8 +27,8 @@ pub struct Domain {
     pub name: String,
     /// The UUID of the domain, if the XML has one.
     pub uuid: Option<String>,
-    /// Whether the domain is known to run: libvirt gives ids to running domains only. The host already counts
-    /// the pages of a running domain as used
+    /// Whether the domain is known to run: libvirt gives ids to running domains only. The host
+    /// already counts the pages of a running domain as used
     /// ([`Usage::with_running`](pinwise::Usage::with_running)); those of a domain that is defined
     /// and not running are still to be taken ([`Usage::claim`](pinwise::Usage::claim)).
     pub running: bool,
@@ -43,11 +43,11 @@ pub struct Domain {
 /// - pCPUs. A `<vcpupin>` to a single pCPU dedicates that pCPU to the domain: a pin this narrow
 ///   means that nobody else should run there. A vCPU with a wider pin floats on the pinned pCPUs; a
 ///   vCPU without a pin floats on the `cpuset` of `<vcpu>`, or on all online pCPUs if there is no
-///   `cpuset`. Emulator and I/O threads always float, by the same rule, but for emulator threads that
-///   may run on all pCPUs of the host while each vCPU is pinned to one: the domain is then said to be
-///   dedicated, and a note tells of its emulator threads. Pins count for all vCPUs,
-///   also for those that are not plugged in yet. XML does not show SMT siblings that are kept idle,
-///   so the claim lacks them, and isolation from others neither: see
+///   `cpuset`. Emulator and I/O threads always float, by the same rule, but for emulator threads
+///   that may run on all pCPUs of the host while each vCPU is pinned to one: the domain is then
+///   said to be dedicated, and a note tells of its emulator threads. Pins count for all vCPUs, also
+///   for those that are not plugged in yet. XML does not show SMT siblings that are kept idle, so
+///   the claim lacks them, and isolation from others neither: see
 ///   [`Tenants::assume`](crate::tenants::Tenants::assume).
 /// - Memory. Each guest cell, or all memory if there are no cells, is on the host nodes that
 ///   `<memnode>` or `<memory>` of `<numatune>` name. It is counted in pages of `<hugepages>`, or in

@@ -71,8 +71,8 @@ pub struct PatchedDomain {
 ///   stay while they agree with these; `<maxMemory>` grows to the memory. A `cpuset` of `<vcpu>`
 ///   goes if the pins leave it.
 /// - I/O threads: if the placement has none, the domain's stay, pinned beside the emulator threads.
-/// - `<cputune>`: pins. If the vCPUs are dedicated, quotas on their time are removed. vCPUs that are
-///   gone leave `vcpusched`, `cachetune` and `memorytune`.
+/// - `<cputune>`: pins. If the vCPUs are dedicated, quotas on their time are removed. vCPUs that
+///   are gone leave `vcpusched`, `cachetune` and `memorytune`.
 /// - `<memoryBacking>`: `<hugepages>`. `<numatune>`: nodes, unless it is known that the host has
 ///   only one; the modes `preferred` and `restrictive` stay where they hold the memory to the same
 ///   nodes.
@@ -157,7 +157,8 @@ pub fn patch_with(
     Ok(PatchedDomain { xml, changes })
 }
 
-/// libvirt reads no element whose default namespace is another, and a patch of it would say nothing.
+/// libvirt reads no element whose default namespace is another, and a patch of it would say
+/// nothing.
 fn check_namespaces(root: Node<'_, '_>) -> Result<(), PatchError> {
     let parts = root.children().filter(|part| !part.has_tag_name("metadata"));
     let mut all = parts.flat_map(|part| part.descendants()).filter(Node::is_element);
