@@ -126,8 +126,9 @@ pub(crate) struct Rank {
     pub(super) cores: u64,
     /// Better GPU sets come first in [`GpuSets::sets`].
     pub(super) gpus: usize,
-    /// The number of further VMs like this one, where all cells must be alike.
-    pub(super) further: Reverse<u64>,
+    /// Whether another node set would leave room for more VMs like this one, where all cells must
+    /// be alike.
+    pub(super) wastes: bool,
     /// The number of cores that stay free on its nodes: the tightest fit comes first.
     pub(super) left_over: u64,
     pub(super) mask: NodeMask,

@@ -100,11 +100,11 @@
 //! distances between the VM's nodes, plus the distance from each GPU of known node to the nearest
 //! of them); where vCPUs float, the least load of its fullest node; room on its nodes for the pCPUs
 //! that the emulator wants for itself; lower packing cost; fewer cores; the better GPU set; where
-//! all cells must be alike, room left for more *further* VMs like it; fewer cores left free on its
-//! nodes, so the tightest fit; the smaller node mask; larger pages. Equal candidates of two
-//! variants are ordered by the variant. Of equal splits the first one tried stays. The packing cost
-//! never raises a score, so a layout whose score without it is below the best of its variant is
-//! dropped before pages and cost are counted.
+//! all cells must be alike, a node set that leaves room for as many *further* VMs like it as any;
+//! fewer cores left free on its nodes, so the tightest fit; the smaller node mask; larger pages.
+//! Equal candidates of two variants are ordered by the variant. Of equal splits the first one tried
+//! stays. The packing cost never raises a score, so a layout whose score without it is below the
+//! best of its variant is dropped before pages and cost are counted.
 //!
 //! # Bounds
 //! - At most 4096 node sets per size. A host of 14 nodes has at most 3432 and is never cut. Beyond

@@ -1,5 +1,7 @@
 //! Splits: how the guest cores are shared out over the nodes of a set.
 
+use std::cell::OnceCell;
+
 use smallvec::SmallVec;
 
 use super::cpus::CoreUse;
@@ -23,6 +25,9 @@ impl Walk<'_> {
             let enough = |at: &usize| each.is_some_and(|each| pages.free[*at] >= each);
             pass.usable.iter().copied().filter(enough).collect()
         }));
+        if pass.alike {
+            even.tight.resize_with(even.pages.len(), OnceCell::new);
+        }
         if share * cells != pass.units || !pass.if_all.is_empty() {
             return even;
         }

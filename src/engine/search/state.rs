@@ -133,6 +133,10 @@ impl Choice {
     }
 }
 
+/// The nodes with room for as many cells as there can be VMs of them, and how many of these nodes a
+/// VM may leave out.
+pub(super) type Tight = (NodeMask, u64);
+
 /// The even split over a number of nodes, evaluated for every node at once: a node set is then
 /// answered by a few mask operations. On most hosts no other split is tried for most node sets.
 #[derive(Debug, Default)]
@@ -144,6 +148,8 @@ pub(super) struct EvenSplit {
     /// For each page size, in the order of `Inventory::pages`: the nodes with enough free pages for
     /// one of the equal cells; no node, if the pages of the VM cannot be shared out evenly.
     pub(super) pages: SmallVec<[NodeMask; 4]>,
+    /// For each page size: the nodes that a VM of equal cells should be on, once that is asked.
+    pub(super) tight: SmallVec<[OnceCell<Tight>; 4]>,
     /// Nodes where the share would be in one of several L3 domains.
     pub(super) one_l3: NodeMask,
     /// Nodes where the share would be in several L3 domains, but no more than needed.

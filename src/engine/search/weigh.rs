@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::cpus::CoreUse;
 use super::found::{Candidate, Rank, Start};
-use super::further::further;
+use super::further::wastes;
 use super::gpus::GpuSet;
 use super::inventory::{Inventory, Pages};
 use super::memo::{Features, Verdict};
@@ -209,7 +209,7 @@ impl Walk<'_> {
             cost,
             cores: cores.iter().sum(),
             gpus,
-            further: Reverse(if pass.alike { further(inventory, layout, page) } else { 0 }),
+            wastes: pass.alike && wastes(inventory, layout, page),
             left_over: at.iter().map(|at| pass.caps[*at]).sum::<u64>() - pass.units,
             mask,
             page: Reverse(size),
