@@ -1,11 +1,14 @@
 //! Checks of isolation: the VM's own, and that of the tenants around it.
 
+use std::collections::BTreeSet;
+
 use super::case::Case;
 use super::cpu::Cpus;
 use super::violation::{CpuUser, Violation};
 use crate::host::{Core, Host};
 use crate::request::Policy;
 use crate::sets::CpuSet;
+use crate::units::{CoreId, L3Id, PackageId};
 use crate::usage::{Claim, Usage};
 
 /// What the placement says of its isolation.
@@ -48,7 +51,7 @@ impl Isolation {
             return;
         }
         if self.own_l3 {
-            let around = beside(case.host, &own, same_l3);
+            let around = beside(case.host, &own, l3);
             for (holder, claim) in case.usage.tenants() {
                 let pcpus = around.intersection(&claim.dedicated).difference(&own);
                 if !pcpus.is_empty() {
@@ -57,13 +60,15 @@ impl Isolation {
                 }
             }
         }
+        // Held pCPUs have a violation of their own.
+        let mut held = CpuSet::new();
+        for (_, claim) in case.usage.tenants() {
+            held.extend(&claim.dedicated);
+        }
         let mut isolated = Vec::new();
         for (holder, claim) in case.usage.tenants() {
-            let mut closed = closed_by(case.host, claim).difference(&case.housekeeping);
-            // Held pCPUs have a violation of their own.
-            for (_, other) in case.usage.tenants() {
-                closed = closed.difference(&other.dedicated);
-            }
+            let closed = closed_by(case.host, claim);
+            let closed = closed.difference(&case.housekeeping).difference(&held);
             if !closed.is_empty() {
                 isolated.push((holder, closed));
             }
@@ -84,27 +89,26 @@ impl Isolation {
     }
 }
 
-fn same_core(a: &Core, b: &Core) -> bool {
-    a.id == b.id
+fn core(core: &Core) -> CoreId {
+    core.id
 }
 
 /// Cores of a package without a known L3 domain count as one domain.
-fn same_l3(a: &Core, b: &Core) -> bool {
-    a.id.package == b.id.package && a.l3 == b.l3
+fn l3(core: &Core) -> (PackageId, Option<L3Id>) {
+    (core.id.package, core.l3)
 }
 
-/// The pCPUs on the cores that are `near` the cores of some pCPUs.
-fn beside(host: &Host, of: &CpuSet, near: fn(&Core, &Core) -> bool) -> CpuSet {
-    let mut theirs: Vec<&Core> = Vec::new();
+/// The pCPUs of the cores, or of the L3 domains, that some pCPUs are in.
+fn beside<Part: Ord>(host: &Host, of: &CpuSet, part: fn(&Core) -> Part) -> CpuSet {
+    let mut theirs = BTreeSet::new();
     for core in host.cores() {
-        let used = core.pcpus.iter().any(|pcpu| of.contains(*pcpu));
-        if used && !theirs.iter().any(|other| near(other, core)) {
-            theirs.push(core);
+        if core.pcpus.iter().any(|pcpu| of.contains(*pcpu)) {
+            theirs.insert(part(core));
         }
     }
     let mut all = CpuSet::new();
     for core in host.cores() {
-        if theirs.iter().any(|other| near(other, core)) {
+        if theirs.contains(&part(core)) {
             for pcpu in &core.pcpus {
                 all.insert(*pcpu);
             }
@@ -117,10 +121,10 @@ fn beside(host: &Host, of: &CpuSet, near: fn(&Core, &Core) -> bool) -> CpuSet {
 fn closed_by(host: &Host, claim: &Claim) -> CpuSet {
     let mut closed = CpuSet::new();
     if claim.whole_cores {
-        closed.extend(&beside(host, &claim.dedicated, same_core));
+        closed.extend(&beside(host, &claim.dedicated, core));
     }
     if claim.own_l3 {
-        closed.extend(&beside(host, &claim.dedicated, same_l3));
+        closed.extend(&beside(host, &claim.dedicated, l3));
     }
     closed
 }
@@ -140,7 +144,7 @@ pub(super) fn barred(host: &Host, usage: &Usage, own_l3: bool) -> CpuSet {
     let mut barred = closed(host, usage);
     for (_, claim) in usage.tenants() {
         if own_l3 {
-            barred.extend(&beside(host, &claim.dedicated, same_l3));
+            barred.extend(&beside(host, &claim.dedicated, l3));
         }
     }
     barred
@@ -149,11 +153,11 @@ pub(super) fn barred(host: &Host, usage: &Usage, own_l3: bool) -> CpuSet {
 /// Whether the request's own set of pCPUs leaves siblings of these pCPUs to others.
 fn leaves_siblings(case: &Case<'_>, own: &CpuSet) -> bool {
     let Some(cpus) = &case.request.spec().cpus else { return false };
-    let siblings = beside(case.host, own, same_core).intersection(case.host.allowed());
+    let siblings = beside(case.host, own, core).intersection(case.host.allowed());
     !siblings.difference(cpus).difference(own).difference(&case.housekeeping).is_empty()
 }
 
 /// Whether the VM holds all pCPUs of its cores that a VM can have.
 fn is_whole(case: &Case<'_>, own: &CpuSet) -> bool {
-    beside(case.host, own, same_core).intersection(case.host.allowed()).is_subset(own)
+    beside(case.host, own, core).intersection(case.host.allowed()).is_subset(own)
 }
