@@ -120,7 +120,9 @@ fn covers(placements: &[&Placement]) {
         placements.iter().flat_map(|p| p.cells.iter().map(|cell| cell.page_size)).collect();
     assert_eq!(pages, [PageSize::KIB_4, PageSize::MIB_2, PageSize::GIB_1].into(), "pages");
     let styles: BTreeSet<Style> = placements.iter().map(|p| p.style).collect();
-    assert_eq!(styles, Style::ALL.into(), "styles");
+    // VMs whose vCPUs float are started where this machine is the host.
+    let pinned = Style::ALL.into_iter().filter(|s| *s == Style::Default || !s.floats());
+    assert_eq!(styles, pinned.collect(), "styles");
     assert!(placements.iter().any(|p| !p.pci.switches.is_empty()), "switches");
 }
 

@@ -289,7 +289,8 @@ fn compare(shape: &Shape, files: &Files, first: &Vm, second: &Vm) {
     let domain = libvirt::read_domain(&host, text(files, "first.xml")).unwrap();
     // A domain has no word for the siblings that are kept idle: that no other VM gets the rest of
     // its cores is up to whoever places the next.
-    let mut said = Claim { dedicated: best.vcpu_pcpus(), ..best.claim() };
+    let dedicated = best.vcpu_pcpus();
+    let mut said = Claim { dedicated, whole_cores: false, own_l3: false, ..best.claim() };
     // On the only node a domain need not say which one it is.
     if host.nodes().len() == 1 {
         said.pages.iter_mut().for_each(|pages| pages.node = None);
