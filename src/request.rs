@@ -265,9 +265,9 @@ pub struct RequestSpec {
         serde(default, alias = "io-threads", skip_serializing_if = "is_default")
     )]
     pub io_threads: u32,
-    /// vCPUs that float over shared pCPUs; `None` for dedicated pCPUs, as
-    /// [`Policies::dedicated_cpus`] says, which has no meaning otherwise, and neither has
-    /// [`Policies::whole_cores`].
+    /// How the vCPUs float over shared pCPUs. `None` for dedicated pCPUs, as
+    /// [`Policies::dedicated_cpus`] says. Where this is set, that policy and
+    /// [`Policies::whole_cores`] have no effect.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
     pub shared: Option<Sharing>,
     /// The pCPUs that the VM is held to; `None` for any. vCPUs, the siblings kept idle beside them

@@ -54,8 +54,8 @@ fn needed(cells: &[CellAsIs]) -> BTreeMap<(NodeSet, PageSize), u64> {
     needed
 }
 
-/// The first hugepages, by their nodes and size, of which there are fewer than the domain needs:
-/// `all` counts those of a host, `on` those of a node.
+/// The nodes and size of the first pool with fewer hugepages than the domain needs. `all` counts the
+/// hugepages of a host, `on` those of a node.
 fn short(
     scene: &Scene<'_>,
     all: impl Fn(PageSize) -> u64,

@@ -66,7 +66,7 @@ fn sentence(id: AuditId, facts: &Facts) -> String {
     };
     match id {
         A::PinsUnusable => {
-            format!("{} are pinned to {}, none of which is online and allowed", vcpus(), pcpus())
+            format!("{} are pinned to {}, which are offline or not allowed", vcpus(), pcpus())
         }
         A::PinsOfTenants => format!("{}, which are dedicated to {}", at(), tenants()),
         A::DevicesHeld => format!("devices {} are also held by {}", devices(), tenants()),
@@ -82,7 +82,7 @@ fn sentence(id: AuditId, facts: &Facts) -> String {
             format!("cells {} have their border inside guest cores: {}", facts.cells, vcpus())
         }
         A::WindowsSockets => {
-            format!("Windows is shown {found} sockets, of which its client editions use two")
+            format!("Windows is shown {found} sockets, and its client editions use two at most")
         }
         A::BusesLost => format!(
             "an expander bus needs {right} bus numbers below it, but has {found} before the next"

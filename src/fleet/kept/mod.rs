@@ -64,9 +64,9 @@ pub struct Ask {
     pub labels: BTreeSet<String>,
     /// Positions of hosts that the VM must not be on, such as those of its group.
     pub not_on: BTreeSet<usize>,
-    /// The number of best hosts of which [`Fleet::place`] takes one, by a hash of the VM's name; 0
-    /// and 1 take the best. More gives up the best host: the VM may cost later VMs as much as on
-    /// the last of these.
+    /// The number of hosts to choose among, the best ones. [`Fleet::place`] takes one of them by a
+    /// hash of the VM's name; 0 and 1 take the best. A larger number gives up the best host: the VM
+    /// may cost later VMs as much as it would on the worst of the hosts.
     pub spread_choice: usize,
 }
 
@@ -303,7 +303,7 @@ impl Fleet {
         whole(self.host(at)?, at, request, &self.options).ok()
     }
 
-    /// The index of the request's shape, which has taken in all changes.
+    /// The index of the request's shape, brought up to date with all changes.
     fn shape(&mut self, request: &Request, ask: &Ask) -> usize {
         self.asked += 1;
         let known = self.shapes.iter().position(|shape| shape.is(request.spec(), &ask.labels));

@@ -1,6 +1,7 @@
 //! What is written is read back equal, and fits its schema.
 
 mod answers;
+mod drawn;
 mod schemas;
 mod values;
 

@@ -299,8 +299,8 @@ impl Brute<'_> {
         !left.iter().any(|other| other.node == taken.node && whole(other) && before(other))
     }
 
-    /// All ways to take cores of which some carry two vCPUs that the guest is shown a core each
-    /// for: as few as can be on each node. [`Brute::must_double`] tells whether the VM's nodes have
+    /// All ways to take cores where some carry two vCPUs, although the guest is shown a core for each
+    /// vCPU: as few such cores as possible on each node. [`Brute::must_double`] tells whether the VM's nodes have
     /// a core for each.
     fn doubled(&mut self, whole: bool) {
         let vcpus = self.request.spec().vcpus as usize;

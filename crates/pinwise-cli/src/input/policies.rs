@@ -30,7 +30,7 @@ pub(crate) struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    /// The policies of the arguments; those of `base` where there is no argument.
+    /// The policies that the arguments name, and those of `base` for the others.
     pub(crate) fn over(&self, base: Policies) -> Policies {
         Policies {
             dedicated_cpus: self.dedicated_cpus.unwrap_or(base.dedicated_cpus),

@@ -277,7 +277,7 @@ mod tests {
         let host = read.reading.host.build().unwrap();
         assert_eq!((host.online().to_string().as_str(), host.cores().len()), ("0-7", 4));
         let pools: Vec<_> = host.nodes()[0].pools.iter().map(|p| (p.total, p.free)).collect();
-        // 3 GiB of base pages, of which 256 MiB are in use beside the hugepages.
+        // 3 GiB of base pages. Beside the hugepages, 256 MiB are in use.
         assert_eq!(pools, [(786_432, 720_896), (512, 384)]);
         let gpu = &host.gpus()[0];
         assert_eq!(gpu.address.to_string(), "0000:02:00.0");

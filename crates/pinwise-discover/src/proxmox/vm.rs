@@ -199,8 +199,8 @@ fn affinity(setting: &Setting) -> Result<(Setting, CpuSet), ProxmoxError> {
     Ok((setting.clone(), named.ok_or_else(bad)?))
 }
 
-/// The disks that have an I/O thread of their own: those of virtio, and those of a SCSI controller
-/// of which each disk has one.
+/// The number of disks with an I/O thread of their own: virtio disks, and SCSI disks where each has
+/// its own controller.
 fn io_threads(conf: &Conf) -> u32 {
     let single = conf.get("scsihw").is_some_and(|scsi| scsi.value == "virtio-scsi-single");
     let scsi = conf.numbered("scsi").filter(|_| single);
