@@ -196,6 +196,23 @@ fn a_kept_fleet_answers_as_from_nothing() {
     });
 }
 
+/// The first of equal hosts is the best, also when it comes back to the state that the third kept; the
+/// second has a state of its own by its label.
+#[test]
+fn a_host_that_joins_a_known_state_is_seen() {
+    let host = Arc::new(description("hgx-h200").build().unwrap());
+    let mut kept = Fleet::new(FleetOptions::default());
+    for (name, label) in [("first", None), ("second", Some("a")), ("third", None)] {
+        let labels = label.map(str::to_owned).into_iter().collect();
+        kept.add(name, Arc::clone(&host), Usage::empty(&host), labels).unwrap();
+    }
+    let request = checked(&RequestSpec::new("vm", 8, Bytes::from_gib(8)));
+    for (drained, best) in [(false, 0), (true, 1), (false, 0), (true, 1)] {
+        kept.set_drained(0, drained).unwrap();
+        assert_eq!(kept.best(&request, &Ask::default(), 1)[0].host, best, "drained: {drained}");
+    }
+}
+
 #[test]
 fn a_vm_takes_one_of_the_best_hosts_by_its_name() {
     let host = Arc::new(description("hgx-h200").build().unwrap());
